@@ -1,9 +1,10 @@
-// What the sanitizers do in every program of the tree, read by their runtime before main. The environment
-// (TSAN_OPTIONS and so on) still goes before these, setting by setting.
+// What the sanitizers do in every program of the tree, read by their runtime before main. The
+// environment (TSAN_OPTIONS and so on) still goes before these, setting by setting.
 
 extern "C" {
 
-// Debian's libraries are not built for the thread sanitizer: what happens inside them is not judged.
+// Debian's libraries are not built for the thread sanitizer: what happens inside them is not
+// judged.
 const char* __tsan_default_options() {
   return "ignore_noninstrumented_modules=1:halt_on_error=1:second_deadlock_stack=1";
 }
