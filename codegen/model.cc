@@ -1,0 +1,202 @@
+#include "weft/codegen/model.h"
+
+#include <cstddef>
+#include <set>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "weft/codegen/comment.h"
+#include "weft/codegen/cpp_names.h"
+#include "weft/codegen/descriptor_compat.h"
+
+namespace weft::codegen {
+namespace {
+
+namespace pb = ::google::protobuf;
+
+MethodKind KindOf(const pb::MethodDescriptor& method) {
+  if (method.client_streaming()) {
+    return method.server_streaming() ? MethodKind::kBidiStreaming : MethodKind::kClientStreaming;
+  }
+  return method.server_streaming() ? MethodKind::kServerStreaming : MethodKind::kUnary;
+}
+
+absl::string_view KindName(MethodKind kind) {
+  switch (kind) {
+    case MethodKind::kUnary:
+      return "unary";
+    case MethodKind::kClientStreaming:
+      return "client streaming";
+    case MethodKind::kServerStreaming:
+      return "server streaming";
+    case MethodKind::kBidiStreaming:
+      return "bidirectional streaming";
+  }
+  return "unknown";
+}
+
+template <typename Descriptor>
+std::string CommentOf(const Descriptor& descriptor) {
+  pb::SourceLocation location;
+  if (!descriptor.GetSourceLocation(&location)) return "";
+  return CommentLines(location.leading_comments, location.trailing_comments);
+}
+
+// ---- What is refused
+
+absl::Status CheckSupported(const pb::FileDescriptor& file) {
+  if (file.service_count() > 0 && file.options().cc_generic_services()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(PathOf(file),
+                     ": option cc_generic_services = true makes protoc write classes of its own "
+                     "with the names of the services; remove it to generate them with weft"));
+  }
+  std::vector<std::string> refused;
+  for (int s = 0; s < file.service_count(); ++s) {
+    const pb::ServiceDescriptor& service = *file.service(s);
+    for (int m = 0; m < service.method_count(); ++m) {
+      const pb::MethodDescriptor& method = *service.method(m);
+      const MethodKind kind = KindOf(method);
+      if (kind == MethodKind::kUnary) continue;
+      refused.push_back(absl::StrCat(PathOf(file), ": service ", FullNameOf(service), ", method ",
+                                     NameOf(method), ": ", KindName(kind),
+                                     " is not supported by this version of weft"));
+    }
+  }
+  if (refused.empty()) return absl::OkStatus();
+  return absl::UnimplementedError(absl::StrJoin(refused, "\n"));
+}
+
+// ---- Names already taken
+
+// The classes that protoc writes for a message, an enum and what is nested in them.
+void AddClasses(const pb::Descriptor& message, std::set<std::string>* names) {
+  names->insert(CppClassOf(message));
+  for (int i = 0; i < message.nested_type_count(); ++i) AddClasses(*message.nested_type(i), names);
+  for (int i = 0; i < message.enum_type_count(); ++i) {
+    names->insert(CppClassOf(*message.enum_type(i)));
+  }
+}
+
+// The same for everything that this file sees of its own package.
+void AddClassesOfPackage(const pb::FileDescriptor& file, const std::string& package,
+                         std::set<const pb::FileDescriptor*>* seen, std::set<std::string>* names) {
+  if (!seen->insert(&file).second) return;
+  if (PackageOf(file) == package) {
+    for (int i = 0; i < file.message_type_count(); ++i) AddClasses(*file.message_type(i), names);
+    for (int i = 0; i < file.enum_type_count(); ++i) {
+      names->insert(CppClassOf(*file.enum_type(i)));
+    }
+  }
+  for (int i = 0; i < file.dependency_count(); ++i) {
+    AddClassesOfPackage(*file.dependency(i), package, seen, names);
+  }
+}
+
+// The classes inside of each service's struct; none of them may also be the struct's name.
+const std::set<std::string>& NestedClasses() {
+  static const auto& names =
+      *new std::set<std::string>{"Service", "AsyncService", "CoroService", "StubInterface", "Stub"};
+  return names;
+}
+
+void NameServices(const pb::FileDescriptor& file, FileModel* model) {
+  std::set<std::string> taken = NestedClasses();
+  std::set<const pb::FileDescriptor*> seen;
+  AddClassesOfPackage(file, PackageOf(file), &seen, &taken);
+
+  std::vector<std::string> wanted;
+  for (int i = 0; i < file.service_count(); ++i) wanted.push_back(NameOf(*file.service(i)));
+  for (int i = 0; i < file.service_count(); ++i) {
+    wanted.push_back(absl::StrCat("Mock", NameOf(*file.service(i)), "Stub"));
+  }
+  const std::vector<std::string> names = AssignNames(wanted, std::move(taken));
+  for (size_t i = 0; i < model->services.size(); ++i) {
+    model->services[i].name = names[i];
+    model->services[i].mock_name = names[model->services.size() + i];
+  }
+}
+
+void NameMethods(ServiceModel* service) {
+  std::vector<std::string> constants;
+  std::vector<std::string> functions;
+  for (const char* suffix : {"", "Async", "Coro"}) {
+    for (const MethodModel& method : service->methods) {
+      functions.push_back(absl::StrCat(method.wire_name, suffix));
+    }
+  }
+  for (const MethodModel& method : service->methods) {
+    constants.push_back(ConstantName(method.wire_name));
+  }
+
+  std::set<std::string> taken = NestedClasses();
+  taken.insert({service->name, "kFullName"});
+  constants = AssignNames(constants, std::move(taken));
+
+  // Members of weft::Service, of the generated classes, and their constructors.
+  taken = NestedClasses();
+  taken.insert({service->mock_name, "full_name", "methods", "target_"});
+  functions = AssignNames(functions, std::move(taken));
+
+  const size_t count = service->methods.size();
+  for (size_t i = 0; i < count; ++i) {
+    MethodModel& method = service->methods[i];
+    method.constant = constants[i];
+    method.name = functions[i];
+    method.async_name = functions[count + i];
+    method.coro_name = functions[2 * count + i];
+  }
+}
+
+// ---- The model
+
+MethodModel BuildMethod(const pb::MethodDescriptor& method) {
+  MethodModel model;
+  model.wire_name = NameOf(method);
+  model.request = CppTypeOf(*method.input_type());
+  model.reply = CppTypeOf(*method.output_type());
+  model.comment = CommentOf(method);
+  model.kind = KindOf(method);
+  model.options = ReadMethodOptions(method);
+  model.deprecated = method.options().deprecated();
+  return model;
+}
+
+bool UsesDeprecated(const pb::ServiceDescriptor& service) {
+  if (service.options().deprecated()) return true;
+  for (int i = 0; i < service.method_count(); ++i) {
+    const pb::MethodDescriptor& method = *service.method(i);
+    if (method.input_type()->options().deprecated()) return true;
+    if (method.output_type()->options().deprecated()) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+absl::StatusOr<FileModel> BuildModel(const pb::FileDescriptor& file) {
+  if (absl::Status status = CheckSupported(file); !status.ok()) return status;
+
+  FileModel model;
+  model.path = PathOf(file);
+  model.stem = StemOf(file);
+  model.cpp_namespace = CppNamespace(PackageOf(file));
+  for (int s = 0; s < file.service_count(); ++s) {
+    const pb::ServiceDescriptor& service = *file.service(s);
+    ServiceModel& out = model.services.emplace_back();
+    out.full_name = FullNameOf(service);
+    out.comment = CommentOf(service);
+    out.deprecated = service.options().deprecated();
+    for (int m = 0; m < service.method_count(); ++m) {
+      out.methods.push_back(BuildMethod(*service.method(m)));
+    }
+    model.uses_deprecated |= UsesDeprecated(service);
+  }
+  NameServices(file, &model);
+  for (ServiceModel& service : model.services) NameMethods(&service);
+  return model;
+}
+
+}  // namespace weft::codegen

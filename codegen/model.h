@@ -1,0 +1,56 @@
+// One .proto as the templates see it: plain structs, every C++ name settled.
+//
+// Threads  any: values
+// Errors   what this version cannot generate: Unimplemented or InvalidArgument, one line for each
+//          place, naming file, service and method
+#ifndef WEFT_CODEGEN_MODEL_H_
+#define WEFT_CODEGEN_MODEL_H_
+
+#include <string>
+#include <vector>
+
+#include <google/protobuf/descriptor.h>
+
+#include "absl/status/statusor.h"
+#include "weft/codegen/method_options.h"
+
+namespace weft::codegen {
+
+enum class MethodKind { kUnary, kClientStreaming, kServerStreaming, kBidiStreaming };
+
+struct MethodModel {
+  std::string wire_name;   // "Say", as the .proto has it
+  std::string name;        // "Say" in C++: handler and blocking call
+  std::string async_name;  // "SayAsync"
+  std::string coro_name;   // "SayCoro"
+  std::string constant;    // "kSay"
+  std::string request;     // "::demo::HelloRequest"
+  std::string reply;       // "::demo::HelloReply"
+  std::string comment;     // as C++, without indentation and last line feed; may be empty
+  MethodKind kind = MethodKind::kUnary;
+  MethodOptions options;
+  bool deprecated = false;
+};
+
+struct ServiceModel {
+  std::string full_name;  // "demo.Greeter", as the .proto has it
+  std::string name;       // "Greeter" in C++
+  std::string mock_name;  // "MockGreeterStub"
+  std::string comment;
+  std::vector<MethodModel> methods;
+  bool deprecated = false;
+};
+
+struct FileModel {
+  std::string path;           // "demo/greeter.proto"
+  std::string stem;           // "demo/greeter"
+  std::string cpp_namespace;  // "demo::v1", or "" for the global one
+  std::vector<ServiceModel> services;
+  bool uses_deprecated = false;  // the generated code itself names something deprecated
+};
+
+absl::StatusOr<FileModel> BuildModel(const google::protobuf::FileDescriptor& file);
+
+}  // namespace weft::codegen
+
+#endif  // WEFT_CODEGEN_MODEL_H_
