@@ -1,0 +1,144 @@
+#include "weft/codegen/service_template.h"
+
+namespace weft::codegen {
+
+constexpr absl::string_view kServiceDeclarations = R"(
+$service_comment$
+$if service_deprecated$
+struct [[deprecated]] $service$ final {
+$else$
+struct $service$ final {
+$end$
+  $service$() = delete;
+
+  static constexpr std::string_view kFullName = "$full_name$";
+$for methods$
+
+  static constexpr ::weft::UnaryMethod<$request$, $reply$> $constant${{
+      .service = "$full_name$",
+      .name = "$wire_name$",
+      .full_name = "$full_name$/$wire_name$",
+      .kind = ::weft::MethodKind::$kind$,
+      .run_inline = $run_inline$,
+      .idempotent = $idempotent$,
+      .timeout_ms = $timeout_ms$}};
+$end$
+
+  class Service;
+  class AsyncService;
+  class CoroService;
+  class StubInterface;
+  class Stub;
+};
+
+// Handlers that may block: they run on the worker pool and answer by returning.
+class $service$::Service : public ::weft::Service {
+ public:
+$for methods$
+  $comment$
+  virtual ::absl::Status $name$(
+      ::weft::ServerContext& call, $request$& request, $reply$& reply);
+
+$end$
+  std::string_view full_name() const final;
+  std::span<const ::weft::ServiceMethod> methods() const final;
+};
+
+// Handlers that answer later, from any thread, through their responder.
+class $service$::AsyncService : public ::weft::Service {
+ public:
+$for methods$
+  $comment$
+  virtual void $name$(
+      ::weft::ServerContext& call, $request$& request,
+      ::weft::Responder<$reply$> responder);
+
+$end$
+  std::string_view full_name() const final;
+  std::span<const ::weft::ServiceMethod> methods() const final;
+};
+
+// Handlers that are coroutines; they resume on the worker pool.
+class $service$::CoroService : public ::weft::Service {
+ public:
+$for methods$
+  $comment$
+  virtual ::weft::Coro<::absl::Status> $name$(
+      ::weft::ServerContext& call, $request$& request, $reply$& reply);
+
+$end$
+  std::string_view full_name() const final;
+  std::span<const ::weft::ServiceMethod> methods() const final;
+};
+)";
+
+constexpr absl::string_view kServiceDefinitions = R"(
+$for methods$
+::absl::Status $service$::Service::$name$(
+    ::weft::ServerContext&, $request$&, $reply$&) {
+  return ::weft::UnimplementedMethod($service$::$constant$);
+}
+
+$end$
+std::string_view $service$::Service::full_name() const { return $service$::kFullName; }
+
+std::span<const ::weft::ServiceMethod> $service$::Service::methods() const {
+$if methods$
+  static constexpr ::weft::ServiceMethod kMethods[] = {
+$for methods$
+      ::weft::BlockingMethod<&$service$::Service::$name$>($service$::$constant$),
+$end$
+  };
+  return kMethods;
+$else$
+  return {};
+$end$
+}
+
+$for methods$
+void $service$::AsyncService::$name$(
+    ::weft::ServerContext&, $request$&,
+    ::weft::Responder<$reply$> responder) {
+  responder.Finish(::weft::UnimplementedMethod($service$::$constant$));
+}
+
+$end$
+std::string_view $service$::AsyncService::full_name() const { return $service$::kFullName; }
+
+std::span<const ::weft::ServiceMethod> $service$::AsyncService::methods() const {
+$if methods$
+  static constexpr ::weft::ServiceMethod kMethods[] = {
+$for methods$
+      ::weft::AsyncMethod<&$service$::AsyncService::$name$>($service$::$constant$),
+$end$
+  };
+  return kMethods;
+$else$
+  return {};
+$end$
+}
+
+$for methods$
+::weft::Coro<::absl::Status> $service$::CoroService::$name$(
+    ::weft::ServerContext&, $request$&, $reply$&) {
+  co_return ::weft::UnimplementedMethod($service$::$constant$);
+}
+
+$end$
+std::string_view $service$::CoroService::full_name() const { return $service$::kFullName; }
+
+std::span<const ::weft::ServiceMethod> $service$::CoroService::methods() const {
+$if methods$
+  static constexpr ::weft::ServiceMethod kMethods[] = {
+$for methods$
+      ::weft::CoroMethod<&$service$::CoroService::$name$>($service$::$constant$),
+$end$
+  };
+  return kMethods;
+$else$
+  return {};
+$end$
+}
+)";
+
+}  // namespace weft::codegen
