@@ -1,0 +1,72 @@
+// Accepts on a thread of its own and deals the sockets out, in turn, by a callback.
+//
+// TCP over IPv4 and IPv6 and unix sockets. When descriptors or memory run out (EMFILE, ENFILE, ENOBUFS, ENOMEM) it
+// frees a descriptor kept in reserve to accept and close one waiting connection, so that the client sees an end,
+// and then pauses, 10 ms doubling to 1 s, instead of spinning. At most kAcceptAtOnce connections are taken in one
+// turn, so that several listeners share the thread.
+//
+// Threads  any: AddListener, Stop, counts. The callback runs on the acceptor's thread
+// Owns     its loop and thread, the listening sockets, the reserve descriptor
+// Errors   AddListener: a Status that names the address and errno
+// Ends     Stop closes the listeners and joins; no callback follows it. Unix socket files are removed
+#ifndef WEFT_CORE_ACCEPTOR_H_
+#define WEFT_CORE_ACCEPTOR_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "weft/core/event_loop.h"
+#include "weft/core/socket.h"
+#include "weft/core/socket_address.h"
+
+namespace weft {
+
+struct AcceptorOptions {
+  // The kernel's queue of connections not yet accepted.
+  int backlog = 4096;
+  Log log;
+};
+
+class Acceptor {
+ public:
+  static constexpr int kAcceptAtOnce = 64;
+  // A connection, and the address it came from.
+  using OnAccept = std::function<void(Socket socket, const SocketAddress& peer)>;
+
+  static absl::StatusOr<std::unique_ptr<Acceptor>> Create(AcceptorOptions options, OnAccept on_accept);
+  ~Acceptor();
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+
+  // Listens from now on; says on which address (the port, where 0 was asked for).
+  ANY_THREAD absl::StatusOr<SocketAddress> AddListener(const SocketAddress& address);
+  void Stop();
+
+  struct Counts {
+    int64_t accepted = 0, out_of_descriptors = 0;
+  };
+  ANY_THREAD Counts counts() const;
+
+ private:
+  class Listener;
+
+  Acceptor(AcceptorOptions options, OnAccept on_accept);
+  void RefuseOne(int listen_fd);
+
+  const AcceptorOptions options_;
+  const OnAccept on_accept_;
+  std::unique_ptr<EventLoop> loop_;
+  std::thread thread_;
+  std::vector<std::unique_ptr<Listener>> listeners_ LOOP_OWNED;
+  Socket reserve_ LOOP_OWNED;
+  LogLimiter limiter_{5};
+  std::atomic<int64_t> accepted_{0}, out_of_descriptors_{0};
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_ACCEPTOR_H_

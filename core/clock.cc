@@ -1,0 +1,20 @@
+#include "weft/core/clock.h"
+
+namespace weft {
+namespace {
+
+class SystemClock final : public Clock {
+ public:
+  constexpr SystemClock() = default;
+  MonoTime Now() const override { return std::chrono::steady_clock::now(); }
+};
+
+}  // namespace
+
+const Clock& Clock::System() {
+  // Never destroyed: threads may read the time while the process ends.
+  static const SystemClock* const clock = new SystemClock;
+  return *clock;
+}
+
+}  // namespace weft

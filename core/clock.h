@@ -1,0 +1,43 @@
+// The source of time. Tests put their own in its place.
+//
+// MonoTime is the monotonic clock in nanoseconds: for deadlines, timers and measurements. Wall time never
+// enters weft's decisions.
+//
+// Threads  any
+#ifndef WEFT_CORE_CLOCK_H_
+#define WEFT_CORE_CLOCK_H_
+
+#include <chrono>
+
+#include "absl/time/time.h"
+
+namespace weft {
+
+using Nanos = std::chrono::nanoseconds;
+using MonoTime = std::chrono::time_point<std::chrono::steady_clock, Nanos>;
+
+// The far end of time: "no deadline".
+inline constexpr MonoTime kNever = MonoTime::max();
+
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  virtual MonoTime Now() const = 0;
+
+  // The system's monotonic clock.
+  static const Clock& System();
+};
+
+// absl's and chrono's durations, both ways; infinite ones saturate.
+inline Nanos ToNanos(absl::Duration d) { return Nanos(absl::ToInt64Nanoseconds(d)); }
+inline absl::Duration ToAbsl(Nanos d) { return absl::Nanoseconds(d.count()); }
+
+// `start` + `d`, where an infinite or too large `d` means never.
+inline MonoTime SaturatingAdd(MonoTime start, Nanos d) {
+  if (d.count() > 0 && start.time_since_epoch() > kNever.time_since_epoch() - d) return kNever;
+  return start + d;
+}
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_CLOCK_H_

@@ -1,0 +1,215 @@
+#include "weft/core/connection.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "weft/core/check.h"
+#include "weft/core/timer.h"
+
+namespace weft {
+namespace {
+
+// Room for the beginning of a frame whose size is not known yet: its header.
+constexpr size_t kHeadRoom = 64;
+
+}  // namespace
+
+Connection::Connection(EventLoop& loop, InputArena& arena, std::shared_ptr<ConnectionHandle> handle,
+                       ConnectionOwner* owner)
+    : loop_(loop), arena_(arena), handle_(std::move(handle)), owner_(owner) {
+  loop_.AssertInLoop();
+  handle_->connection_ = this;
+}
+
+Connection::~Connection() {
+  loop_.AssertInLoop();
+  if (closed_) return;
+  closed_ = true;
+  watch_.Stop();
+  handle_->connection_ = nullptr;
+  handle_->output().Close();
+}
+
+absl::Status Connection::Start() {
+  last_read_ = loop_.now();
+  absl::Status s = watch_.Start(loop_, handle_->output().transport().fd(), this);
+  if (!s.ok()) return s;
+  watch_.WatchRead(true);
+  return absl::OkStatus();
+}
+
+void Connection::OnReadable() {
+  loop_.AssertInLoop();
+  last_read_ = loop_.now();
+  const uint64_t before = bytes_read_;
+  while (ReadOnce() && bytes_read_ - before < kReadAtOnce) {
+  }
+  if (closed_) return;
+  owner_->OnReadEnd();
+  if (blocked_ && pause_ != nullptr && !closed_) UpdatePause();
+}
+
+bool Connection::ReadOnce() {
+  iovec pieces[3];
+  int count = 0;
+  const size_t direct = need_.direct_size;
+  if (direct > 0) pieces[count++] = {need_.direct, direct};
+  // The rest is read to the end of its frame; before a direct read there is none.
+  const size_t rest_room = rest_ ? rest_->capacity() - rest_size_ : 0;
+  if (rest_room > 0) pieces[count++] = {rest_->data() + rest_size_, rest_room};
+  const size_t room = arena_.room();
+  pieces[count++] = {arena_.space(), room};
+  const ssize_t n = handle_->output().transport().Read(pieces, count);
+  if (n > 0) {
+    bytes_read_ += static_cast<size_t>(n);
+    const bool full = static_cast<size_t>(n) == direct + rest_room + room;
+    return Distribute(static_cast<size_t>(n), direct, rest_room) && full;
+  }
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+  Close(n == 0 ? absl::OkStatus() : absl::ErrnoToStatus(errno, absl::StrCat("read from ", handle_->peer())));
+  return false;
+}
+
+// Hands out the `n` bytes of one read. False: the connection was closed.
+bool Connection::Distribute(size_t n, size_t direct, size_t rest_room) {
+  if (direct > 0) {
+    const size_t filled = std::min(n, direct);
+    n -= filled;
+    need_.direct += filled;
+    need_.direct_size -= filled;
+    owner_->OnDirect(filled);
+    if (closed_) return false;
+  }
+  if (rest_room > 0 && n > 0) {
+    const size_t filled = std::min(n, rest_room);
+    n -= filled;
+    rest_size_ += filled;
+    const BlockRef rest = rest_;
+    const size_t size = rest_size_;
+    const size_t used = owner_->OnBytes(rest, rest->data(), size, &need_);
+    if (closed_) return false;
+    rest_.reset();
+    rest_size_ = 0;
+    if (used < size) {
+      // Still unfinished: its header was split, or more than a frame's worth was kept.
+      KeepRest(rest->data() + used, size - used);
+      if (n > 0) {  // so the arena's bytes go behind it
+        const size_t have = rest_size_;
+        BlockRef joined = BlockRef::New(std::max(have + n, need_.frame));
+        std::memcpy(joined->data(), rest_->data(), have);
+        std::memcpy(joined->data() + have, arena_.space(), n);
+        rest_.reset();
+        rest_size_ = 0;
+        const size_t joined_used = owner_->OnBytes(joined, joined->data(), have + n, &need_);
+        if (closed_) return false;
+        if (joined_used < have + n) KeepRest(joined->data() + joined_used, have + n - joined_used);
+        arena_.Release(n);
+        return true;
+      }
+      return true;
+    }
+  }
+  if (n == 0) return true;
+  const char* data = arena_.space();
+  const size_t used = owner_->OnBytes(arena_.block(), data, n, &need_);
+  if (closed_) return false;
+  if (used < n) KeepRest(data + used, n - used);
+  arena_.Release(n);
+  return true;
+}
+
+void Connection::KeepRest(const char* data, size_t size) {
+  WEFT_DCHECK(need_.direct_size == 0);
+  BlockRef block = BlockRef::New(std::max(need_.frame, size + kHeadRoom));
+  std::memcpy(block->data(), data, size);
+  rest_ = std::move(block);
+  rest_size_ = size;
+}
+
+void Connection::OnWritable() {
+  loop_.AssertInLoop();
+  watch_.WatchWrite(false);
+  blocked_ = false;
+  if (handle_->output().Unblock()) Flushed(handle_->output().Flush());
+}
+
+void Connection::Flushed(OutputQueue::Flushed result) {
+  switch (result) {
+    case OutputQueue::Flushed::kAll:
+      break;
+    case OutputQueue::Flushed::kBlocked:
+      blocked_ = true;
+      watch_.WatchWrite(true);
+      break;
+    case OutputQueue::Flushed::kBroken:
+      Close(absl::ErrnoToStatus(handle_->output().error(), absl::StrCat("write to ", handle_->peer())));
+      return;
+    case OutputQueue::Flushed::kClosed:
+      return;
+  }
+  if (pause_ != nullptr) UpdatePause();
+  if (closing_ && result == OutputQueue::Flushed::kAll) Close(closing_reason_);
+}
+
+void Connection::PauseReadsAbove(size_t low, size_t high) {
+  pause_ = high == 0 ? nullptr : std::make_unique<Watermark>(low, high);
+  UpdatePause();
+}
+
+void Connection::UpdatePause() {
+  size_t queued = 0;
+  if (pause_ != nullptr) {
+    MutexLock lock(handle_->output().mutex());
+    queued = handle_->output().queued();
+    pause_->Update(queued);
+  }
+  const bool pause = pause_ != nullptr && pause_->above();
+  if (pause == paused_) return;
+  paused_ = pause;
+  watch_.WatchRead(!pause);
+}
+
+void Connection::CloseAfterFlush(const absl::Status& reason, Nanos limit) {
+  if (closed_ || closing_) return;
+  handle_->tell_when_empty_.store(true, std::memory_order_relaxed);
+  bool empty;
+  bool claimed;
+  {
+    MutexLock lock(handle_->output().mutex());
+    empty = handle_->output().queued() == 0;
+    claimed = handle_->output().Claim();
+  }
+  if (empty) {
+    Close(reason);
+    return;
+  }
+  closing_ = true;
+  closing_reason_ = reason;
+  watch_.WatchRead(false);
+  closing_timer_ = std::make_unique<Timer>(loop_, [this] {
+    loop_.AssertInLoop();
+    Close(closing_reason_);
+  });
+  closing_timer_->StartAfter(limit);
+  if (claimed) handle_->FlushOnLoop();
+}
+
+void Connection::Close(const absl::Status& reason) {
+  if (std::exchange(closed_, true)) return;
+  const std::shared_ptr<ConnectionHandle> keep = handle_;
+  const absl::Status why = reason;  // may be our own member
+  watch_.Stop();
+  closing_timer_.reset();
+  handle_->connection_ = nullptr;
+  handle_->output().Close();
+  const size_t pending = rest_size_;
+  rest_.reset();
+  rest_size_ = 0;
+  owner_->OnClosed(why, pending);
+}
+
+}  // namespace weft

@@ -1,0 +1,124 @@
+// A byte stream on one socket, bound for life to one loop.
+//
+//   read:  [ direct: the owner's own memory ][ rest: an unfinished frame ][ the loop's arena ]   one readv
+//          the owner is given the bytes after `direct` as one run and says how many it has used; an unfinished
+//          frame is copied to `rest`, which has room for exactly that frame
+//   write: OutputQueue; flushed by whoever claimed it, in the end by this loop
+//
+// Past the high watermark of unsent bytes reading may be paused until the low one (see PauseReadsAbove).
+//
+// Threads  loop-only; other threads hold the ConnectionHandle
+// Owns     its watch and its unfinished input; shares its output with the handle
+// Errors   read and write errors end it with a Status that names the call and errno
+// Ends     OnClosed runs exactly once, with the reason; no callback follows it. The owner destroys the connection
+//          in a later turn, not inside a callback
+#ifndef WEFT_CORE_CONNECTION_H_
+#define WEFT_CORE_CONNECTION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/status.h"
+#include "weft/core/block.h"
+#include "weft/core/connection_handle.h"
+#include "weft/core/event_loop.h"
+#include "weft/core/fd_watch.h"
+#include "weft/core/input_arena.h"
+#include "weft/core/thread_contract.h"
+#include "weft/core/watermark.h"
+
+namespace weft {
+
+// What the owner of a connection wants next.
+struct InputNeed {
+  // The owner's memory to read into, before anything else; `size` bytes of it are missing.
+  char* direct = nullptr;
+  size_t direct_size = 0;
+  // The whole size of the frame whose beginning was left over; 0: not known yet.
+  size_t frame = 0;
+};
+
+// The owner: a protocol's session.
+class ConnectionOwner {
+ public:
+  // `direct` bytes of InputNeed::direct were filled.
+  virtual void OnDirect(size_t direct) = 0;
+  // A run of bytes, in `block`. Returns how many were used; what is left comes again, with more behind it.
+  // The owner may close the connection inside, and then returns anything.
+  virtual size_t OnBytes(const BlockRef& block, const char* data, size_t size, InputNeed* need) = 0;
+  // After all that one read brought.
+  virtual void OnReadEnd() = 0;
+  // The connection is over. `reason` is OK when the peer closed it in an orderly way; `pending` is the number of
+  // bytes left over, not used (a truncated frame).
+  virtual void OnClosed(const absl::Status& reason, size_t pending) = 0;
+
+ protected:
+  ~ConnectionOwner() = default;
+};
+
+class Connection final : private FdEvents {
+ public:
+  // Bytes taken in one turn from one connection before others have theirs.
+  static constexpr size_t kReadAtOnce = 1 << 20;
+
+  Connection(EventLoop& loop, InputArena& arena, std::shared_ptr<ConnectionHandle> handle,
+             ConnectionOwner* owner);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Begins to read.
+  absl::Status Start() LOOP_ONLY;
+
+  // Ends it now. OnClosed runs before Close returns, unless it has run. Unsent output is dropped.
+  void Close(const absl::Status& reason) LOOP_ONLY;
+  // Writes what is queued, then closes; when `limit` comes first, closes anyway.
+  void CloseAfterFlush(const absl::Status& reason, Nanos limit) LOOP_ONLY;
+
+  bool closed() const LOOP_ONLY { return closed_; }
+  const std::shared_ptr<ConnectionHandle>& handle() const { return handle_; }
+
+  // From the flusher, on the loop: what the flush came to.
+  void Flushed(OutputQueue::Flushed result) LOOP_ONLY;
+
+  // Stops reading while more than `high` bytes are unsent, until `low`; 0 and 0: never.
+  void PauseReadsAbove(size_t low, size_t high) LOOP_ONLY;
+
+  MonoTime last_read() const LOOP_ONLY { return last_read_; }
+  uint64_t bytes_read() const LOOP_ONLY { return bytes_read_; }
+
+ private:
+  void OnReadable() override;
+  void OnWritable() override;
+  // One read. False: stop reading for now (short read, end, error).
+  bool ReadOnce() LOOP_ONLY;
+  bool Distribute(size_t n, size_t direct, size_t rest_room) LOOP_ONLY;
+  void KeepRest(const char* data, size_t size) LOOP_ONLY;
+  void UpdatePause() LOOP_ONLY;
+
+  // Fixed at construction.
+  EventLoop& loop_;
+  InputArena& arena_;
+  const std::shared_ptr<ConnectionHandle> handle_;
+  ConnectionOwner* const owner_;
+
+  // The loop's own.
+  FdWatch watch_ LOOP_OWNED;
+  InputNeed need_ LOOP_OWNED;
+  BlockRef rest_ LOOP_OWNED;
+  size_t rest_size_ LOOP_OWNED = 0;
+  std::unique_ptr<Watermark> pause_ LOOP_OWNED;
+  bool paused_ LOOP_OWNED = false;
+  bool blocked_ LOOP_OWNED = false;  // the kernel took no more; waiting until it does
+  bool closed_ LOOP_OWNED = false;
+  bool closing_ LOOP_OWNED = false;
+  absl::Status closing_reason_ LOOP_OWNED;
+  std::unique_ptr<Timer> closing_timer_ LOOP_OWNED;
+  MonoTime last_read_ LOOP_OWNED{};
+  uint64_t bytes_read_ LOOP_OWNED = 0;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_CONNECTION_H_

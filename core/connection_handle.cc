@@ -1,0 +1,51 @@
+#include "weft/core/connection_handle.h"
+
+#include "weft/core/connection.h"
+
+namespace weft {
+
+ConnectionHandle::ConnectionHandle(std::shared_ptr<EventLoop> loop, std::unique_ptr<Transport> transport,
+                                   std::string peer)
+    : loop_(std::move(loop)), peer_(std::move(peer)), output_(std::move(transport)) {}
+
+ConnectionHandle::~ConnectionHandle() = default;
+
+void ConnectionHandle::FlushNow() {
+  const OutputQueue::Flushed result = output_.Flush();
+  if (result == OutputQueue::Flushed::kClosed) return;
+  if (result == OutputQueue::Flushed::kAll && !tell_when_empty_.load(std::memory_order_relaxed)) return;
+  Report(result);
+}
+
+// What the loop has to act on. The queue stays blocked or claimed meanwhile, so this comes one at a time.
+void ConnectionHandle::Report(OutputQueue::Flushed result) {
+  if (loop_->InLoop()) {
+    loop_->AssertInLoop();
+    if (connection_ != nullptr) connection_->Flushed(result);
+    return;
+  }
+  loop_->Post([self = shared_from_this(), result](TaskFate fate) {
+    if (fate == TaskFate::kCancelled) return;
+    self->loop_->AssertInLoop();
+    if (self->connection_ != nullptr) self->connection_->Flushed(result);
+  });
+}
+
+void ConnectionHandle::FlushOnLoop() {
+  self_ = shared_from_this();
+  if (loop_->InLoop()) {
+    loop_->AssertInLoop();
+    loop_->AtTurnEnd(&flush_task_);
+  } else {
+    loop_->Post(&flush_task_);
+  }
+}
+
+void ConnectionHandle::FlushTask::Run() {
+  const std::shared_ptr<ConnectionHandle> keep = std::move(handle_->self_);
+  handle_->FlushNow();
+}
+
+void ConnectionHandle::FlushTask::Cancel() { handle_->self_.reset(); }
+
+}  // namespace weft

@@ -1,0 +1,67 @@
+// A connection's face for other threads: its output, and the way to its loop.
+//
+// Threads  any; connection() is the loop's own
+// Owns     the output queue (and by it the socket); keeps its loop alive
+// Ends     outlives its connection harmlessly: appends to a closed output are dropped
+#ifndef WEFT_CORE_CONNECTION_HANDLE_H_
+#define WEFT_CORE_CONNECTION_HANDLE_H_
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "weft/core/event_loop.h"
+#include "weft/core/loop_task.h"
+#include "weft/core/output_queue.h"
+#include "weft/core/thread_contract.h"
+
+namespace weft {
+
+class Connection;
+
+class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
+ public:
+  ConnectionHandle(std::shared_ptr<EventLoop> loop, std::unique_ptr<Transport> transport, std::string peer);
+  virtual ~ConnectionHandle();
+  ConnectionHandle(const ConnectionHandle&) = delete;
+  ConnectionHandle& operator=(const ConnectionHandle&) = delete;
+
+  EventLoop& loop() const { return *loop_; }
+  OutputQueue& output() { return output_; }
+  // The other end's address, or a name where it has none.
+  const std::string& peer() const { return peer_; }
+
+  // By whoever claimed the output. FlushNow writes on this thread (on the loop, if only that may write);
+  // FlushOnLoop at the end of the loop's turn, together with what else comes until then.
+  ANY_THREAD void FlushNow();
+  ANY_THREAD void FlushOnLoop();
+
+  // The live connection, nullptr when it has ended.
+  Connection* connection() const LOOP_ONLY { return connection_; }
+
+ private:
+  friend class Connection;
+  class FlushTask final : public LoopTask {
+   public:
+    explicit FlushTask(ConnectionHandle* handle) : handle_(handle) {}
+    void Run() override;
+    void Cancel() override;
+
+   private:
+    ConnectionHandle* const handle_;
+  };
+  void Report(OutputQueue::Flushed result);
+
+  const std::shared_ptr<EventLoop> loop_;
+  const std::string peer_;
+  OutputQueue output_;
+  FlushTask flush_task_{this};
+  std::shared_ptr<ConnectionHandle> self_;  // the claimer's: keeps this alive while flush_task_ is queued
+  std::atomic<bool> tell_when_empty_{false};  // set before the mutex is taken that a flusher takes last
+  Connection* connection_ LOOP_OWNED = nullptr;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_CONNECTION_HANDLE_H_

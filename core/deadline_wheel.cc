@@ -1,0 +1,89 @@
+#include "weft/core/deadline_wheel.h"
+
+#include <algorithm>
+
+#include "weft/core/check.h"
+
+namespace weft {
+
+DeadlineWheel::DeadlineWheel(EventLoop& loop) WEFT_NO_THREAD_ANALYSIS
+    : loop_(loop),
+      last_tick_(TickOf(loop.clock().Now())),
+      timer_(loop, [this] {
+        loop_.AssertInLoop();
+        Advance();
+      }) {
+  for (Slot& slot : slots_) slot.prev_ = slot.next_ = &slot;
+}
+
+DeadlineWheel::~DeadlineWheel() WEFT_NO_THREAD_ANALYSIS { WEFT_DCHECK(size_ == 0); }
+
+void DeadlineWheel::Link(DeadlineEntry* head, DeadlineEntry* entry) {
+  entry->prev_ = head->prev_;
+  entry->next_ = head;
+  head->prev_->next_ = entry;
+  head->prev_ = entry;
+}
+
+void DeadlineWheel::Unlink(DeadlineEntry* entry) {
+  entry->prev_->next_ = entry->next_;
+  entry->next_->prev_ = entry->prev_;
+  entry->prev_ = entry->next_ = nullptr;
+}
+
+void DeadlineWheel::Insert(DeadlineEntry* entry, MonoTime at) {
+  WEFT_DCHECK(!entry->in_wheel());
+  if (at == kNever) return;
+  entry->at_ = at;
+  // One that is late goes where the next look will begin.
+  const int64_t tick = std::max(TickOf(at), last_tick_);
+  Link(&slots_[static_cast<size_t>(tick) % kSlots], entry);
+  ++size_;
+  if (!timer_.armed() || at < timer_.at()) timer_.StartAt(at);
+}
+
+void DeadlineWheel::Remove(DeadlineEntry* entry) {
+  if (!entry->in_wheel()) return;
+  Unlink(entry);
+  --size_;
+}
+
+void DeadlineWheel::CollectDue(Slot& slot, MonoTime now, Slot& due) {
+  for (DeadlineEntry* entry = slot.next_; entry != &slot;) {
+    DeadlineEntry* next = entry->next_;
+    if (entry->at_ <= now) {
+      Unlink(entry);
+      Link(&due, entry);
+    }
+    entry = next;
+  }
+}
+
+void DeadlineWheel::Advance() {
+  const MonoTime now = loop_.clock().Now();
+  const int64_t tick = TickOf(now);
+  Slot due;
+  due.prev_ = due.next_ = &due;
+  const int64_t first = std::max(last_tick_, tick - static_cast<int64_t>(kSlots) + 1);
+  for (int64_t t = first; t <= tick; ++t) CollectDue(slots_[static_cast<size_t>(t) % kSlots], now, due);
+  last_tick_ = tick;
+  // Out of the lists first, one by one then: a callback may remove another that is due.
+  while (due.next_ != &due) {
+    DeadlineEntry* entry = due.next_;
+    Unlink(entry);
+    --size_;
+    entry->OnDeadline();
+  }
+  Rearm();
+}
+
+void DeadlineWheel::Rearm() {
+  if (size_ == 0) return;
+  MonoTime earliest = kNever;
+  for (Slot& slot : slots_) {
+    for (DeadlineEntry* e = slot.next_; e != &slot; e = e->next_) earliest = std::min(earliest, e->at_);
+  }
+  timer_.StartAt(earliest);
+}
+
+}  // namespace weft

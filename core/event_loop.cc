@@ -1,0 +1,239 @@
+#include "weft/core/event_loop.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <sched.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <utility>
+
+#include "weft/core/check.h"
+#include "weft/core/timer.h"
+
+namespace weft {
+namespace {
+
+thread_local EventLoop* current_loop = nullptr;
+
+class ClosureTask final : public LoopTask {
+ public:
+  explicit ClosureTask(absl::AnyInvocable<void(TaskFate) &&> closure)
+      : closure_(std::move(closure)) {}
+  void Run() override { Finish(TaskFate::kRun); }
+  void Cancel() override { Finish(TaskFate::kCancelled); }
+
+ private:
+  void Finish(TaskFate fate) {
+    std::move(closure_)(fate);
+    delete this;
+  }
+  absl::AnyInvocable<void(TaskFate) &&> closure_;
+};
+
+}  // namespace
+
+EventLoop* EventLoop::Current() { return current_loop; }
+
+void EventLoop::AssertInLoop() const { WEFT_DCHECK(InLoop()); }
+
+EventLoop::EventLoop(EventLoopOptions options)
+    : name_(std::move(options.name)),
+      clock_(*options.clock),
+      log_(std::move(options.log)),
+      system_clock_(options.clock == &Clock::System()),
+      spin_(options.spin) {}
+
+// The loop's thread does not run yet (Create) or any more (destructor), so nothing else touches what is its own.
+absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(EventLoopOptions options)
+    WEFT_NO_THREAD_ANALYSIS {
+  std::unique_ptr<EventLoop> loop(new EventLoop(std::move(options)));
+  absl::Status opened = loop->Open();
+  if (!opened.ok()) return opened;
+  return loop;
+}
+
+absl::Status EventLoop::Open() {
+  event_config* config = event_config_new();
+  if (config == nullptr) return absl::ResourceExhaustedError("event loop: no memory for libevent");
+  // Other threads enter through the notification pipe only, so the base needs no locks. Timers are ours, on one
+  // timerfd that is set when the earliest changes: libevent's precise timers set it in every turn.
+  event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+  event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
+  base_ = event_base_new_with_config(config);
+  event_config_free(config);
+  if (base_ == nullptr) return absl::ErrnoToStatus(errno, "event loop: cannot make an event_base");
+  if (absl::Status s = pipe_.Open(); !s.ok()) return s;
+  timer_fd_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  if (timer_fd_ < 0) return absl::ErrnoToStatus(errno, "event loop: cannot make a timerfd");
+  notify_event_ = event_new(base_, pipe_.read_fd(), EV_READ | EV_PERSIST, &OnNotified, this);
+  timer_event_ = event_new(base_, timer_fd_, EV_READ | EV_PERSIST, &OnTimerFd, this);
+  if (notify_event_ == nullptr || timer_event_ == nullptr ||
+      event_add(notify_event_, nullptr) != 0 || event_add(timer_event_, nullptr) != 0) {
+    return absl::ErrnoToStatus(errno, "event loop: cannot watch its notification pipe and timer");
+  }
+  return absl::OkStatus();
+}
+
+EventLoop::~EventLoop() WEFT_NO_THREAD_ANALYSIS {
+  Close();  // for a loop that never ran
+  if (notify_event_ != nullptr) event_free(notify_event_);
+  if (timer_event_ != nullptr) event_free(timer_event_);
+  if (base_ != nullptr) event_base_free(base_);
+  if (timer_fd_ >= 0) ::close(timer_fd_);
+}
+
+void EventLoop::Run() {
+  WEFT_DCHECK(current_loop == nullptr);
+  current_loop = this;
+  AssertInLoop();
+  while (!stopping_.load(std::memory_order_acquire)) {
+    Wait();
+    RunPosted();
+    RunTurnEnd();
+    turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  Close();
+  current_loop = nullptr;
+}
+
+void EventLoop::Close() {
+  RunTurnEnd();
+  for (TaskList last = posted_.Close(); LoopTask* task = last.Pop();) task->Cancel();
+  RunTurnEnd();
+}
+
+void EventLoop::Stop() {
+  stopping_.store(true, std::memory_order_release);
+  Post([](TaskFate) {});  // wakes it
+}
+
+void EventLoop::Post(LoopTask* task) {
+  switch (posted_.Push(task)) {
+    case PostQueue::Pushed::kFirst:
+      if (asleep_.load(std::memory_order_seq_cst) &&
+          asleep_.exchange(false, std::memory_order_seq_cst) && pipe_.Signal()) {
+        wakes_.fetch_add(1, std::memory_order_relaxed);
+      }
+      return;
+    case PostQueue::Pushed::kBehind:
+      return;
+    case PostQueue::Pushed::kClosed:
+      task->Cancel();
+      return;
+  }
+}
+
+void EventLoop::Post(absl::AnyInvocable<void(TaskFate) &&> closure) {
+  Post(new ClosureTask(std::move(closure)));
+}
+
+void EventLoop::RunPosted() {
+  if (posted_.empty()) return;
+  now_fresh_ = false;
+  for (TaskList tasks = posted_.TakeAll(); LoopTask* task = tasks.Pop();) task->Run();
+}
+
+void EventLoop::RunTurnEnd() {
+  // What these schedule waits for the next round, of at most two: a flush may follow a batch.
+  for (int round = 0; round < 2 && !turn_end_.empty(); ++round) {
+    TaskList tasks = std::exchange(turn_end_, TaskList());
+    while (LoopTask* task = tasks.Pop()) task->Run();
+  }
+}
+
+void EventLoop::Wait() {
+  if (!posted_.empty() || !turn_end_.empty() || stopping_.load(std::memory_order_acquire)) {
+    Poll(false);
+    return;
+  }
+  const Nanos budget = spin_.Budget();
+  if (budget > Nanos::zero() && SpinForEvents(budget)) return;
+  const MonoTime idle_since = now_fresh_ ? now_ : clock_.Now();
+  asleep_.store(true, std::memory_order_seq_cst);
+  if (posted_.empty()) {
+    sleeps_.store(sleeps_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    Poll(true);
+  }
+  asleep_.store(false, std::memory_order_relaxed);
+  spin_.Slept(now() - idle_since);
+}
+
+bool EventLoop::SpinForEvents(Nanos budget) {
+  const MonoTime until = clock_.Now() + budget;
+  for (;;) {
+    Poll(false);
+    if (active_ || !posted_.empty()) {
+      spin_.Caught();
+      return true;
+    }
+    // Give the core to whoever will produce the event: without this one shared core halves in speed.
+    ::sched_yield();
+    if (clock_.Now() >= until) {
+      spin_.Missed();
+      return false;
+    }
+  }
+}
+
+void EventLoop::Poll(bool block) {
+  now_fresh_ = false;
+  active_ = false;
+  event_base_loop(base_, EVLOOP_NO_EXIT_ON_EMPTY | (block ? EVLOOP_ONCE : EVLOOP_NONBLOCK));
+  if (!system_clock_) RunDueTimers();  // a clock set by hand does not move the timerfd
+}
+
+void EventLoop::OnNotified(int, short, void* self) {
+  auto* loop = static_cast<EventLoop*>(self);
+  loop->AssertInLoop();
+  loop->pipe_.Drain();
+}
+
+void EventLoop::OnTimerFd(int fd, short, void* self) {
+  auto* loop = static_cast<EventLoop*>(self);
+  loop->AssertInLoop();
+  uint64_t expirations;
+  if (::read(fd, &expirations, sizeof expirations) < 0 && errno != EAGAIN) return;
+  loop->armed_for_ = kNever;
+  loop->RunDueTimers();
+}
+
+void EventLoop::AddTimer(Timer* timer) {
+  timer->sequence_ = ++timer_sequence_;
+  timers_.insert(TimerKey{timer->at_, timer->sequence_, timer});
+  ArmTimerFd();
+}
+
+void EventLoop::RemoveTimer(Timer* timer) {
+  timers_.erase(TimerKey{timer->at_, timer->sequence_, timer});
+}
+
+void EventLoop::RunDueTimers() {
+  const MonoTime due = clock_.Now();
+  const uint64_t last = timer_sequence_;  // one that restarts itself for now waits for the next turn
+  while (!timers_.empty() && timers_.begin()->at <= due && timers_.begin()->sequence <= last) {
+    Timer* timer = timers_.begin()->timer;
+    timers_.erase(timers_.begin());
+    active_ = true;
+    timer->Fire();
+  }
+  ArmTimerFd();
+}
+
+void EventLoop::ArmTimerFd() {
+  if (!system_clock_ || timers_.empty() || timers_.begin()->at >= armed_for_) return;
+  armed_for_ = timers_.begin()->at;
+  // An absolute time of zero would disarm it; a past one fires at once.
+  const int64_t ns = std::max<int64_t>(1, armed_for_.time_since_epoch().count());
+  itimerspec spec{};
+  spec.it_value.tv_sec = static_cast<time_t>(ns / 1'000'000'000);
+  spec.it_value.tv_nsec = static_cast<long>(ns % 1'000'000'000);
+  ::timerfd_settime(timer_fd_, TFD_TIMER_ABSTIME, &spec, nullptr);
+}
+
+EventLoop::Counts EventLoop::counts() const {
+  return {wakes_.load(std::memory_order_relaxed), turns_.load(std::memory_order_relaxed),
+          sleeps_.load(std::memory_order_relaxed)};
+}
+
+}  // namespace weft

@@ -1,0 +1,161 @@
+// One thread's reactor: file descriptors, timers and posted tasks, in turns.
+//
+// A turn:  poll (callbacks of ready descriptors, due timers)  →  posted tasks, oldest first  →  the turn's end
+// (what was scheduled by AtTurnEnd: batches handed over, output flushed)  →  sleep if there is nothing to do.
+//
+// Post is the only door for other threads. It wakes the loop through the notification pipe, only when the queue
+// was empty and the loop sleeps. A task posted to a closing loop is told so (Cancel), never dropped.
+//
+// Threads  Post, Stop, InLoop: any. Run: the thread that becomes the loop's. Everything else: that thread
+// Owns     its event_base (without locks), its notification pipe, one timerfd for all its timers
+// Errors   Create: a Status with errno
+// Ends     Stop lets the turn finish; then every queued task is run or cancelled, and Run returns
+#ifndef WEFT_CORE_EVENT_LOOP_H_
+#define WEFT_CORE_EVENT_LOOP_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/container/btree_set.h"
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "weft/core/clock.h"
+#include "weft/core/log.h"
+#include "weft/core/loop_task.h"
+#include "weft/core/notify_pipe.h"
+#include "weft/core/post_queue.h"
+#include "weft/core/spin_policy.h"
+#include "weft/core/thread_contract.h"
+
+struct event;
+struct event_base;
+
+namespace weft {
+
+class FdWatch;
+class Timer;
+
+struct EventLoopOptions {
+  std::string name = "loop";
+  const Clock* clock = &Clock::System();
+  Log log;
+  // The longest poll before sleep, see SpinPolicy. 0: sleep at once.
+  Nanos spin = std::chrono::microseconds(50);
+};
+
+// What became of a posted closure.
+enum class TaskFate : uint8_t { kRun, kCancelled };
+
+class EventLoop {
+ public:
+  static absl::StatusOr<std::unique_ptr<EventLoop>> Create(EventLoopOptions options);
+  ~EventLoop();
+  EventLoop(const EventLoop&) = delete;
+  EventLoop& operator=(const EventLoop&) = delete;
+
+  // Runs turns on the calling thread until Stop. Once in a loop's life.
+  void Run() WEFT_EXCLUDES(on_loop);
+
+  // Asks Run to return after the turn. Idempotent; before Run it makes Run return at once.
+  ANY_THREAD void Stop();
+
+  // `task` runs on the loop, after everything this thread posted before. From the loop itself: this turn or the
+  // next. When the loop has closed, task->Cancel() runs before Post returns.
+  ANY_THREAD void Post(LoopTask* task);
+
+  // The same for a closure; costs an allocation.
+  ANY_THREAD void Post(absl::AnyInvocable<void(TaskFate) &&> closure);
+
+  ANY_THREAD bool InLoop() const { return Current() == this; }
+  // The loop whose thread this is, or nullptr.
+  ANY_THREAD static EventLoop* Current();
+
+  void AssertInLoop() const WEFT_ASSERT_CAPABILITY(on_loop);
+
+  // Runs `task` at the end of this turn (of the next, when called at the end of one).
+  void AtTurnEnd(LoopTask* task) LOOP_ONLY { turn_end_.Append(task); }
+
+  // The time, read once in a poll: the same for all events that came together.
+  MonoTime now() LOOP_ONLY {
+    if (!now_fresh_) {
+      now_ = clock_.Now();
+      now_fresh_ = true;
+    }
+    return now_;
+  }
+
+  const Clock& clock() const { return clock_; }
+  const Log& log() const { return log_; }
+  const std::string& name() const { return name_; }
+  // libevent's; for core/ alone.
+  event_base* base() LOOP_ONLY { return base_; }
+
+  // Wake-up bytes written, turns run and sleeps, since the start: for tests and measurements.
+  struct Counts {
+    int64_t wakes = 0, turns = 0, sleeps = 0;
+  };
+  ANY_THREAD Counts counts() const;
+
+ private:
+  friend class FdWatch;
+  friend class Timer;
+  struct TimerKey {
+    MonoTime at;
+    uint64_t sequence;
+    Timer* timer;
+    bool operator<(const TimerKey& o) const {
+      return at != o.at ? at < o.at : sequence < o.sequence;
+    }
+  };
+
+  explicit EventLoop(EventLoopOptions options);
+  absl::Status Open() LOOP_ONLY;
+  void RunPosted() LOOP_ONLY;
+  void RunTurnEnd() LOOP_ONLY;
+  void Wait() LOOP_ONLY;
+  bool SpinForEvents(Nanos budget) LOOP_ONLY;
+  void Poll(bool block) LOOP_ONLY;
+  void Close() LOOP_ONLY;
+
+  void AddTimer(Timer* timer) LOOP_ONLY;
+  void RemoveTimer(Timer* timer) LOOP_ONLY;
+  void RunDueTimers() LOOP_ONLY;
+  void ArmTimerFd() LOOP_ONLY;
+
+  static void OnNotified(int fd, short what, void* self);
+  static void OnTimerFd(int fd, short what, void* self);
+
+  // Fixed at construction.
+  const std::string name_;
+  const Clock& clock_;
+  const Log log_;
+  const bool system_clock_;
+
+  // The loop's own.
+  event_base* base_ LOOP_OWNED = nullptr;
+  event* notify_event_ LOOP_OWNED = nullptr;
+  event* timer_event_ LOOP_OWNED = nullptr;
+  int timer_fd_ LOOP_OWNED = -1;
+  absl::btree_set<TimerKey> timers_ LOOP_OWNED;
+  uint64_t timer_sequence_ LOOP_OWNED = 0;
+  MonoTime armed_for_ LOOP_OWNED = kNever;
+  TaskList turn_end_ LOOP_OWNED;
+  SpinPolicy spin_ LOOP_OWNED;
+  MonoTime now_ LOOP_OWNED{};
+  bool now_fresh_ LOOP_OWNED = false;
+  bool active_ LOOP_OWNED = false;  // a callback ran since the last poll began
+  std::atomic<int64_t> wakes_{0}, turns_{0}, sleeps_{0};
+
+  // Any thread's.
+  alignas(64) PostQueue posted_;
+  std::atomic<bool> asleep_{false};
+  std::atomic<bool> stopping_{false};
+  NotifyPipe pipe_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_EVENT_LOOP_H_

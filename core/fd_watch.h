@@ -1,0 +1,52 @@
+// A descriptor's readiness, told to one listener on the loop. Level-triggered; registered once for reading.
+//
+// Threads  loop-only
+// Owns     its two libevent events, not the descriptor
+// Errors   Start: a Status when libevent refuses the descriptor
+// Ends     after Stop, or its destruction, no callback comes; both are legal inside one
+#ifndef WEFT_CORE_FD_WATCH_H_
+#define WEFT_CORE_FD_WATCH_H_
+
+#include "absl/status/status.h"
+#include "weft/core/event_loop.h"
+#include "weft/core/thread_contract.h"
+
+namespace weft {
+
+// Who is told. Called on the loop.
+class FdEvents {
+ public:
+  virtual void OnReadable() = 0;
+  virtual void OnWritable() = 0;
+
+ protected:
+  ~FdEvents() = default;
+};
+
+class FdWatch {
+ public:
+  FdWatch() = default;
+  ~FdWatch() WEFT_NO_THREAD_ANALYSIS { Stop(); }
+  FdWatch(const FdWatch&) = delete;
+  FdWatch& operator=(const FdWatch&) = delete;
+
+  absl::Status Start(EventLoop& loop, int fd, FdEvents* events) LOOP_ONLY;
+  void WatchRead(bool on) LOOP_ONLY;
+  void WatchWrite(bool on) LOOP_ONLY;
+  void Stop() LOOP_ONLY;
+  bool started() const LOOP_ONLY { return read_event_ != nullptr; }
+
+ private:
+  static void OnEvent(int fd, short what, void* self);
+
+  EventLoop* loop_ LOOP_OWNED = nullptr;
+  FdEvents* events_ LOOP_OWNED = nullptr;
+  event* read_event_ LOOP_OWNED = nullptr;
+  event* write_event_ LOOP_OWNED = nullptr;
+  bool reading_ LOOP_OWNED = false;
+  bool writing_ LOOP_OWNED = false;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_FD_WATCH_H_

@@ -1,0 +1,51 @@
+// Where a loop reads: one block that all its connections share, so that an idle connection holds no memory.
+//
+// A connection reads into space(), takes what it can use as slices of block(), copies an unfinished rest to itself,
+// and calls Release with the bytes used. While nobody keeps a slice the same warm bytes are filled again and again.
+//
+// Threads  loop-only
+// Owns     its block, shared with the slices made of it
+#ifndef WEFT_CORE_INPUT_ARENA_H_
+#define WEFT_CORE_INPUT_ARENA_H_
+
+#include <cstddef>
+
+#include "weft/core/block.h"
+#include "weft/core/thread_contract.h"
+
+namespace weft {
+
+class InputArena {
+ public:
+  static constexpr size_t kBlock = 64 << 10;
+  // A block with less room than this is given up.
+  static constexpr size_t kLeastRoom = 16 << 10;
+
+  char* space() LOOP_ONLY {
+    if (!block_) block_ = BlockRef::New(kBlock);
+    return block_->data() + used_;
+  }
+  size_t room() const LOOP_ONLY { return kBlock - used_; }
+  const BlockRef& block() const LOOP_ONLY { return block_; }
+
+  // `used` bytes of space() were filled and looked through.
+  void Release(size_t used) LOOP_ONLY {
+    if (block_->Sole()) {
+      used_ = 0;
+      return;
+    }
+    used_ += used;
+    if (room() < kLeastRoom) {
+      block_.reset();
+      used_ = 0;
+    }
+  }
+
+ private:
+  BlockRef block_ LOOP_OWNED;
+  size_t used_ LOOP_OWNED = 0;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_INPUT_ARENA_H_

@@ -1,0 +1,66 @@
+// Levelled log lines to a sink that the application may replace.
+//
+// weft logs what an operator would want to know: connections refused and why, listeners, accept storms.
+// It never logs per call. Lines from a storm are thinned out by LogLimiter.
+//
+// Threads  any
+// Errors   a sink must not fail; what it throws is swallowed
+#ifndef WEFT_CORE_LOG_H_
+#define WEFT_CORE_LOG_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "weft/core/clock.h"
+
+namespace weft {
+
+enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError, kOff };
+
+// Where lines go. Called from any of weft's threads, several at once.
+class LogSink {
+ public:
+  virtual ~LogSink() = default;
+  virtual void Write(LogLevel level, std::string_view line) = 0;
+};
+
+// The default: standard error, through spdlog, with time and thread.
+std::shared_ptr<LogSink> StderrLogSink();
+
+// A value: a sink and the least level that reaches it. Default: nothing is written.
+class Log {
+ public:
+  Log() = default;
+  Log(std::shared_ptr<LogSink> sink, LogLevel least) : sink_(std::move(sink)), least_(least) {}
+
+  bool Wants(LogLevel level) const { return sink_ != nullptr && level >= least_; }
+  void Debug(std::string_view line) const { Write(LogLevel::kDebug, line); }
+  void Info(std::string_view line) const { Write(LogLevel::kInfo, line); }
+  void Warning(std::string_view line) const { Write(LogLevel::kWarning, line); }
+  void Error(std::string_view line) const { Write(LogLevel::kError, line); }
+  void Write(LogLevel level, std::string_view line) const;
+
+ private:
+  std::shared_ptr<LogSink> sink_;
+  LogLevel least_ = LogLevel::kOff;
+};
+
+// Lets at most `burst` lines through in each second and counts the rest.
+class LogLimiter {
+ public:
+  explicit LogLimiter(int burst) : burst_(burst) {}
+  // True: write the line, and say that `*dropped` like it were left out before.
+  bool Allow(MonoTime now, int64_t* dropped);
+
+ private:
+  const int burst_;
+  std::atomic<int64_t> second_{-1};
+  std::atomic<int> in_second_{0};
+  std::atomic<int64_t> dropped_{0};
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_LOG_H_

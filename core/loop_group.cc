@@ -1,0 +1,47 @@
+#include "weft/core/loop_group.h"
+
+#include <pthread.h>
+
+#include <algorithm>
+#include <system_error>
+
+#include "absl/strings/str_cat.h"
+
+namespace weft {
+
+absl::StatusOr<std::unique_ptr<LoopGroup>> LoopGroup::Create(int threads, const EventLoopOptions& options) {
+  std::unique_ptr<LoopGroup> group(new LoopGroup);
+  for (int i = 0; i < std::max(1, threads); ++i) {
+    EventLoopOptions own = options;
+    own.name = absl::StrCat(options.name, i);
+    absl::StatusOr<std::unique_ptr<EventLoop>> loop = EventLoop::Create(own);
+    if (!loop.ok()) return loop.status();
+    auto io = std::make_unique<IoThread>();
+    io->loop = *std::move(loop);
+    io->arena = std::make_unique<InputArena>();
+    io->wheel = std::make_unique<DeadlineWheel>(*io->loop);
+    try {
+      io->thread = std::thread([l = io->loop.get()] { l->Run(); });
+    } catch (const std::system_error& e) {
+      return absl::ResourceExhaustedError(absl::StrCat("I/O thread ", i + 1, ": cannot start: ", e.what()));
+    }
+    ::pthread_setname_np(io->thread.native_handle(), own.name.substr(0, 15).c_str());
+    group->threads_.push_back(std::move(io));
+  }
+  return group;
+}
+
+LoopGroup::~LoopGroup() { Stop(); }
+
+bool LoopGroup::InLoop() const {
+  return std::any_of(threads_.begin(), threads_.end(), [](const auto& io) { return io->loop->InLoop(); });
+}
+
+void LoopGroup::Stop() {
+  for (auto& io : threads_) io->loop->Stop();
+  for (auto& io : threads_) {
+    if (io->thread.joinable()) io->thread.join();
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,55 @@
+// N I/O threads, each with its event loop and what the connections on it share.
+//
+// Threads  any: Next, At, size. Create and Stop: the owner
+// Owns     its loops and threads; handles keep single loops alive beyond it, closed
+// Errors   Create: a Status when a loop or thread cannot be made
+// Ends     Stop runs or cancels what is posted and joins the threads
+#ifndef WEFT_CORE_LOOP_GROUP_H_
+#define WEFT_CORE_LOOP_GROUP_H_
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "weft/core/deadline_wheel.h"
+#include "weft/core/event_loop.h"
+#include "weft/core/input_arena.h"
+
+namespace weft {
+
+// One I/O thread's loop and its companions.
+struct IoThread {
+  std::shared_ptr<EventLoop> loop;
+  std::unique_ptr<InputArena> arena;      // the loop's own
+  std::unique_ptr<DeadlineWheel> wheel;   // the loop's own
+  std::thread thread;
+};
+
+class LoopGroup {
+ public:
+  static absl::StatusOr<std::unique_ptr<LoopGroup>> Create(int threads, const EventLoopOptions& options);
+  ~LoopGroup();
+  LoopGroup(const LoopGroup&) = delete;
+  LoopGroup& operator=(const LoopGroup&) = delete;
+
+  // In turn.
+  ANY_THREAD IoThread& Next() { return At(next_.fetch_add(1, std::memory_order_relaxed)); }
+  ANY_THREAD IoThread& At(size_t key) { return *threads_[key % threads_.size()]; }
+  ANY_THREAD size_t size() const { return threads_.size(); }
+  // True on any of its threads.
+  ANY_THREAD bool InLoop() const;
+
+  void Stop();
+
+ private:
+  LoopGroup() = default;
+  std::vector<std::unique_ptr<IoThread>> threads_;
+  std::atomic<size_t> next_{0};
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_LOOP_GROUP_H_

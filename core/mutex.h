@@ -1,0 +1,80 @@
+// std::mutex and std::condition_variable with clang's thread annotations.
+//
+// Not absl::Mutex: Debian's abseil is built without NDEBUG, so each of its locks runs a process-wide
+// deadlock detector, and thread sanitizer reports false races on it.
+//
+// Threads  any
+#ifndef WEFT_CORE_MUTEX_H_
+#define WEFT_CORE_MUTEX_H_
+
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+
+#include "weft/core/thread_contract.h"
+
+namespace weft {
+
+class WEFT_CAPABILITY("mutex") Mutex {
+ public:
+  Mutex() = default;
+  Mutex(const Mutex&) = delete;
+  Mutex& operator=(const Mutex&) = delete;
+
+  void Lock() WEFT_ACQUIRE() { mu_.lock(); }
+  void Unlock() WEFT_RELEASE() { mu_.unlock(); }
+  bool TryLock() WEFT_TRY_ACQUIRE(true) { return mu_.try_lock(); }
+
+ private:
+  friend class CondVar;
+  std::mutex mu_;
+};
+
+// Holds a mutex for a scope; may be let go early and taken again.
+class WEFT_SCOPED_CAPABILITY MutexLock {
+ public:
+  explicit MutexLock(Mutex& mu) WEFT_ACQUIRE(mu) : mu_(mu) { mu_.Lock(); }
+  ~MutexLock() WEFT_RELEASE() {
+    if (held_) mu_.Unlock();
+  }
+  MutexLock(const MutexLock&) = delete;
+  MutexLock& operator=(const MutexLock&) = delete;
+
+  void Unlock() WEFT_RELEASE() {
+    held_ = false;
+    mu_.Unlock();
+  }
+  void Lock() WEFT_ACQUIRE() {
+    mu_.Lock();
+    held_ = true;
+  }
+
+ private:
+  Mutex& mu_;
+  bool held_ = true;
+};
+
+class CondVar {
+ public:
+  void Wait(Mutex& mu) WEFT_REQUIRES(mu) {
+    std::unique_lock<std::mutex> lock(mu.mu_, std::adopt_lock);
+    cv_.wait(lock);
+    lock.release();
+  }
+  // False when the time came first.
+  bool WaitFor(Mutex& mu, std::chrono::nanoseconds timeout) WEFT_REQUIRES(mu) {
+    std::unique_lock<std::mutex> lock(mu.mu_, std::adopt_lock);
+    const std::cv_status status = cv_.wait_for(lock, timeout);
+    lock.release();
+    return status == std::cv_status::no_timeout;
+  }
+  void NotifyOne() { cv_.notify_one(); }
+  void NotifyAll() { cv_.notify_all(); }
+
+ private:
+  std::condition_variable cv_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_MUTEX_H_

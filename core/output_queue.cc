@@ -1,0 +1,154 @@
+#include "weft/core/output_queue.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "weft/core/check.h"
+
+namespace weft {
+
+OutputQueue::OutputQueue(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
+
+OutputQueue::~OutputQueue() = default;
+
+char* OutputQueue::Reserve(size_t n) {
+  if (!tail_ || tail_->capacity() - tail_used_ < n) {
+    const size_t grown = tail_ ? std::min(tail_->capacity() * 4, kLargestBlock) : kFirstBlock;
+    tail_ = BlockRef::New(std::max(n, grown));
+    tail_used_ = 0;
+  }
+  return tail_->data() + tail_used_;
+}
+
+void OutputQueue::Commit(size_t n) {
+  const char* data = tail_->data() + tail_used_;
+  tail_used_ += n;
+  if (state_ == State::kClosed || n == 0) return;
+  queued_ += n;
+  if (segments_.size() > first_) {
+    Segment& last = segments_.back();
+    if (last.block.get() == tail_.get() && last.data + last.size == data) {
+      last.size += n;
+      return;
+    }
+  }
+  segments_.push_back({data, n, tail_, nullptr});
+}
+
+void OutputQueue::AppendBlock(BlockRef block, const char* data, size_t size) {
+  if (state_ == State::kClosed || size == 0) return;
+  queued_ += size;
+  segments_.push_back({data, size, std::move(block), nullptr});
+}
+
+void OutputQueue::AppendShared(std::shared_ptr<const void> keeper, const char* data, size_t size) {
+  if (state_ == State::kClosed || size == 0) return;
+  queued_ += size;
+  segments_.push_back({data, size, BlockRef(), std::move(keeper)});
+}
+
+int OutputQueue::Gather(iovec* pieces) {
+  int count = 0;
+  for (size_t i = first_; i < segments_.size() && count < kMostPieces; ++i, ++count) {
+    pieces[count] = {const_cast<char*>(segments_[i].data), segments_[i].size};
+  }
+  return count;
+}
+
+void OutputQueue::Taken(size_t n) {
+  queued_ -= n;
+  written_ += n;
+  while (n > 0) {
+    Segment& segment = segments_[first_];
+    if (n < segment.size) {
+      segment.data += n;
+      segment.size -= n;
+      break;
+    }
+    n -= segment.size;
+    segment.block.reset();
+    segment.keeper.reset();
+    ++first_;
+  }
+  if (first_ == segments_.size()) {
+    segments_.clear();
+    first_ = 0;
+    if (tail_ && tail_->Sole()) tail_used_ = 0;  // nobody refers to its bytes: fill it again
+  } else if (first_ > 1024 && first_ * 2 > segments_.size()) {
+    segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(first_));
+    first_ = 0;
+  }
+}
+
+OutputQueue::Flushed OutputQueue::Flush() {
+  iovec pieces[kMostPieces];
+  MutexLock lock(mu_);
+  for (;;) {
+    if (state_ == State::kClosed) return Flushed::kClosed;
+    WEFT_DCHECK(state_ == State::kClaimed && !in_write_);
+    const int count = Gather(pieces);
+    if (count == 0) {
+      state_ = State::kIdle;
+      return Flushed::kAll;
+    }
+    in_write_ = true;
+    lock.Unlock();
+    const ssize_t n = transport_->Write(pieces, count);
+    const int error = n < 0 ? errno : 0;
+    lock.Lock();
+    in_write_ = false;
+    if (state_ == State::kClosed) {  // closed meanwhile: the descriptor was left to us
+      Drop();
+      transport_.reset();
+      return Flushed::kClosed;
+    }
+    if (n >= 0) {
+      Taken(static_cast<size_t>(n));
+    } else if (error == EAGAIN || error == EWOULDBLOCK) {
+      state_ = State::kBlocked;
+      return Flushed::kBlocked;
+    } else {
+      error_ = error;  // stays claimed: nobody else will try
+      return Flushed::kBroken;
+    }
+  }
+}
+
+bool OutputQueue::Unblock() {
+  MutexLock lock(mu_);
+  if (state_ != State::kBlocked) return false;
+  state_ = State::kClaimed;
+  return true;
+}
+
+void OutputQueue::Drop() {
+  segments_.clear();
+  first_ = 0;
+  queued_ = 0;
+}
+
+void OutputQueue::Close() {
+  MutexLock lock(mu_);
+  if (state_ == State::kClosed) return;
+  state_ = State::kClosed;
+  if (in_write_) {
+    transport_->ShutDown();  // ends the write; the flusher gives the descriptor back
+    return;
+  }
+  Drop();
+  tail_.reset();
+  transport_.reset();
+}
+
+void OutputQueue::Trim() {
+  MutexLock lock(mu_);
+  if (queued_ == 0 && tail_ && !in_write_) {
+    tail_.reset();
+    tail_used_ = 0;
+    segments_.shrink_to_fit();
+  }
+}
+
+}  // namespace weft

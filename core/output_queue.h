@@ -1,0 +1,116 @@
+// What is to be written on one connection. Any thread appends; one flusher at a time writes.
+//
+//   segments: [block bytes][block bytes][shared bytes]…      small appends run together in the tail block;
+//             ▲ flusher takes from here      ▲ append here   large ones are referenced, not copied
+//
+//   kIdle ──Claim──► kClaimed ──Flush──► kIdle (all taken) | kBlocked (the kernel takes no more) | kClosed
+//                       ▲                                        │
+//                       └───────────── OnWritable ───────────────┘
+//
+// Whoever appends to an idle queue claims it, and so has to flush it or to have it flushed; everybody else just
+// appends, for the flusher looks again before it leaves.
+//
+// Threads  any, under mutex() where said so
+// Owns     its transport, closed under the mutex or by the last flusher; its blocks
+// Errors   Flush says that the connection broke, with errno
+// Ends     after Close nothing is queued any more and what was is dropped
+#ifndef WEFT_CORE_OUTPUT_QUEUE_H_
+#define WEFT_CORE_OUTPUT_QUEUE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "weft/core/block.h"
+#include "weft/core/mutex.h"
+#include "weft/core/thread_contract.h"
+#include "weft/core/transport.h"
+
+namespace weft {
+
+class ANY_THREAD OutputQueue {
+ public:
+  // What a flush came to.
+  enum class Flushed : uint8_t {
+    kAll,      // nothing is left
+    kBlocked,  // the loop must watch for writability and then call Flush after Unblock
+    kBroken,   // the connection failed; error() has the errno
+    kClosed,   // somebody closed it
+  };
+
+  explicit OutputQueue(std::unique_ptr<Transport> transport);
+  ~OutputQueue();
+  OutputQueue(const OutputQueue&) = delete;
+  OutputQueue& operator=(const OutputQueue&) = delete;
+
+  Mutex& mutex() WEFT_RETURN_CAPABILITY(mu_) { return mu_; }
+
+  // Room for `n` contiguous bytes, valid until the next append. Commit says how many of them were written.
+  char* Reserve(size_t n) WEFT_REQUIRES(mu_);
+  void Commit(size_t n) WEFT_REQUIRES(mu_);
+
+  // Bytes by reference: of a block, or of anything that `keeper` keeps alive.
+  void AppendBlock(BlockRef block, const char* data, size_t size) WEFT_REQUIRES(mu_);
+  void AppendShared(std::shared_ptr<const void> keeper, const char* data, size_t size) WEFT_REQUIRES(mu_);
+
+  // After appending. True: the caller has to flush, or to have it flushed. False: somebody does, or it is closed.
+  bool Claim() WEFT_REQUIRES(mu_) {
+    if (state_ != State::kIdle || queued_ == 0) return false;
+    state_ = State::kClaimed;
+    return true;
+  }
+
+  // By whoever claimed: writes until nothing is left or the kernel takes no more.
+  Flushed Flush() WEFT_EXCLUDES(mu_);
+
+  // The descriptor is writable again: the caller has claimed it, unless this says false.
+  bool Unblock() WEFT_EXCLUDES(mu_);
+
+  // Drops what is queued and closes the transport, at once or as soon as the flusher is out of it.
+  void Close() WEFT_EXCLUDES(mu_);
+
+  bool closed() const WEFT_REQUIRES(mu_) { return state_ == State::kClosed; }
+  // Bytes appended that the kernel has not taken yet.
+  size_t queued() const WEFT_REQUIRES(mu_) { return queued_; }
+  int error() const { return error_; }
+  uint64_t bytes_written() const WEFT_REQUIRES(mu_) { return written_; }
+
+  // Gives back the tail block when nothing is queued: for connections gone quiet.
+  void Trim() WEFT_EXCLUDES(mu_);
+
+  // Only for the loop, and only before Close.
+  Transport& transport() { return *transport_; }
+
+ private:
+  enum class State : uint8_t { kIdle, kClaimed, kBlocked, kClosed };
+  struct Segment {
+    const char* data;
+    size_t size;
+    BlockRef block;
+    std::shared_ptr<const void> keeper;
+  };
+  static constexpr size_t kFirstBlock = 4 << 10;
+  static constexpr size_t kLargestBlock = 64 << 10;
+  static constexpr int kMostPieces = 64;
+
+  int Gather(iovec* pieces) WEFT_REQUIRES(mu_);
+  void Taken(size_t n) WEFT_REQUIRES(mu_);
+  void Drop() WEFT_REQUIRES(mu_);
+
+  Mutex mu_;
+  State state_ WEFT_GUARDED_BY(mu_) = State::kIdle;
+  bool in_write_ WEFT_GUARDED_BY(mu_) = false;  // a flusher is inside Write, without the mutex
+  std::vector<Segment> segments_ WEFT_GUARDED_BY(mu_);
+  size_t first_ WEFT_GUARDED_BY(mu_) = 0;  // segments before it are written
+  size_t queued_ WEFT_GUARDED_BY(mu_) = 0;
+  uint64_t written_ WEFT_GUARDED_BY(mu_) = 0;
+  BlockRef tail_ WEFT_GUARDED_BY(mu_);
+  size_t tail_used_ WEFT_GUARDED_BY(mu_) = 0;
+  int error_ = 0;  // the flusher's
+  std::unique_ptr<Transport> transport_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_OUTPUT_QUEUE_H_

@@ -1,0 +1,53 @@
+#include "weft/core/parker.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+namespace weft {
+namespace {
+
+void FutexWait(std::atomic<int32_t>* word, int32_t expected, const timespec* limit) {
+  ::syscall(SYS_futex, reinterpret_cast<int32_t*>(word), FUTEX_WAIT_PRIVATE, expected, limit, nullptr, 0);
+}
+
+void FutexWakeOne(std::atomic<int32_t>* word) {
+  ::syscall(SYS_futex, reinterpret_cast<int32_t*>(word), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+}
+
+}  // namespace
+
+void Parker::Park() {
+  if (TryPark()) return;
+  int32_t empty = kEmpty;
+  state_.compare_exchange_strong(empty, kAsleep, std::memory_order_acq_rel);
+  while (state_.load(std::memory_order_acquire) == kAsleep) FutexWait(&state_, kAsleep, nullptr);
+  state_.store(kEmpty, std::memory_order_relaxed);
+}
+
+bool Parker::ParkFor(Nanos limit) {
+  if (TryPark()) return true;
+  int32_t empty = kEmpty;
+  state_.compare_exchange_strong(empty, kAsleep, std::memory_order_acq_rel);
+  const MonoTime until = SaturatingAdd(Clock::System().Now(), limit);
+  while (state_.load(std::memory_order_acquire) == kAsleep) {
+    const Nanos left = until - Clock::System().Now();
+    if (left <= Nanos::zero()) {
+      int32_t asleep = kAsleep;
+      if (state_.compare_exchange_strong(asleep, kEmpty, std::memory_order_acq_rel)) return false;
+      break;  // called at the last moment
+    }
+    timespec wait{static_cast<time_t>(left.count() / 1'000'000'000),
+                  static_cast<long>(left.count() % 1'000'000'000)};
+    FutexWait(&state_, kAsleep, &wait);
+  }
+  state_.store(kEmpty, std::memory_order_relaxed);
+  return true;
+}
+
+void Parker::Unpark() {
+  if (state_.exchange(kToken, std::memory_order_acq_rel) == kAsleep) FutexWakeOne(&state_);
+}
+
+}  // namespace weft

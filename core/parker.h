@@ -1,0 +1,38 @@
+// Puts one thread to sleep until another one calls it: a binary semaphore on a futex.
+//
+// Unpark makes a system call only when the thread sleeps.
+//
+// Threads  Park, ParkFor: one thread at a time. Unpark: any
+// Owns     nothing
+#ifndef WEFT_CORE_PARKER_H_
+#define WEFT_CORE_PARKER_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "weft/core/clock.h"
+#include "weft/core/thread_contract.h"
+
+namespace weft {
+
+class Parker {
+ public:
+  // Returns when Unpark was called since the last Park returned, be it before this call.
+  void Park();
+  // The same with a limit; false when the time came first.
+  bool ParkFor(Nanos limit);
+  // True when Unpark was called already: takes that, without sleeping.
+  bool TryPark() {
+    int32_t token = kToken;
+    return state_.compare_exchange_strong(token, kEmpty, std::memory_order_acquire);
+  }
+  ANY_THREAD void Unpark();
+
+ private:
+  static constexpr int32_t kEmpty = 0, kToken = 1, kAsleep = -1;
+  std::atomic<int32_t> state_{kEmpty};
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_PARKER_H_

@@ -1,0 +1,73 @@
+// What servers, channels and nodes share: I/O threads, the worker pool, the clock and the log.
+//
+// One is made once and given to all that should share it, by shared_ptr in their options; without one each makes a
+// private one. Nothing is global. Thread counts are exact: `io_threads` loops and `worker_threads` workers, which
+// may grow to `max_worker_threads`. Workers start with the first use of the pool.
+//
+// Threads  any
+// Owns     all its threads
+// Errors   Create: a Status when threads or descriptors run out
+// Ends     the last reference stops workers, then loops. It may go on one of its own threads, which is then left
+//          to finish by itself
+#ifndef WEFT_CORE_RUNTIME_H_
+#define WEFT_CORE_RUNTIME_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "weft/core/log.h"
+#include "weft/core/loop_group.h"
+#include "weft/core/mutex.h"
+#include "weft/core/worker_pool.h"
+
+namespace weft {
+
+struct RuntimeOptions {
+  // I/O threads, each with its loop. At least 1.
+  int io_threads = 1;
+  // Threads for handlers. At least 1.
+  int worker_threads = 4;
+  // The pool grows up to this while calls wait and every worker is blocked. 0: it does not grow.
+  int max_worker_threads = 0;
+  // Calls that may wait for a worker; more are refused with RESOURCE_EXHAUSTED.
+  size_t worker_queue = 10'000;
+  // How long an added worker stays without work.
+  absl::Duration worker_idle = absl::Minutes(1);
+  // The longest an I/O thread polls before it sleeps, while calls come closer than that. Zero: it never polls.
+  absl::Duration spin = absl::Microseconds(50);
+  // Lines of this level and above reach the sink.
+  LogLevel log_level = LogLevel::kWarning;
+  // Where lines go; null: standard error.
+  std::shared_ptr<LogSink> log_sink = nullptr;
+  // Null: the system's.
+  const Clock* clock = nullptr;
+};
+
+class ANY_THREAD Runtime {
+ public:
+  static absl::StatusOr<std::shared_ptr<Runtime>> Create(RuntimeOptions options = {});
+  ~Runtime();
+  Runtime(const Runtime&) = delete;
+  Runtime& operator=(const Runtime&) = delete;
+
+  LoopGroup& loops() { return *loops_; }
+  // Started by the first call.
+  absl::StatusOr<WorkerPool*> workers() WEFT_EXCLUDES(mu_);
+  const Clock& clock() const { return clock_; }
+  const Log& log() const { return log_; }
+
+ private:
+  explicit Runtime(RuntimeOptions options);
+
+  const RuntimeOptions options_;
+  const Clock& clock_;
+  const Log log_;
+  std::unique_ptr<LoopGroup> loops_;
+  Mutex mu_;
+  std::unique_ptr<WorkerPool> workers_ WEFT_GUARDED_BY(mu_);
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_RUNTIME_H_

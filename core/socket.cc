@@ -1,0 +1,104 @@
+#include "weft/core/socket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+
+namespace weft {
+namespace {
+
+absl::Status Failed(int error, std::string_view what, const SocketAddress& address) {
+  return absl::ErrnoToStatus(error, absl::StrCat(absl::string_view(what.data(), what.size()), " ",
+                                                 address.ToString()));
+}
+
+absl::StatusOr<Socket> NewStreamSocket(const SocketAddress& address) {
+  Socket s(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!s.valid()) return Failed(errno, "make a socket for", address);
+  return s;
+}
+
+void SetInt(int fd, int level, int name, int value) { ::setsockopt(fd, level, name, &value, sizeof value); }
+
+// A socket file that nobody listens on any more keeps the next process from binding.
+void RemoveStaleUnixFile(const SocketAddress& address) {
+  const std::string file = address.unix_file();
+  struct stat info;
+  if (file.empty() || ::lstat(file.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return;
+  Socket probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!probe.valid()) return;
+  if (::connect(probe.fd(), address.get(), address.length()) != 0 && errno == ECONNREFUSED) {
+    ::unlink(file.c_str());
+  }
+}
+
+}  // namespace
+
+void Socket::Close() {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+absl::StatusOr<Socket> Socket::Listen(const SocketAddress& address, int backlog) {
+  absl::StatusOr<Socket> s = NewStreamSocket(address);
+  if (!s.ok()) return s.status();
+  if (address.is_unix()) {
+    RemoveStaleUnixFile(address);
+  } else {
+    SetInt(s->fd(), SOL_SOCKET, SO_REUSEADDR, 1);
+    if (address.family() == AF_INET6) SetInt(s->fd(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
+  }
+  if (::bind(s->fd(), address.get(), address.length()) != 0) return Failed(errno, "bind", address);
+  if (::listen(s->fd(), backlog) != 0) return Failed(errno, "listen on", address);
+  return s;
+}
+
+absl::StatusOr<Socket> Socket::StartConnect(const SocketAddress& address, bool* connected) {
+  absl::StatusOr<Socket> s = NewStreamSocket(address);
+  if (!s.ok()) return s.status();
+  *connected = ::connect(s->fd(), address.get(), address.length()) == 0;
+  if (!*connected && errno != EINPROGRESS && errno != EINTR) return Failed(errno, "connect", address);
+  return s;
+}
+
+absl::Status Socket::ConnectResult() const {
+  int error = 0;
+  socklen_t length = sizeof error;
+  if (::getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &length) != 0) error = errno;
+  if (error != 0) return absl::ErrnoToStatus(error, "connect");
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SocketAddress> Socket::LocalAddress() const {
+  sockaddr_storage a{};
+  socklen_t length = sizeof a;
+  if (::getsockname(fd_, reinterpret_cast<sockaddr*>(&a), &length) != 0) {
+    return absl::ErrnoToStatus(errno, "getsockname");
+  }
+  return SocketAddress::FromSockaddr(reinterpret_cast<sockaddr*>(&a), length);
+}
+
+absl::StatusOr<SocketAddress> Socket::PeerAddress() const {
+  sockaddr_storage a{};
+  socklen_t length = sizeof a;
+  if (::getpeername(fd_, reinterpret_cast<sockaddr*>(&a), &length) != 0) {
+    return absl::ErrnoToStatus(errno, "getpeername");
+  }
+  return SocketAddress::FromSockaddr(reinterpret_cast<sockaddr*>(&a), length);
+}
+
+void Socket::SetTcpOptions(Nanos lost_after) const {
+  SetInt(fd_, IPPROTO_TCP, TCP_NODELAY, 1);  // fails on unix sockets, which have no such delay
+  if (lost_after > Nanos::zero()) {
+    SetInt(fd_, IPPROTO_TCP, TCP_USER_TIMEOUT,
+           static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(lost_after).count()));
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,159 @@
+#include "weft/core/socket_address.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+
+#include <cstddef>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace weft {
+namespace {
+
+constexpr std::string_view kUnixScheme = "unix:";
+
+absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data(), s.size()); }
+
+absl::Status BadAddress(std::string_view text, std::string_view why) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("address \"", ToAbsl(text), "\": ", ToAbsl(why),
+                   "; expected host:port, [IPv6]:port or unix:/path"));
+}
+
+}  // namespace
+
+absl::StatusOr<HostPort> HostPort::Parse(std::string_view text) {
+  HostPort result;
+  if (text.substr(0, kUnixScheme.size()) == kUnixScheme) {
+    result.unix_path = std::string(text.substr(kUnixScheme.size()));
+    if (result.unix_path.empty()) return BadAddress(text, "no path");
+    if (result.unix_path.size() >= sizeof(sockaddr_un::sun_path)) {
+      return BadAddress(text, "path too long (limit 107 bytes)");
+    }
+    return result;
+  }
+  std::string_view port;
+  if (!text.empty() && text[0] == '[') {
+    const size_t end = text.find(']');
+    if (end == std::string_view::npos || end + 1 >= text.size() || text[end + 1] != ':') {
+      return BadAddress(text, "no port after ]");
+    }
+    result.host = std::string(text.substr(1, end - 1));
+    port = text.substr(end + 2);
+  } else {
+    const size_t colon = text.rfind(':');
+    if (colon == std::string_view::npos) return BadAddress(text, "no port");
+    result.host = std::string(text.substr(0, colon));
+    port = text.substr(colon + 1);
+    if (result.host.find(':') != std::string::npos) {
+      return BadAddress(text, "an IPv6 address needs brackets");
+    }
+  }
+  if (result.host.empty()) return BadAddress(text, "no host");
+  uint32_t number = 0;
+  if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos ||
+      !absl::SimpleAtoi(ToAbsl(port), &number) || number > 65535) {
+    return BadAddress(text, "port is not a number from 0 to 65535");
+  }
+  result.port = static_cast<uint16_t>(number);
+  return result;
+}
+
+absl::StatusOr<SocketAddress> SocketAddress::Parse(std::string_view text) {
+  absl::StatusOr<HostPort> host_port = HostPort::Parse(text);
+  if (!host_port.ok()) return host_port.status();
+  absl::StatusOr<SocketAddress> address = From(*host_port);
+  if (absl::IsNotFound(address.status())) return BadAddress(text, "host is not a numeric address");
+  return address;
+}
+
+absl::StatusOr<SocketAddress> SocketAddress::From(const HostPort& host_port) {
+  SocketAddress result;
+  if (host_port.is_unix()) {
+    auto* a = reinterpret_cast<sockaddr_un*>(&result.storage_);
+    a->sun_family = AF_UNIX;
+    const std::string& path = host_port.unix_path;
+    std::memcpy(a->sun_path, path.data(), path.size());
+    // An abstract name begins with a zero byte and is not terminated.
+    const bool abstract = path[0] == '@';
+    if (abstract) a->sun_path[0] = '\0';
+    result.length_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1));
+    return result;
+  }
+  auto* v4 = reinterpret_cast<sockaddr_in*>(&result.storage_);
+  if (::inet_pton(AF_INET, host_port.host.c_str(), &v4->sin_addr) == 1) {
+    v4->sin_family = AF_INET;
+    v4->sin_port = htons(host_port.port);
+    result.length_ = sizeof *v4;
+    return result;
+  }
+  auto* v6 = reinterpret_cast<sockaddr_in6*>(&result.storage_);
+  std::string host = host_port.host;
+  unsigned scope = 0;
+  if (const size_t percent = host.find('%'); percent != std::string::npos) {
+    scope = ::if_nametoindex(host.c_str() + percent + 1);
+    host.resize(percent);
+  }
+  if (::inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) == 1) {
+    v6->sin6_family = AF_INET6;
+    v6->sin6_port = htons(host_port.port);
+    v6->sin6_scope_id = scope;
+    result.length_ = sizeof *v6;
+    return result;
+  }
+  return absl::NotFoundError(absl::StrCat("\"", host_port.host, "\" is not a numeric address"));
+}
+
+SocketAddress SocketAddress::FromSockaddr(const sockaddr* address, socklen_t length) {
+  SocketAddress result;
+  result.length_ = length < sizeof(sockaddr_storage) ? length : socklen_t{sizeof(sockaddr_storage)};
+  std::memcpy(&result.storage_, address, result.length_);
+  return result;
+}
+
+SocketAddress SocketAddress::WithPort(uint16_t port) const {
+  SocketAddress result = *this;
+  if (family() == AF_INET) reinterpret_cast<sockaddr_in*>(&result.storage_)->sin_port = htons(port);
+  if (family() == AF_INET6) reinterpret_cast<sockaddr_in6*>(&result.storage_)->sin6_port = htons(port);
+  return result;
+}
+
+uint16_t SocketAddress::port() const {
+  if (family() == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(&storage_)->sin_port);
+  if (family() == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_port);
+  return 0;
+}
+
+std::string SocketAddress::unix_file() const {
+  if (!is_unix() || length_ <= offsetof(sockaddr_un, sun_path)) return "";
+  return reinterpret_cast<const sockaddr_un*>(&storage_)->sun_path;  // empty for an abstract name
+}
+
+std::string SocketAddress::ToString() const {
+  char text[INET6_ADDRSTRLEN] = "";
+  switch (family()) {
+    case AF_INET:
+      ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(&storage_)->sin_addr, text, sizeof text);
+      return absl::StrCat(text, ":", port());
+    case AF_INET6: {
+      const auto* a = reinterpret_cast<const sockaddr_in6*>(&storage_);
+      ::inet_ntop(AF_INET6, &a->sin6_addr, text, sizeof text);
+      if (a->sin6_scope_id != 0) return absl::StrCat("[", text, "%", a->sin6_scope_id, "]:", port());
+      return absl::StrCat("[", text, "]:", port());
+    }
+    case AF_UNIX: {
+      const auto* a = reinterpret_cast<const sockaddr_un*>(&storage_);
+      const size_t head = offsetof(sockaddr_un, sun_path);
+      if (length_ <= head) return "unix:(unnamed)";
+      if (a->sun_path[0] != '\0') return absl::StrCat("unix:", a->sun_path);
+      return absl::StrCat("unix:@", absl::string_view(a->sun_path + 1, length_ - head - 1));
+    }
+    default:
+      return "(no address)";
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,59 @@
+// An address one can listen on or connect to: IPv4, IPv6 or a unix socket.
+//
+// Texts: "10.0.0.7:7000", "[::1]:7000", "[fe80::1%eth0]:7000", "unix:/run/x.sock", "unix:@abstract". Host names
+// are not addresses: Resolver makes addresses of them. Port 0 means any free one.
+//
+// Threads  value
+// Errors   Parse: INVALID_ARGUMENT that quotes the text and says what is expected
+#ifndef WEFT_CORE_SOCKET_ADDRESS_H_
+#define WEFT_CORE_SOCKET_ADDRESS_H_
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+
+namespace weft {
+
+// "host:port" taken apart; the host may be a name. For "unix:..." the host is empty.
+struct HostPort {
+  std::string host;
+  uint16_t port = 0;
+  std::string unix_path;
+  bool is_unix() const { return !unix_path.empty(); }
+
+  static absl::StatusOr<HostPort> Parse(std::string_view text);
+};
+
+class SocketAddress {
+ public:
+  SocketAddress() = default;
+  static absl::StatusOr<SocketAddress> Parse(std::string_view text);
+  // NotFound when `host` is a name rather than a numeric address.
+  static absl::StatusOr<SocketAddress> From(const HostPort& host_port);
+  static SocketAddress FromSockaddr(const sockaddr* address, socklen_t length);
+  SocketAddress WithPort(uint16_t port) const;
+
+  const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage_); }
+  socklen_t length() const { return length_; }
+  int family() const { return storage_.ss_family; }
+  bool is_unix() const { return family() == AF_UNIX; }
+  // 0 for unix.
+  uint16_t port() const;
+  // The path of a unix address that stands in the file system; empty for others.
+  std::string unix_file() const;
+  std::string ToString() const;
+
+ private:
+  sockaddr_storage storage_{};
+  socklen_t length_ = 0;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_SOCKET_ADDRESS_H_

@@ -1,0 +1,59 @@
+// One restartable timer of a loop.
+//
+// Resolution: the kernel's timerfd, some tens of microseconds; never early.
+//
+// Threads  loop-only
+// Owns     its callback
+// Ends     destroying or stopping it means the callback does not run any more; it may do either from inside
+#ifndef WEFT_CORE_TIMER_H_
+#define WEFT_CORE_TIMER_H_
+
+#include <functional>
+#include <utility>
+
+#include "weft/core/clock.h"
+#include "weft/core/event_loop.h"
+#include "weft/core/thread_contract.h"
+
+namespace weft {
+
+class Timer {
+ public:
+  Timer(EventLoop& loop, std::function<void()> fire) : loop_(loop), fire_(std::move(fire)) {}
+  ~Timer() WEFT_NO_THREAD_ANALYSIS { Stop(); }
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+
+  // Fires once at `at`; replaces an earlier start. kNever stops it.
+  void StartAt(MonoTime at) LOOP_ONLY {
+    Stop();
+    if (at == kNever) return;
+    at_ = at;
+    armed_ = true;
+    loop_.AddTimer(this);
+  }
+  void StartAfter(Nanos d) LOOP_ONLY { StartAt(SaturatingAdd(loop_.clock().Now(), d)); }
+  void Stop() LOOP_ONLY {
+    if (std::exchange(armed_, false)) loop_.RemoveTimer(this);
+  }
+  bool armed() const LOOP_ONLY { return armed_; }
+  // When it fires; only while armed.
+  MonoTime at() const LOOP_ONLY { return at_; }
+
+ private:
+  friend class EventLoop;
+  void Fire() LOOP_ONLY {
+    armed_ = false;
+    fire_();
+  }
+
+  EventLoop& loop_;
+  const std::function<void()> fire_;
+  MonoTime at_ LOOP_OWNED = kNever;
+  uint64_t sequence_ LOOP_OWNED = 0;
+  bool armed_ LOOP_OWNED = false;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_TIMER_H_

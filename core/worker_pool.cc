@@ -1,0 +1,276 @@
+#include "weft/core/worker_pool.h"
+
+#include <pthread.h>
+#include <time.h>
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "weft/core/check.h"
+
+namespace weft {
+namespace {
+
+// How often the supervisor looks while items wait.
+constexpr Nanos kLookEvery = std::chrono::microseconds(500);
+// A worker that used less CPU than this between two looks is blocked.
+constexpr Nanos kBlockedBelow = kLookEvery / 10;
+
+class ClosureItem final : public WorkItem {
+ public:
+  explicit ClosureItem(absl::AnyInvocable<void() &&> closure) : closure_(std::move(closure)) {}
+  void Run(int) override {
+    std::move(closure_)();
+    delete this;
+  }
+  void Cancel() override { delete this; }
+
+ private:
+  absl::AnyInvocable<void() &&> closure_;
+};
+
+Nanos ThreadCpu(std::thread& thread) {
+  clockid_t clock;
+  timespec used{};
+  if (::pthread_getcpuclockid(thread.native_handle(), &clock) != 0) return Nanos::zero();
+  ::clock_gettime(clock, &used);
+  return std::chrono::seconds(used.tv_sec) + Nanos(used.tv_nsec);
+}
+
+}  // namespace
+
+WorkerPool::WorkerPool(WorkerPoolOptions options)
+    : name_(std::move(options.name)),
+      min_threads_(std::max(1, options.threads)),
+      max_threads_(std::max(min_threads_, options.max_threads)),
+      idle_after_(options.idle_after),
+      ring_(std::max<size_t>(1, options.queue_limit)),
+      workers_(std::make_unique<Worker[]>(static_cast<size_t>(max_threads_))) {}
+
+absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Create(WorkerPoolOptions options) {
+  std::unique_ptr<WorkerPool> pool(new WorkerPool(std::move(options)));
+  {
+    MutexLock lock(pool->mu_);
+    for (int i = 0; i < pool->min_threads_; ++i) {
+      if (absl::Status s = pool->StartWorker(i); !s.ok()) {
+        lock.Unlock();
+        pool->Stop();
+        return s;
+      }
+    }
+  }
+  if (pool->max_threads_ > pool->min_threads_) {
+    pool->supervisor_ = std::thread([p = pool.get()] { p->Supervise(); });
+  }
+  return pool;
+}
+
+WorkerPool::~WorkerPool() { Stop(); }
+
+absl::Status WorkerPool::StartWorker(int index) {
+  Worker& worker = workers_[static_cast<size_t>(index)];
+  if (worker.thread.joinable()) worker.thread.join();  // one that ended for want of work
+  worker.running = true;
+  thread_count_.fetch_add(1, std::memory_order_relaxed);
+  try {
+    worker.thread = std::thread([this, index] { RunWorker(index); });
+  } catch (const std::system_error& e) {
+    worker.running = false;
+    thread_count_.fetch_sub(1, std::memory_order_relaxed);
+    return absl::ResourceExhaustedError(
+        absl::StrCat("worker pool ", name_, ": cannot start thread ", index + 1, ": ", e.what()));
+  }
+  const std::string label = absl::StrCat(name_, index).substr(0, 15);
+  ::pthread_setname_np(worker.thread.native_handle(), label.c_str());
+  return absl::OkStatus();
+}
+
+size_t WorkerPool::TrySubmit(WorkItem* const* items, size_t count) {
+  size_t accepted = 0;
+  while (accepted < count && ring_.TryPush(items[accepted])) ++accepted;
+  if (accepted > 0) WakeIfNeeded();
+  if (stopping_.load(std::memory_order_seq_cst)) {
+    while (WorkItem* item = Take()) item->Cancel();
+  }
+  return accepted;
+}
+
+void WorkerPool::Execute(absl::AnyInvocable<void() &&> closure) {
+  auto* item = new ClosureItem(std::move(closure));
+  {
+    MutexLock lock(resumed_mu_);
+    (resumed_first_ == nullptr ? resumed_first_ : resumed_last_->next_) = item;
+    resumed_last_ = item;
+    resumed_count_.fetch_add(1, std::memory_order_seq_cst);
+  }
+  WakeIfNeeded();
+  if (stopping_.load(std::memory_order_seq_cst)) {
+    while (WorkItem* left = Take()) left->Cancel();
+  }
+}
+
+WorkItem* WorkerPool::TakeResumed() {
+  MutexLock lock(resumed_mu_);
+  WorkItem* item = resumed_first_;
+  if (item != nullptr) {
+    resumed_first_ = std::exchange(item->next_, nullptr);
+    resumed_count_.fetch_sub(1, std::memory_order_seq_cst);
+  }
+  return item;
+}
+
+WorkItem* WorkerPool::Take() {
+  if (resumed_count_.load(std::memory_order_relaxed) > 0) {
+    if (WorkItem* item = TakeResumed()) return item;
+  }
+  return ring_.TryTake();
+}
+
+void WorkerPool::WakeIfNeeded() {
+  if (idle_count_.load(std::memory_order_seq_cst) > 0) {
+    WakeOne();
+  } else if (max_threads_ > min_threads_ && !supervising_.load(std::memory_order_relaxed) &&
+             !supervising_.exchange(true, std::memory_order_acq_rel)) {
+    supervisor_parker_.Unpark();
+  }
+}
+
+void WorkerPool::WakeOne() {
+  if (waking_.exchange(true, std::memory_order_seq_cst)) return;  // the one on its way will see to it
+  int index = -1;
+  {
+    MutexLock lock(mu_);
+    if (!idle_.empty()) {
+      index = idle_.back();
+      idle_.pop_back();
+      workers_[static_cast<size_t>(index)].idle = false;
+      idle_count_.fetch_sub(1, std::memory_order_seq_cst);
+    }
+  }
+  if (index < 0) {
+    waking_.store(false, std::memory_order_seq_cst);
+    return;
+  }
+  workers_[static_cast<size_t>(index)].parker.Unpark();  // not under the lock: it would run into it
+}
+
+void WorkerPool::RunWorker(int index) {
+  Scope scope(this);
+  Worker& self = workers_[static_cast<size_t>(index)];
+  for (;;) {
+    if (stopping_.load(std::memory_order_acquire)) return;
+    if (WorkItem* item = Take()) {
+      if (queued() > 0 && idle_count_.load(std::memory_order_relaxed) > 0) WakeOne();
+      self.in_item.store(true, std::memory_order_relaxed);
+      item->Run(index);
+      self.in_item.store(false, std::memory_order_relaxed);
+      continue;
+    }
+    if (!BecomeIdle(index)) return;
+  }
+}
+
+bool WorkerPool::BecomeIdle(int index) {
+  Worker& self = workers_[static_cast<size_t>(index)];
+  {
+    MutexLock lock(mu_);
+    idle_.push_back(index);
+    self.idle = true;
+    idle_count_.fetch_add(1, std::memory_order_seq_cst);
+  }
+  bool woken = false;
+  if (queued() > 0 || stopping_.load(std::memory_order_seq_cst)) {
+    woken = false;  // came while we lay down: get up ourselves
+  } else if (index < min_threads_) {
+    self.parker.Park();
+    woken = true;
+  } else {
+    woken = self.parker.ParkFor(idle_after_);
+  }
+  if (!woken) {
+    MutexLock lock(mu_);
+    if (self.idle) {
+      idle_.erase(std::find(idle_.begin(), idle_.end(), index));
+      self.idle = false;
+      idle_count_.fetch_sub(1, std::memory_order_seq_cst);
+      const bool spare = index >= min_threads_ && queued() == 0;
+      if (spare && !stopping_.load(std::memory_order_acquire)) {
+        self.running = false;
+        thread_count_.fetch_sub(1, std::memory_order_relaxed);
+        return false;
+      }
+      return true;
+    }
+    lock.Unlock();
+    self.parker.Park();  // a waker has taken us out and will call
+  }
+  waking_.store(false, std::memory_order_seq_cst);
+  return true;
+}
+
+void WorkerPool::Supervise() {
+  while (!stopping_.load(std::memory_order_acquire)) {
+    supervisor_parker_.Park();
+    GrowWhileBlocked();
+    supervising_.store(false, std::memory_order_release);
+  }
+}
+
+// Looks as long as items wait and nobody is idle; adds a worker each time all of them have stood still.
+void WorkerPool::GrowWhileBlocked() {
+  std::vector<Nanos> cpu;
+  uint64_t taken = ring_.taken();
+  while (!stopping_.load(std::memory_order_acquire) && queued() > 0 &&
+         idle_count_.load(std::memory_order_relaxed) == 0) {
+    AllBlocked(&cpu);
+    supervisor_parker_.ParkFor(kLookEvery);
+    const bool stood_still = ring_.taken() == taken;
+    taken = ring_.taken();
+    if (!stood_still || !AllBlocked(&cpu)) continue;
+    MutexLock lock(mu_);
+    for (int i = min_threads_; i < max_threads_; ++i) {
+      if (workers_[static_cast<size_t>(i)].running || stopped_) continue;
+      // Without a thread more, the items wait longer; nothing is lost.
+      (void)StartWorker(i);
+      break;
+    }
+  }
+}
+
+// Whether every worker is inside an item and has used (almost) no CPU since `*cpu_before`, which is replaced.
+bool WorkerPool::AllBlocked(std::vector<Nanos>* cpu_before) {
+  std::vector<Nanos> now(static_cast<size_t>(max_threads_));
+  bool blocked = cpu_before->size() == now.size();
+  MutexLock lock(mu_);
+  for (size_t i = 0; i < now.size(); ++i) {
+    Worker& worker = workers_[i];
+    if (!worker.running) continue;
+    now[i] = ThreadCpu(worker.thread);
+    if (!worker.in_item.load(std::memory_order_relaxed) ||
+        (blocked && now[i] - (*cpu_before)[i] >= kBlockedBelow)) {
+      blocked = false;
+    }
+  }
+  *cpu_before = std::move(now);
+  return blocked;
+}
+
+void WorkerPool::Stop() {
+  {
+    MutexLock lock(mu_);
+    if (std::exchange(stopped_, true)) return;
+    stopping_.store(true, std::memory_order_seq_cst);
+  }
+  supervisor_parker_.Unpark();
+  if (supervisor_.joinable()) supervisor_.join();
+  for (int i = 0; i < max_threads_; ++i) {
+    Worker& worker = workers_[static_cast<size_t>(i)];
+    worker.parker.Unpark();
+    if (worker.thread.joinable()) worker.thread.join();
+  }
+  while (WorkItem* item = Take()) item->Cancel();
+}
+
+}  // namespace weft

@@ -1,0 +1,119 @@
+// A bounded pool of threads for handlers that may block. First in, first out; one item at a time a worker, so that
+// a slow one holds up nobody's neighbours.
+//
+// It has `threads` workers from the start. When items wait and every worker is blocked (inside an item, using no
+// CPU) it adds one, up to `max_threads`; an added one ends after `idle_after` without work.
+// The newest idle worker is woken first: its cache is warm. At most one worker is being woken at a time; one that
+// takes an item and sees more wakes the next.
+//
+// Threads  any: TrySubmit, Execute, queued, counts. Stop: not a worker of this pool
+// Owns     its threads; items stay their embedders'
+// Errors   TrySubmit refuses what does not fit; Create: a Status when a thread cannot be started
+// Ends     Stop waits for running items and cancels the queued ones; from then on submissions are cancelled
+#ifndef WEFT_CORE_WORKER_POOL_H_
+#define WEFT_CORE_WORKER_POOL_H_
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "weft/core/clock.h"
+#include "weft/core/executor.h"
+#include "weft/core/mutex.h"
+#include "weft/core/parker.h"
+#include "weft/core/thread_contract.h"
+#include "weft/core/work_item.h"
+#include "weft/core/work_ring.h"
+
+namespace weft {
+
+struct WorkerPoolOptions {
+  std::string name = "workers";
+  // Threads from the start; at least 1.
+  int threads = 4;
+  // The most it may grow to; 0 or less than `threads`: it does not grow.
+  int max_threads = 0;
+  // Items that may wait; more are refused.
+  size_t queue_limit = 10'000;
+  // How long an added worker stays without work.
+  Nanos idle_after = std::chrono::minutes(1);
+};
+
+class ANY_THREAD WorkerPool final : public Executor {
+ public:
+  static absl::StatusOr<std::unique_ptr<WorkerPool>> Create(WorkerPoolOptions options);
+  ~WorkerPool() override;
+  WorkerPool(const WorkerPool&) = delete;
+  WorkerPool& operator=(const WorkerPool&) = delete;
+
+  // Queues the first so many of `items` as fit and says how many; wakes at most one worker.
+  size_t TrySubmit(WorkItem* const* items, size_t count);
+
+  // What was accepted before and goes on now (a coroutine's next step): not bounded by the queue's limit, and
+  // served before new items.
+  void Execute(absl::AnyInvocable<void() &&> closure) override;
+
+  void Stop();
+
+  // Items that wait for a worker.
+  size_t queued() const { return ring_.size() + resumed_count_.load(std::memory_order_relaxed); }
+  size_t queue_limit() const { return ring_.limit(); }
+  int threads() const { return thread_count_.load(std::memory_order_relaxed); }
+  int max_threads() const { return max_threads_; }
+  bool InPool() const { return Current() == this; }
+
+ private:
+  struct Worker {
+    Parker parker;
+    std::thread thread;
+    std::atomic<bool> in_item{false};
+    bool running = false;  // under mu_: has a thread
+    bool idle = false;     // under mu_: stands in idle_
+  };
+
+  explicit WorkerPool(WorkerPoolOptions options);
+  absl::Status StartWorker(int index) WEFT_REQUIRES(mu_);
+  void RunWorker(int index);
+  WorkItem* Take();
+  WorkItem* TakeResumed();
+  // True: go on. False: this worker ends.
+  bool BecomeIdle(int index);
+  void WakeOne();
+  void WakeIfNeeded();
+
+  void Supervise();
+  bool AllBlocked(std::vector<Nanos>* cpu_before);
+  void GrowWhileBlocked();
+
+  const std::string name_;
+  const int min_threads_;
+  const int max_threads_;
+  const Nanos idle_after_;
+
+  WorkRing<WorkItem> ring_;
+  std::atomic<size_t> resumed_count_{0};
+  alignas(64) std::atomic<int> idle_count_{0};
+  std::atomic<bool> waking_{false};
+  std::atomic<bool> stopping_{false};
+  std::atomic<int> thread_count_{0};
+  std::atomic<bool> supervising_{false};
+
+  Mutex resumed_mu_;
+  WorkItem* resumed_first_ WEFT_GUARDED_BY(resumed_mu_) = nullptr;
+  WorkItem* resumed_last_ WEFT_GUARDED_BY(resumed_mu_) = nullptr;
+
+  Mutex mu_;
+  const std::unique_ptr<Worker[]> workers_;  // max_threads_ of them
+  std::vector<int> idle_ WEFT_GUARDED_BY(mu_);
+  bool stopped_ WEFT_GUARDED_BY(mu_) = false;
+  Parker supervisor_parker_;
+  std::thread supervisor_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_WORKER_POOL_H_
