@@ -55,7 +55,11 @@ $end$
 $end$
 
  private:
+$if methods$
   ::weft::CallTarget* target_;
+$else$
+  [[maybe_unused]] ::weft::CallTarget* target_;
+$end$
 };
 )";
 
