@@ -1,4 +1,4 @@
-# weft_generate(<target> [IMPORT_DIRS <folder>...] <file.proto>...)
+# weft_generate(<target> [LIBRARY <library>] [IMPORT_DIRS <folder>...] <file.proto>...)
 #
 # Compiles .proto files with protoc and weft's plugin and adds the result to <target>, a library or an executable:
 #
@@ -7,15 +7,13 @@
 #              x.weft_mock.h         a gMock class for each stub; include it in tests only
 #
 # A file is named, and its headers are included, by its path below the first of IMPORT_DIRS that holds it, else below the
-# current source folder. <target> is linked with weft::weft, and whoever links <target> finds the headers.
+# current source folder. What a file imports is found there too, and "weft/rpc/options.proto" always. <target> is linked
+# with LIBRARY, else with weft::weft, and whoever links <target> finds the headers.
 
-# protoc's own view of weft/rpc/options.proto.
-if(TARGET weft_rpc_proto)
-  set(WEFT_PROTO_DIR ${WEFT_INCLUDE})
-endif()
+cmake_policy(VERSION 3.20...3.25)
 
 function(weft_generate target)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "IMPORT_DIRS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "LIBRARY" "IMPORT_DIRS")
   if(NOT TARGET ${target})
     message(FATAL_ERROR "weft_generate: '${target}' is no target; add_library or add_executable it first")
   endif()
@@ -38,11 +36,8 @@ function(weft_generate target)
   set(out "${CMAKE_CURRENT_BINARY_DIR}/weft_gen/${target}")
   file(MAKE_DIRECTORY "${out}")
   set(paths)
-  foreach(root IN LISTS roots ITEMS "${WEFT_PROTO_DIR}")
+  foreach(root IN LISTS roots ITEMS "${weft_IMPORT_DIR}")
     list(APPEND paths "--proto_path=${root}")
-  endforeach()
-  foreach(include IN LISTS Protobuf_INCLUDE_DIRS)
-    list(APPEND paths "--proto_path=${include}")
   endforeach()
 
   foreach(proto IN LISTS protos)
@@ -70,5 +65,8 @@ function(weft_generate target)
                                      "${stem}.weft_mock.h")
   endforeach()
   target_include_directories(${target} PUBLIC "${out}")
-  target_link_libraries(${target} PUBLIC weft::weft)
+  if(NOT arg_LIBRARY)
+    set(arg_LIBRARY weft::weft)
+  endif()
+  target_link_libraries(${target} PUBLIC ${arg_LIBRARY})
 endfunction()

@@ -1,0 +1,32 @@
+"""The library never ends the process and never throws: errors are Statuses.
+
+core/check.h, which traps on a bug in builds without NDEBUG, is the one exception.
+"""
+
+import re
+
+from source import broken, sources
+
+EXEMPT = {"core/check.h"}
+
+GATES = [
+    (re.compile(r"(?<![\w.>])(?:std::|::)?(exit|_exit|_Exit|quick_exit|abort|terminate)\s*\("), "ends the process"),
+    (re.compile(r"\b__builtin_(trap|unreachable|abort)\s*\("), "ends the process"),
+    (re.compile(r"\b(ABSL_RAW_CHECK|ABSL_RAW_LOG|ABSL_INTERNAL_CHECK|GOOGLE_CHECK|GOOGLE_LOG|assert)\s*\("),
+     "ends the process"),
+    (re.compile(r"\bthrow\b"), "throws"),
+    (re.compile(r"\brethrow_exception\b"), "throws"),
+]
+
+
+def check(root):
+    faults = []
+    for source in sources(root, "core", "rpc"):
+        if source.path in EXEMPT:
+            continue
+        for number, line in enumerate(source.code, 1):
+            for pattern, what in GATES:
+                found = pattern.search(line)
+                if found:
+                    faults.append(broken(source.path, number, f"{what}: {found.group(0).strip()}"))
+    return faults

@@ -1,0 +1,57 @@
+"""Reads the tree's sources as the checks see them: by line, with and without comments and strings."""
+
+import pathlib
+import re
+
+SUFFIXES = {".h", ".cc"}
+
+_TOKEN = re.compile(
+    r"""
+    (?P<raw>R"(?P<mark>[^()\s\\]{0,16})\(.*?\)(?P=mark)")
+  | (?P<string>"(?:\\.|[^"\\\n])*")
+  | (?P<char>(?<![0-9a-fA-F])'(?:\\.|[^'\\\n])+')
+  | (?P<line>//[^\n]*)
+  | (?P<block>/\*.*?\*/)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def code_of(text):
+    """The text with comments, strings and characters blanked; lines keep their numbers."""
+
+    def blank(match):
+        kept = "\n" * match.group(0).count("\n")
+        if match.lastgroup in ("line", "block"):
+            return kept or " "
+        return '""' + kept
+
+    return _TOKEN.sub(blank, text)
+
+
+class Source:
+    """One file: its path below the root, its text, its lines, and its code without comments and strings."""
+
+    def __init__(self, root, path):
+        self.path = path.relative_to(root).as_posix()
+        self.text = path.read_text(encoding="utf-8")
+        self.lines = self.text.split("\n")
+        self.code = code_of(self.text).split("\n")
+
+    @property
+    def is_header(self):
+        return self.path.endswith(".h")
+
+
+def sources(root, *rooms):
+    """Every .h and .cc below the rooms, in order of path."""
+    root = pathlib.Path(root)
+    for room in rooms:
+        for path in sorted((root / room).rglob("*")):
+            if path.suffix in SUFFIXES and path.is_file():
+                yield Source(root, path)
+
+
+def broken(path, line, rule):
+    """How every check names what it found."""
+    return f"{path}:{line}: {rule}"
