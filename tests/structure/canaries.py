@@ -24,6 +24,7 @@ HEALTHY = {
     "rpc/server/s.h": HEAD + '#pragma once\n#include "weft/rpc/base/b.h"\nstruct S : B {};\n',
     "rpc/client/c.h": HEAD + '#pragma once\n#include "weft/rpc/base/b.h"\nstruct C : B {};\n',
     "codegen/main.cc": '#include <google/protobuf/compiler/plugin.h>\n#include "weft/rpc/options.pb.h"\n',
+    "codegen/template.cc": 'const char* k = R"(\n#include "$stem$.pb.h"\n)";\n',
     # Words in comments and strings are no faults.
     "rpc/base/words.cc": '// Never abort(), never throw.\nconst char* k = "exit(1); throw";\n/* exit(1) */\n',
 }
