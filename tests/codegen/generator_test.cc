@@ -1,0 +1,179 @@
+// Whole files: each .proto of tests/golden must give the text beside it, byte by byte. After a
+// change that is meant, run this program once with WEFT_UPDATE_GOLDEN=1 and read the difference.
+#include "weft/codegen/generator.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <google/protobuf/io/zero_copy_stream_impl_lite.h>
+#include <gtest/gtest.h>
+
+#include "tests/codegen/proto_files.h"
+
+namespace weft::codegen {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+// Takes what the generator writes.
+class MemoryContext : public google::protobuf::compiler::GeneratorContext {
+ public:
+  google::protobuf::io::ZeroCopyOutputStream* Open(const std::string& name) override {
+    return new google::protobuf::io::StringOutputStream(&files_[name]);
+  }
+
+  const std::map<std::string, std::string>& files() const { return files_; }
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const auto& [name, text] : files_) names.push_back(name);
+    return names;
+  }
+
+ private:
+  std::map<std::string, std::string> files_;
+};
+
+struct Result {
+  bool ok = false;
+  std::string error;
+  MemoryContext context;
+};
+
+std::unique_ptr<Result> Generate(const google::protobuf::FileDescriptor* file,
+                                 const std::string& parameter) {
+  auto result = std::make_unique<Result>();
+  if (file == nullptr) return result;
+  result->ok = Generator().Generate(file, parameter, &result->context, &result->error);
+  return result;
+}
+
+constexpr char kGreeter[] =
+    "syntax = 'proto3'; message Q {} service Greeter { rpc Say(Q) returns (Q); }";
+
+// ---- Golden files
+
+class GoldenTest : public testing::TestWithParam<std::string> {};
+
+TEST_P(GoldenTest, GivesTheTextBesideIt) {
+  ProtoFiles files;
+  const auto result = Generate(files.Load(GetParam()), "");
+  ASSERT_TRUE(result->ok) << result->error;
+  EXPECT_EQ(result->context.files().size(), 3u);
+  for (const auto& [name, text] : result->context.files()) {
+    const std::filesystem::path path = GoldenFolder() / name;
+    if (std::getenv("WEFT_UPDATE_GOLDEN") != nullptr) {
+      std::ofstream(path, std::ios::binary) << text;
+    }
+    EXPECT_EQ(ReadFile(path), text) << path;
+  }
+}
+
+std::vector<std::string> GoldenProtos() {
+  std::set<std::string> protos;
+  for (const auto& entry : std::filesystem::directory_iterator(GoldenFolder())) {
+    if (entry.path().extension() == ".proto") protos.insert(entry.path().filename().string());
+  }
+  return {protos.begin(), protos.end()};
+}
+
+INSTANTIATE_TEST_SUITE_P(Protos, GoldenTest, testing::ValuesIn(GoldenProtos()), [](const auto& p) {
+  return std::filesystem::path(p.param).stem().string();
+});
+
+TEST(Golden, NothingLiesThereThatNoProtoGives) {
+  std::set<std::string> stems;
+  for (const std::string& proto : GoldenProtos()) {
+    stems.insert(std::filesystem::path(proto).stem().string());
+  }
+  for (const auto& entry : std::filesystem::directory_iterator(GoldenFolder())) {
+    const std::string name = entry.path().filename().string();
+    if (name.find(".weft") == std::string::npos) continue;
+    EXPECT_TRUE(stems.count(name.substr(0, name.find('.'))) == 1) << entry.path();
+  }
+}
+
+// ---- Parameters
+
+TEST(Generator, WritesThreeFilesBesideEachOther) {
+  ProtoFiles files;
+  const auto result = Generate(files.Load("a/b.proto", kGreeter), "");
+  ASSERT_TRUE(result->ok) << result->error;
+  EXPECT_THAT(result->context.names(), ElementsAre("a/b.weft.cc", "a/b.weft.h", "a/b.weft_mock.h"));
+  EXPECT_THAT(result->context.files().at("a/b.weft.cc"), HasSubstr("#include \"a/b.weft.h\""));
+  EXPECT_THAT(result->context.files().at("a/b.weft.h"), HasSubstr("#include \"a/b.pb.h\""));
+}
+
+TEST(Generator, LeavesTheMockOut) {
+  ProtoFiles files;
+  const auto* file = files.Load("x.proto", kGreeter);
+  EXPECT_THAT(Generate(file, "mock=false")->context.names(), ElementsAre("x.weft.cc", "x.weft.h"));
+  EXPECT_THAT(Generate(file, "mock=true")->context.names(),
+              ElementsAre("x.weft.cc", "x.weft.h", "x.weft_mock.h"));
+}
+
+TEST(Generator, RefusesUnknownParameters) {
+  ProtoFiles files;
+  const auto* file = files.Load("x.proto", kGreeter);
+  for (const char* parameter : {"mocks=false", "mock", "mock=no", "mock=false,fast=true", "x"}) {
+    const auto result = Generate(file, parameter);
+    EXPECT_FALSE(result->ok) << parameter;
+    EXPECT_THAT(result->error, HasSubstr("unknown parameter")) << parameter;
+    EXPECT_THAT(result->error, HasSubstr("mock=true|false")) << parameter;
+    EXPECT_THAT(result->context.files(), IsEmpty()) << parameter;
+  }
+}
+
+// ---- What comes out
+
+TEST(Generator, WritesNothingWhereItRefuses) {
+  ProtoFiles files;
+  const auto result =
+      Generate(files.Load("x.proto",
+                          "syntax = 'proto3'; message Q {} service S { "
+                          "rpc Say(Q) returns (Q); rpc Talk(stream Q) returns (Q); }"),
+               "");
+  EXPECT_FALSE(result->ok);
+  EXPECT_THAT(result->error, HasSubstr("x.proto: service S, method Talk: client streaming"));
+  EXPECT_THAT(result->context.files(), IsEmpty());
+}
+
+TEST(Generator, TakesProto3Optional) {
+  const Generator generator;
+  EXPECT_EQ(generator.GetSupportedFeatures() & Generator::FEATURE_PROTO3_OPTIONAL,
+            Generator::FEATURE_PROTO3_OPTIONAL);
+}
+
+TEST(Generator, DollarsInCommentsAreNoHoles) {
+  ProtoFiles files;
+  const auto result = Generate(files.Load("x.proto",
+                                          "syntax = 'proto3'; message Q {}\n"
+                                          "// Costs $5, or $name$.\n"
+                                          "service S { rpc Say(Q) returns (Q); }"),
+                               "");
+  ASSERT_TRUE(result->ok) << result->error;
+  EXPECT_THAT(result->context.files().at("x.weft.h"), HasSubstr("// Costs $5, or $name$.\n"));
+}
+
+TEST(Generator, LeavesNoHolesAndNoTrailingSpace) {
+  ProtoFiles files;
+  const auto result = Generate(files.Load("tests/protos/awkward_names.proto"), "");
+  ASSERT_TRUE(result->ok) << result->error;
+  for (const auto& [name, text] : result->context.files()) {
+    EXPECT_THAT(text, Not(HasSubstr(" \n"))) << name;
+    EXPECT_THAT(text, Not(HasSubstr("\n\n\n"))) << name;
+    EXPECT_THAT(text, Not(HasSubstr("$$"))) << name;
+  }
+}
+
+}  // namespace
+}  // namespace weft::codegen
