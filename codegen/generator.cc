@@ -44,6 +44,20 @@ std::string Flag(bool value) { return value ? "true" : ""; }
 
 std::string Literal(bool value) { return value ? "true" : "false"; }
 
+std::string Literal(MethodKind kind) {
+  switch (kind) {
+    case MethodKind::kUnary:
+      return "kUnary";
+    case MethodKind::kClientStreaming:
+      return "kClientStreaming";
+    case MethodKind::kServerStreaming:
+      return "kServerStreaming";
+    case MethodKind::kBidirectional:
+      return "kBidirectional";
+  }
+  return "";
+}
+
 TemplateValues ValuesOf(const MethodModel& method) {
   return {.values = {{"wire_name", method.wire_name},
                      {"name", method.name},
@@ -53,7 +67,7 @@ TemplateValues ValuesOf(const MethodModel& method) {
                      {"request", method.request},
                      {"reply", method.reply},
                      {"comment", method.comment},
-                     {"kind", "kUnary"},
+                     {"kind", Literal(method.kind)},
                      {"run_inline", Literal(method.options.run_inline)},
                      {"idempotent", Literal(method.options.idempotent)},
                      {"timeout_ms", absl::StrCat(method.options.timeout_ms)},

@@ -18,7 +18,7 @@ namespace pb = ::google::protobuf;
 
 MethodKind KindOf(const pb::MethodDescriptor& method) {
   if (method.client_streaming()) {
-    return method.server_streaming() ? MethodKind::kBidiStreaming : MethodKind::kClientStreaming;
+    return method.server_streaming() ? MethodKind::kBidirectional : MethodKind::kClientStreaming;
   }
   return method.server_streaming() ? MethodKind::kServerStreaming : MethodKind::kUnary;
 }
@@ -31,7 +31,7 @@ absl::string_view KindName(MethodKind kind) {
       return "client streaming";
     case MethodKind::kServerStreaming:
       return "server streaming";
-    case MethodKind::kBidiStreaming:
+    case MethodKind::kBidirectional:
       return "bidirectional streaming";
   }
   return "unknown";

@@ -16,7 +16,8 @@
 
 namespace weft::codegen {
 
-enum class MethodKind { kUnary, kClientStreaming, kServerStreaming, kBidiStreaming };
+// As weft::MethodKind (rpc/base/method.h), which generated code names.
+enum class MethodKind { kUnary, kClientStreaming, kServerStreaming, kBidirectional };
 
 struct MethodModel {
   std::string wire_name;   // "Say", as the .proto has it
