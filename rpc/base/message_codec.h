@@ -1,0 +1,44 @@
+// Protobuf messages to pieces of memory for the wire. Small ones are written where they are wanted; large ones are
+// cut into pieces, their big `bytes` and `string` fields by reference where the message is kept alive.
+//
+// Threads  value
+// Errors   a message over 2 GiB - 1 cannot be serialized: ByteSize says so before anything is written
+#ifndef WEFT_RPC_BASE_MESSAGE_CODEC_H_
+#define WEFT_RPC_BASE_MESSAGE_CODEC_H_
+
+#include <cstddef>
+#include <vector>
+
+#include "weft/core/block.h"
+
+namespace google::protobuf {
+class MessageLite;
+}
+
+namespace weft {
+
+// A run of bytes: in `block`, or, when that is empty, in the message itself.
+struct MessagePiece {
+  BlockRef block;
+  const char* data;
+  size_t size;
+};
+
+class MessageCodec {
+ public:
+  // Fields from this size on are referenced, not copied.
+  static constexpr size_t kShareFrom = 16 << 10;
+  static constexpr size_t kBlock = 64 << 10;
+  static constexpr size_t kMost = (size_t{1} << 31) - 1;
+
+  // The size on the wire; remembered in the message for WriteTo.
+  static size_t ByteSize(const google::protobuf::MessageLite& message);
+  // Writes exactly the bytes that ByteSize counted last.
+  static char* WriteTo(const google::protobuf::MessageLite& message, char* out);
+  // The same as pieces. `share`: the message outlives them, so its large fields are referenced.
+  static std::vector<MessagePiece> Pieces(const google::protobuf::MessageLite& message, size_t byte_size, bool share);
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_BASE_MESSAGE_CODEC_H_

@@ -1,0 +1,45 @@
+// Pairs of texts that travel beside a message: request metadata one way, trailers the other.
+//
+// Keys are lower-case letters, digits and "-_."; a key that ends in "-bin" has any bytes as its value, others
+// printable ASCII. A key may come several times; order is kept. Keys beginning with "weft-" are reserved.
+//
+// Threads  value
+// Errors   Add: INVALID_ARGUMENT that names the key and what is wrong with it
+#ifndef WEFT_RPC_BASE_METADATA_H_
+#define WEFT_RPC_BASE_METADATA_H_
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+
+namespace weft {
+
+class Metadata {
+ public:
+  using Entry = std::pair<std::string, std::string>;
+
+  absl::Status Add(std::string_view key, std::string_view value);
+  // The first value of `key`.
+  std::optional<std::string_view> Get(std::string_view key) const;
+  std::vector<std::string_view> GetAll(std::string_view key) const;
+  const std::vector<Entry>& entries() const { return entries_; }
+  bool empty() const { return entries_.empty(); }
+  void Clear() { entries_.clear(); }
+
+  // On the wire: for each pair u16 key length, key, u32 value length, value; little-endian.
+  size_t WireSize() const;
+  char* WriteTo(char* out) const;
+  // Adds what `bytes` hold; an error leaves what was read so far.
+  absl::Status ReadFrom(std::string_view bytes);
+
+ private:
+  std::vector<Entry> entries_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_BASE_METADATA_H_

@@ -1,0 +1,38 @@
+// What is known about a method at compile time: its names, kind and options.
+//
+// Generated code holds one constant for each method (`demo::Greeter::kSay`); everything that concerns a method,
+// on either side, refers to it by the address of that constant.
+//
+// Threads  value; constants with static storage
+#ifndef WEFT_RPC_BASE_METHOD_H_
+#define WEFT_RPC_BASE_METHOD_H_
+
+#include <cstdint>
+#include <string_view>
+
+namespace weft {
+
+enum class MethodKind : uint8_t { kUnary, kClientStreaming, kServerStreaming, kBidirectional };
+
+struct MethodInfo {
+  std::string_view service;    // "demo.Greeter"
+  std::string_view name;       // "Say"
+  std::string_view full_name;  // "demo.Greeter/Say"
+  MethodKind kind = MethodKind::kUnary;
+  // Handlers run on the I/O thread: they must not block.
+  bool run_inline = false;
+  // Executing it twice is as good as once: it may be retried and hedged.
+  bool idempotent = false;
+  // The client's timeout where the call gives none; 0: the channel's.
+  uint32_t timeout_ms = 0;
+};
+
+// A unary method with its message types.
+template <typename Request, typename Reply>
+struct UnaryMethod : MethodInfo {
+  constexpr explicit UnaryMethod(MethodInfo info) : MethodInfo(info) {}
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_BASE_METHOD_H_

@@ -1,0 +1,49 @@
+#include "weft/rpc/call/call_pool.h"
+
+namespace weft {
+
+CallPool::~CallPool() WEFT_NO_THREAD_ANALYSIS {
+  for (InboundCall* call : free_) delete call;
+}
+
+InboundCall& CallPool::Take() {
+  if (free_.empty()) return *new InboundCall(*this);
+  InboundCall* call = free_.back();
+  free_.pop_back();
+  return *call;
+}
+
+void CallPool::Return(InboundCall& call) {
+  InboundCall* head = returned_.load(std::memory_order_relaxed);
+  do {
+    if (head == Closed()) {
+      delete &call;
+      return;
+    }
+    call.next_returned_ = head;
+  } while (!returned_.compare_exchange_weak(head, &call, std::memory_order_release, std::memory_order_relaxed));
+}
+
+void CallPool::Collect() {
+  if (returned_.load(std::memory_order_relaxed) == nullptr) return;
+  CollectList(returned_.exchange(nullptr, std::memory_order_acquire));
+}
+
+void CallPool::Close() { CollectList(returned_.exchange(Closed(), std::memory_order_acq_rel)); }
+
+void CallPool::CollectList(InboundCall* list) {
+  if (list == Closed()) return;
+  while (list != nullptr) {
+    InboundCall* call = list;
+    list = call->next_returned_;
+    call->origin->OnCallReturned(*call);
+    call->Reset();
+    if (free_.size() < kMostFree) {
+      free_.push_back(call);
+    } else {
+      delete call;
+    }
+  }
+}
+
+}  // namespace weft

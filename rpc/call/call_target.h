@@ -1,0 +1,23 @@
+// What a call can be started on: a channel, a mesh peer, the caller of a handler. Stubs hold one.
+//
+// Threads  any
+#ifndef WEFT_RPC_CALL_CALL_TARGET_H_
+#define WEFT_RPC_CALL_CALL_TARGET_H_
+
+#include "weft/core/thread_contract.h"
+#include "weft/rpc/call/outbound_call.h"
+
+namespace weft {
+
+class ANY_THREAD CallTarget {
+ public:
+  virtual ~CallTarget() = default;
+
+  // Starts the call; its Complete follows exactly once. The request has been serialized when Start returns.
+  // Complete does not run inside Start, unless the target's loop has closed.
+  virtual void Start(OutboundCall& call) = 0;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_CALL_TARGET_H_

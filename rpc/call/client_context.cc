@@ -1,0 +1,40 @@
+#include "weft/rpc/call/client_context.h"
+
+#include <utility>
+
+namespace weft {
+
+void ClientContext::Cancel() {
+  CallHandle handle;
+  {
+    MutexLock lock(mu_);
+    cancelled_ = true;
+    handle = handle_;
+  }
+  handle.Cancel();
+}
+
+bool ClientContext::cancelled() const {
+  MutexLock lock(mu_);
+  return cancelled_;
+}
+
+void ClientContext::Started(CallHandle handle) {
+  bool cancelled;
+  {
+    MutexLock lock(mu_);
+    handle_ = handle;
+    cancelled = cancelled_;
+  }
+  if (cancelled) handle.Cancel();
+}
+
+void ClientContext::Ended(Metadata trailers, absl::Duration handler_time, bool may_have_been_executed) {
+  trailers_ = std::move(trailers);
+  handler_time_ = handler_time;
+  may_have_been_executed_ = may_have_been_executed;
+  MutexLock lock(mu_);
+  handle_ = CallHandle();
+}
+
+}  // namespace weft

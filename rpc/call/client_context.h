@@ -1,0 +1,59 @@
+// What a caller gives to one call and learns from it, beside the messages.
+//
+//   weft::ClientContext context;
+//   context.metadata().Add("tenant", "blue");
+//   stub.Say(request, {.context = &context});
+//   context.trailers(), context.handler_time(), context.may_have_been_executed()
+//
+// Threads  Cancel, cancelled: any. metadata(): before the call starts. The rest: after it has ended
+// Owns     the metadata of both directions
+// Ends     serves one call; must outlive it
+#ifndef WEFT_RPC_CALL_CLIENT_CONTEXT_H_
+#define WEFT_RPC_CALL_CLIENT_CONTEXT_H_
+
+#include <memory>
+
+#include "absl/time/time.h"
+#include "weft/core/mutex.h"
+#include "weft/core/thread_contract.h"
+#include "weft/rpc/base/metadata.h"
+#include "weft/rpc/call/call_handle.h"
+
+namespace weft {
+
+class ClientContext {
+ public:
+  ClientContext() = default;
+  ClientContext(const ClientContext&) = delete;
+  ClientContext& operator=(const ClientContext&) = delete;
+
+  // Sent with the request.
+  Metadata& metadata() { return metadata_; }
+  // Came with the reply.
+  const Metadata& trailers() const { return trailers_; }
+  // How long the server's handler took, as the server says; zero when it did not answer.
+  absl::Duration handler_time() const { return handler_time_; }
+  // False: the server has certainly not executed the call (it was not sent, or refused). True: it may have.
+  bool may_have_been_executed() const { return may_have_been_executed_; }
+
+  // Ends the call with CANCELLED, unless it has ended; before the call starts: as soon as it does.
+  ANY_THREAD void Cancel() WEFT_EXCLUDES(mu_);
+  ANY_THREAD bool cancelled() const WEFT_EXCLUDES(mu_);
+
+  // For the session that carries the call.
+  void Started(CallHandle handle) WEFT_EXCLUDES(mu_);
+  void Ended(Metadata trailers, absl::Duration handler_time, bool may_have_been_executed) WEFT_EXCLUDES(mu_);
+
+ private:
+  Metadata metadata_;
+  Metadata trailers_;
+  absl::Duration handler_time_;
+  bool may_have_been_executed_ = false;
+  mutable Mutex mu_;
+  bool cancelled_ WEFT_GUARDED_BY(mu_) = false;
+  CallHandle handle_ WEFT_GUARDED_BY(mu_);
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_CLIENT_CONTEXT_H_

@@ -1,0 +1,145 @@
+// A call under way that a coroutine awaits: `absl::StatusOr<Reply> r = co_await stub.SayCoro(request)`.
+//
+// The call has started when the stub returns this. It may be awaited once, or not at all; destroying it before its
+// end (by destroying the coroutine that awaits it, from any thread) cancels the call.
+//
+// Resumes on CallOptions::executor; without one on the worker pool whose thread awaited, else on the I/O thread.
+//
+// Threads  value: one holder at a time
+// Owns     its share of the call's state
+// Ends     the awaiter is resumed exactly once, or never when it was destroyed before
+#ifndef WEFT_RPC_CALL_CORO_CALL_H_
+#define WEFT_RPC_CALL_CORO_CALL_H_
+
+#include <coroutine>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "weft/core/check.h"
+#include "weft/core/executor.h"
+#include "weft/core/mutex.h"
+#include "weft/rpc/call/call_target.h"
+#include "weft/rpc/call/outbound_call.h"
+
+namespace weft {
+
+namespace call_internal {
+
+template <typename Reply>
+absl::StatusOr<Reply> ResultOf(const OutboundCall& call, const CallEnd& end);
+
+// What the awaiter and a call that has ended, or not, share.
+template <typename Reply>
+struct CoroResult {
+  Mutex mu;
+  std::optional<absl::StatusOr<Reply>> result WEFT_GUARDED_BY(mu);
+  std::coroutine_handle<> awaiter WEFT_GUARDED_BY(mu);
+  Executor* executor WEFT_GUARDED_BY(mu) = nullptr;
+  bool abandoned WEFT_GUARDED_BY(mu) = false;
+};
+
+template <typename Reply>
+class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
+ public:
+  using OutboundCall::OutboundCall;
+
+  void Launch(CallTarget& target, std::shared_ptr<CoroCallState> self) {
+    self_ = std::move(self);
+    target.Start(*this);
+  }
+
+  bool wants_handle() const override { return true; }
+  void Started(CallHandle handle) override {
+    OutboundCall::Started(handle);
+    MutexLock lock(this->mu);
+    handle_ = std::move(handle);
+  }
+
+  void Complete(const CallEnd& end) override {
+    const std::shared_ptr<CoroCallState> self = std::move(self_);
+    absl::StatusOr<Reply> result = ResultOf<Reply>(*this, end);
+    std::coroutine_handle<> resume;
+    Executor* executor;
+    {
+      MutexLock lock(this->mu);
+      handle_ = CallHandle();
+      if (this->abandoned) return;
+      this->result.emplace(std::move(result));
+      resume = std::exchange(this->awaiter, nullptr);
+      executor = this->executor;
+    }
+    Resume(resume, executor);
+  }
+
+  // The awaiter is gone: nobody is to be resumed, and the call need not go on.
+  void Abandon() {
+    CallHandle handle;
+    {
+      MutexLock lock(this->mu);
+      this->abandoned = true;
+      this->awaiter = nullptr;
+      handle = std::move(handle_);
+    }
+    handle.Cancel();
+  }
+
+  static void Resume(std::coroutine_handle<> awaiter, Executor* executor) {
+    if (!awaiter) return;
+    if (executor == nullptr) {
+      awaiter.resume();
+    } else {
+      executor->Execute([awaiter] { awaiter.resume(); });
+    }
+  }
+
+ private:
+  std::shared_ptr<CoroCallState> self_;  // the carrier's, until Complete
+  CallHandle handle_ WEFT_GUARDED_BY(this->mu);
+};
+
+}  // namespace call_internal
+
+template <typename Reply>
+class [[nodiscard]] CoroCall {
+ public:
+  using State = call_internal::CoroCallState<Reply>;
+
+  explicit CoroCall(std::shared_ptr<State> state) : state_(std::move(state)) {}
+  // One that has ended already: for mocks.
+  explicit CoroCall(absl::StatusOr<Reply> result) : ready_(std::move(result)) {}
+  CoroCall(CoroCall&&) noexcept = default;
+  CoroCall& operator=(CoroCall&& o) noexcept {
+    std::swap(state_, o.state_);
+    std::swap(ready_, o.ready_);
+    return *this;
+  }
+  ~CoroCall() {
+    if (state_ != nullptr) state_->Abandon();
+  }
+
+  bool await_ready() { return ready_.has_value(); }
+  bool await_suspend(std::coroutine_handle<> awaiter) {
+    MutexLock lock(state_->mu);
+    if (state_->result.has_value()) return false;  // ended meanwhile: go on at once
+    state_->executor = state_->options.executor != nullptr ? state_->options.executor : Executor::Current();
+    state_->awaiter = awaiter;
+    return true;
+  }
+  absl::StatusOr<Reply> await_resume() {
+    if (ready_.has_value()) return *std::move(ready_);
+    const std::shared_ptr<State> state = std::move(state_);
+    MutexLock lock(state->mu);
+    WEFT_DCHECK(state->result.has_value());
+    return *std::move(state->result);
+  }
+
+ private:
+  std::shared_ptr<State> state_;
+  std::optional<absl::StatusOr<Reply>> ready_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_CORO_CALL_H_

@@ -1,0 +1,95 @@
+#include "weft/rpc/call/inbound_call.h"
+
+#include <google/protobuf/message_lite.h>
+
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "weft/core/check.h"
+#include "weft/rpc/base/method_stats.h"
+#include "weft/rpc/call/call_pool.h"
+#include "weft/rpc/call/service.h"
+
+namespace weft {
+
+void InboundCall::SetRequest(const BlockRef& block, const char* data, size_t size) {
+  size_ = size;
+  if (size <= kSmall) {
+    if (size > 0) std::memcpy(small_.data(), data, size);
+    data_ = small_.data();
+  } else {
+    block_ = block;
+    data_ = data;
+  }
+}
+
+void InboundCall::Reset() {
+  id.store(0, std::memory_order_relaxed);
+  origin.reset();
+  bound = nullptr;
+  hint = nullptr;
+  runner = nullptr;
+  deadline = kNever;
+  block_.reset();
+  data_ = nullptr;
+  size_ = 0;
+  own_messages.reset();
+  cancelled_.store(false, std::memory_order_relaxed);
+  answered_.store(false, std::memory_order_relaxed);
+  if (!raw_metadata_.empty() || metadata_parsed_) {
+    raw_metadata_.clear();
+    metadata_parsed_ = false;
+    metadata_status_ = absl::OkStatus();
+    metadata_.Clear();
+  }
+  if (!trailers_.empty()) trailers_.Clear();
+}
+
+void InboundCall::Run(int worker) { runner->RunCall(*this, worker); }
+void InboundCall::Cancel() { runner->RefuseCall(*this); }
+
+absl::Status InboundCall::CheckStillWanted() const {
+  if (cancelled()) return absl::CancelledError("cancelled before it was executed");
+  if (deadline != kNever) {
+    const MonoTime now = clock->Now();
+    if (now >= deadline) {
+      return absl::DeadlineExceededError(
+          absl::StrFormat("deadline passed in the server's queue, not executed (waited %.1f ms)",
+                          std::chrono::duration<double, std::milli>(now - received).count()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+bool InboundCall::Parse(google::protobuf::MessageLite& request) {
+  bool parsed = request.ParseFromArray(data_, static_cast<int>(size_));
+  block_.reset();  // large bytes go now, not when the handler is done
+  data_ = nullptr;
+  if (parsed) return true;
+  Answer(absl::InternalError(absl::StrCat(std::string(bound->method->info->full_name), ": cannot parse the request (",
+                                          size_, " bytes) as ", request.GetTypeName())),
+         nullptr);
+  return false;
+}
+
+const absl::Status& InboundCall::ParseMetadata() {
+  if (!metadata_parsed_) {
+    metadata_parsed_ = true;
+    if (!raw_metadata_.empty()) metadata_status_ = metadata_.ReadFrom(raw_metadata_);
+  }
+  return metadata_status_;
+}
+
+void InboundCall::Answer(const absl::Status& status, ReplyMessage* reply) {
+  if (answered_.exchange(true, std::memory_order_acq_rel)) {
+    WEFT_DCHECK(false);  // a second answer
+    return;
+  }
+  if (bound != nullptr) bound->stats->Add(status.code(), clock->Now() - received);
+  origin->SendAnswer(*this, status, status.ok() ? reply : nullptr, hint != nullptr && hint->MoreSoon());
+  pool_.Return(*this);
+}
+
+}  // namespace weft

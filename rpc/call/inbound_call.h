@@ -1,0 +1,167 @@
+// A call that the other side started: its request, and the one answer it gets.
+//
+//   taken from its loop's CallPool ─► filled by the session ─► queued, run by a worker (or on the loop)
+//      ─► Answer, once, from any thread ─► back to the pool, which hands it out again only on its loop
+//
+// Memory of a call is type-stable while its pool lives: a cancel that comes for a number finds either that call or,
+// checked against `id`, another one, never freed memory.
+//
+// Threads  the loop's until handed over; then the handler's. Cancel, cancelled: any. Answer: any, once
+// Owns     its request's bytes until they are parsed, the messages of handlers that answer later
+// Errors   Answer takes a Status; Parse answers INTERNAL by itself when the request cannot be parsed
+// Ends     exactly one Answer; a call never answered is a bug of its handler, which Responder excludes
+#ifndef WEFT_RPC_CALL_INBOUND_CALL_H_
+#define WEFT_RPC_CALL_INBOUND_CALL_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "weft/core/block.h"
+#include "weft/core/clock.h"
+#include "weft/core/work_item.h"
+#include "weft/rpc/base/metadata.h"
+#include "weft/rpc/call/message_cache.h"
+#include "weft/rpc/call/server_context.h"
+
+namespace google::protobuf {
+class MessageLite;
+}
+
+namespace weft {
+
+class CallPool;
+class InboundCall;
+class MethodStats;
+class Service;
+struct ServiceMethod;
+
+// A method as a server offers it.
+struct BoundMethod {
+  const ServiceMethod* method = nullptr;
+  Service* service = nullptr;
+  MethodStats* stats = nullptr;
+  bool run_inline = false;
+};
+
+// A reply message, and how to keep it alive while its bytes are being sent.
+class ReplyMessage {
+ public:
+  virtual const google::protobuf::MessageLite& message() const = 0;
+  // Called at most once: from then on the message lives as long as what is returned.
+  virtual std::shared_ptr<const void> Keep() = 0;
+
+ protected:
+  ~ReplyMessage() = default;
+};
+
+// Where a call came from: the session, seen from the call.
+class CallOrigin {
+ public:
+  virtual ~CallOrigin() = default;
+  // Sends the answer. Any thread. `reply` is null unless status is OK. `more_soon`: other answers are about to be
+  // made, so this one may leave together with them at the end of the loop's turn.
+  virtual void SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply, bool more_soon) = 0;
+  // The call is back in its pool. On the loop.
+  virtual void OnCallReturned(InboundCall& call) = 0;
+  virtual const std::string& peer() const = 0;
+  virtual const std::string& identity() const = 0;
+};
+
+// Says whether more answers are about to be made: asked when one is ready.
+class AnswerHint {
+ public:
+  virtual bool MoreSoon() const = 0;
+
+ protected:
+  ~AnswerHint() = default;
+};
+
+class InboundCall final : public WorkItem {
+ public:
+  static constexpr size_t kSmall = 256;
+
+  explicit InboundCall(CallPool& pool) : context_(*this), pool_(pool) {}
+
+  // ---- by the session, on the loop
+  // The request's bytes: copied when there are few, by reference to `block` otherwise.
+  void SetRequest(const BlockRef& block, const char* data, size_t size);
+  void SetMetadata(std::string_view raw) { raw_metadata_.assign(raw.data(), raw.size()); }
+  // Makes it as new; on the loop, by the pool.
+  void Reset();
+
+  std::shared_ptr<CallOrigin> origin;
+  std::atomic<uint64_t> id{0};
+  const BoundMethod* bound = nullptr;
+  MonoTime received{};
+  MonoTime deadline = kNever;
+  const Clock* clock = &Clock::System();
+
+  // ---- by the dispatcher
+  const AnswerHint* hint = nullptr;
+  class CallRunner* runner = nullptr;  // what Run and Cancel do
+  void Run(int worker) override;
+  void Cancel() override;
+  // Why it must not be executed any more, or OK.
+  absl::Status CheckStillWanted() const;
+
+  // ---- by the handler's trampoline
+  ServerContext& context() { return context_; }
+  // Parses the request and lets go of its bytes. False: it answered the call itself.
+  bool Parse(google::protobuf::MessageLite& request);
+  size_t request_size() const { return size_; }
+  // The answer. Afterwards the call belongs to somebody else.
+  void Answer(const absl::Status& status, ReplyMessage* reply);
+  // Messages that live with the call, for handlers that answer later.
+  std::unique_ptr<MessagePairBase> own_messages;
+
+  // ---- from the other side
+  void MarkCancelled() { cancelled_.store(true, std::memory_order_release); }
+  bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
+
+  // ---- for ServerContext and the session
+  const absl::Status& ParseMetadata();
+  Metadata& metadata() { return metadata_; }
+  Metadata& trailers() { return trailers_; }
+
+ private:
+  friend class CallPool;
+
+  // Touched by every call.
+  const char* data_ = nullptr;
+  size_t size_ = 0;
+  BlockRef block_;
+  std::atomic<bool> cancelled_{false};
+  std::atomic<bool> answered_{false};
+  std::array<char, kSmall> small_;
+  ServerContext context_;
+  CallPool& pool_;
+  InboundCall* next_returned_ = nullptr;
+
+  // Only with metadata.
+  std::string raw_metadata_;
+  bool metadata_parsed_ = false;
+  absl::Status metadata_status_;
+  Metadata metadata_;
+  Metadata trailers_;
+};
+
+// Executes calls: a dispatcher, seen from the call.
+class CallRunner {
+ public:
+  virtual void RunCall(InboundCall& call, int worker) = 0;
+  // The pool has stopped before it could run.
+  virtual void RefuseCall(InboundCall& call) = 0;
+
+ protected:
+  ~CallRunner() = default;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_INBOUND_CALL_H_

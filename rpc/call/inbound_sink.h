@@ -1,0 +1,31 @@
+// Takes the calls that a session receives: the way from a protocol to services.
+//
+// Threads  loop-only, one sink a loop
+#ifndef WEFT_RPC_CALL_INBOUND_SINK_H_
+#define WEFT_RPC_CALL_INBOUND_SINK_H_
+
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "weft/core/thread_contract.h"
+
+namespace weft {
+
+class InboundCall;
+struct BoundMethod;
+
+class InboundSink {
+ public:
+  virtual ~InboundSink() = default;
+
+  // The method of that full name ("demo.Greeter/Say"); nullptr when there is none. Lives as long as the sink.
+  virtual const BoundMethod* Find(std::string_view full_name) LOOP_ONLY = 0;
+  // Why there is none: UNIMPLEMENTED, naming what there is.
+  virtual absl::Status Unknown(std::string_view full_name) LOOP_ONLY = 0;
+  // A call to answer, with its whole request. Kept until the turn's end, so that all go to the workers at once.
+  virtual void OnCall(InboundCall& call) LOOP_ONLY = 0;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_INBOUND_SINK_H_

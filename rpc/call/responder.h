@@ -1,0 +1,63 @@
+// The right to answer one call, later and from any thread.
+//
+//   void Say(ServerContext& call, HelloRequest& request, weft::Responder<HelloReply> responder) override {
+//     queue_.push_back(std::move(responder));     // … and somewhere else:
+//     responder.reply().set_text("hello");
+//     responder.Finish();
+//   }
+//
+// The request, the reply and the ServerContext live until Finish.
+//
+// Threads  value: one holder at a time, any thread
+// Owns     the answer: one destroyed without Finish ends the call with INTERNAL
+// Ends     Finish, once; it leaves the responder empty
+#ifndef WEFT_RPC_CALL_RESPONDER_H_
+#define WEFT_RPC_CALL_RESPONDER_H_
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "weft/core/check.h"
+#include "weft/rpc/call/inbound_call.h"
+#include "weft/rpc/call/server_context.h"
+
+namespace weft {
+
+template <typename Reply>
+class Responder {
+ public:
+  using AnswerFn = void (*)(InboundCall& call, const absl::Status& status);
+
+  // For the trampoline of a handler.
+  Responder(InboundCall& call, Reply& reply, AnswerFn answer) : call_(&call), reply_(&reply), answer_(answer) {}
+  Responder(Responder&& o) noexcept
+      : call_(std::exchange(o.call_, nullptr)), reply_(o.reply_), answer_(o.answer_) {}
+  Responder& operator=(Responder&& o) noexcept {
+    std::swap(call_, o.call_);
+    std::swap(reply_, o.reply_);
+    std::swap(answer_, o.answer_);
+    return *this;
+  }
+  ~Responder() {
+    if (call_ != nullptr) Finish(absl::InternalError("the handler dropped its responder without an answer"));
+  }
+
+  // Filled by the handler, sent by an OK Finish.
+  Reply& reply() { return *reply_; }
+  ServerContext& context() { return call_->context(); }
+  bool finished() const { return call_ == nullptr; }
+
+  void Finish(const absl::Status& status = absl::OkStatus()) {
+    WEFT_DCHECK(call_ != nullptr);
+    if (InboundCall* call = std::exchange(call_, nullptr)) answer_(*call, status);
+  }
+
+ private:
+  InboundCall* call_;
+  Reply* reply_;
+  AnswerFn answer_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_RESPONDER_H_

@@ -1,0 +1,35 @@
+#include "weft/rpc/call/server_context.h"
+
+#include <algorithm>
+
+#include "weft/core/clock.h"
+#include "weft/rpc/call/inbound_call.h"
+#include "weft/rpc/call/service.h"
+
+namespace weft {
+
+std::string_view ServerContext::method() const { return call_.bound->method->info->full_name; }
+const std::string& ServerContext::peer() const { return call_.origin->peer(); }
+const std::string& ServerContext::identity() const { return call_.origin->identity(); }
+
+const Metadata& ServerContext::metadata() const {
+  (void)call_.ParseMetadata();
+  return call_.metadata();
+}
+Metadata& ServerContext::trailers() { return call_.trailers(); }
+
+absl::Duration ServerContext::time_left() const {
+  if (call_.deadline == kNever) return absl::InfiniteDuration();
+  return std::max(absl::ZeroDuration(), ToAbsl(call_.deadline - call_.clock->Now()));
+}
+
+absl::Time ServerContext::deadline() const {
+  const absl::Duration left = time_left();
+  return left == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + left;
+}
+
+bool ServerContext::cancelled() const {
+  return call_.cancelled() || (call_.deadline != kNever && call_.clock->Now() >= call_.deadline);
+}
+
+}  // namespace weft

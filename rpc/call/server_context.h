@@ -1,0 +1,50 @@
+// A handler's view of the call it answers.
+//
+// Threads  the handler's, one at a time; cancelled(): any
+// Ends     valid until the call is answered
+#ifndef WEFT_RPC_CALL_SERVER_CONTEXT_H_
+#define WEFT_RPC_CALL_SERVER_CONTEXT_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "weft/core/thread_contract.h"
+#include "weft/rpc/base/metadata.h"
+
+namespace weft {
+
+class InboundCall;
+
+class ServerContext {
+ public:
+  explicit ServerContext(InboundCall& call) : call_(call) {}
+  ServerContext(const ServerContext&) = delete;
+  ServerContext& operator=(const ServerContext&) = delete;
+
+  // "demo.Greeter/Say".
+  std::string_view method() const;
+  // The caller's address.
+  const std::string& peer() const;
+  // Who the caller is, as the server's authenticator said; empty without one.
+  const std::string& identity() const;
+  // What came with the request. Parsed at the first use; damaged metadata refuses the call before its handler.
+  const Metadata& metadata() const;
+  // Sent with the reply.
+  Metadata& trailers();
+
+  // When the caller stops waiting; infinite when it gave no timeout.
+  absl::Time deadline() const;
+  // What is left until then, at least zero.
+  absl::Duration time_left() const;
+  // True once the caller has cancelled, its connection is lost or the deadline has passed: the answer is for nobody.
+  ANY_THREAD bool cancelled() const;
+
+ private:
+  InboundCall& call_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_SERVER_CONTEXT_H_

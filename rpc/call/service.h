@@ -1,0 +1,172 @@
+// A service as generated code describes it: a table of methods, each with a function that serves one call.
+//
+// The generated bases (`demo::Greeter::Service`, `AsyncService`, `CoroService`) derive from Service; a user derives
+// from one of those and overrides its methods. BlockingMethod, AsyncMethod and CoroMethod make a table entry out of
+// a member function.
+//
+// Threads  handlers run on the worker pool, several at once, or on the I/O thread when the method is inline
+// Owns     nothing; the server refers to the service, which must outlive it
+// Errors   a handler's Status is the call's; what it throws ends the call with UNKNOWN
+// Ends     a service must live until the server has stopped
+#ifndef WEFT_RPC_CALL_SERVICE_H_
+#define WEFT_RPC_CALL_SERVICE_H_
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "weft/core/coro.h"
+#include "weft/rpc/base/method.h"
+#include "weft/rpc/call/inbound_call.h"
+#include "weft/rpc/call/message_cache.h"
+#include "weft/rpc/call/responder.h"
+#include "weft/rpc/call/server_context.h"
+
+namespace weft {
+
+class Service;
+
+// Serves one call of a method: parses, runs the handler, answers, now or later. May throw what the handler throws,
+// as long as the call has not been answered.
+struct ServiceMethod {
+  const MethodInfo* info = nullptr;
+  void (*serve)(Service& service, InboundCall& call, MessageCache& cache) = nullptr;
+};
+
+class Service {
+ public:
+  Service() = default;
+  virtual ~Service() = default;
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+
+  virtual std::string_view full_name() const = 0;
+  virtual std::span<const ServiceMethod> methods() const = 0;
+};
+
+// What a method that was not overridden answers.
+absl::Status UnimplementedMethod(const MethodInfo& method);
+
+// What a call whose handler threw answers.
+absl::Status HandlerThrew(const MethodInfo& method, std::exception_ptr error);
+
+namespace service_internal {
+
+// The reply of a pair that the handler's trampoline holds.
+template <typename Pair>
+class PairReply final : public ReplyMessage {
+ public:
+  explicit PairReply(std::unique_ptr<Pair>& pair) : pair_(pair) {}
+  const google::protobuf::MessageLite& message() const override { return pair_->reply; }
+  std::shared_ptr<const void> Keep() override { return std::shared_ptr<const void>(std::move(pair_)); }
+
+ private:
+  std::unique_ptr<Pair>& pair_;
+};
+
+// The reply of a pair that lives with its call.
+template <typename Pair>
+class OwnReply final : public ReplyMessage {
+ public:
+  explicit OwnReply(InboundCall& call) : call_(call) {}
+  const google::protobuf::MessageLite& message() const override {
+    return static_cast<Pair*>(call_.own_messages.get())->reply;
+  }
+  std::shared_ptr<const void> Keep() override {
+    return std::shared_ptr<const void>(std::move(call_.own_messages));
+  }
+
+ private:
+  InboundCall& call_;
+};
+
+template <auto Handler>
+struct Serve;
+
+template <typename S, typename Request, typename Reply, absl::Status (S::*Handler)(ServerContext&, Request&, Reply&)>
+struct Serve<Handler> {
+  using Pair = MessagePair<Request, Reply>;
+
+  static void Blocking(const MethodInfo& method, Service& service, InboundCall& call, MessageCache& cache) {
+    std::unique_ptr<Pair> pair = cache.Take<Pair>(method);
+    const size_t request_size = call.request_size();
+    if (!call.Parse(pair->request)) return;
+    pair->reply.Clear();
+    const absl::Status status = (static_cast<S&>(service).*Handler)(call.context(), pair->request, pair->reply);
+    const size_t reply_size = status.ok() ? pair->reply.ByteSizeLong() : 0;
+    PairReply<Pair> reply(pair);
+    call.Answer(status, &reply);
+    // Not there any more when its bytes are being sent by reference.
+    if (pair != nullptr && request_size + reply_size <= MessageCache::kLargest) cache.Put(method, std::move(pair));
+  }
+};
+
+template <typename S, typename Request, typename Reply,
+          void (S::*Handler)(ServerContext&, Request&, Responder<Reply>)>
+struct Serve<Handler> {
+  using Pair = MessagePair<Request, Reply>;
+
+  static void Async(const MethodInfo&, Service& service, InboundCall& call, MessageCache&) {
+    auto pair = std::make_unique<Pair>();
+    Pair& messages = *pair;
+    call.own_messages = std::move(pair);
+    if (!call.Parse(messages.request)) return;
+    Responder<Reply> responder(call, messages.reply, [](InboundCall& c, const absl::Status& status) {
+      OwnReply<Pair> reply(c);
+      c.Answer(status, &reply);
+    });
+    (static_cast<S&>(service).*Handler)(call.context(), messages.request, std::move(responder));
+  }
+};
+
+template <typename S, typename Request, typename Reply,
+          Coro<absl::Status> (S::*Handler)(ServerContext&, Request&, Reply&)>
+struct Serve<Handler> {
+  using Pair = MessagePair<Request, Reply>;
+
+  static void Coroutine(const MethodInfo& method, Service& service, InboundCall& call, MessageCache&) {
+    auto pair = std::make_unique<Pair>();
+    Pair& messages = *pair;
+    call.own_messages = std::move(pair);
+    if (!call.Parse(messages.request)) return;
+    Spawn((static_cast<S&>(service).*Handler)(call.context(), messages.request, messages.reply),
+          [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
+            OwnReply<Pair> reply(call);
+            call.Answer(error ? HandlerThrew(method, error) : *status, &reply);
+          });
+  }
+};
+
+}  // namespace service_internal
+
+// Table entries. The method's constant must have static storage.
+//   BlockingMethod  absl::Status M(ServerContext&, Request&, Reply&)
+//   AsyncMethod     void M(ServerContext&, Request&, Responder<Reply>)
+//   CoroMethod      Coro<absl::Status> M(ServerContext&, Request&, Reply&)
+template <auto Handler, typename Request, typename Reply>
+constexpr ServiceMethod BlockingMethod(const UnaryMethod<Request, Reply>& method) {
+  return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {
+            service_internal::Serve<Handler>::Blocking(*call.bound->method->info, service, call, cache);
+          }};
+}
+
+template <auto Handler, typename Request, typename Reply>
+constexpr ServiceMethod AsyncMethod(const UnaryMethod<Request, Reply>& method) {
+  return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {
+            service_internal::Serve<Handler>::Async(*call.bound->method->info, service, call, cache);
+          }};
+}
+
+template <auto Handler, typename Request, typename Reply>
+constexpr ServiceMethod CoroMethod(const UnaryMethod<Request, Reply>& method) {
+  return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {
+            service_internal::Serve<Handler>::Coroutine(*call.bound->method->info, service, call, cache);
+          }};
+}
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_SERVICE_H_

@@ -1,0 +1,114 @@
+// A unary call in three styles over one core: blocking, with a callback, as a coroutine.
+//
+// Generated stubs call these. One result type in all three: absl::StatusOr<Reply>, delivered exactly once.
+//
+// Threads  any. CallBlocking is refused on an I/O thread, where it would wait for itself
+// Errors   absl::Status that names peer, phase, cause and time; see docs/errors.md
+#ifndef WEFT_RPC_CALL_UNARY_CALL_H_
+#define WEFT_RPC_CALL_UNARY_CALL_H_
+
+#include <memory>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "weft/core/event_loop.h"
+#include "weft/core/executor.h"
+#include "weft/core/parker.h"
+#include "weft/rpc/base/method.h"
+#include "weft/rpc/call/call_options.h"
+#include "weft/rpc/call/call_target.h"
+#include "weft/rpc/call/coro_call.h"
+#include "weft/rpc/call/outbound_call.h"
+
+namespace weft {
+
+// Runs on the channel's I/O thread, which it must not block, or on CallOptions::executor.
+template <typename Reply>
+using Callback = absl::AnyInvocable<void(absl::StatusOr<Reply>) &&>;
+
+namespace call_internal {
+
+// Gives what the end of a call says to its ClientContext, if it has one.
+void TellContext(const OutboundCall& call, const CallEnd& end);
+// Why a blocking call must not be made on this thread, or OK.
+absl::Status CheckMayBlock(const MethodInfo& method);
+// Waits, at first polling.
+void WaitForReply(Parker& parker);
+
+// The end of a call as the caller's result.
+template <typename Reply>
+absl::StatusOr<Reply> ResultOf(const OutboundCall& call, const CallEnd& end) {
+  TellContext(call, end);
+  if (!end.status.ok()) return end.status;
+  absl::StatusOr<Reply> result(absl::in_place);
+  if (!result->ParseFromArray(end.reply, static_cast<int>(end.reply_size))) {
+    return absl::InternalError(absl::StrCat("call ", std::string(call.method.full_name), ": cannot parse the reply (",
+                                            end.reply_size, " bytes) as ", result->GetTypeName()));
+  }
+  return result;
+}
+
+template <typename Reply>
+class BlockingCall final : public OutboundCall {
+ public:
+  using OutboundCall::OutboundCall;
+  void Complete(const CallEnd& end) override {
+    result = ResultOf<Reply>(*this, end);
+    parker.Unpark();  // from here on the caller may be gone with this object
+  }
+  absl::StatusOr<Reply> result;
+  Parker parker;
+};
+
+template <typename Reply>
+class CallbackCall final : public OutboundCall {
+ public:
+  CallbackCall(const MethodInfo& m, const google::protobuf::MessageLite& r, const CallOptions& o, Callback<Reply> done)
+      : OutboundCall(m, r, o), done_(std::move(done)) {}
+  void Complete(const CallEnd& end) override {
+    const std::unique_ptr<CallbackCall> self(this);
+    if (options.executor == nullptr) {
+      std::move(done_)(ResultOf<Reply>(*this, end));
+      return;
+    }
+    options.executor->Execute(
+        [done = std::move(done_), result = ResultOf<Reply>(*this, end)]() mutable {
+          std::move(done)(std::move(result));
+        });
+  }
+
+ private:
+  Callback<Reply> done_;
+};
+
+}  // namespace call_internal
+
+template <typename Request, typename Reply>
+absl::StatusOr<Reply> CallBlocking(CallTarget& target, const UnaryMethod<Request, Reply>& method,
+                                   const Request& request, const CallOptions& options) {
+  if (EventLoop::Current() != nullptr) return call_internal::CheckMayBlock(method);
+  call_internal::BlockingCall<Reply> call(method, request, options);
+  target.Start(call);
+  call_internal::WaitForReply(call.parker);
+  return std::move(call.result);
+}
+
+template <typename Request, typename Reply>
+void CallAsync(CallTarget& target, const UnaryMethod<Request, Reply>& method, const Request& request,
+               const CallOptions& options, Callback<Reply> done) {
+  target.Start(*new call_internal::CallbackCall<Reply>(method, request, options, std::move(done)));
+}
+
+template <typename Request, typename Reply>
+CoroCall<Reply> CallCoro(CallTarget& target, const UnaryMethod<Request, Reply>& method, const Request& request,
+                         const CallOptions& options) {
+  auto state = std::make_shared<call_internal::CoroCallState<Reply>>(method, request, options);
+  state->Launch(target, state);
+  return CoroCall<Reply>(std::move(state));
+}
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_UNARY_CALL_H_
