@@ -31,6 +31,7 @@ FOOTER = 44
 # The ceiling may be this many times the best system before it leaves the panel: else the bars,
 # which are what the chart is about, would be too short to compare.
 CEILING_AT_MOST = 2.5
+CEILING_BEYOND = 1.15  # where the line then stands, to say that it is further out
 
 STYLE = """
   text { font-family: system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
@@ -98,7 +99,8 @@ def scale_of(values, ceiling, higher_is_better):
     """The value at the right end of the bars."""
     longest = max(values, default=0)
     if ceiling and higher_is_better:
-        longest = max(longest, min(ceiling, CEILING_AT_MOST * longest) if longest else ceiling)
+        far = longest and ceiling > CEILING_AT_MOST * longest
+        longest = CEILING_BEYOND * longest if far else max(longest, ceiling)
     elif ceiling:
         longest = max(longest, ceiling)
     return longest or 1

@@ -15,7 +15,7 @@ import xml.etree.ElementTree as ElementTree
 from unittest import mock
 
 FOLDER = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, FOLDER)
+sys.path[:0] = [FOLDER, os.path.dirname(FOLDER)]
 
 import chart  # noqa: E402
 import compare  # noqa: E402
@@ -23,6 +23,7 @@ import machine  # noqa: E402
 import measurement  # noqa: E402
 import process_stats  # noqa: E402
 import results  # noqa: E402
+import strace_per_call  # noqa: E402
 from workloads import (  # noqa: E402
     PEERS, System, WORKLOADS, Workload, is_rival, is_weft, systems_for)
 
@@ -162,6 +163,10 @@ class Ratios(unittest.TestCase):
         self.assertAlmostEqual(results.ratios(summary, "weft")[1], 70 / 13)
         self.assertLess(results.ratios(summary, "weft")[0], 1)
 
+    def test_small_ratios_keep_their_digits(self):
+        self.assertEqual([results.ratio_text(ratio) for ratio in (None, 301.4, 2.346, 0.00214)],
+                         ["–", "301", "2.35", "0.0021"])
+
     def test_nothing_to_compare_with_is_no_ratio(self):
         workload = WORKLOADS["mux"]
         summary = results.summary_of(workload, {"weft": [figures(1)], "thrift": [{"error": "x"}]})
@@ -253,7 +258,7 @@ class Chart(unittest.TestCase):
             "mux": results.summary_of(WORKLOADS["mux"], {"raw": [figures(5)]})}})
 
     def test_a_far_ceiling_does_not_crush_the_bars(self):
-        self.assertEqual(chart.scale_of([100, 50], 900, True), 250)
+        self.assertAlmostEqual(chart.scale_of([100, 50], 900, True), 115)
         self.assertEqual(chart.scale_of([100, 50], 200, True), 200)
         self.assertEqual(chart.scale_of([100, 50], 10, True), 100)
         self.assertEqual(chart.scale_of([100, 50], 900, False), 900)
@@ -266,6 +271,31 @@ class Chart(unittest.TestCase):
                 ("qps", 1_209, "1,209 /s"), ("qps", 12.5, "12.5 /s"),
                 ("qps", 23_988_480, "24.0 M/s"), ("qps", 0.5, "0.50 /s")):
             self.assertEqual(chart.value_label(metric, value), label)
+
+
+class SystemCalls(unittest.TestCase):
+    SUMMARY = textwrap.dedent("""\
+        strace: Process 12 attached
+        % time     seconds  usecs/call     calls    errors syscall
+        ------ ----------- ----------- --------- --------- ----------------
+         60.00    0.000600           1       600        20 read
+         40.00    0.000400           1       400           writev
+        ------ ----------- ----------- --------- --------- ----------------
+        100.00    0.001000           1      1000        20 total
+        """)
+
+    def test_parses_the_summary_of_strace(self):
+        self.assertEqual(strace_per_call.parse_summary(self.SUMMARY), {"read": 600, "writev": 400})
+
+    def test_what_both_runs_have_does_not_count(self):
+        rates = strace_per_call.per_call(({"read": 110, "mmap": 50}, 100),
+                                         ({"read": 310, "mmap": 50, "write": 100}, 300))
+        self.assertEqual(rates, {"read": 1.0, "write": 0.5})
+        self.assertEqual(strace_per_call.cell(rates), "1.50 (read 1.00, write 0.50)")
+
+    def test_a_longer_run_with_fewer_calls_is_refused(self):
+        with self.assertRaises(measurement.RunFailed):
+            strace_per_call.per_call(({}, 10), ({}, 10))
 
 
 class CommandLine(unittest.TestCase):

@@ -88,12 +88,18 @@ def ratios(summary, name):
             times_as_good(summary, value, _metric(summary, rival) if rival else None))
 
 
+def ratio_text(ratio):
+    if ratio is None:
+        return "–"
+    return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.4f}"
+
+
 def _cells(summary, name):
     median = summary["systems"][name]["median"]
     if median is None:
         return ["–"] * (len(COLUMNS) + len(RATIO_HEADINGS))
     cells = [form.format(median[key]) if key in median else "–" for key, _, form in COLUMNS]
-    return cells + ["–" if ratio is None else f"{ratio:.2f}" for ratio in ratios(summary, name)]
+    return cells + [ratio_text(ratio) for ratio in ratios(summary, name)]
 
 
 def text_table(name, summary):
