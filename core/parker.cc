@@ -23,7 +23,7 @@ void Parker::Park() {
   int32_t empty = kEmpty;
   state_.compare_exchange_strong(empty, kAsleep, std::memory_order_acq_rel);
   while (state_.load(std::memory_order_acquire) == kAsleep) FutexWait(&state_, kAsleep, nullptr);
-  state_.store(kEmpty, std::memory_order_relaxed);
+  TakeToken();
 }
 
 bool Parker::ParkFor(Nanos limit) {
@@ -42,7 +42,7 @@ bool Parker::ParkFor(Nanos limit) {
                   static_cast<long>(left.count() % 1'000'000'000)};
     FutexWait(&state_, kAsleep, &wait);
   }
-  state_.store(kEmpty, std::memory_order_relaxed);
+  TakeToken();
   return true;
 }
 
