@@ -36,7 +36,9 @@ class ANY_THREAD WorkRing {
       Cell& cell = cells_[position & mask_];
       const auto ahead = static_cast<int64_t>(cell.turn.load(std::memory_order_acquire) - position);
       if (ahead == 0) {
-        if (position - taken_.load(std::memory_order_relaxed) >= limit_) return false;
+        // Signed: `position` may be old, and what was pushed there taken since, which does not mean full.
+        const auto held = static_cast<int64_t>(position - taken_.load(std::memory_order_relaxed));
+        if (held >= static_cast<int64_t>(limit_)) return false;
         if (pushed_.compare_exchange_weak(position, position + 1, std::memory_order_seq_cst)) {
           cell.item = item;
           cell.turn.store(position + 1, std::memory_order_release);
