@@ -62,7 +62,12 @@ absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Create(WorkerPoolOptions
     }
   }
   if (pool->max_threads_ > pool->min_threads_) {
-    pool->supervisor_ = std::thread([p = pool.get()] { p->Supervise(); });
+    try {
+      pool->supervisor_ = std::thread([p = pool.get()] { p->Supervise(); });
+    } catch (const std::system_error& e) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("worker pool ", pool->name_, ": cannot start its supervisor: ", e.what()));
+    }
   }
   return pool;
 }
@@ -131,29 +136,33 @@ WorkItem* WorkerPool::Take() {
 void WorkerPool::WakeIfNeeded() {
   if (idle_count_.load(std::memory_order_seq_cst) > 0) {
     WakeOne();
-  } else if (max_threads_ > min_threads_ && !supervising_.load(std::memory_order_relaxed) &&
-             !supervising_.exchange(true, std::memory_order_acq_rel)) {
+  } else if (thread_count_.load(std::memory_order_seq_cst) < max_threads_ &&
+             !supervising_.load(std::memory_order_seq_cst) &&
+             !supervising_.exchange(true, std::memory_order_seq_cst)) {
     supervisor_parker_.Unpark();
   }
 }
 
 void WorkerPool::WakeOne() {
-  if (waking_.exchange(true, std::memory_order_seq_cst)) return;  // the one on its way will see to it
-  int index = -1;
-  {
-    MutexLock lock(mu_);
-    if (!idle_.empty()) {
-      index = idle_.back();
-      idle_.pop_back();
-      workers_[static_cast<size_t>(index)].idle = false;
-      idle_count_.fetch_sub(1, std::memory_order_seq_cst);
+  do {
+    if (waking_.exchange(true, std::memory_order_seq_cst)) return;  // the one on its way will see to it
+    int index = -1;
+    {
+      MutexLock lock(mu_);
+      if (!idle_.empty()) {
+        index = idle_.back();
+        idle_.pop_back();
+        workers_[static_cast<size_t>(index)].idle = false;
+        idle_count_.fetch_sub(1, std::memory_order_seq_cst);
+      }
     }
-  }
-  if (index < 0) {
+    if (index >= 0) {
+      workers_[static_cast<size_t>(index)].parker.Unpark();  // not under the lock: it would run into it
+      return;
+    }
     waking_.store(false, std::memory_order_seq_cst);
-    return;
-  }
-  workers_[static_cast<size_t>(index)].parker.Unpark();  // not under the lock: it would run into it
+    // Nobody was idle, so nobody is on his way; but a submitter may have come meanwhile and relied on it.
+  } while (queued() > 0 && idle_count_.load(std::memory_order_seq_cst) > 0);
 }
 
 void WorkerPool::RunWorker(int index) {
@@ -162,7 +171,7 @@ void WorkerPool::RunWorker(int index) {
   for (;;) {
     if (stopping_.load(std::memory_order_acquire)) return;
     if (WorkItem* item = Take()) {
-      if (queued() > 0 && idle_count_.load(std::memory_order_relaxed) > 0) WakeOne();
+      if (queued() > 0) WakeIfNeeded();
       self.in_item.store(true, std::memory_order_relaxed);
       item->Run(index);
       self.in_item.store(false, std::memory_order_relaxed);
@@ -195,12 +204,14 @@ bool WorkerPool::BecomeIdle(int index) {
       idle_.erase(std::find(idle_.begin(), idle_.end(), index));
       self.idle = false;
       idle_count_.fetch_sub(1, std::memory_order_seq_cst);
-      const bool spare = index >= min_threads_ && queued() == 0;
-      if (spare && !stopping_.load(std::memory_order_acquire)) {
+      if (index < min_threads_ || stopping_.load(std::memory_order_acquire)) return true;
+      // First not counted any more, then a last look: whoever submits meanwhile sees that the pool may grow.
+      thread_count_.fetch_sub(1, std::memory_order_seq_cst);
+      if (queued() == 0) {
         self.running = false;
-        thread_count_.fetch_sub(1, std::memory_order_relaxed);
         return false;
       }
+      thread_count_.fetch_add(1, std::memory_order_seq_cst);
       return true;
     }
     lock.Unlock();
@@ -213,17 +224,25 @@ bool WorkerPool::BecomeIdle(int index) {
 void WorkerPool::Supervise() {
   while (!stopping_.load(std::memory_order_acquire)) {
     supervisor_parker_.Park();
-    GrowWhileBlocked();
-    supervising_.store(false, std::memory_order_release);
+    do {
+      GrowWhileBlocked();
+      supervising_.store(false, std::memory_order_seq_cst);
+      // What came between the last look and here has not called: it saw us supervising.
+    } while (Overloaded() && !supervising_.exchange(true, std::memory_order_seq_cst));
   }
+}
+
+bool WorkerPool::Overloaded() const {
+  return !stopping_.load(std::memory_order_acquire) && queued() > 0 &&
+         idle_count_.load(std::memory_order_seq_cst) == 0 &&
+         thread_count_.load(std::memory_order_seq_cst) < max_threads_;
 }
 
 // Looks as long as items wait and nobody is idle; adds a worker each time all of them have stood still.
 void WorkerPool::GrowWhileBlocked() {
   std::vector<Nanos> cpu;
   uint64_t taken = ring_.taken();
-  while (!stopping_.load(std::memory_order_acquire) && queued() > 0 &&
-         idle_count_.load(std::memory_order_relaxed) == 0) {
+  while (Overloaded()) {
     AllBlocked(&cpu);
     supervisor_parker_.ParkFor(kLookEvery);
     const bool stood_still = ring_.taken() == taken;

@@ -60,7 +60,7 @@ class ANY_THREAD WorkerPool final : public Executor {
   void Stop();
 
   // Items that wait for a worker.
-  size_t queued() const { return ring_.size() + resumed_count_.load(std::memory_order_relaxed); }
+  size_t queued() const { return ring_.size() + resumed_count_.load(std::memory_order_seq_cst); }
   size_t queue_limit() const { return ring_.limit(); }
   int threads() const { return thread_count_.load(std::memory_order_relaxed); }
   int max_threads() const { return max_threads_; }
@@ -86,6 +86,8 @@ class ANY_THREAD WorkerPool final : public Executor {
   void WakeIfNeeded();
 
   void Supervise();
+  // Items wait, nobody is idle, and there may be more of us.
+  bool Overloaded() const;
   bool AllBlocked(std::vector<Nanos>* cpu_before);
   void GrowWhileBlocked();
 
