@@ -46,7 +46,7 @@ void Connection::OnReadable() {
   loop_.AssertInLoop();
   last_read_ = loop_.now();
   const uint64_t before = bytes_read_;
-  while (ReadOnce() && bytes_read_ - before < kReadAtOnce) {
+  while (ReadOnce() && !closing_ && bytes_read_ - before < kReadAtOnce) {
   }
   if (closed_) return;
   owner_->OnReadEnd();
@@ -90,6 +90,7 @@ bool Connection::Distribute(size_t n, size_t direct, size_t rest_room) {
     rest_size_ += filled;
     const BlockRef rest = rest_;
     const size_t size = rest_size_;
+    need_.frame = 0;
     const size_t used = owner_->OnBytes(rest, rest->data(), size, &need_);
     if (closed_) return false;
     rest_.reset();
@@ -104,22 +105,34 @@ bool Connection::Distribute(size_t n, size_t direct, size_t rest_room) {
         std::memcpy(joined->data() + have, arena_.space(), n);
         rest_.reset();
         rest_size_ = 0;
+        need_.frame = 0;
         const size_t joined_used = owner_->OnBytes(joined, joined->data(), have + n, &need_);
         if (closed_) return false;
         if (joined_used < have + n) KeepRest(joined->data() + joined_used, have + n - joined_used);
-        arena_.Release(n);
-        return true;
+        return true;  // the arena's bytes were copied: nobody has slices of them
       }
       return true;
     }
   }
-  if (n == 0) return true;
   const char* data = arena_.space();
+  // The rest may have ended with the header of a frame that the owner takes directly: what followed it is here.
+  if (need_.direct_size > 0 && n > 0) {
+    const size_t filled = std::min(n, need_.direct_size);
+    std::memcpy(need_.direct, data, filled);
+    data += filled;
+    n -= filled;
+    need_.direct += filled;
+    need_.direct_size -= filled;
+    owner_->OnDirect(filled);
+    if (closed_) return false;
+  }
+  if (n == 0) return true;
+  const size_t seen = static_cast<size_t>(data - arena_.space()) + n;
+  need_.frame = 0;
   const size_t used = owner_->OnBytes(arena_.block(), data, n, &need_);
-  if (closed_) return false;
-  if (used < n) KeepRest(data + used, n - used);
-  arena_.Release(n);
-  return true;
+  if (!closed_ && used < n) KeepRest(data + used, n - used);
+  arena_.Release(seen);  // also when it was closed: the owner may have kept slices
+  return !closed_;
 }
 
 void Connection::KeepRest(const char* data, size_t size) {
@@ -161,6 +174,7 @@ void Connection::PauseReadsAbove(size_t low, size_t high) {
 }
 
 void Connection::UpdatePause() {
+  if (closing_) return;  // has stopped reading for good
   size_t queued = 0;
   if (pause_ != nullptr) {
     MutexLock lock(handle_->output().mutex());

@@ -32,10 +32,11 @@ namespace weft {
 
 // What the owner of a connection wants next.
 struct InputNeed {
-  // The owner's memory to read into, before anything else; `size` bytes of it are missing.
+  // The owner's memory to read into, before anything else; `direct_size` bytes of it are missing. Whoever asks for it
+  // has used all bytes it was given; OnBytes comes again only when all of it was filled.
   char* direct = nullptr;
   size_t direct_size = 0;
-  // The whole size of the frame whose beginning was left over; 0: not known yet.
+  // The whole size of the frame whose beginning was left over; 0, as before each OnBytes: not known yet.
   size_t frame = 0;
 };
 
