@@ -101,6 +101,10 @@ void EventLoop::Close() {
   RunTurnEnd();
   for (TaskList last = posted_.Close(); LoopTask* task = last.Pop();) task->Cancel();
   RunTurnEnd();
+  // Answers that libevent has deferred (evdns') reach those who wait for them, and so free what they hold.
+  if (InLoop()) event_base_loop(base_, EVLOOP_NO_EXIT_ON_EMPTY | EVLOOP_NONBLOCK);
+  // Tasks that schedule one another go on no longer.
+  while (LoopTask* task = turn_end_.Pop()) task->Cancel();
 }
 
 void EventLoop::Stop() {
@@ -147,8 +151,16 @@ void EventLoop::Wait() {
     Poll(false);
     return;
   }
-  const Nanos budget = spin_.Budget();
-  if (budget > Nanos::zero() && SpinForEvents(budget)) return;
+  if (!system_clock_) {
+    // A clock set by hand neither ends a spin nor rings the timerfd.
+    if (!timers_.empty() && timers_.begin()->at <= clock_.Now()) {
+      Poll(false);
+      return;
+    }
+  } else {
+    const Nanos budget = spin_.Budget();
+    if (budget > Nanos::zero() && SpinForEvents(budget)) return;
+  }
   const MonoTime idle_since = now_fresh_ ? now_ : clock_.Now();
   asleep_.store(true, std::memory_order_seq_cst);
   if (posted_.empty()) {
@@ -186,12 +198,14 @@ void EventLoop::Poll(bool block) {
 void EventLoop::OnNotified(int, short, void* self) {
   auto* loop = static_cast<EventLoop*>(self);
   loop->AssertInLoop();
+  loop->Woken();
   loop->pipe_.Drain();
 }
 
 void EventLoop::OnTimerFd(int fd, short, void* self) {
   auto* loop = static_cast<EventLoop*>(self);
   loop->AssertInLoop();
+  loop->Woken();
   uint64_t expirations;
   if (::read(fd, &expirations, sizeof expirations) < 0 && errno != EAGAIN) return;
   loop->armed_for_ = kNever;
@@ -211,11 +225,17 @@ void EventLoop::RemoveTimer(Timer* timer) {
 void EventLoop::RunDueTimers() {
   const MonoTime due = clock_.Now();
   const uint64_t last = timer_sequence_;  // one that restarts itself for now waits for the next turn
-  while (!timers_.empty() && timers_.begin()->at <= due && timers_.begin()->sequence <= last) {
-    Timer* timer = timers_.begin()->timer;
-    timers_.erase(timers_.begin());
+  auto next = timers_.begin();
+  while (next != timers_.end() && next->at <= due) {
+    if (next->sequence > last) {  // but does not keep later ones from this turn
+      ++next;
+      continue;
+    }
+    Timer* timer = next->timer;
+    timers_.erase(next);
     active_ = true;
     timer->Fire();
+    next = timers_.begin();
   }
   ArmTimerFd();
 }

@@ -113,6 +113,10 @@ class EventLoop {
 
   explicit EventLoop(EventLoopOptions options);
   absl::Status Open() LOOP_ONLY;
+  // A callback runs: the loop is awake, and a Post need not wake it.
+  void Woken() LOOP_ONLY {
+    if (asleep_.load(std::memory_order_relaxed)) asleep_.store(false, std::memory_order_relaxed);
+  }
   void RunPosted() LOOP_ONLY;
   void RunTurnEnd() LOOP_ONLY;
   void Wait() LOOP_ONLY;

@@ -44,6 +44,7 @@ void FdWatch::OnEvent(int, short what, void* self) {
   auto* watch = static_cast<FdWatch*>(self);
   watch->loop_->AssertInLoop();
   watch->loop_->active_ = true;
+  watch->loop_->Woken();
   if ((what & EV_WRITE) != 0) {
     watch->events_->OnWritable();  // may end the watch; libevent calls once for each event
   } else {
