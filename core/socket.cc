@@ -19,13 +19,15 @@ absl::Status Failed(int error, std::string_view what, const SocketAddress& addre
                                                  address.ToString()));
 }
 
+void SetInt(int fd, int level, int name, int value) { ::setsockopt(fd, level, name, &value, sizeof value); }
+
 absl::StatusOr<Socket> NewStreamSocket(const SocketAddress& address) {
   Socket s(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!s.valid()) return Failed(errno, "make a socket for", address);
+  // Inherited by what a listener accepts.
+  if (!address.is_unix()) SetInt(s.fd(), IPPROTO_TCP, TCP_NODELAY, 1);
   return s;
 }
-
-void SetInt(int fd, int level, int name, int value) { ::setsockopt(fd, level, name, &value, sizeof value); }
 
 // A socket file that nobody listens on any more keeps the next process from binding.
 void RemoveStaleUnixFile(const SocketAddress& address) {
