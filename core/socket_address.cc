@@ -27,6 +27,8 @@ absl::Status BadAddress(std::string_view text, std::string_view why) {
 
 absl::StatusOr<HostPort> HostPort::Parse(std::string_view text) {
   HostPort result;
+  // The system's calls would end the address there.
+  if (text.find('\0') != std::string_view::npos) return BadAddress(text, "a zero byte in it");
   if (text.substr(0, kUnixScheme.size()) == kUnixScheme) {
     result.unix_path = std::string(text.substr(kUnixScheme.size()));
     if (result.unix_path.empty()) return BadAddress(text, "no path");
@@ -91,16 +93,19 @@ absl::StatusOr<SocketAddress> SocketAddress::From(const HostPort& host_port) {
     return result;
   }
   auto* v6 = reinterpret_cast<sockaddr_in6*>(&result.storage_);
-  std::string host = host_port.host;
-  unsigned scope = 0;
-  if (const size_t percent = host.find('%'); percent != std::string::npos) {
-    scope = ::if_nametoindex(host.c_str() + percent + 1);
-    host.resize(percent);
-  }
-  if (::inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) == 1) {
+  const size_t percent = host_port.host.find('%');
+  if (::inet_pton(AF_INET6, host_port.host.substr(0, percent).c_str(), &v6->sin6_addr) == 1) {
     v6->sin6_family = AF_INET6;
     v6->sin6_port = htons(host_port.port);
-    v6->sin6_scope_id = scope;
+    if (percent != std::string::npos) {
+      // An interface, or its number as ToString writes it.
+      const std::string zone = host_port.host.substr(percent + 1);
+      v6->sin6_scope_id = ::if_nametoindex(zone.c_str());
+      if (v6->sin6_scope_id == 0 && !absl::SimpleAtoi(zone, &v6->sin6_scope_id)) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("address \"", host_port.host, "\": no network interface \"", zone, "\""));
+      }
+    }
     result.length_ = sizeof *v6;
     return result;
   }

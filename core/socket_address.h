@@ -34,7 +34,7 @@ class SocketAddress {
  public:
   SocketAddress() = default;
   static absl::StatusOr<SocketAddress> Parse(std::string_view text);
-  // NotFound when `host` is a name rather than a numeric address.
+  // NotFound when `host` is a name rather than a numeric address; INVALID_ARGUMENT for an unknown interface after %.
   static absl::StatusOr<SocketAddress> From(const HostPort& host_port);
   static SocketAddress FromSockaddr(const sockaddr* address, socklen_t length);
   SocketAddress WithPort(uint16_t port) const;
