@@ -12,12 +12,27 @@
 
 namespace weft {
 
+namespace {
+
+// Later, for libevent may have put off callbacks that look at it: not before the loop has polled once more. Lookups
+// under way are failed by it.
+void FreeLater(EventLoop& loop, evdns_base* dns, bool polled) {
+  loop.Post([&loop, dns, polled](TaskFate fate) {
+    if (fate == TaskFate::kRun && !polled) {
+      FreeLater(loop, dns, true);
+    } else {
+      evdns_base_free(dns, 1);
+    }
+  });
+}
+
+}  // namespace
+
 // One getaddrinfo under way; frees itself when libevent is done with it, which may be after its resolver.
 struct Resolver::Lookup {
   Resolver* resolver;
   std::string host;
   OnResolved done;
-  evdns_getaddrinfo_request* request = nullptr;
 
   static void OnAnswer(int error, evutil_addrinfo* list, void* self) {
     auto* lookup = static_cast<Lookup*>(self);
@@ -50,14 +65,13 @@ struct Resolver::Lookup {
 
 Resolver::~Resolver() WEFT_NO_THREAD_ANALYSIS {
   Cancel();
-  if (dns_ != nullptr) evdns_base_free(dns_, 0);
+  if (dns_ != nullptr) FreeLater(loop_, dns_, false);
 }
 
 void Resolver::Cancel() {
-  Lookup* const lookup = std::exchange(lookup_, nullptr);
-  if (lookup == nullptr) return;
-  lookup->resolver = nullptr;
-  if (lookup->request != nullptr) evdns_getaddrinfo_cancel(lookup->request);  // answers later, to nobody
+  // It ends in its own time, with an answer to nobody: cancelled, it could not be told from one that libevent still
+  // has to call back when its evdns_base goes.
+  if (Lookup* const lookup = std::exchange(lookup_, nullptr)) lookup->resolver = nullptr;
 }
 
 void Resolver::Resolve(const HostPort& host_port, OnResolved done) {
@@ -65,6 +79,11 @@ void Resolver::Resolve(const HostPort& host_port, OnResolved done) {
   absl::StatusOr<SocketAddress> address = SocketAddress::From(host_port);
   if (address.ok()) {
     done(std::vector<SocketAddress>{*address});
+    return;
+  }
+  if (!absl::IsNotFound(address.status())) {
+    done(absl::UnavailableError(absl::StrCat("resolve ", host_port.host, ": ",
+                                             std::string(address.status().message()))));
     return;
   }
   if (dns_ == nullptr) {
@@ -87,10 +106,8 @@ void Resolver::Resolve(const HostPort& host_port, OnResolved done) {
   auto* lookup = new Lookup{this, host_port.host, std::move(done)};
   lookup_ = lookup;
   const std::string port = absl::StrCat(host_port.port);
-  evdns_getaddrinfo_request* request =
-      evdns_getaddrinfo(dns_, host_port.host.c_str(), port.c_str(), &hints, &Lookup::OnAnswer, lookup);
-  // Null: answered already, from the hosts file or with an error; `lookup` is gone then.
-  if (request != nullptr) lookup->request = request;
+  // May answer at once, from the hosts file or with an error; `lookup`, and perhaps the resolver, are gone then.
+  evdns_getaddrinfo(dns_, host_port.host.c_str(), port.c_str(), &hints, &Lookup::OnAnswer, lookup);
 }
 
 }  // namespace weft
