@@ -24,8 +24,25 @@ constexpr Nanos kLongestPause = std::chrono::seconds(1);
 
 Socket OpenReserve() { return Socket(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
-bool OutOfResources(int error) {
-  return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+// Errors of the one connection that was to be accepted; the next one may be well. Others stay: descriptors or
+// memory have run out, or the listener itself is broken.
+bool ConnectionDied(int error) {
+  switch (error) {
+    case EINTR:
+    case ECONNABORTED:
+    case EPROTO:
+    case EPERM:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+      return true;
+    default:
+      return false;
+  }
 }
 
 }  // namespace
@@ -68,7 +85,7 @@ class Acceptor::Listener final : private FdEvents {
       }
       const int error = errno;
       if (error == EAGAIN || error == EWOULDBLOCK) return;
-      if (!OutOfResources(error)) continue;  // that connection died (ECONNABORTED and its like): on to the next
+      if (ConnectionDied(error)) continue;
       Pause(error);
       return;
     }
@@ -83,7 +100,7 @@ class Acceptor::Listener final : private FdEvents {
       acceptor_.options_.log.Error(absl::StrCat(
           "accept on ", address_.ToString(), ": ", std::strerror(error), "; pausing for ",
           std::chrono::duration_cast<std::chrono::milliseconds>(pause_).count(),
-          " ms (raise the limit of open files)", dropped > 0 ? absl::StrCat("; ", dropped, " more like this") : ""));
+          " ms", error == EMFILE ? " (raise the limit of open files)" : "", dropped > 0 ? absl::StrCat("; ", dropped, " more like this") : ""));
     }
     watch_.WatchRead(false);
     resume_.StartAfter(pause_);
@@ -131,6 +148,7 @@ absl::StatusOr<SocketAddress> Acceptor::AddListener(const SocketAddress& address
   std::promise<absl::Status> started;
   loop_->Post([&, s = *std::move(socket)](TaskFate fate) mutable {
     if (fate == TaskFate::kCancelled) {
+      if (const std::string file = local->unix_file(); !file.empty()) ::unlink(file.c_str());
       started.set_value(absl::FailedPreconditionError("the acceptor has stopped"));
       return;
     }
@@ -153,6 +171,7 @@ void Acceptor::RefuseOne(int listen_fd) WEFT_NO_THREAD_ANALYSIS {
 }
 
 void Acceptor::Stop() {
+  MutexLock lock(stop_mu_);
   if (!thread_.joinable()) return;
   loop_->Post([this](TaskFate) WEFT_NO_THREAD_ANALYSIS { listeners_.clear(); });
   loop_->Stop();

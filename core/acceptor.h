@@ -5,7 +5,7 @@
 // and then pauses, 10 ms doubling to 1 s, instead of spinning. At most kAcceptAtOnce connections are taken in one
 // turn, so that several listeners share the thread.
 //
-// Threads  any: AddListener, Stop, counts. The callback runs on the acceptor's thread
+// Threads  any but its own: AddListener, Stop. Any: counts. The callback runs on the acceptor's thread
 // Owns     its loop and thread, the listening sockets, the reserve descriptor
 // Errors   AddListener: a Status that names the address and errno
 // Ends     Stop closes the listeners and joins; no callback follows it. Unix socket files are removed
@@ -20,6 +20,7 @@
 
 #include "absl/status/statusor.h"
 #include "weft/core/event_loop.h"
+#include "weft/core/mutex.h"
 #include "weft/core/socket.h"
 #include "weft/core/socket_address.h"
 
@@ -61,6 +62,7 @@ class Acceptor {
   const OnAccept on_accept_;
   std::unique_ptr<EventLoop> loop_;
   std::thread thread_;
+  Mutex stop_mu_;
   std::vector<std::unique_ptr<Listener>> listeners_ LOOP_OWNED;
   Socket reserve_ LOOP_OWNED;
   LogLimiter limiter_{5};
