@@ -79,9 +79,14 @@ void DeadlineWheel::Advance() {
 
 void DeadlineWheel::Rearm() {
   if (size_ == 0) return;
+  // The first slot with an entry of this round has the earliest: what lies behind it comes later, in this round or
+  // another. With thousands of deadlines close together that is the next slot or the one after.
   MonoTime earliest = kNever;
-  for (Slot& slot : slots_) {
-    for (DeadlineEntry* e = slot.next_; e != &slot; e = e->next_) earliest = std::min(earliest, e->at_);
+  const int64_t end = last_tick_ + static_cast<int64_t>(kSlots);
+  for (int64_t tick = last_tick_; tick < end; ++tick) {
+    const Slot& slot = slots_[static_cast<size_t>(tick) % kSlots];
+    for (const DeadlineEntry* e = slot.next_; e != &slot; e = e->next_) earliest = std::min(earliest, e->at_);
+    if (earliest != kNever && TickOf(earliest) <= tick) break;
   }
   timer_.StartAt(earliest);
 }
