@@ -6,11 +6,18 @@ namespace weft {
 
 ConnectionHandle::ConnectionHandle(std::shared_ptr<EventLoop> loop, std::unique_ptr<Transport> transport,
                                    std::string peer)
-    : loop_(std::move(loop)), peer_(std::move(peer)), output_(std::move(transport)) {}
+    : loop_(std::move(loop)),
+      peer_(std::move(peer)),
+      any_thread_may_write_(transport->AnyThreadMayWrite()),
+      output_(std::move(transport)) {}
 
 ConnectionHandle::~ConnectionHandle() = default;
 
 void ConnectionHandle::FlushNow() {
+  if (!any_thread_may_write_ && !loop_->InLoop()) {
+    FlushOnLoop();
+    return;
+  }
   const OutputQueue::Flushed result = output_.Flush();
   if (result == OutputQueue::Flushed::kClosed) return;
   if (result == OutputQueue::Flushed::kAll && !tell_when_empty_.load(std::memory_order_relaxed)) return;

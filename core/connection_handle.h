@@ -55,6 +55,7 @@ class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
 
   const std::shared_ptr<EventLoop> loop_;
   const std::string peer_;
+  const bool any_thread_may_write_;
   OutputQueue output_;
   FlushTask flush_task_{this};
   std::shared_ptr<ConnectionHandle> self_;  // the claimer's: keeps this alive while flush_task_ is queued
