@@ -49,9 +49,8 @@ std::string CommentOf(const Descriptor& descriptor) {
 absl::Status CheckSupported(const pb::FileDescriptor& file) {
   if (file.service_count() > 0 && file.options().cc_generic_services()) {
     return absl::InvalidArgumentError(
-        absl::StrCat(PathOf(file),
-                     ": option cc_generic_services = true makes protoc write classes of its own "
-                     "with the names of the services; remove it to generate them with weft"));
+        "option cc_generic_services = true makes protoc write classes of its own with the names of "
+        "the services; remove it to generate them with weft");
   }
   std::vector<std::string> refused;
   for (int s = 0; s < file.service_count(); ++s) {
@@ -60,13 +59,13 @@ absl::Status CheckSupported(const pb::FileDescriptor& file) {
       const pb::MethodDescriptor& method = *service.method(m);
       const MethodKind kind = KindOf(method);
       if (kind == MethodKind::kUnary) continue;
-      refused.push_back(absl::StrCat(PathOf(file), ": service ", FullNameOf(service), ", method ",
-                                     NameOf(method), ": ", KindName(kind),
+      refused.push_back(absl::StrCat("service ", FullNameOf(service), ", method ", NameOf(method),
+                                     ": ", KindName(kind),
                                      " is not supported by this version of weft"));
     }
   }
   if (refused.empty()) return absl::OkStatus();
-  return absl::UnimplementedError(absl::StrJoin(refused, "\n"));
+  return absl::UnimplementedError(absl::StrJoin(refused, absl::StrCat("\n", PathOf(file), ": ")));
 }
 
 // ---- Names already taken

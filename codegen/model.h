@@ -1,8 +1,8 @@
 // One .proto as the templates see it: plain structs, every C++ name settled.
 //
 // Threads  any: values
-// Errors   what this version cannot generate: Unimplemented or InvalidArgument, one line for each
-//          place, naming file, service and method
+// Errors   what this version cannot generate: Unimplemented or InvalidArgument, a line for each
+//          place, naming file, service and method; protoc itself names the file in the first line
 #ifndef WEFT_CODEGEN_MODEL_H_
 #define WEFT_CODEGEN_MODEL_H_
 

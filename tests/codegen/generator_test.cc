@@ -143,7 +143,7 @@ TEST(Generator, WritesNothingWhereItRefuses) {
                           "rpc Say(Q) returns (Q); rpc Talk(stream Q) returns (Q); }"),
                "");
   EXPECT_FALSE(result->ok);
-  EXPECT_THAT(result->error, HasSubstr("x.proto: service S, method Talk: client streaming"));
+  EXPECT_THAT(result->error, HasSubstr("service S, method Talk: client streaming"));
   EXPECT_THAT(result->context.files(), IsEmpty());
 }
 

