@@ -39,7 +39,7 @@ class FdWatch {
  private:
   static void OnEvent(int fd, short what, void* self);
 
-  EventLoop* loop_ LOOP_OWNED = nullptr;
+  EventLoop* loop_ = nullptr;  // set by Start, before the first event
   FdEvents* events_ LOOP_OWNED = nullptr;
   event* read_event_ LOOP_OWNED = nullptr;
   event* write_event_ LOOP_OWNED = nullptr;
