@@ -7,6 +7,7 @@ CallPool::~CallPool() WEFT_NO_THREAD_ANALYSIS {
 }
 
 InboundCall& CallPool::Take() {
+  ++out_;
   if (free_.empty()) return *new InboundCall(*this);
   InboundCall* call = free_.back();
   free_.pop_back();
@@ -36,6 +37,7 @@ void CallPool::CollectList(InboundCall* list) {
   while (list != nullptr) {
     InboundCall* call = list;
     list = call->next_returned_;
+    --out_;
     call->origin->OnCallReturned(*call);
     call->Reset();
     if (free_.size() < kMostFree) {

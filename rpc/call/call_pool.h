@@ -1,7 +1,8 @@
 // A loop's inbound calls, used again and again.
 //
 // Threads  Take, Collect, Close: the loop. Return: any
-// Owns     every call that is not out; a call that is out keeps the pool alive through its origin
+// Owns     every call that is not out; a call that is out keeps the pool alive through its origin; `keeper`, which
+//          calls refer to
 // Ends     after Close a call that comes back is freed by whoever returns it
 #ifndef WEFT_RPC_CALL_CALL_POOL_H_
 #define WEFT_RPC_CALL_CALL_POOL_H_
@@ -9,6 +10,8 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "weft/core/thread_contract.h"
@@ -21,7 +24,7 @@ class CallPool {
   // Unused calls kept beyond this are freed.
   static constexpr size_t kMostFree = 1024;
 
-  CallPool() = default;
+  explicit CallPool(std::shared_ptr<const void> keeper) : keeper_(std::move(keeper)) {}
   ~CallPool();
   CallPool(const CallPool&) = delete;
   CallPool& operator=(const CallPool&) = delete;
@@ -32,6 +35,9 @@ class CallPool {
   // The last Collect.
   void Close() LOOP_ONLY;
 
+  // Calls taken and not collected yet.
+  size_t out() const LOOP_ONLY { return out_; }
+
   // The pool may be gone when this returns.
   ANY_THREAD void Return(InboundCall& call);
 
@@ -39,7 +45,9 @@ class CallPool {
   static InboundCall* Closed() { return reinterpret_cast<InboundCall*>(uintptr_t{1}); }
   void CollectList(InboundCall* list) LOOP_ONLY;
 
+  const std::shared_ptr<const void> keeper_;
   std::vector<InboundCall*> free_ LOOP_OWNED;
+  size_t out_ LOOP_OWNED = 0;
   alignas(64) std::atomic<InboundCall*> returned_{nullptr};
 };
 

@@ -59,18 +59,18 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
 
   void Complete(const CallEnd& end) override {
     const std::shared_ptr<CoroCallState> self = std::move(self_);
-    absl::StatusOr<Reply> result = ResultOf<Reply>(*this, end);
+    absl::StatusOr<Reply> ended = ResultOf<Reply>(*this, end);
     std::coroutine_handle<> resume;
-    Executor* executor;
+    Executor* where;
     {
       MutexLock lock(this->mu);
       handle_ = CallHandle();
       if (this->abandoned) return;
-      this->result.emplace(std::move(result));
+      this->result.emplace(std::move(ended));
       resume = std::exchange(this->awaiter, nullptr);
-      executor = this->executor;
+      where = this->executor;
     }
-    Resume(resume, executor);
+    Resume(resume, where);
   }
 
   // The awaiter is gone: nobody is to be resumed, and the call need not go on.
@@ -85,12 +85,12 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
     handle.Cancel();
   }
 
-  static void Resume(std::coroutine_handle<> awaiter, Executor* executor) {
-    if (!awaiter) return;
-    if (executor == nullptr) {
-      awaiter.resume();
+  static void Resume(std::coroutine_handle<> resumed, Executor* where) {
+    if (!resumed) return;
+    if (where == nullptr) {
+      resumed.resume();
     } else {
-      executor->Execute([awaiter] { awaiter.resume(); });
+      where->Execute([resumed] { resumed.resume(); });
     }
   }
 

@@ -38,6 +38,7 @@ void InboundCall::Reset() {
   own_messages.reset();
   cancelled_.store(false, std::memory_order_relaxed);
   answered_.store(false, std::memory_order_relaxed);
+  refused_ = false;
   if (!raw_metadata_.empty() || metadata_parsed_) {
     raw_metadata_.clear();
     metadata_parsed_ = false;
@@ -68,9 +69,8 @@ bool InboundCall::Parse(google::protobuf::MessageLite& request) {
   block_.reset();  // large bytes go now, not when the handler is done
   data_ = nullptr;
   if (parsed) return true;
-  Answer(absl::InternalError(absl::StrCat(std::string(bound->method->info->full_name), ": cannot parse the request (",
-                                          size_, " bytes) as ", request.GetTypeName())),
-         nullptr);
+  Refuse(absl::InternalError(absl::StrCat(std::string(bound->method->info->full_name), ": cannot parse the request (",
+                                          size_, " bytes) as ", request.GetTypeName())));
   return false;
 }
 
@@ -80,6 +80,11 @@ const absl::Status& InboundCall::ParseMetadata() {
     if (!raw_metadata_.empty()) metadata_status_ = metadata_.ReadFrom(raw_metadata_);
   }
   return metadata_status_;
+}
+
+void InboundCall::Refuse(const absl::Status& status) {
+  refused_ = true;
+  Answer(status, nullptr);
 }
 
 void InboundCall::Answer(const absl::Status& status, ReplyMessage* reply) {

@@ -109,6 +109,9 @@ class InboundCall final : public WorkItem {
   void Cancel() override;
   // Why it must not be executed any more, or OK.
   absl::Status CheckStillWanted() const;
+  // Answers without the handler having seen the call.
+  void Refuse(const absl::Status& status);
+  bool refused() const { return refused_; }
 
   // ---- by the handler's trampoline
   ServerContext& context() { return context_; }
@@ -138,6 +141,7 @@ class InboundCall final : public WorkItem {
   BlockRef block_;
   std::atomic<bool> cancelled_{false};
   std::atomic<bool> answered_{false};
+  bool refused_ = false;
   std::array<char, kSmall> small_;
   ServerContext context_;
   CallPool& pool_;

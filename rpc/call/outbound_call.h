@@ -66,7 +66,9 @@ class OutboundCall : public DeadlineEntry {
   MonoTime started{};
   MonoTime deadline = kNever;
   class DeadlineTarget* deadline_target = nullptr;  // who ends it when its time has come
+  bool serialized = false;                          // waiting_request takes the place of request
   std::string waiting_request;                      // serialized, while it waits for a session
+  uint64_t stream_position = 0;                     // where its frame begins in the connection's output
   OutboundCall* next = nullptr;                     // in a list of calls that are being moved or ended
 
  protected:

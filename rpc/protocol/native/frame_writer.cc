@@ -33,7 +33,7 @@ char* WriteSections(char* out, const ResponseHead& head) {
 }
 
 uint8_t MetadataFlag(const Metadata* metadata) {
-  return metadata != nullptr && !metadata->empty() ? kMetadata : uint8_t{0};
+  return metadata != nullptr && !metadata->empty() ? uint8_t{kMetadata} : uint8_t{0};
 }
 
 }  // namespace
@@ -82,7 +82,7 @@ void FrameWriter::WithMessage(FrameHeader header, const Head& head, const OutMes
   out = WriteSections(out, head);
   if (more) StoreWire(out, static_cast<uint32_t>(message.size));
   queue_.Commit(head_size);
-  const uint8_t reply = header.type == FrameType::kResponse ? kReply : uint8_t{0};
+  const uint8_t reply = header.type == FrameType::kResponse ? uint8_t{kReply} : uint8_t{0};
   AppendPieces(FrameHeader{0, FrameType::kData, reply, 0, header.id}, first_part, message);
 }
 

@@ -1,0 +1,35 @@
+#include "weft/rpc/channel.h"
+
+#include <utility>
+
+#include "weft/rpc/client/channel_core.h"
+
+namespace weft {
+
+Channel::Channel(std::shared_ptr<Runtime> runtime, std::shared_ptr<ChannelCore> core)
+    : runtime_(std::move(runtime)), core_(std::move(core)) {}
+
+absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target, ChannelOptions options) {
+  absl::StatusOr<HostPort> address = HostPort::Parse(target);
+  if (!address.ok()) return address.status();
+  std::shared_ptr<Runtime> runtime = std::exchange(options.runtime, nullptr);
+  if (runtime == nullptr) {
+    absl::StatusOr<std::shared_ptr<Runtime>> own = Runtime::Create();
+    if (!own.ok()) return own.status();
+    runtime = *std::move(own);
+  }
+  auto core = std::make_shared<ChannelCore>(runtime->loops().Next(), runtime->log(), *std::move(address),
+                                            std::string(target), std::move(options));
+  return std::unique_ptr<Channel>(new Channel(std::move(runtime), std::move(core)));
+}
+
+Channel::~Channel() { core_->Close(); }
+
+void Channel::Start(OutboundCall& call) { core_->Start(call); }
+void Channel::Connect() { core_->Connect(); }
+const std::string& Channel::target() const { return core_->target(); }
+Channel::Counts Channel::counts() const {
+  return {core_->connects(), core_->failed_connects(), core_->late_replies()};
+}
+
+}  // namespace weft

@@ -1,0 +1,37 @@
+// What may be said about a channel. Every member has a default.
+//
+// Threads  value
+#ifndef WEFT_RPC_CHANNEL_OPTIONS_H_
+#define WEFT_RPC_CHANNEL_OPTIONS_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/time/time.h"
+#include "weft/core/runtime.h"
+#include "weft/rpc/protocol/session_limits.h"
+
+namespace weft {
+
+struct ChannelOptions {
+  // Shared with others: 256 channels then need one I/O thread, not 256. Null: a private one with one I/O thread.
+  std::shared_ptr<Runtime> runtime = nullptr;
+  // How long a call may take where neither it nor its method says. absl::InfiniteDuration(): no limit.
+  absl::Duration timeout = absl::Seconds(10);
+  // For one attempt to connect: resolving the name, connecting, the handshake.
+  absl::Duration connect_timeout = absl::Seconds(3);
+  // After a failed attempt the next one waits: at first this long, each time longer by the factor, up to the most,
+  // and each wait up to `backoff_jitter` (a share) longer or shorter, so that many clients do not come at once.
+  absl::Duration backoff = absl::Milliseconds(50);
+  double backoff_factor = 1.6;
+  absl::Duration backoff_most = absl::Seconds(10);
+  double backoff_jitter = 0.2;
+  // For the server's authenticator; any bytes.
+  std::string auth_token = "";
+  // What is taken from the server, and its heartbeat.
+  SessionLimits limits = {};
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CHANNEL_OPTIONS_H_

@@ -1,0 +1,401 @@
+#include "weft/rpc/client/channel_core.h"
+
+#include <google/protobuf/message_lite.h>
+
+#include <algorithm>
+#include <future>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "weft/core/check.h"
+#include "weft/core/plain_transport.h"
+#include "weft/rpc/base/message_codec.h"
+#include "weft/rpc/base/wire_status.h"
+#include "weft/rpc/protocol/native/native_session.h"
+
+namespace weft {
+namespace {
+
+std::string Ms(Nanos d) { return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count()); }
+
+// A connection that was up for so long was a good one: the next attempt need not wait.
+constexpr Nanos kLasting = std::chrono::seconds(1);
+
+Nanos TimeoutOf(const OutboundCall& call, Nanos by_default) {
+  const absl::Duration wish = call.options.timeout;
+  if (wish != absl::ZeroDuration()) return ToNanos(wish);
+  if (call.method.timeout_ms > 0) return std::chrono::milliseconds(call.method.timeout_ms);
+  return by_default;
+}
+
+}  // namespace
+
+ChannelCore::OnLoop::OnLoop(EventLoop& loop, ChannelCore* core)
+    : connector(loop), pause(loop, [core] {
+        core->loop_->AssertInLoop();
+        core->BeginConnect();
+      }) {}
+
+ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target, ChannelOptions options)
+    : io_(io),
+      loop_(io.loop),
+      log_(log),
+      address_(std::move(address)),
+      target_(std::move(target)),
+      options_(std::move(options)),
+      default_timeout_(ToNanos(options_.timeout)),
+      backoff_(ToNanos(options_.backoff), options_.backoff_factor, ToNanos(options_.backoff_most),
+               options_.backoff_jitter, static_cast<uint64_t>(loop_->clock().Now().time_since_epoch().count()) ^
+                                            reinterpret_cast<uintptr_t>(this)) {}
+
+ChannelCore::~ChannelCore() = default;
+
+// ---- calls, from any thread
+
+void ChannelCore::Start(OutboundCall& call) {
+  const bool in_loop = loop_->InLoop();
+  std::shared_ptr<native::NativeLink> held;
+  native::NativeLink* link;
+  if (in_loop) {
+    loop_->AssertInLoop();
+    call.started = loop_->now();
+    link = loop_link_.get();
+  } else {
+    call.started = loop_->clock().Now();
+    MutexLock lock(mu_);
+    held = link_;
+    link = held.get();
+  }
+  const Nanos timeout = TimeoutOf(call, default_timeout_);
+  call.deadline = SaturatingAdd(call.started, timeout);
+  if (timeout <= Nanos::zero()) {
+    CompleteLater(call, absl::DeadlineExceededError("its deadline has passed before it was sent"));
+    return;
+  }
+  if (link != nullptr) {
+    absl::Status why;
+    switch (link->TryStart(call, &why)) {
+      case native::NativeLink::Start::kStarted:
+        return;
+      case native::NativeLink::Start::kRefused:
+        CompleteLater(call, std::move(why));
+        return;
+      case native::NativeLink::Start::kGone:
+        break;
+    }
+  }
+  WaitForLink(call);
+}
+
+// Keeps the call until there is a connection, and sees to there being one.
+void ChannelCore::WaitForLink(OutboundCall& call) {
+  if (!call.serialized) {
+    const size_t size = MessageCodec::ByteSize(*call.request);
+    if (size > std::min(options_.limits.max_message_bytes, MessageCodec::kMost)) {
+      CompleteLater(call, absl::ResourceExhaustedError(absl::StrCat("the request of ", size, " bytes is over the limit of ",
+                                                                    options_.limits.max_message_bytes,
+                                                                    " (max_message_bytes of the channel)")));
+      return;
+    }
+    call.waiting_request.resize(size);
+    MessageCodec::WriteTo(*call.request, call.waiting_request.data());
+    call.serialized = true;
+  }
+  absl::Status refused;
+  uint64_t id = 0;
+  {
+    MutexLock lock(mu_);
+    if (state_ == State::kClosed) {
+      refused = absl::UnavailableError("the channel was closed");
+    } else if (state_ == State::kPausing) {
+      refused = last_error_;
+    } else if (waiting_.size() >= kMostWaiting ||
+               waiting_bytes_ + call.waiting_request.size() > options_.limits.max_output_bytes) {
+      refused = absl::ResourceExhaustedError(absl::StrCat(
+          "client side: ", waiting_.size(), " calls with ", waiting_bytes_, " bytes wait for the connection; the limits are ",
+          kMostWaiting, " calls and ", options_.limits.max_output_bytes, " bytes (max_output_bytes)"));
+    } else {
+      id = call.id = next_waiting_++;
+      waiting_bytes_ += call.waiting_request.size();
+      waiting_.Insert(id, &call);
+      if (call.wants_handle()) {
+        call.Started(CallHandle(std::shared_ptr<CallCarrier>(shared_from_this(), static_cast<CallCarrier*>(this)), id));
+      }
+    }
+  }
+  if (!refused.ok()) {
+    CompleteLater(call, std::move(refused));
+    return;
+  }
+  // From here on the loop may have completed the call.
+  loop_->Post([self = shared_from_this(), this, id](TaskFate fate) {
+    if (fate == TaskFate::kCancelled) {
+      if (OutboundCall* lost = TakeWaiting(id)) CompleteNow(*lost, absl::UnavailableError("the channel was closed"));
+      return;
+    }
+    loop_->AssertInLoop();
+    {
+      MutexLock lock(mu_);
+      OutboundCall* waiting = waiting_.Find(id);
+      if (waiting != nullptr && waiting->deadline != kNever) {
+        waiting->deadline_target = this;
+        io_.wheel->Insert(waiting, waiting->deadline);
+      }
+    }
+    if (loop_link_ != nullptr) {
+      SendWaiting();
+    } else {
+      BeginConnect();
+    }
+  });
+}
+
+absl::Status ChannelCore::Annotated(const OutboundCall& call, const absl::Status& why) const {
+  return Annotate(why, absl::StrCat("call ", std::string(call.method.full_name), " to ", target_));
+}
+
+// The call was not sent.
+void ChannelCore::CompleteNow(OutboundCall& call, const absl::Status& status) {
+  CallEnd end;
+  end.may_have_been_executed = false;
+  end.status = Annotated(call, status);
+  call.Complete(end);
+}
+
+void ChannelCore::CompleteLater(OutboundCall& call, absl::Status status) {
+  loop_->Post([self = shared_from_this(), this, &call, status = std::move(status)](TaskFate) {
+    CompleteNow(call, status);
+  });
+}
+
+void ChannelCore::CancelCall(uint64_t id) {
+  loop_->Post([self = shared_from_this(), this, id](TaskFate fate) {
+    if (fate == TaskFate::kCancelled) return;
+    loop_->AssertInLoop();
+    if (OutboundCall* call = TakeWaiting(id)) CompleteNow(*call, absl::CancelledError("cancelled by the caller"));
+  });
+}
+
+void ChannelCore::Connect() {
+  loop_->Post([self = shared_from_this(), this](TaskFate fate) {
+    if (fate == TaskFate::kCancelled) return;
+    loop_->AssertInLoop();
+    if (loop_link_ == nullptr) BeginConnect();
+  });
+}
+
+void ChannelCore::Close() {
+  {
+    MutexLock lock(mu_);
+    state_ = State::kClosed;
+    link_.reset();
+  }
+  if (loop_->InLoop()) {
+    loop_->AssertInLoop();
+    CloseOnLoop();
+    return;
+  }
+  std::promise<void> closed;
+  loop_->Post([this, &closed](TaskFate fate) {
+    if (fate == TaskFate::kRun) {
+      loop_->AssertInLoop();
+      CloseOnLoop();
+    }
+    // Behind what it posted: sessions are gone then.
+    loop_->Post([&closed](TaskFate) { closed.set_value(); });
+  });
+  closed.get_future().get();
+}
+
+// ---- on the loop
+
+void ChannelCore::CloseOnLoop() {
+  const absl::Status why = absl::UnavailableError("the channel was closed");
+  on_loop_.reset();
+  loop_link_.reset();
+  if (session_ != nullptr) session_->Close(CloseReason::kLocal, why);
+  while (!leaving_.empty()) leaving_.back()->Close(CloseReason::kLocal, why);
+  FailWaiting(why);
+}
+
+OutboundCall* ChannelCore::TakeWaiting(uint64_t id) {
+  OutboundCall* call;
+  {
+    MutexLock lock(mu_);
+    call = waiting_.Take(id);
+    if (call != nullptr) waiting_bytes_ -= call->waiting_request.size();
+  }
+  if (call != nullptr) io_.wheel->Remove(call);
+  return call;
+}
+
+void ChannelCore::OnCallDeadline(OutboundCall& expired) {
+  loop_->AssertInLoop();
+  OutboundCall* call = TakeWaiting(expired.id);
+  if (call == nullptr) return;
+  CompleteNow(*call, absl::DeadlineExceededError(absl::StrCat("no connection within ", Ms(call->deadline - call->started),
+                                                              "; the request was not sent")));
+}
+
+void ChannelCore::BeginConnect() {
+  {
+    MutexLock lock(mu_);
+    if (state_ == State::kClosed || state_ == State::kConnecting || state_ == State::kUp) return;
+    state_ = State::kConnecting;
+  }
+  if (on_loop_ == nullptr) on_loop_ = std::make_unique<OnLoop>(*loop_, this);
+  on_loop_->pause.Stop();
+  attempt_began_ = loop_->clock().Now();
+  on_loop_->connector.Start(address_, target_, ToNanos(options_.connect_timeout), [this](absl::StatusOr<Socket> socket) {
+    loop_->AssertInLoop();
+    OnConnected(std::move(socket));
+  });
+}
+
+void ChannelCore::OnConnected(absl::StatusOr<Socket> socket) {
+  if (!socket.ok()) {
+    ConnectFailed(socket.status());
+    return;
+  }
+  const SessionLimits& limits = options_.limits;
+  socket->SetTcpOptions(ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1)));
+  native::NativeSessionOptions options;
+  options.dialer = true;
+  options.auth_token = options_.auth_token;
+  options.limits = limits;
+  // What is left of the time for this attempt.
+  const absl::Duration left = options_.connect_timeout - ToAbsl(loop_->clock().Now() - attempt_began_);
+  options.limits.handshake_timeout = std::clamp(left, absl::Milliseconds(1), limits.handshake_timeout);
+  auto session = std::make_unique<native::NativeSession>(io_, *this, nullptr, nullptr,
+                                                         std::make_unique<PlainTransport>(*std::move(socket)), target_,
+                                                         std::move(options));
+  opening_ = session->link().get();
+  session_ = std::move(session);
+  (void)session_->Start();  // a failure ends the session, which tells us
+}
+
+void ChannelCore::Authenticate(std::string_view, const std::string&, Verdict verdict) {
+  verdict(std::string());  // it is we who dialled
+}
+
+void ChannelCore::OnUp(Session&) {
+  connects_.fetch_add(1, std::memory_order_relaxed);
+  up_since_ = loop_->clock().Now();
+  SetLink(std::static_pointer_cast<native::NativeLink>(std::exchange(opening_, nullptr)->shared_from_this()));
+  SendWaiting();
+}
+
+void ChannelCore::SetLink(std::shared_ptr<native::NativeLink> link) {
+  loop_link_ = link;
+  MutexLock lock(mu_);
+  if (state_ == State::kClosed) {
+    loop_link_.reset();
+    return;
+  }
+  state_ = link != nullptr ? State::kUp : State::kIdle;
+  link_ = std::move(link);
+}
+
+void ChannelCore::SendWaiting() {
+  std::vector<uint64_t> ids;
+  {
+    MutexLock lock(mu_);
+    waiting_.ForEach([&](uint64_t id, OutboundCall*) { ids.push_back(id); });
+  }
+  std::sort(ids.begin(), ids.end());  // in the order in which they came
+  for (uint64_t id : ids) {
+    const std::shared_ptr<native::NativeLink> link = loop_link_;
+    if (link == nullptr) return;
+    OutboundCall* call = TakeWaiting(id);
+    if (call == nullptr) continue;
+    absl::Status why;
+    switch (link->TryStart(*call, &why)) {
+      case native::NativeLink::Start::kStarted:
+        break;
+      case native::NativeLink::Start::kRefused:
+        CompleteNow(*call, why);
+        break;
+      case native::NativeLink::Start::kGone:
+        WaitForLink(*call);
+        break;
+    }
+  }
+}
+
+void ChannelCore::FailWaiting(const absl::Status& why) {
+  std::vector<uint64_t> ids;
+  {
+    MutexLock lock(mu_);
+    waiting_.ForEach([&](uint64_t id, OutboundCall*) { ids.push_back(id); });
+  }
+  std::sort(ids.begin(), ids.end());
+  for (uint64_t id : ids) {
+    if (OutboundCall* call = TakeWaiting(id)) CompleteNow(*call, why);
+  }
+}
+
+// The attempt, or a connection that was up only for a moment, came to nothing: pause before the next.
+void ChannelCore::ConnectFailed(const absl::Status& why) {
+  failed_connects_.fetch_add(1, std::memory_order_relaxed);
+  const Nanos pause = backoff_.Next();
+  {
+    MutexLock lock(mu_);
+    if (state_ == State::kClosed) return;
+    state_ = State::kPausing;
+    link_.reset();
+    last_error_ = absl::Status(why.code(), absl::StrCat(std::string(why.message()), "; next attempt in ", Ms(pause)));
+  }
+  on_loop_->pause.StartAfter(pause);
+  FailWaiting(why);
+}
+
+// The connection is over, or takes no more calls.
+void ChannelCore::LinkLost(const absl::Status& why) {
+  SetLink(nullptr);
+  const bool lasted = loop_->clock().Now() - up_since_ >= kLasting;
+  if (lasted) backoff_.Reset();
+  if (lasted && !absl::IsUnauthenticated(why) && !absl::IsPermissionDenied(why)) {
+    BeginConnect();
+  } else {
+    ConnectFailed(why);
+  }
+}
+
+void ChannelCore::OnGoingAway(Session& session, const absl::Status& why) {
+  if (session_.get() != &session) return;
+  const bool was_up = loop_link_ != nullptr;
+  const bool idle = !was_up || loop_link_->calls_under_way() == 0;
+  leaving_.push_back(std::move(session_));
+  if (idle) session.CloseWhenWritten(CloseReason::kGoAway, why, std::chrono::seconds(1));
+  if (was_up) LinkLost(why);
+}
+
+void ChannelCore::OnEnded(Session& session, CloseReason reason, const absl::Status& why) {
+  if (log_.Wants(LogLevel::kInfo) && reason != CloseReason::kLocal) {
+    const std::string_view name = CloseReasonName(reason);
+    log_.Info(absl::StrCat("channel to ", target_, ": ", absl::string_view(name.data(), name.size()), ": ",
+                           std::string(why.message())));
+  }
+  std::unique_ptr<Session> ended;
+  if (session_.get() == &session) {
+    ended = std::move(session_);
+    const bool was_up = loop_link_ != nullptr;
+    opening_ = nullptr;
+    if (on_loop_ != nullptr) {  // else the channel is closing
+      if (was_up) {
+        LinkLost(why);
+      } else {
+        ConnectFailed(Annotate(why, "handshake"));
+      }
+    }
+  } else {
+    const auto it = std::find_if(leaving_.begin(), leaving_.end(), [&](const auto& s) { return s.get() == &session; });
+    ended = std::move(*it);
+    leaving_.erase(it);
+  }
+  // Not now: its callbacks are still on the stack.
+  loop_->Post([self = shared_from_this(), ended = std::move(ended)](TaskFate) mutable { ended.reset(); });
+}
+
+}  // namespace weft

@@ -1,0 +1,122 @@
+// What a channel is on its loop: one connection kept up, and the calls that wait for it.
+//
+//   kIdle ──call──► kConnecting ──► kUp ──lost──► kConnecting          kClosed: from any state, for good
+//                     ▲     │ failed                 (calls wait in kConnecting, fail in kPausing)
+//                     └── kPausing
+//
+// Threads  any: Start, CancelCall, Connect, counts. Everything else: its loop
+// Owns     its session and connector; calls that wait stay their starters'
+// Errors   a call that cannot be sent completes with a Status, on the loop
+// Ends     Close completes every call; afterwards Start ends them with UNAVAILABLE
+#ifndef WEFT_RPC_CLIENT_CHANNEL_CORE_H_
+#define WEFT_RPC_CLIENT_CHANNEL_CORE_H_
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "weft/core/connector.h"
+#include "weft/core/loop_group.h"
+#include "weft/core/mutex.h"
+#include "weft/core/timer.h"
+#include "weft/rpc/call/call_handle.h"
+#include "weft/rpc/call/id_table.h"
+#include "weft/rpc/call/outbound_call.h"
+#include "weft/rpc/channel_options.h"
+#include "weft/rpc/client/backoff.h"
+#include "weft/rpc/protocol/native/native_link.h"
+#include "weft/rpc/protocol/session.h"
+#include "weft/rpc/protocol/session_host.h"
+
+namespace weft {
+
+class ChannelCore final : public CallCarrier,
+                          public std::enable_shared_from_this<ChannelCore>,
+                          public SessionHost,
+                          public DeadlineTarget {
+ public:
+  // Calls that may wait for a connection; and their bytes, by SessionLimits::max_output_bytes.
+  static constexpr size_t kMostWaiting = 10'000;
+
+  ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target, ChannelOptions options);
+  ~ChannelCore() override;
+
+  ANY_THREAD void Start(OutboundCall& call) WEFT_EXCLUDES(mu_);
+  ANY_THREAD void Connect();
+  ANY_THREAD void CancelCall(uint64_t id) override;
+  // Ends everything; returns when that is done, or at once on the loop.
+  ANY_THREAD void Close() WEFT_EXCLUDES(mu_);
+
+  EventLoop& loop() { return *loop_; }
+  const std::string& target() const { return target_; }
+  int64_t connects() const { return connects_.load(std::memory_order_relaxed); }
+  int64_t failed_connects() const { return failed_connects_.load(std::memory_order_relaxed); }
+  int64_t late_replies() const { return late_replies_.load(std::memory_order_relaxed); }
+
+ private:
+  enum class State : uint8_t { kIdle, kConnecting, kUp, kPausing, kClosed };
+  // The loop's things that refer to the loop: made and destroyed on it.
+  struct OnLoop {
+    OnLoop(EventLoop& loop, ChannelCore* core);
+    Connector connector;
+    Timer pause;
+  };
+
+  // SessionHost
+  void OnUp(Session& session) override;
+  void OnGoingAway(Session& session, const absl::Status& why) override;
+  void OnEnded(Session& session, CloseReason reason, const absl::Status& why) override;
+  void Authenticate(std::string_view token, const std::string& peer, Verdict verdict) override;
+  void CountLateReply() override { late_replies_.fetch_add(1, std::memory_order_relaxed); }
+
+  void OnCallDeadline(OutboundCall& call) override;
+
+  void WaitForLink(OutboundCall& call) WEFT_EXCLUDES(mu_);
+  void CompleteLater(OutboundCall& call, absl::Status status);
+  void CompleteNow(OutboundCall& call, const absl::Status& status);
+  absl::Status Annotated(const OutboundCall& call, const absl::Status& why) const;
+
+  void BeginConnect() LOOP_ONLY;
+  void OnConnected(absl::StatusOr<Socket> socket) LOOP_ONLY;
+  void ConnectFailed(const absl::Status& why) LOOP_ONLY;
+  void SendWaiting() LOOP_ONLY;
+  void FailWaiting(const absl::Status& why) LOOP_ONLY;
+  OutboundCall* TakeWaiting(uint64_t id) WEFT_EXCLUDES(mu_);  // on the loop, or after its end
+  void SetLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);
+  void CloseOnLoop() LOOP_ONLY WEFT_EXCLUDES(mu_);
+  void LinkLost(const absl::Status& why) LOOP_ONLY;
+
+  // Fixed at construction.
+  IoThread& io_;
+  const std::shared_ptr<EventLoop> loop_;
+  const Log log_;
+  const HostPort address_;
+  const std::string target_;
+  const ChannelOptions options_;
+  const Nanos default_timeout_;
+
+  // The loop's own.
+  std::unique_ptr<OnLoop> on_loop_ LOOP_OWNED;
+  std::unique_ptr<Session> session_ LOOP_OWNED;                     // connecting or up
+  std::vector<std::unique_ptr<Session>> leaving_ LOOP_OWNED;        // the server went away; their calls go on
+  std::shared_ptr<native::NativeLink> loop_link_ LOOP_OWNED;        // the same as link_, without the lock
+  native::NativeLink* opening_ LOOP_OWNED = nullptr;                // of session_, until it is up
+  Backoff backoff_ LOOP_OWNED;
+  MonoTime attempt_began_ LOOP_OWNED{};
+  MonoTime up_since_ LOOP_OWNED{};
+
+  Mutex mu_;
+  State state_ WEFT_GUARDED_BY(mu_) = State::kIdle;
+  std::shared_ptr<native::NativeLink> link_ WEFT_GUARDED_BY(mu_);  // only in kUp
+  absl::Status last_error_ WEFT_GUARDED_BY(mu_);
+  IdTable<OutboundCall> waiting_ WEFT_GUARDED_BY(mu_);
+  uint64_t next_waiting_ WEFT_GUARDED_BY(mu_) = 1;
+  size_t waiting_bytes_ WEFT_GUARDED_BY(mu_) = 0;
+
+  std::atomic<int64_t> connects_{0}, failed_connects_{0}, late_replies_{0};
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CLIENT_CHANNEL_CORE_H_

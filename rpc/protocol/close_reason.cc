@@ -1,0 +1,43 @@
+#include "weft/rpc/protocol/close_reason.h"
+
+namespace weft {
+
+std::string_view CloseReasonName(CloseReason reason) {
+  switch (reason) {
+    case CloseReason::kPeerClosed:
+      return "peer closed";
+    case CloseReason::kBroken:
+      return "broken";
+    case CloseReason::kLocal:
+      return "closed by this side";
+    case CloseReason::kGoAway:
+      return "peer is going away";
+    case CloseReason::kWrongPreface:
+      return "wrong preface";
+    case CloseReason::kVersion:
+      return "no common version";
+    case CloseReason::kHandshakeTimeout:
+      return "no handshake in time";
+    case CloseReason::kSecondHello:
+      return "second handshake";
+    case CloseReason::kFrameTooLong:
+      return "frame too long";
+    case CloseReason::kReservedBits:
+      return "reserved bits";
+    case CloseReason::kUnknownFrameType:
+      return "unknown frame type";
+    case CloseReason::kTruncatedFrame:
+      return "truncated frame";
+    case CloseReason::kBadFrame:
+      return "bad frame";
+    case CloseReason::kUnauthenticated:
+      return "unauthenticated";
+    case CloseReason::kSilent:
+      return "silent peer";
+    case CloseReason::kOutputFull:
+      return "peer does not read";
+  }
+  return "";
+}
+
+}  // namespace weft

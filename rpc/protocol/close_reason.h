@@ -1,0 +1,53 @@
+// Why connections end, for counters and logs.
+//
+// Threads  value; CloseCounters: any
+#ifndef WEFT_RPC_PROTOCOL_CLOSE_REASON_H_
+#define WEFT_RPC_PROTOCOL_CLOSE_REASON_H_
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "weft/core/thread_contract.h"
+
+namespace weft {
+
+enum class CloseReason : uint8_t {
+  kPeerClosed,        // in an orderly way
+  kBroken,            // reset, or another error of the socket
+  kLocal,             // this side is stopping, or drained
+  kGoAway,            // the peer said so
+  kWrongPreface,      // not this protocol
+  kVersion,           // no common version, or a required feature this side lacks
+  kHandshakeTimeout,  // no Hello in time
+  kSecondHello,
+  kFrameTooLong,
+  kReservedBits,
+  kUnknownFrameType,
+  kTruncatedFrame,    // the stream ended inside a frame
+  kBadFrame,          // sections, numbers or order that cannot be
+  kUnauthenticated,
+  kSilent,            // heartbeats were not answered
+  kOutputFull,        // the peer does not read
+};
+inline constexpr size_t kCloseReasons = 16;
+
+// "wrong preface" and the like; also the label of the counter.
+std::string_view CloseReasonName(CloseReason reason);
+
+class ANY_THREAD CloseCounters {
+ public:
+  void Add(CloseReason reason) { counts_[static_cast<size_t>(reason)].fetch_add(1, std::memory_order_relaxed); }
+  int64_t Get(CloseReason reason) const {
+    return counts_[static_cast<size_t>(reason)].load(std::memory_order_relaxed);
+  }
+
+ private:
+  std::array<std::atomic<int64_t>, kCloseReasons> counts_{};
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_PROTOCOL_CLOSE_REASON_H_

@@ -1,0 +1,46 @@
+// Makes this side's Hello, and checks the peer's: what both then hold to.
+//
+// Threads  value; functions without state
+// Errors   a Status whose text names both sides' versions or features
+#ifndef WEFT_RPC_PROTOCOL_NATIVE_HANDSHAKE_H_
+#define WEFT_RPC_PROTOCOL_NATIVE_HANDSHAKE_H_
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "weft/core/clock.h"
+#include "weft/rpc/protocol/session_limits.h"
+
+namespace weft::native {
+
+// Below this a frame could not hold its metadata.
+inline constexpr size_t kLeastFrame = size_t{32} << 10;
+inline constexpr size_t kLargestFrame = size_t{16} << 20;
+
+// What was agreed, or said by the peer.
+struct Agreement {
+  uint32_t version = 0;
+  // What the peer takes.
+  size_t max_frame = 0;
+  size_t max_message = 0;
+  size_t max_metadata = 0;
+  size_t max_calls = 0;
+  size_t max_methods = 0;
+  Nanos heartbeat = Nanos::zero();  // zero: none
+  int heartbeat_misses = 2;
+  std::string auth_token;
+  std::string node;
+};
+
+class Handshake {
+ public:
+  // The bytes of this side's Hello message.
+  static std::string MakeHello(const SessionLimits& limits, std::string_view auth_token);
+  static absl::StatusOr<Agreement> ReadHello(std::string_view bytes, const SessionLimits& own);
+};
+
+}  // namespace weft::native
+
+#endif  // WEFT_RPC_PROTOCOL_NATIVE_HANDSHAKE_H_

@@ -1,0 +1,92 @@
+// Messages that come in pieces, put together: each in one block of its announced size, read straight into place.
+//
+// What is announced is bounded together, so that a peer cannot have memory set aside without sending anything.
+//
+// Threads  value; the session's loop
+// Owns     the blocks of unfinished messages
+#ifndef WEFT_RPC_PROTOCOL_NATIVE_MESSAGE_ASSEMBLY_H_
+#define WEFT_RPC_PROTOCOL_NATIVE_MESSAGE_ASSEMBLY_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "absl/container/node_hash_map.h"
+#include "weft/core/block.h"
+#include "weft/rpc/base/wire_bytes.h"
+
+namespace weft {
+class InboundCall;
+}
+
+namespace weft::native {
+
+struct Assembly {
+  BlockRef block;
+  size_t whole = 0;
+  size_t filled = 0;
+  InboundCall* call = nullptr;   // of a request
+  uint32_t handler_us = 0;       // of a response
+  std::string trailers;
+
+  char* end() { return block->data() + filled; }
+  size_t missing() const { return whole - filled; }
+  void Add(const char* data, size_t size) {
+    StoreBytes(end(), data, size);
+    filled += size;
+  }
+};
+
+class MessageAssembly {
+ public:
+  explicit MessageAssembly(size_t most_bytes) : most_bytes_(most_bytes) {}
+
+  // Nullptr when all unfinished messages together would be over the bound.
+  Assembly* Begin(uint64_t id, bool reply, size_t whole, std::string_view first) {
+    if (bytes_ + whole > most_bytes_) return nullptr;
+    bytes_ += whole;
+    Assembly& a = unfinished_[Key(id, reply)];
+    a.block = BlockRef::New(whole);
+    a.whole = whole;
+    a.Add(first.data(), first.size());
+    return &a;
+  }
+  // Nullptr: there is none; its pieces are dropped.
+  Assembly* Find(uint64_t id, bool reply) {
+    const auto it = unfinished_.find(Key(id, reply));
+    return it == unfinished_.end() ? nullptr : &it->second;
+  }
+  bool Contains(uint64_t id, bool reply) const { return unfinished_.contains(Key(id, reply)); }
+  // Finished, or given up.
+  void End(uint64_t id, bool reply) {
+    const auto it = unfinished_.find(Key(id, reply));
+    if (it == unfinished_.end()) return;
+    bytes_ -= it->second.whole;
+    unfinished_.erase(it);
+  }
+  // Each unfinished request's call, for their end.
+  template <typename F>
+  void ForEachCall(F&& f) {
+    for (auto& [key, assembly] : unfinished_) {
+      if (assembly.call != nullptr) f(*assembly.call);
+    }
+  }
+  void Clear() {
+    unfinished_.clear();
+    bytes_ = 0;
+  }
+  size_t most_bytes() const { return most_bytes_; }
+
+ private:
+  // Numbers are the peer's and ours; the highest bit tells them apart (checked when a number is taken).
+  static uint64_t Key(uint64_t id, bool reply) { return id | (reply ? uint64_t{1} << 63 : 0); }
+
+  const size_t most_bytes_;
+  size_t bytes_ = 0;
+  absl::node_hash_map<uint64_t, Assembly> unfinished_;
+};
+
+}  // namespace weft::native
+
+#endif  // WEFT_RPC_PROTOCOL_NATIVE_MESSAGE_ASSEMBLY_H_

@@ -1,0 +1,334 @@
+#include "weft/rpc/protocol/native/native_link.h"
+
+#include <google/protobuf/message_lite.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "weft/core/check.h"
+#include "weft/rpc/call/client_context.h"
+#include "weft/rpc/protocol/native/native_session.h"
+
+namespace weft::native {
+namespace {
+
+// From so many bytes on, a request or reply is written at once instead of at the turn's end: while it is in the cache.
+constexpr size_t kWriteAtOnce = size_t{256} << 10;
+constexpr Nanos kLongestLook = std::chrono::seconds(1);
+constexpr Nanos kShortestLook = std::chrono::milliseconds(1);
+
+absl::Status TooLarge(std::string_view what, size_t size, size_t limit, std::string_view setting) {
+  return absl::ResourceExhaustedError(absl::StrCat(absl::string_view(what.data(), what.size()), " of ", size,
+                                                   " bytes is over the limit of ", limit, " (",
+                                                   absl::string_view(setting.data(), setting.size()), ")"));
+}
+
+// A serialized request as pieces, for one that does not fit into a frame.
+std::vector<MessagePiece> CopiedPieces(const std::string& bytes) {
+  BlockRef block = BlockRef::New(bytes.size());
+  StoreBytes(block->data(), bytes.data(), bytes.size());
+  const char* data = block->data();
+  std::vector<MessagePiece> pieces;
+  pieces.push_back({std::move(block), data, bytes.size()});
+  return pieces;
+}
+
+}  // namespace
+
+NativeLink::NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel, std::shared_ptr<CallPool> pool,
+                       std::unique_ptr<Transport> transport, std::string peer, const SessionLimits& limits)
+    : ConnectionHandle(std::move(loop), std::move(transport), std::move(peer)),
+      wheel_(wheel),
+      pool_(std::move(pool)),
+      limits_(limits) {}
+
+uint16_t NativeLink::BindMethod(const MethodInfo& method, bool* first) {
+  *first = false;
+  if (&method == last_method_) return last_number_;
+  const auto it = methods_.find(&method);
+  if (it != methods_.end()) {
+    last_method_ = &method;
+    return last_number_ = it->second;
+  }
+  *first = true;  // the name goes with the call
+  if (methods_.size() >= peer_limits_.max_methods) return 0;
+  const auto number = static_cast<uint16_t>(methods_.size() + 1);
+  methods_.emplace(&method, number);
+  last_method_ = &method;
+  return last_number_ = number;
+}
+
+NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
+  const bool in_loop = loop().InLoop();
+  OutMessage out;
+  std::vector<MessagePiece> pieces;
+  out.size = call.serialized ? call.waiting_request.size() : MessageCodec::ByteSize(*call.request);
+  if (out.size > limits_.max_message_bytes || out.size > MessageCodec::kMost) {
+    *why = TooLarge("the request", out.size, std::min(limits_.max_message_bytes, MessageCodec::kMost),
+                    "max_message_bytes of the channel");
+    return Start::kRefused;
+  }
+  RequestHead head;
+  if (call.options.context != nullptr) head.metadata = &call.options.context->metadata();
+  // Room enough for any name and metadata: whether pieces are needed is decided before the mutex is taken.
+  const size_t around = FrameWriter::Overhead(head) + 2 + call.method.full_name.size();
+  if (out.size + around > kLeastFrame - kHeaderSize) {
+    pieces = call.serialized ? CopiedPieces(call.waiting_request)
+                             : MessageCodec::Pieces(*call.request, out.size, /*share=*/false);
+    out.pieces = &pieces;
+  } else if (call.serialized) {
+    out.bytes = call.waiting_request;
+  } else {
+    out.message = call.request;
+  }
+  bool claimed = false;
+  bool look = false;
+  bool large = false;
+  {
+    MutexLock lock(output().mutex());
+    if (state_ != State::kUp || output().closed()) return Start::kGone;
+    if (out.size > peer_limits_.max_message) {
+      *why = TooLarge("the request", out.size, peer_limits_.max_message, "max_message_bytes of the server");
+      return Start::kRefused;
+    }
+    if (head.metadata != nullptr && head.metadata->WireSize() > peer_limits_.max_metadata) {
+      *why = TooLarge("the request's metadata", head.metadata->WireSize(), peer_limits_.max_metadata,
+                      "max_metadata_bytes of the server");
+      return Start::kRefused;
+    }
+    if (calls_.size() >= peer_limits_.max_calls) {
+      *why = absl::ResourceExhaustedError(absl::StrCat(calls_.size(), " calls are under way on the connection, the "
+                                                       "limit is ", peer_limits_.max_calls, " (max_calls of the server)"));
+      return Start::kRefused;
+    }
+    if (output().queued() + out.size > limits_.max_output_bytes && output().queued() > 0) {
+      *why = absl::ResourceExhaustedError(absl::StrCat(
+          "client side: ", output().queued(), " bytes wait to be written to ", peer(), ", with the request's ", out.size,
+          " more than the limit of ", limits_.max_output_bytes, " (max_output_bytes of the channel)"));
+      return Start::kRefused;
+    }
+    bool first;
+    head.id = next_id_++;
+    head.method = BindMethod(call.method, &first);
+    if (first) head.method_name = call.method.full_name;
+    if (call.deadline != kNever) {
+      const Nanos left = call.deadline - call.started;
+      head.timeout_us = static_cast<uint64_t>(std::max<int64_t>(1, left.count() / 1000));
+      if (!in_loop) {
+        unarmed_ = true;
+        shortest_timeout_ = std::min(shortest_timeout_, left);
+        if (call.deadline < looked_for_by_) {
+          look = true;
+          looked_for_by_ = call.deadline;  // asked for: the next one need not ask again
+        }
+      }
+    }
+    call.id = head.id;
+    call.stream_position = output().appended();
+    if (call.wants_handle()) {
+      call.Started(CallHandle(std::shared_ptr<CallCarrier>(shared_from_this(), static_cast<CallCarrier*>(this)), head.id));
+    }
+    calls_.Insert(head.id, &call);
+    FrameWriter(output(), peer_limits_.max_frame).Request(head, out);
+    large = output().queued() >= kWriteAtOnce;
+    claimed = output().Claim();
+    // A deadline goes into the wheel before anything can complete the call: only this loop does that.
+    if (in_loop && call.deadline != kNever) {
+      loop().AssertInLoop();
+      call.deadline_target = session_;
+      wheel_.Insert(&call, call.deadline);
+    }
+  }
+  // From here on `call` may be gone.
+  if (look) {
+    loop().Post([self = shared_from_this(), this](TaskFate fate) {
+      if (fate == TaskFate::kCancelled) return;
+      loop().AssertInLoop();
+      if (session_ != nullptr) session_->LookForDeadlines();
+    });
+  }
+  Flush(claimed, in_loop, large);
+  return Start::kStarted;
+}
+
+void NativeLink::Flush(bool claimed, bool gather, bool large) {
+  if (!claimed) return;
+  if (gather && !large) {
+    FlushOnLoop();
+  } else {
+    FlushNow();
+  }
+}
+
+void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply, bool more_soon) {
+  ResponseHead head;
+  head.id = call.id.load(std::memory_order_relaxed);
+  head.metadata = &call.trailers();
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(call.clock->Now() - call.received).count();
+  head.handler_us = static_cast<uint32_t>(std::clamp<int64_t>(took, 0, UINT32_MAX));
+  OutMessage out;
+  std::vector<MessagePiece> pieces;
+  absl::Status error = status;
+  if (error.ok() && head.metadata->WireSize() > limits_.max_metadata_bytes) {
+    error = TooLarge("the reply's metadata", head.metadata->WireSize(), limits_.max_metadata_bytes,
+                     "max_metadata_bytes of the server");
+    head.metadata = nullptr;
+  }
+  if (error.ok()) {
+    const google::protobuf::MessageLite& message = reply->message();
+    out.size = MessageCodec::ByteSize(message);
+    if (out.size > limits_.max_message_bytes || out.size > MessageCodec::kMost) {
+      error = TooLarge("the reply", out.size, std::min(limits_.max_message_bytes, MessageCodec::kMost),
+                       "max_message_bytes of the server");
+    } else if (out.size + FrameWriter::Overhead(head) > kLeastFrame - kHeaderSize) {
+      pieces = MessageCodec::Pieces(message, out.size, /*share=*/true);
+      out.pieces = &pieces;
+      if (std::any_of(pieces.begin(), pieces.end(), [](const MessagePiece& p) { return !p.block; })) {
+        out.keeper = reply->Keep();
+      }
+    } else {
+      out.message = &message;
+    }
+  }
+  bool claimed;
+  bool large;
+  {
+    MutexLock lock(output().mutex());
+    FrameWriter writer(output(), std::max(peer_limits_.max_frame, kLeastFrame));
+    if (error.ok() && out.size > peer_limits_.max_message) {
+      error = TooLarge("the reply", out.size, peer_limits_.max_message, "max_message_bytes of the client");
+    }
+    if (error.ok() && output().queued() > 0 && output().queued() + out.size > limits_.max_output_bytes) {
+      error = absl::ResourceExhaustedError(absl::StrCat(
+          "server side: ", output().queued(), " bytes wait to be written to ", peer(), ", with the reply's ", out.size,
+          " more than the limit of ", limits_.max_output_bytes, " (max_output_bytes of the server)"));
+    }
+    if (error.ok()) {
+      writer.Response(head, out);
+    } else {
+      writer.Error(head, error, call.refused());
+    }
+    large = output().queued() >= kWriteAtOnce;
+    claimed = output().Claim();
+  }
+  Flush(claimed, more_soon || loop().InLoop(), large);
+}
+
+void NativeLink::OnCallReturned(InboundCall& call) {
+  loop().AssertInLoop();
+  if (session_ != nullptr) session_->OnCallReturned(call);
+}
+
+void NativeLink::CancelCall(uint64_t id) {
+  loop().Post([self = shared_from_this(), this, id](TaskFate fate) {
+    if (fate == TaskFate::kCancelled) return;  // the session's end completed it
+    loop().AssertInLoop();
+    if (session_ != nullptr) session_->CancelOutbound(id);
+  });
+}
+
+void NativeLink::SendError(uint64_t id, const absl::Status& status, bool not_executed) {
+  ResponseHead head;
+  head.id = id;
+  bool claimed;
+  {
+    MutexLock lock(output().mutex());
+    FrameWriter(output(), std::max(peer_limits_.max_frame, kLeastFrame)).Error(head, status, not_executed);
+    claimed = output().Claim();
+  }
+  Flush(claimed, /*gather=*/true, false);
+}
+
+void NativeLink::SendFrame(const FrameHeader& header, std::string_view bytes) {
+  bool claimed;
+  {
+    MutexLock lock(output().mutex());
+    FrameWriter(output(), kLeastFrame).Plain(header, bytes);
+    claimed = output().Claim();
+  }
+  Flush(claimed, /*gather=*/true, false);
+}
+
+void NativeLink::Open(const Agreement& agreement, std::string identity) {
+  identity_ = std::move(identity);
+  MutexLock lock(output().mutex());
+  peer_limits_ = agreement;
+  if (state_ == State::kOpening) state_ = State::kUp;
+}
+
+OutboundCall* NativeLink::GoAway(uint64_t last_taken) {
+  MutexLock lock(output().mutex());
+  if (state_ != State::kClosed) state_ = State::kGoingAway;
+  std::vector<uint64_t> refused;
+  calls_.ForEach([&](uint64_t id, OutboundCall*) {
+    if (id > last_taken) refused.push_back(id);
+  });
+  OutboundCall* list = nullptr;
+  for (uint64_t id : refused) {
+    OutboundCall* call = calls_.Take(id);
+    call->next = list;
+    list = call;
+  }
+  return list;
+}
+
+OutboundCall* NativeLink::Close(uint64_t* written) {
+  MutexLock lock(output().mutex());
+  state_ = State::kClosed;
+  *written = output().written();
+  OutboundCall* list = nullptr;
+  calls_.ForEach([&](uint64_t, OutboundCall* call) {
+    call->next = list;
+    list = call;
+  });
+  calls_.Clear();
+  return list;
+}
+
+OutboundCall* NativeLink::Take(uint64_t id) {
+  OutboundCall* call = nullptr;
+  TakeMany(&id, &call, 1);
+  return call;
+}
+
+void NativeLink::TakeMany(const uint64_t* ids, OutboundCall** calls, size_t count) {
+  {
+    MutexLock lock(output().mutex());
+    for (size_t i = 0; i < count; ++i) calls[i] = calls_.Take(ids[i]);
+  }
+  for (size_t i = 0; i < count; ++i) {
+    if (calls[i] != nullptr) wheel_.Remove(calls[i]);
+  }
+}
+
+MonoTime NativeLink::ArmDeadlines(DeadlineTarget* target) {
+  MutexLock lock(output().mutex());
+  if (!std::exchange(unarmed_, false)) {
+    // None since the last look: the next call that comes asks for one.
+    looked_for_by_ = kNever;
+    shortest_timeout_ = Nanos::max();
+    return kNever;
+  }
+  calls_.ForEach([&](uint64_t, OutboundCall* call) WEFT_NO_THREAD_ANALYSIS {
+    if (call->deadline == kNever || call->in_wheel()) return;
+    call->deadline_target = target;
+    wheel_.Insert(call, call->deadline);
+  });
+  looked_for_by_ = loop().clock().Now() + std::clamp(shortest_timeout_ / 4, kShortestLook, kLongestLook);
+  return looked_for_by_;
+}
+
+size_t NativeLink::calls_under_way() {
+  MutexLock lock(output().mutex());
+  return calls_.size();
+}
+
+bool NativeLink::OutputOverLimit() {
+  MutexLock lock(output().mutex());
+  // Refusals are small; a peer that lets so many of them pile up does not read.
+  return output().queued() > limits_.max_output_bytes + (limits_.max_output_bytes >> 2) + (size_t{1} << 20);
+}
+
+}  // namespace weft::native

@@ -1,0 +1,112 @@
+// A native session's face for other threads: starts calls, sends answers, cancels.
+//
+// It carries this side's calls: their numbers, the table of those under way and the method numbers already bound, all
+// under the output's mutex, because numbers must rise in the order in which requests stand in the stream.
+//
+//   kOpening ──Open──► kUp ──GoAway──► kGoingAway ──► kClosed       calls start in kUp only
+//
+// Threads  any; what is marked LOOP_ONLY: the session's loop
+// Owns     the output (ConnectionHandle); the calls in its table stay their starters'
+// Errors   TryStart says why a call was not started
+// Ends     after the session's end every call has been completed and TryStart says kGone
+#ifndef WEFT_RPC_PROTOCOL_NATIVE_NATIVE_LINK_H_
+#define WEFT_RPC_PROTOCOL_NATIVE_NATIVE_LINK_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "weft/core/connection_handle.h"
+#include "weft/core/deadline_wheel.h"
+#include "weft/rpc/call/call_handle.h"
+#include "weft/rpc/call/call_pool.h"
+#include "weft/rpc/call/id_table.h"
+#include "weft/rpc/call/inbound_call.h"
+#include "weft/rpc/call/outbound_call.h"
+#include "weft/rpc/protocol/native/frame_writer.h"
+#include "weft/rpc/protocol/native/handshake.h"
+#include "weft/rpc/protocol/session_limits.h"
+
+namespace weft::native {
+
+class NativeSession;
+
+class NativeLink final : public ConnectionHandle, public CallOrigin, public CallCarrier {
+ public:
+  enum class Start : uint8_t {
+    kStarted,
+    kRefused,  // `why` is the call's end; it was not sent
+    kGone,     // this link takes no more calls; another may
+  };
+
+  NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel, std::shared_ptr<CallPool> pool,
+             std::unique_ptr<Transport> transport, std::string peer, const SessionLimits& limits);
+
+  // Sends the call. Its `started` and `deadline` are set. kStarted: it is in the table and will be completed.
+  ANY_THREAD Start TryStart(OutboundCall& call, absl::Status* why);
+
+  // CallOrigin
+  ANY_THREAD void SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply,
+                             bool more_soon) override;
+  void OnCallReturned(InboundCall& call) override;
+  const std::string& peer() const override { return ConnectionHandle::peer(); }
+  const std::string& identity() const override { return identity_; }
+
+  // CallCarrier
+  ANY_THREAD void CancelCall(uint64_t id) override;
+
+  // Answers a call that no InboundCall was made for.
+  void SendError(uint64_t id, const absl::Status& status, bool not_executed) LOOP_ONLY;
+  void SendFrame(const FrameHeader& header, std::string_view bytes) LOOP_ONLY;
+
+  // ---- for the session
+  void Attach(NativeSession* session) LOOP_ONLY { session_ = session; }
+  void Open(const Agreement& agreement, std::string identity) LOOP_ONLY;
+  // No new calls. Those numbered above `last_taken` are taken out: the peer will not execute them.
+  OutboundCall* GoAway(uint64_t last_taken) LOOP_ONLY;
+  // Every call under way; from now on there are none. `*written`: how much of the stream the kernel took.
+  OutboundCall* Close(uint64_t* written) LOOP_ONLY;
+  // Takes calls out for their end; nullptr where there is none (late, or unknown).
+  OutboundCall* Take(uint64_t id) LOOP_ONLY;
+  void TakeMany(const uint64_t* ids, OutboundCall** calls, size_t count) LOOP_ONLY;
+  // Puts the deadlines of calls that other threads started into the wheel; says when to look again.
+  MonoTime ArmDeadlines(DeadlineTarget* target) LOOP_ONLY;
+  size_t calls_under_way() LOOP_ONLY;
+  // The session of the connection, nullptr when it has ended.
+  NativeSession* session() const LOOP_ONLY { return session_; }
+  bool OutputOverLimit() LOOP_ONLY;
+
+ private:
+  enum class State : uint8_t { kOpening, kUp, kGoingAway, kClosed };
+
+  uint16_t BindMethod(const MethodInfo& method, bool* first) WEFT_REQUIRES(output().mutex());
+  void Flush(bool claimed, bool gather, bool large);
+
+  // Fixed at construction.
+  DeadlineWheel& wheel_;
+  const std::shared_ptr<CallPool> pool_;  // kept for the calls that are out
+  const SessionLimits limits_;
+
+  // The loop's own; identity_ is written before the first call and constant then.
+  NativeSession* session_ LOOP_OWNED = nullptr;
+  std::string identity_;
+
+  // Under the output's mutex.
+  State state_ WEFT_GUARDED_BY(output().mutex()) = State::kOpening;
+  Agreement peer_limits_ WEFT_GUARDED_BY(output().mutex());
+  uint64_t next_id_ WEFT_GUARDED_BY(output().mutex()) = 1;
+  IdTable<OutboundCall> calls_ WEFT_GUARDED_BY(output().mutex());
+  absl::flat_hash_map<const MethodInfo*, uint16_t> methods_ WEFT_GUARDED_BY(output().mutex());
+  const MethodInfo* last_method_ WEFT_GUARDED_BY(output().mutex()) = nullptr;
+  uint16_t last_number_ WEFT_GUARDED_BY(output().mutex()) = 0;
+  // The loop looks for unarmed deadlines by then; a call with an earlier one makes it look at once.
+  MonoTime looked_for_by_ WEFT_GUARDED_BY(output().mutex()) = kNever;
+  Nanos shortest_timeout_ WEFT_GUARDED_BY(output().mutex()) = Nanos::max();
+  bool unarmed_ WEFT_GUARDED_BY(output().mutex()) = false;
+};
+
+}  // namespace weft::native
+
+#endif  // WEFT_RPC_PROTOCOL_NATIVE_NATIVE_LINK_H_

@@ -1,0 +1,299 @@
+#include "weft/rpc/protocol/native/native_session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "weft/core/check.h"
+#include "weft/rpc/base/wire_status.h"
+
+namespace weft::native {
+namespace {
+
+// For the reason of a close to reach the peer.
+constexpr Nanos kLastWords = std::chrono::seconds(1);
+
+CloseReason ReasonOf(FrameError error) {
+  switch (error) {
+    case FrameError::kTooLong:
+      return CloseReason::kFrameTooLong;
+    case FrameError::kUnknownType:
+      return CloseReason::kUnknownFrameType;
+    case FrameError::kReservedBits:
+      return CloseReason::kReservedBits;
+    default:
+      return CloseReason::kBadFrame;
+  }
+}
+
+}  // namespace
+
+NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink, std::shared_ptr<CallPool> pool,
+                             std::unique_ptr<Transport> transport, std::string peer, NativeSessionOptions options)
+    : loop_(*io.loop),
+      wheel_(*io.wheel),
+      host_(host),
+      sink_(sink),
+      pool_(std::move(pool)),
+      options_(std::move(options)),
+      max_frame_(std::clamp(options_.limits.max_frame_bytes, kLeastFrame, kLargestFrame)),
+      link_(std::make_shared<NativeLink>(io.loop, *io.wheel, pool_, std::move(transport), std::move(peer),
+                                         options_.limits)),
+      connection_(*io.loop, *io.arena, link_, this),
+      handshake_timer_(*io.loop,
+                       [this] {
+                         loop_.AssertInLoop();
+                         Fail(CloseReason::kHandshakeTimeout,
+                              absl::StrCat("no Hello within ",
+                                           absl::FormatDuration(options_.limits.handshake_timeout)));
+                       }),
+      heartbeat_timer_(*io.loop,
+                       [this] {
+                         loop_.AssertInLoop();
+                         Heartbeat();
+                       }),
+      look_timer_(*io.loop,
+                  [this] {
+                    loop_.AssertInLoop();
+                    LookForDeadlines();
+                  }),
+      assembly_(std::max(options_.limits.max_message_bytes * 4, options_.limits.max_message_bytes)) {
+  loop_.AssertInLoop();
+  link_->Attach(this);
+}
+
+NativeSession::~NativeSession() {
+  loop_.AssertInLoop();
+  WEFT_DCHECK(phase_ == Phase::kEnded);
+  *alive_ = false;
+}
+
+size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t size, InputNeed* need) {
+  loop_.AssertInLoop();
+  if (pool_ != nullptr) pool_->Collect();
+  size_t used = 0;
+  *need = InputNeed();
+  if (phase_ == Phase::kOpening) used = TakePreface(data, size);
+  while (used < size && !connection_.closed() && phase_ != Phase::kOpening) {
+    const size_t taken = data_left_ > 0 ? TakeData(data + used, size - used, need)
+                                        : TakeFrame(block, data + used, size - used, need);
+    used += taken;
+    if (taken == 0) break;
+  }
+  CompleteReplies();
+  return used;
+}
+
+// One frame, or the header of a DATA frame; 0 when more bytes are needed.
+size_t NativeSession::TakeFrame(const BlockRef& block, const char* data, size_t size, InputNeed* need) {
+  if (size < kHeaderSize) {
+    need->frame = kHeaderSize;
+    return 0;
+  }
+  const FrameHeader header = ReadHeader(data);
+  if (const FrameError error = FrameReader::CheckHeader(header, max_frame_); error != FrameError::kNone) {
+    FailFrame(error, header);
+    return 0;
+  }
+  if (phase_ == Phase::kHello && header.type != FrameType::kHello) {
+    Fail(CloseReason::kBadFrame, "a frame before its Hello");
+    return 0;
+  }
+  if (header.type == FrameType::kData) {
+    data_header_ = header;
+    data_left_ = header.length;
+    return BeginData(header);
+  }
+  const size_t whole = kHeaderSize + header.length;
+  if (size < whole) {
+    need->frame = whole;
+    return 0;
+  }
+  TakeWholeFrame(block, header, std::string_view(data + kHeaderSize, header.length));
+  return whole;
+}
+
+void NativeSession::TakeWholeFrame(const BlockRef& block, const FrameHeader& header, std::string_view body) {
+  switch (header.type) {
+    case FrameType::kRequest:
+      TakeRequest(block, header, body);
+      return;
+    case FrameType::kResponse:
+      TakeResponse(header, body);
+      return;
+    case FrameType::kCancel:
+      if (InboundCall* call = inbound_.Find(header.id)) call->MarkCancelled();
+      return;
+    case FrameType::kPing:
+      if (!header.has(kReply)) link_->SendFrame({0, FrameType::kPing, kReply, 0, header.id}, "");
+      return;
+    case FrameType::kGoAway:
+      TakeGoAway(header, body);
+      return;
+    case FrameType::kGoAwayAck:
+      return;
+    case FrameType::kHello:
+      TakeHello(body);
+      return;
+    default:
+      FailFrame(FrameError::kUnknownType, header);
+  }
+}
+
+size_t NativeSession::BeginData(const FrameHeader& header) {
+  Assembly* assembly = assembly_.Find(header.id, header.has(kReply));
+  if (assembly != nullptr) {
+    // Exactly the last piece has no MORE.
+    const bool last = header.length == assembly->missing();
+    if (header.length > assembly->missing() || last == header.has(kMore)) {
+      Fail(CloseReason::kBadFrame, "a piece that does not fit its message");
+      return 0;
+    }
+  } else if (header.has(kReply) ? false : header.id > last_inbound_) {
+    Fail(CloseReason::kBadFrame, "a piece of a call that was never begun");
+    return 0;
+  }
+  return kHeaderSize;
+}
+
+// Bytes of a DATA frame that came with others; the rest of it is read straight into its message.
+size_t NativeSession::TakeData(const char* data, size_t size, InputNeed* need) {
+  const size_t part = std::min(size, data_left_);
+  Assembly* assembly = assembly_.Find(data_header_.id, data_header_.has(kReply));
+  if (assembly != nullptr) assembly->Add(data, part);
+  data_left_ -= part;
+  if (data_left_ > 0) {
+    if (assembly != nullptr) *need = {assembly->end(), data_left_, 0};
+  } else {
+    EndDataFrame();
+  }
+  return part;
+}
+
+void NativeSession::OnDirect(size_t direct) {
+  loop_.AssertInLoop();
+  Assembly* assembly = assembly_.Find(data_header_.id, data_header_.has(kReply));
+  WEFT_DCHECK(assembly != nullptr && direct <= data_left_);
+  assembly->filled += direct;
+  data_left_ -= direct;
+  if (data_left_ == 0) EndDataFrame();
+}
+
+void NativeSession::EndDataFrame() {
+  if (data_header_.has(kMore)) return;
+  const bool reply = data_header_.has(kReply);
+  Assembly* assembly = assembly_.Find(data_header_.id, reply);
+  if (assembly == nullptr) return;
+  const BlockRef block = assembly->block;
+  if (reply) {
+    ResponseFrame frame;
+    frame.handler_us = assembly->handler_us;
+    const std::string trailers = std::move(assembly->trailers);
+    frame.metadata = trailers;
+    frame.message = std::string_view(block->data(), assembly->whole);
+    const FrameHeader header{0, FrameType::kResponse, kEnd, 0, data_header_.id};
+    assembly_.End(header.id, true);
+    CompleteReply(link_->Take(header.id), header, frame);
+    return;
+  }
+  InboundCall* call = assembly->call;
+  call->SetRequest(block, block->data(), assembly->whole);
+  assembly_.End(data_header_.id, false);
+  Deliver(*call);
+}
+
+void NativeSession::OnReadEnd() {
+  loop_.AssertInLoop();
+  silent_intervals_ = 0;
+  if (link_->OutputOverLimit()) {
+    Fail(CloseReason::kOutputFull, absl::StrCat("it does not read what is sent to it (limit ",
+                                                options_.limits.max_output_bytes, " bytes, max_output_bytes)"));
+  }
+}
+
+void NativeSession::TakeGoAway(const FrameHeader& header, std::string_view body) {
+  CompleteReplies();
+  link_->SendFrame({0, FrameType::kGoAwayAck, 0, 0, 0}, "");
+  const absl::Status why(FromWireCode(header.aux == 0 ? ToWireCode(absl::StatusCode::kUnavailable) : header.aux),
+                         absl::string_view(body.data(), body.size()));
+  for (OutboundCall* call = link_->GoAway(header.id); call != nullptr;) {
+    OutboundCall* next = call->next;
+    wheel_.Remove(call);
+    EndCall(*call, why.code(), absl::StrCat("refused, the server is going away: ", why.message()), false);
+    call = next;
+  }
+  host_.OnGoingAway(*this, why);
+}
+
+void NativeSession::GoAway(const absl::Status& why) {
+  if (going_away_after_ != UINT64_MAX || phase_ >= Phase::kEnding) return;
+  going_away_after_ = last_inbound_;
+  const std::string text(why.message());
+  link_->SendFrame({0, FrameType::kGoAway, 0, ToWireCode(why.code()), last_inbound_}, text.substr(0, 1024));
+}
+
+void NativeSession::FailFrame(FrameError error, const FrameHeader& header) {
+  std::string what(FrameReader::Describe(error));
+  absl::StrAppend(&what, absl::StrFormat(" (type 0x%02x, flags 0x%02x, length %d", static_cast<int>(header.type),
+                                         header.flags, header.length));
+  if (error == FrameError::kTooLong) absl::StrAppend(&what, ", limit ", max_frame_, ", max_frame_bytes");
+  Fail(ReasonOf(error), what + ")");
+}
+
+// The peer broke the protocol. It is told why, if it speaks the protocol at all, and the connection ends.
+void NativeSession::Fail(CloseReason reason, std::string_view what) {
+  const absl::Status why = absl::UnavailableError(
+      absl::StrCat("connection with ", peer(), " closed: ", absl::string_view(what.data(), what.size())));
+  if (phase_ == Phase::kUp || phase_ == Phase::kVerdict) {
+    CompleteReplies();
+    GoAway(absl::UnavailableError(absl::string_view(what.data(), what.size())));
+    CloseWhenWritten(reason, why, kLastWords);
+    return;
+  }
+  Close(reason, why);
+}
+
+void NativeSession::CloseWhenWritten(CloseReason reason, const absl::Status& why, Nanos limit) {
+  if (phase_ >= Phase::kEnding) return;
+  if (!std::exchange(reason_set_, true)) reason_ = reason;
+  phase_ = Phase::kEnding;
+  connection_.CloseAfterFlush(why, limit);
+}
+
+void NativeSession::Close(CloseReason reason, const absl::Status& why) {
+  if (!std::exchange(reason_set_, true)) reason_ = reason;
+  connection_.Close(why);
+}
+
+void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
+  loop_.AssertInLoop();
+  phase_ = Phase::kEnded;
+  absl::Status why = reason;
+  if (!std::exchange(reason_set_, true)) {
+    reason_ = reason.ok() ? CloseReason::kPeerClosed : CloseReason::kBroken;
+    if (reason.ok() && (pending > 0 || data_left_ > 0)) {
+      reason_ = CloseReason::kTruncatedFrame;
+      why = absl::UnavailableError(absl::StrCat(peer(), " closed the connection inside a frame"));
+    }
+  }
+  if (why.ok()) why = absl::UnavailableError(absl::StrCat(peer(), " closed the connection"));
+  handshake_timer_.Stop();
+  heartbeat_timer_.Stop();
+  look_timer_.Stop();
+  data_left_ = 0;
+  EndAllCalls(why);
+  CancelInbound();
+  for (InboundCall* call : std::exchange(held_, {})) call->Refuse(why);
+  assembly_.ForEachCall([&](InboundCall& call) { call.Refuse(why); });
+  assembly_.Clear();
+  link_->Attach(nullptr);
+  inbound_.Clear();
+  host_.OnEnded(*this, reason_, why);
+}
+
+void NativeSession::CancelInbound() {
+  inbound_.ForEach([](uint64_t, InboundCall* call) { call->MarkCancelled(); });
+}
+
+}  // namespace weft::native

@@ -1,0 +1,153 @@
+// The native protocol on one connection, the same on both ends. docs/native_protocol.md draws its bytes.
+//
+//   kOpening ──► kHello ──► kVerdict ──► kUp ──► kEnding ──► kEnded
+//
+// The dialer sends preface and Hello at once, the other side when it has seen the dialer's preface. Calls may follow
+// the peer's Hello at once; until its authenticator has spoken they are held, at most kMostHeld of them.
+//
+// Threads  loop-only; other threads hold the NativeLink
+// Owns     its connection, the numbers of the peer's methods, unfinished messages
+// Errors   what breaks framing closes the connection with a CloseReason; what concerns one call answers it
+// Ends     SessionHost::OnEnded exactly once; before it every call of this side has been completed and every call of
+//          the peer marked as cancelled
+#ifndef WEFT_RPC_PROTOCOL_NATIVE_NATIVE_SESSION_H_
+#define WEFT_RPC_PROTOCOL_NATIVE_NATIVE_SESSION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "weft/core/connection.h"
+#include "weft/core/loop_group.h"
+#include "weft/core/timer.h"
+#include "weft/rpc/call/call_pool.h"
+#include "weft/rpc/call/id_table.h"
+#include "weft/rpc/call/inbound_sink.h"
+#include "weft/rpc/call/outbound_call.h"
+#include "weft/rpc/protocol/native/frame_reader.h"
+#include "weft/rpc/protocol/native/message_assembly.h"
+#include "weft/rpc/protocol/native/native_link.h"
+#include "weft/rpc/protocol/session.h"
+#include "weft/rpc/protocol/session_host.h"
+#include "weft/rpc/protocol/session_limits.h"
+
+namespace weft::native {
+
+struct NativeSessionOptions {
+  bool dialer = false;
+  std::string auth_token;
+  SessionLimits limits;
+};
+
+class NativeSession final : public Session, private ConnectionOwner, public DeadlineTarget {
+ public:
+  static constexpr size_t kMostHeld = 1000;
+
+  // `sink` takes the peer's calls; null: every one is answered UNIMPLEMENTED. All outlive the session.
+  NativeSession(IoThread& io, SessionHost& host, InboundSink* sink, std::shared_ptr<CallPool> pool,
+                std::unique_ptr<Transport> transport, std::string peer, NativeSessionOptions options);
+  ~NativeSession() override;
+
+  absl::Status Start() override;
+  void GoAway(const absl::Status& why) override;
+  void CloseWhenWritten(CloseReason reason, const absl::Status& why, Nanos limit) override;
+  void Close(CloseReason reason, const absl::Status& why) override;
+  void CancelInbound() override;
+  size_t inbound_calls() const override { return inbound_.size(); }
+  const std::string& peer() const override { return link_->peer(); }
+
+  const std::shared_ptr<NativeLink>& link() const { return link_; }
+
+  // ---- from the link, on the loop
+  void OnCallReturned(InboundCall& call) LOOP_ONLY;
+  void CancelOutbound(uint64_t id) LOOP_ONLY;
+  void LookForDeadlines() LOOP_ONLY;
+  void OnCallDeadline(OutboundCall& call) override;
+
+ private:
+  enum class Phase : uint8_t { kOpening, kHello, kVerdict, kUp, kEnding, kEnded };
+  struct ReadyReply {
+    FrameHeader header;
+    ResponseFrame frame;
+  };
+
+  // ConnectionOwner
+  void OnDirect(size_t direct) override;
+  size_t OnBytes(const BlockRef& block, const char* data, size_t size, InputNeed* need) override;
+  void OnReadEnd() override;
+  void OnClosed(const absl::Status& reason, size_t pending) override;
+
+  // Opening (native_session_opening.cc).
+  size_t TakePreface(const char* data, size_t size) LOOP_ONLY;
+  void SendHello() LOOP_ONLY;
+  void TakeHello(std::string_view body) LOOP_ONLY;
+  void TakeVerdict(absl::StatusOr<std::string> identity) LOOP_ONLY;
+  void Heartbeat() LOOP_ONLY;
+
+  // Frames (native_session.cc).
+  size_t TakeFrame(const BlockRef& block, const char* data, size_t size, InputNeed* need) LOOP_ONLY;
+  void TakeWholeFrame(const BlockRef& block, const FrameHeader& header, std::string_view body) LOOP_ONLY;
+  size_t BeginData(const FrameHeader& header) LOOP_ONLY;
+  size_t TakeData(const char* data, size_t size, InputNeed* need) LOOP_ONLY;
+  void EndDataFrame() LOOP_ONLY;
+  void TakeGoAway(const FrameHeader& header, std::string_view body) LOOP_ONLY;
+  void Fail(CloseReason reason, std::string_view what) LOOP_ONLY;
+  void FailFrame(FrameError error, const FrameHeader& header) LOOP_ONLY;
+
+  // Calls of the peer and replies to ours (native_session_calls.cc).
+  void TakeRequest(const BlockRef& block, const FrameHeader& header, std::string_view body) LOOP_ONLY;
+  absl::Status AdmitRequest(const RequestFrame& frame, uint64_t id) LOOP_ONLY;
+  bool BindName(uint16_t number, std::string_view name, const BoundMethod** bound, std::string* unknown) LOOP_ONLY;
+  void Deliver(InboundCall& call) LOOP_ONLY;
+  void TakeResponse(const FrameHeader& header, std::string_view body) LOOP_ONLY;
+  void CompleteReplies() LOOP_ONLY;
+  void CompleteReply(OutboundCall* call, const FrameHeader& header, const ResponseFrame& frame) LOOP_ONLY;
+  void EndCall(OutboundCall& call, absl::StatusCode code, std::string_view why, bool may_have_been_executed) LOOP_ONLY;
+  void EndAllCalls(const absl::Status& reason) LOOP_ONLY;
+
+  // Fixed at construction.
+  EventLoop& loop_;
+  DeadlineWheel& wheel_;
+  SessionHost& host_;
+  InboundSink* const sink_;
+  const std::shared_ptr<CallPool> pool_;
+  const NativeSessionOptions options_;
+  const size_t max_frame_;
+  const std::shared_ptr<NativeLink> link_;
+
+  // The loop's own.
+  Connection connection_ LOOP_OWNED;
+  Phase phase_ LOOP_OWNED = Phase::kOpening;
+  bool hello_taken_ LOOP_OWNED = false;
+  CloseReason reason_ LOOP_OWNED = CloseReason::kPeerClosed;  // until something sets another
+  bool reason_set_ LOOP_OWNED = false;
+  Timer handshake_timer_ LOOP_OWNED;
+  Timer heartbeat_timer_ LOOP_OWNED;
+  Timer look_timer_ LOOP_OWNED;
+  Agreement agreement_ LOOP_OWNED;
+  int silent_intervals_ LOOP_OWNED = 0;
+  std::shared_ptr<bool> alive_ LOOP_OWNED = std::make_shared<bool>(true);  // for verdicts that come late
+
+  // The peer's calls.
+  uint64_t last_inbound_ LOOP_OWNED = 0;
+  uint64_t going_away_after_ LOOP_OWNED = UINT64_MAX;  // numbers above it are refused
+  IdTable<InboundCall> inbound_ LOOP_OWNED;
+  std::vector<const BoundMethod*> methods_ LOOP_OWNED;  // by number; null: unknown
+  absl::flat_hash_map<uint16_t, std::string> unknown_methods_ LOOP_OWNED;
+  std::vector<InboundCall*> held_ LOOP_OWNED;
+
+  // Input under way.
+  std::vector<ReadyReply> replies_ LOOP_OWNED;
+  std::vector<ReadyReply> spare_replies_ LOOP_OWNED;  // empty; keeps its memory
+  MessageAssembly assembly_ LOOP_OWNED;
+  FrameHeader data_header_ LOOP_OWNED;
+  size_t data_left_ LOOP_OWNED = 0;  // bytes of the DATA frame that is being read
+};
+
+}  // namespace weft::native
+
+#endif  // WEFT_RPC_PROTOCOL_NATIVE_NATIVE_SESSION_H_

@@ -1,0 +1,267 @@
+// The calls of a native session: the peer's requests, and the replies to ours.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "weft/rpc/base/wire_status.h"
+#include "weft/rpc/protocol/native/native_session.h"
+
+namespace weft::native {
+namespace {
+
+constexpr size_t kReplyBatch = 64;
+
+std::string Ms(Nanos d) { return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count()); }
+
+}  // namespace
+
+// ---- the peer's calls
+
+void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header, std::string_view body) {
+  RequestFrame frame;
+  if (const FrameError error = FrameReader::ReadRequest(header, body, &frame); error != FrameError::kNone) {
+    FailFrame(error, header);
+    return;
+  }
+  if (header.id <= last_inbound_ || header.id >> 63 != 0) {
+    Fail(CloseReason::kBadFrame, absl::StrCat("call number ", header.id, " after ", last_inbound_));
+    return;
+  }
+  if (!header.has(kEnd)) {
+    Fail(CloseReason::kBadFrame, "a request that does not end: streams are not part of this version");
+    return;
+  }
+  last_inbound_ = header.id;
+  const BoundMethod* bound = nullptr;
+  std::string unknown;
+  if (!BindName(header.aux, frame.method_name, &bound, &unknown)) return;
+  absl::Status refused = AdmitRequest(frame, header.id);
+  if (refused.ok() && bound == nullptr) {
+    refused = sink_ != nullptr ? sink_->Unknown(unknown)
+                               : absl::UnimplementedError(absl::StrCat("this side offers no services; asked for ", unknown));
+  }
+  if (!refused.ok()) {
+    link_->SendError(header.id, refused, /*not_executed=*/true);
+    return;
+  }
+  InboundCall& call = pool_->Take();
+  call.id.store(header.id, std::memory_order_relaxed);
+  call.origin = std::shared_ptr<CallOrigin>(link_, static_cast<CallOrigin*>(link_.get()));
+  call.bound = bound;
+  call.clock = &loop_.clock();
+  call.received = loop_.now();
+  if (frame.timeout_us > 0) {
+    const auto timeout = std::min<uint64_t>(frame.timeout_us, uint64_t{1} << 50);  // 35 years
+    call.deadline = SaturatingAdd(call.received, std::chrono::microseconds(timeout));
+  }
+  if (!frame.metadata.empty()) call.SetMetadata(frame.metadata);
+  inbound_.Insert(header.id, &call);
+  if (!header.has(kMore)) {
+    call.SetRequest(block, frame.message.data(), frame.message.size());
+    Deliver(call);
+    return;
+  }
+  Assembly* assembly = assembly_.Begin(header.id, false, frame.whole_size, frame.message);
+  if (assembly == nullptr) {
+    call.Refuse(absl::ResourceExhaustedError(absl::StrCat("unfinished messages on this connection would hold more than ",
+                                                          assembly_.most_bytes(), " bytes (4 x max_message_bytes)")));
+    return;
+  }
+  assembly->call = &call;
+}
+
+// Whether this request may be served at all; what it is refused with otherwise.
+absl::Status NativeSession::AdmitRequest(const RequestFrame& frame, uint64_t id) {
+  const SessionLimits& limits = options_.limits;
+  if (id > going_away_after_) return absl::UnavailableError("the server is going away");
+  if (frame.whole_size > limits.max_message_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat("the request of ", frame.whole_size, " bytes is over the limit of ",
+                                                     limits.max_message_bytes, " (max_message_bytes of the server)"));
+  }
+  if (frame.metadata.size() > limits.max_metadata_bytes) {
+    return absl::ResourceExhaustedError(absl::StrCat("the request's metadata of ", frame.metadata.size(),
+                                                     " bytes is over the limit of ", limits.max_metadata_bytes,
+                                                     " (max_metadata_bytes of the server)"));
+  }
+  if (inbound_.size() >= limits.max_calls) {
+    return absl::ResourceExhaustedError(absl::StrCat(inbound_.size(), " calls are under way on this connection, the limit is ",
+                                                     limits.max_calls, " (max_calls of the server)"));
+  }
+  if (phase_ == Phase::kVerdict && held_.size() >= kMostHeld) {
+    return absl::ResourceExhaustedError(absl::StrCat("more than ", kMostHeld, " calls before the handshake's verdict"));
+  }
+  return absl::OkStatus();
+}
+
+// The method that `number` or `name` stands for. False: the connection was failed.
+bool NativeSession::BindName(uint16_t number, std::string_view name, const BoundMethod** bound, std::string* unknown) {
+  if (!name.empty()) {
+    *bound = sink_ != nullptr ? sink_->Find(name) : nullptr;
+    if (*bound == nullptr) *unknown = std::string(name);
+    if (number == 0) return true;
+    if (number > std::min<size_t>(options_.limits.max_methods, 65535)) {
+      Fail(CloseReason::kBadFrame, absl::StrCat("method number ", number, " is over the limit of ",
+                                                options_.limits.max_methods, " (max_methods)"));
+      return false;
+    }
+    if (methods_.size() <= number) methods_.resize(number + size_t{1}, nullptr);
+    methods_[number] = *bound;
+    if (*bound == nullptr) {
+      unknown_methods_[number] = *unknown;
+    } else {
+      unknown_methods_.erase(number);
+    }
+    return true;
+  }
+  if (number < methods_.size() && methods_[number] != nullptr) {
+    *bound = methods_[number];
+    return true;
+  }
+  const auto it = unknown_methods_.find(number);
+  if (it == unknown_methods_.end()) {
+    Fail(CloseReason::kBadFrame, absl::StrCat("method number ", number, " was never bound"));
+    return false;
+  }
+  *unknown = it->second;
+  return true;
+}
+
+void NativeSession::Deliver(InboundCall& call) {
+  if (phase_ == Phase::kVerdict) {
+    held_.push_back(&call);
+  } else {
+    sink_->OnCall(call);
+  }
+}
+
+void NativeSession::OnCallReturned(InboundCall& call) { inbound_.Take(call.id.load(std::memory_order_relaxed)); }
+
+// ---- replies to our calls
+
+void NativeSession::TakeResponse(const FrameHeader& header, std::string_view body) {
+  ReadyReply reply{header, {}};
+  if (const FrameError error = FrameReader::ReadResponse(header, body, &reply.frame); error != FrameError::kNone) {
+    FailFrame(error, header);
+    return;
+  }
+  if (!header.has(kMore)) {
+    replies_.push_back(reply);
+    if (replies_.size() >= kReplyBatch) CompleteReplies();
+    return;
+  }
+  Assembly* assembly = nullptr;
+  if (!assembly_.Contains(header.id, true) && reply.frame.whole_size <= options_.limits.max_message_bytes) {
+    assembly = assembly_.Begin(header.id, true, reply.frame.whole_size, reply.frame.message);
+  }
+  if (assembly == nullptr) {
+    if (OutboundCall* call = link_->Take(header.id)) {
+      EndCall(*call, absl::StatusCode::kResourceExhausted,
+              absl::StrCat("the reply of ", reply.frame.whole_size, " bytes is over the limit of ",
+                           options_.limits.max_message_bytes, " (max_message_bytes of the channel)"),
+              true);
+    }
+    return;
+  }
+  assembly->handler_us = reply.frame.handler_us;
+  assembly->trailers = std::string(reply.frame.metadata);
+}
+
+// A completion may start calls, or close this session and so come here again: by then replies_ is empty.
+void NativeSession::CompleteReplies() {
+  if (replies_.empty()) return;
+  uint64_t ids[kReplyBatch];
+  OutboundCall* calls[kReplyBatch];
+  std::vector<ReadyReply> ready = std::move(spare_replies_);
+  ready.swap(replies_);
+  for (size_t i = 0; i < ready.size(); ++i) ids[i] = ready[i].header.id;
+  link_->TakeMany(ids, calls, ready.size());
+  for (size_t i = 0; i < ready.size(); ++i) CompleteReply(calls[i], ready[i].header, ready[i].frame);
+  ready.clear();
+  spare_replies_ = std::move(ready);
+}
+
+void NativeSession::CompleteReply(OutboundCall* call, const FrameHeader& header, const ResponseFrame& frame) {
+  if (call == nullptr) {
+    host_.CountLateReply();
+    return;
+  }
+  CallEnd end;
+  end.handler_time = std::chrono::microseconds(frame.handler_us);
+  end.trailers = frame.metadata;
+  if (header.aux == 0 && frame.message.size() > options_.limits.max_message_bytes) {
+    EndCall(*call, absl::StatusCode::kResourceExhausted,
+            absl::StrCat("the reply of ", frame.message.size(), " bytes is over the limit of ",
+                         options_.limits.max_message_bytes, " (max_message_bytes of the channel)"),
+            true);
+    return;
+  }
+  if (header.aux == 0) {
+    end.reply = frame.message.data();
+    end.reply_size = frame.message.size();
+  } else {
+    end.may_have_been_executed = !header.has(kNotExecuted);
+    end.status = absl::Status(FromWireCode(header.aux),
+                              absl::string_view(frame.error_message.data(), frame.error_message.size()));
+    if (!frame.error_details.empty()) SetStatusDetails(frame.error_details, &end.status);
+  }
+  call->Complete(end);
+}
+
+// Ends a call that is out of the table with an error of this side's making.
+void NativeSession::EndCall(OutboundCall& call, absl::StatusCode code, std::string_view why,
+                            bool may_have_been_executed) {
+  CallEnd end;
+  end.may_have_been_executed = may_have_been_executed;
+  end.status = absl::Status(code, absl::StrCat("call ", std::string(call.method.full_name), " to ", peer(), ": ",
+                                               absl::string_view(why.data(), why.size()), " (after ",
+                                               Ms(loop_.clock().Now() - call.started), ")"));
+  call.Complete(end);
+}
+
+void NativeSession::CancelOutbound(uint64_t id) {
+  OutboundCall* call = link_->Take(id);
+  if (call == nullptr) return;
+  link_->SendFrame({0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kCancelled), id}, "");
+  assembly_.End(id, true);
+  EndCall(*call, absl::StatusCode::kCancelled, "cancelled by the caller", true);
+}
+
+void NativeSession::OnCallDeadline(OutboundCall& expired) {
+  loop_.AssertInLoop();
+  OutboundCall* call = link_->Take(expired.id);
+  if (call == nullptr) return;
+  link_->SendFrame({0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kDeadlineExceeded), call->id}, "");
+  assembly_.End(call->id, true);
+  bool written;
+  {
+    MutexLock lock(link_->output().mutex());
+    written = call->stream_position < link_->output().written();
+  }
+  EndCall(*call, absl::StatusCode::kDeadlineExceeded,
+          absl::StrCat("no reply within ", Ms(call->deadline - call->started),
+                       written ? "; the request was sent" : "; the request was not sent: the peer does not read"),
+          written);
+}
+
+void NativeSession::LookForDeadlines() {
+  if (phase_ >= Phase::kEnded) return;
+  look_timer_.StartAt(link_->ArmDeadlines(this));
+}
+
+void NativeSession::EndAllCalls(const absl::Status& reason) {
+  CompleteReplies();
+  uint64_t written = 0;
+  for (OutboundCall* call = link_->Close(&written); call != nullptr;) {
+    OutboundCall* next = call->next;
+    wheel_.Remove(call);
+    const bool sent = call->stream_position < written;
+    EndCall(*call, absl::StatusCode::kUnavailable,
+            absl::StrCat(std::string(reason.message()),
+                         sent ? "; the request was sent and may have been executed" : "; the request was not sent"),
+            sent);
+    call = next;
+  }
+}
+
+}  // namespace weft::native

@@ -1,0 +1,40 @@
+// One protocol's state on one connection, the same on both ends: nothing in it says who is client.
+//
+// Threads  loop-only
+// Owns     its connection
+// Ends     SessionHost::OnEnded runs exactly once
+#ifndef WEFT_RPC_PROTOCOL_SESSION_H_
+#define WEFT_RPC_PROTOCOL_SESSION_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "weft/core/clock.h"
+#include "weft/core/thread_contract.h"
+#include "weft/rpc/protocol/close_reason.h"
+
+namespace weft {
+
+class Session {
+ public:
+  virtual ~Session() = default;
+  // Begins to read; sends what the protocol's dialer sends first.
+  virtual absl::Status Start() LOOP_ONLY = 0;
+  // Asks the peer for no more calls; those that it has sent are still served.
+  virtual void GoAway(const absl::Status& why) LOOP_ONLY = 0;
+  // Ends it when everything written has left, or after `limit`.
+  virtual void CloseWhenWritten(CloseReason reason, const absl::Status& why, Nanos limit) LOOP_ONLY = 0;
+  // Ends it now; calls under way complete with `why`.
+  virtual void Close(CloseReason reason, const absl::Status& why) LOOP_ONLY = 0;
+  // Marks the peer's calls under way as cancelled.
+  virtual void CancelInbound() LOOP_ONLY = 0;
+  // Calls from the peer that have not been answered, or whose answer is not yet in.
+  virtual size_t inbound_calls() const LOOP_ONLY = 0;
+  virtual const std::string& peer() const = 0;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_PROTOCOL_SESSION_H_

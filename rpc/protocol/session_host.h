@@ -1,0 +1,43 @@
+// Who keeps sessions: a server or a channel, seen from a session. One a loop.
+//
+// Threads  loop-only; the functions handed to Authenticate may be called from any thread
+#ifndef WEFT_RPC_PROTOCOL_SESSION_HOST_H_
+#define WEFT_RPC_PROTOCOL_SESSION_HOST_H_
+
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "weft/core/log.h"
+#include "weft/core/thread_contract.h"
+#include "weft/rpc/protocol/close_reason.h"
+
+namespace weft {
+
+class Session;
+
+class SessionHost {
+ public:
+  // The verdict: who the peer is, or why it may not talk. From any thread, once.
+  using Verdict = std::function<void(absl::StatusOr<std::string> identity)>;
+
+  // The handshake is done: calls may start.
+  virtual void OnUp(Session& session) LOOP_ONLY = 0;
+  // The peer wants no more calls; those under way go on.
+  virtual void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY = 0;
+  // It is over. The host destroys the session in a later turn.
+  virtual void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY = 0;
+  // Asks who sent this token. Must not block the loop.
+  virtual void Authenticate(std::string_view token, const std::string& peer, Verdict verdict) LOOP_ONLY = 0;
+  // Replies that came after their call's deadline or cancelling.
+  virtual void CountLateReply() LOOP_ONLY = 0;
+
+ protected:
+  ~SessionHost() = default;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_PROTOCOL_SESSION_HOST_H_

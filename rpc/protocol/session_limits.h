@@ -1,0 +1,38 @@
+// What a session takes from its peer and how long it waits: the same for servers and channels.
+//
+// Threads  value
+#ifndef WEFT_RPC_PROTOCOL_SESSION_LIMITS_H_
+#define WEFT_RPC_PROTOCOL_SESSION_LIMITS_H_
+
+#include <cstddef>
+
+#include "absl/time/time.h"
+
+namespace weft {
+
+struct SessionLimits {
+  // The largest message taken and sent, in bytes; at most 2 GiB - 1. A larger one ends its call with
+  // RESOURCE_EXHAUSTED.
+  size_t max_message_bytes = size_t{64} << 20;
+  // The longest frame taken, from 32 KiB to 16 MiB; larger messages travel in pieces of this. A longer one closes
+  // the connection.
+  size_t max_frame_bytes = size_t{64} << 10;
+  // Metadata with a request or a reply, at most 16 KiB.
+  size_t max_metadata_bytes = size_t{16} << 10;
+  // Calls from the peer that may be under way on one connection; more are refused with RESOURCE_EXHAUSTED.
+  size_t max_calls = 10'000;
+  // Method numbers kept for the peer; beyond them its calls carry the full name. At most 65535.
+  size_t max_methods = 4096;
+  // Bytes waiting to be written on one connection; what would go beyond is refused with RESOURCE_EXHAUSTED.
+  size_t max_output_bytes = size_t{64} << 20;
+  // From connect or accept to the peer's Hello.
+  absl::Duration handshake_timeout = absl::Seconds(5);
+  // After this long without a byte from the peer it is asked for one. Zero: never.
+  absl::Duration heartbeat_interval = absl::Seconds(10);
+  // So many silent intervals after the first end the connection.
+  int heartbeat_misses = 2;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_PROTOCOL_SESSION_LIMITS_H_

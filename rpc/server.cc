@@ -1,0 +1,237 @@
+#include "weft/rpc/server.h"
+
+#include <netdb.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "weft/core/acceptor.h"
+#include "weft/core/mutex.h"
+#include "weft/rpc/server/dispatcher.h"
+#include "weft/rpc/server/server_loop.h"
+
+namespace weft {
+namespace {
+
+// An address to listen on; a name is looked up, blocking.
+absl::StatusOr<SocketAddress> ListenAddress(std::string_view text) {
+  absl::StatusOr<HostPort> host_port = HostPort::Parse(text);
+  if (!host_port.ok()) return host_port.status();
+  absl::StatusOr<SocketAddress> address = SocketAddress::From(*host_port);
+  if (!absl::IsNotFound(address.status())) return address;
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (const int error = ::getaddrinfo(host_port->host.c_str(), nullptr, &hints, &found); error != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("listen on \"", absl::string_view(text.data(), text.size()), "\": ", ::gai_strerror(error)));
+  }
+  address = SocketAddress::FromSockaddr(found->ai_addr, found->ai_addrlen).WithPort(host_port->port);
+  ::freeaddrinfo(found);
+  return address;
+}
+
+}  // namespace
+
+// Everything of a server; threads that still stop it keep it alive beyond the Server.
+class ServerCore : public std::enable_shared_from_this<ServerCore> {
+ public:
+  explicit ServerCore(ServerOptions options)
+      : options_(std::make_shared<const ServerOptions>(std::move(options))),
+        dispatcher_(std::make_shared<Dispatcher>(options_->run_inline)),
+        counts_(std::make_shared<ServerCounts>()) {}
+
+  absl::Status Register(Service& service) WEFT_EXCLUDES(mu_);
+  absl::Status Start(std::string_view text) WEFT_EXCLUDES(mu_);
+  void Stop(absl::Duration drain) WEFT_EXCLUDES(mu_);
+  void Wait() WEFT_EXCLUDES(mu_);
+  std::vector<std::string> addresses() const WEFT_EXCLUDES(mu_);
+  int port() const WEFT_EXCLUDES(mu_);
+
+  // For the server's destructor: a thread of the runtime's own must not be the one that ends it.
+  std::shared_ptr<Runtime> TakeRuntime() WEFT_EXCLUDES(mu_) {
+    if (OnOwnThread()) return nullptr;
+    MutexLock lock(mu_);
+    acceptor_.reset();
+    return std::move(runtime_);
+  }
+
+  Dispatcher& dispatcher() { return *dispatcher_; }
+  const ServerCounts& counts() const { return *counts_; }
+  const ServerOptions& options() const { return *options_; }
+
+ private:
+  enum class State : uint8_t { kNew, kRunning, kStopping, kStopped };
+
+  absl::Status StartThreads() WEFT_REQUIRES(mu_);
+  void Deal(Socket socket, const SocketAddress& peer);
+  void LoopDrained(size_t index);
+  bool OnOwnThread() WEFT_EXCLUDES(mu_);
+
+  const std::shared_ptr<const ServerOptions> options_;
+  const std::shared_ptr<Dispatcher> dispatcher_;
+  const std::shared_ptr<ServerCounts> counts_;
+
+  mutable Mutex mu_;
+  CondVar stopped_;
+  State state_ WEFT_GUARDED_BY(mu_) = State::kNew;
+  absl::Status error_ WEFT_GUARDED_BY(mu_);
+  std::shared_ptr<Runtime> runtime_ WEFT_GUARDED_BY(mu_);
+  std::shared_ptr<Acceptor> acceptor_ WEFT_GUARDED_BY(mu_);
+  std::vector<SocketAddress> addresses_ WEFT_GUARDED_BY(mu_);
+  size_t loops_left_ WEFT_GUARDED_BY(mu_) = 0;
+
+  // Made before the acceptor, constant while it runs; each touched by its loop only.
+  LoopGroup* loops_ = nullptr;
+  std::vector<std::unique_ptr<ServerLoop>> parts_;
+  std::atomic<size_t> next_{0};
+};
+
+absl::Status ServerCore::Register(Service& service) {
+  MutexLock lock(mu_);
+  absl::Status s = state_ == State::kNew
+                       ? dispatcher_->Add(service)
+                       : absl::FailedPreconditionError("services are registered before the server starts");
+  if (!s.ok() && error_.ok()) error_ = s;
+  return s;
+}
+
+absl::Status ServerCore::StartThreads() {
+  runtime_ = options_->runtime;
+  if (runtime_ == nullptr) {
+    RuntimeOptions own;
+    own.io_threads = options_->io_threads;
+    own.worker_threads = options_->worker_threads;
+    own.max_worker_threads = options_->max_worker_threads;
+    own.worker_queue = options_->worker_queue;
+    own.spin = options_->spin;
+    absl::StatusOr<std::shared_ptr<Runtime>> made = Runtime::Create(std::move(own));
+    if (!made.ok()) return made.status();
+    runtime_ = *std::move(made);
+  }
+  absl::StatusOr<WorkerPool*> pool = runtime_->workers();
+  if (!pool.ok()) return pool.status();
+  dispatcher_->Serve(*pool);
+  loops_ = &runtime_->loops();
+  AcceptorOptions acceptor;
+  acceptor.log = runtime_->log();
+  absl::StatusOr<std::unique_ptr<Acceptor>> made = Acceptor::Create(
+      std::move(acceptor), [this](Socket socket, const SocketAddress& peer) { Deal(std::move(socket), peer); });
+  if (!made.ok()) return made.status();
+  for (size_t i = 0; i < loops_->size(); ++i) {
+    parts_.push_back(
+        std::make_unique<ServerLoop>(loops_->At(i), dispatcher_, options_, counts_, runtime_->log()));
+  }
+  acceptor_ = *std::move(made);
+  state_ = State::kRunning;
+  return absl::OkStatus();
+}
+
+absl::Status ServerCore::Start(std::string_view text) {
+  absl::StatusOr<SocketAddress> address = ListenAddress(text);
+  if (!address.ok()) return address.status();
+  MutexLock lock(mu_);
+  if (!error_.ok()) return error_;
+  if (state_ == State::kStopping || state_ == State::kStopped) {
+    return absl::FailedPreconditionError("the server has been stopped");
+  }
+  if (state_ == State::kNew) {
+    if (absl::Status s = StartThreads(); !s.ok()) return s;
+  }
+  absl::StatusOr<SocketAddress> bound = acceptor_->AddListener(*address);
+  if (!bound.ok()) return bound.status();
+  addresses_.push_back(*bound);
+  return absl::OkStatus();
+}
+
+// On the acceptor's thread. The next loop takes the connection.
+void ServerCore::Deal(Socket socket, const SocketAddress& peer) {
+  const size_t index = next_.fetch_add(1, std::memory_order_relaxed) % parts_.size();
+  EventLoop& loop = *loops_->At(index).loop;
+  loop.Post([this, self = shared_from_this(), index, &loop, s = std::move(socket),
+             name = peer.ToString()](TaskFate fate) mutable {
+    if (fate == TaskFate::kCancelled) return;
+    loop.AssertInLoop();
+    if (parts_[index] != nullptr) parts_[index]->Adopt(std::move(s), std::move(name));
+  });
+}
+
+bool ServerCore::OnOwnThread() { return loops_ != nullptr && (loops_->InLoop() || dispatcher_->pool().InPool()); }
+
+void ServerCore::Stop(absl::Duration drain) {
+  std::shared_ptr<Acceptor> acceptor;
+  {
+    MutexLock lock(mu_);
+    if (state_ == State::kNew) state_ = State::kStopped;
+    if (state_ == State::kRunning) {
+      state_ = State::kStopping;
+      loops_left_ = parts_.size();
+      acceptor = acceptor_;
+    }
+  }
+  if (acceptor != nullptr) {
+    acceptor->Stop();
+    const MonoTime deadline = SaturatingAdd(Clock::System().Now(), ToNanos(drain));
+    for (size_t i = 0; i < parts_.size(); ++i) {
+      EventLoop& loop = *loops_->At(i).loop;
+      loop.Post([this, self = shared_from_this(), i, deadline, &loop](TaskFate fate) {
+        if (fate == TaskFate::kCancelled) return;
+        loop.AssertInLoop();
+        parts_[i]->Drain(deadline, [this, self, i, &loop] {
+          // Later: this runs inside the part.
+          loop.Post([this, self, i](TaskFate) { LoopDrained(i); });
+        });
+      });
+    }
+  }
+  if (!OnOwnThread()) Wait();
+}
+
+void ServerCore::LoopDrained(size_t index) {
+  parts_[index].reset();
+  MutexLock lock(mu_);
+  if (--loops_left_ == 0) {
+    state_ = State::kStopped;
+    stopped_.NotifyAll();
+  }
+}
+
+void ServerCore::Wait() {
+  MutexLock lock(mu_);
+  while (state_ != State::kStopped) stopped_.Wait(mu_);
+}
+
+std::vector<std::string> ServerCore::addresses() const {
+  MutexLock lock(mu_);
+  std::vector<std::string> texts;
+  for (const SocketAddress& a : addresses_) texts.push_back(a.ToString());
+  return texts;
+}
+
+int ServerCore::port() const {
+  MutexLock lock(mu_);
+  for (const SocketAddress& a : addresses_) {
+    if (!a.is_unix()) return a.port();
+  }
+  return 0;
+}
+
+Server::Server(ServerOptions options) : core_(std::make_shared<ServerCore>(std::move(options))) {}
+Server::~Server() {
+  Stop();
+  core_->TakeRuntime();
+}
+absl::Status Server::Register(Service& service) { return core_->Register(service); }
+absl::Status Server::Start(std::string_view address) { return core_->Start(address); }
+int Server::port() const { return core_->port(); }
+std::vector<std::string> Server::addresses() const { return core_->addresses(); }
+void Server::Stop() { Stop(core_->options().drain); }
+void Server::Stop(absl::Duration drain) { core_->Stop(drain); }
+void Server::Wait() { core_->Wait(); }
+std::vector<MethodStatsSnapshot> Server::Stats() const { return core_->dispatcher().Stats(); }
+Server::Connections Server::connections() const {
+  return {core_->counts().accepted.load(std::memory_order_relaxed), core_->counts().open.load(std::memory_order_relaxed)};
+}
+int64_t Server::closed(CloseReason reason) const { return core_->counts().closed.Get(reason); }
+
+}  // namespace weft

@@ -1,0 +1,74 @@
+// A server: services, addresses, start, drain, stop.
+//
+//   Greeter greeter;                                             // derives from demo::Greeter::Service
+//   weft::Server server({.io_threads = 2, .worker_threads = 4});
+//   server.Register(greeter);
+//   absl::Status s = server.Start("0.0.0.0:7000");               // "[::]:7000", "unix:/run/x.sock", port 0
+//   … server.Stop();
+//
+// An acceptor thread deals connections to the I/O threads in turn; handlers run on the worker pool.
+//
+// Threads  any, once constructed; Register before Start
+// Owns     its sessions and, without a shared Runtime, its threads; refers to services, which outlive it
+// Errors   Start: a Status that names the address and errno, or the setting
+// Ends     Stop announces the end, lets calls under way finish within `drain`, cancels the rest, waits for their
+//          handlers and closes; idempotent. The destructor stops too
+#ifndef WEFT_RPC_SERVER_H_
+#define WEFT_RPC_SERVER_H_
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "weft/rpc/base/method_stats.h"
+#include "weft/rpc/call/service.h"
+#include "weft/rpc/protocol/close_reason.h"
+#include "weft/rpc/server_options.h"
+
+namespace weft {
+
+class ServerCore;
+
+class Server {
+ public:
+  explicit Server(ServerOptions options = {});
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  // Offers a service. An error (the name is taken, the server runs) comes out of Start too.
+  absl::Status Register(Service& service);
+
+  // Listens. A second Start adds an address.
+  absl::Status Start(std::string_view address);
+
+  // The port of the first TCP address; 0 before Start and for unix sockets.
+  int port() const;
+  // All addresses, with their real ports.
+  std::vector<std::string> addresses() const;
+
+  // See above. From one of its own handlers or I/O threads it begins to stop and returns at once.
+  void Stop();
+  void Stop(absl::Duration drain);
+  // Returns when the server has stopped, by whomever.
+  void Wait();
+
+  // A snapshot for each method.
+  std::vector<MethodStatsSnapshot> Stats() const;
+  struct Connections {
+    int64_t accepted = 0, open = 0;
+  };
+  Connections connections() const;
+  // Connections ended for this reason.
+  int64_t closed(CloseReason reason) const;
+
+ private:
+  const std::shared_ptr<ServerCore> core_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_SERVER_H_

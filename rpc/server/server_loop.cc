@@ -1,0 +1,151 @@
+#include "weft/rpc/server/server_loop.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "weft/core/check.h"
+#include "weft/core/plain_transport.h"
+#include "weft/rpc/protocol/native/native_session.h"
+
+namespace weft {
+namespace {
+
+constexpr Nanos kDrainLook = std::chrono::milliseconds(1);
+constexpr Nanos kLastWords = std::chrono::milliseconds(500);
+constexpr Nanos kWarnEvery = std::chrono::seconds(5);
+
+LogLevel LevelOf(CloseReason reason) {
+  switch (reason) {
+    case CloseReason::kPeerClosed:
+    case CloseReason::kLocal:
+    case CloseReason::kGoAway:
+      return LogLevel::kDebug;
+    case CloseReason::kBroken:
+      return LogLevel::kInfo;
+    default:
+      return LogLevel::kWarning;
+  }
+}
+
+}  // namespace
+
+ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
+                       std::shared_ptr<const ServerOptions> options, std::shared_ptr<ServerCounts> counts,
+                       const Log& log)
+    : io_(io),
+      loop_(*io.loop),
+      dispatcher_(std::move(dispatcher)),
+      options_(std::move(options)),
+      counts_(std::move(counts)),
+      log_(log),
+      sink_(loop_, *dispatcher_),
+      pool_(std::make_shared<CallPool>(dispatcher_)),
+      drain_timer_(loop_, [this] {
+        loop_.AssertInLoop();
+        ContinueDrain();
+      }) {}
+
+ServerLoop::~ServerLoop() {
+  loop_.AssertInLoop();
+  WEFT_DCHECK(sessions_.empty());
+  pool_->Close();
+}
+
+void ServerLoop::Adopt(Socket socket, std::string peer) {
+  const int64_t open = counts_->open.load(std::memory_order_relaxed);
+  if (draining_ || (options_->max_connections > 0 && open >= options_->max_connections)) {
+    int64_t dropped = 0;
+    if (!draining_ && limiter_.Allow(loop_.now(), &dropped)) {
+      log_.Warning(absl::StrCat("server: connection from ", peer, " refused: ", open, " are open, the limit is ",
+                                options_->max_connections, " (max_connections)"));
+    }
+    return;
+  }
+  counts_->accepted.fetch_add(1, std::memory_order_relaxed);
+  counts_->open.fetch_add(1, std::memory_order_relaxed);
+  const SessionLimits& limits = options_->limits;
+  socket.SetTcpOptions(ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1)));
+  native::NativeSessionOptions options;
+  options.limits = limits;
+  auto session = std::make_unique<native::NativeSession>(io_, *this, &sink_, pool_,
+                                                         std::make_unique<PlainTransport>(std::move(socket)),
+                                                         std::move(peer), std::move(options));
+  Session* const raw = session.get();
+  sessions_.emplace(raw, std::move(session));
+  (void)raw->Start();  // a failure ends the session, which tells us
+}
+
+void ServerLoop::OnGoingAway(Session& session, const absl::Status&) {
+  // A client that takes no more calls from us: we make none.
+  (void)session;
+}
+
+void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Status& why) {
+  counts_->open.fetch_sub(1, std::memory_order_relaxed);
+  counts_->closed.Add(reason);
+  const LogLevel level = LevelOf(reason);
+  int64_t dropped = 0;
+  if (log_.Wants(level) && limiter_.Allow(loop_.now(), &dropped)) {
+    const std::string_view name = CloseReasonName(reason);
+    log_.Write(level, absl::StrCat("server: ", absl::string_view(name.data(), name.size()), ": ",
+                                   std::string(why.message()),
+                                   dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out before") : ""));
+  }
+  const auto it = sessions_.find(&session);
+  std::unique_ptr<Session> ended = std::move(it->second);
+  sessions_.erase(it);
+  // Not now: its callbacks are still on the stack.
+  loop_.Post([ended = std::move(ended)](TaskFate) mutable { ended.reset(); });
+}
+
+void ServerLoop::Authenticate(std::string_view token, const std::string& peer, Verdict verdict) {
+  if (options_->authenticator == nullptr) {
+    verdict(std::string());
+    return;
+  }
+  dispatcher_->pool().Execute(
+      [options = options_, token = std::string(token), peer, verdict = std::move(verdict)]() mutable {
+        absl::StatusOr<std::string> identity = absl::InternalError("the authenticator threw");
+        try {
+          identity = options->authenticator(token, peer);
+        } catch (...) {  // stays as it is
+        }
+        verdict(std::move(identity));
+      });
+}
+
+void ServerLoop::Drain(MonoTime deadline, std::function<void()> done) {
+  draining_ = true;
+  drain_deadline_ = deadline;
+  drained_ = std::move(done);
+  next_warning_ = SaturatingAdd(deadline, kWarnEvery);
+  for (auto& [session, owner] : sessions_) session->GoAway(absl::UnavailableError("the server is stopping"));
+  ContinueDrain();
+}
+
+void ServerLoop::ContinueDrain() {
+  pool_->Collect();
+  const MonoTime now = loop_.clock().Now();
+  const bool late = now >= drain_deadline_;
+  std::vector<Session*> finished;
+  for (auto& [session, owner] : sessions_) {
+    if (late && !cancelled_) session->CancelInbound();
+    if (late || session->inbound_calls() == 0) finished.push_back(session);
+  }
+  if (late) cancelled_ = true;
+  for (Session* session : finished) {
+    session->CloseWhenWritten(CloseReason::kLocal, absl::UnavailableError("the server has stopped"), kLastWords);
+  }
+  if (sessions_.empty() && pool_->out() == 0) {
+    std::exchange(drained_, nullptr)();
+    return;
+  }
+  if (sessions_.empty() && now >= next_warning_) {
+    next_warning_ = now + kWarnEvery;
+    log_.Warning(absl::StrCat("server: Stop waits for ", pool_->out(),
+                              " handlers that have not answered; they were told that they are cancelled"));
+  }
+  drain_timer_.StartAfter(kDrainLook);
+}
+
+}  // namespace weft

@@ -1,0 +1,79 @@
+// A server's part on one I/O thread: its sessions there, and their end.
+//
+// Threads  loop-only, but for the counters
+// Owns     the sessions of its loop
+// Ends     Drain calls back once, when every session has ended and every call has been answered
+#ifndef WEFT_RPC_SERVER_SERVER_LOOP_H_
+#define WEFT_RPC_SERVER_SERVER_LOOP_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "weft/core/loop_group.h"
+#include "weft/core/socket.h"
+#include "weft/core/timer.h"
+#include "weft/rpc/call/call_pool.h"
+#include "weft/rpc/protocol/session.h"
+#include "weft/rpc/protocol/session_host.h"
+#include "weft/rpc/server/dispatcher.h"
+#include "weft/rpc/server_options.h"
+
+namespace weft {
+
+// What all loops of a server count together.
+struct ServerCounts {
+  std::atomic<int64_t> accepted{0};
+  std::atomic<int64_t> open{0};
+  CloseCounters closed;
+};
+
+class ServerLoop final : public SessionHost {
+ public:
+  ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher, std::shared_ptr<const ServerOptions> options,
+             std::shared_ptr<ServerCounts> counts, const Log& log);
+  ~ServerLoop();
+
+  // A connection dealt to this loop.
+  void Adopt(Socket socket, std::string peer) LOOP_ONLY;
+
+  // No new calls; those under way may take until `deadline`, then they are cancelled and connections closed. `done`
+  // runs on the loop when all is over: it waits for handlers, which cannot be stopped from outside.
+  void Drain(MonoTime deadline, std::function<void()> done) LOOP_ONLY;
+
+  size_t sessions() const LOOP_ONLY { return sessions_.size(); }
+
+ private:
+  // SessionHost
+  void OnUp(Session&) override {}
+  void OnGoingAway(Session& session, const absl::Status& why) override;
+  void OnEnded(Session& session, CloseReason reason, const absl::Status& why) override;
+  void Authenticate(std::string_view token, const std::string& peer, Verdict verdict) override;
+  void CountLateReply() override {}
+
+  void ContinueDrain() LOOP_ONLY;
+
+  IoThread& io_;
+  EventLoop& loop_;
+  const std::shared_ptr<Dispatcher> dispatcher_;
+  const std::shared_ptr<const ServerOptions> options_;
+  const std::shared_ptr<ServerCounts> counts_;
+  const Log log_;
+  LogLimiter limiter_{10};
+
+  LoopDispatcher sink_ LOOP_OWNED;
+  const std::shared_ptr<CallPool> pool_;
+  absl::flat_hash_map<Session*, std::unique_ptr<Session>> sessions_ LOOP_OWNED;
+  Timer drain_timer_ LOOP_OWNED;
+  MonoTime drain_deadline_ LOOP_OWNED = kNever;
+  MonoTime next_warning_ LOOP_OWNED{};
+  bool draining_ LOOP_OWNED = false;
+  bool cancelled_ LOOP_OWNED = false;
+  std::function<void()> drained_ LOOP_OWNED;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_SERVER_SERVER_LOOP_H_

@@ -1,0 +1,52 @@
+// What may be said about a server. Every member has a default; `weft::Server server({.io_threads = 2});`
+//
+// Threads  value
+#ifndef WEFT_RPC_SERVER_OPTIONS_H_
+#define WEFT_RPC_SERVER_OPTIONS_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "weft/core/runtime.h"
+#include "weft/rpc/protocol/session_limits.h"
+
+namespace weft {
+
+// Says who sent `token` (ChannelOptions::auth_token) from `peer`, or, by an error, that it may not talk. Runs on the
+// worker pool; calls that came meanwhile are held until it has answered.
+using Authenticator = std::function<absl::StatusOr<std::string>(std::string_view token, const std::string& peer)>;
+
+struct ServerOptions {
+  // Shared with others: its threads are used, and the next five members are not. Null: a private one.
+  std::shared_ptr<Runtime> runtime = nullptr;
+
+  // I/O threads; connections are dealt to them in turn.
+  int io_threads = 1;
+  // Threads for handlers.
+  int worker_threads = 4;
+  // The pool grows up to this while calls wait and every worker is blocked. 0: it does not grow.
+  int max_worker_threads = 0;
+  // Calls that may wait for a worker; more are refused with RESOURCE_EXHAUSTED.
+  size_t worker_queue = 10'000;
+  // The longest an I/O thread polls before it sleeps, while calls come closer than that. Zero: never.
+  absl::Duration spin = absl::Microseconds(50);
+
+  // Run every handler on its I/O thread, as if its method had `option (weft.inline) = true`.
+  bool run_inline = false;
+  // What is taken from clients.
+  SessionLimits limits = {};
+  // Null: everybody may talk.
+  Authenticator authenticator = nullptr;
+  // Connections at once; more are closed as they come. 0: no limit.
+  int max_connections = 0;
+  // How long Stop, without an argument, and the destructor let calls under way go on.
+  absl::Duration drain = absl::Seconds(5);
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_SERVER_OPTIONS_H_
