@@ -1,0 +1,65 @@
+// weft's echo server, after the echo contract: generated service, public headers, nothing made for echo.
+#include <cstdio>
+#include <utility>
+
+#include "bench/peers/common/arguments.h"
+#include "bench/peers/common/echo_server_options.h"
+#include "bench/peers/common/sleeper.h"
+#include "bench/peers/common/termination.h"
+#include "bench/echo.weft.h"
+#include "weft/rpc/server.h"
+
+namespace {
+
+class EchoHandler final : public weft::bench::EchoService::Service {
+ public:
+  explicit EchoHandler(const weft::bench::EchoServerOptions& options) : sleeper_(options) {}
+
+  absl::Status Echo(weft::ServerContext&, weft::bench::EchoRequest& request,
+                    weft::bench::EchoResponse& reply) override {
+    sleeper_.SleepIfDue();
+    reply.set_payload(std::move(*request.mutable_payload()));
+    return absl::OkStatus();
+  }
+
+ private:
+  weft::bench::Sleeper sleeper_;
+};
+
+void PrintStats(const weft::Server& server) {
+  for (const weft::MethodStatsSnapshot& method : server.Stats()) {
+    std::fprintf(stderr, "%s: %lld calls, %lld errors, p50 %.1f us, p99 %.1f us\n", method.method.c_str(),
+                 static_cast<long long>(method.calls), static_cast<long long>(method.errors()),
+                 static_cast<double>(method.Quantile(0.5).count()) / 1e3,
+                 static_cast<double>(method.Quantile(0.99).count()) / 1e3);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  weft::bench::BlockTermination();
+  weft::bench::Arguments arguments(argc, argv);
+  const weft::bench::EchoServerOptions asked(arguments);
+  weft::ServerOptions options;
+  options.io_threads = asked.io_threads;
+  options.worker_threads = asked.workers;
+  options.max_worker_threads = static_cast<int>(arguments.Integer("max-workers", 0, 0, 1024));
+  options.run_inline = arguments.Flag("inline");
+  options.spin = absl::Microseconds(arguments.Integer("spin-us", 50, 0, 1'000'000));
+  arguments.RefuseUnread();
+
+  EchoHandler echo(asked);
+  weft::Server server(options);
+  absl::Status status = server.Register(echo);
+  if (status.ok()) status = server.Start("127.0.0.1:" + std::to_string(asked.port));
+  if (!status.ok()) {
+    std::fprintf(stderr, "error: %s\n", status.ToString().c_str());
+    return 2;
+  }
+  weft::bench::AnnounceReady();
+  weft::bench::WaitForTermination();
+  server.Stop();
+  PrintStats(server);
+  return 0;
+}
