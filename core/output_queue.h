@@ -74,7 +74,9 @@ class ANY_THREAD OutputQueue {
   // Bytes appended that the kernel has not taken yet.
   size_t queued() const WEFT_REQUIRES(mu_) { return queued_; }
   int error() const { return error_; }
-  uint64_t bytes_written() const WEFT_REQUIRES(mu_) { return written_; }
+  // Positions in the stream: bytes the kernel took, and bytes appended, since the beginning.
+  uint64_t written() const WEFT_REQUIRES(mu_) { return written_; }
+  uint64_t appended() const WEFT_REQUIRES(mu_) { return written_ + queued_; }
 
   // Gives back the tail block when nothing is queued: for connections gone quiet.
   void Trim() WEFT_EXCLUDES(mu_);
