@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <thread>
 
 #include "weft/core/thread_contract.h"
 
@@ -35,18 +36,20 @@ class ANY_THREAD WorkRing {
     for (;;) {
       Cell& cell = cells_[position & mask_];
       const auto ahead = static_cast<int64_t>(cell.turn.load(std::memory_order_acquire) - position);
-      if (ahead == 0) {
+      if (ahead <= 0) {
         // Signed: `position` may be old, and what was pushed there taken since, which does not mean full.
         const auto held = static_cast<int64_t>(position - taken_.load(std::memory_order_relaxed));
         if (held >= static_cast<int64_t>(limit_)) return false;
+      }
+      if (ahead == 0) {
         if (pushed_.compare_exchange_weak(position, position + 1, std::memory_order_seq_cst)) {
           cell.item = item;
           cell.turn.store(position + 1, std::memory_order_release);
           return true;
         }
-      } else if (ahead < 0) {
-        return false;
       } else {
+        // Not full, but a consumer, a whole round behind, stands between taking this cell's item and freeing it.
+        if (ahead < 0) std::this_thread::yield();
         position = pushed_.load(std::memory_order_relaxed);
       }
     }
