@@ -75,14 +75,15 @@ size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t si
   size_t used = 0;
   *need = InputNeed();
   if (phase_ == Phase::kOpening) used = TakePreface(data, size);
-  while (used < size && !connection_.closed() && phase_ != Phase::kOpening) {
+  // What comes behind a fault, or after the end was decided, is not looked at.
+  while (used < size && phase_ > Phase::kOpening && phase_ < Phase::kEnding) {
     const size_t taken = data_left_ > 0 ? TakeData(data + used, size - used, need)
                                         : TakeFrame(block, data + used, size - used, need);
     used += taken;
     if (taken == 0) break;
   }
   CompleteReplies();
-  return used;
+  return phase_ < Phase::kEnding ? used : size;
 }
 
 // One frame, or the header of a DATA frame; 0 when more bytes are needed.
@@ -101,8 +102,6 @@ size_t NativeSession::TakeFrame(const BlockRef& block, const char* data, size_t 
     return 0;
   }
   if (header.type == FrameType::kData) {
-    data_header_ = header;
-    data_left_ = header.length;
     return BeginData(header);
   }
   const size_t whole = kHeaderSize + header.length;
@@ -154,6 +153,8 @@ size_t NativeSession::BeginData(const FrameHeader& header) {
     Fail(CloseReason::kBadFrame, "a piece of a call that was never begun");
     return 0;
   }
+  data_header_ = header;
+  data_left_ = header.length;
   return kHeaderSize;
 }
 
