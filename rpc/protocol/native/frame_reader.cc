@@ -22,6 +22,12 @@ bool Known(FrameType type) {
   return false;
 }
 
+// Whether `id` is a call's. The highest bit of those tells, inside a session, the peer's from its own.
+bool NumbersACall(FrameType type) {
+  return type == FrameType::kRequest || type == FrameType::kResponse || type == FrameType::kData ||
+         type == FrameType::kCancel;
+}
+
 // Takes numbers and runs of bytes off the front; false when there are not enough.
 class Cursor {
  public:
@@ -69,6 +75,7 @@ FrameError FrameReader::CheckHeader(const FrameHeader& header, size_t max_frame)
   if (!Known(header.type)) return FrameError::kUnknownType;
   if ((header.flags & ~AllowedFlags(header.type)) != 0) return FrameError::kReservedBits;
   if (header.length > max_frame) return FrameError::kTooLong;
+  if (NumbersACall(header.type) && header.id >> 63 != 0) return FrameError::kBadCallNumber;
   switch (header.type) {
     case FrameType::kCancel:
     case FrameType::kPing:
@@ -118,6 +125,8 @@ std::string_view FrameReader::Describe(FrameError error) {
       return "a frame too short for what it says it holds";
     case FrameError::kBadMessageSize:
       return "a message whose announced size cannot be";
+    case FrameError::kBadCallNumber:
+      return "a call number that cannot be";
   }
   return "";
 }

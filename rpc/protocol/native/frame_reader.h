@@ -21,6 +21,7 @@ enum class FrameError : uint8_t {
   kReservedBits,   // a flag that the type must not have
   kBadSection,     // a section runs past the frame's end, or the frame is too short for its type
   kBadMessageSize, // the whole length that MORE announces is smaller than the first piece
+  kBadCallNumber,  // a call's number with its highest bit set
 };
 
 // A request's sections; views into the frame.

@@ -24,7 +24,7 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
     FailFrame(error, header);
     return;
   }
-  if (header.id <= last_inbound_ || header.id >> 63 != 0) {
+  if (header.id <= last_inbound_) {
     Fail(CloseReason::kBadFrame, absl::StrCat("call number ", header.id, " after ", last_inbound_));
     return;
   }
