@@ -104,6 +104,7 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   bool BindName(uint16_t number, std::string_view name, const BoundMethod** bound, std::string* unknown) LOOP_ONLY;
   void Deliver(InboundCall& call) LOOP_ONLY;
   void TakeResponse(const FrameHeader& header, std::string_view body) LOOP_ONLY;
+  void DropReply(uint64_t id) LOOP_ONLY;
   void CompleteReplies() LOOP_ONLY;
   void CompleteReply(OutboundCall* call, const FrameHeader& header, const ResponseFrame& frame) LOOP_ONLY;
   void EndCall(OutboundCall& call, absl::StatusCode code, std::string_view why, bool may_have_been_executed) LOOP_ONLY;

@@ -167,6 +167,13 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
   assembly->trailers = std::string(reply.frame.metadata);
 }
 
+// Nobody waits for this reply any more. One that is being read at this moment keeps its block, for the connection reads
+// straight into it; it is dropped when it is whole.
+void NativeSession::DropReply(uint64_t id) {
+  if (data_left_ > 0 && data_header_.has(kReply) && data_header_.id == id) return;
+  assembly_.End(id, true);
+}
+
 // A completion may start calls, or close this session and so come here again: by then replies_ is empty.
 void NativeSession::CompleteReplies() {
   if (replies_.empty()) return;
@@ -223,7 +230,7 @@ void NativeSession::CancelOutbound(uint64_t id) {
   OutboundCall* call = link_->Take(id);
   if (call == nullptr) return;
   link_->SendFrame({0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kCancelled), id}, "");
-  assembly_.End(id, true);
+  DropReply(id);
   EndCall(*call, absl::StatusCode::kCancelled, "cancelled by the caller", true);
 }
 
@@ -232,7 +239,7 @@ void NativeSession::OnCallDeadline(OutboundCall& expired) {
   OutboundCall* call = link_->Take(expired.id);
   if (call == nullptr) return;
   link_->SendFrame({0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kDeadlineExceeded), call->id}, "");
-  assembly_.End(call->id, true);
+  DropReply(call->id);
   bool written;
   {
     MutexLock lock(link_->output().mutex());
