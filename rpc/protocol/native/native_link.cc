@@ -166,7 +166,7 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
   ResponseHead head;
   head.id = call.id.load(std::memory_order_relaxed);
   head.metadata = &call.trailers();
-  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(call.clock->Now() - call.received).count();
+  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(call.answered - call.received).count();
   head.handler_us = static_cast<uint32_t>(std::clamp<int64_t>(took, 0, UINT32_MAX));
   OutMessage out;
   std::vector<MessagePiece> pieces;
@@ -323,6 +323,11 @@ MonoTime NativeLink::ArmDeadlines(DeadlineTarget* target) {
 size_t NativeLink::calls_under_way() {
   MutexLock lock(output().mutex());
   return calls_.size();
+}
+
+bool NativeLink::UnderWay(uint64_t id) {
+  MutexLock lock(output().mutex());
+  return calls_.Find(id) != nullptr;
 }
 
 bool NativeLink::OutputOverLimit() {

@@ -74,6 +74,7 @@ class NativeLink final : public ConnectionHandle, public CallOrigin, public Call
   // Puts the deadlines of calls that other threads started into the wheel; says when to look again.
   MonoTime ArmDeadlines(DeadlineTarget* target) LOOP_ONLY;
   size_t calls_under_way() LOOP_ONLY;
+  bool UnderWay(uint64_t id) LOOP_ONLY;
   // The session of the connection, nullptr when it has ended.
   NativeSession* session() const LOOP_ONLY { return session_; }
   bool OutputOverLimit() LOOP_ONLY;

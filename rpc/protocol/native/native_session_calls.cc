@@ -150,8 +150,16 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
     if (replies_.size() >= kReplyBatch) CompleteReplies();
     return;
   }
+  if (assembly_.Contains(header.id, true)) {
+    Fail(CloseReason::kBadFrame, absl::StrCat("a second reply to call ", header.id, " inside the first"));
+    return;
+  }
+  if (!link_->UnderWay(header.id)) {
+    host_.CountLateReply();  // and its pieces are dropped
+    return;
+  }
   Assembly* assembly = nullptr;
-  if (!assembly_.Contains(header.id, true) && reply.frame.whole_size <= options_.limits.max_message_bytes) {
+  if (reply.frame.whole_size <= options_.limits.max_message_bytes) {
     assembly = assembly_.Begin(header.id, true, reply.frame.whole_size, reply.frame.message);
   }
   if (assembly == nullptr) {
