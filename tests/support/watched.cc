@@ -1,0 +1,16 @@
+#include "tests/support/watched.h"
+
+#include <thread>
+
+namespace weft {
+
+bool PollUntil(const std::function<bool()>& condition) {
+  const auto until = std::chrono::steady_clock::now() + kTestPatience;
+  while (!condition()) {
+    if (std::chrono::steady_clock::now() >= until) return false;
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  return true;
+}
+
+}  // namespace weft
