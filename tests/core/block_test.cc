@@ -1,0 +1,106 @@
+#include "weft/core/block.h"
+
+#include <cstring>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "weft/core/input_arena.h"
+
+namespace weft {
+namespace {
+
+TEST(BlockRef, CountsItsHolders) {
+  BlockRef a = BlockRef::New(100);
+  ASSERT_TRUE(a);
+  EXPECT_EQ(a->capacity(), 100u);
+  EXPECT_TRUE(a->Sole());
+  {
+    BlockRef b = a;
+    EXPECT_EQ(a.get(), b.get());
+    EXPECT_FALSE(a->Sole());
+    BlockRef c = std::move(b);
+    EXPECT_FALSE(b);
+    EXPECT_FALSE(a->Sole());
+  }
+  EXPECT_TRUE(a->Sole());
+}
+
+TEST(BlockRef, AssignsOverItselfAndOthers) {
+  BlockRef a = BlockRef::New(8), b = BlockRef::New(8);
+  Block* const kept = a.get();
+  b = a;
+  EXPECT_EQ(b.get(), kept);
+  const BlockRef& self = a;
+  a = self;
+  EXPECT_EQ(a.get(), kept);
+  a.reset();
+  a.reset();
+  EXPECT_FALSE(a);
+  EXPECT_TRUE(b->Sole());
+}
+
+TEST(BlockRef, MayBeEmpty) {
+  BlockRef none;
+  const BlockRef copy = none;
+  EXPECT_FALSE(copy);
+  EXPECT_EQ(BlockRef::New(0)->capacity(), 0u);
+}
+
+TEST(BlockRef, IsLetGoByManyThreadsAtOnce) {
+  for (int round = 0; round < 200; ++round) {
+    BlockRef block = BlockRef::New(64);
+    std::memset(block->data(), 7, 64);
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 3; ++i) {
+      threads.emplace_back([copy = block]() mutable {
+        EXPECT_EQ(copy->data()[63], 7);
+        copy.reset();
+      });
+    }
+    // Sole means that what the others read is over: its bytes may be written again.
+    while (!block->Sole()) std::this_thread::yield();
+    std::memset(block->data(), 8, 64);
+    for (std::thread& t : threads) t.join();
+  }
+}
+
+// The arena asserts nothing about its thread: a test may be the loop.
+TEST(InputArena, FillsTheSameBytesAgainWhileNobodyKeepsThem) {
+  InputArena arena;
+  char* const space = arena.space();
+  EXPECT_EQ(arena.room(), InputArena::kBlock);
+  arena.Release(1'000);
+  EXPECT_EQ(arena.space(), space);
+  EXPECT_EQ(arena.room(), InputArena::kBlock);
+}
+
+TEST(InputArena, LeavesBytesAloneAsLongAsASliceLives) {
+  InputArena arena;
+  char* const first = arena.space();
+  std::memset(first, 'a', 1'000);
+  BlockRef kept = arena.block();
+  arena.Release(1'000);
+  EXPECT_EQ(arena.space(), first + 1'000);
+  EXPECT_EQ(arena.room(), InputArena::kBlock - 1'000);
+  std::memset(arena.space(), 'b', 500);
+  EXPECT_EQ(first[999], 'a');
+  kept.reset();
+  arena.Release(500);
+  EXPECT_EQ(arena.space(), first);
+}
+
+TEST(InputArena, TakesANewBlockWhenThereIsLittleRoomLeft) {
+  InputArena arena;
+  arena.space();
+  const BlockRef kept = arena.block();
+  arena.Release(InputArena::kBlock - InputArena::kLeastRoom + 1);
+  EXPECT_EQ(arena.room(), InputArena::kBlock);
+  EXPECT_NE(arena.space(), kept->data());
+  EXPECT_TRUE(kept->Sole());
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,104 @@
+#include "weft/core/work_ring.h"
+
+#include <atomic>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace weft {
+namespace {
+
+struct Item {
+  int producer = 0;
+  int number = 0;
+};
+
+TEST(WorkRing, IsFirstInFirstOut) {
+  WorkRing<Item> ring(4);
+  Item items[3];
+  for (Item& item : items) EXPECT_TRUE(ring.TryPush(&item));
+  EXPECT_EQ(ring.size(), 3u);
+  for (Item& item : items) EXPECT_EQ(ring.TryTake(), &item);
+  EXPECT_EQ(ring.TryTake(), nullptr);
+  EXPECT_EQ(ring.size(), 0u);
+  EXPECT_EQ(ring.taken(), 3u);
+}
+
+TEST(WorkRing, HoldsExactlyItsLimit) {
+  for (const size_t limit : {1u, 2u, 3u, 5u, 7u, 8u, 1'000u}) {
+    WorkRing<Item> ring(limit);
+    EXPECT_EQ(ring.limit(), limit);
+    Item item;
+    // Round and round, so that each cell has its turn at the border.
+    for (int round = 0; round < 5; ++round) {
+      for (size_t i = 0; i < limit; ++i) ASSERT_TRUE(ring.TryPush(&item)) << limit;
+      EXPECT_FALSE(ring.TryPush(&item)) << limit;
+      EXPECT_EQ(ring.size(), limit);
+      EXPECT_EQ(ring.TryTake(), &item);
+      EXPECT_TRUE(ring.TryPush(&item));
+      EXPECT_FALSE(ring.TryPush(&item));
+      for (size_t i = 0; i < limit; ++i) ASSERT_EQ(ring.TryTake(), &item);
+      EXPECT_EQ(ring.TryTake(), nullptr);
+    }
+  }
+}
+
+TEST(WorkRing, LosesNothingAndKeepsEachProducersOrder) {
+  constexpr int kProducers = 3, kConsumers = 3, kItems = 20'000;
+  WorkRing<Item> ring(64);
+  std::vector<std::vector<Item>> items(kProducers, std::vector<Item>(kItems));
+  std::atomic<int> taken{0};
+  std::vector<std::thread> threads;
+  for (int p = 0; p < kProducers; ++p) {
+    threads.emplace_back([&, p] {
+      for (int i = 0; i < kItems; ++i) {
+        items[p][i] = {p, i};
+        while (!ring.TryPush(&items[p][i])) std::this_thread::yield();
+      }
+    });
+  }
+  std::vector<std::atomic<int>> seen(kProducers * kItems);
+  for (int c = 0; c < kConsumers; ++c) {
+    threads.emplace_back([&] {
+      std::vector<int> last(kProducers, -1);
+      while (taken.load() < kProducers * kItems) {
+        const Item* item = ring.TryTake();
+        if (item == nullptr) {
+          std::this_thread::yield();
+          continue;
+        }
+        EXPECT_GT(item->number, last[item->producer]);
+        last[item->producer] = item->number;
+        seen[item->producer * kItems + item->number].fetch_add(1);
+        taken.fetch_add(1);
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  for (const std::atomic<int>& n : seen) ASSERT_EQ(n.load(), 1);
+  EXPECT_EQ(ring.size(), 0u);
+}
+
+// Each producer has one item in it at most, so it can never be full; a producer that was overtaken
+// while it looked must not believe so.
+TEST(WorkRing, IsNeverFullBelowItsLimit) {
+  constexpr int kThreads = 4, kRounds = 30'000;
+  WorkRing<Item> ring(2 * kThreads);
+  std::atomic<int> refused{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t) {
+    threads.emplace_back([&] {
+      Item item;
+      for (int i = 0; i < kRounds; ++i) {
+        if (!ring.TryPush(&item)) refused.fetch_add(1);
+        while (ring.TryTake() == nullptr && ring.size() > 0) std::this_thread::yield();
+      }
+    });
+  }
+  for (std::thread& t : threads) t.join();
+  EXPECT_EQ(refused.load(), 0);
+}
+
+}  // namespace
+}  // namespace weft

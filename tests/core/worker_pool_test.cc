@@ -1,0 +1,440 @@
+#include "weft/core/worker_pool.h"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/watched.h"
+
+namespace weft {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+
+std::unique_ptr<WorkerPool> NewPool(WorkerPoolOptions options) {
+  absl::StatusOr<std::unique_ptr<WorkerPool>> pool = WorkerPool::Create(std::move(options));
+  EXPECT_TRUE(pool.ok()) << pool.status();
+  return *std::move(pool);
+}
+
+std::unique_ptr<WorkerPool> PoolOf(int threads) {
+  WorkerPoolOptions options;
+  options.threads = threads;
+  return NewPool(options);
+}
+
+// Counts its ends; may do something when run.
+class Item final : public WorkItem {
+ public:
+  Item() = default;
+  explicit Item(std::function<void()> f) : on_run(std::move(f)) {}
+  void Run(int w) override {
+    worker = w;
+    if (on_run) on_run();
+    runs.fetch_add(1);
+  }
+  void Cancel() override { cancels.fetch_add(1); }
+  int ends() const { return runs.load() + cancels.load(); }
+  std::function<void()> on_run;
+  int worker = -1;
+  std::atomic<int> runs{0}, cancels{0};
+};
+
+bool Submit(WorkerPool& pool, Item& item) {
+  WorkItem* one = &item;
+  return pool.TrySubmit(&one, 1) == 1;
+}
+
+// Items that stand inside a worker until they are let go.
+class Blockers {
+ public:
+  explicit Blockers(int n) {
+    for (int i = 0; i < n; ++i) {
+      items_.push_back(std::make_unique<Item>([this] {
+        inside_.Update([](int& k) { ++k; });
+        EXPECT_TRUE(go_.Wait());
+      }));
+    }
+  }
+  void SubmitAll(WorkerPool& pool) {
+    for (auto& item : items_) ASSERT_TRUE(Submit(pool, *item));
+  }
+  [[nodiscard]] bool AwaitInside(int n) {
+    return inside_.WaitFor([n](int k) { return k >= n; });
+  }
+  void LetGo() { go_.Notify(); }
+
+ private:
+  std::vector<std::unique_ptr<Item>> items_;
+  Watched<int> inside_{0};
+  Notification go_;
+};
+
+TEST(WorkerPool, RunsWhatOneWorkerIsGivenInOrder) {
+  auto pool = PoolOf(1);
+  constexpr int kItems = 1'000;
+  std::vector<int> order;
+  Watched<int> done{0};
+  std::vector<std::unique_ptr<Item>> items;
+  for (int i = 0; i < kItems; ++i) {
+    items.push_back(std::make_unique<Item>([&, i] {
+      order.push_back(i);
+      done.Update([](int& n) { ++n; });
+    }));
+    ASSERT_TRUE(Submit(*pool, *items.back()));
+  }
+  ASSERT_TRUE(done.WaitForValue(kItems));
+  for (int i = 0; i < kItems; ++i) ASSERT_EQ(order[i], i);
+  pool->Stop();
+}
+
+TEST(WorkerPool, RefusesWhatDoesNotFitAndSaysHowManyDo) {
+  WorkerPoolOptions options;
+  options.threads = 1;
+  options.queue_limit = 3;
+  auto pool = NewPool(options);
+  EXPECT_EQ(pool->queue_limit(), 3u);
+  Blockers blocker(1);
+  blocker.SubmitAll(*pool);
+  ASSERT_TRUE(blocker.AwaitInside(1));
+  Item items[5];
+  WorkItem* list[5];
+  for (int i = 0; i < 5; ++i) list[i] = &items[i];
+  EXPECT_EQ(pool->TrySubmit(list, 5), 3u);
+  EXPECT_EQ(pool->queued(), 3u);
+  EXPECT_EQ(pool->TrySubmit(list + 3, 2), 0u);
+  EXPECT_EQ(pool->TrySubmit(list + 3, 0), 0u);
+  blocker.LetGo();
+  EXPECT_TRUE(PollUntil([&] { return items[2].runs.load() == 1; }));
+  pool->Stop();
+  EXPECT_EQ(items[3].ends() + items[4].ends(), 0) << "a refused item stays the caller's";
+}
+
+TEST(WorkerPool, AWorkerBlockedHoldsUpNobody) {
+  auto pool = PoolOf(2);
+  Blockers blocker(1);
+  blocker.SubmitAll(*pool);
+  ASSERT_TRUE(blocker.AwaitInside(1));
+  for (int i = 0; i < 200; ++i) {
+    Notification ran;
+    Item item([&] { ran.Notify(); });
+    ASSERT_TRUE(Submit(*pool, item));
+    ASSERT_TRUE(ran.Wait());
+    ASSERT_TRUE(PollUntil([&] { return item.runs.load() == 1; }));
+  }
+  blocker.LetGo();
+  pool->Stop();
+}
+
+TEST(WorkerPool, OneWakeUpOfABatchSetsAllWorkersToWork) {
+  auto pool = PoolOf(4);
+  for (int round = 0; round < 50; ++round) {
+    // All four have to be inside at once for any to end.
+    Watched<int> inside{0};
+    std::vector<std::unique_ptr<Item>> items;
+    std::vector<WorkItem*> batch;
+    for (int i = 0; i < 4; ++i) {
+      items.push_back(std::make_unique<Item>([&] {
+        inside.Update([](int& n) { ++n; });
+        EXPECT_TRUE(inside.WaitForValue(4));
+      }));
+      batch.push_back(items.back().get());
+    }
+    ASSERT_EQ(pool->TrySubmit(batch.data(), batch.size()), 4u);
+    for (auto& item : items) {
+      ASSERT_TRUE(PollUntil([&] { return item->runs.load() == 1; }));
+    }
+  }
+}
+
+// The wake-up protocol under stress: submitters that wait for their item's end before the next,
+// while one worker is blocked for good. A wake-up that is lost stays lost, and the test hangs.
+TEST(WorkerPool, LosesNoWakeUp) {
+  auto pool = PoolOf(4);
+  Blockers blocker(1);
+  blocker.SubmitAll(*pool);
+  ASSERT_TRUE(blocker.AwaitInside(1));
+  std::vector<std::thread> submitters;
+  for (int s = 0; s < 3; ++s) {
+    submitters.emplace_back([&, s] {
+      for (int i = 0; i < 3'000; ++i) {
+        Parker ended;
+        if ((i + s) % 3 == 0) {
+          pool->Execute([&] { ended.Unpark(); });
+          ASSERT_TRUE(ended.ParkFor(kTestPatience));
+        } else {
+          Item item([&] { ended.Unpark(); });
+          ASSERT_TRUE(Submit(*pool, item));
+          ASSERT_TRUE(ended.ParkFor(kTestPatience));
+          while (item.runs.load() == 0) std::this_thread::yield();
+        }
+      }
+    });
+  }
+  for (std::thread& t : submitters) t.join();
+  blocker.LetGo();
+  pool->Stop();
+}
+
+TEST(WorkerPool, EndsEachItemOnceWhateverHappensMeanwhile) {
+  for (int round = 0; round < 30; ++round) {
+    WorkerPoolOptions options;
+    options.threads = 2;
+    options.queue_limit = 16;
+    auto pool = NewPool(options);
+    constexpr int kSubmitters = 3, kItems = 300;
+    std::vector<std::unique_ptr<Item>> items;
+    std::vector<char> accepted(kSubmitters * kItems);
+    for (int i = 0; i < kSubmitters * kItems; ++i) items.push_back(std::make_unique<Item>());
+    std::atomic<int> submitted{0};
+    std::vector<std::thread> submitters;
+    for (int s = 0; s < kSubmitters; ++s) {
+      submitters.emplace_back([&, s] {
+        for (int i = s * kItems; i < (s + 1) * kItems; ++i) {
+          accepted[i] = Submit(*pool, *items[i]) ? 1 : 0;
+          submitted.fetch_add(1);
+        }
+      });
+    }
+    while (submitted.load() < round * 10) std::this_thread::yield();
+    pool->Stop();
+    for (std::thread& t : submitters) t.join();
+    for (int i = 0; i < kSubmitters * kItems; ++i) ASSERT_EQ(items[i]->ends(), accepted[i]) << i;
+    EXPECT_EQ(pool->queued(), 0u);
+  }
+}
+
+TEST(WorkerPool, StopWaitsForRunningItemsAndCancelsQueuedOnes) {
+  auto pool = PoolOf(1);
+  Blockers blocker(1);
+  blocker.SubmitAll(*pool);
+  ASSERT_TRUE(blocker.AwaitInside(1));
+  Item queued[3];
+  for (Item& item : queued) ASSERT_TRUE(Submit(*pool, item));
+  std::thread stopper([&] { pool->Stop(); });
+  blocker.LetGo();
+  stopper.join();
+  for (Item& item : queued) EXPECT_EQ(item.ends(), 1);
+  // Once more is harmless.
+  pool->Stop();
+  Item late;
+  Submit(*pool, late);
+  EXPECT_EQ(late.cancels.load(), 1) << "it was accepted, so it is cancelled";
+  EXPECT_EQ(late.runs.load(), 0);
+}
+
+TEST(WorkerPool, CancelsAllThatIsQueuedExactlyOnce) {
+  auto pool = PoolOf(1);
+  Item queued[10];
+  // Stop comes from outside while the only worker stands in this item, until something queued was
+  // cancelled: by a submission that came after Stop.
+  Notification inside;
+  Item last;
+  Item blocker([&] {
+    inside.Notify();
+    EXPECT_TRUE(PollUntil([&] {
+      if (last.ends() == 0) (void)Submit(*pool, last);
+      return queued[9].cancels.load() == 1;
+    }));
+  });
+  ASSERT_TRUE(Submit(*pool, blocker));
+  ASSERT_TRUE(inside.Wait());
+  for (Item& item : queued) EXPECT_TRUE(Submit(*pool, item));
+  pool->Stop();
+  for (Item& item : queued) {
+    EXPECT_EQ(item.cancels.load(), 1);
+    EXPECT_EQ(item.runs.load(), 0);
+  }
+}
+
+TEST(WorkerPool, ServesWhatGoesOnBeforeWhatIsNew) {
+  auto pool = PoolOf(1);
+  Blockers blocker(1);
+  blocker.SubmitAll(*pool);
+  ASSERT_TRUE(blocker.AwaitInside(1));
+  Watched<std::vector<int>> order;
+  const auto note = [&](int n) { order.Update([n](auto& v) { v.push_back(n); }); };
+  Item fresh([&] { note(3); });
+  ASSERT_TRUE(Submit(*pool, fresh));
+  pool->Execute([&] { note(1); });
+  pool->Execute([&] { note(2); });
+  EXPECT_EQ(pool->queued(), 3u);
+  blocker.LetGo();
+  ASSERT_TRUE(order.WaitFor([](const auto& v) { return v.size() == 3; }));
+  EXPECT_EQ(order.Get(), (std::vector<int>{1, 2, 3}));
+  pool->Stop();
+}
+
+TEST(WorkerPool, WhatGoesOnIsNotBoundByTheQueue) {
+  WorkerPoolOptions options;
+  options.threads = 1;
+  options.queue_limit = 1;
+  auto pool = NewPool(options);
+  Watched<int> ran{0};
+  for (int i = 0; i < 1'000; ++i) pool->Execute([&] { ran.Update([](int& n) { ++n; }); });
+  EXPECT_TRUE(ran.WaitForValue(1'000));
+}
+
+TEST(WorkerPool, DestroysAClosureThatComesTooLate) {
+  auto pool = PoolOf(1);
+  pool->Stop();
+  auto held = std::make_shared<int>(0);
+  bool ran = false;
+  pool->Execute([held, &ran] { ran = true; });
+  EXPECT_FALSE(ran);
+  EXPECT_EQ(held.use_count(), 1);
+}
+
+TEST(WorkerPool, NumbersItsWorkersAndKnowsThem) {
+  auto pool = PoolOf(3);
+  auto other = PoolOf(1);
+  EXPECT_EQ(pool->threads(), 3);
+  EXPECT_EQ(pool->max_threads(), 3);
+  EXPECT_FALSE(pool->InPool());
+  Watched<int> inside{0};
+  Item items[3];
+  for (Item& item : items) {
+    item.on_run = [&] {
+      EXPECT_TRUE(pool->InPool());
+      EXPECT_FALSE(other->InPool());
+      EXPECT_EQ(Executor::Current(), pool.get());
+      inside.Update([](int& n) { ++n; });
+      EXPECT_TRUE(inside.WaitForValue(3));
+    };
+    ASSERT_TRUE(Submit(*pool, item));
+  }
+  ASSERT_TRUE(inside.WaitForValue(3));
+  pool->Stop();
+  std::set<int> numbers;
+  for (Item& item : items) numbers.insert(item.worker);
+  EXPECT_EQ(numbers, (std::set<int>{0, 1, 2}));
+}
+
+TEST(WorkerPool, HasAtLeastOneWorkerAndRoomForOneItem) {
+  WorkerPoolOptions options;
+  options.threads = 0;
+  options.queue_limit = 0;
+  auto pool = NewPool(options);
+  EXPECT_EQ(pool->threads(), 1);
+  EXPECT_EQ(pool->queue_limit(), 1u);
+  Notification ran;
+  Item item([&] { ran.Notify(); });
+  ASSERT_TRUE(Submit(*pool, item));
+  EXPECT_TRUE(ran.Wait());
+  pool->Stop();
+}
+
+TEST(WorkerPool, GrowsWhileAllAreBlockedAndItemsWait) {
+  WorkerPoolOptions options;
+  options.threads = 1;
+  options.max_threads = 4;
+  options.idle_after = hours(1);
+  auto pool = NewPool(options);
+  Blockers blockers(4);
+  blockers.SubmitAll(*pool);
+  // Only with four threads can four be inside.
+  EXPECT_TRUE(blockers.AwaitInside(4));
+  EXPECT_EQ(pool->threads(), 4);
+  Item one_more;
+  ASSERT_TRUE(Submit(*pool, one_more));
+  blockers.LetGo();
+  EXPECT_TRUE(PollUntil([&] { return one_more.runs.load() == 1; }));
+  EXPECT_EQ(pool->threads(), 4) << "and not beyond its most";
+  pool->Stop();
+}
+
+// One submission, one wake-up, nobody else who calls: the supervisor has to learn of the rest.
+TEST(WorkerPool, GrowsForTheRestOfABatchToo) {
+  WorkerPoolOptions options;
+  options.threads = 2;
+  options.max_threads = 4;
+  options.idle_after = hours(1);
+  for (int round = 0; round < 10; ++round) {
+    auto pool = NewPool(options);
+    // Both workers lie idle before the batch comes.
+    Notification warm;
+    pool->Execute([&] { warm.Notify(); });
+    ASSERT_TRUE(warm.Wait());
+    std::this_thread::yield();
+    Watched<int> inside{0};
+    Notification go;
+    std::vector<std::unique_ptr<Item>> items;
+    std::vector<WorkItem*> batch;
+    for (int i = 0; i < 4; ++i) {
+      items.push_back(std::make_unique<Item>([&] {
+        inside.Update([](int& n) { ++n; });
+        EXPECT_TRUE(go.Wait());
+      }));
+      batch.push_back(items.back().get());
+    }
+    ASSERT_EQ(pool->TrySubmit(batch.data(), batch.size()), 4u);
+    EXPECT_TRUE(inside.WaitForValue(4));
+    go.Notify();
+    pool->Stop();
+  }
+}
+
+TEST(WorkerPool, ShrinksToItsFirstSizeWhenIdleAndGrowsAgain) {
+  WorkerPoolOptions options;
+  options.threads = 1;
+  options.max_threads = 3;
+  options.idle_after = milliseconds(5);
+  auto pool = NewPool(options);
+  for (int round = 0; round < 5; ++round) {
+    Blockers blockers(3);
+    blockers.SubmitAll(*pool);
+    ASSERT_TRUE(blockers.AwaitInside(3));
+    blockers.LetGo();
+    ASSERT_TRUE(PollUntil([&] { return pool->threads() == 1; }));
+  }
+  pool->Stop();
+}
+
+TEST(WorkerPool, LosesNothingWhileItGrowsAndShrinks) {
+  WorkerPoolOptions options;
+  options.threads = 1;
+  options.max_threads = 4;
+  options.idle_after = std::chrono::microseconds(200);
+  auto pool = NewPool(options);
+  std::vector<std::thread> submitters;
+  for (int s = 0; s < 3; ++s) {
+    submitters.emplace_back([&] {
+      for (int i = 0; i < 300; ++i) {
+        Parker ended;
+        Item item([&] {
+          // Every few, a worker that stands still for longer than the supervisor watches.
+          if (i % 10 == 0) std::this_thread::sleep_for(milliseconds(2));
+          ended.Unpark();
+        });
+        ASSERT_TRUE(Submit(*pool, item));
+        ASSERT_TRUE(ended.ParkFor(kTestPatience));
+        while (item.runs.load() == 0) std::this_thread::yield();
+      }
+    });
+  }
+  for (std::thread& t : submitters) t.join();
+  pool->Stop();
+}
+
+TEST(WorkerPool, ItemsMaySubmitOthers) {
+  auto pool = PoolOf(2);
+  Watched<int> ran{0};
+  Item second([&] { ran.Update([](int& n) { ++n; }); });
+  Item first([&] {
+    ran.Update([](int& n) { ++n; });
+    EXPECT_TRUE(Submit(*pool, second));
+  });
+  ASSERT_TRUE(Submit(*pool, first));
+  EXPECT_TRUE(ran.WaitForValue(2));
+  pool->Stop();
+}
+
+}  // namespace
+}  // namespace weft
