@@ -45,7 +45,7 @@ absl::StatusOr<Agreement> Handshake::ReadHello(std::string_view bytes, const Ses
                                                    kLeastFrame, " to ", kLargestFrame));
   }
   a.max_message = std::min<size_t>(hello.max_message_bytes(), (size_t{1} << 31) - 1);
-  a.max_metadata = std::min<size_t>(hello.max_metadata_bytes(), size_t{16} << 10);
+  a.max_metadata = std::min<size_t>(hello.max_metadata_bytes(), kMostMetadata);
   a.max_calls = hello.max_calls();
   a.max_methods = std::min<size_t>(hello.max_methods(), 65535);
   if (own.heartbeat_interval > absl::ZeroDuration() && hello.heartbeat_ms() > 0) {

@@ -15,6 +15,8 @@
 
 namespace weft::native {
 
+// Metadata of one message, whatever the settings say.
+inline constexpr size_t kMostMetadata = size_t{16} << 10;
 // Below this a frame could not hold its metadata.
 inline constexpr size_t kLeastFrame = size_t{32} << 10;
 inline constexpr size_t kLargestFrame = size_t{16} << 20;

@@ -171,11 +171,13 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
   OutMessage out;
   std::vector<MessagePiece> pieces;
   absl::Status error = status;
-  if (error.ok() && head.metadata->WireSize() > limits_.max_metadata_bytes) {
-    error = TooLarge("the reply's metadata", head.metadata->WireSize(), limits_.max_metadata_bytes,
-                     "max_metadata_bytes of the server");
+  // What the handler's own error says goes before its trailers.
+  const auto check_trailers = [&head, &error](size_t limit, std::string_view setting) {
+    if (head.metadata == nullptr || head.metadata->empty() || head.metadata->WireSize() <= limit) return;
+    if (error.ok()) error = TooLarge("the reply's metadata", head.metadata->WireSize(), limit, setting);
     head.metadata = nullptr;
-  }
+  };
+  check_trailers(std::min(limits_.max_metadata_bytes, kMostMetadata), "max_metadata_bytes of the server");
   if (error.ok()) {
     const google::protobuf::MessageLite& message = reply->message();
     out.size = MessageCodec::ByteSize(message);
@@ -197,6 +199,7 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
   {
     MutexLock lock(output().mutex());
     FrameWriter writer(output(), std::max(peer_limits_.max_frame, kLeastFrame));
+    check_trailers(peer_limits_.max_metadata, "max_metadata_bytes of the client");
     if (error.ok() && out.size > peer_limits_.max_message) {
       error = TooLarge("the reply", out.size, peer_limits_.max_message, "max_message_bytes of the client");
     }
