@@ -114,7 +114,8 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
     head.method = BindMethod(call.method, &first);
     if (first) head.method_name = call.method.full_name;
     if (call.deadline != kNever) {
-      const Nanos left = call.deadline - call.started;
+      // A call that waited for the connection has less left than it was given.
+      const Nanos left = call.deadline - (call.serialized ? loop().clock().Now() : call.started);
       head.timeout_us = static_cast<uint64_t>(std::max<int64_t>(1, left.count() / 1000));
       if (!in_loop) {
         unarmed_ = true;
