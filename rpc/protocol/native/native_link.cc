@@ -200,6 +200,7 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
   {
     MutexLock lock(output().mutex());
     FrameWriter writer(output(), std::max(peer_limits_.max_frame, kLeastFrame));
+    ++answered_;
     check_trailers(peer_limits_.max_metadata, "max_metadata_bytes of the client");
     if (error.ok() && out.size > peer_limits_.max_message) {
       error = TooLarge("the reply", out.size, peer_limits_.max_message, "max_message_bytes of the client");
@@ -332,6 +333,11 @@ size_t NativeLink::calls_under_way() {
 bool NativeLink::UnderWay(uint64_t id) {
   MutexLock lock(output().mutex());
   return calls_.Find(id) != nullptr;
+}
+
+uint64_t NativeLink::answered() {
+  MutexLock lock(output().mutex());
+  return answered_;
 }
 
 bool NativeLink::OutputOverLimit() {

@@ -75,6 +75,8 @@ class NativeLink final : public ConnectionHandle, public CallOrigin, public Call
   MonoTime ArmDeadlines(DeadlineTarget* target) LOOP_ONLY;
   size_t calls_under_way() LOOP_ONLY;
   bool UnderWay(uint64_t id) LOOP_ONLY;
+  // Calls of the peer that were answered so far.
+  uint64_t answered() LOOP_ONLY;
   // The session of the connection, nullptr when it has ended.
   NativeSession* session() const LOOP_ONLY { return session_; }
   bool OutputOverLimit() LOOP_ONLY;
@@ -106,6 +108,7 @@ class NativeLink final : public ConnectionHandle, public CallOrigin, public Call
   MonoTime looked_for_by_ WEFT_GUARDED_BY(output().mutex()) = kNever;
   Nanos shortest_timeout_ WEFT_GUARDED_BY(output().mutex()) = Nanos::max();
   bool unarmed_ WEFT_GUARDED_BY(output().mutex()) = false;
+  uint64_t answered_ WEFT_GUARDED_BY(output().mutex()) = 0;
 };
 
 }  // namespace weft::native

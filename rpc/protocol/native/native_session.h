@@ -137,6 +137,7 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   uint64_t last_inbound_ LOOP_OWNED = 0;
   uint64_t going_away_after_ LOOP_OWNED = UINT64_MAX;  // numbers above it are refused
   IdTable<InboundCall> inbound_ LOOP_OWNED;
+  uint64_t taken_ LOOP_OWNED = 0;  // calls that were ever in it
   std::vector<const BoundMethod*> methods_ LOOP_OWNED;  // by number; null: unknown
   absl::flat_hash_map<uint16_t, std::string> unknown_methods_ LOOP_OWNED;
   std::vector<InboundCall*> held_ LOOP_OWNED;

@@ -57,6 +57,7 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
   }
   if (!frame.metadata.empty()) call.SetMetadata(frame.metadata);
   inbound_.Insert(header.id, &call);
+  ++taken_;
   if (!header.has(kMore)) {
     call.SetRequest(block, frame.message.data(), frame.message.size());
     Deliver(call);
@@ -84,8 +85,9 @@ absl::Status NativeSession::AdmitRequest(const RequestFrame& frame, uint64_t id)
                                                      " bytes is over the limit of ", limits.max_metadata_bytes,
                                                      " (max_metadata_bytes of the server)"));
   }
-  if (inbound_.size() >= limits.max_calls) {
-    return absl::ResourceExhaustedError(absl::StrCat(inbound_.size(), " calls are under way on this connection, the limit is ",
+  // The table also holds calls whose answer has left and who are on their way back; the peer must not be counted those.
+  if (inbound_.size() >= limits.max_calls && taken_ - link_->answered() >= limits.max_calls) {
+    return absl::ResourceExhaustedError(absl::StrCat(taken_ - link_->answered(), " calls are under way on this connection, the limit is ",
                                                      limits.max_calls, " (max_calls of the server)"));
   }
   if (phase_ == Phase::kVerdict && held_.size() >= kMostHeld) {
