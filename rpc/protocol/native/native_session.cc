@@ -230,6 +230,7 @@ void NativeSession::TakeGoAway(const FrameHeader& header, std::string_view body)
 void NativeSession::GoAway(const absl::Status& why) {
   if (going_away_after_ != UINT64_MAX || phase_ >= Phase::kEnding) return;
   going_away_after_ = last_inbound_;
+  if (phase_ == Phase::kOpening && !options_.dialer) return;  // nothing goes before our preface
   const std::string text(why.message());
   link_->SendFrame({0, FrameType::kGoAway, 0, ToWireCode(why.code()), last_inbound_}, text.substr(0, 1024));
 }
