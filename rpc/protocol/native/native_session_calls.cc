@@ -11,6 +11,8 @@ namespace weft::native {
 namespace {
 
 constexpr size_t kReplyBatch = 64;
+// Of a name that stands for no method: it is only for the text of an error.
+constexpr size_t kMostKeptOfName = 256;
 
 std::string Ms(Nanos d) { return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count()); }
 
@@ -110,7 +112,7 @@ bool NativeSession::BindName(uint16_t number, std::string_view name, const Bound
     if (methods_.size() <= number) methods_.resize(number + size_t{1}, nullptr);
     methods_[number] = *bound;
     if (*bound == nullptr) {
-      unknown_methods_[number] = *unknown;
+      unknown_methods_[number] = unknown->substr(0, kMostKeptOfName);
     } else {
       unknown_methods_.erase(number);
     }
