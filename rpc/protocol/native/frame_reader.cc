@@ -93,7 +93,7 @@ FrameError FrameReader::ReadRequest(const FrameHeader& header, std::string_view 
   if (!cursor.Number(&out->timeout_us)) return FrameError::kBadSection;
   if (header.has(kNamed)) {
     uint16_t size;
-    if (!cursor.Number(&size) || !cursor.Bytes(size, &out->method_name)) return FrameError::kBadSection;
+    if (!cursor.Number(&size) || size == 0 || !cursor.Bytes(size, &out->method_name)) return FrameError::kBadSection;
   }
   if (!ReadMetadata(header, &cursor, &out->metadata)) return FrameError::kBadSection;
   return ReadMessage(header, &cursor, &out->whole_size, &out->message);

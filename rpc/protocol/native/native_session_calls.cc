@@ -149,6 +149,10 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
     FailFrame(error, header);
     return;
   }
+  if (!header.has(kEnd)) {
+    Fail(CloseReason::kBadFrame, "a reply that does not end: streams are not part of this version");
+    return;
+  }
   if (!header.has(kMore)) {
     replies_.push_back(reply);
     if (replies_.size() >= kReplyBatch) CompleteReplies();
@@ -169,8 +173,11 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
   if (assembly == nullptr) {
     if (OutboundCall* call = link_->Take(header.id)) {
       EndCall(*call, absl::StatusCode::kResourceExhausted,
-              absl::StrCat("the reply of ", reply.frame.whole_size, " bytes is over the limit of ",
-                           options_.limits.max_message_bytes, " (max_message_bytes of the channel)"),
+              reply.frame.whole_size > options_.limits.max_message_bytes
+                  ? absl::StrCat("the reply of ", reply.frame.whole_size, " bytes is over the limit of ",
+                                 options_.limits.max_message_bytes, " (max_message_bytes of the channel)")
+                  : absl::StrCat("unfinished messages on this connection would hold more than ",
+                                 assembly_.most_bytes(), " bytes (4 x max_message_bytes)"),
               true);
     }
     return;
