@@ -8,6 +8,13 @@
 
 namespace weft::native {
 
+namespace {
+
+// A setting in the 32 bits that the Hello has for it.
+uint32_t U32(size_t n) { return static_cast<uint32_t>(std::min<size_t>(n, UINT32_MAX)); }
+
+}  // namespace
+
 std::string Handshake::MakeHello(const SessionLimits& limits, std::string_view auth_token) {
   Hello hello;
   hello.set_lowest_version(kWireVersion);
@@ -15,10 +22,13 @@ std::string Handshake::MakeHello(const SessionLimits& limits, std::string_view a
   hello.set_max_frame_bytes(
       static_cast<uint32_t>(std::clamp(limits.max_frame_bytes, kLeastFrame, kLargestFrame)));
   hello.set_max_message_bytes(limits.max_message_bytes);
-  hello.set_max_metadata_bytes(static_cast<uint32_t>(limits.max_metadata_bytes));
-  hello.set_max_calls(static_cast<uint32_t>(limits.max_calls));
+  hello.set_max_metadata_bytes(U32(std::min(limits.max_metadata_bytes, kMostMetadata)));
+  hello.set_max_calls(U32(limits.max_calls));
   hello.set_max_methods(static_cast<uint32_t>(std::min<size_t>(limits.max_methods, 65535)));
-  hello.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(limits.heartbeat_interval)));
+  // Up: an interval below a millisecond is not none.
+  const absl::Duration heartbeat =
+      std::clamp(absl::Ceil(limits.heartbeat_interval, absl::Milliseconds(1)), absl::ZeroDuration(), absl::Hours(24));
+  hello.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(heartbeat)));
   hello.set_heartbeat_misses(static_cast<uint32_t>(std::max(1, limits.heartbeat_misses)));
   hello.set_auth_token(std::string(auth_token));
   return hello.SerializeAsString();

@@ -87,7 +87,7 @@ absl::Status NativeSession::AdmitRequest(const RequestFrame& frame, uint64_t id)
                                                      " bytes is over the limit of ", limits.max_metadata_bytes,
                                                      " (max_metadata_bytes of the server)"));
   }
-  // The table also holds calls whose answer has left and who are on their way back; the peer must not be counted those.
+  // The table also holds calls whose answer has left and that are on their way back to the pool: those don't count.
   if (inbound_.size() >= limits.max_calls && taken_ - link_->answered() >= limits.max_calls) {
     return absl::ResourceExhaustedError(absl::StrCat(taken_ - link_->answered(), " calls are under way on this connection, the limit is ",
                                                      limits.max_calls, " (max_calls of the server)"));

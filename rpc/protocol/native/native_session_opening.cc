@@ -56,7 +56,8 @@ void NativeSession::TakeHello(std::string_view body) {
   }
   absl::StatusOr<Agreement> agreement = Handshake::ReadHello(body, options_.limits);
   if (!agreement.ok()) {
-    Fail(CloseReason::kVersion, absl::StrCat("handshake: ", std::string(agreement.status().message())));
+    Fail(absl::IsFailedPrecondition(agreement.status()) ? CloseReason::kVersion : CloseReason::kBadFrame,
+         absl::StrCat("handshake: ", std::string(agreement.status().message())));
     return;
   }
   agreement_ = *std::move(agreement);
