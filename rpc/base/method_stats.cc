@@ -74,7 +74,7 @@ Nanos MethodStatsSnapshot::Quantile(double q) const {
   int64_t total = 0;
   for (int64_t n : latency) total += n;
   if (total == 0) return Nanos::zero();
-  const auto want = std::max<int64_t>(1, static_cast<int64_t>(std::ceil(q * static_cast<double>(total))));
+  const auto want = std::clamp<int64_t>(static_cast<int64_t>(std::ceil(q * static_cast<double>(total))), 1, total);
   int64_t seen = 0;
   for (size_t i = 0; i < latency.size(); ++i) {
     seen += latency[i];
