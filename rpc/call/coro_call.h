@@ -53,8 +53,14 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
   bool wants_handle() const override { return true; }
   void Started(CallHandle handle) override {
     OutboundCall::Started(handle);
-    MutexLock lock(this->mu);
-    handle_ = std::move(handle);
+    {
+      MutexLock lock(this->mu);
+      if (!this->abandoned) {
+        handle_ = std::move(handle);
+        return;
+      }
+    }
+    handle.Cancel();  // given up while it was on its way from one carrier to the next
   }
 
   void Complete(const CallEnd& end) override {
