@@ -172,16 +172,21 @@ void EventLoop::Wait() {
 }
 
 bool EventLoop::SpinForEvents(Nanos budget) {
-  const MonoTime until = clock_.Now() + budget;
+  MonoTime before = clock_.Now();
+  const MonoTime until = before + budget;
   for (;;) {
+    // First give the core to whoever will produce the event: without this one shared core halves in speed.
+    ::sched_yield();
+    const MonoTime after = clock_.Now();
+    const bool crowded = spin_.Yielded(after - before);
     Poll(false);
     if (active_ || !posted_.empty()) {
-      spin_.Caught();
+      if (!crowded) spin_.Caught();
       return true;
     }
-    // Give the core to whoever will produce the event: without this one shared core halves in speed.
-    ::sched_yield();
-    if (clock_.Now() >= until) {
+    if (crowded) return false;
+    before = clock_.Now();
+    if (before >= until) {
       spin_.Missed();
       return false;
     }

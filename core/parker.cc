@@ -1,6 +1,7 @@
 #include "weft/core/parker.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -24,6 +25,34 @@ void Parker::Park() {
   state_.compare_exchange_strong(empty, kAsleep, std::memory_order_acq_rel);
   while (state_.load(std::memory_order_acquire) == kAsleep) FutexWait(&state_, kAsleep, nullptr);
   TakeToken();
+}
+
+void Parker::ParkSpinning(SpinPolicy& spin) {
+  const Clock& clock = Clock::System();
+  MonoTime before = clock.Now();
+  const MonoTime began = before;
+  if (const Nanos budget = spin.Budget(); budget > Nanos::zero()) {
+    for (const MonoTime until = began + budget; before < until;) {
+      if (TryPark()) {
+        spin.Caught();
+        return;
+      }
+      ::sched_yield();
+      const MonoTime after = clock.Now();
+      if (spin.Yielded(after - before)) {
+        Park();
+        return;
+      }
+      before = after;
+    }
+    if (!TryPark()) {
+      spin.Missed();
+      Park();
+    }
+    return;
+  }
+  Park();
+  spin.Slept(clock.Now() - began);
 }
 
 bool Parker::ParkFor(Nanos limit) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "weft/core/clock.h"
+#include "weft/core/spin_policy.h"
 #include "weft/core/thread_contract.h"
 
 namespace weft {
@@ -19,6 +20,8 @@ class Parker {
  public:
   // Returns when Unpark was called since the last Park returned, be it before this call.
   void Park();
+  // The same, polling first as `spin` says: for a call that is about to come.
+  void ParkSpinning(SpinPolicy& spin);
   // The same with a limit; false when the time came first.
   bool ParkFor(Nanos limit);
   // True when Unpark was called already: takes that, without sleeping.

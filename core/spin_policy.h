@@ -5,7 +5,10 @@
 // of idle periods that are then slept through at once, up to kMostSkipped, so traffic slower than the spin soon
 // stops paying for it, and an idle loop spins once and sleeps.
 //
-// Threads  value; the loop's
+// Polling yields. Where the core is wanted by others a yield lasts as long as their turn: after one longer than
+// kCrowded nothing is polled for kMostSkipped idle periods.
+//
+// Threads  value; the loop's, or a waiting caller's
 #ifndef WEFT_CORE_SPIN_POLICY_H_
 #define WEFT_CORE_SPIN_POLICY_H_
 
@@ -21,6 +24,7 @@ class SpinPolicy {
   // A gap in which the loop slept contains its wake-up too: up to this many limits still promise that a spin
   // would have caught the event.
   static constexpr int kPromise = 4;
+  static constexpr Nanos kCrowded = std::chrono::microseconds(200);
 
   // `limit`: the longest spin; 0 turns spinning off.
   explicit SpinPolicy(Nanos limit) : limit_(limit) {}
@@ -45,6 +49,13 @@ class SpinPolicy {
   void Missed() {
     skip_ = penalty_;
     penalty_ = std::min(penalty_ * 2, kMostSkipped);
+  }
+
+  // A yield took `lasted`. True: others want the core, so stop polling.
+  bool Yielded(Nanos lasted) {
+    if (lasted < kCrowded) return false;
+    skip_ = kMostSkipped;
+    return true;
   }
 
   // The loop slept; the idle period lasted `gap`.

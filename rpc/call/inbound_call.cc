@@ -92,7 +92,8 @@ void InboundCall::Answer(const absl::Status& status, ReplyMessage* reply) {
     WEFT_DCHECK(false);  // a second answer
     return;
   }
-  if (bound != nullptr) bound->stats->Add(status.code(), clock->Now() - received);
+  answered = clock->Now();
+  if (bound != nullptr) bound->stats->Add(status.code(), answered - received);
   origin->SendAnswer(*this, status, status.ok() ? reply : nullptr, hint != nullptr && hint->MoreSoon());
   pool_.Return(*this);
 }

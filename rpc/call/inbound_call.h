@@ -99,6 +99,7 @@ class InboundCall final : public WorkItem {
   std::atomic<uint64_t> id{0};
   const BoundMethod* bound = nullptr;
   MonoTime received{};
+  MonoTime answered{};
   MonoTime deadline = kNever;
   const Clock* clock = &Clock::System();
 

@@ -3,6 +3,12 @@
 #include "weft/rpc/call/client_context.h"
 
 namespace weft::call_internal {
+namespace {
+
+// A caller polls for as long as a reply from the same machine takes.
+constexpr Nanos kCallerSpin = std::chrono::microseconds(20);
+
+}  // namespace
 
 void TellContext(const OutboundCall& call, const CallEnd& end) {
   if (call.options.context == nullptr) return;
@@ -18,6 +24,10 @@ absl::Status CheckMayBlock(const MethodInfo& method) {
                    "handler that is not inline"));
 }
 
-void WaitForReply(Parker& parker) { parker.Park(); }
+void WaitForReply(Parker& parker) {
+  // How long replies took lately, seen from this thread.
+  thread_local SpinPolicy spin(kCallerSpin);
+  parker.ParkSpinning(spin);
+}
 
 }  // namespace weft::call_internal
