@@ -1,6 +1,7 @@
 """Who may include whom.
 
     rpc/cli -> rpc/mesh -> rpc -> rpc/console -> rpc/server | rpc/client -> rpc/protocol/* -> rpc/call -> rpc/base -> core
+    rpc/server | rpc/client -> rpc/*_options.h -> rpc/protocol: what users set stands at the top, and is values only
     codegen -> protobuf's compiler library, rpc/options.proto
     nothing -> bench, tests, docs
 
@@ -22,8 +23,9 @@ ARROWS = {
     "rpc/protocol/native": ["rpc/protocol"],
     "rpc/protocol/grpc": ["rpc/protocol"],
     "rpc/protocol/http": ["rpc/protocol"],
-    "rpc/server": ["rpc/protocol/native", "rpc/protocol/grpc", "rpc/protocol/http"],
-    "rpc/client": ["rpc/protocol/native", "rpc/protocol/grpc", "rpc/protocol/http"],
+    "rpc/*_options.h": ["rpc/protocol"],
+    "rpc/server": ["rpc/*_options.h", "rpc/protocol/native", "rpc/protocol/grpc", "rpc/protocol/http"],
+    "rpc/client": ["rpc/*_options.h", "rpc/protocol/native", "rpc/protocol/grpc", "rpc/protocol/http"],
     "rpc/console": ["rpc/server", "rpc/client"],
     "rpc": ["rpc/console"],
     "rpc/mesh": ["rpc"],
@@ -62,6 +64,8 @@ def room_of(path):
     folders = path.split("/")[:-1]
     if path.startswith("rpc/options."):
         return "rpc/options"
+    if re.fullmatch(r"rpc/\w+_options\.h", path):
+        return "rpc/*_options.h"
     return "/".join(folders)
 
 

@@ -30,7 +30,9 @@ int Fail(const char* step, const absl::Status& status) {
 int main() {
   Greeter greeter;
   weft::Server server({.io_threads = 1, .worker_threads = 2});
-  server.Register(greeter);
+  if (absl::Status registered = server.Register(greeter); !registered.ok()) {
+    return Fail("register", registered);
+  }
   if (absl::Status started = server.Start("127.0.0.1:0"); !started.ok()) {
     return Fail("start", started);
   }
