@@ -1,0 +1,92 @@
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <future>
+#include <latch>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_join.h"
+#include "weft/rpc/channel.h"
+#include "weft/rpc/server.h"
+#include "words.weft.h"
+
+class Words final : public words::Words::Service {
+ public:
+  absl::Status Length(weft::ServerContext&, words::LengthRequest& request,
+                      words::LengthReply& reply) override {
+    reply.set_length(static_cast<int32_t>(request.word().size()));
+    return absl::OkStatus();
+  }
+
+  absl::Status Join(weft::ServerContext&, words::JoinRequest& request,
+                    words::JoinReply& reply) override {
+    reply.set_text(absl::StrJoin(request.words(), " "));
+    return absl::OkStatus();
+  }
+};
+
+// The lengths of all words at once: no call waits for another one.
+std::vector<int> Lengths(words::Words::Stub stub, const std::vector<std::string>& words) {
+  std::vector<int> lengths(words.size(), -1);
+  std::latch left(static_cast<std::ptrdiff_t>(words.size()));
+  for (size_t i = 0; i < words.size(); ++i) {
+    words::LengthRequest request;
+    request.set_word(words[i]);
+    stub.LengthAsync(request, {.timeout = absl::Seconds(1)},
+                     [&lengths, &left, i](absl::StatusOr<words::LengthReply> reply) {
+                       if (reply.ok()) lengths[i] = reply->length();
+                       left.count_down();
+                     });
+  }
+  left.wait();
+  return lengths;
+}
+
+// Two calls, the second made of the first one's result, written as if they waited.
+weft::Coro<absl::StatusOr<std::string>> Describe(words::Words::Stub stub, std::string word) {
+  words::LengthRequest measure;
+  measure.set_word(word);
+  absl::StatusOr<words::LengthReply> length = co_await stub.LengthCoro(measure);
+  if (!length.ok()) co_return length.status();
+
+  words::JoinRequest join;
+  join.add_words(std::move(word));
+  join.add_words("has");
+  join.add_words(std::to_string(length->length()));
+  join.add_words("letters");
+  absl::StatusOr<words::JoinReply> joined =
+      co_await stub.JoinCoro(join, {.timeout = absl::Seconds(1)});
+  if (!joined.ok()) co_return joined.status();
+  co_return joined->text();
+}
+
+std::string DescribeAndWait(words::Words::Stub stub, const std::string& word) {
+  std::promise<std::string> ended;
+  weft::Spawn(Describe(stub, word),
+              [&ended](std::optional<absl::StatusOr<std::string>> result, std::exception_ptr) {
+                ended.set_value(result.has_value() && result->ok() ? **result : "an error");
+              });
+  return ended.get_future().get();
+}
+
+int main() {
+  Words service;
+  weft::Server server({.io_threads = 1, .worker_threads = 2});
+  absl::Status status = server.Register(service);
+  if (status.ok()) status = server.Start("127.0.0.1:0");
+  auto channel = weft::Channel::Create("127.0.0.1:" + std::to_string(server.port()));
+  if (!status.ok() || !channel.ok()) return 1;
+  words::Words::Stub stub(**channel);
+
+  const std::vector<int> lengths = Lengths(stub, {"warp", "and", "weft"});
+  std::printf("%d letters in three calls\n", std::accumulate(lengths.begin(), lengths.end(), 0));
+  std::printf("%s\n", DescribeAndWait(stub, "shuttle").c_str());
+  return 0;
+}

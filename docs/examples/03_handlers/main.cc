@@ -1,0 +1,123 @@
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "shop.weft.h"
+#include "weft/rpc/channel.h"
+#include "weft/rpc/server.h"
+
+class Stock final : public shop::Stock::Service {
+ public:
+  absl::Status Reserve(weft::ServerContext&, shop::Order& order, shop::Receipt& receipt) override {
+    if (order.item() != "soup") return absl::NotFoundError("we have soup, and nothing else");
+    receipt.set_text("one " + order.item() + " is yours");
+    return absl::OkStatus();
+  }
+};
+
+// One cook, who takes orders in turn.
+class Kitchen final : public shop::Kitchen::AsyncService {
+ public:
+  ~Kitchen() override {
+    {
+      const std::lock_guard lock(mu_);
+      closing_ = true;
+    }
+    wake_.notify_one();
+    cook_.join();
+  }
+
+  void Cook(weft::ServerContext&, shop::Order& order,
+            weft::Responder<shop::Receipt> responder) override {
+    {
+      const std::lock_guard lock(mu_);
+      orders_.push_back({&order, std::move(responder)});
+    }
+    wake_.notify_one();
+  }
+
+ private:
+  struct Ticket {
+    const shop::Order* order;
+    weft::Responder<shop::Receipt> responder;
+  };
+
+  void CookOrders() {
+    std::unique_lock lock(mu_);
+    for (;;) {
+      wake_.wait(lock, [this] { return closing_ || !orders_.empty(); });
+      if (orders_.empty()) return;
+      Ticket ticket = std::move(orders_.back());
+      orders_.pop_back();
+      lock.unlock();
+      ticket.responder.reply().set_text("hot " + ticket.order->item());
+      ticket.responder.Finish();
+      lock.lock();
+    }
+  }
+
+  std::mutex mu_;
+  std::condition_variable wake_;
+  std::vector<Ticket> orders_;
+  bool closing_ = false;
+  std::thread cook_{[this] { CookOrders(); }};
+};
+
+class Shop final : public shop::Shop::CoroService {
+ public:
+  Shop(shop::Stock::Stub stock, shop::Kitchen::Stub kitchen) : stock_(stock), kitchen_(kitchen) {}
+
+  weft::Coro<absl::Status> Buy(weft::ServerContext& call, shop::Order& order,
+                               shop::Receipt& receipt) override {
+    absl::StatusOr<shop::Receipt> reserved =
+        co_await stock_.ReserveCoro(order, {.timeout = call.time_left()});
+    if (!reserved.ok()) co_return reserved.status();
+
+    absl::StatusOr<shop::Receipt> cooked =
+        co_await kitchen_.CookCoro(order, {.timeout = call.time_left()});
+    if (!cooked.ok()) co_return cooked.status();
+    receipt.set_text(reserved->text() + ", " + cooked->text());
+    co_return absl::OkStatus();
+  }
+
+ private:
+  shop::Stock::Stub stock_;
+  shop::Kitchen::Stub kitchen_;
+};
+
+int main() {
+  Stock stock;
+  Kitchen kitchen;
+  weft::Server back({.io_threads = 1, .worker_threads = 2});
+  absl::Status status = back.Register(stock);
+  if (status.ok()) status = back.Register(kitchen);
+  if (status.ok()) status = back.Start("127.0.0.1:0");
+  auto to_back = weft::Channel::Create("127.0.0.1:" + std::to_string(back.port()));
+  if (!status.ok() || !to_back.ok()) return 1;
+
+  Shop shop{shop::Stock::Stub(**to_back), shop::Kitchen::Stub(**to_back)};
+  weft::Server front({.io_threads = 1, .worker_threads = 2});
+  status = front.Register(shop);
+  if (status.ok()) status = front.Start("127.0.0.1:0");
+  auto to_front = weft::Channel::Create("127.0.0.1:" + std::to_string(front.port()));
+  if (!status.ok() || !to_front.ok()) return 1;
+
+  shop::Shop::Stub stub(**to_front);
+  for (const char* item : {"soup", "cake"}) {
+    shop::Order order;
+    order.set_item(item);
+    const absl::StatusOr<shop::Receipt> receipt = stub.Buy(order, {.timeout = absl::Seconds(2)});
+    std::printf("%s: %s\n", item,
+                receipt.ok() ? receipt->text().c_str() : receipt.status().ToString().c_str());
+  }
+  return 0;
+}
