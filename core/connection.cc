@@ -61,7 +61,7 @@ bool Connection::ReadOnce() {
   // The rest is read to the end of its frame; before a direct read there is none.
   const size_t rest_room = rest_ ? rest_->capacity() - rest_size_ : 0;
   if (rest_room > 0) pieces[count++] = {rest_->data() + rest_size_, rest_room};
-  const size_t room = arena_.room();
+  const size_t room = direct > 0 ? std::min(arena_.room(), need_.behind_direct) : arena_.room();
   pieces[count++] = {arena_.space(), room};
   const ssize_t n = handle_->output().transport().Read(pieces, count);
   if (n > 0) {

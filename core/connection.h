@@ -36,6 +36,8 @@ struct InputNeed {
   // has used all bytes it was given; OnBytes comes again only when all of it was filled.
   char* direct = nullptr;
   size_t direct_size = 0;
+  // How much to read behind it at most: little, when what follows is to be read directly too.
+  size_t behind_direct = SIZE_MAX;
   // The whole size of the frame whose beginning was left over; 0, as before each OnBytes: not known yet.
   size_t frame = 0;
 };

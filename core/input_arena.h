@@ -11,6 +11,7 @@
 #include <cstddef>
 
 #include "weft/core/block.h"
+#include "weft/core/large_blocks.h"
 #include "weft/core/thread_contract.h"
 
 namespace weft {
@@ -28,6 +29,9 @@ class InputArena {
   size_t room() const LOOP_ONLY { return kBlock - used_; }
   const BlockRef& block() const LOOP_ONLY { return block_; }
 
+  // For messages that come in pieces.
+  LargeBlocks& large() LOOP_ONLY { return large_; }
+
   // `used` bytes of space() were filled and looked through.
   void Release(size_t used) LOOP_ONLY {
     if (block_->Sole()) {
@@ -42,6 +46,7 @@ class InputArena {
   }
 
  private:
+  LargeBlocks large_ LOOP_OWNED;
   BlockRef block_ LOOP_OWNED;
   size_t used_ LOOP_OWNED = 0;
 };

@@ -1,8 +1,10 @@
 #include "weft/core/output_queue.h"
 
 #include <errno.h>
+#include <sched.h>
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "weft/core/check.h"
@@ -47,6 +49,22 @@ void OutputQueue::AppendShared(std::shared_ptr<const void> keeper, const char* d
   if (state_ == State::kClosed || size == 0) return;
   queued_ += size;
   segments_.push_back({data, size, BlockRef(), std::move(keeper)});
+}
+
+void OutputQueue::OwnBorrowed() {
+  MutexLock lock(mu_);
+  while (in_write_) {  // the kernel copies from them at this moment
+    lock.Unlock();
+    ::sched_yield();
+    lock.Lock();
+  }
+  for (size_t i = first_; i < segments_.size(); ++i) {
+    Segment& segment = segments_[i];
+    if (segment.block || segment.keeper != nullptr) continue;
+    segment.block = BlockRef::New(segment.size);
+    std::memcpy(segment.block->data(), segment.data, segment.size);
+    segment.data = segment.block->data();
+  }
 }
 
 int OutputQueue::Gather(iovec* pieces) {

@@ -50,9 +50,13 @@ class ANY_THREAD OutputQueue {
   char* Reserve(size_t n) WEFT_REQUIRES(mu_);
   void Commit(size_t n) WEFT_REQUIRES(mu_);
 
-  // Bytes by reference: of a block, or of anything that `keeper` keeps alive.
+  // Bytes by reference: of a block, or of anything that `keeper` keeps alive. Without a keeper they are borrowed:
+  // whoever appends them calls OwnBorrowed before they go.
   void AppendBlock(BlockRef block, const char* data, size_t size) WEFT_REQUIRES(mu_);
   void AppendShared(std::shared_ptr<const void> keeper, const char* data, size_t size) WEFT_REQUIRES(mu_);
+
+  // Copies what is borrowed and not written yet; waits for a write under way, which does not block.
+  void OwnBorrowed() WEFT_EXCLUDES(mu_);
 
   // After appending. True: the caller has to flush, or to have it flushed. False: somebody does, or it is closed.
   bool Claim() WEFT_REQUIRES(mu_) {

@@ -14,6 +14,8 @@
 
 #include "absl/container/node_hash_map.h"
 #include "weft/core/block.h"
+#include "weft/core/large_blocks.h"
+#include "weft/core/thread_contract.h"
 #include "weft/rpc/base/wire_bytes.h"
 
 namespace weft {
@@ -40,14 +42,14 @@ struct Assembly {
 
 class MessageAssembly {
  public:
-  explicit MessageAssembly(size_t most_bytes) : most_bytes_(most_bytes) {}
+  MessageAssembly(size_t most_bytes, LargeBlocks& blocks) : most_bytes_(most_bytes), blocks_(blocks) {}
 
   // Nullptr when all unfinished messages together would be over the bound.
-  Assembly* Begin(uint64_t id, bool reply, size_t whole, std::string_view first) {
+  Assembly* Begin(uint64_t id, bool reply, size_t whole, std::string_view first) LOOP_ONLY {
     if (bytes_ + whole > most_bytes_) return nullptr;
     bytes_ += whole;
     Assembly& a = unfinished_[Key(id, reply)];
-    a.block = BlockRef::New(whole);
+    a.block = blocks_.Get(whole);
     a.whole = whole;
     a.Add(first.data(), first.size());
     return &a;
@@ -83,6 +85,7 @@ class MessageAssembly {
   static uint64_t Key(uint64_t id, bool reply) { return id | (reply ? uint64_t{1} << 63 : 0); }
 
   const size_t most_bytes_;
+  LargeBlocks& blocks_;
   size_t bytes_ = 0;
   absl::node_hash_map<uint64_t, Assembly> unfinished_;
 };

@@ -70,13 +70,15 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
                     "max_message_bytes of the channel");
     return Start::kRefused;
   }
+  // A large request is written here and now from where it is; what the kernel does not take is copied then.
+  const bool borrow = !call.serialized && out.size >= kWriteAtOnce;
   RequestHead head;
   if (call.options.context != nullptr) head.metadata = &call.options.context->metadata();
   // Room enough for any name and metadata: whether pieces are needed is decided before the mutex is taken.
   const size_t around = FrameWriter::Overhead(head) + 2 + call.method.full_name.size();
   if (out.size + around > kLeastFrame - kHeaderSize) {
     pieces = call.serialized ? CopiedPieces(call.waiting_request)
-                             : MessageCodec::Pieces(*call.request, out.size, /*share=*/false);
+                             : MessageCodec::Pieces(*call.request, out.size, borrow);
     out.pieces = &pieces;
   } else if (call.serialized) {
     out.bytes = call.waiting_request;
@@ -133,7 +135,7 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
     }
     calls_.Insert(head.id, &call);
     FrameWriter(output(), peer_limits_.max_frame).Request(head, out);
-    large = output().queued() >= kWriteAtOnce;
+    large = output().queued() >= kWriteAtOnce || borrow;
     claimed = output().Claim();
     // A deadline goes into the wheel before anything can complete the call: only this loop does that.
     if (in_loop && call.deadline != kNever) {
@@ -151,6 +153,7 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
     });
   }
   Flush(claimed, in_loop, large);
+  if (borrow) output().OwnBorrowed();
   return Start::kStarted;
 }
 

@@ -58,7 +58,7 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
                     loop_.AssertInLoop();
                     LookForDeadlines();
                   }),
-      assembly_(std::max(options_.limits.max_message_bytes * 4, options_.limits.max_message_bytes)) {
+      assembly_(std::max(options_.limits.max_message_bytes * 4, options_.limits.max_message_bytes), io.arena->large()) {
   loop_.AssertInLoop();
   link_->Attach(this);
 }
@@ -77,7 +77,7 @@ size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t si
   if (phase_ == Phase::kOpening) used = TakePreface(data, size);
   // What comes behind a fault, or after the end was decided, is not looked at.
   while (used < size && phase_ > Phase::kOpening && phase_ < Phase::kEnding) {
-    const size_t taken = data_left_ > 0 ? TakeData(data + used, size - used, need)
+    const size_t taken = data_left_ > 0 ? TakeData(data + used, size - used)
                                         : TakeFrame(block, data + used, size - used, need);
     used += taken;
     if (taken == 0) break;
@@ -158,17 +158,13 @@ size_t NativeSession::BeginData(const FrameHeader& header) {
   return kHeaderSize;
 }
 
-// Bytes of a DATA frame that came with others; the rest of it is read straight into its message.
-size_t NativeSession::TakeData(const char* data, size_t size, InputNeed* need) {
+// Bytes of a DATA frame that came with others.
+size_t NativeSession::TakeData(const char* data, size_t size) {
   const size_t part = std::min(size, data_left_);
   Assembly* assembly = assembly_.Find(data_header_.id, data_header_.has(kReply));
   if (assembly != nullptr) assembly->Add(data, part);
   data_left_ -= part;
-  if (data_left_ > 0) {
-    if (assembly != nullptr) *need = {assembly->end(), data_left_, 0};
-  } else {
-    EndDataFrame();
-  }
+  if (data_left_ == 0) EndDataFrame();
   return part;
 }
 

@@ -92,7 +92,8 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   size_t TakeFrame(const BlockRef& block, const char* data, size_t size, InputNeed* need) LOOP_ONLY;
   void TakeWholeFrame(const BlockRef& block, const FrameHeader& header, std::string_view body) LOOP_ONLY;
   size_t BeginData(const FrameHeader& header) LOOP_ONLY;
-  size_t TakeData(const char* data, size_t size, InputNeed* need) LOOP_ONLY;
+  size_t TakeData(const char* data, size_t size) LOOP_ONLY;
+  void WantDirect(InputNeed* need) LOOP_ONLY;
   void EndDataFrame() LOOP_ONLY;
   void TakeGoAway(const FrameHeader& header, std::string_view body) LOOP_ONLY;
   void Fail(CloseReason reason, std::string_view what) LOOP_ONLY;
