@@ -1,7 +1,9 @@
-// weft's echo client, after the echo contract: generated stub, public headers, nothing made for echo.
+// weft's echo client, after the echo contract: generated stub, public headers, nothing made for
+// echo.
 //
-// One channel a connection, all on one I/O thread; calls that end are replaced from their callbacks. At one call on one
-// connection the blocking style is used unless --style says otherwise.
+// One channel a connection, all on one I/O thread; calls that end are replaced from their
+// callbacks. At one call on one connection the blocking style is used unless --style says
+// otherwise.
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -9,12 +11,12 @@
 #include <utility>
 #include <vector>
 
+#include "bench/echo.weft.h"
 #include "bench/peers/common/arguments.h"
 #include "bench/peers/common/echo_client_options.h"
 #include "bench/peers/common/echo_run.h"
 #include "bench/peers/common/fail.h"
 #include "bench/peers/common/monotonic_clock.h"
-#include "bench/echo.weft.h"
 #include "weft/rpc/channel.h"
 
 namespace {
@@ -35,7 +37,8 @@ bool Good(EchoRun& run, const absl::StatusOr<EchoResponse>& reply, uint64_t numb
 // One call outstanding, replaced when it ends.
 class Chain {
  public:
-  Chain(EchoRun& run, EchoService::Stub& stub, uint64_t first) : run_(run), stub_(stub), number_(first << 32) {
+  Chain(EchoRun& run, EchoService::Stub& stub, uint64_t first)
+      : run_(run), stub_(stub), number_(first << 32) {
     request_.set_payload(run.pattern().bytes());
   }
 
@@ -92,8 +95,10 @@ int main(int argc, char** argv) {
   const std::string protocol = arguments.Text("protocol", "native");
   const auto spin = absl::Microseconds(arguments.Integer("spin-us", 50, 0, 1'000'000));
   arguments.RefuseUnread();
-  if (protocol != "native") weft::bench::Fail("--protocol " + protocol + " is not spoken by this version");
-  if (style != "sync" && style != "callback" && style != "coro") weft::bench::Fail("--style is sync, callback or coro");
+  if (protocol != "native")
+    weft::bench::Fail("--protocol " + protocol + " is not spoken by this version");
+  if (style != "sync" && style != "callback" && style != "coro")
+    weft::bench::Fail("--style is sync, callback or coro");
 
   absl::StatusOr<std::shared_ptr<weft::Runtime>> runtime = weft::Runtime::Create({.spin = spin});
   if (!runtime.ok()) weft::bench::Fail(runtime.status().ToString());

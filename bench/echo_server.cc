@@ -1,12 +1,13 @@
-// weft's echo server, after the echo contract: generated service, public headers, nothing made for echo.
+// weft's echo server, after the echo contract: generated service, public headers, nothing made for
+// echo.
 #include <cstdio>
 #include <utility>
 
+#include "bench/echo.weft.h"
 #include "bench/peers/common/arguments.h"
 #include "bench/peers/common/echo_server_options.h"
 #include "bench/peers/common/sleeper.h"
 #include "bench/peers/common/termination.h"
-#include "bench/echo.weft.h"
 #include "weft/rpc/server.h"
 
 namespace {
@@ -28,8 +29,9 @@ class EchoHandler final : public weft::bench::EchoService::Service {
 
 void PrintStats(const weft::Server& server) {
   for (const weft::MethodStatsSnapshot& method : server.Stats()) {
-    std::fprintf(stderr, "%s: %lld calls, %lld errors, p50 %.1f us, p99 %.1f us\n", method.method.c_str(),
-                 static_cast<long long>(method.calls), static_cast<long long>(method.errors()),
+    std::fprintf(stderr, "%s: %lld calls, %lld errors, p50 %.1f us, p99 %.1f us\n",
+                 method.method.c_str(), static_cast<long long>(method.calls),
+                 static_cast<long long>(method.errors()),
                  static_cast<double>(method.Quantile(0.5).count()) / 1e3,
                  static_cast<double>(method.Quantile(0.99).count()) / 1e3);
   }

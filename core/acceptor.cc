@@ -24,8 +24,8 @@ constexpr Nanos kLongestPause = std::chrono::seconds(1);
 
 Socket OpenReserve() { return Socket(::open("/dev/null", O_RDONLY | O_CLOEXEC)); }
 
-// Errors of the one connection that was to be accepted; the next one may be well. Others stay: descriptors or
-// memory have run out, or the listener itself is broken.
+// Errors of the one connection that was to be accepted; the next one may be well. Others stay:
+// descriptors or memory have run out, or the listener itself is broken.
 bool ConnectionDied(int error) {
   switch (error) {
     case EINTR:
@@ -79,8 +79,8 @@ class Acceptor::Listener final : private FdEvents {
       if (socket.valid()) {
         pause_ = kFirstPause;
         acceptor_.accepted_.fetch_add(1, std::memory_order_relaxed);
-        acceptor_.on_accept_(std::move(socket),
-                             SocketAddress::FromSockaddr(reinterpret_cast<sockaddr*>(&from), length));
+        acceptor_.on_accept_(std::move(socket), SocketAddress::FromSockaddr(
+                                                    reinterpret_cast<sockaddr*>(&from), length));
         continue;
       }
       const int error = errno;
@@ -99,8 +99,9 @@ class Acceptor::Listener final : private FdEvents {
     if (acceptor_.limiter_.Allow(acceptor_.loop_->now(), &dropped)) {
       acceptor_.options_.log.Error(absl::StrCat(
           "accept on ", address_.ToString(), ": ", std::strerror(error), "; pausing for ",
-          std::chrono::duration_cast<std::chrono::milliseconds>(pause_).count(),
-          " ms", error == EMFILE ? " (raise the limit of open files)" : "", dropped > 0 ? absl::StrCat("; ", dropped, " more like this") : ""));
+          std::chrono::duration_cast<std::chrono::milliseconds>(pause_).count(), " ms",
+          error == EMFILE ? " (raise the limit of open files)" : "",
+          dropped > 0 ? absl::StrCat("; ", dropped, " more like this") : ""));
     }
     watch_.WatchRead(false);
     resume_.StartAfter(pause_);
@@ -118,8 +119,8 @@ class Acceptor::Listener final : private FdEvents {
 Acceptor::Acceptor(AcceptorOptions options, OnAccept on_accept)
     : options_(std::move(options)), on_accept_(std::move(on_accept)) {}
 
-absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Create(AcceptorOptions options,
-                                                           OnAccept on_accept) WEFT_NO_THREAD_ANALYSIS {
+absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Create(
+    AcceptorOptions options, OnAccept on_accept) WEFT_NO_THREAD_ANALYSIS {
   std::unique_ptr<Acceptor> acceptor(new Acceptor(std::move(options), std::move(on_accept)));
   EventLoopOptions loop;
   loop.name = "weft-accept";
@@ -163,7 +164,8 @@ absl::StatusOr<SocketAddress> Acceptor::AddListener(const SocketAddress& address
   return local;
 }
 
-// Takes one connection with the reserve's descriptor and closes it, so that its client does not wait in vain.
+// Takes one connection with the reserve's descriptor and closes it, so that its client does not
+// wait in vain.
 void Acceptor::RefuseOne(int listen_fd) WEFT_NO_THREAD_ANALYSIS {
   reserve_.Close();
   Socket(::accept4(listen_fd, nullptr, nullptr, SOCK_CLOEXEC)).Close();
@@ -179,7 +181,8 @@ void Acceptor::Stop() {
 }
 
 Acceptor::Counts Acceptor::counts() const {
-  return {accepted_.load(std::memory_order_relaxed), out_of_descriptors_.load(std::memory_order_relaxed)};
+  return {accepted_.load(std::memory_order_relaxed),
+          out_of_descriptors_.load(std::memory_order_relaxed)};
 }
 
 }  // namespace weft

@@ -1,14 +1,15 @@
 // Accepts on a thread of its own and deals the sockets out, in turn, by a callback.
 //
-// TCP over IPv4 and IPv6 and unix sockets. When descriptors or memory run out (EMFILE, ENFILE, ENOBUFS, ENOMEM) it
-// frees a descriptor kept in reserve to accept and close one waiting connection, so that the client sees an end,
-// and then pauses, 10 ms doubling to 1 s, instead of spinning. At most kAcceptAtOnce connections are taken in one
-// turn, so that several listeners share the thread.
+// TCP over IPv4 and IPv6 and unix sockets. When descriptors or memory run out (EMFILE, ENFILE,
+// ENOBUFS, ENOMEM) it frees a descriptor kept in reserve to accept and close one waiting
+// connection, so that the client sees an end, and then pauses, 10 ms doubling to 1 s, instead of
+// spinning. At most kAcceptAtOnce connections are taken in one turn, so that several listeners
+// share the thread.
 //
-// Threads  any but its own: AddListener, Stop. Any: counts. The callback runs on the acceptor's thread
-// Owns     its loop and thread, the listening sockets, the reserve descriptor
-// Errors   AddListener: a Status that names the address and errno
-// Ends     Stop closes the listeners and joins; no callback follows it. Unix socket files are removed
+// Threads  any but its own: AddListener, Stop. Any: counts. The callback runs on the acceptor's
+// thread Owns     its loop and thread, the listening sockets, the reserve descriptor Errors
+// AddListener: a Status that names the address and errno Ends     Stop closes the listeners and
+// joins; no callback follows it. Unix socket files are removed
 #ifndef WEFT_CORE_ACCEPTOR_H_
 #define WEFT_CORE_ACCEPTOR_H_
 
@@ -38,7 +39,8 @@ class Acceptor {
   // A connection, and the address it came from.
   using OnAccept = std::function<void(Socket socket, const SocketAddress& peer)>;
 
-  static absl::StatusOr<std::unique_ptr<Acceptor>> Create(AcceptorOptions options, OnAccept on_accept);
+  static absl::StatusOr<std::unique_ptr<Acceptor>> Create(AcceptorOptions options,
+                                                          OnAccept on_accept);
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;

@@ -1,9 +1,10 @@
 // A reference-counted piece of memory that input, output and messages share.
 //
-//   Block ──► [ refs | capacity | bytes … ]       BlockRef counts; Slice is a BlockRef with a range of its bytes
+//   Block ──► [ refs | capacity | bytes … ]       BlockRef counts; Slice is a BlockRef with a range
+//   of its bytes
 //
-// Bytes below what somebody has handed out are never changed again, so slices of one block may be read by any
-// thread while its owner goes on filling the rest.
+// Bytes below what somebody has handed out are never changed again, so slices of one block may be
+// read by any thread while its owner goes on filling the rest.
 //
 // Threads  value; the count is atomic, the bytes are as said above
 // Owns     its memory, freed with the last BlockRef

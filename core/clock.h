@@ -1,7 +1,7 @@
 // The source of time. Tests put their own in its place.
 //
-// MonoTime is the monotonic clock in nanoseconds: for deadlines, timers and measurements. Wall time never
-// enters weft's decisions.
+// MonoTime is the monotonic clock in nanoseconds: for deadlines, timers and measurements. Wall time
+// never enters weft's decisions.
 //
 // Threads  any
 #ifndef WEFT_CORE_CLOCK_H_

@@ -70,7 +70,8 @@ bool Connection::ReadOnce() {
     return Distribute(static_cast<size_t>(n), direct, rest_room) && full;
   }
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
-  Close(n == 0 ? absl::OkStatus() : absl::ErrnoToStatus(errno, absl::StrCat("read from ", handle_->peer())));
+  Close(n == 0 ? absl::OkStatus()
+               : absl::ErrnoToStatus(errno, absl::StrCat("read from ", handle_->peer())));
   return false;
 }
 
@@ -115,7 +116,8 @@ bool Connection::Distribute(size_t n, size_t direct, size_t rest_room) {
     }
   }
   const char* data = arena_.space();
-  // The rest may have ended with the header of a frame that the owner takes directly: what followed it is here.
+  // The rest may have ended with the header of a frame that the owner takes directly: what followed
+  // it is here.
   if (need_.direct_size > 0 && n > 0) {
     const size_t filled = std::min(n, need_.direct_size);
     std::memcpy(need_.direct, data, filled);
@@ -159,7 +161,8 @@ void Connection::Flushed(OutputQueue::Flushed result) {
       watch_.WatchWrite(true);
       break;
     case OutputQueue::Flushed::kBroken:
-      Close(absl::ErrnoToStatus(handle_->output().error(), absl::StrCat("write to ", handle_->peer())));
+      Close(absl::ErrnoToStatus(handle_->output().error(),
+                                absl::StrCat("write to ", handle_->peer())));
       return;
     case OutputQueue::Flushed::kClosed:
       return;

@@ -1,16 +1,19 @@
 // A byte stream on one socket, bound for life to one loop.
 //
-//   read:  [ direct: the owner's own memory ][ rest: an unfinished frame ][ the loop's arena ]   one readv
-//          the owner is given the bytes after `direct` as one run and says how many it has used; an unfinished
-//          frame is copied to `rest`, which has room for exactly that frame
+//   read:  [ direct: the owner's own memory ][ rest: an unfinished frame ][ the loop's arena ] one
+//   readv
+//          the owner is given the bytes after `direct` as one run and says how many it has used; an
+//          unfinished frame is copied to `rest`, which has room for exactly that frame
 //   write: OutputQueue; flushed by whoever claimed it, in the end by this loop
 //
-// Past the high watermark of unsent bytes reading may be paused until the low one (see PauseReadsAbove).
+// Past the high watermark of unsent bytes reading may be paused until the low one (see
+// PauseReadsAbove).
 //
 // Threads  loop-only; other threads hold the ConnectionHandle
 // Owns     its watch and its unfinished input; shares its output with the handle
 // Errors   read and write errors end it with a Status that names the call and errno
-// Ends     OnClosed runs exactly once, with the reason; no callback follows it. The owner destroys the connection
+// Ends     OnClosed runs exactly once, with the reason; no callback follows it. The owner destroys
+// the connection
 //          in a later turn, not inside a callback
 #ifndef WEFT_CORE_CONNECTION_H_
 #define WEFT_CORE_CONNECTION_H_
@@ -32,13 +35,15 @@ namespace weft {
 
 // What the owner of a connection wants next.
 struct InputNeed {
-  // The owner's memory to read into, before anything else; `direct_size` bytes of it are missing. Whoever asks for it
-  // has used all bytes it was given; OnBytes comes again only when all of it was filled.
+  // The owner's memory to read into, before anything else; `direct_size` bytes of it are missing.
+  // Whoever asks for it has used all bytes it was given; OnBytes comes again only when all of it
+  // was filled.
   char* direct = nullptr;
   size_t direct_size = 0;
   // How much to read behind it at most: little, when what follows is to be read directly too.
   size_t behind_direct = SIZE_MAX;
-  // The whole size of the frame whose beginning was left over; 0, as before each OnBytes: not known yet.
+  // The whole size of the frame whose beginning was left over; 0, as before each OnBytes: not known
+  // yet.
   size_t frame = 0;
 };
 
@@ -47,13 +52,13 @@ class ConnectionOwner {
  public:
   // `direct` bytes of InputNeed::direct were filled.
   virtual void OnDirect(size_t direct) = 0;
-  // A run of bytes, in `block`. Returns how many were used; what is left comes again, with more behind it.
-  // The owner may close the connection inside, and then returns anything.
+  // A run of bytes, in `block`. Returns how many were used; what is left comes again, with more
+  // behind it. The owner may close the connection inside, and then returns anything.
   virtual size_t OnBytes(const BlockRef& block, const char* data, size_t size, InputNeed* need) = 0;
   // After all that one read brought.
   virtual void OnReadEnd() = 0;
-  // The connection is over. `reason` is OK when the peer closed it in an orderly way; `pending` is the number of
-  // bytes left over, not used (a truncated frame).
+  // The connection is over. `reason` is OK when the peer closed it in an orderly way; `pending` is
+  // the number of bytes left over, not used (a truncated frame).
   virtual void OnClosed(const absl::Status& reason, size_t pending) = 0;
 
  protected:

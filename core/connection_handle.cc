@@ -4,8 +4,8 @@
 
 namespace weft {
 
-ConnectionHandle::ConnectionHandle(std::shared_ptr<EventLoop> loop, std::unique_ptr<Transport> transport,
-                                   std::string peer)
+ConnectionHandle::ConnectionHandle(std::shared_ptr<EventLoop> loop,
+                                   std::unique_ptr<Transport> transport, std::string peer)
     : loop_(std::move(loop)),
       peer_(std::move(peer)),
       any_thread_may_write_(transport->AnyThreadMayWrite()),
@@ -20,11 +20,13 @@ void ConnectionHandle::FlushNow() {
   }
   const OutputQueue::Flushed result = output_.Flush();
   if (result == OutputQueue::Flushed::kClosed) return;
-  if (result == OutputQueue::Flushed::kAll && !tell_when_empty_.load(std::memory_order_relaxed)) return;
+  if (result == OutputQueue::Flushed::kAll && !tell_when_empty_.load(std::memory_order_relaxed))
+    return;
   Report(result);
 }
 
-// What the loop has to act on. The queue stays blocked or claimed meanwhile, so this comes one at a time.
+// What the loop has to act on. The queue stays blocked or claimed meanwhile, so this comes one at a
+// time.
 void ConnectionHandle::Report(OutputQueue::Flushed result) {
   if (loop_->InLoop()) {
     loop_->AssertInLoop();

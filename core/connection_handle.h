@@ -22,7 +22,8 @@ class Connection;
 
 class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
  public:
-  ConnectionHandle(std::shared_ptr<EventLoop> loop, std::unique_ptr<Transport> transport, std::string peer);
+  ConnectionHandle(std::shared_ptr<EventLoop> loop, std::unique_ptr<Transport> transport,
+                   std::string peer);
   virtual ~ConnectionHandle();
   ConnectionHandle(const ConnectionHandle&) = delete;
   ConnectionHandle& operator=(const ConnectionHandle&) = delete;
@@ -32,8 +33,8 @@ class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
   // The other end's address, or a name where it has none.
   const std::string& peer() const { return peer_; }
 
-  // By whoever claimed the output. FlushNow writes on this thread (on the loop, if only that may write);
-  // FlushOnLoop at the end of the loop's turn, together with what else comes until then.
+  // By whoever claimed the output. FlushNow writes on this thread (on the loop, if only that may
+  // write); FlushOnLoop at the end of the loop's turn, together with what else comes until then.
   ANY_THREAD void FlushNow();
   ANY_THREAD void FlushOnLoop();
 
@@ -58,8 +59,10 @@ class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
   const bool any_thread_may_write_;
   OutputQueue output_;
   FlushTask flush_task_{this};
-  std::shared_ptr<ConnectionHandle> self_;  // the claimer's: keeps this alive while flush_task_ is queued
-  std::atomic<bool> tell_when_empty_{false};  // set before the mutex is taken that a flusher takes last
+  std::shared_ptr<ConnectionHandle>
+      self_;  // the claimer's: keeps this alive while flush_task_ is queued
+  std::atomic<bool> tell_when_empty_{
+      false};  // set before the mutex is taken that a flusher takes last
   Connection* connection_ LOOP_OWNED = nullptr;
 };
 

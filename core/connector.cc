@@ -13,7 +13,8 @@ Connector::Connector(EventLoop& loop)
       deadline_(loop,
                 [this] {
                   loop_.AssertInLoop();
-                  std::string text = absl::StrCat(phase_, " ", target_text_, ": no answer", After());
+                  std::string text =
+                      absl::StrCat(phase_, " ", target_text_, ": no answer", After());
                   if (!last_error_.ok()) {
                     absl::StrAppend(&text, "; before that: ", std::string(last_error_.message()));
                   }
@@ -24,7 +25,8 @@ Connector::Connector(EventLoop& loop)
         resolver_.Resolve(target_, [this](absl::StatusOr<std::vector<SocketAddress>> addresses) {
           loop_.AssertInLoop();
           if (!addresses.ok()) {
-            Finish(absl::UnavailableError(absl::StrCat(std::string(addresses.status().message()), After())));
+            Finish(absl::UnavailableError(
+                absl::StrCat(std::string(addresses.status().message()), After())));
             return;
           }
           phase_ = "connect";
@@ -37,11 +39,13 @@ Connector::Connector(EventLoop& loop)
 Connector::~Connector() WEFT_NO_THREAD_ANALYSIS { Cancel(); }
 
 std::string Connector::After() {
-  const double ms = std::chrono::duration<double, std::milli>(loop_.clock().Now() - started_).count();
+  const double ms =
+      std::chrono::duration<double, std::milli>(loop_.clock().Now() - started_).count();
   return absl::StrFormat(" (after %.1f ms)", ms);
 }
 
-void Connector::Start(const HostPort& target, const std::string& target_text, Nanos limit, OnConnected done) {
+void Connector::Start(const HostPort& target, const std::string& target_text, Nanos limit,
+                      OnConnected done) {
   Cancel();
   target_ = target;
   target_text_ = target_text;
@@ -99,7 +103,8 @@ void Connector::OnWritable() {
   }
   std::string text(result.message());  // "connect: <reason>"
   const std::string address = addresses_[next_ - 1].ToString();
-  last_error_ = absl::UnavailableError(absl::StrCat("connect ", address, text.substr(std::string("connect").size())));
+  last_error_ = absl::UnavailableError(
+      absl::StrCat("connect ", address, text.substr(std::string("connect").size())));
   TryNext();
 }
 

@@ -5,7 +5,8 @@
 // Threads  loop-only
 // Owns     the socket until it hands it over
 // Errors   a Status that names peer, phase (resolve, connect), errno and the time it took
-// Ends     each Start calls back exactly once, unless it was cancelled or the connector was destroyed
+// Ends     each Start calls back exactly once, unless it was cancelled or the connector was
+// destroyed
 #ifndef WEFT_CORE_CONNECTOR_H_
 #define WEFT_CORE_CONNECTOR_H_
 
@@ -32,7 +33,8 @@ class Connector final : private FdEvents {
   Connector& operator=(const Connector&) = delete;
 
   // One at a time: a new one cancels the last. Never calls back inside Start.
-  void Start(const HostPort& target, const std::string& target_text, Nanos limit, OnConnected done) LOOP_ONLY;
+  void Start(const HostPort& target, const std::string& target_text, Nanos limit,
+             OnConnected done) LOOP_ONLY;
   void Cancel() LOOP_ONLY;
 
  private:

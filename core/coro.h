@@ -1,9 +1,10 @@
 // Coro<T>: a coroutine that starts when it is awaited and resumes its awaiter when it ends.
 //
-//   weft::Coro<absl::Status> Work() { absl::StatusOr<Reply> r = co_await stub.SayCoro(request); … co_return …; }
+//   weft::Coro<absl::Status> Work() { absl::StatusOr<Reply> r = co_await stub.SayCoro(request); …
+//   co_return …; }
 //
-// Spawn(coro, done) starts one from ordinary code. Dropping a Coro destroys its frame, suspended wherever it is, and
-// so cancels the call that it waits for.
+// Spawn(coro, done) starts one from ordinary code. Dropping a Coro destroys its frame, suspended
+// wherever it is, and so cancels the call that it waits for.
 //
 // Threads  value; runs on the thread that starts or resumes it
 // Owns     its frame
@@ -86,7 +87,8 @@ struct Detached {
   };
 };
 
-// `done(std::optional<T> result, std::exception_ptr error)`, after the coroutine's own frame is gone.
+// `done(std::optional<T> result, std::exception_ptr error)`, after the coroutine's own frame is
+// gone.
 template <typename T, typename Done>
 Detached Drive(Coro<T> coro, Done done) {
   std::optional<T> result;
@@ -104,7 +106,8 @@ Detached Drive(Coro<T> coro, Done done) {
 
 }  // namespace coro_internal
 
-// Starts `coro` here and now; `done(std::optional<T>, std::exception_ptr)` runs where it ends. `done` must not throw.
+// Starts `coro` here and now; `done(std::optional<T>, std::exception_ptr)` runs where it ends.
+// `done` must not throw.
 template <typename T, typename Done>
 void Spawn(Coro<T> coro, Done done) {
   coro_internal::Drive(std::move(coro), std::move(done));

@@ -65,7 +65,8 @@ void DeadlineWheel::Advance() {
   Slot due;
   due.prev_ = due.next_ = &due;
   const int64_t first = std::max(last_tick_, tick - static_cast<int64_t>(kSlots) + 1);
-  for (int64_t t = first; t <= tick; ++t) CollectDue(slots_[static_cast<size_t>(t) % kSlots], now, due);
+  for (int64_t t = first; t <= tick; ++t)
+    CollectDue(slots_[static_cast<size_t>(t) % kSlots], now, due);
   last_tick_ = tick;
   // Out of the lists first, one by one then: a callback may remove another that is due.
   while (due.next_ != &due) {
@@ -79,13 +80,15 @@ void DeadlineWheel::Advance() {
 
 void DeadlineWheel::Rearm() {
   if (size_ == 0) return;
-  // The first slot with an entry of this round has the earliest: what lies behind it comes later, in this round or
-  // another. With thousands of deadlines close together that is the next slot or the one after.
+  // The first slot with an entry of this round has the earliest: what lies behind it comes later,
+  // in this round or another. With thousands of deadlines close together that is the next slot or
+  // the one after.
   MonoTime earliest = kNever;
   const int64_t end = last_tick_ + static_cast<int64_t>(kSlots);
   for (int64_t tick = last_tick_; tick < end; ++tick) {
     const Slot& slot = slots_[static_cast<size_t>(tick) % kSlots];
-    for (const DeadlineEntry* e = slot.next_; e != &slot; e = e->next_) earliest = std::min(earliest, e->at_);
+    for (const DeadlineEntry* e = slot.next_; e != &slot; e = e->next_)
+      earliest = std::min(earliest, e->at_);
     if (earliest != kNever && TickOf(earliest) <= tick) break;
   }
   timer_.StartAt(earliest);

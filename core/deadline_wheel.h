@@ -1,14 +1,17 @@
-// Thousands of deadlines behind one timer: insert and remove in constant time, no system call a deadline.
+// Thousands of deadlines behind one timer: insert and remove in constant time, no system call a
+// deadline.
 //
-//   slot = (deadline in ticks) mod kSlots; an entry further away than one revolution waits in its slot for its
-//   round. The timer is set for the earliest deadline known; when it fires, the slots that went by are looked
-//   through once and the earliest of what remains is found again. Removing an entry leaves the timer alone.
+//   slot = (deadline in ticks) mod kSlots; an entry further away than one revolution waits in its
+//   slot for its round. The timer is set for the earliest deadline known; when it fires, the slots
+//   that went by are looked through once and the earliest of what remains is found again. Removing
+//   an entry leaves the timer alone.
 //
 // Deadlines are kept to a tick (kTick); an entry is told at or after its deadline, never before.
 //
 // Threads  loop-only
 // Owns     nothing; an entry belongs to whoever embeds it and must be removed before it goes
-// Ends     OnDeadline runs at most once an insert, never after Remove; it may insert and remove any entry
+// Ends     OnDeadline runs at most once an insert, never after Remove; it may insert and remove any
+// entry
 #ifndef WEFT_CORE_DEADLINE_WHEEL_H_
 #define WEFT_CORE_DEADLINE_WHEEL_H_
 

@@ -1,12 +1,13 @@
 #include "weft/core/event_loop.h"
 
 #include <errno.h>
-#include <event2/event.h>
 #include <sched.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <utility>
+
+#include <event2/event.h>
 
 #include "weft/core/check.h"
 #include "weft/core/timer.h"
@@ -44,7 +45,8 @@ EventLoop::EventLoop(EventLoopOptions options)
       system_clock_(options.clock == &Clock::System()),
       spin_(options.spin) {}
 
-// The loop's thread does not run yet (Create) or any more (destructor), so nothing else touches what is its own.
+// The loop's thread does not run yet (Create) or any more (destructor), so nothing else touches
+// what is its own.
 absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(EventLoopOptions options)
     WEFT_NO_THREAD_ANALYSIS {
   std::unique_ptr<EventLoop> loop(new EventLoop(std::move(options)));
@@ -56,8 +58,9 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(EventLoopOptions op
 absl::Status EventLoop::Open() {
   event_config* config = event_config_new();
   if (config == nullptr) return absl::ResourceExhaustedError("event loop: no memory for libevent");
-  // Other threads enter through the notification pipe only, so the base needs no locks. Timers are ours, on one
-  // timerfd that is set when the earliest changes: libevent's precise timers set it in every turn.
+  // Other threads enter through the notification pipe only, so the base needs no locks. Timers are
+  // ours, on one timerfd that is set when the earliest changes: libevent's precise timers set it in
+  // every turn.
   event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
   event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
   base_ = event_base_new_with_config(config);
@@ -101,7 +104,8 @@ void EventLoop::Close() {
   RunTurnEnd();
   for (TaskList last = posted_.Close(); LoopTask* task = last.Pop();) task->Cancel();
   RunTurnEnd();
-  // Answers that libevent has deferred (evdns') reach those who wait for them, and so free what they hold.
+  // Answers that libevent has deferred (evdns') reach those who wait for them, and so free what
+  // they hold.
   if (InLoop()) event_base_loop(base_, EVLOOP_NO_EXIT_ON_EMPTY | EVLOOP_NONBLOCK);
   // Tasks that schedule one another go on no longer.
   while (LoopTask* task = turn_end_.Pop()) task->Cancel();
@@ -175,7 +179,8 @@ bool EventLoop::SpinForEvents(Nanos budget) {
   MonoTime before = clock_.Now();
   const MonoTime until = before + budget;
   for (;;) {
-    // First give the core to whoever will produce the event: without this one shared core halves in speed.
+    // First give the core to whoever will produce the event: without this one shared core halves in
+    // speed.
     ::sched_yield();
     const MonoTime after = clock_.Now();
     const bool crowded = spin_.Yielded(after - before);
@@ -229,7 +234,8 @@ void EventLoop::RemoveTimer(Timer* timer) {
 
 void EventLoop::RunDueTimers() {
   const MonoTime due = clock_.Now();
-  const uint64_t last = timer_sequence_;  // one that restarts itself for now waits for the next turn
+  const uint64_t last =
+      timer_sequence_;  // one that restarts itself for now waits for the next turn
   auto next = timers_.begin();
   while (next != timers_.end() && next->at <= due) {
     if (next->sequence > last) {  // but does not keep later ones from this turn

@@ -1,15 +1,17 @@
 // One thread's reactor: file descriptors, timers and posted tasks, in turns.
 //
-// A turn:  poll (callbacks of ready descriptors, due timers)  →  posted tasks, oldest first  →  the turn's end
-// (what was scheduled by AtTurnEnd: batches handed over, output flushed)  →  sleep if there is nothing to do.
+// A turn:  poll (callbacks of ready descriptors, due timers)  →  posted tasks, oldest first  →  the
+// turn's end (what was scheduled by AtTurnEnd: batches handed over, output flushed)  →  sleep if
+// there is nothing to do.
 //
-// Post is the only door for other threads. It wakes the loop through the notification pipe, only when the queue
-// was empty and the loop sleeps. A task posted to a closing loop is told so (Cancel), never dropped.
+// Post is the only door for other threads. It wakes the loop through the notification pipe, only
+// when the queue was empty and the loop sleeps. A task posted to a closing loop is told so
+// (Cancel), never dropped.
 //
-// Threads  Post, Stop, InLoop: any. Run: the thread that becomes the loop's. Everything else: that thread
-// Owns     its event_base (without locks), its notification pipe, one timerfd for all its timers
-// Errors   Create: a Status with errno
-// Ends     Stop lets the turn finish; then every queued task is run or cancelled, and Run returns
+// Threads  Post, Stop, InLoop: any. Run: the thread that becomes the loop's. Everything else: that
+// thread Owns     its event_base (without locks), its notification pipe, one timerfd for all its
+// timers Errors   Create: a Status with errno Ends     Stop lets the turn finish; then every queued
+// task is run or cancelled, and Run returns
 #ifndef WEFT_CORE_EVENT_LOOP_H_
 #define WEFT_CORE_EVENT_LOOP_H_
 
@@ -62,8 +64,8 @@ class EventLoop {
   // Asks Run to return after the turn. Idempotent; before Run it makes Run return at once.
   ANY_THREAD void Stop();
 
-  // `task` runs on the loop, after everything this thread posted before. From the loop itself: this turn or the
-  // next. When the loop has closed, task->Cancel() runs before Post returns.
+  // `task` runs on the loop, after everything this thread posted before. From the loop itself: this
+  // turn or the next. When the loop has closed, task->Cancel() runs before Post returns.
   ANY_THREAD void Post(LoopTask* task);
 
   // The same for a closure; costs an allocation.

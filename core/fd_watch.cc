@@ -1,8 +1,8 @@
 #include "weft/core/fd_watch.h"
 
-#include <event2/event.h>
-
 #include <utility>
+
+#include <event2/event.h>
 
 #include "absl/strings/str_cat.h"
 
@@ -16,7 +16,8 @@ absl::Status FdWatch::Start(EventLoop& loop, int fd, FdEvents* events) {
   write_event_ = event_new(loop.base(), fd, EV_WRITE | EV_PERSIST, &OnEvent, this);
   if (read_event_ == nullptr || write_event_ == nullptr) {
     Stop();
-    return absl::ResourceExhaustedError(absl::StrCat("loop ", loop.name(), ": cannot watch fd ", fd));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("loop ", loop.name(), ": cannot watch fd ", fd));
   }
   return absl::OkStatus();
 }

@@ -1,4 +1,5 @@
-// A descriptor's readiness, told to one listener on the loop. Level-triggered; registered once for reading.
+// A descriptor's readiness, told to one listener on the loop. Level-triggered; registered once for
+// reading.
 //
 // Threads  loop-only
 // Owns     its two libevent events, not the descriptor

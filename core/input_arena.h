@@ -1,7 +1,9 @@
-// Where a loop reads: one block that all its connections share, so that an idle connection holds no memory.
+// Where a loop reads: one block that all its connections share, so that an idle connection holds no
+// memory.
 //
-// A connection reads into space(), takes what it can use as slices of block(), copies an unfinished rest to itself,
-// and calls Release with the bytes used. While nobody keeps a slice the same warm bytes are filled again and again.
+// A connection reads into space(), takes what it can use as slices of block(), copies an unfinished
+// rest to itself, and calls Release with the bytes used. While nobody keeps a slice the same warm
+// bytes are filled again and again.
 //
 // Threads  loop-only
 // Owns     its block, shared with the slices made of it

@@ -1,7 +1,8 @@
-// Large blocks used again: a new one of a MiB costs the kernel 256 pages to clear, more than copying into it.
+// Large blocks used again: a new one of a MiB costs the kernel 256 pages to clear, more than
+// copying into it.
 //
-// It keeps a reference to the last few it handed out and hands one out again when nobody else refers to it any more,
-// whichever thread let go of it.
+// It keeps a reference to the last few it handed out and hands one out again when nobody else
+// refers to it any more, whichever thread let go of it.
 //
 // Threads  loop-only; the blocks travel
 // Owns     a reference to at most kKept blocks, of at most kMostBytes together

@@ -22,7 +22,8 @@ spdlog::level::level_enum ToSpdlog(LogLevel level) {
   return spdlog::level::off;
 }
 
-// Owns its logger: spdlog's global registry is not used, so nothing outlives or precedes this object.
+// Owns its logger: spdlog's global registry is not used, so nothing outlives or precedes this
+// object.
 class SpdlogSink final : public LogSink {
  public:
   SpdlogSink() : logger_("weft", std::make_shared<spdlog::sinks::stderr_sink_mt>()) {

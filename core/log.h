@@ -1,7 +1,7 @@
 // Levelled log lines to a sink that the application may replace.
 //
-// weft logs what an operator would want to know: connections refused and why, listeners, accept storms.
-// It never logs per call. Lines from a storm are thinned out by LogLimiter.
+// weft logs what an operator would want to know: connections refused and why, listeners, accept
+// storms. It never logs per call. Lines from a storm are thinned out by LogLimiter.
 //
 // Threads  any
 // Errors   a sink must not fail; what it throws is swallowed

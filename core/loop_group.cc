@@ -9,7 +9,8 @@
 
 namespace weft {
 
-absl::StatusOr<std::unique_ptr<LoopGroup>> LoopGroup::Create(int threads, const EventLoopOptions& options) {
+absl::StatusOr<std::unique_ptr<LoopGroup>> LoopGroup::Create(int threads,
+                                                             const EventLoopOptions& options) {
   std::unique_ptr<LoopGroup> group(new LoopGroup);
   for (int i = 0; i < std::max(1, threads); ++i) {
     EventLoopOptions own = options;
@@ -23,7 +24,8 @@ absl::StatusOr<std::unique_ptr<LoopGroup>> LoopGroup::Create(int threads, const 
     try {
       io->thread = std::thread([l = io->loop.get()] { l->Run(); });
     } catch (const std::system_error& e) {
-      return absl::ResourceExhaustedError(absl::StrCat("I/O thread ", i + 1, ": cannot start: ", e.what()));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("I/O thread ", i + 1, ": cannot start: ", e.what()));
     }
     ::pthread_setname_np(io->thread.native_handle(), own.name.substr(0, 15).c_str());
     group->threads_.push_back(std::move(io));
@@ -34,7 +36,8 @@ absl::StatusOr<std::unique_ptr<LoopGroup>> LoopGroup::Create(int threads, const 
 LoopGroup::~LoopGroup() { Stop(); }
 
 bool LoopGroup::InLoop() const {
-  return std::any_of(threads_.begin(), threads_.end(), [](const auto& io) { return io->loop->InLoop(); });
+  return std::any_of(threads_.begin(), threads_.end(),
+                     [](const auto& io) { return io->loop->InLoop(); });
 }
 
 void LoopGroup::Stop() {

@@ -23,14 +23,15 @@ namespace weft {
 // One I/O thread's loop and its companions.
 struct IoThread {
   std::shared_ptr<EventLoop> loop;
-  std::unique_ptr<InputArena> arena;      // the loop's own
-  std::unique_ptr<DeadlineWheel> wheel;   // the loop's own
+  std::unique_ptr<InputArena> arena;     // the loop's own
+  std::unique_ptr<DeadlineWheel> wheel;  // the loop's own
   std::thread thread;
 };
 
 class LoopGroup {
  public:
-  static absl::StatusOr<std::unique_ptr<LoopGroup>> Create(int threads, const EventLoopOptions& options);
+  static absl::StatusOr<std::unique_ptr<LoopGroup>> Create(int threads,
+                                                           const EventLoopOptions& options);
   ~LoopGroup();
   LoopGroup(const LoopGroup&) = delete;
   LoopGroup& operator=(const LoopGroup&) = delete;

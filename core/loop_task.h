@@ -17,7 +17,8 @@ class LoopTask {
   // On the loop thread. The task may be posted again, or destroyed, from inside.
   virtual void Run() = 0;
 
-  // Instead of Run, when the loop has closed: on the loop thread while it closes, on the poster's after.
+  // Instead of Run, when the loop has closed: on the loop thread while it closes, on the poster's
+  // after.
   virtual void Cancel() = 0;
 
  protected:

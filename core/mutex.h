@@ -1,7 +1,7 @@
 // std::mutex and std::condition_variable with clang's thread annotations.
 //
-// Not absl::Mutex: Debian's abseil is built without NDEBUG, so each of its locks runs a process-wide
-// deadlock detector, and thread sanitizer reports false races on it.
+// Not absl::Mutex: Debian's abseil is built without NDEBUG, so each of its locks runs a
+// process-wide deadlock detector, and thread sanitizer reports false races on it.
 //
 // Threads  any
 #ifndef WEFT_CORE_MUTEX_H_

@@ -25,8 +25,8 @@ class NotifyPipe {
   // Makes read_fd() readable unless it is so already. True when this call wrote the byte.
   bool Signal();
 
-  // Takes the byte out. A Signal that comes between reading and here may be swallowed: the loop looks at its
-  // queue after draining and before sleeping.
+  // Takes the byte out. A Signal that comes between reading and here may be swallowed: the loop
+  // looks at its queue after draining and before sleeping.
   void Drain();
 
  private:

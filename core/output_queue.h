@@ -1,14 +1,16 @@
 // What is to be written on one connection. Any thread appends; one flusher at a time writes.
 //
-//   segments: [block bytes][block bytes][shared bytes]…      small appends run together in the tail block;
+//   segments: [block bytes][block bytes][shared bytes]…      small appends run together in the tail
+//   block;
 //             ▲ flusher takes from here      ▲ append here   large ones are referenced, not copied
 //
-//   kIdle ──Claim──► kClaimed ──Flush──► kIdle (all taken) | kBlocked (the kernel takes no more) | kClosed
+//   kIdle ──Claim──► kClaimed ──Flush──► kIdle (all taken) | kBlocked (the kernel takes no more) |
+//   kClosed
 //                       ▲                                        │
 //                       └───────────── OnWritable ───────────────┘
 //
-// Whoever appends to an idle queue claims it, and so has to flush it or to have it flushed; everybody else just
-// appends, for the flusher looks again before it leaves.
+// Whoever appends to an idle queue claims it, and so has to flush it or to have it flushed;
+// everybody else just appends, for the flusher looks again before it leaves.
 //
 // Threads  any, under mutex() where said so
 // Owns     its transport, closed under the mutex or by the last flusher; its blocks
@@ -46,19 +48,22 @@ class ANY_THREAD OutputQueue {
 
   Mutex& mutex() WEFT_RETURN_CAPABILITY(mu_) { return mu_; }
 
-  // Room for `n` contiguous bytes, valid until the next append. Commit says how many of them were written.
+  // Room for `n` contiguous bytes, valid until the next append. Commit says how many of them were
+  // written.
   char* Reserve(size_t n) WEFT_REQUIRES(mu_);
   void Commit(size_t n) WEFT_REQUIRES(mu_);
 
-  // Bytes by reference: of a block, or of anything that `keeper` keeps alive. Without a keeper they are borrowed:
-  // whoever appends them calls OwnBorrowed before they go.
+  // Bytes by reference: of a block, or of anything that `keeper` keeps alive. Without a keeper they
+  // are borrowed: whoever appends them calls OwnBorrowed before they go.
   void AppendBlock(BlockRef block, const char* data, size_t size) WEFT_REQUIRES(mu_);
-  void AppendShared(std::shared_ptr<const void> keeper, const char* data, size_t size) WEFT_REQUIRES(mu_);
+  void AppendShared(std::shared_ptr<const void> keeper, const char* data, size_t size)
+      WEFT_REQUIRES(mu_);
 
   // Copies what is borrowed and not written yet; waits for a write under way, which does not block.
   void OwnBorrowed() WEFT_EXCLUDES(mu_);
 
-  // After appending. True: the caller has to flush, or to have it flushed. False: somebody does, or it is closed.
+  // After appending. True: the caller has to flush, or to have it flushed. False: somebody does, or
+  // it is closed.
   bool Claim() WEFT_REQUIRES(mu_) {
     if (state_ != State::kIdle || queued_ == 0) return false;
     state_ = State::kClaimed;

@@ -10,11 +10,13 @@ namespace weft {
 namespace {
 
 void FutexWait(std::atomic<int32_t>* word, int32_t expected, const timespec* limit) {
-  ::syscall(SYS_futex, reinterpret_cast<int32_t*>(word), FUTEX_WAIT_PRIVATE, expected, limit, nullptr, 0);
+  ::syscall(SYS_futex, reinterpret_cast<int32_t*>(word), FUTEX_WAIT_PRIVATE, expected, limit,
+            nullptr, 0);
 }
 
 void FutexWakeOne(std::atomic<int32_t>* word) {
-  ::syscall(SYS_futex, reinterpret_cast<int32_t*>(word), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  ::syscall(SYS_futex, reinterpret_cast<int32_t*>(word), FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr,
+            0);
 }
 
 }  // namespace

@@ -34,8 +34,9 @@ class Parker {
  private:
   static constexpr int32_t kEmpty = 0, kToken = 1, kAsleep = -1;
 
-  // Read and write in one: a second Unpark may come between the two, and a plain store would take its token without
-  // seeing what that thread did before, which the caller then would look for too early and never again.
+  // Read and write in one: a second Unpark may come between the two, and a plain store would take
+  // its token without seeing what that thread did before, which the caller then would look for too
+  // early and never again.
   void TakeToken() { state_.exchange(kEmpty, std::memory_order_acq_rel); }
 
   std::atomic<int32_t> state_{kEmpty};

@@ -1,12 +1,13 @@
 // Makes addresses of names, by libevent's evdns, without blocking its loop.
 //
-// Numeric and unix addresses are answered at once. Names are looked up in /etc/hosts and by the servers of
-// /etc/resolv.conf; IPv4 and IPv6 answers are both given, IPv4 first.
+// Numeric and unix addresses are answered at once. Names are looked up in /etc/hosts and by the
+// servers of /etc/resolv.conf; IPv4 and IPv6 answers are both given, IPv4 first.
 //
 // Threads  loop-only
 // Owns     its evdns_base, made at the first name
 // Errors   a Status that names the host and evdns' reason
-// Ends     each Resolve calls back exactly once, unless it was cancelled or the resolver was destroyed
+// Ends     each Resolve calls back exactly once, unless it was cancelled or the resolver was
+// destroyed
 #ifndef WEFT_CORE_RESOLVER_H_
 #define WEFT_CORE_RESOLVER_H_
 

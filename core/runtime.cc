@@ -8,7 +8,8 @@ namespace weft {
 Runtime::Runtime(RuntimeOptions options)
     : options_(std::move(options)),
       clock_(options_.clock != nullptr ? *options_.clock : Clock::System()),
-      log_(options_.log_sink != nullptr ? options_.log_sink : StderrLogSink(), options_.log_level) {}
+      log_(options_.log_sink != nullptr ? options_.log_sink : StderrLogSink(), options_.log_level) {
+}
 
 absl::StatusOr<std::shared_ptr<Runtime>> Runtime::Create(RuntimeOptions options) {
   std::shared_ptr<Runtime> runtime(new Runtime(std::move(options)));
@@ -17,7 +18,8 @@ absl::StatusOr<std::shared_ptr<Runtime>> Runtime::Create(RuntimeOptions options)
   loop.clock = &runtime->clock_;
   loop.log = runtime->log_;
   loop.spin = ToNanos(runtime->options_.spin);
-  absl::StatusOr<std::unique_ptr<LoopGroup>> loops = LoopGroup::Create(runtime->options_.io_threads, loop);
+  absl::StatusOr<std::unique_ptr<LoopGroup>> loops =
+      LoopGroup::Create(runtime->options_.io_threads, loop);
   if (!loops.ok()) return loops.status();
   runtime->loops_ = *std::move(loops);
   return runtime;

@@ -1,13 +1,15 @@
 // What servers, channels and nodes share: I/O threads, the worker pool, the clock and the log.
 //
-// One is made once and given to all that should share it, by shared_ptr in their options; without one each makes a
-// private one. Nothing is global. Thread counts are exact: `io_threads` loops and `worker_threads` workers, which
-// may grow to `max_worker_threads`. Workers start with the first use of the pool.
+// One is made once and given to all that should share it, by shared_ptr in their options; without
+// one each makes a private one. Nothing is global. Thread counts are exact: `io_threads` loops and
+// `worker_threads` workers, which may grow to `max_worker_threads`. Workers start with the first
+// use of the pool.
 //
 // Threads  any
 // Owns     all its threads
 // Errors   Create: a Status when threads or descriptors run out
-// Ends     the last reference stops workers, then loops. It may go on one of its own threads, which is then left
+// Ends     the last reference stops workers, then loops. It may go on one of its own threads, which
+// is then left
 //          to finish by itself
 #ifndef WEFT_CORE_RUNTIME_H_
 #define WEFT_CORE_RUNTIME_H_
@@ -34,7 +36,8 @@ struct RuntimeOptions {
   size_t worker_queue = 10'000;
   // How long an added worker stays without work.
   absl::Duration worker_idle = absl::Minutes(1);
-  // The longest an I/O thread polls before it sleeps, while calls come closer than that. Zero: it never polls.
+  // The longest an I/O thread polls before it sleeps, while calls come closer than that. Zero: it
+  // never polls.
   absl::Duration spin = absl::Microseconds(50);
   // Lines of this level and above reach the sink.
   LogLevel log_level = LogLevel::kWarning;

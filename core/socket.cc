@@ -15,11 +15,13 @@ namespace weft {
 namespace {
 
 absl::Status Failed(int error, std::string_view what, const SocketAddress& address) {
-  return absl::ErrnoToStatus(error, absl::StrCat(absl::string_view(what.data(), what.size()), " ",
-                                                 address.ToString()));
+  return absl::ErrnoToStatus(
+      error, absl::StrCat(absl::string_view(what.data(), what.size()), " ", address.ToString()));
 }
 
-void SetInt(int fd, int level, int name, int value) { ::setsockopt(fd, level, name, &value, sizeof value); }
+void SetInt(int fd, int level, int name, int value) {
+  ::setsockopt(fd, level, name, &value, sizeof value);
+}
 
 absl::StatusOr<Socket> NewStreamSocket(const SocketAddress& address) {
   Socket s(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -65,7 +67,8 @@ absl::StatusOr<Socket> Socket::StartConnect(const SocketAddress& address, bool* 
   absl::StatusOr<Socket> s = NewStreamSocket(address);
   if (!s.ok()) return s.status();
   *connected = ::connect(s->fd(), address.get(), address.length()) == 0;
-  if (!*connected && errno != EINPROGRESS && errno != EINTR) return Failed(errno, "connect", address);
+  if (!*connected && errno != EINPROGRESS && errno != EINTR)
+    return Failed(errno, "connect", address);
   return s;
 }
 
@@ -99,7 +102,8 @@ void Socket::SetTcpOptions(Nanos lost_after) const {
   SetInt(fd_, IPPROTO_TCP, TCP_NODELAY, 1);  // fails on unix sockets, which have no such delay
   if (lost_after > Nanos::zero()) {
     SetInt(fd_, IPPROTO_TCP, TCP_USER_TIMEOUT,
-           static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(lost_after).count()));
+           static_cast<int>(
+               std::chrono::duration_cast<std::chrono::milliseconds>(lost_after).count()));
   }
 }
 

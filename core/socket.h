@@ -33,9 +33,11 @@ class Socket {
   int Release() { return std::exchange(fd_, -1); }
   void Close();
 
-  // A listening socket. A unix path that an ended process left behind is replaced; one that is listened on is not.
+  // A listening socket. A unix path that an ended process left behind is replaced; one that is
+  // listened on is not.
   static absl::StatusOr<Socket> Listen(const SocketAddress& address, int backlog);
-  // Begins to connect; the socket becomes writable when that is decided. `*connected`: it is so already.
+  // Begins to connect; the socket becomes writable when that is decided. `*connected`: it is so
+  // already.
   static absl::StatusOr<Socket> StartConnect(const SocketAddress& address, bool* connected);
   // What became of a started connect.
   absl::Status ConnectResult() const;
@@ -43,8 +45,8 @@ class Socket {
   absl::StatusOr<SocketAddress> LocalAddress() const;
   absl::StatusOr<SocketAddress> PeerAddress() const;
 
-  // TCP_NODELAY, and TCP_USER_TIMEOUT when `lost_after` is not zero: the kernel gives up on data that stays
-  // unacknowledged for so long. Nothing for unix sockets.
+  // TCP_NODELAY, and TCP_USER_TIMEOUT when `lost_after` is not zero: the kernel gives up on data
+  // that stays unacknowledged for so long. Nothing for unix sockets.
   void SetTcpOptions(Nanos lost_after) const;
 
  private:

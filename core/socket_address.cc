@@ -82,7 +82,8 @@ absl::StatusOr<SocketAddress> SocketAddress::From(const HostPort& host_port) {
     // An abstract name begins with a zero byte and is not terminated.
     const bool abstract = path[0] == '@';
     if (abstract) a->sun_path[0] = '\0';
-    result.length_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1));
+    result.length_ =
+        static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1));
     return result;
   }
   auto* v4 = reinterpret_cast<sockaddr_in*>(&result.storage_);
@@ -122,13 +123,15 @@ SocketAddress SocketAddress::FromSockaddr(const sockaddr* address, socklen_t len
 SocketAddress SocketAddress::WithPort(uint16_t port) const {
   SocketAddress result = *this;
   if (family() == AF_INET) reinterpret_cast<sockaddr_in*>(&result.storage_)->sin_port = htons(port);
-  if (family() == AF_INET6) reinterpret_cast<sockaddr_in6*>(&result.storage_)->sin6_port = htons(port);
+  if (family() == AF_INET6)
+    reinterpret_cast<sockaddr_in6*>(&result.storage_)->sin6_port = htons(port);
   return result;
 }
 
 uint16_t SocketAddress::port() const {
   if (family() == AF_INET) return ntohs(reinterpret_cast<const sockaddr_in*>(&storage_)->sin_port);
-  if (family() == AF_INET6) return ntohs(reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_port);
+  if (family() == AF_INET6)
+    return ntohs(reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_port);
   return 0;
 }
 
@@ -141,12 +144,14 @@ std::string SocketAddress::ToString() const {
   char text[INET6_ADDRSTRLEN] = "";
   switch (family()) {
     case AF_INET:
-      ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(&storage_)->sin_addr, text, sizeof text);
+      ::inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(&storage_)->sin_addr, text,
+                  sizeof text);
       return absl::StrCat(text, ":", port());
     case AF_INET6: {
       const auto* a = reinterpret_cast<const sockaddr_in6*>(&storage_);
       ::inet_ntop(AF_INET6, &a->sin6_addr, text, sizeof text);
-      if (a->sin6_scope_id != 0) return absl::StrCat("[", text, "%", a->sin6_scope_id, "]:", port());
+      if (a->sin6_scope_id != 0)
+        return absl::StrCat("[", text, "%", a->sin6_scope_id, "]:", port());
       return absl::StrCat("[", text, "]:", port());
     }
     case AF_UNIX: {

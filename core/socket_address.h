@@ -1,7 +1,8 @@
 // An address one can listen on or connect to: IPv4, IPv6 or a unix socket.
 //
-// Texts: "10.0.0.7:7000", "[::1]:7000", "[fe80::1%eth0]:7000", "unix:/run/x.sock", "unix:@abstract". Host names
-// are not addresses: Resolver makes addresses of them. Port 0 means any free one.
+// Texts: "10.0.0.7:7000", "[::1]:7000", "[fe80::1%eth0]:7000", "unix:/run/x.sock",
+// "unix:@abstract". Host names are not addresses: Resolver makes addresses of them. Port 0 means
+// any free one.
 //
 // Threads  value
 // Errors   Parse: INVALID_ARGUMENT that quotes the text and says what is expected
@@ -34,7 +35,8 @@ class SocketAddress {
  public:
   SocketAddress() = default;
   static absl::StatusOr<SocketAddress> Parse(std::string_view text);
-  // NotFound when `host` is a name rather than a numeric address; INVALID_ARGUMENT for an unknown interface after %.
+  // NotFound when `host` is a name rather than a numeric address; INVALID_ARGUMENT for an unknown
+  // interface after %.
   static absl::StatusOr<SocketAddress> From(const HostPort& host_port);
   static SocketAddress FromSockaddr(const sockaddr* address, socklen_t length);
   SocketAddress WithPort(uint16_t port) const;

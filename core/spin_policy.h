@@ -1,12 +1,13 @@
 // Decides how long an idle loop polls before it sleeps.
 //
-// Waking a sleeping thread costs more than a call (20 to 40 µs for an idle virtual core), so a loop whose events
-// come closer than `limit` polls, yielding, instead of sleeping. A spin that ends with nothing doubles the number
-// of idle periods that are then slept through at once, up to kMostSkipped, so traffic slower than the spin soon
-// stops paying for it, and an idle loop spins once and sleeps.
+// Waking a sleeping thread costs more than a call (20 to 40 µs for an idle virtual core), so a loop
+// whose events come closer than `limit` polls, yielding, instead of sleeping. A spin that ends with
+// nothing doubles the number of idle periods that are then slept through at once, up to
+// kMostSkipped, so traffic slower than the spin soon stops paying for it, and an idle loop spins
+// once and sleeps.
 //
-// Polling yields. Where the core is wanted by others a yield lasts as long as their turn: after one longer than
-// kCrowded nothing is polled for kMostSkipped idle periods.
+// Polling yields. Where the core is wanted by others a yield lasts as long as their turn: after one
+// longer than kCrowded nothing is polled for kMostSkipped idle periods.
 //
 // Threads  value; the loop's, or a waiting caller's
 #ifndef WEFT_CORE_SPIN_POLICY_H_
@@ -21,8 +22,8 @@ namespace weft {
 class SpinPolicy {
  public:
   static constexpr int kMostSkipped = 64;
-  // A gap in which the loop slept contains its wake-up too: up to this many limits still promise that a spin
-  // would have caught the event.
+  // A gap in which the loop slept contains its wake-up too: up to this many limits still promise
+  // that a spin would have caught the event.
   static constexpr int kPromise = 4;
   static constexpr Nanos kCrowded = std::chrono::microseconds(200);
 

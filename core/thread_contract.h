@@ -1,13 +1,14 @@
-// The words by which a class says which threads may touch it, checked by clang's thread safety analysis.
+// The words by which a class says which threads may touch it, checked by clang's thread safety
+// analysis.
 //
 //   LOOP_ONLY    a method that runs on its object's loop thread only
 //   LOOP_OWNED   a member that only the loop thread touches
 //   ANY_THREAD   in a class head: every public method may be called at once from anywhere
 //
-// There is one capability, `on_loop`, without an argument: the analysis cannot prove two loops equal across
-// objects. *Which* loop is checked at run time, by EventLoop::AssertInLoop(), in builds without NDEBUG. Every
-// entry from outside (a libevent callback, a posted task, a resumed coroutine) asserts, and so earns the
-// capability for the rest of its body.
+// There is one capability, `on_loop`, without an argument: the analysis cannot prove two loops
+// equal across objects. *Which* loop is checked at run time, by EventLoop::AssertInLoop(), in
+// builds without NDEBUG. Every entry from outside (a libevent callback, a posted task, a resumed
+// coroutine) asserts, and so earns the capability for the rest of its body.
 //
 // Threads  any; macros only
 #ifndef WEFT_CORE_THREAD_CONTRACT_H_

@@ -14,7 +14,8 @@ class WorkItem {
   WorkItem(const WorkItem&) = delete;
   WorkItem& operator=(const WorkItem&) = delete;
 
-  // On a worker. `worker` is its number, from 0, below the pool's most threads: for what is kept per worker.
+  // On a worker. `worker` is its number, from 0, below the pool's most threads: for what is kept
+  // per worker.
   virtual void Run(int worker) = 0;
   // Instead of Run, when the pool has stopped.
   virtual void Cancel() = 0;

@@ -1,4 +1,5 @@
-// A bounded queue of pointers for many producers and many consumers, first in first out, without a lock.
+// A bounded queue of pointers for many producers and many consumers, first in first out, without a
+// lock.
 //
 //   cells: [ turn | item ] × capacity      turn == position: free for that push
 //                                          turn == position + 1: holds the item of that push
@@ -37,7 +38,8 @@ class ANY_THREAD WorkRing {
       Cell& cell = cells_[position & mask_];
       const auto ahead = static_cast<int64_t>(cell.turn.load(std::memory_order_acquire) - position);
       if (ahead <= 0) {
-        // Signed: `position` may be old, and what was pushed there taken since, which does not mean full.
+        // Signed: `position` may be old, and what was pushed there taken since, which does not mean
+        // full.
         const auto held = static_cast<int64_t>(position - taken_.load(std::memory_order_relaxed));
         if (held >= static_cast<int64_t>(limit_)) return false;
       }
@@ -48,7 +50,8 @@ class ANY_THREAD WorkRing {
           return true;
         }
       } else {
-        // Not full, but a consumer, a whole round behind, stands between taking this cell's item and freeing it.
+        // Not full, but a consumer, a whole round behind, stands between taking this cell's item
+        // and freeing it.
         if (ahead < 0) std::this_thread::yield();
         position = pushed_.load(std::memory_order_relaxed);
       }
@@ -60,7 +63,8 @@ class ANY_THREAD WorkRing {
     uint64_t position = taken_.load(std::memory_order_relaxed);
     for (;;) {
       Cell& cell = cells_[position & mask_];
-      const auto ahead = static_cast<int64_t>(cell.turn.load(std::memory_order_acquire) - (position + 1));
+      const auto ahead =
+          static_cast<int64_t>(cell.turn.load(std::memory_order_acquire) - (position + 1));
       if (ahead == 0) {
         if (taken_.compare_exchange_weak(position, position + 1, std::memory_order_seq_cst)) {
           T* item = cell.item;
@@ -75,8 +79,8 @@ class ANY_THREAD WorkRing {
     }
   }
 
-  // Items in it, those being put in included. Sequentially consistent: a consumer that announces its sleep and
-  // then sees 0 will be seen by whoever pushes later.
+  // Items in it, those being put in included. Sequentially consistent: a consumer that announces
+  // its sleep and then sees 0 will be seen by whoever pushes later.
   size_t size() const {
     const uint64_t taken = taken_.load(std::memory_order_seq_cst);
     const uint64_t pushed = pushed_.load(std::memory_order_seq_cst);

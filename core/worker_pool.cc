@@ -145,7 +145,8 @@ void WorkerPool::WakeIfNeeded() {
 
 void WorkerPool::WakeOne() {
   do {
-    if (waking_.exchange(true, std::memory_order_seq_cst)) return;  // the one on its way will see to it
+    if (waking_.exchange(true, std::memory_order_seq_cst))
+      return;  // the one on its way will see to it
     int index = -1;
     {
       MutexLock lock(mu_);
@@ -157,11 +158,13 @@ void WorkerPool::WakeOne() {
       }
     }
     if (index >= 0) {
-      workers_[static_cast<size_t>(index)].parker.Unpark();  // not under the lock: it would run into it
+      workers_[static_cast<size_t>(index)]
+          .parker.Unpark();  // not under the lock: it would run into it
       return;
     }
     waking_.store(false, std::memory_order_seq_cst);
-    // Nobody was idle, so nobody is on his way; but a submitter may have come meanwhile and relied on it.
+    // Nobody was idle, so nobody is on his way; but a submitter may have come meanwhile and relied
+    // on it.
   } while (queued() > 0 && idle_count_.load(std::memory_order_seq_cst) > 0);
 }
 
@@ -205,7 +208,8 @@ bool WorkerPool::BecomeIdle(int index) {
       self.idle = false;
       idle_count_.fetch_sub(1, std::memory_order_seq_cst);
       if (index < min_threads_ || stopping_.load(std::memory_order_acquire)) return true;
-      // First not counted any more, then a last look: whoever submits meanwhile sees that the pool may grow.
+      // First not counted any more, then a last look: whoever submits meanwhile sees that the pool
+      // may grow.
       thread_count_.fetch_sub(1, std::memory_order_seq_cst);
       if (queued() == 0) {
         self.running = false;
@@ -238,7 +242,8 @@ bool WorkerPool::Overloaded() const {
          thread_count_.load(std::memory_order_seq_cst) < max_threads_;
 }
 
-// Looks as long as items wait and nobody is idle; adds a worker each time all of them have stood still.
+// Looks as long as items wait and nobody is idle; adds a worker each time all of them have stood
+// still.
 void WorkerPool::GrowWhileBlocked() {
   std::vector<Nanos> cpu;
   uint64_t taken = ring_.taken();
@@ -258,7 +263,8 @@ void WorkerPool::GrowWhileBlocked() {
   }
 }
 
-// Whether every worker is inside an item and has used (almost) no CPU since `*cpu_before`, which is replaced.
+// Whether every worker is inside an item and has used (almost) no CPU since `*cpu_before`, which is
+// replaced.
 bool WorkerPool::AllBlocked(std::vector<Nanos>* cpu_before) {
   std::vector<Nanos> now(static_cast<size_t>(max_threads_));
   bool blocked = cpu_before->size() == now.size();

@@ -1,15 +1,16 @@
-// A bounded pool of threads for handlers that may block. First in, first out; one item at a time a worker, so that
-// a slow one holds up nobody's neighbours.
+// A bounded pool of threads for handlers that may block. First in, first out; one item at a time a
+// worker, so that a slow one holds up nobody's neighbours.
 //
-// It has `threads` workers from the start. When items wait and every worker is blocked (inside an item, using no
-// CPU) it adds one, up to `max_threads`; an added one ends after `idle_after` without work.
-// The newest idle worker is woken first: its cache is warm. At most one worker is being woken at a time; one that
-// takes an item and sees more wakes the next.
+// It has `threads` workers from the start. When items wait and every worker is blocked (inside an
+// item, using no CPU) it adds one, up to `max_threads`; an added one ends after `idle_after`
+// without work. The newest idle worker is woken first: its cache is warm. At most one worker is
+// being woken at a time; one that takes an item and sees more wakes the next.
 //
 // Threads  any: TrySubmit, Execute, queued, counts. Stop: not a worker of this pool
 // Owns     its threads; items stay their embedders'
 // Errors   TrySubmit refuses what does not fit; Create: a Status when a thread cannot be started
-// Ends     Stop waits for running items and cancels the queued ones; from then on submissions are cancelled
+// Ends     Stop waits for running items and cancels the queued ones; from then on submissions are
+// cancelled
 #ifndef WEFT_CORE_WORKER_POOL_H_
 #define WEFT_CORE_WORKER_POOL_H_
 
@@ -53,8 +54,8 @@ class ANY_THREAD WorkerPool final : public Executor {
   // Queues the first so many of `items` as fit and says how many; wakes at most one worker.
   size_t TrySubmit(WorkItem* const* items, size_t count);
 
-  // What was accepted before and goes on now (a coroutine's next step): not bounded by the queue's limit, and
-  // served before new items.
+  // What was accepted before and goes on now (a coroutine's next step): not bounded by the queue's
+  // limit, and served before new items.
   void Execute(absl::AnyInvocable<void() &&> closure) override;
 
   void Stop();

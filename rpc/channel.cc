@@ -9,7 +9,8 @@ namespace weft {
 Channel::Channel(std::shared_ptr<Runtime> runtime, std::shared_ptr<ChannelCore> core)
     : runtime_(std::move(runtime)), core_(std::move(core)) {}
 
-absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target, ChannelOptions options) {
+absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target,
+                                                         ChannelOptions options) {
   absl::StatusOr<HostPort> address = HostPort::Parse(target);
   if (!address.ok()) return address.status();
   std::shared_ptr<Runtime> runtime = std::exchange(options.runtime, nullptr);
@@ -18,8 +19,9 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
     if (!own.ok()) return own.status();
     runtime = *std::move(own);
   }
-  auto core = std::make_shared<ChannelCore>(runtime->loops().Next(), runtime->log(), *std::move(address),
-                                            std::string(target), std::move(options));
+  auto core =
+      std::make_shared<ChannelCore>(runtime->loops().Next(), runtime->log(), *std::move(address),
+                                    std::string(target), std::move(options));
   return std::unique_ptr<Channel>(new Channel(std::move(runtime), std::move(core)));
 }
 

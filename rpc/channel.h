@@ -1,16 +1,18 @@
 // A client's view of one server: calls start on it, over one connection that it keeps up.
 //
-//   absl::StatusOr<std::unique_ptr<weft::Channel>> channel = weft::Channel::Create("127.0.0.1:7000");
-//   demo::Greeter::Stub greeter(**channel);
+//   absl::StatusOr<std::unique_ptr<weft::Channel>> channel =
+//   weft::Channel::Create("127.0.0.1:7000"); demo::Greeter::Stub greeter(**channel);
 //
-// Connects with the first call. Calls made while it connects wait, within their deadlines; when an attempt fails they
-// end with UNAVAILABLE, and so do calls made until the next attempt begins. A lost connection is made again at once,
-// a failed attempt after a pause that grows (ChannelOptions::backoff).
+// Connects with the first call. Calls made while it connects wait, within their deadlines; when an
+// attempt fails they end with UNAVAILABLE, and so do calls made until the next attempt begins. A
+// lost connection is made again at once, a failed attempt after a pause that grows
+// (ChannelOptions::backoff).
 //
 // Threads  any
 // Owns     its connection and, without a shared Runtime, its I/O thread
-// Errors   Create: INVALID_ARGUMENT for an address that cannot be. A call's Status names peer, phase, cause and time
-// Ends     the destructor ends calls under way with UNAVAILABLE and returns when their callbacks have run; on the
+// Errors   Create: INVALID_ARGUMENT for an address that cannot be. A call's Status names peer,
+// phase, cause and time Ends     the destructor ends calls under way with UNAVAILABLE and returns
+// when their callbacks have run; on the
 //          channel's I/O thread (in a callback) it returns at once
 #ifndef WEFT_RPC_CHANNEL_H_
 #define WEFT_RPC_CHANNEL_H_
@@ -31,7 +33,8 @@ class ChannelCore;
 class Channel final : public CallTarget {
  public:
   // "host:port", "10.0.0.7:7000", "[::1]:7000", "unix:/run/x.sock".
-  static absl::StatusOr<std::unique_ptr<Channel>> Create(std::string_view target, ChannelOptions options = {});
+  static absl::StatusOr<std::unique_ptr<Channel>> Create(std::string_view target,
+                                                         ChannelOptions options = {});
   ~Channel() override;
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
@@ -44,9 +47,9 @@ class Channel final : public CallTarget {
   const std::string& target() const;
 
   struct Counts {
-    int64_t connects = 0;       // connections that came up
+    int64_t connects = 0;  // connections that came up
     int64_t failed_connects = 0;
-    int64_t late_replies = 0;   // came after their call had ended
+    int64_t late_replies = 0;  // came after their call had ended
   };
   Counts counts() const;
 

@@ -14,14 +14,17 @@
 namespace weft {
 
 struct ChannelOptions {
-  // Shared with others: 256 channels then need one I/O thread, not 256. Null: a private one with one I/O thread.
+  // Shared with others: 256 channels then need one I/O thread, not 256. Null: a private one with
+  // one I/O thread.
   std::shared_ptr<Runtime> runtime = nullptr;
-  // How long a call may take where neither it nor its method says. absl::InfiniteDuration(): no limit.
+  // How long a call may take where neither it nor its method says. absl::InfiniteDuration(): no
+  // limit.
   absl::Duration timeout = absl::Seconds(10);
   // For one attempt to connect: resolving the name, connecting, the handshake.
   absl::Duration connect_timeout = absl::Seconds(3);
-  // After a failed attempt the next one waits: at first this long, each time longer by the factor, up to the most,
-  // and each wait up to `backoff_jitter` (a share) longer or shorter, so that many clients do not come at once.
+  // After a failed attempt the next one waits: at first this long, each time longer by the factor,
+  // up to the most, and each wait up to `backoff_jitter` (a share) longer or shorter, so that many
+  // clients do not come at once.
   absl::Duration backoff = absl::Milliseconds(50);
   double backoff_factor = 1.6;
   absl::Duration backoff_most = absl::Seconds(10);

@@ -22,11 +22,14 @@ absl::StatusOr<SocketAddress> ListenAddress(std::string_view text) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (const int error = ::getaddrinfo(host_port->host.c_str(), nullptr, &hints, &found); error != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("listen on \"", absl::string_view(text.data(), text.size()), "\": ", ::gai_strerror(error)));
+  if (const int error = ::getaddrinfo(host_port->host.c_str(), nullptr, &hints, &found);
+      error != 0) {
+    return absl::InvalidArgumentError(absl::StrCat("listen on \"",
+                                                   absl::string_view(text.data(), text.size()),
+                                                   "\": ", ::gai_strerror(error)));
   }
-  address = SocketAddress::FromSockaddr(found->ai_addr, found->ai_addrlen).WithPort(host_port->port);
+  address =
+      SocketAddress::FromSockaddr(found->ai_addr, found->ai_addrlen).WithPort(host_port->port);
   ::freeaddrinfo(found);
   return address;
 }
@@ -89,9 +92,10 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
 
 absl::Status ServerCore::Register(Service& service) {
   MutexLock lock(mu_);
-  absl::Status s = state_ == State::kNew
-                       ? dispatcher_->Add(service)
-                       : absl::FailedPreconditionError("services are registered before the server starts");
+  absl::Status s =
+      state_ == State::kNew
+          ? dispatcher_->Add(service)
+          : absl::FailedPreconditionError("services are registered before the server starts");
   if (!s.ok() && error_.ok()) error_ = s;
   return s;
 }
@@ -116,11 +120,12 @@ absl::Status ServerCore::StartThreads() {
   AcceptorOptions acceptor;
   acceptor.log = runtime_->log();
   absl::StatusOr<std::unique_ptr<Acceptor>> made = Acceptor::Create(
-      std::move(acceptor), [this](Socket socket, const SocketAddress& peer) { Deal(std::move(socket), peer); });
+      std::move(acceptor),
+      [this](Socket socket, const SocketAddress& peer) { Deal(std::move(socket), peer); });
   if (!made.ok()) return made.status();
   for (size_t i = 0; i < loops_->size(); ++i) {
-    parts_.push_back(
-        std::make_unique<ServerLoop>(loops_->At(i), dispatcher_, options_, counts_, runtime_->log()));
+    parts_.push_back(std::make_unique<ServerLoop>(loops_->At(i), dispatcher_, options_, counts_,
+                                                  runtime_->log()));
   }
   acceptor_ = *std::move(made);
   state_ = State::kRunning;
@@ -156,7 +161,9 @@ void ServerCore::Deal(Socket socket, const SocketAddress& peer) {
   });
 }
 
-bool ServerCore::OnOwnThread() { return loops_ != nullptr && (loops_->InLoop() || dispatcher_->pool().InPool()); }
+bool ServerCore::OnOwnThread() {
+  return loops_ != nullptr && (loops_->InLoop() || dispatcher_->pool().InPool());
+}
 
 void ServerCore::Stop(absl::Duration drain) {
   std::shared_ptr<Acceptor> acceptor;
@@ -230,7 +237,8 @@ void Server::Stop(absl::Duration drain) { core_->Stop(drain); }
 void Server::Wait() { core_->Wait(); }
 std::vector<MethodStatsSnapshot> Server::Stats() const { return core_->dispatcher().Stats(); }
 Server::Connections Server::connections() const {
-  return {core_->counts().accepted.load(std::memory_order_relaxed), core_->counts().open.load(std::memory_order_relaxed)};
+  return {core_->counts().accepted.load(std::memory_order_relaxed),
+          core_->counts().open.load(std::memory_order_relaxed)};
 }
 int64_t Server::closed(CloseReason reason) const { return core_->counts().closed.Get(reason); }
 

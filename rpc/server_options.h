@@ -1,4 +1,5 @@
-// What may be said about a server. Every member has a default; `weft::Server server({.io_threads = 2});`
+// What may be said about a server. Every member has a default; `weft::Server server({.io_threads =
+// 2});`
 //
 // Threads  value
 #ifndef WEFT_RPC_SERVER_OPTIONS_H_
@@ -16,12 +17,14 @@
 
 namespace weft {
 
-// Says who sent `token` (ChannelOptions::auth_token) from `peer`, or, by an error, that it may not talk. Runs on the
-// worker pool; calls that came meanwhile are held until it has answered.
-using Authenticator = std::function<absl::StatusOr<std::string>(std::string_view token, const std::string& peer)>;
+// Says who sent `token` (ChannelOptions::auth_token) from `peer`, or, by an error, that it may not
+// talk. Runs on the worker pool; calls that came meanwhile are held until it has answered.
+using Authenticator =
+    std::function<absl::StatusOr<std::string>(std::string_view token, const std::string& peer)>;
 
 struct ServerOptions {
-  // Shared with others: its threads are used, and the next five members are not. Null: a private one.
+  // Shared with others: its threads are used, and the next five members are not. Null: a private
+  // one.
   std::shared_ptr<Runtime> runtime = nullptr;
 
   // I/O threads; connections are dealt to them in turn.
@@ -32,7 +35,8 @@ struct ServerOptions {
   int max_worker_threads = 0;
   // Calls that may wait for a worker; more are refused with RESOURCE_EXHAUSTED.
   size_t worker_queue = 10'000;
-  // The longest an I/O thread polls before it sleeps, while calls come closer than that. Zero: never.
+  // The longest an I/O thread polls before it sleeps, while calls come closer than that. Zero:
+  // never.
   absl::Duration spin = absl::Microseconds(50);
 
   // Run every handler on its I/O thread, as if its method had `option (weft.inline) = true`.

@@ -1,11 +1,11 @@
 #include "weft/rpc/base/message_codec.h"
 
+#include <algorithm>
+#include <utility>
+
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream.h>
 #include <google/protobuf/message_lite.h>
-
-#include <algorithm>
-#include <utility>
 
 #include "weft/core/check.h"
 
@@ -22,7 +22,8 @@ class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
   bool Next(void** data, int* size) override {
     Flush();
     if (!block_ || block_->capacity() == used_) {
-      block_ = BlockRef::New(share_ ? kScratch : std::clamp<size_t>(left_, kScratch, MessageCodec::kBlock));
+      block_ = BlockRef::New(share_ ? kScratch
+                                    : std::clamp<size_t>(left_, kScratch, MessageCodec::kBlock));
       used_ = start_ = 0;
     }
     *data = block_->data() + used_;
@@ -81,14 +82,17 @@ class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
 
 }  // namespace
 
-size_t MessageCodec::ByteSize(const google::protobuf::MessageLite& message) { return message.ByteSizeLong(); }
-
-char* MessageCodec::WriteTo(const google::protobuf::MessageLite& message, char* out) {
-  return reinterpret_cast<char*>(message.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(out)));
+size_t MessageCodec::ByteSize(const google::protobuf::MessageLite& message) {
+  return message.ByteSizeLong();
 }
 
-std::vector<MessagePiece> MessageCodec::Pieces(const google::protobuf::MessageLite& message, size_t byte_size,
-                                               bool share) {
+char* MessageCodec::WriteTo(const google::protobuf::MessageLite& message, char* out) {
+  return reinterpret_cast<char*>(
+      message.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(out)));
+}
+
+std::vector<MessagePiece> MessageCodec::Pieces(const google::protobuf::MessageLite& message,
+                                               size_t byte_size, bool share) {
   std::vector<MessagePiece> pieces;
   PieceStream stream(byte_size, share, &pieces);
   {

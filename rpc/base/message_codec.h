@@ -1,8 +1,10 @@
-// Protobuf messages to pieces of memory for the wire. Small ones are written where they are wanted; large ones are
-// cut into pieces, their big `bytes` and `string` fields by reference where the message is kept alive.
+// Protobuf messages to pieces of memory for the wire. Small ones are written where they are wanted;
+// large ones are cut into pieces, their big `bytes` and `string` fields by reference where the
+// message is kept alive.
 //
 // Threads  value
-// Errors   a message over 2 GiB - 1 cannot be serialized: ByteSize says so before anything is written
+// Errors   a message over 2 GiB - 1 cannot be serialized: ByteSize says so before anything is
+// written
 #ifndef WEFT_RPC_BASE_MESSAGE_CODEC_H_
 #define WEFT_RPC_BASE_MESSAGE_CODEC_H_
 
@@ -36,7 +38,8 @@ class MessageCodec {
   // Writes exactly the bytes that ByteSize counted last.
   static char* WriteTo(const google::protobuf::MessageLite& message, char* out);
   // The same as pieces. `share`: the message outlives them, so its large fields are referenced.
-  static std::vector<MessagePiece> Pieces(const google::protobuf::MessageLite& message, size_t byte_size, bool share);
+  static std::vector<MessagePiece> Pieces(const google::protobuf::MessageLite& message,
+                                          size_t byte_size, bool share);
 };
 
 }  // namespace weft

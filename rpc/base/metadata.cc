@@ -19,13 +19,15 @@ bool KeyCharacter(char c) {
 absl::Status CheckEntry(std::string_view key, std::string_view value) {
   if (key.empty() || key.size() > std::numeric_limits<uint16_t>::max() ||
       !std::all_of(key.begin(), key.end(), KeyCharacter)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("metadata key \"", ToAbsl(key.substr(0, 100)), "\": only a-z 0-9 - _ . are allowed"));
+    return absl::InvalidArgumentError(absl::StrCat("metadata key \"", ToAbsl(key.substr(0, 100)),
+                                                   "\": only a-z 0-9 - _ . are allowed"));
   }
   const bool binary = key.size() > 4 && key.substr(key.size() - 4) == "-bin";
-  if (!binary && !std::all_of(value.begin(), value.end(), [](char c) { return c >= 0x20 && c <= 0x7e; })) {
-    return absl::InvalidArgumentError(absl::StrCat("metadata \"", ToAbsl(key),
-                                                   "\": its value is not printable ASCII; a key in -bin takes any bytes"));
+  if (!binary &&
+      !std::all_of(value.begin(), value.end(), [](char c) { return c >= 0x20 && c <= 0x7e; })) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("metadata \"", ToAbsl(key),
+                     "\": its value is not printable ASCII; a key in -bin takes any bytes"));
   }
   return absl::OkStatus();
 }
@@ -35,7 +37,8 @@ absl::Status CheckEntry(std::string_view key, std::string_view value) {
 absl::Status Metadata::Add(std::string_view key, std::string_view value) {
   if (absl::Status s = CheckEntry(key, value); !s.ok()) return s;
   if (key.substr(0, 5) == "weft-") {
-    return absl::InvalidArgumentError(absl::StrCat("metadata key \"", ToAbsl(key), "\": weft- is reserved"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("metadata key \"", ToAbsl(key), "\": weft- is reserved"));
   }
   entries_.emplace_back(key, value);
   return absl::OkStatus();
@@ -73,7 +76,8 @@ char* Metadata::WriteTo(char* out) const {
 }
 
 absl::Status Metadata::ReadFrom(std::string_view bytes) {
-  const absl::Status truncated = absl::InvalidArgumentError("metadata ends in the middle of a pair");
+  const absl::Status truncated =
+      absl::InvalidArgumentError("metadata ends in the middle of a pair");
   while (!bytes.empty()) {
     if (bytes.size() < 2) return truncated;
     const size_t key_size = LoadWire<uint16_t>(bytes.data());

@@ -1,7 +1,8 @@
 // Pairs of texts that travel beside a message: request metadata one way, trailers the other.
 //
-// Keys are lower-case letters, digits and "-_."; a key that ends in "-bin" has any bytes as its value, others
-// printable ASCII. A key may come several times; order is kept. Keys beginning with "weft-" are reserved.
+// Keys are lower-case letters, digits and "-_."; a key that ends in "-bin" has any bytes as its
+// value, others printable ASCII. A key may come several times; order is kept. Keys beginning with
+// "weft-" are reserved.
 //
 // Threads  value
 // Errors   Add: INVALID_ARGUMENT that names the key and what is wrong with it

@@ -1,7 +1,7 @@
 // What is known about a method at compile time: its names, kind and options.
 //
-// Generated code holds one constant for each method (`demo::Greeter::kSay`); everything that concerns a method,
-// on either side, refers to it by the address of that constant.
+// Generated code holds one constant for each method (`demo::Greeter::kSay`); everything that
+// concerns a method, on either side, refers to it by the address of that constant.
 //
 // Threads  value; constants with static storage
 #ifndef WEFT_RPC_BASE_METHOD_H_

@@ -65,7 +65,8 @@ MethodStatsSnapshot MethodStats::Snapshot() const {
       sum.by_code[i] += n;
       sum.calls += n;
     }
-    for (size_t i = 0; i < kBuckets; ++i) sum.latency[i] += cell->latency[i].load(std::memory_order_relaxed);
+    for (size_t i = 0; i < kBuckets; ++i)
+      sum.latency[i] += cell->latency[i].load(std::memory_order_relaxed);
   }
   return sum;
 }
@@ -74,7 +75,8 @@ Nanos MethodStatsSnapshot::Quantile(double q) const {
   int64_t total = 0;
   for (int64_t n : latency) total += n;
   if (total == 0) return Nanos::zero();
-  const auto want = std::clamp<int64_t>(static_cast<int64_t>(std::ceil(q * static_cast<double>(total))), 1, total);
+  const auto want = std::clamp<int64_t>(
+      static_cast<int64_t>(std::ceil(q * static_cast<double>(total))), 1, total);
   int64_t seen = 0;
   for (size_t i = 0; i < latency.size(); ++i) {
     seen += latency[i];

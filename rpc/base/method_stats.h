@@ -1,10 +1,10 @@
 // What happened to a method's calls: count, errors by code, and a histogram of latency.
 //
-// Each thread adds to a cell of its own, so counting costs no shared cache line; a snapshot adds the cells up.
-// The histogram has 16 steps to each power of two of nanoseconds: at most 6 % wide.
+// Each thread adds to a cell of its own, so counting costs no shared cache line; a snapshot adds
+// the cells up. The histogram has 16 steps to each power of two of nanoseconds: at most 6 % wide.
 //
-// Threads  any. A snapshot taken while calls end may see one in the count and not yet in the histogram
-// Owns     its cells, made when a thread first adds
+// Threads  any. A snapshot taken while calls end may see one in the count and not yet in the
+// histogram Owns     its cells, made when a thread first adds
 #ifndef WEFT_RPC_BASE_METHOD_STATS_H_
 #define WEFT_RPC_BASE_METHOD_STATS_H_
 
@@ -22,10 +22,10 @@
 namespace weft {
 
 struct MethodStatsSnapshot {
-  std::string method;                     // "demo.Greeter/Say"
-  int64_t calls = 0;                      // ended, in whatever way
-  std::array<int64_t, 17> by_code{};      // by status code; [0] is OK
-  std::vector<int64_t> latency;           // counts by bucket, see LatencyOfBucket
+  std::string method;                 // "demo.Greeter/Say"
+  int64_t calls = 0;                  // ended, in whatever way
+  std::array<int64_t, 17> by_code{};  // by status code; [0] is OK
+  std::vector<int64_t> latency;       // counts by bucket, see LatencyOfBucket
   int64_t errors() const { return calls - by_code[0]; }
   // The latency that the share `q` (0 to 1) of all calls stayed within; zero without calls.
   Nanos Quantile(double q) const;

@@ -67,10 +67,11 @@ void SetStatusDetails(std::string_view details, absl::Status* status) {
 
 absl::Status Annotate(const absl::Status& status, std::string_view context) {
   if (status.ok()) return status;
-  absl::Status result(status.code(), absl::StrCat(absl::string_view(context.data(), context.size()), ": ",
-                                                  status.message()));
-  status.ForEachPayload(
-      [&](absl::string_view type_url, const absl::Cord& value) { result.SetPayload(type_url, value); });
+  absl::Status result(status.code(), absl::StrCat(absl::string_view(context.data(), context.size()),
+                                                  ": ", status.message()));
+  status.ForEachPayload([&](absl::string_view type_url, const absl::Cord& value) {
+    result.SetPayload(type_url, value);
+  });
   return result;
 }
 

@@ -16,15 +16,16 @@ inline uint16_t ToWireCode(absl::StatusCode code) { return static_cast<uint16_t>
 
 // Codes this version does not know are UNKNOWN.
 inline absl::StatusCode FromWireCode(uint16_t code) {
-  return code <= static_cast<uint16_t>(absl::StatusCode::kUnauthenticated) ? static_cast<absl::StatusCode>(code)
-                                                                           : absl::StatusCode::kUnknown;
+  return code <= static_cast<uint16_t>(absl::StatusCode::kUnauthenticated)
+             ? static_cast<absl::StatusCode>(code)
+             : absl::StatusCode::kUnknown;
 }
 
 // "UNAVAILABLE" and the like.
 std::string StatusCodeName(absl::StatusCode code);
 
-// A status's payloads (google.protobuf.Any by type URL) as bytes for the wire, and back. Payloads that do not parse
-// are left out: a damaged detail must not hide the message.
+// A status's payloads (google.protobuf.Any by type URL) as bytes for the wire, and back. Payloads
+// that do not parse are left out: a damaged detail must not hide the message.
 std::string StatusDetails(const absl::Status& status);
 void SetStatusDetails(std::string_view details, absl::Status* status);
 

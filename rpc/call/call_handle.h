@@ -1,4 +1,5 @@
-// The thread-safe face of a call that was started: where it is and its number. A stale one is harmless.
+// The thread-safe face of a call that was started: where it is and its number. A stale one is
+// harmless.
 //
 // Threads  any
 // Owns     keeps the carrier's memory, not its connection
@@ -24,7 +25,8 @@ class ANY_THREAD CallCarrier {
 class ANY_THREAD CallHandle {
  public:
   CallHandle() = default;
-  CallHandle(std::shared_ptr<CallCarrier> carrier, uint64_t id) : carrier_(std::move(carrier)), id_(id) {}
+  CallHandle(std::shared_ptr<CallCarrier> carrier, uint64_t id)
+      : carrier_(std::move(carrier)), id_(id) {}
   void Cancel() const {
     if (carrier_ != nullptr) carrier_->CancelCall(id_);
   }

@@ -2,7 +2,8 @@
 //
 // Everything with a lifetime (metadata, trailers, cancelling) lives in a ClientContext.
 //
-// Threads  value, trivially destructible: gcc 12 destroys other temporaries of a co_await expression twice
+// Threads  value, trivially destructible: gcc 12 destroys other temporaries of a co_await
+// expression twice
 #ifndef WEFT_RPC_CALL_CALL_OPTIONS_H_
 #define WEFT_RPC_CALL_CALL_OPTIONS_H_
 
@@ -16,13 +17,13 @@ class ClientContext;
 class Executor;
 
 struct CallOptions {
-  // How long the call may take, from now. Zero: the method's own timeout, or the channel's (10 s unless told).
-  // absl::InfiniteDuration(): no limit. A negative one has expired already.
+  // How long the call may take, from now. Zero: the method's own timeout, or the channel's (10 s
+  // unless told). absl::InfiniteDuration(): no limit. A negative one has expired already.
   absl::Duration timeout = absl::ZeroDuration();
   // Metadata, trailers, cancelling; must outlive the call. Null: none of it.
   ClientContext* context = nullptr;
-  // Where a callback runs and a coroutine resumes. Null: a coroutine in a worker pool's thread resumes on that
-  // pool; otherwise the I/O thread, which must not be blocked.
+  // Where a callback runs and a coroutine resumes. Null: a coroutine in a worker pool's thread
+  // resumes on that pool; otherwise the I/O thread, which must not be blocked.
   Executor* executor = nullptr;
 };
 static_assert(std::is_trivially_destructible_v<CallOptions>);

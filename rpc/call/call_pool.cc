@@ -22,7 +22,8 @@ void CallPool::Return(InboundCall& call) {
       return;
     }
     call.next_returned_ = head;
-  } while (!returned_.compare_exchange_weak(head, &call, std::memory_order_release, std::memory_order_relaxed));
+  } while (!returned_.compare_exchange_weak(head, &call, std::memory_order_release,
+                                            std::memory_order_relaxed));
 }
 
 void CallPool::Collect() {

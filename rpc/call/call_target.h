@@ -13,8 +13,8 @@ class ANY_THREAD CallTarget {
  public:
   virtual ~CallTarget() = default;
 
-  // Starts the call; its Complete follows exactly once. The request has been serialized when Start returns.
-  // Complete does not run inside Start, unless the target's loop has closed.
+  // Starts the call; its Complete follows exactly once. The request has been serialized when Start
+  // returns. Complete does not run inside Start, unless the target's loop has closed.
   virtual void Start(OutboundCall& call) = 0;
 };
 

@@ -29,7 +29,8 @@ void ClientContext::Started(CallHandle handle) {
   if (cancelled) handle.Cancel();
 }
 
-void ClientContext::Ended(Metadata trailers, absl::Duration handler_time, bool may_have_been_executed) {
+void ClientContext::Ended(Metadata trailers, absl::Duration handler_time,
+                          bool may_have_been_executed) {
   trailers_ = std::move(trailers);
   handler_time_ = handler_time;
   may_have_been_executed_ = may_have_been_executed;

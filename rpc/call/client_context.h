@@ -33,7 +33,8 @@ class ClientContext {
   const Metadata& trailers() const { return trailers_; }
   // How long the server's handler took, as the server says; zero when it did not answer.
   absl::Duration handler_time() const { return handler_time_; }
-  // False: the server has certainly not executed the call (it was not sent, or refused). True: it may have.
+  // False: the server has certainly not executed the call (it was not sent, or refused). True: it
+  // may have.
   bool may_have_been_executed() const { return may_have_been_executed_; }
 
   // Ends the call with CANCELLED, unless it has ended; before the call starts: as soon as it does.
@@ -42,7 +43,8 @@ class ClientContext {
 
   // For the session that carries the call.
   void Started(CallHandle handle) WEFT_EXCLUDES(mu_);
-  void Ended(Metadata trailers, absl::Duration handler_time, bool may_have_been_executed) WEFT_EXCLUDES(mu_);
+  void Ended(Metadata trailers, absl::Duration handler_time, bool may_have_been_executed)
+      WEFT_EXCLUDES(mu_);
 
  private:
   Metadata metadata_;

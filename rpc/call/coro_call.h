@@ -1,9 +1,12 @@
-// A call under way that a coroutine awaits: `absl::StatusOr<Reply> r = co_await stub.SayCoro(request)`.
+// A call under way that a coroutine awaits: `absl::StatusOr<Reply> r = co_await
+// stub.SayCoro(request)`.
 //
-// The call has started when the stub returns this. It may be awaited once, or not at all; destroying it before its
-// end (by destroying the coroutine that awaits it, from any thread) cancels the call.
+// The call has started when the stub returns this. It may be awaited once, or not at all;
+// destroying it before its end (by destroying the coroutine that awaits it, from any thread)
+// cancels the call.
 //
-// Resumes on CallOptions::executor; without one on the worker pool whose thread awaited, else on the I/O thread.
+// Resumes on CallOptions::executor; without one on the worker pool whose thread awaited, else on
+// the I/O thread.
 //
 // Threads  value: one holder at a time
 // Owns     its share of the call's state
@@ -129,7 +132,8 @@ class [[nodiscard]] CoroCall {
   bool await_suspend(std::coroutine_handle<> awaiter) {
     MutexLock lock(state_->mu);
     if (state_->result.has_value()) return false;  // ended meanwhile: go on at once
-    state_->executor = state_->options.executor != nullptr ? state_->options.executor : Executor::Current();
+    state_->executor =
+        state_->options.executor != nullptr ? state_->options.executor : Executor::Current();
     state_->awaiter = awaiter;
     return true;
   }

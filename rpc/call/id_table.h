@@ -1,6 +1,7 @@
 // Calls by number: a slot for each, found by the number's low bits and checked against all of it.
 //
-// Numbers rise, so calls under way have different slots unless one of them is old; that one's rival goes to a map.
+// Numbers rise, so calls under way have different slots unless one of them is old; that one's rival
+// goes to a map.
 //
 // Threads  value; whoever guards it
 // Owns     nothing
@@ -76,7 +77,8 @@ class IdTable {
   static constexpr size_t kFirst = 16;
 
   void Grow() {
-    std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots_.empty() ? kFirst : slots_.size() * 2));
+    std::vector<Slot> old =
+        std::exchange(slots_, std::vector<Slot>(slots_.empty() ? kFirst : slots_.size() * 2));
     absl::flat_hash_map<uint64_t, T*> more = std::exchange(overflow_, {});
     const auto place = [this](uint64_t id, T* value) {
       Slot& slot = slots_[id & (slots_.size() - 1)];

@@ -1,9 +1,9 @@
 #include "weft/rpc/call/inbound_call.h"
 
-#include <google/protobuf/message_lite.h>
-
 #include <cstring>
 #include <utility>
+
+#include <google/protobuf/message_lite.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -69,8 +69,9 @@ bool InboundCall::Parse(google::protobuf::MessageLite& request) {
   block_.reset();  // large bytes go now, not when the handler is done
   data_ = nullptr;
   if (parsed) return true;
-  Refuse(absl::InternalError(absl::StrCat(std::string(bound->method->info->full_name), ": cannot parse the request (",
-                                          size_, " bytes) as ", request.GetTypeName())));
+  Refuse(absl::InternalError(absl::StrCat(std::string(bound->method->info->full_name),
+                                          ": cannot parse the request (", size_, " bytes) as ",
+                                          request.GetTypeName())));
   return false;
 }
 
@@ -94,7 +95,8 @@ void InboundCall::Answer(const absl::Status& status, ReplyMessage* reply) {
   }
   answered = clock->Now();
   if (bound != nullptr) bound->stats->Add(status.code(), answered - received);
-  origin->SendAnswer(*this, status, status.ok() ? reply : nullptr, hint != nullptr && hint->MoreSoon());
+  origin->SendAnswer(*this, status, status.ok() ? reply : nullptr,
+                     hint != nullptr && hint->MoreSoon());
   pool_.Return(*this);
 }
 

@@ -1,15 +1,18 @@
 // A call that the other side started: its request, and the one answer it gets.
 //
-//   taken from its loop's CallPool ─► filled by the session ─► queued, run by a worker (or on the loop)
-//      ─► Answer, once, from any thread ─► back to the pool, which hands it out again only on its loop
+//   taken from its loop's CallPool ─► filled by the session ─► queued, run by a worker (or on the
+//   loop)
+//      ─► Answer, once, from any thread ─► back to the pool, which hands it out again only on its
+//      loop
 //
-// Memory of a call is type-stable while its pool lives: a cancel that comes for a number finds either that call or,
-// checked against `id`, another one, never freed memory.
+// Memory of a call is type-stable while its pool lives: a cancel that comes for a number finds
+// either that call or, checked against `id`, another one, never freed memory.
 //
-// Threads  the loop's until handed over; then the handler's. Cancel, cancelled: any. Answer: any, once
-// Owns     its request's bytes until they are parsed, the messages of handlers that answer later
-// Errors   Answer takes a Status; Parse answers INTERNAL by itself when the request cannot be parsed
-// Ends     exactly one Answer; a call never answered is a bug of its handler, which Responder excludes
+// Threads  the loop's until handed over; then the handler's. Cancel, cancelled: any. Answer: any,
+// once Owns     its request's bytes until they are parsed, the messages of handlers that answer
+// later Errors   Answer takes a Status; Parse answers INTERNAL by itself when the request cannot be
+// parsed Ends     exactly one Answer; a call never answered is a bug of its handler, which
+// Responder excludes
 #ifndef WEFT_RPC_CALL_INBOUND_CALL_H_
 #define WEFT_RPC_CALL_INBOUND_CALL_H_
 
@@ -64,9 +67,10 @@ class ReplyMessage {
 class CallOrigin {
  public:
   virtual ~CallOrigin() = default;
-  // Sends the answer. Any thread. `reply` is null unless status is OK. `more_soon`: other answers are about to be
-  // made, so this one may leave together with them at the end of the loop's turn.
-  virtual void SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply, bool more_soon) = 0;
+  // Sends the answer. Any thread. `reply` is null unless status is OK. `more_soon`: other answers
+  // are about to be made, so this one may leave together with them at the end of the loop's turn.
+  virtual void SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply,
+                          bool more_soon) = 0;
   // The call is back in its pool. On the loop.
   virtual void OnCallReturned(InboundCall& call) = 0;
   virtual const std::string& peer() const = 0;

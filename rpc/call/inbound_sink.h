@@ -18,11 +18,13 @@ class InboundSink {
  public:
   virtual ~InboundSink() = default;
 
-  // The method of that full name ("demo.Greeter/Say"); nullptr when there is none. Lives as long as the sink.
+  // The method of that full name ("demo.Greeter/Say"); nullptr when there is none. Lives as long as
+  // the sink.
   virtual const BoundMethod* Find(std::string_view full_name) LOOP_ONLY = 0;
   // Why there is none: UNIMPLEMENTED, naming what there is.
   virtual absl::Status Unknown(std::string_view full_name) LOOP_ONLY = 0;
-  // A call to answer, with its whole request. Kept until the turn's end, so that all go to the workers at once.
+  // A call to answer, with its whole request. Kept until the turn's end, so that all go to the
+  // workers at once.
   virtual void OnCall(InboundCall& call) LOOP_ONLY = 0;
 };
 

@@ -1,7 +1,7 @@
 // Request and reply objects that a worker used before, kept for its next call of the same method.
 //
-// A cleared protobuf message keeps its memory, so a small call needs no allocation. At most kSlots pairs a worker;
-// pairs whose messages were larger than kLargest on the wire are not kept.
+// A cleared protobuf message keeps its memory, so a small call needs no allocation. At most kSlots
+// pairs a worker; pairs whose messages were larger than kLargest on the wire are not kept.
 //
 // Threads  one: the worker's it belongs to
 // Owns     the pairs in it

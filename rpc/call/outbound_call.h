@@ -2,12 +2,13 @@
 //
 //   kNew ──Start──► kWaiting (no session yet) ──► kInFlight ──► ended: Complete was called
 //
-// Whatever takes the call out of the table of its carrier completes it: the reply, the deadline, cancelling, the end
-// of the connection. Nobody else can, for it is not in the table any more.
+// Whatever takes the call out of the table of its carrier completes it: the reply, the deadline,
+// cancelling, the end of the connection. Nobody else can, for it is not in the table any more.
 //
 // Threads  the starter's until CallTarget::Start; then the carrier's, under its lock or on its loop
 // Owns     nothing; its starter keeps it alive until Complete
-// Ends     Complete runs exactly once, on the carrier's loop; on the starter's thread inside Start only when that
+// Ends     Complete runs exactly once, on the carrier's loop; on the starter's thread inside Start
+// only when that
 //          loop has closed. It may destroy the call
 #ifndef WEFT_RPC_CALL_OUTBOUND_CALL_H_
 #define WEFT_RPC_CALL_OUTBOUND_CALL_H_
@@ -44,7 +45,8 @@ struct CallEnd {
 
 class OutboundCall : public DeadlineEntry {
  public:
-  OutboundCall(const MethodInfo& called, const google::protobuf::MessageLite& message, const CallOptions& wishes)
+  OutboundCall(const MethodInfo& called, const google::protobuf::MessageLite& message,
+               const CallOptions& wishes)
       : method(called), request(&message), options(wishes) {}
 
   virtual void Complete(const CallEnd& end) = 0;
@@ -68,8 +70,8 @@ class OutboundCall : public DeadlineEntry {
   class DeadlineTarget* deadline_target = nullptr;  // who ends it when its time has come
   bool serialized = false;                          // waiting_request takes the place of request
   std::string waiting_request;                      // serialized, while it waits for a session
-  uint64_t stream_position = 0;                     // where its frame begins in the connection's output
-  OutboundCall* next = nullptr;                     // in a list of calls that are being moved or ended
+  uint64_t stream_position = 0;  // where its frame begins in the connection's output
+  OutboundCall* next = nullptr;  // in a list of calls that are being moved or ended
 
  protected:
   ~OutboundCall() = default;

@@ -1,6 +1,7 @@
 // The right to answer one call, later and from any thread.
 //
-//   void Say(ServerContext& call, HelloRequest& request, weft::Responder<HelloReply> responder) override {
+//   void Say(ServerContext& call, HelloRequest& request, weft::Responder<HelloReply> responder)
+//   override {
 //     queue_.push_back(std::move(responder));     // … and somewhere else:
 //     responder.reply().set_text("hello");
 //     responder.Finish();
@@ -29,7 +30,8 @@ class Responder {
   using AnswerFn = void (*)(InboundCall& call, const absl::Status& status);
 
   // For the trampoline of a handler.
-  Responder(InboundCall& call, Reply& reply, AnswerFn answer) : call_(&call), reply_(&reply), answer_(answer) {}
+  Responder(InboundCall& call, Reply& reply, AnswerFn answer)
+      : call_(&call), reply_(&reply), answer_(answer) {}
   Responder(Responder&& o) noexcept
       : call_(std::exchange(o.call_, nullptr)), reply_(o.reply_), answer_(o.answer_) {}
   Responder& operator=(Responder&& o) noexcept {
@@ -39,7 +41,8 @@ class Responder {
     return *this;
   }
   ~Responder() {
-    if (call_ != nullptr) Finish(absl::InternalError("the handler dropped its responder without an answer"));
+    if (call_ != nullptr)
+      Finish(absl::InternalError("the handler dropped its responder without an answer"));
   }
 
   // Filled by the handler, sent by an OK Finish.

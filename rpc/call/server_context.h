@@ -29,7 +29,8 @@ class ServerContext {
   const std::string& peer() const;
   // Who the caller is, as the server's authenticator said; empty without one.
   const std::string& identity() const;
-  // What came with the request. Parsed at the first use; damaged metadata refuses the call before its handler.
+  // What came with the request. Parsed at the first use; damaged metadata refuses the call before
+  // its handler.
   const Metadata& metadata() const;
   // Sent with the reply.
   Metadata& trailers();
@@ -38,7 +39,8 @@ class ServerContext {
   absl::Time deadline() const;
   // What is left until then, at least zero.
   absl::Duration time_left() const;
-  // True once the caller has cancelled, its connection is lost or the deadline has passed: the answer is for nobody.
+  // True once the caller has cancelled, its connection is lost or the deadline has passed: the
+  // answer is for nobody.
   ANY_THREAD bool cancelled() const;
 
  private:

@@ -7,7 +7,8 @@
 namespace weft {
 
 absl::Status UnimplementedMethod(const MethodInfo& method) {
-  return absl::UnimplementedError(absl::StrCat(std::string(method.full_name), ": the server has not implemented it"));
+  return absl::UnimplementedError(
+      absl::StrCat(std::string(method.full_name), ": the server has not implemented it"));
 }
 
 absl::Status HandlerThrew(const MethodInfo& method, std::exception_ptr error) {
@@ -17,7 +18,8 @@ absl::Status HandlerThrew(const MethodInfo& method, std::exception_ptr error) {
   } catch (const std::exception& e) {
     return absl::UnknownError(absl::StrCat(name, ": the handler threw: ", e.what()));
   } catch (...) {
-    return absl::UnknownError(absl::StrCat(name, ": the handler threw something that is no std::exception"));
+    return absl::UnknownError(
+        absl::StrCat(name, ": the handler threw something that is no std::exception"));
   }
 }
 

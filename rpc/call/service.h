@@ -1,13 +1,14 @@
-// A service as generated code describes it: a table of methods, each with a function that serves one call.
+// A service as generated code describes it: a table of methods, each with a function that serves
+// one call.
 //
-// The generated bases (`demo::Greeter::Service`, `AsyncService`, `CoroService`) derive from Service; a user derives
-// from one of those and overrides its methods. BlockingMethod, AsyncMethod and CoroMethod make a table entry out of
-// a member function.
+// The generated bases (`demo::Greeter::Service`, `AsyncService`, `CoroService`) derive from
+// Service; a user derives from one of those and overrides its methods. BlockingMethod, AsyncMethod
+// and CoroMethod make a table entry out of a member function.
 //
-// Threads  handlers run on the worker pool, several at once, or on the I/O thread when the method is inline
-// Owns     nothing; the server refers to the service, which must outlive it
-// Errors   a handler's Status is the call's; what it throws ends the call with UNKNOWN
-// Ends     a service must live until the server has stopped
+// Threads  handlers run on the worker pool, several at once, or on the I/O thread when the method
+// is inline Owns     nothing; the server refers to the service, which must outlive it Errors   a
+// handler's Status is the call's; what it throws ends the call with UNKNOWN Ends     a service must
+// live until the server has stopped
 #ifndef WEFT_RPC_CALL_SERVICE_H_
 #define WEFT_RPC_CALL_SERVICE_H_
 
@@ -29,8 +30,8 @@ namespace weft {
 
 class Service;
 
-// Serves one call of a method: parses, runs the handler, answers, now or later. May throw what the handler throws,
-// as long as the call has not been answered.
+// Serves one call of a method: parses, runs the handler, answers, now or later. May throw what the
+// handler throws, as long as the call has not been answered.
 struct ServiceMethod {
   const MethodInfo* info = nullptr;
   void (*serve)(Service& service, InboundCall& call, MessageCache& cache) = nullptr;
@@ -61,7 +62,9 @@ class PairReply final : public ReplyMessage {
  public:
   explicit PairReply(std::unique_ptr<Pair>& pair) : pair_(pair) {}
   const google::protobuf::MessageLite& message() const override { return pair_->reply; }
-  std::shared_ptr<const void> Keep() override { return std::shared_ptr<const void>(std::move(pair_)); }
+  std::shared_ptr<const void> Keep() override {
+    return std::shared_ptr<const void>(std::move(pair_));
+  }
 
  private:
   std::unique_ptr<Pair>& pair_;
@@ -86,21 +89,25 @@ class OwnReply final : public ReplyMessage {
 template <auto Handler>
 struct Serve;
 
-template <typename S, typename Request, typename Reply, absl::Status (S::*Handler)(ServerContext&, Request&, Reply&)>
+template <typename S, typename Request, typename Reply,
+          absl::Status (S::*Handler)(ServerContext&, Request&, Reply&)>
 struct Serve<Handler> {
   using Pair = MessagePair<Request, Reply>;
 
-  static void Blocking(const MethodInfo& method, Service& service, InboundCall& call, MessageCache& cache) {
+  static void Blocking(const MethodInfo& method, Service& service, InboundCall& call,
+                       MessageCache& cache) {
     std::unique_ptr<Pair> pair = cache.Take<Pair>(method);
     const size_t request_size = call.request_size();
     if (!call.Parse(pair->request)) return;
     pair->reply.Clear();
-    const absl::Status status = (static_cast<S&>(service).*Handler)(call.context(), pair->request, pair->reply);
+    const absl::Status status =
+        (static_cast<S&>(service).*Handler)(call.context(), pair->request, pair->reply);
     const size_t reply_size = status.ok() ? pair->reply.ByteSizeLong() : 0;
     PairReply<Pair> reply(pair);
     call.Answer(status, &reply);
     // Not there any more when its bytes are being sent by reference.
-    if (pair != nullptr && request_size + reply_size <= MessageCache::kLargest) cache.Put(method, std::move(pair));
+    if (pair != nullptr && request_size + reply_size <= MessageCache::kLargest)
+      cache.Put(method, std::move(pair));
   }
 };
 
@@ -114,10 +121,11 @@ struct Serve<Handler> {
     Pair& messages = *pair;
     call.own_messages = std::move(pair);
     if (!call.Parse(messages.request)) return;
-    Responder<Reply> responder(call, messages.reply, [](InboundCall& c, const absl::Status& status) {
-      OwnReply<Pair> reply(c);
-      c.Answer(status, &reply);
-    });
+    Responder<Reply> responder(call, messages.reply,
+                               [](InboundCall& c, const absl::Status& status) {
+                                 OwnReply<Pair> reply(c);
+                                 c.Answer(status, &reply);
+                               });
     (static_cast<S&>(service).*Handler)(call.context(), messages.request, std::move(responder));
   }
 };
@@ -127,7 +135,8 @@ template <typename S, typename Request, typename Reply,
 struct Serve<Handler> {
   using Pair = MessagePair<Request, Reply>;
 
-  static void Coroutine(const MethodInfo& method, Service& service, InboundCall& call, MessageCache&) {
+  static void Coroutine(const MethodInfo& method, Service& service, InboundCall& call,
+                        MessageCache&) {
     auto pair = std::make_unique<Pair>();
     Pair& messages = *pair;
     call.own_messages = std::move(pair);
@@ -149,21 +158,24 @@ struct Serve<Handler> {
 template <auto Handler, typename Request, typename Reply>
 constexpr ServiceMethod BlockingMethod(const UnaryMethod<Request, Reply>& method) {
   return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {
-            service_internal::Serve<Handler>::Blocking(*call.bound->method->info, service, call, cache);
+            service_internal::Serve<Handler>::Blocking(*call.bound->method->info, service, call,
+                                                       cache);
           }};
 }
 
 template <auto Handler, typename Request, typename Reply>
 constexpr ServiceMethod AsyncMethod(const UnaryMethod<Request, Reply>& method) {
   return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {
-            service_internal::Serve<Handler>::Async(*call.bound->method->info, service, call, cache);
+            service_internal::Serve<Handler>::Async(*call.bound->method->info, service, call,
+                                                    cache);
           }};
 }
 
 template <auto Handler, typename Request, typename Reply>
 constexpr ServiceMethod CoroMethod(const UnaryMethod<Request, Reply>& method) {
   return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {
-            service_internal::Serve<Handler>::Coroutine(*call.bound->method->info, service, call, cache);
+            service_internal::Serve<Handler>::Coroutine(*call.bound->method->info, service, call,
+                                                        cache);
           }};
 }
 

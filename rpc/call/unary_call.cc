@@ -14,13 +14,15 @@ void TellContext(const OutboundCall& call, const CallEnd& end) {
   if (call.options.context == nullptr) return;
   Metadata trailers;
   (void)trailers.ReadFrom(end.trailers);  // what is damaged is left out: the reply itself is good
-  call.options.context->Ended(std::move(trailers), ToAbsl(end.handler_time), end.may_have_been_executed);
+  call.options.context->Ended(std::move(trailers), ToAbsl(end.handler_time),
+                              end.may_have_been_executed);
 }
 
 absl::Status CheckMayBlock(const MethodInfo& method) {
   return absl::FailedPreconditionError(
       absl::StrCat("call ", std::string(method.full_name),
-                   ": a blocking call on an I/O thread would wait for itself; use the callback or coroutine style, or a "
+                   ": a blocking call on an I/O thread would wait for itself; use the callback or "
+                   "coroutine style, or a "
                    "handler that is not inline"));
 }
 

@@ -1,6 +1,7 @@
 // A unary call in three styles over one core: blocking, with a callback, as a coroutine.
 //
-// Generated stubs call these. One result type in all three: absl::StatusOr<Reply>, delivered exactly once.
+// Generated stubs call these. One result type in all three: absl::StatusOr<Reply>, delivered
+// exactly once.
 //
 // Threads  any. CallBlocking is refused on an I/O thread, where it would wait for itself
 // Errors   absl::Status that names peer, phase, cause and time; see docs/errors.md
@@ -44,8 +45,9 @@ absl::StatusOr<Reply> ResultOf(const OutboundCall& call, const CallEnd& end) {
   if (!end.status.ok()) return end.status;
   absl::StatusOr<Reply> result(absl::in_place);
   if (!result->ParseFromArray(end.reply, static_cast<int>(end.reply_size))) {
-    return absl::InternalError(absl::StrCat("call ", std::string(call.method.full_name), ": cannot parse the reply (",
-                                            end.reply_size, " bytes) as ", result->GetTypeName()));
+    return absl::InternalError(absl::StrCat("call ", std::string(call.method.full_name),
+                                            ": cannot parse the reply (", end.reply_size,
+                                            " bytes) as ", result->GetTypeName()));
   }
   return result;
 }
@@ -65,7 +67,8 @@ class BlockingCall final : public OutboundCall {
 template <typename Reply>
 class CallbackCall final : public OutboundCall {
  public:
-  CallbackCall(const MethodInfo& m, const google::protobuf::MessageLite& r, const CallOptions& o, Callback<Reply> done)
+  CallbackCall(const MethodInfo& m, const google::protobuf::MessageLite& r, const CallOptions& o,
+               Callback<Reply> done)
       : OutboundCall(m, r, o), done_(std::move(done)) {}
   void Complete(const CallEnd& end) override {
     const std::unique_ptr<CallbackCall> self(this);
@@ -96,14 +99,14 @@ absl::StatusOr<Reply> CallBlocking(CallTarget& target, const UnaryMethod<Request
 }
 
 template <typename Request, typename Reply>
-void CallAsync(CallTarget& target, const UnaryMethod<Request, Reply>& method, const Request& request,
-               const CallOptions& options, Callback<Reply> done) {
+void CallAsync(CallTarget& target, const UnaryMethod<Request, Reply>& method,
+               const Request& request, const CallOptions& options, Callback<Reply> done) {
   target.Start(*new call_internal::CallbackCall<Reply>(method, request, options, std::move(done)));
 }
 
 template <typename Request, typename Reply>
-CoroCall<Reply> CallCoro(CallTarget& target, const UnaryMethod<Request, Reply>& method, const Request& request,
-                         const CallOptions& options) {
+CoroCall<Reply> CallCoro(CallTarget& target, const UnaryMethod<Request, Reply>& method,
+                         const Request& request, const CallOptions& options) {
   auto state = std::make_shared<call_internal::CoroCallState<Reply>>(method, request, options);
   state->Launch(target, state);
   return CoroCall<Reply>(std::move(state));

@@ -1,4 +1,5 @@
-// How long to wait before the next attempt: growing, bounded, jittered, so that many clients do not come at once.
+// How long to wait before the next attempt: growing, bounded, jittered, so that many clients do not
+// come at once.
 //
 // Threads  value
 #ifndef WEFT_RPC_CLIENT_BACKOFF_H_
@@ -16,14 +17,19 @@ class Backoff {
  public:
   // `jitter`: a share, 0 to 1; `seed`: different for each client.
   Backoff(Nanos first, double factor, Nanos most, double jitter, uint64_t seed)
-      : first_(first), most_(most), factor_(std::max(1.0, factor)), jitter_(std::clamp(jitter, 0.0, 1.0)),
-        next_(first), random_(seed) {}
+      : first_(first),
+        most_(most),
+        factor_(std::max(1.0, factor)),
+        jitter_(std::clamp(jitter, 0.0, 1.0)),
+        next_(first),
+        random_(seed) {}
 
   // The wait before the next attempt.
   Nanos Next() {
     const Nanos base = std::min(next_, most_);
     const double longer = static_cast<double>(base.count()) * factor_;
-    next_ = longer < static_cast<double>(most_.count()) ? Nanos(static_cast<int64_t>(longer)) : most_;
+    next_ =
+        longer < static_cast<double>(most_.count()) ? Nanos(static_cast<int64_t>(longer)) : most_;
     std::uniform_real_distribution<double> spread(1 - jitter_, 1 + jitter_);
     return Nanos(static_cast<int64_t>(static_cast<double>(base.count()) * spread(random_)));
   }

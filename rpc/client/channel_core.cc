@@ -1,10 +1,10 @@
 #include "weft/rpc/client/channel_core.h"
 
-#include <google/protobuf/message_lite.h>
-
 #include <algorithm>
 #include <future>
 #include <utility>
+
+#include <google/protobuf/message_lite.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -17,7 +17,9 @@
 namespace weft {
 namespace {
 
-std::string Ms(Nanos d) { return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count()); }
+std::string Ms(Nanos d) {
+  return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count());
+}
 
 // A connection that was up for so long was a good one: the next attempt need not wait.
 constexpr Nanos kLasting = std::chrono::seconds(1);
@@ -37,7 +39,8 @@ ChannelCore::OnLoop::OnLoop(EventLoop& loop, ChannelCore* core)
         core->BeginConnect();
       }) {}
 
-ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target, ChannelOptions options)
+ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target,
+                         ChannelOptions options)
     : io_(io),
       loop_(io.loop),
       log_(log),
@@ -46,8 +49,9 @@ ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::st
       options_(std::move(options)),
       default_timeout_(ToNanos(options_.timeout)),
       backoff_(ToNanos(options_.backoff), options_.backoff_factor, ToNanos(options_.backoff_most),
-               options_.backoff_jitter, static_cast<uint64_t>(loop_->clock().Now().time_since_epoch().count()) ^
-                                            reinterpret_cast<uintptr_t>(this)) {}
+               options_.backoff_jitter,
+               static_cast<uint64_t>(loop_->clock().Now().time_since_epoch().count()) ^
+                   reinterpret_cast<uintptr_t>(this)) {}
 
 ChannelCore::~ChannelCore() = default;
 
@@ -93,9 +97,10 @@ void ChannelCore::WaitForLink(OutboundCall& call) {
   if (!call.serialized) {
     const size_t size = MessageCodec::ByteSize(*call.request);
     if (size > std::min(options_.limits.max_message_bytes, MessageCodec::kMost)) {
-      CompleteLater(call, absl::ResourceExhaustedError(absl::StrCat("the request of ", size, " bytes is over the limit of ",
-                                                                    options_.limits.max_message_bytes,
-                                                                    " (max_message_bytes of the channel)")));
+      CompleteLater(call,
+                    absl::ResourceExhaustedError(absl::StrCat(
+                        "the request of ", size, " bytes is over the limit of ",
+                        options_.limits.max_message_bytes, " (max_message_bytes of the channel)")));
       return;
     }
     call.waiting_request.resize(size);
@@ -113,14 +118,16 @@ void ChannelCore::WaitForLink(OutboundCall& call) {
     } else if (waiting_.size() >= kMostWaiting ||
                waiting_bytes_ + call.waiting_request.size() > options_.limits.max_output_bytes) {
       refused = absl::ResourceExhaustedError(absl::StrCat(
-          "client side: ", waiting_.size(), " calls with ", waiting_bytes_, " bytes wait for the connection; the limits are ",
-          kMostWaiting, " calls and ", options_.limits.max_output_bytes, " bytes (max_output_bytes)"));
+          "client side: ", waiting_.size(), " calls with ", waiting_bytes_,
+          " bytes wait for the connection; the limits are ", kMostWaiting, " calls and ",
+          options_.limits.max_output_bytes, " bytes (max_output_bytes)"));
     } else {
       id = call.id = next_waiting_++;
       waiting_bytes_ += call.waiting_request.size();
       waiting_.Insert(id, &call);
       if (call.wants_handle()) {
-        call.Started(CallHandle(std::shared_ptr<CallCarrier>(shared_from_this(), static_cast<CallCarrier*>(this)), id));
+        call.Started(CallHandle(
+            std::shared_ptr<CallCarrier>(shared_from_this(), static_cast<CallCarrier*>(this)), id));
       }
     }
   }
@@ -131,7 +138,8 @@ void ChannelCore::WaitForLink(OutboundCall& call) {
   // From here on the loop may have completed the call.
   loop_->Post([self = shared_from_this(), this, id](TaskFate fate) {
     if (fate == TaskFate::kCancelled) {
-      if (OutboundCall* lost = TakeWaiting(id)) CompleteNow(*lost, absl::UnavailableError("the channel was closed"));
+      if (OutboundCall* lost = TakeWaiting(id))
+        CompleteNow(*lost, absl::UnavailableError("the channel was closed"));
       return;
     }
     loop_->AssertInLoop();
@@ -173,7 +181,8 @@ void ChannelCore::CancelCall(uint64_t id) {
   loop_->Post([self = shared_from_this(), this, id](TaskFate fate) {
     if (fate == TaskFate::kCancelled) return;
     loop_->AssertInLoop();
-    if (OutboundCall* call = TakeWaiting(id)) CompleteNow(*call, absl::CancelledError("cancelled by the caller"));
+    if (OutboundCall* call = TakeWaiting(id))
+      CompleteNow(*call, absl::CancelledError("cancelled by the caller"));
   });
 }
 
@@ -234,7 +243,8 @@ void ChannelCore::OnCallDeadline(OutboundCall& expired) {
   loop_->AssertInLoop();
   OutboundCall* call = TakeWaiting(expired.id);
   if (call == nullptr) return;
-  CompleteNow(*call, absl::DeadlineExceededError(absl::StrCat("no connection within ", Ms(call->deadline - call->started),
+  CompleteNow(*call, absl::DeadlineExceededError(absl::StrCat("no connection within ",
+                                                              Ms(call->deadline - call->started),
                                                               "; the request was not sent")));
 }
 
@@ -247,10 +257,11 @@ void ChannelCore::BeginConnect() {
   if (on_loop_ == nullptr) on_loop_ = std::make_unique<OnLoop>(*loop_, this);
   on_loop_->pause.Stop();
   attempt_began_ = loop_->clock().Now();
-  on_loop_->connector.Start(address_, target_, ToNanos(options_.connect_timeout), [this](absl::StatusOr<Socket> socket) {
-    loop_->AssertInLoop();
-    OnConnected(std::move(socket));
-  });
+  on_loop_->connector.Start(address_, target_, ToNanos(options_.connect_timeout),
+                            [this](absl::StatusOr<Socket> socket) {
+                              loop_->AssertInLoop();
+                              OnConnected(std::move(socket));
+                            });
 }
 
 void ChannelCore::OnConnected(absl::StatusOr<Socket> socket) {
@@ -265,11 +276,13 @@ void ChannelCore::OnConnected(absl::StatusOr<Socket> socket) {
   options.auth_token = options_.auth_token;
   options.limits = limits;
   // What is left of the time for this attempt.
-  const absl::Duration left = options_.connect_timeout - ToAbsl(loop_->clock().Now() - attempt_began_);
-  options.limits.handshake_timeout = std::clamp(left, absl::Milliseconds(1), limits.handshake_timeout);
-  auto session = std::make_unique<native::NativeSession>(io_, *this, nullptr, nullptr,
-                                                         std::make_unique<PlainTransport>(*std::move(socket)), target_,
-                                                         std::move(options));
+  const absl::Duration left =
+      options_.connect_timeout - ToAbsl(loop_->clock().Now() - attempt_began_);
+  options.limits.handshake_timeout =
+      std::clamp(left, absl::Milliseconds(1), limits.handshake_timeout);
+  auto session = std::make_unique<native::NativeSession>(
+      io_, *this, nullptr, nullptr, std::make_unique<PlainTransport>(*std::move(socket)), target_,
+      std::move(options));
   opening_ = session->link().get();
   session_ = std::move(session);
   (void)session_->Start();  // a failure ends the session, which tells us
@@ -282,7 +295,8 @@ void ChannelCore::Authenticate(std::string_view, const std::string&, Verdict ver
 void ChannelCore::OnUp(Session&) {
   connects_.fetch_add(1, std::memory_order_relaxed);
   up_since_ = loop_->clock().Now();
-  SetLink(std::static_pointer_cast<native::NativeLink>(std::exchange(opening_, nullptr)->shared_from_this()));
+  SetLink(std::static_pointer_cast<native::NativeLink>(
+      std::exchange(opening_, nullptr)->shared_from_this()));
   SendWaiting();
 }
 
@@ -335,7 +349,8 @@ void ChannelCore::FailWaiting(const absl::Status& why) {
   }
 }
 
-// The attempt, or a connection that was up only for a moment, came to nothing: pause before the next.
+// The attempt, or a connection that was up only for a moment, came to nothing: pause before the
+// next.
 void ChannelCore::ConnectFailed(const absl::Status& why) {
   failed_connects_.fetch_add(1, std::memory_order_relaxed);
   const Nanos pause = backoff_.Next();
@@ -344,7 +359,8 @@ void ChannelCore::ConnectFailed(const absl::Status& why) {
     if (state_ == State::kClosed) return;
     state_ = State::kPausing;
     link_.reset();
-    last_error_ = absl::Status(why.code(), absl::StrCat(std::string(why.message()), "; next attempt in ", Ms(pause)));
+    last_error_ = absl::Status(
+        why.code(), absl::StrCat(std::string(why.message()), "; next attempt in ", Ms(pause)));
   }
   on_loop_->pause.StartAfter(pause);
   FailWaiting(why);
@@ -374,7 +390,8 @@ void ChannelCore::OnGoingAway(Session& session, const absl::Status& why) {
 void ChannelCore::OnEnded(Session& session, CloseReason reason, const absl::Status& why) {
   if (log_.Wants(LogLevel::kInfo) && reason != CloseReason::kLocal) {
     const std::string_view name = CloseReasonName(reason);
-    log_.Info(absl::StrCat("channel to ", target_, ": ", absl::string_view(name.data(), name.size()), ": ",
+    log_.Info(absl::StrCat("channel to ", target_, ": ",
+                           absl::string_view(name.data(), name.size()), ": ",
                            std::string(why.message())));
   }
   std::unique_ptr<Session> ended;
@@ -390,12 +407,14 @@ void ChannelCore::OnEnded(Session& session, CloseReason reason, const absl::Stat
       }
     }
   } else {
-    const auto it = std::find_if(leaving_.begin(), leaving_.end(), [&](const auto& s) { return s.get() == &session; });
+    const auto it = std::find_if(leaving_.begin(), leaving_.end(),
+                                 [&](const auto& s) { return s.get() == &session; });
     ended = std::move(*it);
     leaving_.erase(it);
   }
   // Not now: its callbacks are still on the stack.
-  loop_->Post([self = shared_from_this(), ended = std::move(ended)](TaskFate) mutable { ended.reset(); });
+  loop_->Post(
+      [self = shared_from_this(), ended = std::move(ended)](TaskFate) mutable { ended.reset(); });
 }
 
 }  // namespace weft

@@ -1,6 +1,7 @@
 // What a channel is on its loop: one connection kept up, and the calls that wait for it.
 //
-//   kIdle ──call──► kConnecting ──► kUp ──lost──► kConnecting          kClosed: from any state, for good
+//   kIdle ──call──► kConnecting ──► kUp ──lost──► kConnecting          kClosed: from any state, for
+//   good
 //                     ▲     │ failed                 (calls wait in kConnecting, fail in kPausing)
 //                     └── kPausing
 //
@@ -39,7 +40,8 @@ class ChannelCore final : public CallCarrier,
   // Calls that may wait for a connection; and their bytes, by SessionLimits::max_output_bytes.
   static constexpr size_t kMostWaiting = 10'000;
 
-  ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target, ChannelOptions options);
+  ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target,
+              ChannelOptions options);
   ~ChannelCore() override;
 
   ANY_THREAD void Start(OutboundCall& call) WEFT_EXCLUDES(mu_);
@@ -98,10 +100,11 @@ class ChannelCore final : public CallCarrier,
 
   // The loop's own.
   std::unique_ptr<OnLoop> on_loop_ LOOP_OWNED;
-  std::unique_ptr<Session> session_ LOOP_OWNED;                     // connecting or up
-  std::vector<std::unique_ptr<Session>> leaving_ LOOP_OWNED;        // the server went away; their calls go on
-  std::shared_ptr<native::NativeLink> loop_link_ LOOP_OWNED;        // the same as link_, without the lock
-  native::NativeLink* opening_ LOOP_OWNED = nullptr;                // of session_, until it is up
+  std::unique_ptr<Session> session_ LOOP_OWNED;  // connecting or up
+  std::vector<std::unique_ptr<Session>> leaving_
+      LOOP_OWNED;  // the server went away; their calls go on
+  std::shared_ptr<native::NativeLink> loop_link_ LOOP_OWNED;  // the same as link_, without the lock
+  native::NativeLink* opening_ LOOP_OWNED = nullptr;          // of session_, until it is up
   Backoff backoff_ LOOP_OWNED;
   MonoTime attempt_began_ LOOP_OWNED{};
   MonoTime up_since_ LOOP_OWNED{};

@@ -26,11 +26,11 @@ enum class CloseReason : uint8_t {
   kFrameTooLong,
   kReservedBits,
   kUnknownFrameType,
-  kTruncatedFrame,    // the stream ended inside a frame
-  kBadFrame,          // sections, numbers or order that cannot be
+  kTruncatedFrame,  // the stream ended inside a frame
+  kBadFrame,        // sections, numbers or order that cannot be
   kUnauthenticated,
-  kSilent,            // heartbeats were not answered
-  kOutputFull,        // the peer does not read
+  kSilent,      // heartbeats were not answered
+  kOutputFull,  // the peer does not read
 };
 inline constexpr size_t kCloseReasons = 16;
 
@@ -39,7 +39,9 @@ std::string_view CloseReasonName(CloseReason reason);
 
 class ANY_THREAD CloseCounters {
  public:
-  void Add(CloseReason reason) { counts_[static_cast<size_t>(reason)].fetch_add(1, std::memory_order_relaxed); }
+  void Add(CloseReason reason) {
+    counts_[static_cast<size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
+  }
   int64_t Get(CloseReason reason) const {
     return counts_[static_cast<size_t>(reason)].load(std::memory_order_relaxed);
   }

@@ -25,7 +25,8 @@ class Session {
   // Asks the peer for no more calls; those that it has sent are still served.
   virtual void GoAway(const absl::Status& why) LOOP_ONLY = 0;
   // Ends it when everything written has left, or after `limit`.
-  virtual void CloseWhenWritten(CloseReason reason, const absl::Status& why, Nanos limit) LOOP_ONLY = 0;
+  virtual void CloseWhenWritten(CloseReason reason, const absl::Status& why,
+                                Nanos limit) LOOP_ONLY = 0;
   // Ends it now; calls under way complete with `why`.
   virtual void Close(CloseReason reason, const absl::Status& why) LOOP_ONLY = 0;
   // Marks the peer's calls under way as cancelled.

@@ -30,7 +30,8 @@ class SessionHost {
   // It is over. The host destroys the session in a later turn.
   virtual void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY = 0;
   // Asks who sent this token. Must not block the loop.
-  virtual void Authenticate(std::string_view token, const std::string& peer, Verdict verdict) LOOP_ONLY = 0;
+  virtual void Authenticate(std::string_view token, const std::string& peer,
+                            Verdict verdict) LOOP_ONLY = 0;
   // Replies that came after their call's deadline or cancelling.
   virtual void CountLateReply() LOOP_ONLY = 0;
 

@@ -11,19 +11,21 @@
 namespace weft {
 
 struct SessionLimits {
-  // The largest message taken and sent, in bytes; at most 2 GiB - 1. A larger one ends its call with
-  // RESOURCE_EXHAUSTED.
+  // The largest message taken and sent, in bytes; at most 2 GiB - 1. A larger one ends its call
+  // with RESOURCE_EXHAUSTED.
   size_t max_message_bytes = size_t{64} << 20;
-  // The longest frame taken, from 32 KiB to 16 MiB; larger messages travel in pieces of this. A longer one closes
-  // the connection.
+  // The longest frame taken, from 32 KiB to 16 MiB; larger messages travel in pieces of this. A
+  // longer one closes the connection.
   size_t max_frame_bytes = size_t{64} << 10;
   // Metadata with a request or a reply, at most 16 KiB.
   size_t max_metadata_bytes = size_t{16} << 10;
-  // Calls from the peer that may be under way on one connection; more are refused with RESOURCE_EXHAUSTED.
+  // Calls from the peer that may be under way on one connection; more are refused with
+  // RESOURCE_EXHAUSTED.
   size_t max_calls = 10'000;
   // Method numbers kept for the peer; beyond them its calls carry the full name. At most 65535.
   size_t max_methods = 4096;
-  // Bytes waiting to be written on one connection; what would go beyond is refused with RESOURCE_EXHAUSTED.
+  // Bytes waiting to be written on one connection; what would go beyond is refused with
+  // RESOURCE_EXHAUSTED.
   size_t max_output_bytes = size_t{64} << 20;
   // From connect or accept to the peer's Hello.
   absl::Duration handshake_timeout = absl::Seconds(5);

@@ -27,21 +27,24 @@ std::string JoinNames(std::vector<std::string> names) {
 absl::Status Dispatcher::Add(Service& service) {
   for (const Service* other : services_) {
     if (other->full_name() == service.full_name()) {
-      return absl::AlreadyExistsError(absl::StrCat("service ", ToAbsl(service.full_name()), " is registered already"));
+      return absl::AlreadyExistsError(
+          absl::StrCat("service ", ToAbsl(service.full_name()), " is registered already"));
     }
   }
   services_.push_back(&service);
   for (const ServiceMethod& method : service.methods()) {
     stats_.push_back(std::make_unique<MethodStats>(std::string(method.info->full_name)));
     methods_.emplace(std::string(method.info->full_name),
-                     BoundMethod{&method, &service, stats_.back().get(), run_inline_ || method.info->run_inline});
+                     BoundMethod{&method, &service, stats_.back().get(),
+                                 run_inline_ || method.info->run_inline});
   }
   return absl::OkStatus();
 }
 
 void Dispatcher::Serve(WorkerPool* pool) {
   pool_ = pool;
-  while (caches_.size() < static_cast<size_t>(pool->max_threads())) caches_.push_back(std::make_unique<MessageCache>());
+  while (caches_.size() < static_cast<size_t>(pool->max_threads()))
+    caches_.push_back(std::make_unique<MessageCache>());
 }
 
 const BoundMethod* Dispatcher::Find(std::string_view full_name) const {
@@ -55,12 +58,14 @@ absl::Status Dispatcher::Unknown(std::string_view full_name) const {
     if (service->full_name() != service_name) continue;
     std::vector<std::string> names;
     for (const ServiceMethod& method : service->methods()) names.emplace_back(method.info->name);
-    return absl::UnimplementedError(absl::StrCat("unknown method ", ToAbsl(full_name.substr(0, 200)), "; service ",
-                                                 ToAbsl(service_name), " has: ", JoinNames(std::move(names))));
+    return absl::UnimplementedError(
+        absl::StrCat("unknown method ", ToAbsl(full_name.substr(0, 200)), "; service ",
+                     ToAbsl(service_name), " has: ", JoinNames(std::move(names))));
   }
   std::vector<std::string> names;
   for (const Service* service : services_) names.emplace_back(service->full_name());
-  return absl::UnimplementedError(absl::StrCat("unknown service in ", ToAbsl(full_name.substr(0, 200)),
+  return absl::UnimplementedError(absl::StrCat("unknown service in ",
+                                               ToAbsl(full_name.substr(0, 200)),
                                                "; services here: ", JoinNames(std::move(names))));
 }
 
@@ -113,9 +118,9 @@ void LoopDispatcher::HandOverBatch() {
   const size_t accepted = dispatcher_.pool().TrySubmit(batch_.data(), batch_.size());
   for (size_t i = accepted; i < batch_.size(); ++i) {
     static_cast<InboundCall*>(batch_[i])->Refuse(absl::ResourceExhaustedError(
-        absl::StrCat("the server's queue is full: ", dispatcher_.pool().queued(), " calls wait for ",
-                     dispatcher_.pool().threads(), " workers, the limit is ", dispatcher_.pool().queue_limit(),
-                     " (worker_queue)")));
+        absl::StrCat("the server's queue is full: ", dispatcher_.pool().queued(),
+                     " calls wait for ", dispatcher_.pool().threads(), " workers, the limit is ",
+                     dispatcher_.pool().queue_limit(), " (worker_queue)")));
   }
   batch_.clear();
 }

@@ -1,4 +1,5 @@
-// Finds a call's method and runs its handler: on the worker pool, a loop turn's calls at once, or on the loop.
+// Finds a call's method and runs its handler: on the worker pool, a loop turn's calls at once, or
+// on the loop.
 //
 // The one place that catches what handlers throw.
 //
@@ -66,8 +67,12 @@ class LoopDispatcher final : public InboundSink {
  public:
   LoopDispatcher(EventLoop& loop, Dispatcher& dispatcher) : loop_(loop), dispatcher_(dispatcher) {}
 
-  const BoundMethod* Find(std::string_view full_name) override { return dispatcher_.Find(full_name); }
-  absl::Status Unknown(std::string_view full_name) override { return dispatcher_.Unknown(full_name); }
+  const BoundMethod* Find(std::string_view full_name) override {
+    return dispatcher_.Find(full_name);
+  }
+  absl::Status Unknown(std::string_view full_name) override {
+    return dispatcher_.Unknown(full_name);
+  }
   void OnCall(InboundCall& call) override;
 
  private:

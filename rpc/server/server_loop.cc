@@ -30,8 +30,8 @@ LogLevel LevelOf(CloseReason reason) {
 }  // namespace
 
 ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
-                       std::shared_ptr<const ServerOptions> options, std::shared_ptr<ServerCounts> counts,
-                       const Log& log)
+                       std::shared_ptr<const ServerOptions> options,
+                       std::shared_ptr<ServerCounts> counts, const Log& log)
     : io_(io),
       loop_(*io.loop),
       dispatcher_(std::move(dispatcher)),
@@ -56,8 +56,9 @@ void ServerLoop::Adopt(Socket socket, std::string peer) {
   if (draining_ || (options_->max_connections > 0 && open >= options_->max_connections)) {
     int64_t dropped = 0;
     if (!draining_ && limiter_.Allow(loop_.now(), &dropped)) {
-      log_.Warning(absl::StrCat("server: connection from ", peer, " refused: ", open, " are open, the limit is ",
-                                options_->max_connections, " (max_connections)"));
+      log_.Warning(absl::StrCat("server: connection from ", peer, " refused: ", open,
+                                " are open, the limit is ", options_->max_connections,
+                                " (max_connections)"));
     }
     return;
   }
@@ -67,9 +68,9 @@ void ServerLoop::Adopt(Socket socket, std::string peer) {
   socket.SetTcpOptions(ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1)));
   native::NativeSessionOptions options;
   options.limits = limits;
-  auto session = std::make_unique<native::NativeSession>(io_, *this, &sink_, pool_,
-                                                         std::make_unique<PlainTransport>(std::move(socket)),
-                                                         std::move(peer), std::move(options));
+  auto session = std::make_unique<native::NativeSession>(
+      io_, *this, &sink_, pool_, std::make_unique<PlainTransport>(std::move(socket)),
+      std::move(peer), std::move(options));
   Session* const raw = session.get();
   sessions_.emplace(raw, std::move(session));
   (void)raw->Start();  // a failure ends the session, which tells us
@@ -87,9 +88,11 @@ void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Statu
   int64_t dropped = 0;
   if (log_.Wants(level) && limiter_.Allow(loop_.now(), &dropped)) {
     const std::string_view name = CloseReasonName(reason);
-    log_.Write(level, absl::StrCat("server: ", absl::string_view(name.data(), name.size()), ": ",
-                                   std::string(why.message()),
-                                   dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out before") : ""));
+    log_.Write(level,
+               absl::StrCat(
+                   "server: ", absl::string_view(name.data(), name.size()), ": ",
+                   std::string(why.message()),
+                   dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out before") : ""));
   }
   const auto it = sessions_.find(&session);
   std::unique_ptr<Session> ended = std::move(it->second);
@@ -103,15 +106,15 @@ void ServerLoop::Authenticate(std::string_view token, const std::string& peer, V
     verdict(std::string());
     return;
   }
-  dispatcher_->pool().Execute(
-      [options = options_, token = std::string(token), peer, verdict = std::move(verdict)]() mutable {
-        absl::StatusOr<std::string> identity = absl::InternalError("the authenticator threw");
-        try {
-          identity = options->authenticator(token, peer);
-        } catch (...) {  // stays as it is
-        }
-        verdict(std::move(identity));
-      });
+  dispatcher_->pool().Execute([options = options_, token = std::string(token), peer,
+                               verdict = std::move(verdict)]() mutable {
+    absl::StatusOr<std::string> identity = absl::InternalError("the authenticator threw");
+    try {
+      identity = options->authenticator(token, peer);
+    } catch (...) {  // stays as it is
+    }
+    verdict(std::move(identity));
+  });
 }
 
 void ServerLoop::Drain(MonoTime deadline, std::function<void()> done) {
@@ -119,7 +122,8 @@ void ServerLoop::Drain(MonoTime deadline, std::function<void()> done) {
   drain_deadline_ = deadline;
   drained_ = std::move(done);
   next_warning_ = SaturatingAdd(deadline, kWarnEvery);
-  for (auto& [session, owner] : sessions_) session->GoAway(absl::UnavailableError("the server is stopping"));
+  for (auto& [session, owner] : sessions_)
+    session->GoAway(absl::UnavailableError("the server is stopping"));
   ContinueDrain();
 }
 
@@ -134,7 +138,8 @@ void ServerLoop::ContinueDrain() {
   }
   if (late) cancelled_ = true;
   for (Session* session : finished) {
-    session->CloseWhenWritten(CloseReason::kLocal, absl::UnavailableError("the server has stopped"), kLastWords);
+    session->CloseWhenWritten(CloseReason::kLocal, absl::UnavailableError("the server has stopped"),
+                              kLastWords);
   }
   if (sessions_.empty() && pool_->out() == 0) {
     std::exchange(drained_, nullptr)();
@@ -142,8 +147,9 @@ void ServerLoop::ContinueDrain() {
   }
   if (sessions_.empty() && now >= next_warning_) {
     next_warning_ = now + kWarnEvery;
-    log_.Warning(absl::StrCat("server: Stop waits for ", pool_->out(),
-                              " handlers that have not answered; they were told that they are cancelled"));
+    log_.Warning(
+        absl::StrCat("server: Stop waits for ", pool_->out(),
+                     " handlers that have not answered; they were told that they are cancelled"));
   }
   drain_timer_.StartAfter(kDrainLook);
 }

@@ -32,15 +32,17 @@ struct ServerCounts {
 
 class ServerLoop final : public SessionHost {
  public:
-  ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher, std::shared_ptr<const ServerOptions> options,
-             std::shared_ptr<ServerCounts> counts, const Log& log);
+  ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
+             std::shared_ptr<const ServerOptions> options, std::shared_ptr<ServerCounts> counts,
+             const Log& log);
   ~ServerLoop();
 
   // A connection dealt to this loop.
   void Adopt(Socket socket, std::string peer) LOOP_ONLY;
 
-  // No new calls; those under way may take until `deadline`, then they are cancelled and connections closed. `done`
-  // runs on the loop when all is over: it waits for handlers, which cannot be stopped from outside.
+  // No new calls; those under way may take until `deadline`, then they are cancelled and
+  // connections closed. `done` runs on the loop when all is over: it waits for handlers, which
+  // cannot be stopped from outside.
   void Drain(MonoTime deadline, std::function<void()> done) LOOP_ONLY;
 
   size_t sessions() const LOOP_ONLY { return sessions_.size(); }

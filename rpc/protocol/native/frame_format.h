@@ -1,7 +1,8 @@
 // The native protocol's frames: constants and the header. docs/native_protocol.md draws every byte.
 //
-//   preface   F7 'w' 'e' 'f' 't' 0D 0A 01         each side, once, first; no HTTP or TLS client begins so
-//   frame     [ length u32 | type u8 | flags u8 | aux u16 | id u64 ] [ length bytes ]      little-endian
+//   preface   F7 'w' 'e' 'f' 't' 0D 0A 01         each side, once, first; no HTTP or TLS client
+//   begins so frame     [ length u32 | type u8 | flags u8 | aux u16 | id u64 ] [ length bytes ]
+//   little-endian
 //
 // Threads  value
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_FRAME_FORMAT_H_
@@ -15,32 +16,34 @@
 
 namespace weft::native {
 
-inline constexpr std::array<char, 8> kPreface = {'\xF7', 'w', 'e', 'f', 't', '\x0D', '\x0A', '\x01'};
+inline constexpr std::array<char, 8> kPreface = {'\xF7', 'w',    'e',    'f',
+                                                 't',    '\x0D', '\x0A', '\x01'};
 inline constexpr uint32_t kWireVersion = 1;
 inline constexpr size_t kHeaderSize = 16;
 
 enum class FrameType : uint8_t {
-  kRequest = 0x01,     // opens a call; aux: method number; id: the call
-  kResponse = 0x02,    // ends a call; aux: status code
-  kData = 0x03,        // the next piece of a message whose frame had MORE
-  kCancel = 0x04,      // the caller gives up; aux: status code
-  kWindow = 0x05,      // reserved: credit
-  kPing = 0x06,        // id: the sender's; answered by the same with REPLY
-  kGoAway = 0x07,      // no more calls please; id: the last one taken; aux: status code; bytes: why
-  kGoAwayAck = 0x08,   // understood
-  kHeaders = 0x09,     // reserved: metadata before the first message of a stream
-  kMessage = 0x0A,     // reserved: a message of a stream
-  kHello = 0x10,       // the handshake, a protobuf message
+  kRequest = 0x01,    // opens a call; aux: method number; id: the call
+  kResponse = 0x02,   // ends a call; aux: status code
+  kData = 0x03,       // the next piece of a message whose frame had MORE
+  kCancel = 0x04,     // the caller gives up; aux: status code
+  kWindow = 0x05,     // reserved: credit
+  kPing = 0x06,       // id: the sender's; answered by the same with REPLY
+  kGoAway = 0x07,     // no more calls please; id: the last one taken; aux: status code; bytes: why
+  kGoAwayAck = 0x08,  // understood
+  kHeaders = 0x09,    // reserved: metadata before the first message of a stream
+  kMessage = 0x0A,    // reserved: a message of a stream
+  kHello = 0x10,      // the handshake, a protobuf message
 };
 
 enum Flag : uint8_t {
-  kEnd = 0x01,          // the sender's last message in this call
-  kMore = 0x02,         // the message goes on in DATA frames
-  kCompressed = 0x04,   // reserved
-  kMetadata = 0x08,     // metadata precedes the message
-  kAttachment = 0x10,   // reserved
-  kOneway = 0x20,       // reserved
-  kNamed = 0x40,        // REQUEST: the method's full name follows, and is bound to the number if that is not 0
+  kEnd = 0x01,         // the sender's last message in this call
+  kMore = 0x02,        // the message goes on in DATA frames
+  kCompressed = 0x04,  // reserved
+  kMetadata = 0x08,    // metadata precedes the message
+  kAttachment = 0x10,  // reserved
+  kOneway = 0x20,      // reserved
+  kNamed =
+      0x40,  // REQUEST: the method's full name follows, and is bound to the number if that is not 0
   kNotExecuted = 0x40,  // RESPONSE: the call was certainly not executed
   kReply = 0x80,        // DATA: of a response; PING: an answer
 };

@@ -22,7 +22,8 @@ bool Known(FrameType type) {
   return false;
 }
 
-// Whether `id` is a call's. The highest bit of those tells, inside a session, the peer's from its own.
+// Whether `id` is a call's. The highest bit of those tells, inside a session, the peer's from its
+// own.
 bool NumbersACall(FrameType type) {
   return type == FrameType::kRequest || type == FrameType::kResponse || type == FrameType::kData ||
          type == FrameType::kCancel;
@@ -58,13 +59,15 @@ bool ReadMetadata(const FrameHeader& header, Cursor* cursor, std::string_view* m
 }
 
 // The message's part in this frame, and the size of the whole.
-FrameError ReadMessage(const FrameHeader& header, Cursor* cursor, uint32_t* whole, std::string_view* message) {
+FrameError ReadMessage(const FrameHeader& header, Cursor* cursor, uint32_t* whole,
+                       std::string_view* message) {
   if (header.has(kMore) && !cursor->Number(whole)) return FrameError::kBadSection;
   *message = cursor->rest();
   if (!header.has(kMore)) {
     *whole = static_cast<uint32_t>(message->size());
   } else if (*whole <= message->size() || *whole > (uint32_t{1} << 31) - 1) {
-    return FrameError::kBadMessageSize;  // nothing would be left to come, or more than a message can be
+    return FrameError::kBadMessageSize;  // nothing would be left to come, or more than a message
+                                         // can be
   }
   return FrameError::kNone;
 }
@@ -88,25 +91,29 @@ FrameError FrameReader::CheckHeader(const FrameHeader& header, size_t max_frame)
   }
 }
 
-FrameError FrameReader::ReadRequest(const FrameHeader& header, std::string_view body, RequestFrame* out) {
+FrameError FrameReader::ReadRequest(const FrameHeader& header, std::string_view body,
+                                    RequestFrame* out) {
   Cursor cursor(body);
   if (!cursor.Number(&out->timeout_us)) return FrameError::kBadSection;
   if (header.has(kNamed)) {
     uint16_t size;
-    if (!cursor.Number(&size) || size == 0 || !cursor.Bytes(size, &out->method_name)) return FrameError::kBadSection;
+    if (!cursor.Number(&size) || size == 0 || !cursor.Bytes(size, &out->method_name))
+      return FrameError::kBadSection;
   }
   if (!ReadMetadata(header, &cursor, &out->metadata)) return FrameError::kBadSection;
   return ReadMessage(header, &cursor, &out->whole_size, &out->message);
 }
 
-FrameError FrameReader::ReadResponse(const FrameHeader& header, std::string_view body, ResponseFrame* out) {
+FrameError FrameReader::ReadResponse(const FrameHeader& header, std::string_view body,
+                                     ResponseFrame* out) {
   Cursor cursor(body);
   if (!cursor.Number(&out->handler_us)) return FrameError::kBadSection;
   if (!ReadMetadata(header, &cursor, &out->metadata)) return FrameError::kBadSection;
   if (header.aux == 0) return ReadMessage(header, &cursor, &out->whole_size, &out->message);
   if (header.has(kMore)) return FrameError::kBadSection;
   uint32_t size;
-  if (!cursor.Number(&size) || !cursor.Bytes(size, &out->error_message)) return FrameError::kBadSection;
+  if (!cursor.Number(&size) || !cursor.Bytes(size, &out->error_message))
+    return FrameError::kBadSection;
   out->error_details = cursor.rest();
   return FrameError::kNone;
 }

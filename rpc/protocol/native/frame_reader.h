@@ -1,5 +1,5 @@
-// Checks frames before anything is believed: headers against limits and reserved bits, and the sections of requests
-// and responses against their lengths.
+// Checks frames before anything is believed: headers against limits and reserved bits, and the
+// sections of requests and responses against their lengths.
 //
 // Threads  value; functions without state
 // Errors   a FrameError names what is wrong; the connection is closed with it, for framing is lost
@@ -16,21 +16,21 @@ namespace weft::native {
 
 enum class FrameError : uint8_t {
   kNone,
-  kTooLong,        // longer than the frame limit
-  kUnknownType,    // a type this version does not know
-  kReservedBits,   // a flag that the type must not have
-  kBadSection,     // a section runs past the frame's end, or the frame is too short for its type
-  kBadMessageSize, // the whole length that MORE announces is smaller than the first piece
-  kBadCallNumber,  // a call's number with its highest bit set
+  kTooLong,         // longer than the frame limit
+  kUnknownType,     // a type this version does not know
+  kReservedBits,    // a flag that the type must not have
+  kBadSection,      // a section runs past the frame's end, or the frame is too short for its type
+  kBadMessageSize,  // the whole length that MORE announces is smaller than the first piece
+  kBadCallNumber,   // a call's number with its highest bit set
 };
 
 // A request's sections; views into the frame.
 struct RequestFrame {
-  uint64_t timeout_us = 0;        // 0: none
-  std::string_view method_name;   // only with NAMED
+  uint64_t timeout_us = 0;       // 0: none
+  std::string_view method_name;  // only with NAMED
   std::string_view metadata;
-  uint32_t whole_size = 0;        // of the message; its size here without MORE
-  std::string_view message;       // this frame's part
+  uint32_t whole_size = 0;   // of the message; its size here without MORE
+  std::string_view message;  // this frame's part
 };
 
 struct ResponseFrame {
@@ -45,8 +45,10 @@ struct ResponseFrame {
 class FrameReader {
  public:
   static FrameError CheckHeader(const FrameHeader& header, size_t max_frame);
-  static FrameError ReadRequest(const FrameHeader& header, std::string_view body, RequestFrame* out);
-  static FrameError ReadResponse(const FrameHeader& header, std::string_view body, ResponseFrame* out);
+  static FrameError ReadRequest(const FrameHeader& header, std::string_view body,
+                                RequestFrame* out);
+  static FrameError ReadResponse(const FrameHeader& header, std::string_view body,
+                                 ResponseFrame* out);
   static std::string_view Describe(FrameError error);
 };
 

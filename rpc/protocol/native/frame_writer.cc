@@ -39,7 +39,8 @@ uint8_t MetadataFlag(const Metadata* metadata) {
 }  // namespace
 
 size_t FrameWriter::Overhead(const RequestHead& head) {
-  return 8 + (head.method_name.empty() ? 0 : 2 + head.method_name.size()) + MetadataSize(head.metadata);
+  return 8 + (head.method_name.empty() ? 0 : 2 + head.method_name.size()) +
+         MetadataSize(head.metadata);
 }
 
 size_t FrameWriter::Overhead(const ResponseHead& head) { return 4 + MetadataSize(head.metadata); }
@@ -95,7 +96,8 @@ void FrameWriter::AppendPieces(FrameHeader data_header, size_t room, const OutMe
       if (room == 0) {
         room = std::min(left, max_frame_);
         data_header.length = static_cast<uint32_t>(room);
-        data_header.flags = static_cast<uint8_t>((data_header.flags & kReply) | (room < left ? kMore : 0));
+        data_header.flags =
+            static_cast<uint8_t>((data_header.flags & kReply) | (room < left ? kMore : 0));
         WriteHeader(queue_.Reserve(kHeaderSize), data_header);
         queue_.Commit(kHeaderSize);
       }

@@ -1,7 +1,7 @@
 // Writes frames into a connection's output queue, under its mutex.
 //
-// A message that fits into one frame is serialized straight into the queue's tail block; a larger one comes as
-// pieces made before the mutex was taken and is cut into frames without copying.
+// A message that fits into one frame is serialized straight into the queue's tail block; a larger
+// one comes as pieces made before the mutex was taken and is cut into frames without copying.
 //
 // Threads  any, under the queue's mutex
 // Owns     nothing
@@ -28,10 +28,11 @@ namespace weft::native {
 
 // A message on its way into frames: as bytes ready, as a protobuf message that fits, or as pieces.
 struct OutMessage {
-  const google::protobuf::MessageLite* message = nullptr;  // fits into one frame; its size was computed last
-  std::string_view bytes;                                  // serialized before
-  const std::vector<MessagePiece>* pieces = nullptr;       // does not fit
-  std::shared_ptr<const void> keeper;                      // keeps the pieces that are by reference
+  const google::protobuf::MessageLite* message =
+      nullptr;             // fits into one frame; its size was computed last
+  std::string_view bytes;  // serialized before
+  const std::vector<MessagePiece>* pieces = nullptr;  // does not fit
+  std::shared_ptr<const void> keeper;                 // keeps the pieces that are by reference
   size_t size = 0;
 };
 
@@ -60,13 +61,15 @@ class FrameWriter {
   void Request(const RequestHead& head, const OutMessage& message) WEFT_REQUIRES(queue_.mutex());
   void Response(const ResponseHead& head, const OutMessage& message) WEFT_REQUIRES(queue_.mutex());
   // A status that is not OK. Message and details are cut to what one frame holds.
-  void Error(const ResponseHead& head, const absl::Status& status, bool not_executed) WEFT_REQUIRES(queue_.mutex());
+  void Error(const ResponseHead& head, const absl::Status& status, bool not_executed)
+      WEFT_REQUIRES(queue_.mutex());
   // A frame of a header and some bytes.
   void Plain(const FrameHeader& header, std::string_view bytes) WEFT_REQUIRES(queue_.mutex());
 
  private:
   template <typename Head>
-  void WithMessage(FrameHeader header, const Head& head, const OutMessage& message) WEFT_REQUIRES(queue_.mutex());
+  void WithMessage(FrameHeader header, const Head& head, const OutMessage& message)
+      WEFT_REQUIRES(queue_.mutex());
   void AppendPieces(FrameHeader data_header, size_t first_part, const OutMessage& message)
       WEFT_REQUIRES(queue_.mutex());
 

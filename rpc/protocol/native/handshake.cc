@@ -27,7 +27,8 @@ std::string Handshake::MakeHello(const SessionLimits& limits, std::string_view a
   hello.set_max_methods(static_cast<uint32_t>(std::min<size_t>(limits.max_methods, 65535)));
   // Up: an interval below a millisecond is not none.
   const absl::Duration heartbeat =
-      std::clamp(absl::Ceil(limits.heartbeat_interval, absl::Milliseconds(1)), absl::ZeroDuration(), absl::Hours(24));
+      std::clamp(absl::Ceil(limits.heartbeat_interval, absl::Milliseconds(1)), absl::ZeroDuration(),
+                 absl::Hours(24));
   hello.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(heartbeat)));
   hello.set_heartbeat_misses(static_cast<uint32_t>(std::max(1, limits.heartbeat_misses)));
   hello.set_auth_token(std::string(auth_token));
@@ -42,24 +43,28 @@ absl::StatusOr<Agreement> Handshake::ReadHello(std::string_view bytes, const Ses
   Agreement a;
   a.version = std::min(hello.highest_version(), kWireVersion);
   if (a.version == 0 || a.version < hello.lowest_version()) {
-    return absl::FailedPreconditionError(absl::StrCat("it speaks wire versions ", hello.lowest_version(), " to ",
-                                                      hello.highest_version(), ", this side only ", kWireVersion));
+    return absl::FailedPreconditionError(
+        absl::StrCat("it speaks wire versions ", hello.lowest_version(), " to ",
+                     hello.highest_version(), ", this side only ", kWireVersion));
   }
   if (hello.required_features() != 0) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("it requires features 0x", absl::Hex(hello.required_features()), " that this side does not know"));
+    return absl::FailedPreconditionError(absl::StrCat("it requires features 0x",
+                                                      absl::Hex(hello.required_features()),
+                                                      " that this side does not know"));
   }
   a.max_frame = hello.max_frame_bytes();
   if (a.max_frame < kLeastFrame || a.max_frame > kLargestFrame) {
-    return absl::InvalidArgumentError(absl::StrCat("its max_frame_bytes is ", a.max_frame, ", allowed are ",
-                                                   kLeastFrame, " to ", kLargestFrame));
+    return absl::InvalidArgumentError(absl::StrCat("its max_frame_bytes is ", a.max_frame,
+                                                   ", allowed are ", kLeastFrame, " to ",
+                                                   kLargestFrame));
   }
   a.max_message = std::min<size_t>(hello.max_message_bytes(), (size_t{1} << 31) - 1);
   a.max_metadata = std::min<size_t>(hello.max_metadata_bytes(), kMostMetadata);
   a.max_calls = hello.max_calls();
   a.max_methods = std::min<size_t>(hello.max_methods(), 65535);
   if (own.heartbeat_interval > absl::ZeroDuration() && hello.heartbeat_ms() > 0) {
-    a.heartbeat = std::max(ToNanos(own.heartbeat_interval), Nanos(std::chrono::milliseconds(hello.heartbeat_ms())));
+    a.heartbeat = std::max(ToNanos(own.heartbeat_interval),
+                           Nanos(std::chrono::milliseconds(hello.heartbeat_ms())));
   }
   a.heartbeat_misses = std::max(1, own.heartbeat_misses);
   a.auth_token = hello.auth_token();

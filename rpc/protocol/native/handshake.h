@@ -1,7 +1,8 @@
 // Makes this side's Hello, and checks the peer's: what both then hold to.
 //
 // Threads  value; functions without state
-// Errors   FAILED_PRECONDITION names both sides' versions, or the features; INVALID_ARGUMENT: a Hello that cannot be
+// Errors   FAILED_PRECONDITION names both sides' versions, or the features; INVALID_ARGUMENT: a
+// Hello that cannot be
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_HANDSHAKE_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_HANDSHAKE_H_
 

@@ -1,6 +1,8 @@
-// Messages that come in pieces, put together: each in one block of its announced size, read straight into place.
+// Messages that come in pieces, put together: each in one block of its announced size, read
+// straight into place.
 //
-// What is announced is bounded together, so that a peer cannot have memory set aside without sending anything.
+// What is announced is bounded together, so that a peer cannot have memory set aside without
+// sending anything.
 //
 // Threads  value; the session's loop
 // Owns     the blocks of unfinished messages
@@ -28,8 +30,8 @@ struct Assembly {
   BlockRef block;
   size_t whole = 0;
   size_t filled = 0;
-  InboundCall* call = nullptr;   // of a request
-  uint32_t handler_us = 0;       // of a response
+  InboundCall* call = nullptr;  // of a request
+  uint32_t handler_us = 0;      // of a response
   std::string trailers;
 
   char* end() { return block->data() + filled; }
@@ -42,7 +44,8 @@ struct Assembly {
 
 class MessageAssembly {
  public:
-  MessageAssembly(size_t most_bytes, LargeBlocks& blocks) : most_bytes_(most_bytes), blocks_(blocks) {}
+  MessageAssembly(size_t most_bytes, LargeBlocks& blocks)
+      : most_bytes_(most_bytes), blocks_(blocks) {}
 
   // Nullptr when all unfinished messages together would be over the bound.
   Assembly* Begin(uint64_t id, bool reply, size_t whole, std::string_view first) LOOP_ONLY {
@@ -81,7 +84,8 @@ class MessageAssembly {
   size_t most_bytes() const { return most_bytes_; }
 
  private:
-  // Numbers are the peer's and ours; the highest bit tells them apart (checked when a number is taken).
+  // Numbers are the peer's and ours; the highest bit tells them apart (checked when a number is
+  // taken).
   static uint64_t Key(uint64_t id, bool reply) { return id | (reply ? uint64_t{1} << 63 : 0); }
 
   const size_t most_bytes_;

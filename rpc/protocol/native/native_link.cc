@@ -1,10 +1,10 @@
 #include "weft/rpc/protocol/native/native_link.h"
 
-#include <google/protobuf/message_lite.h>
-
 #include <algorithm>
 #include <utility>
 #include <vector>
+
+#include <google/protobuf/message_lite.h>
 
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
@@ -14,15 +14,16 @@
 namespace weft::native {
 namespace {
 
-// From so many bytes on, a request or reply is written at once instead of at the turn's end: while it is in the cache.
+// From so many bytes on, a request or reply is written at once instead of at the turn's end: while
+// it is in the cache.
 constexpr size_t kWriteAtOnce = size_t{256} << 10;
 constexpr Nanos kLongestLook = std::chrono::seconds(1);
 constexpr Nanos kShortestLook = std::chrono::milliseconds(1);
 
 absl::Status TooLarge(std::string_view what, size_t size, size_t limit, std::string_view setting) {
-  return absl::ResourceExhaustedError(absl::StrCat(absl::string_view(what.data(), what.size()), " of ", size,
-                                                   " bytes is over the limit of ", limit, " (",
-                                                   absl::string_view(setting.data(), setting.size()), ")"));
+  return absl::ResourceExhaustedError(absl::StrCat(
+      absl::string_view(what.data(), what.size()), " of ", size, " bytes is over the limit of ",
+      limit, " (", absl::string_view(setting.data(), setting.size()), ")"));
 }
 
 // A serialized request as pieces, for one that does not fit into a frame.
@@ -37,8 +38,9 @@ std::vector<MessagePiece> CopiedPieces(const std::string& bytes) {
 
 }  // namespace
 
-NativeLink::NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel, std::shared_ptr<CallPool> pool,
-                       std::unique_ptr<Transport> transport, std::string peer, const SessionLimits& limits)
+NativeLink::NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel,
+                       std::shared_ptr<CallPool> pool, std::unique_ptr<Transport> transport,
+                       std::string peer, const SessionLimits& limits)
     : ConnectionHandle(std::move(loop), std::move(transport), std::move(peer)),
       wheel_(wheel),
       pool_(std::move(pool)),
@@ -66,15 +68,18 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
   std::vector<MessagePiece> pieces;
   out.size = call.serialized ? call.waiting_request.size() : MessageCodec::ByteSize(*call.request);
   if (out.size > limits_.max_message_bytes || out.size > MessageCodec::kMost) {
-    *why = TooLarge("the request", out.size, std::min(limits_.max_message_bytes, MessageCodec::kMost),
-                    "max_message_bytes of the channel");
+    *why =
+        TooLarge("the request", out.size, std::min(limits_.max_message_bytes, MessageCodec::kMost),
+                 "max_message_bytes of the channel");
     return Start::kRefused;
   }
-  // A large request is written here and now from where it is; what the kernel does not take is copied then.
+  // A large request is written here and now from where it is; what the kernel does not take is
+  // copied then.
   const bool borrow = !call.serialized && out.size >= kWriteAtOnce;
   RequestHead head;
   if (call.options.context != nullptr) head.metadata = &call.options.context->metadata();
-  // Room enough for any name and metadata: whether pieces are needed is decided before the mutex is taken.
+  // Room enough for any name and metadata: whether pieces are needed is decided before the mutex is
+  // taken.
   const size_t around = FrameWriter::Overhead(head) + 2 + call.method.full_name.size();
   if (out.size + around > kLeastFrame - kHeaderSize) {
     pieces = call.serialized ? CopiedPieces(call.waiting_request)
@@ -92,23 +97,28 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
     MutexLock lock(output().mutex());
     if (state_ != State::kUp || output().closed()) return Start::kGone;
     if (out.size > peer_limits_.max_message) {
-      *why = TooLarge("the request", out.size, peer_limits_.max_message, "max_message_bytes of the server");
+      *why = TooLarge("the request", out.size, peer_limits_.max_message,
+                      "max_message_bytes of the server");
       return Start::kRefused;
     }
     if (head.metadata != nullptr && head.metadata->WireSize() > peer_limits_.max_metadata) {
-      *why = TooLarge("the request's metadata", head.metadata->WireSize(), peer_limits_.max_metadata,
-                      "max_metadata_bytes of the server");
+      *why = TooLarge("the request's metadata", head.metadata->WireSize(),
+                      peer_limits_.max_metadata, "max_metadata_bytes of the server");
       return Start::kRefused;
     }
     if (calls_.size() >= peer_limits_.max_calls) {
-      *why = absl::ResourceExhaustedError(absl::StrCat(calls_.size(), " calls are under way on the connection, the "
-                                                       "limit is ", peer_limits_.max_calls, " (max_calls of the server)"));
+      *why = absl::ResourceExhaustedError(
+          absl::StrCat(calls_.size(),
+                       " calls are under way on the connection, the "
+                       "limit is ",
+                       peer_limits_.max_calls, " (max_calls of the server)"));
       return Start::kRefused;
     }
     if (output().queued() + out.size > limits_.max_output_bytes && output().queued() > 0) {
-      *why = absl::ResourceExhaustedError(absl::StrCat(
-          "client side: ", output().queued(), " bytes wait to be written to ", peer(), ", with the request's ", out.size,
-          " more than the limit of ", limits_.max_output_bytes, " (max_output_bytes of the channel)"));
+      *why = absl::ResourceExhaustedError(
+          absl::StrCat("client side: ", output().queued(), " bytes wait to be written to ", peer(),
+                       ", with the request's ", out.size, " more than the limit of ",
+                       limits_.max_output_bytes, " (max_output_bytes of the channel)"));
       return Start::kRefused;
     }
     bool first;
@@ -131,13 +141,16 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
     call.id = head.id;
     call.stream_position = output().appended();
     if (call.wants_handle()) {
-      call.Started(CallHandle(std::shared_ptr<CallCarrier>(shared_from_this(), static_cast<CallCarrier*>(this)), head.id));
+      call.Started(CallHandle(
+          std::shared_ptr<CallCarrier>(shared_from_this(), static_cast<CallCarrier*>(this)),
+          head.id));
     }
     calls_.Insert(head.id, &call);
     FrameWriter(output(), peer_limits_.max_frame).Request(head, out);
     large = output().queued() >= kWriteAtOnce || borrow;
     claimed = output().Claim();
-    // A deadline goes into the wheel before anything can complete the call: only this loop does that.
+    // A deadline goes into the wheel before anything can complete the call: only this loop does
+    // that.
     if (in_loop && call.deadline != kNever) {
       loop().AssertInLoop();
       call.deadline_target = session_;
@@ -166,32 +179,39 @@ void NativeLink::Flush(bool claimed, bool gather, bool large) {
   }
 }
 
-void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply, bool more_soon) {
+void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply,
+                            bool more_soon) {
   ResponseHead head;
   head.id = call.id.load(std::memory_order_relaxed);
   head.metadata = &call.trailers();
-  const auto took = std::chrono::duration_cast<std::chrono::microseconds>(call.answered - call.received).count();
+  const auto took =
+      std::chrono::duration_cast<std::chrono::microseconds>(call.answered - call.received).count();
   head.handler_us = static_cast<uint32_t>(std::clamp<int64_t>(took, 0, UINT32_MAX));
   OutMessage out;
   std::vector<MessagePiece> pieces;
   absl::Status error = status;
   // What the handler's own error says goes before its trailers.
   const auto check_trailers = [&head, &error](size_t limit, std::string_view setting) {
-    if (head.metadata == nullptr || head.metadata->empty() || head.metadata->WireSize() <= limit) return;
-    if (error.ok()) error = TooLarge("the reply's metadata", head.metadata->WireSize(), limit, setting);
+    if (head.metadata == nullptr || head.metadata->empty() || head.metadata->WireSize() <= limit)
+      return;
+    if (error.ok())
+      error = TooLarge("the reply's metadata", head.metadata->WireSize(), limit, setting);
     head.metadata = nullptr;
   };
-  check_trailers(std::min(limits_.max_metadata_bytes, kMostMetadata), "max_metadata_bytes of the server");
+  check_trailers(std::min(limits_.max_metadata_bytes, kMostMetadata),
+                 "max_metadata_bytes of the server");
   if (error.ok()) {
     const google::protobuf::MessageLite& message = reply->message();
     out.size = MessageCodec::ByteSize(message);
     if (out.size > limits_.max_message_bytes || out.size > MessageCodec::kMost) {
-      error = TooLarge("the reply", out.size, std::min(limits_.max_message_bytes, MessageCodec::kMost),
-                       "max_message_bytes of the server");
+      error =
+          TooLarge("the reply", out.size, std::min(limits_.max_message_bytes, MessageCodec::kMost),
+                   "max_message_bytes of the server");
     } else if (out.size + FrameWriter::Overhead(head) > kLeastFrame - kHeaderSize) {
       pieces = MessageCodec::Pieces(message, out.size, /*share=*/true);
       out.pieces = &pieces;
-      if (std::any_of(pieces.begin(), pieces.end(), [](const MessagePiece& p) { return !p.block; })) {
+      if (std::any_of(pieces.begin(), pieces.end(),
+                      [](const MessagePiece& p) { return !p.block; })) {
         out.keeper = reply->Keep();
       }
     } else {
@@ -206,12 +226,15 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
     ++answered_;
     check_trailers(peer_limits_.max_metadata, "max_metadata_bytes of the client");
     if (error.ok() && out.size > peer_limits_.max_message) {
-      error = TooLarge("the reply", out.size, peer_limits_.max_message, "max_message_bytes of the client");
+      error = TooLarge("the reply", out.size, peer_limits_.max_message,
+                       "max_message_bytes of the client");
     }
-    if (error.ok() && output().queued() > 0 && output().queued() + out.size > limits_.max_output_bytes) {
-      error = absl::ResourceExhaustedError(absl::StrCat(
-          "server side: ", output().queued(), " bytes wait to be written to ", peer(), ", with the reply's ", out.size,
-          " more than the limit of ", limits_.max_output_bytes, " (max_output_bytes of the server)"));
+    if (error.ok() && output().queued() > 0 &&
+        output().queued() + out.size > limits_.max_output_bytes) {
+      error = absl::ResourceExhaustedError(
+          absl::StrCat("server side: ", output().queued(), " bytes wait to be written to ", peer(),
+                       ", with the reply's ", out.size, " more than the limit of ",
+                       limits_.max_output_bytes, " (max_output_bytes of the server)"));
     }
     if (error.ok()) {
       writer.Response(head, out);
@@ -243,7 +266,8 @@ void NativeLink::SendError(uint64_t id, const absl::Status& status, bool not_exe
   bool claimed;
   {
     MutexLock lock(output().mutex());
-    FrameWriter(output(), std::max(peer_limits_.max_frame, kLeastFrame)).Error(head, status, not_executed);
+    FrameWriter(output(), std::max(peer_limits_.max_frame, kLeastFrame))
+        .Error(head, status, not_executed);
     claimed = output().Claim();
   }
   Flush(claimed, /*gather=*/true, false);
@@ -324,7 +348,8 @@ MonoTime NativeLink::ArmDeadlines(DeadlineTarget* target) {
     call->deadline_target = target;
     wheel_.Insert(call, call->deadline);
   });
-  looked_for_by_ = loop().clock().Now() + std::clamp(shortest_timeout_ / 4, kShortestLook, kLongestLook);
+  looked_for_by_ =
+      loop().clock().Now() + std::clamp(shortest_timeout_ / 4, kShortestLook, kLongestLook);
   return looked_for_by_;
 }
 
@@ -346,7 +371,8 @@ uint64_t NativeLink::answered() {
 bool NativeLink::OutputOverLimit() {
   MutexLock lock(output().mutex());
   // Refusals are small; a peer that lets so many of them pile up does not read.
-  return output().queued() > limits_.max_output_bytes + (limits_.max_output_bytes >> 2) + (size_t{1} << 20);
+  return output().queued() >
+         limits_.max_output_bytes + (limits_.max_output_bytes >> 2) + (size_t{1} << 20);
 }
 
 }  // namespace weft::native

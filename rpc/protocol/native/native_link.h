@@ -1,7 +1,8 @@
 // A native session's face for other threads: starts calls, sends answers, cancels.
 //
-// It carries this side's calls: their numbers, the table of those under way and the method numbers already bound, all
-// under the output's mutex, because numbers must rise in the order in which requests stand in the stream.
+// It carries this side's calls: their numbers, the table of those under way and the method numbers
+// already bound, all under the output's mutex, because numbers must rise in the order in which
+// requests stand in the stream.
 //
 //   kOpening ──Open──► kUp ──GoAway──► kGoingAway ──► kClosed       calls start in kUp only
 //
@@ -44,7 +45,8 @@ class NativeLink final : public ConnectionHandle, public CallOrigin, public Call
   NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel, std::shared_ptr<CallPool> pool,
              std::unique_ptr<Transport> transport, std::string peer, const SessionLimits& limits);
 
-  // Sends the call. Its `started` and `deadline` are set. kStarted: it is in the table and will be completed.
+  // Sends the call. Its `started` and `deadline` are set. kStarted: it is in the table and will be
+  // completed.
   ANY_THREAD Start TryStart(OutboundCall& call, absl::Status* why);
 
   // CallOrigin
@@ -66,7 +68,8 @@ class NativeLink final : public ConnectionHandle, public CallOrigin, public Call
   void Open(const Agreement& agreement, std::string identity) LOOP_ONLY;
   // No new calls. Those numbered above `last_taken` are taken out: the peer will not execute them.
   OutboundCall* GoAway(uint64_t last_taken) LOOP_ONLY;
-  // Every call under way; from now on there are none. `*written`: how much of the stream the kernel took.
+  // Every call under way; from now on there are none. `*written`: how much of the stream the kernel
+  // took.
   OutboundCall* Close(uint64_t* written) LOOP_ONLY;
   // Takes calls out for their end; nullptr where there is none (late, or unknown).
   OutboundCall* Take(uint64_t id) LOOP_ONLY;

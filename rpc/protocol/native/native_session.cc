@@ -29,8 +29,9 @@ CloseReason ReasonOf(FrameError error) {
 
 }  // namespace
 
-NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink, std::shared_ptr<CallPool> pool,
-                             std::unique_ptr<Transport> transport, std::string peer, NativeSessionOptions options)
+NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
+                             std::shared_ptr<CallPool> pool, std::unique_ptr<Transport> transport,
+                             std::string peer, NativeSessionOptions options)
     : loop_(*io.loop),
       wheel_(*io.wheel),
       host_(host),
@@ -38,15 +39,16 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
       pool_(std::move(pool)),
       options_(std::move(options)),
       max_frame_(std::clamp(options_.limits.max_frame_bytes, kLeastFrame, kLargestFrame)),
-      link_(std::make_shared<NativeLink>(io.loop, *io.wheel, pool_, std::move(transport), std::move(peer),
-                                         options_.limits)),
+      link_(std::make_shared<NativeLink>(io.loop, *io.wheel, pool_, std::move(transport),
+                                         std::move(peer), options_.limits)),
       connection_(*io.loop, *io.arena, link_, this),
       handshake_timer_(*io.loop,
                        [this] {
                          loop_.AssertInLoop();
-                         Fail(CloseReason::kHandshakeTimeout,
-                              absl::StrCat("no Hello within ",
-                                           absl::FormatDuration(options_.limits.handshake_timeout)));
+                         Fail(
+                             CloseReason::kHandshakeTimeout,
+                             absl::StrCat("no Hello within ",
+                                          absl::FormatDuration(options_.limits.handshake_timeout)));
                        }),
       heartbeat_timer_(*io.loop,
                        [this] {
@@ -58,7 +60,8 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
                     loop_.AssertInLoop();
                     LookForDeadlines();
                   }),
-      assembly_(std::max(options_.limits.max_message_bytes * 4, options_.limits.max_message_bytes), io.arena->large()) {
+      assembly_(std::max(options_.limits.max_message_bytes * 4, options_.limits.max_message_bytes),
+                io.arena->large()) {
   loop_.AssertInLoop();
   link_->Attach(this);
 }
@@ -69,7 +72,8 @@ NativeSession::~NativeSession() {
   *alive_ = false;
 }
 
-size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t size, InputNeed* need) {
+size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t size,
+                              InputNeed* need) {
   loop_.AssertInLoop();
   if (pool_ != nullptr) pool_->Collect();
   size_t used = 0;
@@ -87,13 +91,15 @@ size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t si
 }
 
 // One frame, or the header of a DATA frame; 0 when more bytes are needed.
-size_t NativeSession::TakeFrame(const BlockRef& block, const char* data, size_t size, InputNeed* need) {
+size_t NativeSession::TakeFrame(const BlockRef& block, const char* data, size_t size,
+                                InputNeed* need) {
   if (size < kHeaderSize) {
     need->frame = kHeaderSize;
     return 0;
   }
   const FrameHeader header = ReadHeader(data);
-  if (const FrameError error = FrameReader::CheckHeader(header, max_frame_); error != FrameError::kNone) {
+  if (const FrameError error = FrameReader::CheckHeader(header, max_frame_);
+      error != FrameError::kNone) {
     FailFrame(error, header);
     return 0;
   }
@@ -113,7 +119,8 @@ size_t NativeSession::TakeFrame(const BlockRef& block, const char* data, size_t 
   return whole;
 }
 
-void NativeSession::TakeWholeFrame(const BlockRef& block, const FrameHeader& header, std::string_view body) {
+void NativeSession::TakeWholeFrame(const BlockRef& block, const FrameHeader& header,
+                                   std::string_view body) {
   switch (header.type) {
     case FrameType::kRequest:
       TakeRequest(block, header, body);
@@ -204,20 +211,23 @@ void NativeSession::OnReadEnd() {
   loop_.AssertInLoop();
   silent_intervals_ = 0;
   if (link_->OutputOverLimit()) {
-    Fail(CloseReason::kOutputFull, absl::StrCat("it does not read what is sent to it (limit ",
-                                                options_.limits.max_output_bytes, " bytes, max_output_bytes)"));
+    Fail(CloseReason::kOutputFull,
+         absl::StrCat("it does not read what is sent to it (limit ",
+                      options_.limits.max_output_bytes, " bytes, max_output_bytes)"));
   }
 }
 
 void NativeSession::TakeGoAway(const FrameHeader& header, std::string_view body) {
   CompleteReplies();
   link_->SendFrame({0, FrameType::kGoAwayAck, 0, 0, 0}, "");
-  const absl::Status why(FromWireCode(header.aux == 0 ? ToWireCode(absl::StatusCode::kUnavailable) : header.aux),
-                         absl::string_view(body.data(), body.size()));
+  const absl::Status why(
+      FromWireCode(header.aux == 0 ? ToWireCode(absl::StatusCode::kUnavailable) : header.aux),
+      absl::string_view(body.data(), body.size()));
   for (OutboundCall* call = link_->GoAway(header.id); call != nullptr;) {
     OutboundCall* next = call->next;
     wheel_.Remove(call);
-    EndCall(*call, why.code(), absl::StrCat("refused, the server is going away: ", why.message()), false);
+    EndCall(*call, why.code(), absl::StrCat("refused, the server is going away: ", why.message()),
+            false);
     call = next;
   }
   host_.OnGoingAway(*this, why);
@@ -228,21 +238,25 @@ void NativeSession::GoAway(const absl::Status& why) {
   going_away_after_ = last_inbound_;
   if (phase_ == Phase::kOpening && !options_.dialer) return;  // nothing goes before our preface
   const std::string text(why.message());
-  link_->SendFrame({0, FrameType::kGoAway, 0, ToWireCode(why.code()), last_inbound_}, text.substr(0, 1024));
+  link_->SendFrame({0, FrameType::kGoAway, 0, ToWireCode(why.code()), last_inbound_},
+                   text.substr(0, 1024));
 }
 
 void NativeSession::FailFrame(FrameError error, const FrameHeader& header) {
   std::string what(FrameReader::Describe(error));
-  absl::StrAppend(&what, absl::StrFormat(" (type 0x%02x, flags 0x%02x, length %d", static_cast<int>(header.type),
-                                         header.flags, header.length));
-  if (error == FrameError::kTooLong) absl::StrAppend(&what, ", limit ", max_frame_, ", max_frame_bytes");
+  absl::StrAppend(&what,
+                  absl::StrFormat(" (type 0x%02x, flags 0x%02x, length %d",
+                                  static_cast<int>(header.type), header.flags, header.length));
+  if (error == FrameError::kTooLong)
+    absl::StrAppend(&what, ", limit ", max_frame_, ", max_frame_bytes");
   Fail(ReasonOf(error), what + ")");
 }
 
-// The peer broke the protocol. It is told why, if it speaks the protocol at all, and the connection ends.
+// The peer broke the protocol. It is told why, if it speaks the protocol at all, and the connection
+// ends.
 void NativeSession::Fail(CloseReason reason, std::string_view what) {
-  const absl::Status why = absl::UnavailableError(
-      absl::StrCat("connection with ", peer(), " closed: ", absl::string_view(what.data(), what.size())));
+  const absl::Status why = absl::UnavailableError(absl::StrCat(
+      "connection with ", peer(), " closed: ", absl::string_view(what.data(), what.size())));
   if (phase_ == Phase::kUp || phase_ == Phase::kVerdict) {
     CompleteReplies();
     GoAway(absl::UnavailableError(absl::string_view(what.data(), what.size())));

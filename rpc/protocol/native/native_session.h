@@ -1,14 +1,17 @@
-// The native protocol on one connection, the same on both ends. docs/native_protocol.md draws its bytes.
+// The native protocol on one connection, the same on both ends. docs/native_protocol.md draws its
+// bytes.
 //
 //   kOpening ──► kHello ──► kVerdict ──► kUp ──► kEnding ──► kEnded
 //
-// The dialer sends preface and Hello at once, the other side when it has seen the dialer's preface. Calls may follow
-// the peer's Hello at once; until its authenticator has spoken they are held, at most kMostHeld of them.
+// The dialer sends preface and Hello at once, the other side when it has seen the dialer's preface.
+// Calls may follow the peer's Hello at once; until its authenticator has spoken they are held, at
+// most kMostHeld of them.
 //
 // Threads  loop-only; other threads hold the NativeLink
 // Owns     its connection, the numbers of the peer's methods, unfinished messages
-// Errors   what breaks framing closes the connection with a CloseReason; what concerns one call answers it
-// Ends     SessionHost::OnEnded exactly once; before it every call of this side has been completed and every call of
+// Errors   what breaks framing closes the connection with a CloseReason; what concerns one call
+// answers it Ends     SessionHost::OnEnded exactly once; before it every call of this side has been
+// completed and every call of
 //          the peer marked as cancelled
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_NATIVE_SESSION_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_NATIVE_SESSION_H_
@@ -47,9 +50,11 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
  public:
   static constexpr size_t kMostHeld = 1000;
 
-  // `sink` takes the peer's calls; null: every one is answered UNIMPLEMENTED. All outlive the session.
+  // `sink` takes the peer's calls; null: every one is answered UNIMPLEMENTED. All outlive the
+  // session.
   NativeSession(IoThread& io, SessionHost& host, InboundSink* sink, std::shared_ptr<CallPool> pool,
-                std::unique_ptr<Transport> transport, std::string peer, NativeSessionOptions options);
+                std::unique_ptr<Transport> transport, std::string peer,
+                NativeSessionOptions options);
   ~NativeSession() override;
 
   absl::Status Start() override;
@@ -90,7 +95,8 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
 
   // Frames (native_session.cc).
   size_t TakeFrame(const BlockRef& block, const char* data, size_t size, InputNeed* need) LOOP_ONLY;
-  void TakeWholeFrame(const BlockRef& block, const FrameHeader& header, std::string_view body) LOOP_ONLY;
+  void TakeWholeFrame(const BlockRef& block, const FrameHeader& header,
+                      std::string_view body) LOOP_ONLY;
   size_t BeginData(const FrameHeader& header) LOOP_ONLY;
   size_t TakeData(const char* data, size_t size) LOOP_ONLY;
   void WantDirect(InputNeed* need) LOOP_ONLY;
@@ -100,15 +106,19 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   void FailFrame(FrameError error, const FrameHeader& header) LOOP_ONLY;
 
   // Calls of the peer and replies to ours (native_session_calls.cc).
-  void TakeRequest(const BlockRef& block, const FrameHeader& header, std::string_view body) LOOP_ONLY;
+  void TakeRequest(const BlockRef& block, const FrameHeader& header,
+                   std::string_view body) LOOP_ONLY;
   absl::Status AdmitRequest(const RequestFrame& frame, uint64_t id) LOOP_ONLY;
-  bool BindName(uint16_t number, std::string_view name, const BoundMethod** bound, std::string* unknown) LOOP_ONLY;
+  bool BindName(uint16_t number, std::string_view name, const BoundMethod** bound,
+                std::string* unknown) LOOP_ONLY;
   void Deliver(InboundCall& call) LOOP_ONLY;
   void TakeResponse(const FrameHeader& header, std::string_view body) LOOP_ONLY;
   void DropReply(uint64_t id) LOOP_ONLY;
   void CompleteReplies() LOOP_ONLY;
-  void CompleteReply(OutboundCall* call, const FrameHeader& header, const ResponseFrame& frame) LOOP_ONLY;
-  void EndCall(OutboundCall& call, absl::StatusCode code, std::string_view why, bool may_have_been_executed) LOOP_ONLY;
+  void CompleteReply(OutboundCall* call, const FrameHeader& header,
+                     const ResponseFrame& frame) LOOP_ONLY;
+  void EndCall(OutboundCall& call, absl::StatusCode code, std::string_view why,
+               bool may_have_been_executed) LOOP_ONLY;
   void EndAllCalls(const absl::Status& reason) LOOP_ONLY;
 
   // Fixed at construction.
@@ -132,13 +142,14 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   Timer look_timer_ LOOP_OWNED;
   Agreement agreement_ LOOP_OWNED;
   int silent_intervals_ LOOP_OWNED = 0;
-  std::shared_ptr<bool> alive_ LOOP_OWNED = std::make_shared<bool>(true);  // for verdicts that come late
+  std::shared_ptr<bool> alive_ LOOP_OWNED =
+      std::make_shared<bool>(true);  // for verdicts that come late
 
   // The peer's calls.
   uint64_t last_inbound_ LOOP_OWNED = 0;
   uint64_t going_away_after_ LOOP_OWNED = UINT64_MAX;  // numbers above it are refused
   IdTable<InboundCall> inbound_ LOOP_OWNED;
-  uint64_t taken_ LOOP_OWNED = 0;  // calls that were ever in it
+  uint64_t taken_ LOOP_OWNED = 0;                       // calls that were ever in it
   std::vector<const BoundMethod*> methods_ LOOP_OWNED;  // by number; null: unknown
   absl::flat_hash_map<uint16_t, std::string> unknown_methods_ LOOP_OWNED;
   std::vector<InboundCall*> held_ LOOP_OWNED;

@@ -14,15 +14,19 @@ constexpr size_t kReplyBatch = 64;
 // Of a name that stands for no method: it is only for the text of an error.
 constexpr size_t kMostKeptOfName = 256;
 
-std::string Ms(Nanos d) { return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count()); }
+std::string Ms(Nanos d) {
+  return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count());
+}
 
 }  // namespace
 
 // ---- the peer's calls
 
-void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header, std::string_view body) {
+void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header,
+                                std::string_view body) {
   RequestFrame frame;
-  if (const FrameError error = FrameReader::ReadRequest(header, body, &frame); error != FrameError::kNone) {
+  if (const FrameError error = FrameReader::ReadRequest(header, body, &frame);
+      error != FrameError::kNone) {
     FailFrame(error, header);
     return;
   }
@@ -31,7 +35,8 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
     return;
   }
   if (!header.has(kEnd)) {
-    Fail(CloseReason::kBadFrame, "a request that does not end: streams are not part of this version");
+    Fail(CloseReason::kBadFrame,
+         "a request that does not end: streams are not part of this version");
     return;
   }
   last_inbound_ = header.id;
@@ -41,7 +46,8 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
   absl::Status refused = AdmitRequest(frame, header.id);
   if (refused.ok() && bound == nullptr) {
     refused = sink_ != nullptr ? sink_->Unknown(unknown)
-                               : absl::UnimplementedError(absl::StrCat("this side offers no services; asked for ", unknown));
+                               : absl::UnimplementedError(absl::StrCat(
+                                     "this side offers no services; asked for ", unknown));
   }
   if (!refused.ok()) {
     link_->SendError(header.id, refused, /*not_executed=*/true);
@@ -67,8 +73,9 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
   }
   Assembly* assembly = assembly_.Begin(header.id, false, frame.whole_size, frame.message);
   if (assembly == nullptr) {
-    call.Refuse(absl::ResourceExhaustedError(absl::StrCat("unfinished messages on this connection would hold more than ",
-                                                          assembly_.most_bytes(), " bytes (4 x max_message_bytes)")));
+    call.Refuse(absl::ResourceExhaustedError(
+        absl::StrCat("unfinished messages on this connection would hold more than ",
+                     assembly_.most_bytes(), " bytes (4 x max_message_bytes)")));
     return;
   }
   assembly->call = &call;
@@ -79,27 +86,32 @@ absl::Status NativeSession::AdmitRequest(const RequestFrame& frame, uint64_t id)
   const SessionLimits& limits = options_.limits;
   if (id > going_away_after_) return absl::UnavailableError("the server is going away");
   if (frame.whole_size > limits.max_message_bytes) {
-    return absl::ResourceExhaustedError(absl::StrCat("the request of ", frame.whole_size, " bytes is over the limit of ",
-                                                     limits.max_message_bytes, " (max_message_bytes of the server)"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the request of ", frame.whole_size, " bytes is over the limit of ",
+                     limits.max_message_bytes, " (max_message_bytes of the server)"));
   }
   if (frame.metadata.size() > limits.max_metadata_bytes) {
-    return absl::ResourceExhaustedError(absl::StrCat("the request's metadata of ", frame.metadata.size(),
-                                                     " bytes is over the limit of ", limits.max_metadata_bytes,
-                                                     " (max_metadata_bytes of the server)"));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the request's metadata of ", frame.metadata.size(), " bytes is over the limit of ",
+        limits.max_metadata_bytes, " (max_metadata_bytes of the server)"));
   }
-  // The table also holds calls whose answer has left and that are on their way back to the pool: those don't count.
+  // The table also holds calls whose answer has left and that are on their way back to the pool:
+  // those don't count.
   if (inbound_.size() >= limits.max_calls && taken_ - link_->answered() >= limits.max_calls) {
-    return absl::ResourceExhaustedError(absl::StrCat(taken_ - link_->answered(), " calls are under way on this connection, the limit is ",
-                                                     limits.max_calls, " (max_calls of the server)"));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        taken_ - link_->answered(), " calls are under way on this connection, the limit is ",
+        limits.max_calls, " (max_calls of the server)"));
   }
   if (phase_ == Phase::kVerdict && held_.size() >= kMostHeld) {
-    return absl::ResourceExhaustedError(absl::StrCat("more than ", kMostHeld, " calls before the handshake's verdict"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("more than ", kMostHeld, " calls before the handshake's verdict"));
   }
   return absl::OkStatus();
 }
 
 // The method that `number` or `name` stands for. False: the connection was failed.
-bool NativeSession::BindName(uint16_t number, std::string_view name, const BoundMethod** bound, std::string* unknown) {
+bool NativeSession::BindName(uint16_t number, std::string_view name, const BoundMethod** bound,
+                             std::string* unknown) {
   if (!name.empty()) {
     *bound = sink_ != nullptr ? sink_->Find(name) : nullptr;
     if (*bound == nullptr) *unknown = std::string(name);
@@ -139,13 +151,16 @@ void NativeSession::Deliver(InboundCall& call) {
   }
 }
 
-void NativeSession::OnCallReturned(InboundCall& call) { inbound_.Take(call.id.load(std::memory_order_relaxed)); }
+void NativeSession::OnCallReturned(InboundCall& call) {
+  inbound_.Take(call.id.load(std::memory_order_relaxed));
+}
 
 // ---- replies to our calls
 
 void NativeSession::TakeResponse(const FrameHeader& header, std::string_view body) {
   ReadyReply reply{header, {}};
-  if (const FrameError error = FrameReader::ReadResponse(header, body, &reply.frame); error != FrameError::kNone) {
+  if (const FrameError error = FrameReader::ReadResponse(header, body, &reply.frame);
+      error != FrameError::kNone) {
     FailFrame(error, header);
     return;
   }
@@ -159,7 +174,8 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
     return;
   }
   if (assembly_.Contains(header.id, true)) {
-    Fail(CloseReason::kBadFrame, absl::StrCat("a second reply to call ", header.id, " inside the first"));
+    Fail(CloseReason::kBadFrame,
+         absl::StrCat("a second reply to call ", header.id, " inside the first"));
     return;
   }
   if (!link_->UnderWay(header.id)) {
@@ -174,8 +190,9 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
     if (OutboundCall* call = link_->Take(header.id)) {
       EndCall(*call, absl::StatusCode::kResourceExhausted,
               reply.frame.whole_size > options_.limits.max_message_bytes
-                  ? absl::StrCat("the reply of ", reply.frame.whole_size, " bytes is over the limit of ",
-                                 options_.limits.max_message_bytes, " (max_message_bytes of the channel)")
+                  ? absl::StrCat("the reply of ", reply.frame.whole_size,
+                                 " bytes is over the limit of ", options_.limits.max_message_bytes,
+                                 " (max_message_bytes of the channel)")
                   : absl::StrCat("unfinished messages on this connection would hold more than ",
                                  assembly_.most_bytes(), " bytes (4 x max_message_bytes)"),
               true);
@@ -186,14 +203,15 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
   assembly->trailers = std::string(reply.frame.metadata);
 }
 
-// Nobody waits for this reply any more. One that is being read at this moment keeps its block, for the connection reads
-// straight into it; it is dropped when it is whole.
+// Nobody waits for this reply any more. One that is being read at this moment keeps its block, for
+// the connection reads straight into it; it is dropped when it is whole.
 void NativeSession::DropReply(uint64_t id) {
   if (data_left_ > 0 && data_header_.has(kReply) && data_header_.id == id) return;
   assembly_.End(id, true);
 }
 
-// A completion may start calls, or close this session and so come here again: by then replies_ is empty.
+// A completion may start calls, or close this session and so come here again: by then replies_ is
+// empty.
 void NativeSession::CompleteReplies() {
   if (replies_.empty()) return;
   uint64_t ids[kReplyBatch];
@@ -202,12 +220,14 @@ void NativeSession::CompleteReplies() {
   ready.swap(replies_);
   for (size_t i = 0; i < ready.size(); ++i) ids[i] = ready[i].header.id;
   link_->TakeMany(ids, calls, ready.size());
-  for (size_t i = 0; i < ready.size(); ++i) CompleteReply(calls[i], ready[i].header, ready[i].frame);
+  for (size_t i = 0; i < ready.size(); ++i)
+    CompleteReply(calls[i], ready[i].header, ready[i].frame);
   ready.clear();
   spare_replies_ = std::move(ready);
 }
 
-void NativeSession::CompleteReply(OutboundCall* call, const FrameHeader& header, const ResponseFrame& frame) {
+void NativeSession::CompleteReply(OutboundCall* call, const FrameHeader& header,
+                                  const ResponseFrame& frame) {
   if (call == nullptr) {
     host_.CountLateReply();
     return;
@@ -227,8 +247,9 @@ void NativeSession::CompleteReply(OutboundCall* call, const FrameHeader& header,
     end.reply_size = frame.message.size();
   } else {
     end.may_have_been_executed = !header.has(kNotExecuted);
-    end.status = absl::Status(FromWireCode(header.aux),
-                              absl::string_view(frame.error_message.data(), frame.error_message.size()));
+    end.status =
+        absl::Status(FromWireCode(header.aux),
+                     absl::string_view(frame.error_message.data(), frame.error_message.size()));
     if (!frame.error_details.empty()) SetStatusDetails(frame.error_details, &end.status);
   }
   call->Complete(end);
@@ -239,9 +260,10 @@ void NativeSession::EndCall(OutboundCall& call, absl::StatusCode code, std::stri
                             bool may_have_been_executed) {
   CallEnd end;
   end.may_have_been_executed = may_have_been_executed;
-  end.status = absl::Status(code, absl::StrCat("call ", std::string(call.method.full_name), " to ", peer(), ": ",
-                                               absl::string_view(why.data(), why.size()), " (after ",
-                                               Ms(loop_.clock().Now() - call.started), ")"));
+  end.status =
+      absl::Status(code, absl::StrCat("call ", std::string(call.method.full_name), " to ", peer(),
+                                      ": ", absl::string_view(why.data(), why.size()), " (after ",
+                                      Ms(loop_.clock().Now() - call.started), ")"));
   call.Complete(end);
 }
 
@@ -257,7 +279,8 @@ void NativeSession::OnCallDeadline(OutboundCall& expired) {
   loop_.AssertInLoop();
   OutboundCall* call = link_->Take(expired.id);
   if (call == nullptr) return;
-  link_->SendFrame({0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kDeadlineExceeded), call->id}, "");
+  link_->SendFrame(
+      {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kDeadlineExceeded), call->id}, "");
   DropReply(call->id);
   bool written;
   {
@@ -266,7 +289,8 @@ void NativeSession::OnCallDeadline(OutboundCall& expired) {
   }
   EndCall(*call, absl::StatusCode::kDeadlineExceeded,
           absl::StrCat("no reply within ", Ms(call->deadline - call->started),
-                       written ? "; the request was sent" : "; the request was not sent: the peer does not read"),
+                       written ? "; the request was sent"
+                               : "; the request was not sent: the peer does not read"),
           written);
 }
 
@@ -284,7 +308,8 @@ void NativeSession::EndAllCalls(const absl::Status& reason) {
     const bool sent = call->stream_position < written;
     EndCall(*call, absl::StatusCode::kUnavailable,
             absl::StrCat(std::string(reason.message()),
-                         sent ? "; the request was sent and may have been executed" : "; the request was not sent"),
+                         sent ? "; the request was sent and may have been executed"
+                              : "; the request was not sent"),
             sent);
     call = next;
   }
