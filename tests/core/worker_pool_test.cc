@@ -63,6 +63,15 @@ class Blockers {
       }));
     }
   }
+  // They have left it, or were cancelled.
+  ~Blockers() {
+    EXPECT_TRUE(PollUntil([&] {
+      for (auto& item : items_) {
+        if (item->ends() == 0) return false;
+      }
+      return true;
+    }));
+  }
   void SubmitAll(WorkerPool& pool) {
     for (auto& item : items_) ASSERT_TRUE(Submit(pool, *item));
   }
