@@ -87,7 +87,9 @@ size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t si
     if (taken == 0) break;
   }
   CompleteReplies();
-  return phase_ < Phase::kEnding ? used : size;
+  if (phase_ >= Phase::kEnding) return size;
+  if (used == size && data_left_ > 0) WantDirect(need);
+  return used;
 }
 
 // One frame, or the header of a DATA frame; 0 when more bytes are needed.
@@ -173,6 +175,16 @@ size_t NativeSession::TakeData(const char* data, size_t size) {
   data_left_ -= part;
   if (data_left_ == 0) EndDataFrame();
   return part;
+}
+
+// The rest of a piece is read straight into its message; behind it, where another piece comes, only
+// the header of that one, so that it can be read so too.
+void NativeSession::WantDirect(InputNeed* need) {
+  Assembly* assembly = assembly_.Find(data_header_.id, data_header_.has(kReply));
+  if (assembly == nullptr) return;
+  need->direct = assembly->end();
+  need->direct_size = data_left_;
+  if (data_header_.has(kMore)) need->behind_direct = kHeaderSize;
 }
 
 void NativeSession::OnDirect(size_t direct) {
