@@ -24,6 +24,8 @@ class WEFT_CAPABILITY("mutex") Mutex {
   void Lock() WEFT_ACQUIRE() { mu_.lock(); }
   void Unlock() WEFT_RELEASE() { mu_.unlock(); }
   bool TryLock() WEFT_TRY_ACQUIRE(true) { return mu_.try_lock(); }
+  // Tells the analysis, which cannot see it, that the caller holds this mutex; checks nothing.
+  void AssumeHeld() WEFT_ASSERT_CAPABILITY(this) {}
 
  private:
   friend class CondVar;

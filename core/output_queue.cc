@@ -118,6 +118,7 @@ OutputQueue::Flushed OutputQueue::Flush() {
     lock.Lock();
     in_write_ = false;
     if (state_ == State::kClosed) {  // closed meanwhile: the descriptor was left to us
+      if (n > 0) written_ += static_cast<uint64_t>(n);
       Drop();
       transport_.reset();
       return Flushed::kClosed;

@@ -83,8 +83,9 @@ class ANY_THREAD OutputQueue {
   // Bytes appended that the kernel has not taken yet.
   size_t queued() const WEFT_REQUIRES(mu_) { return queued_; }
   int error() const { return error_; }
-  // Positions in the stream: bytes the kernel took, and bytes appended, since the beginning.
-  uint64_t written() const WEFT_REQUIRES(mu_) { return written_; }
+  // Positions in the stream, since the beginning: bytes the kernel may have taken (while a write is
+  // under way: all that is queued), and bytes appended.
+  uint64_t offered() const WEFT_REQUIRES(mu_) { return in_write_ ? written_ + queued_ : written_; }
   uint64_t appended() const WEFT_REQUIRES(mu_) { return written_ + queued_; }
 
   // Gives back the tail block when nothing is queued: for connections gone quiet.

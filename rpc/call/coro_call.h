@@ -55,10 +55,10 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
 
   bool wants_handle() const override { return true; }
   void Started(CallHandle handle) override {
-    OutboundCall::Started(handle);
     {
       MutexLock lock(this->mu);
       if (!this->abandoned) {
+        OutboundCall::Started(handle);
         handle_ = std::move(handle);
         return;
       }
@@ -68,14 +68,13 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
 
   void Complete(const CallEnd& end) override {
     const std::shared_ptr<CoroCallState> self = std::move(self_);
-    absl::StatusOr<Reply> ended = ResultOf<Reply>(*this, end);
     std::coroutine_handle<> resume;
     Executor* where;
     {
       MutexLock lock(this->mu);
       handle_ = CallHandle();
-      if (this->abandoned) return;
-      this->result.emplace(std::move(ended));
+      if (this->abandoned) return;  // its ClientContext may have gone with the coroutine
+      this->result.emplace(ResultOf<Reply>(*this, end));
       resume = std::exchange(this->awaiter, nullptr);
       where = this->executor;
     }

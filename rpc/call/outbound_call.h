@@ -21,6 +21,7 @@
 #include "absl/status/status.h"
 #include "weft/core/clock.h"
 #include "weft/core/deadline_wheel.h"
+#include "weft/rpc/base/metadata.h"
 #include "weft/rpc/base/method.h"
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/call_options.h"
@@ -70,6 +71,7 @@ class OutboundCall : public DeadlineEntry {
   class DeadlineTarget* deadline_target = nullptr;  // who ends it when its time has come
   bool serialized = false;                          // waiting_request takes the place of request
   std::string waiting_request;                      // serialized, while it waits for a session
+  Metadata waiting_metadata;  // copied then: a coroutine that is dropped takes its context with it
   uint64_t stream_position = 0;  // where its frame begins in the connection's output
   OutboundCall* next = nullptr;  // in a list of calls that are being moved or ended
 

@@ -10,11 +10,13 @@
 // The request, the reply and the ServerContext live until Finish.
 //
 // Threads  value: one holder at a time, any thread
-// Owns     the answer: one destroyed without Finish ends the call with INTERNAL
+// Owns     the answer: one destroyed without Finish ends the call with INTERNAL, or, when it goes because the handler
+//          throws, with UNKNOWN and what was thrown
 // Ends     Finish, once; it leaves the responder empty
 #ifndef WEFT_RPC_CALL_RESPONDER_H_
 #define WEFT_RPC_CALL_RESPONDER_H_
 
+#include <exception>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -23,6 +25,32 @@
 #include "weft/rpc/call/server_context.h"
 
 namespace weft {
+
+namespace call_internal {
+
+// Around a handler that was given a responder: one that goes while the handler's stack is unwound leaves the answer
+// to whoever catches, for only he knows what was thrown.
+//
+// Threads  the handler's
+class HandlerScope {
+ public:
+  explicit HandlerScope(const InboundCall& call);
+  ~HandlerScope();
+  HandlerScope(const HandlerScope&) = delete;
+  HandlerScope& operator=(const HandlerScope&) = delete;
+
+  // From the responder's destructor. False: no handler of that call runs on this thread, or none throws.
+  static bool Leave(const InboundCall& call);
+  // The call has not been answered and nobody else can.
+  bool left() const { return left_; }
+
+ private:
+  const InboundCall* const call_;
+  HandlerScope* const outer_;
+  bool left_ = false;
+};
+
+}  // namespace call_internal
 
 template <typename Reply>
 class Responder {
@@ -49,6 +77,9 @@ class Responder {
   Reply& reply() { return *reply_; }
   ServerContext& context() { return call_->context(); }
   bool finished() const { return call_ == nullptr; }
+  static absl::Status Dropped() {
+    return absl::InternalError("the handler dropped its responder without an answer");
+  }
 
   void Finish(const absl::Status& status = absl::OkStatus()) {
     WEFT_DCHECK(call_ != nullptr);

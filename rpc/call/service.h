@@ -126,7 +126,15 @@ struct Serve<Handler> {
                                  OwnReply<Pair> reply(c);
                                  c.Answer(status, &reply);
                                });
-    (static_cast<S&>(service).*Handler)(call.context(), messages.request, std::move(responder));
+    call_internal::HandlerScope scope(call);
+    try {
+      (static_cast<S&>(service).*Handler)(call.context(), messages.request, std::move(responder));
+    } catch (...) {
+      if (scope.left()) throw;
+      return;  // it has answered, or passed its responder on
+    }
+    // Thrown and caught inside the handler.
+    if (scope.left()) call.Answer(Responder<Reply>::Dropped(), nullptr);
   }
 };
 

@@ -12,6 +12,7 @@
 #include "weft/core/plain_transport.h"
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/wire_status.h"
+#include "weft/rpc/call/client_context.h"
 #include "weft/rpc/protocol/native/native_session.h"
 
 namespace weft {
@@ -77,6 +78,10 @@ void ChannelCore::Start(OutboundCall& call) {
     CompleteLater(call, absl::DeadlineExceededError("its deadline has passed before it was sent"));
     return;
   }
+  if (call.options.context != nullptr && call.options.context->cancelled()) {
+    CompleteLater(call, absl::CancelledError("cancelled by the caller before it was sent"));
+    return;
+  }
   if (link != nullptr) {
     absl::Status why;
     switch (link->TryStart(call, &why)) {
@@ -103,6 +108,7 @@ void ChannelCore::WaitForLink(OutboundCall& call) {
                         options_.limits.max_message_bytes, " (max_message_bytes of the channel)")));
       return;
     }
+    if (call.options.context != nullptr) call.waiting_metadata = call.options.context->metadata();
     call.waiting_request.resize(size);
     MessageCodec::WriteTo(*call.request, call.waiting_request.data());
     call.serialized = true;
@@ -146,7 +152,9 @@ void ChannelCore::WaitForLink(OutboundCall& call) {
     {
       MutexLock lock(mu_);
       OutboundCall* waiting = waiting_.Find(id);
-      if (waiting != nullptr && waiting->deadline != kNever) {
+      // It went with the others, or failed with an attempt: then the next one has to wait its turn.
+      if (waiting == nullptr) return;
+      if (waiting->deadline != kNever) {
         waiting->deadline_target = this;
         io_.wheel->Insert(waiting, waiting->deadline);
       }
@@ -221,14 +229,21 @@ void ChannelCore::Close() {
 
 void ChannelCore::CloseOnLoop() {
   const absl::Status why = absl::UnavailableError("the channel was closed");
-  on_loop_.reset();
+  // Callers up the stack, whose callback closed us, still go on with what is ours.
+  if (on_loop_ != nullptr) {
+    on_loop_->connector.Cancel();
+    on_loop_->pause.Stop();
+  }
+  loop_->Post([self = shared_from_this(), things = std::move(on_loop_)](TaskFate) mutable {
+    things.reset();
+  });
   loop_link_.reset();
   if (session_ != nullptr) session_->Close(CloseReason::kLocal, why);
   while (!leaving_.empty()) leaving_.back()->Close(CloseReason::kLocal, why);
   FailWaiting(why);
 }
 
-OutboundCall* ChannelCore::TakeWaiting(uint64_t id) {
+OutboundCall* ChannelCore::TakeWaiting(uint64_t id) WEFT_NO_THREAD_ANALYSIS {
   OutboundCall* call;
   {
     MutexLock lock(mu_);

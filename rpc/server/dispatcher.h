@@ -73,7 +73,7 @@ class LoopDispatcher final : public InboundSink {
   absl::Status Unknown(std::string_view full_name) override {
     return dispatcher_.Unknown(full_name);
   }
-  void OnCall(InboundCall& call) override;
+  void OnCall(InboundCall& call) LOOP_ONLY override;
 
  private:
   class HandOver final : public LoopTask {

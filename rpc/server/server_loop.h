@@ -49,11 +49,11 @@ class ServerLoop final : public SessionHost {
 
  private:
   // SessionHost
-  void OnUp(Session&) override {}
-  void OnGoingAway(Session& session, const absl::Status& why) override;
-  void OnEnded(Session& session, CloseReason reason, const absl::Status& why) override;
-  void Authenticate(std::string_view token, const std::string& peer, Verdict verdict) override;
-  void CountLateReply() override {}
+  void OnUp(Session&) LOOP_ONLY override {}
+  void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY override;
+  void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
+  void Authenticate(std::string_view token, const std::string& peer, Verdict verdict) LOOP_ONLY override;
+  void CountLateReply() LOOP_ONLY override {}
 
   void ContinueDrain() LOOP_ONLY;
 

@@ -46,6 +46,7 @@ size_t FrameWriter::Overhead(const RequestHead& head) {
 size_t FrameWriter::Overhead(const ResponseHead& head) { return 4 + MetadataSize(head.metadata); }
 
 void FrameWriter::Request(const RequestHead& head, const OutMessage& message) {
+  queue_.mutex().AssumeHeld();
   FrameHeader header{0, FrameType::kRequest, kEnd, head.method, head.id};
   if (!head.method_name.empty()) header.flags |= kNamed;
   header.flags |= MetadataFlag(head.metadata);
@@ -53,6 +54,7 @@ void FrameWriter::Request(const RequestHead& head, const OutMessage& message) {
 }
 
 void FrameWriter::Response(const ResponseHead& head, const OutMessage& message) {
+  queue_.mutex().AssumeHeld();
   FrameHeader header{0, FrameType::kResponse, kEnd, 0, head.id};
   header.flags |= MetadataFlag(head.metadata);
   WithMessage(header, head, message);
@@ -116,6 +118,7 @@ void FrameWriter::AppendPieces(FrameHeader data_header, size_t room, const OutMe
 }
 
 void FrameWriter::Error(const ResponseHead& head, const absl::Status& status, bool not_executed) {
+  queue_.mutex().AssumeHeld();
   FrameHeader header{0, FrameType::kResponse, kEnd, ToWireCode(status.code()), head.id};
   header.flags |= MetadataFlag(head.metadata);
   if (not_executed) header.flags |= kNotExecuted;
@@ -134,6 +137,7 @@ void FrameWriter::Error(const ResponseHead& head, const absl::Status& status, bo
 }
 
 void FrameWriter::Plain(const FrameHeader& header, std::string_view bytes) {
+  queue_.mutex().AssumeHeld();
   FrameHeader sized = header;
   sized.length = static_cast<uint32_t>(bytes.size());
   char* out = WriteHeader(queue_.Reserve(kHeaderSize + bytes.size()), sized);

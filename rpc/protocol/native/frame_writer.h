@@ -52,19 +52,20 @@ struct ResponseHead {
 
 class FrameWriter {
  public:
-  FrameWriter(OutputQueue& queue, size_t max_frame) : queue_(queue), max_frame_(max_frame) {}
+  // Made and used under the queue's mutex.
+  FrameWriter(OutputQueue& queue, size_t max_frame) WEFT_REQUIRES(queue.mutex())
+      : queue_(queue), max_frame_(max_frame) {}
 
   // The bytes of a request or response frame besides its message.
   static size_t Overhead(const RequestHead& head);
   static size_t Overhead(const ResponseHead& head);
 
-  void Request(const RequestHead& head, const OutMessage& message) WEFT_REQUIRES(queue_.mutex());
-  void Response(const ResponseHead& head, const OutMessage& message) WEFT_REQUIRES(queue_.mutex());
+  void Request(const RequestHead& head, const OutMessage& message);
+  void Response(const ResponseHead& head, const OutMessage& message);
   // A status that is not OK. Message and details are cut to what one frame holds.
-  void Error(const ResponseHead& head, const absl::Status& status, bool not_executed)
-      WEFT_REQUIRES(queue_.mutex());
+  void Error(const ResponseHead& head, const absl::Status& status, bool not_executed);
   // A frame of a header and some bytes.
-  void Plain(const FrameHeader& header, std::string_view bytes) WEFT_REQUIRES(queue_.mutex());
+  void Plain(const FrameHeader& header, std::string_view bytes);
 
  private:
   template <typename Head>

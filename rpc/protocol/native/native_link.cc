@@ -77,7 +77,11 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
   // copied then.
   const bool borrow = !call.serialized && out.size >= kWriteAtOnce;
   RequestHead head;
-  if (call.options.context != nullptr) head.metadata = &call.options.context->metadata();
+  if (call.serialized) {
+    head.metadata = &call.waiting_metadata;
+  } else if (call.options.context != nullptr) {
+    head.metadata = &call.options.context->metadata();
+  }
   // Room enough for any name and metadata: whether pieces are needed is decided before the mutex is
   // taken.
   const size_t around = FrameWriter::Overhead(head) + 2 + call.method.full_name.size();
@@ -309,7 +313,7 @@ OutboundCall* NativeLink::GoAway(uint64_t last_taken) {
 OutboundCall* NativeLink::Close(uint64_t* written) {
   MutexLock lock(output().mutex());
   state_ = State::kClosed;
-  *written = output().written();
+  *written = output().offered();
   OutboundCall* list = nullptr;
   calls_.ForEach([&](uint64_t, OutboundCall* call) {
     call->next = list;

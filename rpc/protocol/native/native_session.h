@@ -57,12 +57,12 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
                 NativeSessionOptions options);
   ~NativeSession() override;
 
-  absl::Status Start() override;
-  void GoAway(const absl::Status& why) override;
-  void CloseWhenWritten(CloseReason reason, const absl::Status& why, Nanos limit) override;
-  void Close(CloseReason reason, const absl::Status& why) override;
-  void CancelInbound() override;
-  size_t inbound_calls() const override { return inbound_.size(); }
+  absl::Status Start() LOOP_ONLY override;
+  void GoAway(const absl::Status& why) LOOP_ONLY override;
+  void CloseWhenWritten(CloseReason reason, const absl::Status& why, Nanos limit) LOOP_ONLY override;
+  void Close(CloseReason reason, const absl::Status& why) LOOP_ONLY override;
+  void CancelInbound() LOOP_ONLY override;
+  size_t inbound_calls() const LOOP_ONLY override { return inbound_.size(); }
   const std::string& peer() const override { return link_->peer(); }
 
   const std::shared_ptr<NativeLink>& link() const { return link_; }

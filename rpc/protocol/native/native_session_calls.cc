@@ -18,6 +18,12 @@ std::string Ms(Nanos d) {
   return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count());
 }
 
+// Whether any byte of its request may have left this process.
+bool Written(NativeLink& link, const OutboundCall& call) {
+  MutexLock lock(link.output().mutex());
+  return call.stream_position < link.output().offered();
+}
+
 }  // namespace
 
 // ---- the peer's calls
@@ -272,7 +278,7 @@ void NativeSession::CancelOutbound(uint64_t id) {
   if (call == nullptr) return;
   link_->SendFrame({0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kCancelled), id}, "");
   DropReply(id);
-  EndCall(*call, absl::StatusCode::kCancelled, "cancelled by the caller", true);
+  EndCall(*call, absl::StatusCode::kCancelled, "cancelled by the caller", Written(*link_, *call));
 }
 
 void NativeSession::OnCallDeadline(OutboundCall& expired) {
@@ -282,11 +288,7 @@ void NativeSession::OnCallDeadline(OutboundCall& expired) {
   link_->SendFrame(
       {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kDeadlineExceeded), call->id}, "");
   DropReply(call->id);
-  bool written;
-  {
-    MutexLock lock(link_->output().mutex());
-    written = call->stream_position < link_->output().written();
-  }
+  const bool written = Written(*link_, *call);
   EndCall(*call, absl::StatusCode::kDeadlineExceeded,
           absl::StrCat("no reply within ", Ms(call->deadline - call->started),
                        written ? "; the request was sent"
