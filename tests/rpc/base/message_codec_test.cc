@@ -1,0 +1,132 @@
+#include "weft/rpc/base/message_codec.h"
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "tests/protos/echo.pb.h"
+
+namespace weft {
+namespace {
+
+using test::EchoRequest;
+
+std::string Joined(const std::vector<MessagePiece>& pieces) {
+  std::string bytes;
+  for (const MessagePiece& piece : pieces) bytes.append(piece.data, piece.size);
+  return bytes;
+}
+
+std::string Written(const google::protobuf::MessageLite& message) {
+  std::string bytes(MessageCodec::ByteSize(message), '\0');
+  EXPECT_EQ(MessageCodec::WriteTo(message, bytes.data()), bytes.data() + bytes.size());
+  return bytes;
+}
+
+// Whether the bytes of `piece` are those of a field of `message`, not a copy.
+bool IsPartOf(const MessagePiece& piece, const std::string& field) {
+  return piece.data >= field.data() && piece.data + piece.size <= field.data() + field.size();
+}
+
+void ExpectSameBytes(const EchoRequest& message, const std::string& what) {
+  const std::string expected = message.SerializeAsString();
+  EXPECT_EQ(Written(message), expected) << what;
+  for (const bool share : {false, true}) {
+    const size_t size = MessageCodec::ByteSize(message);
+    const std::vector<MessagePiece> pieces = MessageCodec::Pieces(message, size, share);
+    EXPECT_EQ(Joined(pieces), expected) << what << (share ? ", shared" : ", copied");
+    for (const MessagePiece& piece : pieces) {
+      EXPECT_GT(piece.size, 0u) << what;
+      if (piece.block) {
+        EXPECT_GE(piece.data, piece.block.get()->data()) << what;
+        EXPECT_LE(piece.data + piece.size, piece.block.get()->data() + piece.block->capacity())
+            << what;
+      } else {
+        EXPECT_TRUE(share) << what;
+        EXPECT_GE(piece.size, MessageCodec::kShareFrom) << what;
+      }
+    }
+  }
+}
+
+std::vector<size_t> SizesAroundTheBorders() {
+  std::vector<size_t> sizes = {0, 1, 127, 128};
+  for (const size_t border : {size_t{4} << 10, MessageCodec::kShareFrom, size_t{32} << 10,
+                              MessageCodec::kBlock, 2 * MessageCodec::kBlock, size_t{1} << 20}) {
+    for (size_t n = border - 12; n <= border + 3; ++n) sizes.push_back(n);
+  }
+  return sizes;
+}
+
+TEST(MessageCodec, WritesOneFieldOfAnySizeAsProtobufDoes) {
+  for (const size_t size : SizesAroundTheBorders()) {
+    EchoRequest message;
+    message.set_payload(std::string(size, 'p'));
+    ExpectSameBytes(message, "payload of " + std::to_string(size));
+  }
+}
+
+TEST(MessageCodec, WritesSmallFieldsBetweenLargeOnes) {
+  for (const size_t size : SizesAroundTheBorders()) {
+    EchoRequest message;
+    message.set_payload(std::string(size, 'p'));
+    message.set_text(std::string(size / 2, 't'));
+    message.set_number(-1);
+    for (int i = 0; i < 20; ++i) message.add_words(std::string(static_cast<size_t>(i * i), 'w'));
+    message.add_words(std::string(size, 'x'));
+    message.add_words("the end");
+    ExpectSameBytes(message, "fields of " + std::to_string(size));
+  }
+}
+
+TEST(MessageCodec, WritesManySmallFieldsThatFillSeveralBlocks) {
+  for (const size_t word : {size_t{0}, size_t{1}, size_t{13}, size_t{1'000}, size_t{5'000}}) {
+    EchoRequest message;
+    for (size_t i = 0; i * (word + 2) < 300'000; ++i) message.add_words(std::string(word, 'w'));
+    ExpectSameBytes(message, "words of " + std::to_string(word));
+  }
+}
+
+TEST(MessageCodec, WritesAnEmptyMessageAsNothing) {
+  const EchoRequest message;
+  EXPECT_EQ(MessageCodec::ByteSize(message), 0u);
+  EXPECT_TRUE(MessageCodec::Pieces(message, 0, true).empty());
+  EXPECT_TRUE(MessageCodec::Pieces(message, 0, false).empty());
+}
+
+TEST(MessageCodec, ReferencesLargeFieldsOnlyWhenTheyMayBeShared) {
+  EchoRequest message;
+  message.set_payload(std::string(MessageCodec::kShareFrom, 'p'));
+  message.set_text(std::string(MessageCodec::kShareFrom - 1, 't'));
+  const size_t size = MessageCodec::ByteSize(message);
+  int referenced = 0;
+  for (const MessagePiece& piece : MessageCodec::Pieces(message, size, true)) {
+    if (piece.block) {
+      EXPECT_FALSE(IsPartOf(piece, message.payload()) || IsPartOf(piece, message.text()));
+    } else {
+      EXPECT_TRUE(IsPartOf(piece, message.payload()));
+      ++referenced;
+    }
+  }
+  EXPECT_EQ(referenced, 1);
+  for (const MessagePiece& piece : MessageCodec::Pieces(message, size, false)) {
+    EXPECT_TRUE(piece.block);
+    EXPECT_FALSE(IsPartOf(piece, message.payload()));
+  }
+}
+
+TEST(MessageCodec, CopiedPiecesOutliveTheirMessage) {
+  std::vector<MessagePiece> pieces;
+  std::string expected;
+  {
+    EchoRequest message;
+    message.set_payload(std::string(200'000, 'p'));
+    expected = message.SerializeAsString();
+    pieces = MessageCodec::Pieces(message, MessageCodec::ByteSize(message), false);
+  }
+  EXPECT_EQ(Joined(pieces), expected);
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,162 @@
+#include "weft/rpc/call/call_pool.h"
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "weft/core/thread_contract.h"
+
+namespace weft {
+namespace {
+
+// These tests have no loop: one thread is as good as it.
+void BeTheLoop() WEFT_ASSERT_CAPABILITY(on_loop) {}
+
+class Origin final : public CallOrigin {
+ public:
+  void SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage*, bool) override {
+    answers.fetch_add(1);
+    refused.fetch_add(call.refused() ? 1 : 0);
+    errors.fetch_add(status.ok() ? 0 : 1);
+  }
+  void OnCallReturned(InboundCall& call) override { returned.push_back(call.id.load()); }
+  const std::string& peer() const override { return peer_; }
+  const std::string& identity() const override { return peer_; }
+
+  std::atomic<int> answers{0}, refused{0}, errors{0};
+  std::vector<uint64_t> returned;
+
+ private:
+  const std::string peer_ = "peer";
+};
+
+InboundCall& TakeFor(CallPool& pool, std::shared_ptr<Origin> origin, uint64_t id) {
+  BeTheLoop();
+  InboundCall& call = pool.Take();
+  call.origin = std::move(origin);
+  call.id.store(id);
+  return call;
+}
+
+TEST(CallPool, GivesACallOutAgainOnlyWhenItWasCollected) {
+  BeTheLoop();
+  auto origin = std::make_shared<Origin>();
+  CallPool pool(nullptr);
+  InboundCall& first = TakeFor(pool, origin, 1);
+  first.Answer(absl::OkStatus(), nullptr);
+  EXPECT_EQ(pool.out(), 1u);
+  InboundCall& second = TakeFor(pool, origin, 2);
+  EXPECT_NE(&first, &second);
+  pool.Collect();
+  EXPECT_EQ(origin->returned, std::vector<uint64_t>{1});
+  EXPECT_EQ(pool.out(), 1u);
+  InboundCall& third = TakeFor(pool, origin, 3);
+  EXPECT_EQ(&third, &first);
+  second.Refuse(absl::UnavailableError("no"));
+  third.Answer(absl::InternalError("no"), nullptr);
+  pool.Collect();
+  EXPECT_EQ(pool.out(), 0u);
+  EXPECT_EQ(origin->answers, 3);
+  EXPECT_EQ(origin->refused, 1);
+  EXPECT_EQ(origin->errors, 2);
+}
+
+TEST(CallPool, MakesACollectedCallAsNew) {
+  BeTheLoop();
+  auto origin = std::make_shared<Origin>();
+  CallPool pool(nullptr);
+  InboundCall& call = TakeFor(pool, origin, 7);
+  Metadata metadata;
+  ASSERT_TRUE(metadata.Add("k", "v").ok());
+  std::string raw(metadata.WireSize(), '\0');
+  metadata.WriteTo(raw.data());
+  call.SetMetadata(raw);
+  call.SetRequest(BlockRef(), "abc", 3);
+  call.deadline = MonoTime{};
+  call.MarkCancelled();
+  ASSERT_TRUE(call.ParseMetadata().ok());
+  EXPECT_EQ(call.metadata().Get("k"), "v");
+  ASSERT_TRUE(call.trailers().Add("t", "v").ok());
+  call.Refuse(absl::InternalError(""));
+  pool.Collect();
+  EXPECT_EQ(origin.use_count(), 1) << "a call in the pool keeps no connection";
+  InboundCall& again = TakeFor(pool, origin, 8);
+  ASSERT_EQ(&again, &call);
+  EXPECT_FALSE(again.cancelled());
+  EXPECT_FALSE(again.refused());
+  EXPECT_EQ(again.deadline, kNever);
+  EXPECT_EQ(again.request_size(), 0u);
+  EXPECT_TRUE(again.ParseMetadata().ok());
+  EXPECT_TRUE(again.metadata().empty());
+  EXPECT_TRUE(again.trailers().empty());
+  EXPECT_TRUE(again.CheckStillWanted().ok());
+  again.Answer(absl::OkStatus(), nullptr);
+  pool.Collect();
+}
+
+TEST(CallPool, FreesWhatComesBackAfterItsEnd) {
+  BeTheLoop();
+  auto origin = std::make_shared<Origin>();
+  auto keeper = std::make_shared<int>();
+  {
+    CallPool pool(keeper);
+    InboundCall& before = TakeFor(pool, origin, 1);
+    InboundCall& after = TakeFor(pool, origin, 2);
+    before.Answer(absl::OkStatus(), nullptr);
+    pool.Close();
+    EXPECT_EQ(origin->returned, std::vector<uint64_t>{1});
+    after.Answer(absl::OkStatus(), nullptr);
+    EXPECT_EQ(origin->returned.size(), 1u);
+    pool.Collect();  // harmless
+    EXPECT_EQ(keeper.use_count(), 2);
+  }
+  EXPECT_EQ(keeper.use_count(), 1);
+  EXPECT_EQ(origin.use_count(), 1);
+}
+
+TEST(CallPool, KeepsOnlySoManyUnusedCalls) {
+  BeTheLoop();
+  auto origin = std::make_shared<Origin>();
+  CallPool pool(nullptr);
+  std::vector<InboundCall*> out;
+  for (size_t i = 0; i < CallPool::kMostFree + 100; ++i) {
+    out.push_back(&TakeFor(pool, origin, i + 1));
+  }
+  for (InboundCall* call : out) call->Answer(absl::OkStatus(), nullptr);
+  pool.Collect();
+  EXPECT_EQ(origin->returned.size(), out.size());
+  EXPECT_EQ(pool.out(), 0u);
+}
+
+TEST(CallPool, TakesCallsBackFromManyThreads) {
+  BeTheLoop();
+  constexpr int kThreads = 4, kCalls = 5'000;
+  auto origin = std::make_shared<Origin>();
+  CallPool pool(nullptr);
+  std::vector<std::vector<InboundCall*>> shares(kThreads);
+  for (int round = 0; round < 3; ++round) {
+    for (auto& share : shares) {
+      share.clear();
+      for (int i = 0; i < kCalls; ++i) share.push_back(&TakeFor(pool, origin, 1));
+    }
+    std::atomic<int> running{kThreads};
+    std::vector<std::thread> threads;
+    for (auto& share : shares) {
+      threads.emplace_back([&share, &running] {
+        for (InboundCall* call : share) call->Answer(absl::OkStatus(), nullptr);
+        running.fetch_sub(1);
+      });
+    }
+    while (running.load() > 0) pool.Collect();
+    for (std::thread& thread : threads) thread.join();
+    pool.Collect();
+    EXPECT_EQ(pool.out(), 0u);
+  }
+  EXPECT_EQ(origin->answers, 3 * kThreads * kCalls);
+  EXPECT_EQ(origin->returned.size(), static_cast<size_t>(3 * kThreads * kCalls));
+}
+
+}  // namespace
+}  // namespace weft

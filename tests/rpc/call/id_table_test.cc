@@ -1,0 +1,109 @@
+#include "weft/rpc/call/id_table.h"
+
+#include <map>
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace weft {
+namespace {
+
+struct Thing {
+  uint64_t id = 0;
+};
+
+TEST(IdTable, IsEmptyAtFirst) {
+  IdTable<Thing> table;
+  EXPECT_TRUE(table.empty());
+  EXPECT_EQ(table.Find(0), nullptr);
+  EXPECT_EQ(table.Take(1), nullptr);
+  table.ForEach([](uint64_t, Thing*) { ADD_FAILURE(); });
+  table.Clear();
+}
+
+TEST(IdTable, ChecksTheWholeNumberNotOnlyItsSlot) {
+  IdTable<Thing> table;
+  Thing thing;
+  table.Insert(5, &thing);
+  for (int bit = 4; bit < 64; ++bit) {
+    EXPECT_EQ(table.Find(5 | uint64_t{1} << bit), nullptr) << bit;
+    EXPECT_EQ(table.Take(5 | uint64_t{1} << bit), nullptr) << bit;
+  }
+  EXPECT_EQ(table.Find(5), &thing);
+  EXPECT_EQ(table.Take(5), &thing);
+  EXPECT_EQ(table.Take(5), nullptr);
+  EXPECT_TRUE(table.empty());
+}
+
+TEST(IdTable, KeepsAnOldOneBesideItsRivals) {
+  IdTable<Thing> table;
+  Thing old, rival, other;
+  table.Insert(1, &old);
+  table.Insert(1 + 16, &rival);
+  table.Insert(1 + 32, &other);
+  EXPECT_EQ(table.Find(1), &old);
+  EXPECT_EQ(table.Find(17), &rival);
+  EXPECT_EQ(table.Find(33), &other);
+  EXPECT_EQ(table.Take(1), &old);
+  EXPECT_EQ(table.Find(17), &rival);  // still found when the slot is free again
+  Thing another;
+  table.Insert(1 + 48, &another);
+  EXPECT_EQ(table.Take(17), &rival);
+  EXPECT_EQ(table.Take(33), &other);
+  EXPECT_EQ(table.Take(49), &another);
+  EXPECT_TRUE(table.empty());
+}
+
+// Against a map, with numbers as `next` makes them.
+template <typename Next>
+void CompareWithMap(Next&& next, int steps, size_t most) {
+  std::mt19937_64 random(3);
+  IdTable<Thing> table;
+  std::map<uint64_t, std::unique_ptr<Thing>> model;
+  for (int i = 0; i < steps; ++i) {
+    const bool insert = model.empty() || (model.size() < most && random() % 2 == 0);
+    if (insert) {
+      const uint64_t id = next();
+      if (model.count(id) != 0) continue;
+      auto thing = std::make_unique<Thing>(Thing{id});
+      table.Insert(id, thing.get());
+      model.emplace(id, std::move(thing));
+    } else {
+      // Now and then the oldest, mostly any.
+      auto it = random() % 4 == 0 ? model.begin() : model.lower_bound(random() % (1 << 20));
+      if (it == model.end()) it = model.begin();
+      ASSERT_EQ(table.Find(it->first), it->second.get());
+      ASSERT_EQ(table.Take(it->first), it->second.get());
+      ASSERT_EQ(table.Find(it->first), nullptr);
+      model.erase(it);
+    }
+    ASSERT_EQ(table.size(), model.size());
+    const uint64_t probe = random() % (1 << 20);
+    ASSERT_EQ(table.Find(probe), model.count(probe) != 0 ? model.at(probe).get() : nullptr);
+  }
+  std::map<uint64_t, Thing*> seen;
+  table.ForEach([&](uint64_t id, Thing* thing) { EXPECT_TRUE(seen.emplace(id, thing).second); });
+  ASSERT_EQ(seen.size(), model.size());
+  for (const auto& [id, thing] : model) EXPECT_EQ(seen.at(id), thing.get());
+  table.Clear();
+  EXPECT_TRUE(table.empty());
+}
+
+TEST(IdTable, IsAMapForRisingNumbers) {
+  uint64_t id = 0;
+  CompareWithMap([&] { return ++id; }, 200'000, 500);
+}
+
+TEST(IdTable, IsAMapForNumbersThatAPeerChose) {
+  std::mt19937_64 random(11);
+  CompareWithMap([&] { return random() % (1 << 20); }, 100'000, 2'000);
+}
+
+TEST(IdTable, IsAMapForNumbersThatAllShareASlot) {
+  uint64_t id = 0;
+  CompareWithMap([&] { return id += 4096; }, 20'000, 300);
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,193 @@
+#include "weft/rpc/protocol/native/handshake.h"
+
+#include <limits>
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "weft/rpc/protocol/native/frame_format.h"
+#include "weft/rpc/protocol/native/hello.pb.h"
+
+namespace weft::native {
+namespace {
+
+using ::testing::HasSubstr;
+
+Hello GoodHello() {
+  Hello hello;
+  EXPECT_TRUE(hello.ParseFromString(Handshake::MakeHello(SessionLimits(), "")));
+  return hello;
+}
+
+absl::StatusOr<Agreement> Read(const Hello& hello, const SessionLimits& own = {}) {
+  return Handshake::ReadHello(hello.SerializeAsString(), own);
+}
+
+TEST(Handshake, SaysWhatTheLimitsSay) {
+  SessionLimits limits;
+  limits.max_frame_bytes = 100'000;
+  limits.max_message_bytes = size_t{5} << 30;
+  limits.max_metadata_bytes = 1'000;
+  limits.max_calls = 7;
+  limits.max_methods = 9;
+  limits.heartbeat_interval = absl::Seconds(3);
+  limits.heartbeat_misses = 4;
+  Hello hello;
+  ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, std::string("to\0ken", 6))));
+  EXPECT_EQ(hello.lowest_version(), kWireVersion);
+  EXPECT_EQ(hello.highest_version(), kWireVersion);
+  EXPECT_EQ(hello.max_frame_bytes(), 100'000u);
+  EXPECT_EQ(hello.max_message_bytes(), uint64_t{5} << 30);
+  EXPECT_EQ(hello.max_metadata_bytes(), 1'000u);
+  EXPECT_EQ(hello.max_calls(), 7u);
+  EXPECT_EQ(hello.max_methods(), 9u);
+  EXPECT_EQ(hello.heartbeat_ms(), 3'000u);
+  EXPECT_EQ(hello.heartbeat_misses(), 4u);
+  EXPECT_EQ(hello.auth_token(), std::string("to\0ken", 6));
+}
+
+TEST(Handshake, NeverAnnouncesMoreOrLessThanTheWireKnows) {
+  SessionLimits limits;
+  limits.max_frame_bytes = size_t{1} << 40;
+  limits.max_metadata_bytes = size_t{1} << 32;
+  limits.max_calls = size_t{1} << 32;
+  limits.max_methods = size_t{1} << 32;
+  limits.heartbeat_misses = -1;
+  limits.heartbeat_interval = absl::Microseconds(1);
+  Hello hello;
+  ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, "")));
+  EXPECT_EQ(hello.max_frame_bytes(), kLargestFrame);
+  EXPECT_EQ(hello.max_metadata_bytes(), kMostMetadata);
+  EXPECT_EQ(hello.max_calls(), UINT32_MAX);
+  EXPECT_EQ(hello.max_methods(), 65'535u);
+  EXPECT_EQ(hello.heartbeat_misses(), 1u);
+  EXPECT_EQ(hello.heartbeat_ms(), 1u);
+  limits.max_frame_bytes = 1;
+  for (const absl::Duration none : {absl::ZeroDuration(), absl::Seconds(-1)}) {
+    limits.heartbeat_interval = none;
+    ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, "")));
+    EXPECT_EQ(hello.heartbeat_ms(), 0u);
+    EXPECT_EQ(hello.max_frame_bytes(), kLeastFrame);
+  }
+  limits.heartbeat_interval = absl::InfiniteDuration();
+  ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, "")));
+  EXPECT_EQ(hello.heartbeat_ms(), 24u * 3'600 * 1'000);
+}
+
+TEST(Handshake, TakesWhatItSays) {
+  const absl::StatusOr<Agreement> agreement =
+      Handshake::ReadHello(Handshake::MakeHello(SessionLimits(), "token"), SessionLimits());
+  ASSERT_TRUE(agreement.ok()) << agreement.status();
+  EXPECT_EQ(agreement->version, kWireVersion);
+  EXPECT_EQ(agreement->max_frame, size_t{64} << 10);
+  EXPECT_EQ(agreement->max_message, size_t{64} << 20);
+  EXPECT_EQ(agreement->max_metadata, size_t{16} << 10);
+  EXPECT_EQ(agreement->max_calls, 10'000u);
+  EXPECT_EQ(agreement->max_methods, 4'096u);
+  EXPECT_EQ(agreement->heartbeat, Nanos(std::chrono::seconds(10)));
+  EXPECT_EQ(agreement->auth_token, "token");
+}
+
+TEST(Handshake, UsesTheHighestVersionThatBothSpeak) {
+  struct Row {
+    uint32_t lowest, highest, agreed;  // 0: none
+  };
+  for (const Row& row : {Row{1, 1, 1}, Row{0, 1, 1}, Row{1, 2, 1}, Row{1, UINT32_MAX, 1},
+                         Row{0, 0, 0}, Row{2, 2, 0}, Row{2, 1, 0}, Row{2, UINT32_MAX, 0}}) {
+    Hello hello = GoodHello();
+    hello.set_lowest_version(row.lowest);
+    hello.set_highest_version(row.highest);
+    const absl::StatusOr<Agreement> agreement = Read(hello);
+    if (row.agreed != 0) {
+      ASSERT_TRUE(agreement.ok()) << agreement.status();
+      EXPECT_EQ(agreement->version, row.agreed);
+      continue;
+    }
+    EXPECT_EQ(agreement.status().code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(agreement.status().message(),
+                HasSubstr("versions " + std::to_string(row.lowest) + " to " +
+                          std::to_string(row.highest) + ", this side only 1"));
+  }
+}
+
+TEST(Handshake, IgnoresUnknownFeaturesButNotRequiredOnes) {
+  Hello hello = GoodHello();
+  hello.set_features(UINT64_MAX);
+  EXPECT_TRUE(Read(hello).ok());
+  for (int bit = 0; bit < 64; ++bit) {
+    hello.set_required_features(uint64_t{1} << bit);
+    EXPECT_EQ(Read(hello).status().code(), absl::StatusCode::kFailedPrecondition) << bit;
+  }
+  hello.set_required_features(0x10);
+  EXPECT_THAT(Read(hello).status().message(), HasSubstr("0x10"));
+}
+
+TEST(Handshake, IgnoresFieldsOfLaterVersions) {
+  const std::string more = GoodHello().SerializeAsString() +
+                           "\xF8\x3F\x05"      // 1023: a number
+                           "\xFA\x3F\x03new";  // 1023: bytes
+  EXPECT_TRUE(Handshake::ReadHello(more, SessionLimits()).ok());
+}
+
+TEST(Handshake, RefusesBytesThatAreNoHello) {
+  const std::string good = Handshake::MakeHello(SessionLimits(), "a token of some length");
+  EXPECT_EQ(Handshake::ReadHello("\xFF\xFF\xFF", SessionLimits()).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  for (size_t n = 0; n < good.size(); ++n) {
+    const std::vector<char> cut(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(n));
+    const absl::StatusOr<Agreement> agreement =
+        Handshake::ReadHello({cut.data(), cut.size()}, SessionLimits());
+    // A cut between two fields is a Hello without the later ones: never more than was said.
+    EXPECT_TRUE(!agreement.ok() || agreement->max_message <= size_t{64} << 20) << n;
+  }
+}
+
+TEST(Handshake, RefusesFrameLimitsOutOfRange) {
+  struct Row {
+    uint32_t max_frame;
+    bool ok;
+  };
+  for (const Row& row : {Row{0, false}, Row{uint32_t(kLeastFrame) - 1, false},
+                         Row{uint32_t(kLeastFrame), true}, Row{uint32_t(kLargestFrame), true},
+                         Row{uint32_t(kLargestFrame) + 1, false}, Row{UINT32_MAX, false}}) {
+    Hello hello = GoodHello();
+    hello.set_max_frame_bytes(row.max_frame);
+    const absl::StatusOr<Agreement> agreement = Read(hello);
+    EXPECT_EQ(agreement.ok(), row.ok) << row.max_frame;
+    if (!row.ok) {
+      EXPECT_EQ(agreement.status().code(), absl::StatusCode::kInvalidArgument);
+      EXPECT_THAT(agreement.status().message(), HasSubstr("max_frame_bytes"));
+    }
+  }
+}
+
+TEST(Handshake, HoldsLargeLimitsToWhatThisVersionKnows) {
+  Hello hello = GoodHello();
+  hello.set_max_message_bytes(UINT64_MAX);
+  hello.set_max_metadata_bytes(UINT32_MAX);
+  hello.set_max_methods(UINT32_MAX);
+  const absl::StatusOr<Agreement> agreement = Read(hello);
+  ASSERT_TRUE(agreement.ok());
+  EXPECT_EQ(agreement->max_message, (size_t{1} << 31) - 1);
+  EXPECT_EQ(agreement->max_metadata, kMostMetadata);
+  EXPECT_EQ(agreement->max_methods, 65'535u);
+}
+
+TEST(Handshake, UsesTheLongerHeartbeatAndNoneIsTheLongest) {
+  const auto agreed = [](absl::Duration own, uint32_t theirs) {
+    SessionLimits limits;
+    limits.heartbeat_interval = own;
+    Hello hello = GoodHello();
+    hello.set_heartbeat_ms(theirs);
+    return ToAbsl(Read(hello, limits)->heartbeat);
+  };
+  EXPECT_EQ(agreed(absl::Seconds(2), 5'000), absl::Seconds(5));
+  EXPECT_EQ(agreed(absl::Seconds(7), 5'000), absl::Seconds(7));
+  EXPECT_EQ(agreed(absl::ZeroDuration(), 5'000), absl::ZeroDuration());
+  EXPECT_EQ(agreed(absl::Seconds(7), 0), absl::ZeroDuration());
+  EXPECT_EQ(agreed(absl::Seconds(7), UINT32_MAX), absl::Milliseconds(UINT32_MAX));
+}
+
+}  // namespace
+}  // namespace weft::native
