@@ -352,8 +352,9 @@ MonoTime NativeLink::ArmDeadlines(DeadlineTarget* target) {
     call->deadline_target = target;
     wheel_.Insert(call, call->deadline);
   });
-  looked_for_by_ =
-      loop().clock().Now() + std::clamp(shortest_timeout_ / 4, kShortestLook, kLongestLook);
+  // Of the calls since the last look: a short one must not keep the looks short.
+  const Nanos shortest = std::exchange(shortest_timeout_, Nanos::max());
+  looked_for_by_ = loop().clock().Now() + std::clamp(shortest / 4, kShortestLook, kLongestLook);
   return looked_for_by_;
 }
 
