@@ -335,8 +335,11 @@ void ShowStop(demo::Store::Stub store, pid_t server) {
   });
   absl::SleepFor(absl::Milliseconds(200));
   if (kill(server, SIGTERM) != 0) Fail("cannot signal the server");
-  absl::SleepFor(absl::Milliseconds(200));
-  const absl::Status refused = store.Get(Get("greeting"), {.timeout = absl::Seconds(1)}).status();
+  absl::Status refused;
+  for (int i = 0; i < 40 && refused.ok(); ++i) {
+    absl::SleepFor(absl::Milliseconds(10));
+    refused = store.Get(Get("greeting"), {.timeout = absl::Seconds(1)}).status();
+  }
   Check(refused, absl::StatusCode::kUnavailable, "a new call while the server stops");
   std::printf("  a new call            %s\n", refused.ToString().c_str());
   const absl::StatusOr<demo::CompactReply> reply = ended.get_future().get();
