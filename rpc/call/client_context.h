@@ -31,8 +31,8 @@ class ClientContext {
   Metadata& metadata() { return metadata_; }
   // Came with the reply.
   const Metadata& trailers() const { return trailers_; }
-  // How long the server took from having the request to answering it, the wait for a worker included, as it says
-  // itself; zero when it did not answer.
+  // How long the server took from having the request to answering it, the wait for a worker
+  // included, as it says itself; zero when it did not answer.
   absl::Duration handler_time() const { return handler_time_; }
   // False: the server has certainly not executed the call (it was not sent, or refused). True: it
   // may have.
