@@ -76,14 +76,12 @@ class Shop final : public shop::Shop::CoroService {
  public:
   Shop(shop::Stock::Stub stock, shop::Kitchen::Stub kitchen) : stock_(stock), kitchen_(kitchen) {}
 
-  weft::Coro<absl::Status> Buy(weft::ServerContext& call, shop::Order& order,
+  weft::Coro<absl::Status> Buy(weft::ServerContext&, shop::Order& order,
                                shop::Receipt& receipt) override {
-    absl::StatusOr<shop::Receipt> reserved =
-        co_await stock_.ReserveCoro(order, {.timeout = call.time_left()});
+    absl::StatusOr<shop::Receipt> reserved = co_await stock_.ReserveCoro(order);
     if (!reserved.ok()) co_return reserved.status();
 
-    absl::StatusOr<shop::Receipt> cooked =
-        co_await kitchen_.CookCoro(order, {.timeout = call.time_left()});
+    absl::StatusOr<shop::Receipt> cooked = co_await kitchen_.CookCoro(order);
     if (!cooked.ok()) co_return cooked.status();
     receipt.set_text(reserved->text() + ", " + cooked->text());
     co_return absl::OkStatus();
