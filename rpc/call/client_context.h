@@ -12,6 +12,9 @@
 #define WEFT_RPC_CALL_CLIENT_CONTEXT_H_
 
 #include <memory>
+#include <optional>
+#include <stop_token>
+#include <utility>
 
 #include "absl/time/time.h"
 #include "weft/core/mutex.h"
@@ -41,6 +44,8 @@ class ClientContext {
   // Ends the call with CANCELLED, unless it has ended; before the call starts: as soon as it does.
   ANY_THREAD void Cancel() WEFT_EXCLUDES(mu_);
   ANY_THREAD bool cancelled() const WEFT_EXCLUDES(mu_);
+  // Cancels when `token` is stopped, too. Before the call starts.
+  void CancelOn(std::stop_token token) { cancel_on_.emplace(std::move(token), Canceller{this}); }
 
   // For the session that carries the call.
   void Started(CallHandle handle) WEFT_EXCLUDES(mu_);
@@ -48,6 +53,11 @@ class ClientContext {
       WEFT_EXCLUDES(mu_);
 
  private:
+  struct Canceller {
+    ClientContext* context;
+    void operator()() const { context->Cancel(); }
+  };
+
   Metadata metadata_;
   Metadata trailers_;
   absl::Duration handler_time_;
@@ -55,6 +65,8 @@ class ClientContext {
   mutable Mutex mu_;
   bool cancelled_ WEFT_GUARDED_BY(mu_) = false;
   CallHandle handle_ WEFT_GUARDED_BY(mu_);
+  // Last: gone before what it refers to.
+  std::optional<std::stop_callback<Canceller>> cancel_on_;
 };
 
 }  // namespace weft

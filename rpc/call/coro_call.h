@@ -78,7 +78,16 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
       resume = std::exchange(this->awaiter, nullptr);
       where = this->executor;
     }
-    Resume(resume, where);
+    if (!resume) return;
+    if (where == nullptr) {
+      CallScope::Enter enter(this->scope);
+      resume.resume();
+    } else {
+      where->Execute([resume, inherited = this->scope]() mutable {
+        CallScope::Enter enter(std::move(inherited));
+        resume.resume();
+      });
+    }
   }
 
   // The awaiter is gone: nobody is to be resumed, and the call need not go on.
@@ -91,15 +100,6 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
       handle = std::move(handle_);
     }
     handle.Cancel();
-  }
-
-  static void Resume(std::coroutine_handle<> resumed, Executor* where) {
-    if (!resumed) return;
-    if (where == nullptr) {
-      resumed.resume();
-    } else {
-      where->Execute([resumed] { resumed.resume(); });
-    }
   }
 
  private:

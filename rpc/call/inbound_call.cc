@@ -37,6 +37,10 @@ void InboundCall::Reset() {
   size_ = 0;
   own_messages.reset();
   cancelled_.store(false, std::memory_order_relaxed);
+  {
+    MutexLock lock(scope_mu_);
+    scope_.reset();
+  }
   answered_.store(false, std::memory_order_relaxed);
   refused_ = false;
   if (!raw_metadata_.empty() || metadata_parsed_) {
@@ -46,6 +50,27 @@ void InboundCall::Reset() {
     metadata_.Clear();
   }
   if (!trailers_.empty()) trailers_.Clear();
+}
+
+void InboundCall::MarkCancelled() {
+  cancelled_.store(true, std::memory_order_release);
+  std::shared_ptr<CallScope> scope;
+  {
+    MutexLock lock(scope_mu_);
+    scope = scope_;
+  }
+  if (scope != nullptr) scope->Stop();  // runs the handler's callbacks
+}
+
+std::shared_ptr<CallScope> InboundCall::Scope() {
+  std::shared_ptr<CallScope> scope;
+  {
+    MutexLock lock(scope_mu_);
+    if (scope_ == nullptr) scope_ = std::make_shared<CallScope>(deadline);
+    scope = scope_;
+  }
+  if (cancelled()) scope->Stop();
+  return scope;
 }
 
 void InboundCall::Run(int worker) { runner->RunCall(*this, worker); }

@@ -27,8 +27,11 @@
 #include "absl/status/status.h"
 #include "weft/core/block.h"
 #include "weft/core/clock.h"
+#include "weft/core/deadline_wheel.h"
+#include "weft/core/mutex.h"
 #include "weft/core/work_item.h"
 #include "weft/rpc/base/metadata.h"
+#include "weft/rpc/call/call_scope.h"
 #include "weft/rpc/call/message_cache.h"
 #include "weft/rpc/call/server_context.h"
 
@@ -73,6 +76,8 @@ class CallOrigin {
                           bool more_soon) = 0;
   // The call is back in its pool. On the loop.
   virtual void OnCallReturned(InboundCall& call) = 0;
+  // Marks the call as cancelled when its deadline comes. Any thread.
+  virtual void WatchDeadline(InboundCall& call) = 0;
   virtual const std::string& peer() const = 0;
   virtual const std::string& identity() const = 0;
 };
@@ -86,7 +91,7 @@ class AnswerHint {
   ~AnswerHint() = default;
 };
 
-class InboundCall final : public WorkItem {
+class InboundCall final : public WorkItem, public DeadlineEntry {
  public:
   static constexpr size_t kSmall = 256;
 
@@ -129,8 +134,13 @@ class InboundCall final : public WorkItem {
   std::unique_ptr<MessagePairBase> own_messages;
 
   // ---- from the other side
-  void MarkCancelled() { cancelled_.store(true, std::memory_order_release); }
+  void MarkCancelled() WEFT_EXCLUDES(scope_mu_);
+  // DeadlineEntry: only of calls whose handler asked for a stop token.
+  void OnDeadline() override { MarkCancelled(); }
   bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
+
+  // What calls made by its handler inherit; made when it is first asked for.
+  std::shared_ptr<CallScope> Scope() WEFT_EXCLUDES(scope_mu_);
 
   // ---- for ServerContext and the session
   const absl::Status& ParseMetadata();
@@ -151,6 +161,8 @@ class InboundCall final : public WorkItem {
   ServerContext context_;
   CallPool& pool_;
   InboundCall* next_returned_ = nullptr;
+  Mutex scope_mu_;
+  std::shared_ptr<CallScope> scope_ WEFT_GUARDED_BY(scope_mu_);
 
   // Only with metadata.
   std::string raw_metadata_;

@@ -7,6 +7,7 @@
 namespace weft {
 
 void OutboundCall::Started(CallHandle handle) {
+  if (scope != nullptr) cancel_by_scope_.emplace(scope->stop_token(), CancelByScope{handle});
   if (options.context != nullptr) options.context->Started(std::move(handle));
 }
 

@@ -15,6 +15,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -25,6 +28,7 @@
 #include "weft/rpc/base/method.h"
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/call_options.h"
+#include "weft/rpc/call/call_scope.h"
 
 namespace google::protobuf {
 class MessageLite;
@@ -53,7 +57,7 @@ class OutboundCall : public DeadlineEntry {
   virtual void Complete(const CallEnd& end) = 0;
 
   // True: Start must call Started before the call can end, for its starter may want to cancel it.
-  virtual bool wants_handle() const { return options.context != nullptr; }
+  virtual bool wants_handle() const { return options.context != nullptr || scope != nullptr; }
   virtual void Started(CallHandle handle);
 
   // DeadlineEntry: told by the wheel of the carrier's loop.
@@ -63,6 +67,9 @@ class OutboundCall : public DeadlineEntry {
   const MethodInfo& method;
   const google::protobuf::MessageLite* request;  // only during Start
   const CallOptions options;
+
+  // Of the handler that made the call; set by the target, before wants_handle is asked.
+  std::shared_ptr<CallScope> scope;
 
   // The carrier's.
   uint64_t id = 0;
@@ -77,6 +84,13 @@ class OutboundCall : public DeadlineEntry {
 
  protected:
   ~OutboundCall() = default;
+
+ private:
+  struct CancelByScope {
+    CallHandle handle;
+    void operator()() const { handle.Cancel(); }
+  };
+  std::optional<std::stop_callback<CancelByScope>> cancel_by_scope_;
 };
 
 // Who ends a call whose deadline has come.

@@ -10,7 +10,8 @@
 // The request, the reply and the ServerContext live until Finish.
 //
 // Threads  value: one holder at a time, any thread
-// Owns     the answer: one destroyed without Finish ends the call with INTERNAL, or, when it goes because the handler
+// Owns     the answer: one destroyed without Finish ends the call with INTERNAL, or, when it goes
+// because the handler
 //          throws, with UNKNOWN and what was thrown
 // Ends     Finish, once; it leaves the responder empty
 #ifndef WEFT_RPC_CALL_RESPONDER_H_
@@ -28,8 +29,8 @@ namespace weft {
 
 namespace call_internal {
 
-// Around a handler that was given a responder: one that goes while the handler's stack is unwound leaves the answer
-// to whoever catches, for only he knows what was thrown.
+// Around a handler that was given a responder: one that goes while the handler's stack is unwound
+// leaves the answer to whoever catches, for only he knows what was thrown.
 //
 // Threads  the handler's
 class HandlerScope {
@@ -39,7 +40,8 @@ class HandlerScope {
   HandlerScope(const HandlerScope&) = delete;
   HandlerScope& operator=(const HandlerScope&) = delete;
 
-  // From the responder's destructor. False: no handler of that call runs on this thread, or none throws.
+  // From the responder's destructor. False: no handler of that call runs on this thread, or none
+  // throws.
   static bool Leave(const InboundCall& call);
   // The call has not been answered and nobody else can.
   bool left() const { return left_; }

@@ -32,4 +32,9 @@ bool ServerContext::cancelled() const {
   return call_.cancelled() || (call_.deadline != kNever && call_.clock->Now() >= call_.deadline);
 }
 
+std::stop_token ServerContext::stop_token() {
+  if (call_.deadline != kNever) call_.origin->WatchDeadline(call_);
+  return call_.Scope()->stop_token();
+}
+
 }  // namespace weft

@@ -5,6 +5,7 @@
 #ifndef WEFT_RPC_CALL_SERVER_CONTEXT_H_
 #define WEFT_RPC_CALL_SERVER_CONTEXT_H_
 
+#include <stop_token>
 #include <string>
 #include <string_view>
 
@@ -42,6 +43,10 @@ class ServerContext {
   // True once the caller has cancelled, its connection is lost or the deadline has passed: the
   // answer is for nobody.
   ANY_THREAD bool cancelled() const;
+  // The same as a token: stopped when the caller cancels, its connection is lost or the deadline
+  // passes. Callbacks (std::stop_callback) run on the I/O thread and must not block. Calls that the
+  // handler makes, on any channel, are cancelled with it and end by its deadline without this.
+  std::stop_token stop_token();
 
  private:
   InboundCall& call_;

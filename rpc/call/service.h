@@ -21,6 +21,7 @@
 #include "absl/status/status.h"
 #include "weft/core/coro.h"
 #include "weft/rpc/base/method.h"
+#include "weft/rpc/call/call_scope.h"
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/call/message_cache.h"
 #include "weft/rpc/call/responder.h"
@@ -100,8 +101,11 @@ struct Serve<Handler> {
     const size_t request_size = call.request_size();
     if (!call.Parse(pair->request)) return;
     pair->reply.Clear();
-    const absl::Status status =
-        (static_cast<S&>(service).*Handler)(call.context(), pair->request, pair->reply);
+    absl::Status status;
+    {
+      CallScope::Enter enter(call);
+      status = (static_cast<S&>(service).*Handler)(call.context(), pair->request, pair->reply);
+    }
     const size_t reply_size = status.ok() ? pair->reply.ByteSizeLong() : 0;
     PairReply<Pair> reply(pair);
     call.Answer(status, &reply);
@@ -126,6 +130,9 @@ struct Serve<Handler> {
                                  OwnReply<Pair> reply(c);
                                  c.Answer(status, &reply);
                                });
+    // Its own, not the call's: the handler may go on after the answer, when the call is somebody
+    // else's.
+    CallScope::Enter enter(call.Scope());
     call_internal::HandlerScope scope(call);
     try {
       (static_cast<S&>(service).*Handler)(call.context(), messages.request, std::move(responder));
@@ -149,6 +156,7 @@ struct Serve<Handler> {
     Pair& messages = *pair;
     call.own_messages = std::move(pair);
     if (!call.Parse(messages.request)) return;
+    CallScope::Enter enter(call.Scope());
     Spawn((static_cast<S&>(service).*Handler)(call.context(), messages.request, messages.reply),
           [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
             OwnReply<Pair> reply(call);

@@ -74,12 +74,13 @@ void ChannelCore::Start(OutboundCall& call) {
   }
   const Nanos timeout = TimeoutOf(call, default_timeout_);
   call.deadline = SaturatingAdd(call.started, timeout);
-  if (timeout <= Nanos::zero()) {
-    CompleteLater(call, absl::DeadlineExceededError("its deadline has passed before it was sent"));
-    return;
-  }
-  if (call.options.context != nullptr && call.options.context->cancelled()) {
-    CompleteLater(call, absl::CancelledError("cancelled by the caller before it was sent"));
+  call.scope = CallScope::Current();
+  if (call.scope != nullptr) call.deadline = std::min(call.deadline, call.scope->deadline());
+  if (call.deadline <= call.started) {
+    CompleteLater(call, absl::DeadlineExceededError(
+                            timeout <= Nanos::zero()
+                                ? "its deadline has passed before it was sent"
+                                : "the deadline of the call that its handler serves has passed"));
     return;
   }
   if (link != nullptr) {

@@ -69,8 +69,11 @@ class ChannelCore final : public CallCarrier,
   void OnUp(Session& session) LOOP_ONLY override;
   void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY override;
   void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
-  void Authenticate(std::string_view token, const std::string& peer, Verdict verdict) LOOP_ONLY override;
-  void CountLateReply() LOOP_ONLY override { late_replies_.fetch_add(1, std::memory_order_relaxed); }
+  void Authenticate(std::string_view token, const std::string& peer,
+                    Verdict verdict) LOOP_ONLY override;
+  void CountLateReply() LOOP_ONLY override {
+    late_replies_.fetch_add(1, std::memory_order_relaxed);
+  }
 
   void OnCallDeadline(OutboundCall& call) override;
 

@@ -52,7 +52,8 @@ class ServerLoop final : public SessionHost {
   void OnUp(Session&) LOOP_ONLY override {}
   void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY override;
   void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
-  void Authenticate(std::string_view token, const std::string& peer, Verdict verdict) LOOP_ONLY override;
+  void Authenticate(std::string_view token, const std::string& peer,
+                    Verdict verdict) LOOP_ONLY override;
   void CountLateReply() LOOP_ONLY override {}
 
   void ContinueDrain() LOOP_ONLY;

@@ -256,6 +256,15 @@ void NativeLink::OnCallReturned(InboundCall& call) {
   if (session_ != nullptr) session_->OnCallReturned(call);
 }
 
+void NativeLink::WatchDeadline(InboundCall& call) {
+  loop().Post([self = shared_from_this(), this,
+               id = call.id.load(std::memory_order_relaxed)](TaskFate fate) {
+    if (fate == TaskFate::kCancelled) return;
+    loop().AssertInLoop();
+    if (session_ != nullptr) session_->WatchInboundDeadline(id);
+  });
+}
+
 void NativeLink::CancelCall(uint64_t id) {
   loop().Post([self = shared_from_this(), this, id](TaskFate fate) {
     if (fate == TaskFate::kCancelled) return;  // the session's end completed it

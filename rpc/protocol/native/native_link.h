@@ -53,6 +53,7 @@ class NativeLink final : public ConnectionHandle, public CallOrigin, public Call
   ANY_THREAD void SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply,
                              bool more_soon) override;
   void OnCallReturned(InboundCall& call) override;
+  ANY_THREAD void WatchDeadline(InboundCall& call) override;
   const std::string& peer() const override { return ConnectionHandle::peer(); }
   const std::string& identity() const override { return identity_; }
 

@@ -311,6 +311,10 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
   for (InboundCall* call : std::exchange(held_, {})) call->Refuse(why);
   assembly_.ForEachCall([&](InboundCall& call) { call.Refuse(why); });
   assembly_.Clear();
+  inbound_.ForEach([this](uint64_t, InboundCall* call) {
+    loop_.AssertInLoop();
+    wheel_.Remove(call);
+  });
   link_->Attach(nullptr);
   inbound_.Clear();
   host_.OnEnded(*this, reason_, why);

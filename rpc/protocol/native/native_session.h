@@ -59,7 +59,8 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
 
   absl::Status Start() LOOP_ONLY override;
   void GoAway(const absl::Status& why) LOOP_ONLY override;
-  void CloseWhenWritten(CloseReason reason, const absl::Status& why, Nanos limit) LOOP_ONLY override;
+  void CloseWhenWritten(CloseReason reason, const absl::Status& why,
+                        Nanos limit) LOOP_ONLY override;
   void Close(CloseReason reason, const absl::Status& why) LOOP_ONLY override;
   void CancelInbound() LOOP_ONLY override;
   size_t inbound_calls() const LOOP_ONLY override { return inbound_.size(); }
@@ -70,6 +71,7 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   // ---- from the link, on the loop
   void OnCallReturned(InboundCall& call) LOOP_ONLY;
   void CancelOutbound(uint64_t id) LOOP_ONLY;
+  void WatchInboundDeadline(uint64_t id) LOOP_ONLY;
   void LookForDeadlines() LOOP_ONLY;
   void OnCallDeadline(OutboundCall& call) override;
 

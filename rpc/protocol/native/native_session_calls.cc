@@ -158,7 +158,13 @@ void NativeSession::Deliver(InboundCall& call) {
 }
 
 void NativeSession::OnCallReturned(InboundCall& call) {
+  wheel_.Remove(&call);
   inbound_.Take(call.id.load(std::memory_order_relaxed));
+}
+
+void NativeSession::WatchInboundDeadline(uint64_t id) {
+  InboundCall* call = inbound_.Find(id);
+  if (call != nullptr && !call->in_wheel()) wheel_.Insert(call, call->deadline);
 }
 
 // ---- replies to our calls

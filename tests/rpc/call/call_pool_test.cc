@@ -22,6 +22,7 @@ class Origin final : public CallOrigin {
     errors.fetch_add(status.ok() ? 0 : 1);
   }
   void OnCallReturned(InboundCall& call) override { returned.push_back(call.id.load()); }
+  void WatchDeadline(InboundCall&) override {}
   const std::string& peer() const override { return peer_; }
   const std::string& identity() const override { return peer_; }
 

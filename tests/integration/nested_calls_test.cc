@@ -1,0 +1,187 @@
+// Calls made inside handlers: they inherit the deadline and the cancelling of the call that is
+// served.
+#include <stop_token>
+
+#include <gtest/gtest.h>
+
+#include "tests/integration/stack.h"
+
+namespace weft::test {
+namespace {
+
+// Serves Where and Echo by asking another server, in the style of `relay`.
+class Relay : public EchoService::Service {
+ public:
+  explicit Relay(const std::string& target) : channel_(ChannelTo(target)), stub_(*channel_) {}
+
+  absl::Status Where(ServerContext&, WhereRequest& request, WhereReply& reply) override {
+    absl::StatusOr<WhereReply> far = stub_.Where(request, {.timeout = timeout});
+    if (!far.ok()) return far.status();
+    reply = *std::move(far);
+    return absl::OkStatus();
+  }
+  absl::Status Hang(ServerContext&, EchoRequest& request, EchoReply&) override {
+    const absl::Status status = stub_.Hang(request, {.timeout = absl::InfiniteDuration()}).status();
+    inner.Add(status);
+    return status;
+  }
+
+  absl::Duration timeout = absl::Minutes(5);
+  Awaited<absl::Status> inner;
+
+ private:
+  std::unique_ptr<Channel> channel_;
+  EchoService::Stub stub_;
+};
+
+class CoroRelay : public EchoService::CoroService {
+ public:
+  explicit CoroRelay(const std::string& target) : channel_(ChannelTo(target)), stub_(*channel_) {}
+
+  Coro<absl::Status> Where(ServerContext&, WhereRequest& request, WhereReply& reply) override {
+    // Twice, so that the second is made where the coroutine was resumed.
+    for (int i = 0; i < 2; ++i) {
+      CallOptions options;
+      options.timeout = absl::Minutes(5);
+      absl::StatusOr<WhereReply> inner = co_await stub_.WhereCoro(request, options);
+      if (!inner.ok()) co_return inner.status();
+      reply = *std::move(inner);
+    }
+    co_return absl::OkStatus();
+  }
+
+ private:
+  std::unique_ptr<Channel> channel_;
+  EchoService::Stub stub_;
+};
+
+TEST(NestedCalls, EndByTheDeadlineOfTheCallThatIsServed) {
+  HookedEcho far;
+  TestServer far_server(far);
+  Relay relay(far_server.target());
+  TestServer near_server(relay);
+  std::unique_ptr<Channel> channel = ChannelTo(near_server.target());
+  EchoService::Stub stub(*channel);
+  absl::StatusOr<WhereReply> reply = stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
+  ASSERT_EQ(reply.status(), absl::OkStatus());
+  EXPECT_LE(reply->remaining_micros(), 20'000'000);
+  EXPECT_GT(reply->remaining_micros(), 0);
+}
+
+TEST(NestedCalls, KeepTheirOwnDeadlineWhereItIsEarlier) {
+  HookedEcho far;
+  TestServer far_server(far);
+  Relay relay(far_server.target());
+  relay.timeout = absl::Seconds(15);
+  TestServer near_server(relay);
+  std::unique_ptr<Channel> channel = ChannelTo(near_server.target());
+  EchoService::Stub stub(*channel);
+  absl::StatusOr<WhereReply> reply = stub.Where(WhereRequest(), {.timeout = absl::Minutes(5)});
+  ASSERT_EQ(reply.status(), absl::OkStatus());
+  EXPECT_LE(reply->remaining_micros(), 15'000'000);
+}
+
+TEST(NestedCalls, OfACoroutineInheritWhereverItResumes) {
+  HookedEcho far;
+  TestServer far_server(far);
+  CoroRelay relay(far_server.target());
+  TestServer near_server(relay);
+  std::unique_ptr<Channel> channel = ChannelTo(near_server.target());
+  EchoService::Stub stub(*channel);
+  absl::StatusOr<WhereReply> reply = stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
+  ASSERT_EQ(reply.status(), absl::OkStatus());
+  EXPECT_LE(reply->remaining_micros(), 20'000'000);
+}
+
+TEST(NestedCalls, AreCancelledWithTheCallThatIsServed) {
+  HookedEcho far;
+  TestServer far_server(far);
+  Relay relay(far_server.target());
+  TestServer near_server(relay);
+  std::unique_ptr<Channel> channel = ChannelTo(near_server.target());
+  EchoService::Stub stub(*channel);
+  ClientContext context;
+  EchoResult result;
+  stub.HangAsync(EchoRequest(), {.timeout = absl::InfiniteDuration(), .context = &context},
+                 Into(result));
+  ASSERT_TRUE(far.hanging.WaitForValue(1));
+  context.Cancel();
+  EXPECT_EQ(result.Wait().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_EQ(relay.inner.Wait().code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(far.seen_cancelled.WaitForValue(1));
+}
+
+TEST(NestedCalls, AreCancelledWhenTheCallersConnectionIsLost) {
+  HookedEcho far;
+  TestServer far_server(far);
+  Relay relay(far_server.target());
+  TestServer near_server(relay);
+  std::unique_ptr<Channel> channel = ChannelTo(near_server.target());
+  EchoService::Stub stub(*channel);
+  EchoResult result;
+  stub.HangAsync(EchoRequest(), {.timeout = absl::InfiniteDuration()}, Into(result));
+  ASSERT_TRUE(far.hanging.WaitForValue(1));
+  channel.reset();
+  EXPECT_EQ(result.Wait().status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(relay.inner.Wait().code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(far.seen_cancelled.WaitForValue(1));
+}
+
+// Its handlers wait for the token of their call.
+class TokenEcho : public EchoService::Service {
+ public:
+  absl::Status Hang(ServerContext& call, EchoRequest&, EchoReply&) override {
+    Notification stopped;
+    std::stop_callback on_stop(call.stop_token(), [&] { stopped.Notify(); });
+    hanging.Update([](int& n) { ++n; });
+    if (!stopped.Wait()) return absl::InternalError("nobody stopped this call");
+    seen.Update([](int& n) { ++n; });
+    return absl::CancelledError();
+  }
+  Watched<int> hanging{0};
+  Watched<int> seen{0};
+};
+
+TEST(StopToken, IsStoppedByTheCaller) {
+  TokenEcho echo;
+  TestServer server(echo);
+  std::unique_ptr<Channel> channel = ChannelTo(server.target());
+  EchoService::Stub stub(*channel);
+  ClientContext context;
+  EchoResult result;
+  stub.HangAsync(EchoRequest(), {.context = &context}, Into(result));
+  ASSERT_TRUE(echo.hanging.WaitForValue(1));
+  context.Cancel();
+  EXPECT_EQ(result.Wait().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(echo.seen.WaitForValue(1));
+}
+
+TEST(StopToken, IsStoppedByTheDeadlineThoughNobodySaysSo) {
+  TokenEcho echo;
+  TestServer server(echo);
+  std::unique_ptr<Channel> channel = ChannelTo(server.target());
+  EchoService::Stub stub(*channel);
+  EXPECT_EQ(stub.Hang(EchoRequest(), {.timeout = absl::Milliseconds(50)}).status().code(),
+            absl::StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(echo.seen.WaitForValue(1));
+}
+
+TEST(StopToken, OfTheCallerEndsItsCall) {
+  HookedEcho echo;
+  TestServer server(echo);
+  std::unique_ptr<Channel> channel = ChannelTo(server.target());
+  EchoService::Stub stub(*channel);
+  std::stop_source stop;
+  ClientContext context;
+  context.CancelOn(stop.get_token());
+  EchoResult result;
+  stub.HangAsync(EchoRequest(), {.timeout = absl::InfiniteDuration(), .context = &context},
+                 Into(result));
+  ASSERT_TRUE(echo.hanging.WaitForValue(1));
+  stop.request_stop();
+  EXPECT_EQ(result.Wait().status().code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(echo.seen_cancelled.WaitForValue(1));
+}
+
+}  // namespace
+}  // namespace weft::test
