@@ -83,6 +83,10 @@ void ChannelCore::Start(OutboundCall& call) {
                                 : "the deadline of the call that its handler serves has passed"));
     return;
   }
+  if (call.options.context != nullptr && call.options.context->cancelled()) {
+    CompleteLater(call, absl::CancelledError("cancelled by the caller before it was sent"));
+    return;
+  }
   if (link != nullptr) {
     absl::Status why;
     switch (link->TryStart(call, &why)) {
