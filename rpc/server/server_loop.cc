@@ -27,6 +27,15 @@ LogLevel LevelOf(CloseReason reason) {
   }
 }
 
+// Unless there are `most` (0: no limit); other loops count at the same time.
+bool CountOneMore(int64_t most, std::atomic<int64_t>* count) {
+  int64_t now = count->load(std::memory_order_relaxed);
+  while (most == 0 || now < most) {
+    if (count->compare_exchange_weak(now, now + 1, std::memory_order_relaxed)) return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
@@ -52,18 +61,17 @@ ServerLoop::~ServerLoop() {
 }
 
 void ServerLoop::Adopt(Socket socket, std::string peer) {
-  const int64_t open = counts_->open.load(std::memory_order_relaxed);
-  if (draining_ || (options_->max_connections > 0 && open >= options_->max_connections)) {
+  if (draining_) return;
+  if (!CountOneMore(options_->max_connections, &counts_->open)) {
     int64_t dropped = 0;
-    if (!draining_ && limiter_.Allow(loop_.now(), &dropped)) {
-      log_.Warning(absl::StrCat("server: connection from ", peer, " refused: ", open,
-                                " are open, the limit is ", options_->max_connections,
+    if (limiter_.Allow(loop_.now(), &dropped)) {
+      log_.Warning(absl::StrCat("server: connection from ", peer,
+                                " refused: the limit of open ones is ", options_->max_connections,
                                 " (max_connections)"));
     }
     return;
   }
   counts_->accepted.fetch_add(1, std::memory_order_relaxed);
-  counts_->open.fetch_add(1, std::memory_order_relaxed);
   const SessionLimits& limits = options_->limits;
   socket.SetTcpOptions(ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1)));
   native::NativeSessionOptions options;
