@@ -22,6 +22,9 @@ struct CallOptions {
   absl::Duration timeout = absl::ZeroDuration();
   // Metadata, trailers, cancelling; must outlive the call. Null: none of it.
   ClientContext* context = nullptr;
+  // Where the server cannot be reached the call waits for it, within its timeout, instead of ending
+  // with UNAVAILABLE.
+  bool wait_for_ready = false;
   // Where a callback runs and a coroutine resumes. Null: a coroutine in a worker pool's thread
   // resumes on that pool; otherwise the I/O thread, which must not be blocked.
   Executor* executor = nullptr;

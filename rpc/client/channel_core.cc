@@ -124,7 +124,7 @@ void ChannelCore::WaitForLink(OutboundCall& call) {
     MutexLock lock(mu_);
     if (state_ == State::kClosed) {
       refused = absl::UnavailableError("the channel was closed");
-    } else if (state_ == State::kPausing) {
+    } else if (state_ == State::kPausing && !call.options.wait_for_ready) {
       refused = last_error_;
     } else if (waiting_.size() >= kMostWaiting ||
                waiting_bytes_ + call.waiting_request.size() > options_.limits.max_output_bytes) {
@@ -245,7 +245,7 @@ void ChannelCore::CloseOnLoop() {
   loop_link_.reset();
   if (session_ != nullptr) session_->Close(CloseReason::kLocal, why);
   while (!leaving_.empty()) leaving_.back()->Close(CloseReason::kLocal, why);
-  FailWaiting(why);
+  FailWaiting(why, true);
 }
 
 OutboundCall* ChannelCore::TakeWaiting(uint64_t id) WEFT_NO_THREAD_ANALYSIS {
@@ -357,11 +357,13 @@ void ChannelCore::SendWaiting() {
   }
 }
 
-void ChannelCore::FailWaiting(const absl::Status& why) {
+void ChannelCore::FailWaiting(const absl::Status& why, bool all) {
   std::vector<uint64_t> ids;
   {
     MutexLock lock(mu_);
-    waiting_.ForEach([&](uint64_t id, OutboundCall*) { ids.push_back(id); });
+    waiting_.ForEach([&](uint64_t id, OutboundCall* call) {
+      if (all || !call->options.wait_for_ready) ids.push_back(id);
+    });
   }
   std::sort(ids.begin(), ids.end());
   for (uint64_t id : ids) {
@@ -383,7 +385,7 @@ void ChannelCore::ConnectFailed(const absl::Status& why) {
         why.code(), absl::StrCat(std::string(why.message()), "; next attempt in ", Ms(pause)));
   }
   on_loop_->pause.StartAfter(pause);
-  FailWaiting(why);
+  FailWaiting(why, false);
 }
 
 // The connection is over, or takes no more calls.

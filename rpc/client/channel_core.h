@@ -86,7 +86,8 @@ class ChannelCore final : public CallCarrier,
   void OnConnected(absl::StatusOr<Socket> socket) LOOP_ONLY;
   void ConnectFailed(const absl::Status& why) LOOP_ONLY;
   void SendWaiting() LOOP_ONLY;
-  void FailWaiting(const absl::Status& why) LOOP_ONLY;
+  // `all`: also those that wait for the server to be ready.
+  void FailWaiting(const absl::Status& why, bool all) LOOP_ONLY;
   OutboundCall* TakeWaiting(uint64_t id) WEFT_EXCLUDES(mu_);  // on the loop, or after its end
   void SetLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);
   void CloseOnLoop() LOOP_ONLY WEFT_EXCLUDES(mu_);
