@@ -269,7 +269,7 @@ void NativeSession::FailFrame(FrameError error, const FrameHeader& header) {
 void NativeSession::Fail(CloseReason reason, std::string_view what) {
   const absl::Status why = absl::UnavailableError(absl::StrCat(
       "connection with ", peer(), " closed: ", absl::string_view(what.data(), what.size())));
-  if (phase_ == Phase::kUp || phase_ == Phase::kVerdict) {
+  if (phase_ != Phase::kOpening) {
     CompleteReplies();
     GoAway(absl::UnavailableError(absl::string_view(what.data(), what.size())));
     CloseWhenWritten(reason, why, kLastWords);
