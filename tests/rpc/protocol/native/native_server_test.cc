@@ -1,0 +1,1023 @@
+// What a peer that speaks byte by byte gets from a server: each fault ends its own connection, with
+// a reason, and nobody else's; each refusal is a status on its call.
+#include <array>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/rpc/protocol/native/held_echo.h"
+#include "tests/support/raw_frames.h"
+#include "tests/support/raw_peer.h"
+#include "tests/support/watched.h"
+#include "weft/rpc/protocol/native/frame_reader.h"
+#include "weft/rpc/protocol/native/handshake.h"
+#include "weft/rpc/protocol/native/hello.pb.h"
+#include "weft/rpc/protocol/native/native_session.h"
+#include "weft/rpc/server.h"
+
+namespace weft::native {
+namespace {
+
+using test::EchoReply;
+using test::HeldEcho;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr uint64_t kTopBit = uint64_t{1} << 63;
+
+// A reply as its sections.
+struct Answer {
+  uint64_t id = 0;
+  absl::StatusCode code = absl::StatusCode::kOk;
+  bool not_executed = false;
+  std::string text;     // of an error
+  std::string message;  // of a reply
+  std::string metadata;
+};
+
+class NativeServer : public ::testing::Test {
+ protected:
+  static constexpr size_t kMaxMessage = 200'000;
+  static constexpr size_t kMaxFrame = 40'000;
+
+  NativeServer() {
+    options_.limits.max_message_bytes = kMaxMessage;
+    options_.limits.max_frame_bytes = kMaxFrame;
+    options_.drain = absl::Seconds(30);
+  }
+  void TearDown() override {
+    if (server_ == nullptr) return;
+    if (others_.has_value()) {
+      echo_.Release();
+      EXPECT_EQ(ReadAnswer(*others_).id, 1u) << "the call of another connection";
+    }
+    echo_.Release();
+    server_->Stop(absl::Seconds(30));
+  }
+
+  void Start() {
+    if (options_.runtime == nullptr) options_.runtime = test::QuietRuntime();
+    server_ = std::make_unique<Server>(options_);
+    ASSERT_TRUE(server_->Register(echo_).ok());
+    const absl::Status started = server_->Start("127.0.0.1:0");
+    ASSERT_TRUE(started.ok()) << started;
+  }
+  // Another connection, with a call under way on it until the end of the test.
+  void StartWithOthers() {
+    Start();
+    others_ = Open();
+    others_->Send(raw::Request({.id = 1, .name = "weft.test.EchoService/Hang"}));
+    echo_.Held(0);
+  }
+
+  RawPeer Connect() { return RawPeer::ConnectTo(server_->port()); }
+  // A connection whose handshake is done.
+  RawPeer Open(const raw::HelloFields& hello = {}) {
+    RawPeer peer = Connect();
+    peer.Send(raw::Opening(hello));
+    ReadOpening(peer);
+    return peer;
+  }
+  static void ReadOpening(RawPeer& peer) {
+    EXPECT_EQ(peer.Read(8), raw::Preface());
+    const std::optional<RawFrame> hello = peer.ReadFrame();
+    ASSERT_TRUE(hello.has_value());
+    EXPECT_EQ(hello->header.type, FrameType::kHello);
+  }
+
+  static Answer ReadAnswer(RawPeer& peer) {
+    Answer answer;
+    const std::optional<RawFrame> frame = peer.ReadFrame(FrameType::kResponse);
+    if (!frame.has_value()) {
+      ADD_FAILURE() << "no answer";
+      return answer;
+    }
+    ResponseFrame sections;
+    EXPECT_EQ(FrameReader::ReadResponse(frame->header, frame->body, &sections), FrameError::kNone);
+    EXPECT_TRUE(frame->header.has(kEnd));
+    answer.id = frame->header.id;
+    answer.code = static_cast<absl::StatusCode>(frame->header.aux);
+    answer.not_executed = frame->header.has(kNotExecuted) && frame->header.aux != 0;
+    answer.text = sections.error_message;
+    answer.message = sections.message;
+    answer.metadata = sections.metadata;
+    while (frame->header.has(kMore) && answer.message.size() < sections.whole_size) {
+      const std::optional<RawFrame> data = peer.ReadFrame(FrameType::kData);
+      if (!data.has_value()) break;
+      EXPECT_TRUE(data->header.has(kReply));
+      EXPECT_EQ(data->header.id, answer.id);
+      answer.message += data->body;
+      EXPECT_EQ(data->header.has(kMore), answer.message.size() < sections.whole_size);
+    }
+    return answer;
+  }
+  // That the connection lives and has taken everything sent so far.
+  static void ExpectPong(RawPeer& peer, uint64_t id = 77) {
+    peer.Send(raw::Ping(id));
+    const std::optional<RawFrame> pong = peer.ReadFrame(FrameType::kPing);
+    ASSERT_TRUE(pong.has_value());
+    EXPECT_EQ(pong->header.id, id);
+    EXPECT_TRUE(pong->header.has(kReply));
+  }
+  void ExpectServed(RawPeer& peer, uint64_t id) {
+    peer.Send(raw::Request({.id = id, .message = raw::Text("still here")}));
+    const Answer answer = ReadAnswer(peer);
+    EXPECT_EQ(answer.id, id);
+    EXPECT_EQ(answer.code, absl::StatusCode::kOk) << answer.text;
+    EXPECT_EQ(answer.message, raw::Text("still here"));
+  }
+
+  std::array<int64_t, kCloseReasons> Closed() const {
+    std::array<int64_t, kCloseReasons> counts;
+    for (size_t i = 0; i < kCloseReasons; ++i) {
+      counts[i] = server_->closed(static_cast<CloseReason>(i));
+    }
+    return counts;
+  }
+  // That `peer` is closed for this reason and no other, and that others don't notice.
+  void ExpectClosed(RawPeer& peer, CloseReason reason,
+                    const std::array<int64_t, kCloseReasons>& before) {
+    EXPECT_TRUE(peer.WaitForClose());
+    std::array<int64_t, kCloseReasons> expected = before;
+    ++expected[static_cast<size_t>(reason)];
+    EXPECT_TRUE(PollUntil([&] { return Closed() != before; }));
+    EXPECT_EQ(Closed(), expected) << "expected: " << CloseReasonName(reason);
+    if (others_.has_value()) ExpectServed(*others_, ++others_calls_);
+  }
+  // The same for a connection that sends `bytes` after its handshake. What it is told last.
+  std::string ExpectClosedAfter(CloseReason reason, const std::string& bytes,
+                                const std::function<void(RawPeer&)>& end = nullptr) {
+    const auto before = Closed();
+    RawPeer peer = Open();
+    peer.Send(bytes);
+    if (end) end(peer);
+    std::string why;
+    if (!end) {
+      const std::optional<RawFrame> goaway = peer.ReadFrame(FrameType::kGoAway);
+      EXPECT_TRUE(goaway.has_value()) << "it was not told why";
+      if (goaway.has_value()) why = goaway->body;
+    }
+    ExpectClosed(peer, reason, before);
+    return why;
+  }
+
+  ServerOptions options_;
+  HeldEcho echo_;
+  std::unique_ptr<Server> server_;
+  std::optional<RawPeer> others_;
+  uint64_t others_calls_ = 1;
+};
+
+// ---- The opening
+
+TEST_F(NativeServer, SendsItsPrefaceAndHelloWhenItHasSeenOurPreface) {
+  Start();
+  RawPeer peer = Connect();
+  peer.Send(raw::Preface());
+  EXPECT_EQ(peer.Read(8), raw::Preface());
+  const std::optional<RawFrame> frame = peer.ReadFrame();
+  ASSERT_TRUE(frame.has_value());
+  EXPECT_EQ(frame->header.type, FrameType::kHello);
+  Hello hello;
+  ASSERT_TRUE(hello.ParseFromString(frame->body));
+  EXPECT_EQ(hello.highest_version(), 1u);
+  EXPECT_EQ(hello.max_frame_bytes(), kMaxFrame);
+  EXPECT_EQ(hello.max_message_bytes(), kMaxMessage);
+  peer.Send(raw::Hello());
+  ExpectPong(peer);
+}
+
+TEST_F(NativeServer, TakesTheOpeningByteByByteWithCallsBehindIt) {
+  Start();
+  RawPeer peer = Connect();
+  peer.SendByByte(raw::Opening() + raw::Request({.id = 1, .message = raw::Text("hi")}));
+  ReadOpening(peer);
+  EXPECT_EQ(ReadAnswer(peer).message, raw::Text("hi"));
+}
+
+TEST_F(NativeServer, ClosesOtherProtocols) {
+  StartWithOthers();
+  for (const std::string& bytes :
+       {std::string("GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+        std::string("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"),
+        std::string("\x16\x03\x01\x02\0\x01\0\x01\xFC\x03\x03", 11),  // TLS ClientHello
+        std::string("\0\0\0\0\0\0\0\0", 8), std::string("weft\r\n\x01\x01"),
+        std::string(10'000, '\xF6')}) {
+    for (const bool by_byte : {false, true}) {
+      const auto before = Closed();
+      RawPeer peer = Connect();
+      if (by_byte) {
+        peer.SendByByte(bytes.substr(0, 20));
+      } else {
+        peer.Send(bytes);
+      }
+      ExpectClosed(peer, CloseReason::kWrongPreface, before);
+    }
+  }
+}
+
+TEST_F(NativeServer, ClosesAtTheFirstWrongByteOfThePreface) {
+  StartWithOthers();
+  for (size_t i = 0; i < 8; ++i) {
+    const auto before = Closed();
+    std::string bytes = raw::Preface().substr(0, i + 1);
+    bytes[i] = static_cast<char>(bytes[i] ^ 0x20);
+    RawPeer peer = Connect();
+    peer.Send(bytes);  // and then waits: the server must not
+    ExpectClosed(peer, CloseReason::kWrongPreface, before);
+  }
+}
+
+TEST_F(NativeServer, ClosesVersionsAndFeaturesItDoesNotHave) {
+  StartWithOthers();
+  for (const raw::HelloFields& hello :
+       {raw::HelloFields{.lowest = 2, .highest = 2}, raw::HelloFields{.lowest = 2, .highest = 9},
+        raw::HelloFields{.lowest = 0, .highest = 0}, raw::HelloFields{.required_features = 4}}) {
+    const auto before = Closed();
+    RawPeer peer = Connect();
+    peer.Send(raw::Opening(hello));
+    // What the server speaks it says before it closes, and why it does.
+    ReadOpening(peer);
+    const std::optional<RawFrame> goaway = peer.ReadFrame(FrameType::kGoAway);
+    ASSERT_TRUE(goaway.has_value());
+    EXPECT_THAT(goaway->body, HasSubstr(hello.required_features != 0 ? "0x4" : "this side only 1"));
+    ExpectClosed(peer, CloseReason::kVersion, before);
+  }
+}
+
+TEST_F(NativeServer, ClosesAHelloThatCannotBe) {
+  StartWithOthers();
+  for (const std::string& hello :
+       {raw::Frame(0x10, 0, 0, 0, "\xFF\xFF\xFF"), raw::Frame(0x10, 0, 0, 0, "\x08"),
+        raw::Hello({.max_frame = 0}), raw::Hello({.max_frame = (32 << 10) - 1}),
+        raw::Hello({.max_frame = (16 << 20) + 1})}) {
+    const auto before = Closed();
+    RawPeer peer = Connect();
+    peer.Send(raw::Preface() + hello);
+    ExpectClosed(peer, CloseReason::kBadFrame, before);
+  }
+  // Without a version there is none in common.
+  const auto before = Closed();
+  RawPeer peer = Connect();
+  peer.Send(raw::Preface() + raw::Frame(0x10, 0, 0, 0));
+  ExpectClosed(peer, CloseReason::kVersion, before);
+}
+
+TEST_F(NativeServer, ClosesFramesBeforeTheHello) {
+  StartWithOthers();
+  for (const std::string& frame :
+       {raw::Request({.id = 1}), raw::Reply(1, ""), raw::Data(1, false, false, "x"), raw::Cancel(1),
+        raw::Ping(1), raw::GoAway(0, ""), raw::Frame(0x08, 0, 0, 0)}) {
+    const auto before = Closed();
+    RawPeer peer = Connect();
+    peer.Send(raw::Preface() + frame + raw::Hello());
+    ExpectClosed(peer, CloseReason::kBadFrame, before);
+  }
+}
+
+TEST_F(NativeServer, ClosesASecondHello) {
+  StartWithOthers();
+  ExpectClosedAfter(CloseReason::kSecondHello, raw::Hello());
+  ExpectClosedAfter(CloseReason::kSecondHello,
+                    raw::Request({.id = 1, .message = raw::Text("x")}) + raw::Hello());
+}
+
+TEST_F(NativeServer, ClosesWithoutAHelloInTime) {
+  options_.limits.handshake_timeout = absl::Milliseconds(50);
+  Start();
+  const std::string opening = raw::Opening();
+  for (const size_t part : {size_t{0}, size_t{3}, size_t{8}, size_t{20}, opening.size() - 1}) {
+    const auto before = Closed();
+    RawPeer peer = Connect();
+    peer.Send(opening.substr(0, part));
+    ExpectClosed(peer, CloseReason::kHandshakeTimeout, before);
+  }
+}
+
+// ---- Frames
+
+TEST_F(NativeServer, ClosesFramesLongerThanTheLimitByTheirHeaderAlone) {
+  StartWithOthers();
+  for (const uint32_t length : {uint32_t{kMaxFrame} + 1, uint32_t{1} << 31, UINT32_MAX}) {
+    const std::string why =
+        ExpectClosedAfter(CloseReason::kFrameTooLong, raw::Header(length, 0x01, 0x01, 0, 1));
+    EXPECT_THAT(why, AllOf(HasSubstr(absl::StrCat(length)), HasSubstr(absl::StrCat(kMaxFrame)),
+                           HasSubstr("max_frame_bytes")));
+    // And of a Hello.
+    const auto before = Closed();
+    RawPeer peer = Connect();
+    peer.Send(raw::Preface() + raw::Header(length, 0x10, 0, 0, 0));
+    ExpectClosed(peer, CloseReason::kFrameTooLong, before);
+  }
+}
+
+TEST_F(NativeServer, ClosesReservedBits) {
+  StartWithOthers();
+  const std::map<int, int> allowed = {{0x01, 0x4B}, {0x02, 0x4B}, {0x03, 0x82}, {0x04, 0},
+                                      {0x06, 0x80}, {0x07, 0},    {0x08, 0},    {0x10, 0}};
+  for (const auto& [type, flags] : allowed) {
+    for (int bit = 1; bit < 256; bit <<= 1) {
+      if ((flags & bit) != 0) continue;
+      const std::string why =
+          ExpectClosedAfter(CloseReason::kReservedBits, raw::Header(0, type, bit, 0, 1));
+      EXPECT_THAT(why, HasSubstr("reserved bits"));
+    }
+  }
+}
+
+TEST_F(NativeServer, ClosesUnknownFrameTypes) {
+  StartWithOthers();
+  for (const int type : {0x00, 0x05, 0x09, 0x0A, 0x0B, 0x0F, 0x11, 0x20, 0x7F, 0x80, 0xFF}) {
+    ExpectClosedAfter(CloseReason::kUnknownFrameType, raw::Frame(type, 0, 0, 1));
+  }
+}
+
+TEST_F(NativeServer, CountsAFrameThatTheEndCutOff) {
+  StartWithOthers();
+  const std::string request = raw::Request({.id = 1, .message = raw::Text("hello")});
+  const auto end = [](RawPeer& peer) { peer.ShutDownWrites(); };
+  for (size_t n = 1; n < request.size(); ++n) {
+    ExpectClosedAfter(CloseReason::kTruncatedFrame, request.substr(0, n), end);
+  }
+  const std::string begin = raw::Request({.id = 1, .message = "\x0A", .more = 5'000});
+  for (const size_t n : {size_t{1}, size_t{15}, size_t{16}, size_t{17}, size_t{2'000}}) {
+    ExpectClosedAfter(CloseReason::kTruncatedFrame,
+                      begin + raw::Data(1, false, true, std::string(4'000, 'x')).substr(0, n), end);
+  }
+  // Between frames it is an orderly end, be a message unfinished or not.
+  ExpectClosedAfter(CloseReason::kPeerClosed, "", end);
+  ExpectClosedAfter(CloseReason::kPeerClosed, begin, end);
+}
+
+TEST_F(NativeServer, ClosesSectionsThatRunPastTheirFrame) {
+  StartWithOthers();
+  const std::string timeout = raw::Number(uint64_t{0});
+  for (const std::string& frame :
+       {raw::Frame(0x01, 0x01, 1, 1), raw::Frame(0x01, 0x01, 1, 1, "1234567"),
+        raw::Frame(0x01, 0x41, 1, 1, timeout), raw::Frame(0x01, 0x41, 1, 1, timeout + "\x05"),
+        raw::Frame(0x01, 0x41, 1, 1, timeout + std::string("\xFF\xFFx", 3)),
+        raw::Frame(0x01, 0x41, 1, 1, timeout + std::string("\0\0", 2)),
+        raw::Frame(0x01, 0x09, 1, 1, timeout + std::string("\xFF\xFF\xFF\xFFx", 5)),
+        raw::Frame(0x01, 0x03, 1, 1, timeout + "123"),
+        raw::Frame(0x01, 0x03, 1, 1, timeout + raw::Number(uint32_t{3}) + "123"),
+        raw::Frame(0x01, 0x03, 1, 1, timeout + raw::Number(uint32_t{1} << 31) + "1"),
+        raw::Frame(0x02, 0x01, 0, 1), raw::Frame(0x02, 0x01, 5, 1, "12345678"),
+        raw::Frame(0x02, 0x03, 5, 1, std::string(12, '\0')), raw::Frame(0x03, 0, 0, 1),
+        raw::Frame(0x04, 0, 0, 1, "x"), raw::Frame(0x06, 0, 0, 1, "x"),
+        raw::Frame(0x08, 0, 0, 0, "x")}) {
+    ExpectClosedAfter(CloseReason::kBadFrame, frame);
+  }
+}
+
+TEST_F(NativeServer, ClosesRequestsAndRepliesWithoutEnd) {
+  StartWithOthers();
+  EXPECT_THAT(ExpectClosedAfter(CloseReason::kBadFrame,
+                                raw::Frame(0x01, 0x40, 0, 1,
+                                           raw::Number(uint64_t{0}) + std::string("\x01\0x", 3))),
+              HasSubstr("streams"));
+  EXPECT_THAT(ExpectClosedAfter(CloseReason::kBadFrame, raw::Frame(0x02, 0, 0, 1, "1234")),
+              HasSubstr("streams"));
+}
+
+TEST_F(NativeServer, ClosesCallNumbersThatDoNotRise) {
+  StartWithOthers();
+  for (const auto& [first, second] :
+       std::vector<std::pair<uint64_t, uint64_t>>{{5, 5}, {5, 4}, {5, 0}, {1, 1}}) {
+    const std::string why = ExpectClosedAfter(
+        CloseReason::kBadFrame, raw::Request({.id = first, .message = raw::Text("x")}) +
+                                    raw::Request({.id = second, .message = raw::Text("x")}));
+    EXPECT_THAT(why, HasSubstr(absl::StrCat("call number ", second, " after ", first)));
+  }
+  ExpectClosedAfter(CloseReason::kBadFrame, raw::Request({.id = 0}));
+  ExpectClosedAfter(CloseReason::kBadFrame, raw::Request({.id = kTopBit}));
+  ExpectClosedAfter(CloseReason::kBadFrame, raw::Cancel(kTopBit | 1));
+}
+
+TEST_F(NativeServer, ClosesMethodNumbersThatWereNeverBound) {
+  options_.limits.max_methods = 3;
+  StartWithOthers();
+  for (const int number : {0, 1, 3, 4, 65'535}) {
+    EXPECT_THAT(ExpectClosedAfter(CloseReason::kBadFrame,
+                                  raw::Request({.id = 1, .number = number, .name = ""})),
+                HasSubstr("never bound"));
+  }
+  EXPECT_THAT(ExpectClosedAfter(CloseReason::kBadFrame, raw::Request({.id = 1, .number = 4})),
+              HasSubstr("max_methods"));
+  ExpectClosedAfter(CloseReason::kBadFrame, raw::Request({.id = 1, .number = 1}) +
+                                                raw::Request({.id = 2, .number = 2, .name = ""}));
+}
+
+TEST_F(NativeServer, ClosesPiecesThatFitNoMessage) {
+  StartWithOthers();
+  const std::string begin = raw::Request({.id = 1, .message = "0123456789", .more = 100});
+  for (const std::string& bytes :
+       {raw::Data(1, false, false, "x"),                           // never begun
+        raw::Data(kTopBit | 1, false, false, "x"),                 //
+        begin + raw::Data(2, false, false, "x"),                   // of another call
+        begin + raw::Data(1, false, false, std::string(91, 'x')),  // too long
+        begin + raw::Data(1, false, true, std::string(91, 'x')),   //
+        begin + raw::Data(1, false, true, std::string(90, 'x')),   // the last one has MORE
+        begin + raw::Data(1, false, false, std::string(89, 'x')),  // one before has not
+        begin + raw::Data(1, false, true, std::string(89, 'x')) + raw::Data(1, false, true, "x"),
+        begin + raw::Data(1, false, true, std::string(kMaxFrame, 'x'))}) {
+    ExpectClosedAfter(CloseReason::kBadFrame, bytes);
+  }
+}
+
+TEST_F(NativeServer, WritesNothingBehindAMessageWhosePieceDoesNotFit) {
+  StartWithOthers();
+  const std::string begin = raw::Request({.id = 1, .message = "0123456789", .more = 100});
+  const std::string data = raw::Data(1, false, true, std::string(30'000, 'x'));
+  for (size_t split = 1; split < kHeaderSize; ++split) {
+    const auto before = Closed();
+    RawPeer peer = Open();
+    // In one segment, so that the answer says that all of it has been read.
+    peer.Send(raw::Ping(1) + begin + data.substr(0, split));
+    ASSERT_TRUE(peer.ReadFrame(FrameType::kPing).has_value());
+    peer.Send(data.substr(split));
+    ExpectClosed(peer, CloseReason::kBadFrame, before);
+  }
+}
+
+TEST_F(NativeServer, RunsNothingThatStandsBehindAFault) {
+  StartWithOthers();
+  const int echoed = echo_.echoed.Get();
+  RawPeer peer = Open();
+  peer.Send(raw::Request({.id = 5, .message = raw::Text("x")}) + raw::Hello() +
+            raw::Request({.id = 6, .message = raw::Text("x")}));
+  EXPECT_EQ(ReadAnswer(peer).id, 5u);
+  EXPECT_TRUE(peer.WaitForClose());
+  ExpectServed(*others_, ++others_calls_);
+  EXPECT_EQ(echo_.echoed.Get(), echoed + 2);
+}
+
+// ---- Replies to a side that asked nothing
+
+TEST_F(NativeServer, DropsRepliesThatItDidNotAskFor) {
+  Start();
+  RawPeer peer = Open();
+  peer.Send(raw::Reply(1, "x") + raw::Error(2, 5, "no") + raw::ReplyBegin(3, 1'000, "x") +
+            raw::Data(3, true, false, "anything") + raw::ReplyBegin(3, 2'000'000'000, "x") +
+            raw::Data(9, true, true, "anything"));
+  ExpectPong(peer);
+  ExpectServed(peer, 1);
+}
+
+TEST_F(NativeServer, TellsRepliesFromRequestsByAllBitsOfTheirNumber) {
+  StartWithOthers();
+  ExpectClosedAfter(
+      CloseReason::kBadFrame,
+      raw::ReplyBegin(1, 1'000, "x") + raw::Data(kTopBit | 1, false, false, std::string(999, 'x')));
+  ExpectClosedAfter(CloseReason::kBadFrame, raw::ReplyBegin(kTopBit | 1, 1'000, "x"));
+}
+
+// ---- Statuses on the call
+
+TEST_F(NativeServer, NamesWhatThereIsWhenAServiceOrMethodIsUnknown) {
+  Start();
+  RawPeer peer = Open();
+  peer.Send(raw::Request({.id = 1, .number = 7, .name = "no.Such/Method"}));
+  Answer answer = ReadAnswer(peer);
+  EXPECT_EQ(answer.code, absl::StatusCode::kUnimplemented);
+  EXPECT_TRUE(answer.not_executed);
+  EXPECT_THAT(answer.text, AllOf(HasSubstr("no.Such/Method"), HasSubstr("weft.test.EchoService")));
+  // Its number is bound all the same.
+  peer.Send(raw::Request({.id = 2, .number = 7, .name = ""}));
+  answer = ReadAnswer(peer);
+  EXPECT_EQ(answer.code, absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(answer.text, HasSubstr("no.Such/Method"));
+  peer.Send(raw::Request({.id = 3, .name = "weft.test.EchoService/Ecco"}));
+  answer = ReadAnswer(peer);
+  EXPECT_EQ(answer.code, absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(answer.text, AllOf(HasSubstr("Ecco"), HasSubstr("Echo"), HasSubstr("Produce")));
+  // However long: the text stays short, and so does what is kept of it.
+  const std::string name = "weft.test.EchoService/" + std::string(30'000, 'x');
+  peer.Send(raw::Request({.id = 4, .number = 8, .name = name}) +
+            raw::Request({.id = 5, .number = 8, .name = ""}));
+  for (const uint64_t id : {4u, 5u}) {
+    answer = ReadAnswer(peer);
+    EXPECT_EQ(answer.id, id);
+    EXPECT_EQ(answer.code, absl::StatusCode::kUnimplemented);
+    EXPECT_LT(answer.text.size(), 1'000u);
+  }
+  ExpectServed(peer, 6);
+}
+
+TEST_F(NativeServer, AnswersInternalToARequestThatCannotBeParsed) {
+  Start();
+  RawPeer peer = Open();
+  for (const char* method : {"Echo", "EchoInline"}) {
+    const uint64_t id = method == std::string("Echo") ? 1 : 2;
+    peer.Send(raw::Request(
+        {.id = id, .name = absl::StrCat("weft.test.EchoService/", method), .message = "\x0A\x7F"}));
+    const Answer answer = ReadAnswer(peer);
+    EXPECT_EQ(answer.code, absl::StatusCode::kInternal);
+    EXPECT_TRUE(answer.not_executed);
+    EXPECT_THAT(answer.text, AllOf(HasSubstr(method), HasSubstr("cannot parse the request"),
+                                   HasSubstr("weft.test.EchoRequest")));
+  }
+  ExpectServed(peer, 3);
+}
+
+TEST_F(NativeServer, RefusesMessagesOverTheLimitWithBothNumbersAndTheSetting) {
+  options_.limits.max_message_bytes = 1'000;
+  Start();
+  RawPeer peer = Open();
+  const auto expect_refused = [&](uint64_t id, size_t size) {
+    const Answer answer = ReadAnswer(peer);
+    EXPECT_EQ(answer.id, id);
+    EXPECT_EQ(answer.code, absl::StatusCode::kResourceExhausted);
+    EXPECT_TRUE(answer.not_executed);
+    EXPECT_THAT(answer.text, AllOf(HasSubstr(absl::StrCat(size)), HasSubstr("1000"),
+                                   HasSubstr("max_message_bytes")));
+  };
+  peer.Send(raw::Request({.id = 1, .message = raw::Payload(std::string(998, 'x'))}));
+  expect_refused(1, 1'001);
+  peer.Send(raw::Request({.id = 2, .message = raw::Payload(std::string(997, 'x'))}));
+  EXPECT_EQ(ReadAnswer(peer).code, absl::StatusCode::kOk);
+  // Announced only: it is refused at once, and its pieces are dropped.
+  peer.Send(raw::Request({.id = 3, .message = "x", .more = 2'000'000'000}));
+  expect_refused(3, 2'000'000'000);
+  peer.Send(raw::Data(3, false, true, std::string(30'000, 'x')) + raw::Data(3, false, true, "x"));
+  ExpectServed(peer, 4);
+}
+
+TEST_F(NativeServer, BoundsUnfinishedMessagesTogether) {
+  options_.limits.max_message_bytes = 1'000;
+  Start();
+  RawPeer peer = Open();
+  for (uint64_t id = 1; id <= 5; ++id) peer.Send(raw::Request({.id = id, .more = 1'000}));
+  const Answer answer = ReadAnswer(peer);
+  EXPECT_EQ(answer.id, 5u);
+  EXPECT_EQ(answer.code, absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(answer.not_executed);
+  EXPECT_THAT(answer.text, AllOf(HasSubstr("4000"), HasSubstr("max_message_bytes")));
+  // One that is finished makes room.
+  peer.Send(raw::Data(5, false, false, std::string(1'000, 'x')) +
+            raw::Data(2, false, false, raw::Payload(std::string(997, 'x'))));
+  EXPECT_EQ(ReadAnswer(peer).id, 2u);
+  peer.Send(raw::Request({.id = 6, .more = 1'000}));
+  peer.Send(raw::Data(6, false, false, raw::Payload(std::string(997, 'x'))));
+  EXPECT_EQ(ReadAnswer(peer).id, 6u);
+}
+
+TEST_F(NativeServer, RefusesMetadataThatIsTooLargeOrBad) {
+  options_.limits.max_metadata_bytes = 100;
+  Start();
+  RawPeer peer = Open();
+  const auto pair = [](const std::string& key, const std::string& value) {
+    return raw::Number(static_cast<uint16_t>(key.size())) + key +
+           raw::Number(static_cast<uint32_t>(value.size())) + value;
+  };
+  peer.Send(raw::Request({.id = 1, .metadata = pair("k", std::string(93, 'v'))}));
+  EXPECT_EQ(ReadAnswer(peer).code, absl::StatusCode::kOk);
+  peer.Send(raw::Request({.id = 2, .metadata = pair("k", std::string(94, 'v'))}));
+  Answer answer = ReadAnswer(peer);
+  EXPECT_EQ(answer.code, absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(answer.not_executed);
+  EXPECT_THAT(answer.text,
+              AllOf(HasSubstr("101"), HasSubstr("100"), HasSubstr("max_metadata_bytes")));
+  uint64_t id = 3;
+  for (const std::string& bad : {pair("Key", "v"), pair("k", "\n"), pair("", "v"),
+                                 pair("k", "v").substr(0, 7), std::string("\xFF", 1)}) {
+    peer.Send(raw::Request({.id = id, .metadata = bad}));
+    answer = ReadAnswer(peer);
+    EXPECT_EQ(answer.id, id++);
+    EXPECT_EQ(answer.code, absl::StatusCode::kInvalidArgument);
+    EXPECT_TRUE(answer.not_executed);
+  }
+  ExpectServed(peer, id);
+}
+
+TEST_F(NativeServer, RefusesTooManyCallsUntilOneEnds) {
+  options_.limits.max_calls = 2;
+  Start();
+  RawPeer peer = Open();
+  const std::string hang = "weft.test.EchoService/Hang";
+  for (uint64_t id = 1; id <= 3; ++id) {
+    peer.Send(raw::Request({.id = id, .name = hang, .message = raw::Text("x")}));
+  }
+  const Answer refused = ReadAnswer(peer);
+  EXPECT_EQ(refused.id, 3u);
+  EXPECT_EQ(refused.code, absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(refused.not_executed);
+  EXPECT_THAT(refused.text, AllOf(HasSubstr("2 calls"), HasSubstr("max_calls")));
+  echo_.Held(0).Finish();
+  ReadAnswer(peer);
+  ExpectServed(peer, 4);
+  echo_.Held(1).Finish();
+  EXPECT_EQ(ReadAnswer(peer).code, absl::StatusCode::kOk);
+}
+
+TEST_F(NativeServer, NeverRefusesAPeerThatKeepsToMaxCalls) {
+  options_.limits.max_calls = 1;
+  Start();
+  RawPeer peer = Open();
+  // The next one leaves as soon as the answer is here, be the call back in its pool or not.
+  for (uint64_t id = 1; id <= 3'000; ++id) {
+    peer.Send(
+        raw::Request({.id = id, .number = 1, .name = id == 1 ? "weft.test.EchoService/Echo" : ""}));
+    const Answer answer = ReadAnswer(peer);
+    ASSERT_EQ(answer.id, id);
+    ASSERT_EQ(answer.code, absl::StatusCode::kOk) << answer.text;
+  }
+}
+
+// ---- Names and numbers
+
+TEST_F(NativeServer, BindsNumbersToNamesUntilTheyAreBoundAgain) {
+  options_.limits.max_methods = 2;
+  Start();
+  RawPeer peer = Open();
+  const std::string message = raw::Text("hi");
+  const auto call = [&](uint64_t id, int number, const std::string& name) {
+    peer.Send(raw::Request({.id = id, .number = number, .name = name, .message = message}));
+    return ReadAnswer(peer);
+  };
+  EXPECT_EQ(call(1, 2, "weft.test.EchoService/Echo").message, message);
+  EXPECT_EQ(call(2, 2, "").message, message);
+  EXPECT_EQ(call(3, 1, "weft.test.EchoService/Nothing").code, absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(call(4, 1, "").code, absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(call(5, 1, "weft.test.EchoService/EchoInline").message, message);
+  EXPECT_EQ(call(6, 1, "").message, message);
+  EXPECT_EQ(call(7, 2, "weft.test.EchoService/Nothing").code, absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(call(8, 2, "").code, absl::StatusCode::kUnimplemented);
+  // Number 0 binds nothing.
+  EXPECT_EQ(call(9, 0, "weft.test.EchoService/Echo").message, message);
+  // Numbers may leave gaps.
+  EXPECT_EQ(call(1'000'000, 1, "").message, message);
+}
+
+// ---- Pieces
+
+TEST_F(NativeServer, PutsInterleavedPiecesTogether) {
+  Start();
+  RawPeer peer = Open({.max_frame = 32 << 10});
+  std::mt19937 random(5);
+  struct Sent {
+    std::string message;
+    size_t done = 0;
+  };
+  std::map<uint64_t, Sent> calls;
+  std::string bytes;
+  for (uint64_t id = 1; id <= 4; ++id) {
+    Sent call;
+    call.message = raw::Payload(std::string(30'000 * id, static_cast<char>('a' + id)));
+    call.done = id * 100;
+    bytes += raw::Request({.id = id,
+                           .message = call.message.substr(0, call.done),
+                           .more = static_cast<uint32_t>(call.message.size())});
+    calls[id] = call;
+  }
+  for (std::map<uint64_t, Sent> left = calls; !left.empty();) {
+    const auto it = std::next(left.begin(), static_cast<std::ptrdiff_t>(random() % left.size()));
+    Sent& call = it->second;
+    const size_t part = std::min<size_t>(1 + random() % 20'000, call.message.size() - call.done);
+    const bool more = call.done + part < call.message.size();
+    bytes += raw::Data(it->first, false, more, call.message.substr(call.done, part));
+    call.done += part;
+    if (!more) left.erase(it);
+  }
+  for (size_t at = 0; at < bytes.size();) {
+    const size_t part = std::min<size_t>(1 + random() % 50'000, bytes.size() - at);
+    peer.Send(bytes.substr(at, part));
+    at += part;
+  }
+  for (int i = 0; i < 4; ++i) {
+    const Answer answer = ReadAnswer(peer);
+    EXPECT_TRUE(answer.message == calls[answer.id].message) << answer.id;
+    calls.erase(answer.id);
+  }
+  EXPECT_TRUE(calls.empty());
+}
+
+TEST_F(NativeServer, SendsNoFrameLongerThanThePeersLimit) {
+  Start();
+  for (const uint32_t max_frame : {uint32_t{32} << 10, uint32_t{50'000}, uint32_t{16} << 20}) {
+    RawPeer peer = Open({.max_frame = max_frame});
+    peer.Send(raw::Request(
+        {.id = 1, .name = "weft.test.EchoService/Produce", .message = raw::Varint(1, 150'000)}));
+    std::string message;
+    for (bool more = true; more;) {
+      const std::optional<RawFrame> frame = peer.ReadFrame();
+      ASSERT_TRUE(frame.has_value());
+      EXPECT_LE(frame->header.length, max_frame);
+      more = frame->header.has(kMore);
+      message += frame->body;
+    }
+    EXPECT_GT(message.size(), 150'000u);
+  }
+}
+
+TEST_F(NativeServer, HoldsItsRepliesToThePeersLimits) {
+  Start();
+  RawPeer peer = Open({.max_message = 1'000, .max_metadata = 50});
+  peer.Send(raw::Request(
+      {.id = 1, .name = "weft.test.EchoService/Produce", .message = raw::Varint(1, 998)}));
+  Answer answer = ReadAnswer(peer);
+  EXPECT_EQ(answer.code, absl::StatusCode::kResourceExhausted);
+  EXPECT_FALSE(answer.not_executed);
+  EXPECT_THAT(answer.text, AllOf(HasSubstr("1001"), HasSubstr("1000"),
+                                 HasSubstr("max_message_bytes of the client")));
+  // Code 13, with a message that asks for so many bytes of trailers.
+  peer.Send(raw::Request({.id = 2,
+                          .name = "weft.test.EchoService/Fail",
+                          .message = raw::Varint(1, 13) + "\x12\x02"
+                                                          "43"}));
+  answer = ReadAnswer(peer);
+  EXPECT_EQ(answer.metadata.size(), 50u);
+  peer.Send(raw::Request({.id = 3,
+                          .name = "weft.test.EchoService/Fail",
+                          .message = raw::Varint(1, 13) + "\x12\x02"
+                                                          "44"}));
+  answer = ReadAnswer(peer);
+  EXPECT_EQ(answer.code, absl::StatusCode::kInternal);
+  EXPECT_EQ(answer.text, "44") << "the handler's own error goes before its trailers";
+  EXPECT_EQ(answer.metadata, "");
+}
+
+TEST_F(NativeServer, LeavesOutTrailersThatNoFrameHolds) {
+  // A setting that is more than the wire has.
+  options_.limits.max_metadata_bytes = 1 << 20;
+  Start();
+  RawPeer peer = Open({.max_metadata = 1 << 20});
+  peer.Send(raw::Request({.id = 1,
+                          .name = "weft.test.EchoService/Fail",
+                          .message = raw::Varint(1, 13) + "\x12\x06"
+                                                          "100000"}));
+  const Answer answer = ReadAnswer(peer);
+  EXPECT_EQ(answer.code, absl::StatusCode::kInternal);
+  EXPECT_EQ(answer.text, "100000");
+  EXPECT_EQ(answer.metadata, "");
+  ExpectServed(peer, 2);
+}
+
+// ---- Who may talk
+
+class NativeServerWithVerdict : public NativeServer {
+ protected:
+  NativeServerWithVerdict() {
+    options_.authenticator = [this](std::string_view token,
+                                    const std::string&) -> absl::StatusOr<std::string> {
+      asked_.Notify();
+      EXPECT_TRUE(verdict_.Wait());
+      if (token == "good") return std::string("somebody");
+      return absl::UnauthenticatedError("who are you?");
+    };
+  }
+  void TearDown() override {
+    verdict_.Notify();
+    NativeServer::TearDown();
+  }
+
+  RawPeer OpenWith(const std::string& token, const std::string& behind) {
+    RawPeer peer = Connect();
+    peer.Send(raw::Opening({.token = token}) + behind);
+    ReadOpening(peer);
+    EXPECT_TRUE(asked_.Wait());
+    return peer;
+  }
+
+  Notification asked_, verdict_;
+};
+
+TEST_F(NativeServerWithVerdict, HoldsCallsUntilTheVerdictAndServesThem) {
+  Start();
+  std::string calls;
+  for (uint64_t id = 1; id <= 10; ++id) {
+    calls += raw::Request(
+        {.id = id,
+         .name = absl::StrCat("weft.test.EchoService/", id % 2 == 0 ? "Echo" : "EchoInline"),
+         .message = raw::Text(absl::StrCat(id))});
+  }
+  calls += raw::Request({.id = 11, .message = "\x0A", .more = 3});
+  RawPeer peer = OpenWith("good", calls);
+  ExpectPong(peer);  // answered meanwhile
+  EXPECT_EQ(echo_.echoed.Get(), 0);
+  peer.Send(raw::Data(11, false, false, std::string("\x01x", 2)));
+  ExpectPong(peer);
+  EXPECT_EQ(echo_.echoed.Get(), 0);
+  verdict_.Notify();
+  std::map<uint64_t, std::string> answers;
+  for (int i = 0; i < 11; ++i) {
+    const Answer answer = ReadAnswer(peer);
+    EXPECT_EQ(answer.code, absl::StatusCode::kOk) << answer.text;
+    answers[answer.id] = answer.message;
+  }
+  for (uint64_t id = 1; id <= 10; ++id) EXPECT_EQ(answers[id], raw::Text(absl::StrCat(id)));
+  EXPECT_EQ(answers[11], raw::Payload("x"));
+}
+
+TEST_F(NativeServerWithVerdict, RefusesHeldCallsWithoutExecutingThem) {
+  Start();
+  const auto before = Closed();
+  RawPeer peer = OpenWith("bad", raw::Request({.id = 1}) + raw::Request({.id = 2}));
+  ExpectPong(peer);
+  verdict_.Notify();
+  for (const uint64_t id : {1u, 2u}) {
+    const Answer answer = ReadAnswer(peer);
+    EXPECT_EQ(answer.id, id);
+    EXPECT_EQ(answer.code, absl::StatusCode::kUnauthenticated);
+    EXPECT_TRUE(answer.not_executed);
+    EXPECT_EQ(answer.text, "who are you?");
+  }
+  const std::optional<RawFrame> goaway = peer.ReadFrame(FrameType::kGoAway);
+  ASSERT_TRUE(goaway.has_value());
+  EXPECT_EQ(goaway->header.aux, 16);
+  EXPECT_EQ(goaway->body, "who are you?");
+  ExpectClosed(peer, CloseReason::kUnauthenticated, before);
+  EXPECT_EQ(echo_.echoed.Get(), 0);
+}
+
+TEST_F(NativeServerWithVerdict, HoldsOnlySoManyCalls) {
+  options_.limits.max_calls = 100'000;
+  Start();
+  std::string calls;
+  for (uint64_t id = 1; id <= NativeSession::kMostHeld + 1; ++id) {
+    calls += raw::Request({.id = id});
+  }
+  RawPeer peer = OpenWith("good", calls);
+  const Answer refused = ReadAnswer(peer);
+  EXPECT_EQ(refused.id, NativeSession::kMostHeld + 1);
+  EXPECT_EQ(refused.code, absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(refused.not_executed);
+  verdict_.Notify();
+  for (size_t i = 0; i < NativeSession::kMostHeld; ++i) {
+    ASSERT_EQ(ReadAnswer(peer).code, absl::StatusCode::kOk);
+  }
+}
+
+TEST_F(NativeServerWithVerdict, SurvivesEveryEndBeforeTheVerdict) {
+  Start();
+  const std::string calls =
+      raw::Request({.id = 1}) + raw::Request({.id = 2, .message = "x", .more = 10});
+  {
+    const auto before = Closed();
+    RawPeer peer = OpenWith("good", calls);
+    peer.ShutDownWrites();
+    ExpectClosed(peer, CloseReason::kPeerClosed, before);
+  }
+  {
+    const auto before = Closed();
+    RawPeer peer = Connect();
+    peer.Send(raw::Opening({.token = "good"}) + calls + raw::Hello());
+    ExpectClosed(peer, CloseReason::kSecondHello, before);
+  }
+  {
+    const auto before = Closed();
+    RawPeer peer = Connect();
+    peer.Send(raw::Opening({.token = "good"}) + calls + raw::Frame(0x55, 0, 0, 0));
+    ExpectClosed(peer, CloseReason::kUnknownFrameType, before);
+  }
+  verdict_.Notify();
+  RawPeer peer = Open({.token = "good"});
+  ExpectServed(peer, 1);
+  EXPECT_EQ(echo_.echoed.Get(), 1);
+}
+
+TEST_F(NativeServerWithVerdict, ClosesAPeerThatDoesNotReadItsPongs) {
+  options_.limits.max_output_bytes = 100'000;
+  Start();
+  const auto before = Closed();
+  RawPeer peer = RawPeer::ConnectTo(server_->port(), 4'096);
+  peer.Send(raw::Opening({.token = "good"}));
+  EXPECT_TRUE(asked_.Wait());
+  std::string pings;
+  for (uint64_t id = 0; id < 4'096; ++id) pings += raw::Ping(id);
+  // More than any kernel keeps for it.
+  for (int i = 0; i < 1'000 && Closed() == before; ++i) peer.Send(pings);
+  ExpectClosed(peer, CloseReason::kOutputFull, before);
+}
+
+// ---- Cancel, ping, goaway
+
+TEST_F(NativeServer, AnswersPings) {
+  Start();
+  RawPeer peer = Open();
+  for (const uint64_t id : {uint64_t{0}, uint64_t{1}, kTopBit, UINT64_MAX}) ExpectPong(peer, id);
+  // An answer that nobody asked for is no question.
+  peer.Send(raw::Frame(0x06, 0x80, 0, 5));
+  ExpectPong(peer, 6);
+}
+
+TEST_F(NativeServer, TellsARunningCallThatItIsCancelled) {
+  Start();
+  RawPeer peer = Open();
+  const std::string hang = "weft.test.EchoService/Hang";
+  peer.Send(raw::Request({.id = 1, .name = hang}) + raw::Request({.id = 2, .name = hang}));
+  Responder<EchoReply>& one = echo_.Held(0);
+  Responder<EchoReply>& two = echo_.Held(1);
+  EXPECT_FALSE(one.context().cancelled() || two.context().cancelled());
+  peer.Send(raw::Cancel(2) + raw::Cancel(3) + raw::Cancel(0));  // of two nothing is known
+  ExpectPong(peer);
+  EXPECT_TRUE(one.context().cancelled() != two.context().cancelled());
+  one.Finish();
+  two.Finish(absl::CancelledError("gave up"));
+  std::map<uint64_t, absl::StatusCode> answers;
+  for (int i = 0; i < 2; ++i) {
+    const Answer answer = ReadAnswer(peer);
+    EXPECT_FALSE(answer.not_executed);
+    answers[answer.id] = answer.code;
+  }
+  EXPECT_EQ(answers.size(), 2u);
+  peer.Send(raw::Cancel(1) + raw::Cancel(2));  // too late
+  ExpectServed(peer, 3);
+}
+
+TEST_F(NativeServer, NeverExecutesACallCancelledOrExpiredInTheQueue) {
+  options_.runtime = test::QuietRuntime(/*workers=*/1);
+  Notification release;
+  Notification running;
+  echo_.in_echo = [&](ServerContext&) {
+    running.Notify();
+    EXPECT_TRUE(release.Wait());
+  };
+  Start();
+  RawPeer peer = Open();
+  peer.Send(raw::Request({.id = 1}));
+  EXPECT_TRUE(running.Wait());
+  peer.Send(raw::Request({.id = 2}) + raw::Request({.id = 3, .timeout_us = 1}) + raw::Cancel(2));
+  ExpectPong(peer);
+  release.Notify();
+  std::map<uint64_t, Answer> answers;
+  for (int i = 0; i < 3; ++i) {
+    const Answer answer = ReadAnswer(peer);
+    answers[answer.id] = answer;
+  }
+  EXPECT_EQ(answers[1].code, absl::StatusCode::kOk);
+  EXPECT_EQ(answers[2].code, absl::StatusCode::kCancelled);
+  EXPECT_TRUE(answers[2].not_executed);
+  EXPECT_EQ(answers[3].code, absl::StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(answers[3].not_executed);
+  EXPECT_EQ(echo_.echoed.Get(), 1);
+}
+
+TEST_F(NativeServer, CancelsWhatRunsWhenTheConnectionEnds) {
+  StartWithOthers();
+  for (const bool reset : {false, true}) {
+    const auto before = Closed();
+    const size_t n = echo_.held();
+    RawPeer peer = Open();
+    peer.Send(raw::Request({.id = 1, .name = "weft.test.EchoService/Hang"}));
+    Responder<EchoReply>& held = echo_.Held(n);
+    EXPECT_FALSE(held.context().cancelled());
+    reset ? peer.Reset() : peer.Close();
+    EXPECT_TRUE(PollUntil([&] { return held.context().cancelled(); }));
+    EXPECT_TRUE(PollUntil([&] { return Closed() != before; }));
+    held.Finish();  // for nobody
+    EXPECT_FALSE(echo_.Held(0).context().cancelled());
+  }
+  ExpectServed(*others_, ++others_calls_);
+}
+
+TEST_F(NativeServer, ConfirmsAGoAwayAndServesOn) {
+  Start();
+  RawPeer peer = Open();
+  peer.Send(raw::GoAway(0, "going") + raw::GoAway(0, "going"));
+  for (int i = 0; i < 2; ++i) {
+    const std::optional<RawFrame> ack = peer.ReadFrame();
+    ASSERT_TRUE(ack.has_value());
+    EXPECT_EQ(ack->header.type, FrameType::kGoAwayAck);
+  }
+  peer.Send(raw::Frame(0x08, 0, 0, 0));  // a confirmation of nothing
+  ExpectServed(peer, 1);
+}
+
+TEST_F(NativeServer, SaysWhichCallItTookLastWhenItStops) {
+  Start();
+  RawPeer peer = Open();
+  peer.Send(raw::Request({.id = 7, .name = "weft.test.EchoService/Hang"}));
+  Responder<EchoReply>& held = echo_.Held(0);
+  RawPeer opening = Connect();  // has not even begun
+  const auto before = Closed();
+  std::thread stopper([&] { server_->Stop(absl::Seconds(30)); });
+  const std::optional<RawFrame> goaway = peer.ReadFrame();
+  ASSERT_TRUE(goaway.has_value());
+  EXPECT_EQ(goaway->header.type, FrameType::kGoAway);
+  EXPECT_EQ(goaway->header.id, 7u);
+  EXPECT_EQ(goaway->header.aux, 14);
+  EXPECT_EQ(goaway->body, "the server is stopping");
+  // Later calls are refused, the one that was taken is served.
+  peer.Send(raw::Request({.id = 8}));
+  const Answer refused = ReadAnswer(peer);
+  EXPECT_EQ(refused.id, 8u);
+  EXPECT_EQ(refused.code, absl::StatusCode::kUnavailable);
+  EXPECT_TRUE(refused.not_executed);
+  held.Finish();
+  const Answer served = ReadAnswer(peer);
+  EXPECT_EQ(served.id, 7u);
+  EXPECT_EQ(served.code, absl::StatusCode::kOk);
+  EXPECT_TRUE(peer.WaitForClose());
+  EXPECT_EQ(opening.Read(1), "") << "nothing goes before the preface";
+  stopper.join();
+  EXPECT_GT(server_->closed(CloseReason::kLocal), before[static_cast<size_t>(CloseReason::kLocal)]);
+}
+
+}  // namespace
+}  // namespace weft::native
