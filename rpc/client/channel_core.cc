@@ -154,8 +154,10 @@ void ChannelCore::WaitForLink(OutboundCall& call) {
       return;
     }
     loop_->AssertInLoop();
+    bool pausing;
     {
       MutexLock lock(mu_);
+      pausing = state_ == State::kPausing;
       OutboundCall* waiting = waiting_.Find(id);
       // It went with the others, or failed with an attempt: then the next one has to wait its turn.
       if (waiting == nullptr) return;
@@ -166,7 +168,7 @@ void ChannelCore::WaitForLink(OutboundCall& call) {
     }
     if (loop_link_ != nullptr) {
       SendWaiting();
-    } else {
+    } else if (!pausing) {
       BeginConnect();
     }
   });
