@@ -15,6 +15,11 @@ namespace weft {
 namespace {
 
 absl::Status Failed(int error, std::string_view what, const SocketAddress& address) {
+  if (error == EADDRNOTAVAIL) {  // absl says ALREADY_EXISTS
+    return absl::InvalidArgumentError(absl::StrCat(absl::string_view(what.data(), what.size()), " ",
+                                                   address.ToString(),
+                                                   ": no address of this machine"));
+  }
   return absl::ErrnoToStatus(
       error, absl::StrCat(absl::string_view(what.data(), what.size()), " ", address.ToString()));
 }

@@ -96,7 +96,9 @@ absl::Status ServerCore::Register(Service& service) {
       state_ == State::kNew
           ? dispatcher_->Add(service)
           : absl::FailedPreconditionError("services are registered before the server starts");
-  if (!s.ok() && error_.ok()) error_ = s;
+  // A service that is missing from the start keeps the server from starting; a late one changes
+  // nothing.
+  if (!s.ok() && state_ == State::kNew && error_.ok()) error_ = s;
   return s;
 }
 

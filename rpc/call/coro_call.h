@@ -2,8 +2,10 @@
 // stub.SayCoro(request)`.
 //
 // The call has started when the stub returns this. It may be awaited once, or not at all;
-// destroying it before its end (by destroying the coroutine that awaits it, from any thread)
-// cancels the call.
+// destroying it before its end (by destroying the coroutine that awaits it) cancels the call. That
+// may be done on any thread as long as the call cannot end at the same moment: on the thread or
+// executor on which the coroutine would resume, or where the end is known to be far, as in a
+// shutdown.
 //
 // Resumes on CallOptions::executor; without one on the worker pool whose thread awaited, else on
 // the I/O thread.

@@ -65,9 +65,10 @@ void ServerLoop::Adopt(Socket socket, std::string peer) {
   if (!CountOneMore(options_->max_connections, &counts_->open)) {
     int64_t dropped = 0;
     if (limiter_.Allow(loop_.now(), &dropped)) {
-      log_.Warning(absl::StrCat("server: connection from ", peer,
-                                " refused: the limit of open ones is ", options_->max_connections,
-                                " (max_connections)"));
+      log_.Warning(
+          absl::StrCat("server: connection from ", peer, " refused: the limit of open ones is ",
+                       options_->max_connections, " (max_connections)",
+                       dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out") : ""));
     }
     return;
   }
