@@ -25,6 +25,8 @@ struct CallOptions {
   // Where the server cannot be reached the call waits for it, within its timeout, instead of ending
   // with UNAVAILABLE.
   bool wait_for_ready = false;
+  // Made inside a handler: does not inherit the deadline and the cancelling of the call it serves.
+  bool detached = false;
   // Where a callback runs and a coroutine resumes. Null: a coroutine in a worker pool's thread
   // resumes on that pool; otherwise the I/O thread, which must not be blocked.
   Executor* executor = nullptr;

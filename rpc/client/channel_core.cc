@@ -74,7 +74,7 @@ void ChannelCore::Start(OutboundCall& call) {
   }
   const Nanos timeout = TimeoutOf(call, default_timeout_);
   call.deadline = SaturatingAdd(call.started, timeout);
-  call.scope = CallScope::Current();
+  if (!call.options.detached) call.scope = CallScope::Current();
   if (call.scope != nullptr) call.deadline = std::min(call.deadline, call.scope->deadline());
   if (call.deadline <= call.started) {
     CompleteLater(call, absl::DeadlineExceededError(

@@ -15,7 +15,8 @@ class Relay : public EchoService::Service {
   explicit Relay(const std::string& target) : channel_(ChannelTo(target)), stub_(*channel_) {}
 
   absl::Status Where(ServerContext&, WhereRequest& request, WhereReply& reply) override {
-    absl::StatusOr<WhereReply> far = stub_.Where(request, {.timeout = timeout});
+    absl::StatusOr<WhereReply> far =
+        stub_.Where(request, {.timeout = timeout, .detached = detached});
     if (!far.ok()) return far.status();
     reply = *std::move(far);
     return absl::OkStatus();
@@ -27,6 +28,7 @@ class Relay : public EchoService::Service {
   }
 
   absl::Duration timeout = absl::Minutes(5);
+  bool detached = false;
   Awaited<absl::Status> inner;
 
  private:
@@ -79,6 +81,19 @@ TEST(NestedCalls, KeepTheirOwnDeadlineWhereItIsEarlier) {
   absl::StatusOr<WhereReply> reply = stub.Where(WhereRequest(), {.timeout = absl::Minutes(5)});
   ASSERT_EQ(reply.status(), absl::OkStatus());
   EXPECT_LE(reply->remaining_micros(), 15'000'000);
+}
+
+TEST(NestedCalls, InheritNothingWhenTheyAreDetached) {
+  HookedEcho far;
+  TestServer far_server(far);
+  Relay relay(far_server.target());
+  relay.detached = true;
+  TestServer near_server(relay);
+  std::unique_ptr<Channel> channel = ChannelTo(near_server.target());
+  EchoService::Stub stub(*channel);
+  absl::StatusOr<WhereReply> reply = stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
+  ASSERT_EQ(reply.status(), absl::OkStatus());
+  EXPECT_GT(reply->remaining_micros(), 20'000'000);
 }
 
 TEST(NestedCalls, OfACoroutineInheritWhereverItResumes) {
