@@ -190,6 +190,7 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
          absl::StrCat("a second reply to call ", header.id, " inside the first"));
     return;
   }
+  CompleteReplies();  // it may be a second one
   if (!link_->UnderWay(header.id)) {
     host_.CountLateReply();  // and its pieces are dropped
     return;
