@@ -10,9 +10,8 @@
 // The request, the reply and the ServerContext live until Finish.
 //
 // Threads  value: one holder at a time, any thread
-// Owns     the answer: one destroyed without Finish ends the call with INTERNAL, or, when it goes
-// because the handler
-//          throws, with UNKNOWN and what was thrown
+// Owns     the answer: one destroyed without Finish ends the call with INTERNAL, or with UNKNOWN
+//          when it goes because its handler throws
 // Ends     Finish, once; it leaves the responder empty
 #ifndef WEFT_RPC_CALL_RESPONDER_H_
 #define WEFT_RPC_CALL_RESPONDER_H_
@@ -71,8 +70,8 @@ class Responder {
     return *this;
   }
   ~Responder() {
-    if (call_ != nullptr)
-      Finish(absl::InternalError("the handler dropped its responder without an answer"));
+    if (call_ == nullptr || call_internal::HandlerScope::Leave(*call_)) return;
+    Finish(Dropped());
   }
 
   // Filled by the handler, sent by an OK Finish.
