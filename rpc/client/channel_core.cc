@@ -246,7 +246,10 @@ void ChannelCore::CloseOnLoop() {
   });
   loop_link_.reset();
   if (session_ != nullptr) session_->Close(CloseReason::kLocal, why);
-  while (!leaving_.empty()) leaving_.back()->Close(CloseReason::kLocal, why);
+  // One of them may be ending already, with us inside a callback of its calls.
+  std::vector<Session*> leaving;
+  for (const auto& session : leaving_) leaving.push_back(session.get());
+  for (Session* session : leaving) session->Close(CloseReason::kLocal, why);
   FailWaiting(why, true);
 }
 
