@@ -1,0 +1,36 @@
+// Addresses as texts: any text. What is taken says itself as a text that means the same.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "weft/core/socket_address.h"
+
+namespace {
+
+void Check(bool condition) {
+  if (!condition) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const absl::StatusOr<weft::HostPort> host_port = weft::HostPort::Parse(text);
+  if (host_port.ok()) {
+    Check(host_port->is_unix() == host_port->host.empty());
+    (void)weft::SocketAddress::From(*host_port);
+  }
+  const absl::StatusOr<weft::SocketAddress> address = weft::SocketAddress::Parse(text);
+  if (!address.ok()) return 0;
+  Check(host_port.ok());
+  const std::string said = address->ToString();
+  const absl::StatusOr<weft::SocketAddress> again = weft::SocketAddress::Parse(said);
+  Check(again.ok());
+  Check(again->length() == address->length());
+  Check(std::memcmp(again->get(), address->get(), address->length()) == 0);
+  Check(again->ToString() == said);
+  return 0;
+}

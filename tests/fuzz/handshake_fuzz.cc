@@ -1,0 +1,34 @@
+// A Hello from the wire: any bytes. What is agreed lies within what this version knows.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "weft/rpc/protocol/native/frame_format.h"
+#include "weft/rpc/protocol/native/handshake.h"
+
+namespace {
+
+void Check(bool condition) {
+  if (!condition) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace weft::native;  // NOLINT
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  const absl::StatusOr<Agreement> agreement = Handshake::ReadHello(bytes, weft::SessionLimits());
+  if (!agreement.ok()) {
+    Check(absl::IsInvalidArgument(agreement.status()) ||
+          absl::IsFailedPrecondition(agreement.status()));
+    return 0;
+  }
+  Check(agreement->version == kWireVersion);
+  Check(agreement->max_frame >= kLeastFrame && agreement->max_frame <= kLargestFrame);
+  Check(agreement->max_message < size_t{1} << 31);
+  Check(agreement->max_metadata <= kMostMetadata);
+  Check(agreement->max_methods <= 65'535);
+  Check(agreement->heartbeat >= weft::Nanos::zero() && agreement->heartbeat_misses >= 1);
+  return 0;
+}

@@ -1,0 +1,33 @@
+// Metadata from the wire: any bytes. What is taken is written back as the same bytes.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "weft/rpc/base/metadata.h"
+
+namespace {
+
+void Check(bool condition) {
+  if (!condition) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view bytes(reinterpret_cast<const char*>(data), size);
+  weft::Metadata metadata;
+  const bool ok = metadata.ReadFrom(bytes).ok();
+  std::string written(metadata.WireSize(), '\0');
+  Check(metadata.WriteTo(written.data()) == written.data() + written.size());
+  // What was read before an error is a beginning of it.
+  Check(written == bytes.substr(0, written.size()));
+  Check(!ok || written.size() == bytes.size());
+  for (const auto& [key, value] : metadata.entries()) {
+    Check(metadata.Get(key).has_value());
+    weft::Metadata again;
+    Check(again.Add(key, value).ok() || key.substr(0, 5) == "weft-");
+  }
+  return 0;
+}

@@ -1,0 +1,288 @@
+// A whole native session: what a peer sends, in whatever pieces it comes, on either side of the
+// connection.
+//
+//   input:  how u8 | seed u8 | bytes …
+//           how: 1 this side dials (and has calls under way), 2 the bytes stand behind a good
+//           opening, 4 calls of the peer are answered later, 8 calls of this side are cancelled;
+//           the rest: how large the pieces are
+//
+// The session ends exactly once, every call of this side too, and what it writes are frames.
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tests/support/raw_frames.h"
+#include "tests/support/watched.h"
+#include "weft/core/loop_group.h"
+#include "weft/core/transport.h"
+#include "weft/rpc/base/method_stats.h"
+#include "weft/rpc/call/inbound_sink.h"
+#include "weft/rpc/call/service.h"
+#include "weft/rpc/protocol/native/hello.pb.h"
+#include "weft/rpc/protocol/native/native_session.h"
+
+namespace weft::native {
+namespace {
+
+constexpr int kDials = 1, kOpened = 2, kAnswersLater = 4, kCancels = 8;
+
+void Check(bool condition) {
+  if (!condition) std::abort();
+}
+
+// What one run shares. Touched on the loop alone.
+struct Run {
+  int how = 0;
+  uint32_t random = 0;
+  std::string input;
+  size_t at = 0;
+  std::string output;
+  IoThread* io = nullptr;
+  std::shared_ptr<NativeLink> link;
+  uint64_t next_cancel = 1;
+
+  uint32_t Random() { return random = random * 1'664'525u + 1'013'904'223u; }
+};
+
+// Brings the input in pieces; always readable, takes every byte that is written.
+class FuzzTransport final : public Transport {
+ public:
+  explicit FuzzTransport(Run& run) : run_(run), fd_(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)) {
+    Check(fd_ >= 0);
+  }
+  ~FuzzTransport() override { ::close(fd_); }
+
+  ssize_t Read(const iovec* pieces, int count) override {
+    if (run_.at == run_.input.size()) return 0;
+    // Between two reads other things happen.
+    if ((run_.how & kCancels) != 0 && run_.link != nullptr && run_.Random() % 4 == 0) {
+      run_.link->CancelCall(run_.next_cancel++);
+    }
+    const size_t largest = size_t{1} << (run_.how >> 4);
+    size_t left = std::min(run_.input.size() - run_.at, 1 + (run_.Random() >> 8) % largest);
+    ssize_t read = 0;
+    for (int i = 0; i < count && left > 0; ++i) {
+      const size_t n = std::min(left, pieces[i].iov_len);
+      std::memcpy(pieces[i].iov_base, run_.input.data() + run_.at, n);
+      run_.at += n;
+      left -= n;
+      read += static_cast<ssize_t>(n);
+    }
+    return read;
+  }
+  ssize_t Write(const iovec* pieces, int count) override {
+    ssize_t written = 0;
+    for (int i = 0; i < count; ++i) {
+      run_.output.append(static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len);
+      written += static_cast<ssize_t>(pieces[i].iov_len);
+    }
+    return written;
+  }
+  void ShutDown() override {}
+  int fd() const override { return fd_; }
+  bool AnyThreadMayWrite() const override { return false; }
+
+ private:
+  Run& run_;
+  const int fd_;
+};
+
+constexpr MethodInfo kMethod{"fuzz.Service", "Method", "fuzz.Service/Method"};
+
+class FuzzReply final : public ReplyMessage {
+ public:
+  explicit FuzzReply(std::shared_ptr<Hello> message) : message_(std::move(message)) {}
+  const google::protobuf::MessageLite& message() const override { return *message_; }
+  std::shared_ptr<const void> Keep() override { return message_; }
+
+ private:
+  const std::shared_ptr<Hello> message_;
+};
+
+// A tiny service: its request and reply are Hellos.
+class FuzzSink final : public InboundSink {
+ public:
+  explicit FuzzSink(Run& run) : run_(run) {
+    method_.info = &kMethod;
+    bound_.method = &method_;
+    bound_.stats = &stats_;
+  }
+  const BoundMethod* Find(std::string_view name) override {
+    return name == kMethod.full_name || name.size() == 1 ? &bound_ : nullptr;
+  }
+  absl::Status Unknown(std::string_view) override { return absl::UnimplementedError("no"); }
+  void OnCall(InboundCall& call) override {
+    held_.push_back(&call);
+    if ((run_.how & kAnswersLater) == 0 || held_.size() > 3) AnswerAll();
+  }
+  void AnswerAll() {
+    for (InboundCall* call : std::exchange(held_, {})) {
+      if (absl::Status s = call->ParseMetadata(); !s.ok()) {
+        call->Refuse(s);
+        continue;
+      }
+      auto message = std::make_shared<Hello>();
+      if (!call->Parse(*message)) continue;
+      FuzzReply reply(message);
+      call->Answer(absl::OkStatus(), &reply);
+    }
+  }
+
+ private:
+  Run& run_;
+  ServiceMethod method_;
+  MethodStats stats_{"fuzz.Service/Method"};
+  BoundMethod bound_;
+  std::vector<InboundCall*> held_;
+};
+
+class FuzzCall final : public OutboundCall {
+ public:
+  explicit FuzzCall(const google::protobuf::MessageLite& message)
+      : OutboundCall(kMethod, message, CallOptions()) {}
+  void Complete(const CallEnd& end) override {
+    ++ends;
+    if (end.status.ok() && end.reply_size > 0) {
+      Hello reply;
+      (void)reply.ParseFromArray(end.reply, static_cast<int>(end.reply_size));
+    }
+    Metadata trailers;
+    (void)trailers.ReadFrom(end.trailers);
+  }
+  bool taken = false;  // by the link
+  int ends = 0;
+};
+
+class FuzzHost final : public SessionHost {
+ public:
+  FuzzHost(Run& run, FuzzSink& sink) : run_(run), sink_(sink) {
+    for (int i = 0; i < 4; ++i) calls_.push_back(std::make_unique<FuzzCall>(request_));
+  }
+  void OnUp(Session& session) override {
+    Check(!up_ && !ended_);
+    up_ = true;
+    if ((run_.how & kDials) == 0) return;
+    run_.link = static_cast<NativeSession&>(session).link();
+    for (const auto& call : calls_) {
+      absl::Status why;
+      call->taken = run_.link->TryStart(*call, &why) == NativeLink::Start::kStarted;
+    }
+  }
+  void OnGoingAway(Session&, const absl::Status&) override {}
+  void OnEnded(Session&, CloseReason, const absl::Status&) override {
+    Check(!ended_);
+    ended_ = true;
+    sink_.AnswerAll();
+    for (const auto& call : calls_) Check(call->ends == (call->taken ? 1 : 0));
+    ended.Notify();
+  }
+  void Authenticate(std::string_view token, const std::string&, Verdict verdict) override {
+    if (token == "no") {
+      verdict(absl::UnauthenticatedError("no"));
+    } else if (token == "later") {
+      run_.io->loop->Post([verdict = std::move(verdict)](TaskFate) { verdict(std::string()); });
+    } else {
+      verdict(std::string());
+    }
+  }
+  void CountLateReply() override {}
+
+  Notification ended;
+
+ private:
+  Run& run_;
+  FuzzSink& sink_;
+  Hello request_;
+  std::vector<std::unique_ptr<FuzzCall>> calls_;
+  bool up_ = false;
+  bool ended_ = false;
+};
+
+// That everything written is the preface and frames.
+void CheckOutput(std::string_view output, bool opened) {
+  if (output.empty()) return;
+  Check(output.substr(0, 8) == raw::Preface());
+  output.remove_prefix(8);
+  while (output.size() >= kHeaderSize) {
+    const FrameHeader header = ReadHeader(output.data());
+    Check(FrameReader::CheckHeader(header, kLargestFrame) == FrameError::kNone);
+    Check(!opened || header.length <= size_t{64} << 10);
+    // What was under way when it closed is cut off.
+    if (output.size() - kHeaderSize < header.length) return;
+    output.remove_prefix(kHeaderSize + header.length);
+  }
+}
+
+void RunOnLoop(LoopGroup& group, const std::function<void()>& closure) {
+  Notification done;
+  group.At(0).loop->Post([&](TaskFate) {
+    closure();
+    done.Notify();
+  });
+  Check(done.Wait());
+}
+
+void RunOne(LoopGroup& group, const uint8_t* data, size_t size) {
+  Run run;
+  run.how = data[0];
+  run.random = data[1];
+  run.io = &group.At(0);
+  const bool dials = (run.how & kDials) != 0;
+  if ((run.how & kOpened) != 0) run.input = raw::Opening();
+  run.input.append(reinterpret_cast<const char*>(data + 2), size - 2);
+  FuzzSink sink(run);
+  FuzzHost host(run, sink);
+  auto pool = std::make_shared<CallPool>(nullptr);
+  std::unique_ptr<NativeSession> session;
+  RunOnLoop(group, [&]() WEFT_NO_THREAD_ANALYSIS {
+    NativeSessionOptions options;
+    options.dialer = dials;
+    options.limits.max_message_bytes = 1 << 20;
+    options.limits.max_calls = 20;
+    options.limits.max_methods = 20;
+    options.limits.heartbeat_interval = absl::ZeroDuration();
+    options.limits.handshake_timeout = absl::Hours(1);
+    session = std::make_unique<NativeSession>(*run.io, host, &sink, pool,
+                                              std::make_unique<FuzzTransport>(run), "fuzz",
+                                              std::move(options));
+    Check(session->Start().ok());
+  });
+  Check(host.ended.Wait());
+  run.link.reset();
+  // What was posted is over then.
+  RunOnLoop(group, [&]() WEFT_NO_THREAD_ANALYSIS { session.reset(); });
+  RunOnLoop(group, [&]() WEFT_NO_THREAD_ANALYSIS {
+    pool->Close();
+    Check(pool->out() == 0);
+  });
+  CheckOutput(run.output, (run.how & kOpened) != 0);
+}
+
+LoopGroup& Loops() {
+  // One for all runs; it ends with the process.
+  static LoopGroup* const kGroup = [] {
+    EventLoopOptions options;
+    options.spin = std::chrono::milliseconds(1);
+    return LoopGroup::Create(1, options)->release();
+  }();
+  return *kGroup;
+}
+
+}  // namespace
+}  // namespace weft::native
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size < 2) return 0;
+  weft::native::RunOne(weft::native::Loops(), data, size);
+  return 0;
+}
