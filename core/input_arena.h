@@ -11,6 +11,7 @@
 #define WEFT_CORE_INPUT_ARENA_H_
 
 #include <cstddef>
+#include <utility>
 
 #include "weft/core/block.h"
 #include "weft/core/large_blocks.h"
@@ -25,7 +26,7 @@ class InputArena {
   static constexpr size_t kLeastRoom = 16 << 10;
 
   char* space() LOOP_ONLY {
-    if (!block_) block_ = BlockRef::New(kBlock);
+    if (!block_) block_ = large_.Take(kBlock);
     return block_->data() + used_;
   }
   size_t room() const LOOP_ONLY { return kBlock - used_; }
@@ -42,7 +43,7 @@ class InputArena {
     }
     used_ += used;
     if (room() < kLeastRoom) {
-      block_.reset();
+      large_.Keep(std::move(block_));
       used_ = 0;
     }
   }
