@@ -1,0 +1,427 @@
+// What a handler sees of its call, and what its caller sees of what the handler does.
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "tests/integration/stack.h"
+#include "weft/rpc/call/unary_call.h"
+
+namespace weft::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::Values;
+
+FailRequest FailWith(absl::StatusCode code, std::string message) {
+  FailRequest request;
+  request.set_code(static_cast<int32_t>(code));
+  request.set_message(std::move(message));
+  return request;
+}
+
+// ---- Exceptions
+
+// A handler that throws before or after it has passed its responder on.
+class ThrowingAsync : public EchoService::AsyncService {
+ public:
+  void Throw(ServerContext&, FailRequest& request, Responder<FailReply> responder) override {
+    if (request.message() == "from inside a moved one") {
+      const Responder<FailReply> own = std::move(responder);
+      throw std::runtime_error(request.message());
+    }
+    if (request.message() == "after the answer") {
+      responder.Finish(absl::NotFoundError("answered"));
+      throw std::runtime_error(request.message());
+    }
+    if (request.message() == "passed on") {
+      passed_on.Update([&](auto& all) { all.push_back(std::move(responder)); });
+      throw std::runtime_error(request.message());
+    }
+    if (request.message() == "caught") {
+      try {
+        const Responder<FailReply> own = std::move(responder);
+        throw std::runtime_error("caught");
+      } catch (const std::exception&) {
+      }
+      return;
+    }
+    if (request.code() == 0) throw std::runtime_error(request.message());
+    throw request.code();
+  }
+  Watched<std::vector<Responder<FailReply>>> passed_on;
+};
+
+template <typename T>
+class Throwing : public ::testing::Test {};
+using ThrowingServices = ::testing::Types<HookedEcho, ThrowingAsync, CoroutineEcho>;
+TYPED_TEST_SUITE(Throwing, ThrowingServices);
+
+TYPED_TEST(Throwing, EndsItsCallWithUnknownAndWhatItSays) {
+  for (const bool run_inline : {false, true}) {
+    TypeParam service;
+    TestServer server(service, ServerOptions{.run_inline = run_inline});
+    const auto channel = server.Connect();
+    EchoService::Stub stub(*channel);
+    for (int i = 0; i < 20; ++i) {
+      EXPECT_THAT(stub.Throw(FailWith(absl::StatusCode::kOk, "no such luck")).status(),
+                  IsStatus(absl::StatusCode::kUnknown,
+                           AllOf(HasSubstr("weft.test.EchoService/Throw"), HasSubstr("threw"),
+                                 HasSubstr("no such luck"))));
+      EXPECT_THAT(stub.Throw(FailWith(absl::StatusCode::kAborted, "")).status(),
+                  IsStatus(absl::StatusCode::kUnknown, HasSubstr("threw")));
+    }
+    EXPECT_EQ(server->connections().accepted, 1);
+    EXPECT_EQ(server->connections().open, 1);
+  }
+}
+
+TEST(ThrowingAsyncHandler, AnswersOnceWhereverItsResponderIs) {
+  ThrowingAsync service;
+  TestServer server(service, ServerOptions{.worker_threads = 1});
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_THAT(stub.Throw(FailWith(absl::StatusCode::kOk, "from inside a moved one")).status(),
+                IsStatus(absl::StatusCode::kUnknown, HasSubstr("from inside a moved one")));
+    EXPECT_THAT(stub.Throw(FailWith(absl::StatusCode::kOk, "after the answer")).status(),
+                IsStatus(absl::StatusCode::kNotFound, HasSubstr("answered")));
+    EXPECT_THAT(stub.Throw(FailWith(absl::StatusCode::kOk, "caught")).status(),
+                IsStatus(absl::StatusCode::kInternal, HasSubstr("without an answer")));
+    Awaited<absl::Status> result;
+    stub.ThrowAsync(FailWith(absl::StatusCode::kOk, "passed on"), {},
+                    [&](absl::StatusOr<FailReply> r) { result.Add(r.status()); });
+    ASSERT_TRUE(service.passed_on.WaitFor([](const auto& all) { return all.size() == 1; }));
+    service.passed_on.Update([](auto& all) {
+      all[0].Finish(absl::DataLossError("later"));
+      all.clear();
+    });
+    EXPECT_THAT(result.Wait(), HasCode(absl::StatusCode::kDataLoss));
+  }
+  EXPECT_EQ(server->connections().open, 1);
+}
+
+TEST(AsyncHandler, ThatDropsItsResponderEndsItsCall) {
+  class Dropping : public EchoService::AsyncService {
+    void Echo(ServerContext&, EchoRequest&, Responder<EchoReply>) override {}
+  } service;
+  TestServer server(service);
+  const auto channel = server.Connect();
+  EXPECT_THAT(EchoService::Stub(*channel).Echo(RequestOf("x")).status(),
+              IsStatus(absl::StatusCode::kInternal, HasSubstr("without an answer")));
+}
+
+// ---- Requests that cannot be served
+
+// Methods that the server does not have, or has with another request.
+constexpr UnaryMethod<EchoRequest, EchoReply> kNoMethod{
+    {.service = "weft.test.EchoService",
+     .name = "Nothing",
+     .full_name = "weft.test.EchoService/Nothing"}};
+constexpr UnaryMethod<EchoRequest, EchoReply> kNoService{
+    {.service = "weft.test.Nobody", .name = "Echo", .full_name = "weft.test.Nobody/Echo"}};
+// With a request of another type than the server's.
+constexpr UnaryMethod<EchoRequest, EchoReply> kDamaged{{.service = "weft.test.EchoService",
+                                                        .name = "Fail",
+                                                        .full_name = "weft.test.EchoService/Fail"}};
+
+TEST(Server, NamesWhatIsThereForAnUnknownMethodOrService) {
+  HookedEcho service;
+  TestServer server(service);
+  const auto channel = server.Connect();
+  for (int i = 0; i < 2; ++i) {  // with the name, and by number
+    ClientContext context;
+    EXPECT_THAT(CallBlocking(*channel, kNoMethod, RequestOf("x"), {.context = &context}).status(),
+                IsStatus(absl::StatusCode::kUnimplemented,
+                         AllOf(HasSubstr("weft.test.EchoService/Nothing"), HasSubstr("EchoInline"),
+                               HasSubstr("Hang"))));
+    EXPECT_FALSE(context.may_have_been_executed());
+    EXPECT_THAT(
+        CallBlocking(*channel, kNoService, RequestOf("x"), {}).status(),
+        IsStatus(absl::StatusCode::kUnimplemented,
+                 AllOf(HasSubstr("weft.test.Nobody/Echo"), HasSubstr("weft.test.EchoService"))));
+  }
+  EXPECT_TRUE(EchoService::Stub(*channel).Echo(RequestOf("x")).ok());
+  EXPECT_EQ(server->connections().accepted, 1);
+}
+
+TEST(Server, AnswersUnimplementedForAMethodThatWasNotOverridden) {
+  AnsweringEcho service;
+  TestServer server(service);
+  const auto channel = server.Connect();
+  EXPECT_THAT(EchoService::Stub(*channel).Sleep(SleepRequest()).status(),
+              IsStatus(absl::StatusCode::kUnimplemented, HasSubstr("weft.test.EchoService/Sleep")));
+}
+
+TEST(Server, RefusesARequestThatCannotBeParsed) {
+  HookedEcho service;
+  TestServer server(service);
+  const auto channel = server.Connect();
+  EchoRequest request;
+  request.set_text("\xFF\xFE");  // FailRequest's field 2: no UTF-8
+  ClientContext context;
+  const absl::Status status =
+      CallBlocking(*channel, kDamaged, request, {.context = &context}).status();
+  EXPECT_THAT(status,
+              IsStatus(absl::StatusCode::kInternal, AllOf(HasSubstr("cannot parse the request"),
+                                                          HasSubstr("weft.test.FailRequest"))));
+  EXPECT_FALSE(context.may_have_been_executed());
+  EXPECT_EQ(service.entered.load(), 0);
+  EXPECT_EQ(server->connections().open, 1);
+}
+
+TEST(Channel, SaysWhenItCannotParseAReply) {
+  HookedEcho service;
+  TestServer server(service);
+  const auto channel = server.Connect();
+  static constexpr UnaryMethod<EchoRequest, FailRequest> kWrong{
+      {.service = "weft.test.EchoService",
+       .name = "Echo",
+       .full_name = "weft.test.EchoService/Echo"}};
+  service.echo = [](ServerContext&, EchoRequest&, EchoReply& reply) {
+    reply.set_text("\xFF\xFE");
+    return absl::OkStatus();
+  };
+  EXPECT_THAT(CallBlocking(*channel, kWrong, RequestOf("x"), {}).status(),
+              IsStatus(absl::StatusCode::kInternal, HasSubstr("cannot parse the reply")));
+}
+
+TEST(Server, ServesSeveralServicesWithMethodsOfTheSameName) {
+  class Counter : public CounterService::Service {
+    absl::Status Echo(ServerContext&, EchoRequest& request, EchoReply& reply) override {
+      reply.set_number(sum_ += request.number());
+      return absl::OkStatus();
+    }
+    std::atomic<int64_t> sum_{0};
+  } counter;
+  HookedEcho echo;
+  Server server;
+  ASSERT_TRUE(server.Register(echo).ok());
+  ASSERT_TRUE(server.Register(counter).ok());
+  ASSERT_TRUE(server.Start("127.0.0.1:0").ok());
+  const auto channel = ChannelTo(server.addresses()[0]);
+  EchoRequest request;
+  request.set_number(5);
+  EXPECT_EQ(EchoService::Stub(*channel).Echo(request)->number(), 5);
+  EXPECT_EQ(CounterService::Stub(*channel).Echo(request)->number(), 5);
+  EXPECT_EQ(EchoService::Stub(*channel).Echo(request)->number(), 5);
+  EXPECT_EQ(CounterService::Stub(*channel).Echo(request)->number(), 10);
+}
+
+// ---- Status
+
+TEST(Status, ComesWithCodeMessageAndDetails) {
+  HookedEcho service;
+  TestServer server(service);
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  for (int code = 1; code <= 16; ++code) {
+    const FailRequest request =
+        FailWith(static_cast<absl::StatusCode>(code),
+                 "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n");
+    const absl::Status status = stub.Fail(request).status();
+    EXPECT_THAT(status,
+                IsStatus(static_cast<absl::StatusCode>(code), HasSubstr(request.message())));
+    const auto details = status.GetPayload("type.googleapis.com/weft.test.FailRequest");
+    ASSERT_TRUE(details.has_value());
+    EXPECT_EQ(std::string(*details), request.SerializeAsString());
+  }
+  EXPECT_TRUE(stub.Fail(FailWith(absl::StatusCode::kOk, "")).ok());
+}
+
+TEST(Status, IsCutToWhatAFrameHoldsAndEndsTheCallAllTheSame) {
+  HookedEcho service;
+  TestServer server(service);
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  EXPECT_THAT(stub.Fail(FailWith(absl::StatusCode::kAborted, std::string(1'000'000, 'x'))).status(),
+              IsStatus(absl::StatusCode::kAborted, HasSubstr("xxxx")));
+  EXPECT_TRUE(stub.Echo(RequestOf("after")).ok());
+  EXPECT_EQ(server->connections().accepted, 1);
+}
+
+// ---- Metadata
+
+TEST(MetadataAndTrailers, GoBothWays) {
+  HookedEcho service;
+  const std::string bytes("\0\x01\xff\xab", 4);
+  service.echo = [&](ServerContext& call, EchoRequest&, EchoReply& reply) {
+    for (const auto& [key, value] : call.metadata().entries()) {
+      reply.add_words(absl::StrCat(key, "=", absl::CHexEscape(value)));
+      EXPECT_EQ(call.trailers().Add(absl::StrCat("re-", key), value), absl::OkStatus());
+    }
+    return absl::OkStatus();
+  };
+  TestServer server(service);
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  for (int i = 0; i < 3; ++i) {
+    ClientContext context;
+    ASSERT_TRUE(context.metadata().Add("tenant", "blue").ok());
+    ASSERT_TRUE(context.metadata().Add("trace-bin", bytes).ok());
+    ASSERT_TRUE(context.metadata().Add("tenant", "green").ok());
+    ASSERT_TRUE(context.metadata().Add("empty", "").ok());
+    const auto reply = stub.Echo(RequestOf("x"), {.context = &context});
+    ASSERT_TRUE(reply.ok()) << reply.status();
+    EXPECT_THAT(reply->words(),
+                ElementsAre("tenant=blue", absl::StrCat("trace-bin=", absl::CHexEscape(bytes)),
+                            "tenant=green", "empty="));
+    EXPECT_THAT(context.trailers().GetAll("re-tenant"), ElementsAre("blue", "green"));
+    EXPECT_EQ(context.trailers().Get("re-trace-bin"), bytes);
+    // And a call without any has none left over from this one.
+    EXPECT_EQ(stub.Echo(RequestOf("y"))->words_size(), 0);
+  }
+}
+
+TEST(MetadataAndTrailers, GoWithLargeMessagesAndWithErrors) {
+  HookedEcho service;
+  service.echo = [&](ServerContext& call, EchoRequest& request, EchoReply& reply) {
+    EXPECT_EQ(call.metadata().Get("key"), "value");
+    EXPECT_EQ(call.trailers().Add("trailer", "there"), absl::OkStatus());
+    if (request.payload().empty()) return absl::AbortedError("an error");
+    reply.set_payload(request.payload());
+    return absl::OkStatus();
+  };
+  TestServer server(service);
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  for (const size_t size : {size_t{0}, size_t{1} << 20}) {
+    ClientContext context;
+    ASSERT_TRUE(context.metadata().Add("key", "value").ok());
+    const auto reply = stub.Echo(PayloadOf(size), {.context = &context});
+    EXPECT_EQ(reply.ok(), size > 0) << reply.status();
+    EXPECT_EQ(context.trailers().Get("trailer"), "there");
+  }
+}
+
+TEST(MetadataAndTrailers, OverTheLimitIsRefusedWithBothNumbers) {
+  HookedEcho service;
+  service.echo = [&](ServerContext& call, EchoRequest& request, EchoReply&) {
+    if (request.number() == 1) {
+      EXPECT_TRUE(call.trailers().Add("much", std::string(20'000, 'x')).ok());
+    }
+    return absl::OkStatus();
+  };
+  TestServer server(service);
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  ASSERT_TRUE(stub.Echo(RequestOf("connects")).ok());
+  const int64_t before = service.entered.load();
+  ClientContext context;
+  ASSERT_TRUE(context.metadata().Add("much", std::string(20'000, 'x')).ok());
+  EXPECT_THAT(stub.Echo(RequestOf("x"), {.context = &context}).status(),
+              IsStatus(absl::StatusCode::kResourceExhausted,
+                       AllOf(HasSubstr("16384"), HasSubstr("max_metadata_bytes"))));
+  EXPECT_FALSE(context.may_have_been_executed());
+  EXPECT_EQ(service.entered.load(), before);
+  EchoRequest request;
+  request.set_number(1);
+  EXPECT_THAT(stub.Echo(request).status(),
+              IsStatus(absl::StatusCode::kResourceExhausted, HasSubstr("max_metadata_bytes")));
+  EXPECT_EQ(server->connections().accepted, 1);
+}
+
+TEST(MetadataAndTrailers, OverTheLimitWhileConnectingIsRefusedToo) {
+  HookedEcho service;
+  TestServer server(service);
+  const auto channel = server.Connect();
+  ClientContext context;
+  ASSERT_TRUE(context.metadata().Add("much", std::string(20'000, 'x')).ok());
+  EXPECT_THAT(EchoService::Stub(*channel).Echo(RequestOf("x"), {.context = &context}).status(),
+              HasCode(absl::StatusCode::kResourceExhausted));
+  EXPECT_EQ(service.entered.load(), 0);
+}
+
+// ---- ServerContext
+
+class Context : public ::testing::TestWithParam<Family> {};
+
+TEST_P(Context, SaysPeerMethodAndTime) {
+  HookedEcho service;
+  service.echo = [&](ServerContext& call, EchoRequest& request, EchoReply& reply) {
+    EXPECT_EQ(call.method(), "weft.test.EchoService/Echo");
+    EXPECT_EQ(call.identity(), "");
+    EXPECT_FALSE(call.cancelled());
+    if (request.number() == 0) {
+      EXPECT_EQ(call.deadline(), absl::InfiniteFuture());
+      EXPECT_EQ(call.time_left(), absl::InfiniteDuration());
+    } else {
+      EXPECT_GT(call.time_left(), absl::ZeroDuration());
+      EXPECT_LE(call.time_left(), absl::Hours(1));
+      EXPECT_GT(call.deadline(), absl::Now());
+      EXPECT_LE(call.deadline(), absl::Now() + absl::Hours(1));
+    }
+    reply.set_text(call.peer());
+    return absl::OkStatus();
+  };
+  TestServer server(service, GetParam());
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  const auto reply = stub.Echo(EchoRequest(), {.timeout = absl::InfiniteDuration()});
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  switch (GetParam()) {
+    case Family::kTcp4:
+      EXPECT_THAT(reply->text(), ::testing::StartsWith("127.0.0.1:"));
+      break;
+    case Family::kTcp6:
+      EXPECT_THAT(reply->text(), ::testing::StartsWith("[::1]:"));
+      break;
+    case Family::kUnix:
+      EXPECT_THAT(reply->text(), ::testing::StartsWith("unix:"));
+      break;
+  }
+  EchoRequest request;
+  request.set_number(1);
+  EXPECT_TRUE(stub.Echo(request, {.timeout = absl::Hours(1)}).ok());
+}
+
+INSTANTIATE_TEST_SUITE_P(Families, Context, Values(Family::kTcp4, Family::kTcp6, Family::kUnix),
+                         [](const auto& p) { return NameOf(p.param); });
+
+TEST(HandlerTime, IsToldToTheCaller) {
+  HookedEcho service;
+  TestServer server(service);
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  ClientContext context;
+  SleepRequest request;
+  request.set_micros(20'000);
+  ASSERT_TRUE(stub.Sleep(request, {.context = &context}).ok());
+  EXPECT_GE(context.handler_time(), absl::Milliseconds(20));
+  EXPECT_TRUE(context.may_have_been_executed());
+}
+
+TEST(Handlers, RunOnTheLoopOnlyWhenInline) {
+  HookedEcho service;
+  TestServer server(service);
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  EXPECT_FALSE(stub.Where(WhereRequest())->on_loop());
+  EXPECT_TRUE(stub.WhereInline(WhereRequest())->on_loop());
+  HookedEcho other;
+  TestServer all_inline(other, ServerOptions{.run_inline = true});
+  const auto other_channel = all_inline.Connect();
+  EXPECT_TRUE(EchoService::Stub(*other_channel).Where(WhereRequest())->on_loop());
+}
+
+TEST(Handlers, ASlowOneHoldsUpNobodyElse) {
+  HookedEcho service;
+  TestServer server(service, ServerOptions{.worker_threads = 2});
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  EchoResult hung;
+  stub.HangAsync(RequestOf("slow"), {.timeout = absl::InfiniteDuration()}, Into(hung));
+  ASSERT_TRUE(service.hanging.WaitForValue(1));
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(stub.Echo(RequestOf("fast")).ok());
+  EXPECT_EQ(hung.count(), 0u);
+  service.release.Notify();
+  EXPECT_TRUE(hung.Wait().ok());
+}
+
+}  // namespace
+}  // namespace weft::test
