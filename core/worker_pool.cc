@@ -72,7 +72,12 @@ absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Create(WorkerPoolOptions
   return pool;
 }
 
-WorkerPool::~WorkerPool() { Stop(); }
+WorkerPool::~WorkerPool() {
+  Stop();
+  // What somebody handed over may have ended already, and with it all need of this pool, while he
+  // is still on his way out of it.
+  while (executing_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
+}
 
 absl::Status WorkerPool::StartWorker(int index) {
   Worker& worker = workers_[static_cast<size_t>(index)];
@@ -104,6 +109,7 @@ size_t WorkerPool::TrySubmit(WorkItem* const* items, size_t count) {
 
 void WorkerPool::Execute(absl::AnyInvocable<void() &&> closure) {
   auto* item = new ClosureItem(std::move(closure));
+  executing_.fetch_add(1, std::memory_order_relaxed);
   {
     MutexLock lock(resumed_mu_);
     (resumed_first_ == nullptr ? resumed_first_ : resumed_last_->next_) = item;
@@ -114,6 +120,7 @@ void WorkerPool::Execute(absl::AnyInvocable<void() &&> closure) {
   if (stopping_.load(std::memory_order_seq_cst)) {
     while (WorkItem* left = Take()) left->Cancel();
   }
+  executing_.fetch_sub(1, std::memory_order_release);  // from here on it may be gone
 }
 
 WorkItem* WorkerPool::TakeResumed() {

@@ -99,6 +99,7 @@ class ANY_THREAD WorkerPool final : public Executor {
 
   WorkRing<WorkItem> ring_;
   std::atomic<size_t> resumed_count_{0};
+  std::atomic<int> executing_{0};  // threads inside Execute
   alignas(64) std::atomic<int> idle_count_{0};
   std::atomic<bool> waking_{false};
   std::atomic<bool> stopping_{false};
