@@ -49,6 +49,8 @@ class RawPeer {
   // What was sent until here is all.
   void ShutDownWrites();
   void Close();
+  // The socket, for somebody else to close.
+  int Release() { return std::exchange(fd_, -1); }
   // An end that the other side sees as ECONNRESET.
   void Reset();
 
