@@ -43,8 +43,9 @@ absl::Status Dispatcher::Add(Service& service) {
 
 void Dispatcher::Serve(WorkerPool* pool) {
   pool_ = pool;
-  while (caches_.size() < static_cast<size_t>(pool->max_threads()))
-    caches_.push_back(std::make_unique<MessageCache>());
+  while (workers_.size() < static_cast<size_t>(pool->max_threads())) {
+    workers_.push_back(std::make_unique<Worker>());
+  }
 }
 
 const BoundMethod* Dispatcher::Find(std::string_view full_name) const {
@@ -77,7 +78,17 @@ std::vector<MethodStatsSnapshot> Dispatcher::Stats() const {
 
 void Dispatcher::RunCall(InboundCall& call, int worker) {
   call.hint = this;
-  Run(call, *caches_[static_cast<size_t>(worker)]);
+  Worker& own = *workers_[static_cast<size_t>(worker)];
+  own.running.store(true, std::memory_order_relaxed);
+  Run(call, own.cache);
+  own.running.store(false, std::memory_order_release);  // from here on this may be gone
+}
+
+// Whoever has seen a call's answer sees that its worker runs, or has ended.
+bool Dispatcher::Quiet() const {
+  return std::none_of(workers_.begin(), workers_.end(), [](const auto& worker) {
+    return worker->running.load(std::memory_order_acquire);
+  });
 }
 
 void Dispatcher::RunInline(InboundCall& call, MessageCache& cache) { Run(call, cache); }

@@ -9,6 +9,7 @@
 #ifndef WEFT_RPC_SERVER_DISPATCHER_H_
 #define WEFT_RPC_SERVER_DISPATCHER_H_
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -44,6 +45,8 @@ class Dispatcher final : public CallRunner, public AnswerHint {
   // CallRunner
   void RunCall(InboundCall& call, int worker) override;
   void RefuseCall(InboundCall& call) override;
+  // No worker is inside RunCall; asked when every call has been answered and no more can come.
+  bool Quiet() const;
   // AnswerHint
   bool MoreSoon() const override { return pool_->queued() > 0; }
 
@@ -52,6 +55,11 @@ class Dispatcher final : public CallRunner, public AnswerHint {
   WorkerPool& pool() { return *pool_; }
 
  private:
+  // What belongs to one thread of the pool.
+  struct alignas(64) Worker {
+    MessageCache cache;
+    std::atomic<bool> running{false};
+  };
   void Run(InboundCall& call, MessageCache& cache);
 
   const bool run_inline_;
@@ -59,7 +67,7 @@ class Dispatcher final : public CallRunner, public AnswerHint {
   std::vector<Service*> services_;
   std::vector<std::unique_ptr<MethodStats>> stats_;
   absl::flat_hash_map<std::string, BoundMethod> methods_;
-  std::vector<std::unique_ptr<MessageCache>> caches_;  // one a worker
+  std::vector<std::unique_ptr<Worker>> workers_;
 };
 
 // A loop's way into the dispatcher: gathers the calls of a turn.

@@ -115,7 +115,8 @@ void ServerLoop::Authenticate(std::string_view token, const std::string& peer, V
     verdict(std::string());
     return;
   }
-  dispatcher_->pool().Execute([options = options_, token = std::string(token), peer,
+  authenticating_.fetch_add(1, std::memory_order_relaxed);
+  dispatcher_->pool().Execute([this, options = options_, token = std::string(token), peer,
                                verdict = std::move(verdict)]() mutable {
     absl::StatusOr<std::string> identity = absl::InternalError("the authenticator threw");
     try {
@@ -123,6 +124,8 @@ void ServerLoop::Authenticate(std::string_view token, const std::string& peer, V
     } catch (...) {  // stays as it is
     }
     verdict(std::move(identity));
+    options.reset();
+    authenticating_.fetch_sub(1, std::memory_order_release);  // from here on this may be gone
   });
 }
 
@@ -150,7 +153,9 @@ void ServerLoop::ContinueDrain() {
     session->CloseWhenWritten(CloseReason::kLocal, absl::UnavailableError("the server has stopped"),
                               kLastWords);
   }
-  if (sessions_.empty() && pool_->out() == 0) {
+  // A handler that has answered may still be on its way out of its service.
+  if (sessions_.empty() && pool_->out() == 0 &&
+      authenticating_.load(std::memory_order_acquire) == 0 && dispatcher_->Quiet()) {
     std::exchange(drained_, nullptr)();
     return;
   }

@@ -74,6 +74,7 @@ class ServerLoop final : public SessionHost {
   MonoTime next_warning_ LOOP_OWNED{};
   bool draining_ LOOP_OWNED = false;
   bool cancelled_ LOOP_OWNED = false;
+  std::atomic<int> authenticating_{0};  // authenticators that wait for a worker or run
   std::function<void()> drained_ LOOP_OWNED;
 };
 
