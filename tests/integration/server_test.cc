@@ -203,14 +203,16 @@ TEST(Authentication, MayBeUnderWayWhenItsClientGoesOrTheServerStops) {
     EchoResult result;
     EchoService::Stub(*channel).EchoAsync(RequestOf("x"), {.timeout = kForever}, Into(result));
     ASSERT_TRUE(PollUntil([&] { return asked.load() == 1; }));
+    std::thread stopper;
     if (stop) {
-      server->Stop();
+      stopper = std::thread([&] { server->Stop(); });  // waits for the authenticator
     } else {
       channel.reset();
       ASSERT_TRUE(PollUntil([&] { return server->connections().open == 0; }));
     }
     EXPECT_THAT(result.Wait().status(), HasCode(absl::StatusCode::kUnavailable));
     decide.Notify();
+    if (stop) stopper.join();
   }
   EXPECT_EQ(service.entered.load(), 0);
 }
@@ -522,6 +524,32 @@ TEST(Stop, LosesNoAnswerOfADrainedCall) {
       }
     }
     EXPECT_EQ(ok + 4, entered);  // every executed one was answered
+  }
+}
+
+TEST(Stop, WaitsForHandlersThatHaveAnswered) {
+  // With threads that outlive the server, and a service that does not.
+  const auto runtime = RuntimeOf({.worker_threads = 2});
+  class Late : public EchoService::AsyncService {
+   public:
+    void Echo(ServerContext&, EchoRequest&, Responder<EchoReply> responder) override {
+      responder.Finish();
+      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      ++done_;  // whose memory is this?
+    }
+
+   private:
+    std::atomic<int> done_{0};
+  };
+  for (int i = 0; i < 20; ++i) {
+    auto service = std::make_unique<Late>();
+    Server server({.runtime = runtime});
+    ASSERT_TRUE(server.Register(*service).ok());
+    ASSERT_TRUE(server.Start("127.0.0.1:0").ok());
+    const auto channel = ChannelTo(server.addresses()[0], {.runtime = runtime});
+    ASSERT_TRUE(EchoService::Stub(*channel).Echo(RequestOf("x")).ok());
+    server.Stop();
+    service.reset();
   }
 }
 
