@@ -31,7 +31,10 @@ class Backoff {
     next_ =
         longer < static_cast<double>(most_.count()) ? Nanos(static_cast<int64_t>(longer)) : most_;
     std::uniform_real_distribution<double> spread(1 - jitter_, 1 + jitter_);
-    return Nanos(static_cast<int64_t>(static_cast<double>(base.count()) * spread(random_)));
+    const double wait = static_cast<double>(base.count()) * spread(random_);
+    // As a double the largest wait is one that an integer cannot hold.
+    return wait < static_cast<double>(Nanos::max().count()) ? Nanos(static_cast<int64_t>(wait))
+                                                            : Nanos::max();
   }
   // An attempt succeeded.
   void Reset() { next_ = first_; }

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "weft/core/input_arena.h"
+#include "weft/core/large_blocks.h"
 
 namespace weft {
 namespace {
@@ -95,11 +96,53 @@ TEST(InputArena, LeavesBytesAloneAsLongAsASliceLives) {
 TEST(InputArena, TakesANewBlockWhenThereIsLittleRoomLeft) {
   InputArena arena;
   arena.space();
-  const BlockRef kept = arena.block();
+  BlockRef kept = arena.block();
   arena.Release(InputArena::kBlock - InputArena::kLeastRoom + 1);
   EXPECT_EQ(arena.room(), InputArena::kBlock);
   EXPECT_NE(arena.space(), kept->data());
-  EXPECT_TRUE(kept->Sole());
+}
+
+// Gives the arena's block up, with a slice of it out, and says where it was.
+char* GiveUpBlock(InputArena& arena, BlockRef* slice) {
+  char* const space = arena.space();
+  *slice = arena.block();
+  arena.Release(InputArena::kBlock);
+  return space;
+}
+
+TEST(InputArena, TakesABlockBackOnceNobodyRefersToIt) {
+  InputArena arena;
+  BlockRef first_slice, second_slice;
+  char* const first = GiveUpBlock(arena, &first_slice);
+  char* const second = GiveUpBlock(arena, &second_slice);
+  EXPECT_NE(first, second);
+  second_slice.reset();
+  EXPECT_EQ(arena.space(), second);  // the first one is still in use
+  BlockRef again;
+  GiveUpBlock(arena, &again);
+  first_slice.reset();
+  EXPECT_EQ(arena.space(), first);
+}
+
+TEST(LargeBlocks, HandsOutAgainWhatNobodyRefersTo) {
+  LargeBlocks blocks;
+  BlockRef one = blocks.Get(1 << 20);
+  char* const memory = one->data();
+  EXPECT_NE(blocks.Get(1 << 20)->data(), memory);
+  one.reset();
+  EXPECT_EQ(blocks.Get(1 << 20)->data(), memory);
+}
+
+TEST(LargeBlocks, KeepsNoMoreThanItsBound) {
+  LargeBlocks blocks;
+  BlockRef first = blocks.Get(1 << 20);
+  // So many that the first is not kept any more.
+  std::vector<BlockRef> others;
+  for (size_t i = 0; i < LargeBlocks::kMostBytes >> 20; ++i) others.push_back(blocks.Get(1 << 20));
+  EXPECT_TRUE(first->Sole());
+  EXPECT_FALSE(others.back()->Sole());
+  blocks.Trim();
+  EXPECT_TRUE(others.back()->Sole());
 }
 
 }  // namespace

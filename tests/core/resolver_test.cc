@@ -114,7 +114,8 @@ TEST_F(ResolverTest, ANewLookupCancelsTheLast) {
   bool called = false;
   thread_.Run([&] {
     resolver_->Resolve(Parsed(kUnknownName), [&](Answer) { called = true; });
-    resolver_->Resolve(Parsed(kUnknownName), [&](Answer) { called = true; });
+    // This one may be answered: a name server may be near.
+    resolver_->Resolve(Parsed(kUnknownName), [](Answer) {});
   });
   EXPECT_TRUE(Resolve("localhost:1").ok());
   EXPECT_FALSE(called);
