@@ -452,7 +452,10 @@ TEST_F(NativeServer, RunsNothingThatStandsBehindAFault) {
   peer.Send(raw::Request({.id = 5, .name = "weft.test.EchoService/EchoInline"}) + raw::Hello() +
             raw::Request({.id = 6, .message = raw::Text("x")}));
   EXPECT_EQ(ReadAnswer(peer).id, 5u);
-  EXPECT_TRUE(peer.WaitForClose());
+  const std::optional<RawFrame> last = peer.ReadFrame();
+  ASSERT_TRUE(last.has_value());
+  EXPECT_EQ(last->header.type, FrameType::kGoAway);
+  EXPECT_EQ(peer.Read(1), "") << "an answer to what stands behind the fault";
   ExpectServed(*others_, ++others_calls_);
   EXPECT_EQ(echo_.echoed.Get(), echoed + 1);
 }
