@@ -173,7 +173,11 @@ TEST(Waiting, CallsGoOutInTheOrderInWhichTheyCame) {
     order.push_back(request.number());
     return absl::OkStatus();
   };
-  TestServer server(service);
+  const auto runtime = RuntimeOf();
+  TestServer server(service, ServerOptions{.runtime = runtime});
+  // The server answers no handshake before all of them wait.
+  Notification all_wait;
+  runtime->loops().At(0).loop->Post([&](TaskFate) { EXPECT_TRUE(all_wait.Wait()); });
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
   EchoResult results;
@@ -182,6 +186,7 @@ TEST(Waiting, CallsGoOutInTheOrderInWhichTheyCame) {
     request.set_number(i);
     stub.EchoInlineAsync(request, {.timeout = kForever}, Into(results));
   }
+  all_wait.Notify();
   for (const auto& reply : results.WaitForAll(200)) EXPECT_TRUE(reply.ok()) << reply.status();
   server->Stop();
   ASSERT_EQ(order.size(), 200u);
