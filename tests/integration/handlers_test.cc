@@ -41,7 +41,7 @@ class ThrowingAsync : public EchoService::AsyncService {
     }
     if (request.message() == "passed on") {
       passed_on.Update([&](auto& all) { all.push_back(std::move(responder)); });
-      throw std::runtime_error(request.message());
+      throw std::runtime_error("the request may have gone");
     }
     if (request.message() == "caught") {
       try {
