@@ -909,6 +909,34 @@ TEST_F(NativeServer, AnswersPings) {
   ExpectPong(peer, 6);
 }
 
+TEST_F(NativeServer, ClosesAPeerThatDoesNotAnswerItsPings) {
+  options_.limits.heartbeat_interval = absl::Milliseconds(20);
+  options_.limits.heartbeat_misses = 2;
+  Start();
+  const auto before = Closed();
+  RawPeer peer = Open({.heartbeat_ms = 30});
+  for (int i = 0; i < 2; ++i) {
+    const std::optional<RawFrame> ping = peer.ReadFrame();
+    ASSERT_TRUE(ping.has_value());
+    EXPECT_EQ(ping->header.type, FrameType::kPing);
+    EXPECT_FALSE(ping->header.has(kReply));
+  }
+  ExpectClosed(peer, CloseReason::kSilent, before);
+}
+
+TEST_F(NativeServer, KeepsAPeerThatAnswersItsPings) {
+  options_.limits.heartbeat_interval = absl::Milliseconds(20);
+  options_.limits.heartbeat_misses = 1'000;  // a machine may be slow
+  Start();
+  RawPeer peer = Open({.heartbeat_ms = 1});
+  for (int i = 0; i < 3; ++i) {
+    const std::optional<RawFrame> ping = peer.ReadFrame(FrameType::kPing);
+    ASSERT_TRUE(ping.has_value());
+    peer.Send(raw::Frame(0x06, 0x80, 0, ping->header.id));
+  }
+  ExpectServed(peer, 1);
+}
+
 TEST_F(NativeServer, TellsARunningCallThatItIsCancelled) {
   Start();
   RawPeer peer = Open();
