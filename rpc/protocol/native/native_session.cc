@@ -296,6 +296,8 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
   absl::Status why = reason;
   if (!std::exchange(reason_set_, true)) {
     reason_ = reason.ok() ? CloseReason::kPeerClosed : CloseReason::kBroken;
+    // Whatever code goes with the errno: EPIPE's is FAILED_PRECONDITION, ETIMEDOUT's says deadline.
+    if (!reason.ok()) why = absl::UnavailableError(reason.message());
     if (reason.ok() && (pending > 0 || data_left_ > 0)) {
       reason_ = CloseReason::kTruncatedFrame;
       why = absl::UnavailableError(absl::StrCat(peer(), " closed the connection inside a frame"));
