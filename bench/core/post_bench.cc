@@ -1,6 +1,6 @@
 // What it costs to hand a task to a loop: awake, asleep, and there and back.
 
-#include <memory>
+#include <deque>
 #include <thread>
 
 #include <benchmark/benchmark.h>
@@ -52,7 +52,7 @@ BENCHMARK(BM_PostQueuePushAndTake);
 void BM_PostBatch(benchmark::State& state) {
   Running running(Nanos::zero());
   const int batch = static_cast<int>(state.range(0));
-  std::unique_ptr<Counting[]> tasks(new Counting[static_cast<size_t>(batch)]);
+  std::deque<Counting> tasks(static_cast<size_t>(batch));
   for (auto _ : state) {
     for (int i = 0; i < batch; ++i) running.loop->Post(&tasks[static_cast<size_t>(i)]);
     Parker done;
