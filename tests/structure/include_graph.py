@@ -39,6 +39,8 @@ THIRD_PARTIES = {
     "openssl/": ["core/tls_*.cc"],
     "spdlog/": ["core/log.cc"],
     "prometheus/": ["core/metrics*.cc"],
+    "zlib.h": ["rpc/base/compression.cc"],
+    "zstd.h": ["rpc/base/compression.cc"],
     "nghttp2/": ["rpc/protocol/grpc/h2_session.cc"],
     "google/protobuf/compiler/": ["codegen/*"],
     "google/protobuf/": ["rpc/*", "codegen/*"],
@@ -53,7 +55,7 @@ C_LIBRARY = set(
 )
 
 FOREIGN_TYPES = re.compile(
-    r"\b(event_base|bufferevent|evbuffer|evutil_\w+|evdns_\w+|spdlog::|prometheus::|nghttp2_\w+|SSL_CTX|SSL)\b"
+    r"\b(event_base|bufferevent|evbuffer|evutil_\w+|evdns_\w+|spdlog::|prometheus::|nghttp2_\w+|z_stream|ZSTD_\w+|SSL_CTX|SSL)\b"
 )
 
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
@@ -137,7 +139,8 @@ def check(root):
             party = next((p for p in THIRD_PARTIES if name.startswith(p)), None)
             if party:
                 if not any(fnmatch.fnmatch(source.path, where) for where in THIRD_PARTIES[party]):
-                    fault(f"<{party}...> belongs in {', '.join(THIRD_PARTIES[party])} only")
+                    what = party + "..." if party.endswith("/") else party
+                    fault(f"<{what}> belongs in {', '.join(THIRD_PARTIES[party])} only")
             elif not (
                 SYSTEM.match(name)
                 or re.fullmatch(r"[a-z_0-9]+", name)

@@ -1,0 +1,55 @@
+// Compressed bytes from the wire: a byte for the codec, four for the declared size, then the bytes.
+// Whatever inflates has the declared size, and comes back from being compressed again.
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "weft/rpc/base/compression.h"
+
+namespace {
+
+constexpr size_t kLimit = 1 << 20;
+
+void Check(bool condition) {
+  if (!condition) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size < 5) return 0;
+  const auto codec = static_cast<weft::Compression>(data[0]);
+  uint32_t declared;
+  std::memcpy(&declared, data + 1, sizeof(declared));
+  const std::string_view bytes(reinterpret_cast<const char*>(data) + 5, size - 5);
+
+  weft::BlockRef message;
+  const absl::Status s = weft::Inflate(codec, bytes, declared, kLimit, &message);
+  Check(s.ok() == static_cast<bool>(message));
+  Check(!s.ok() || (declared <= kLimit && message->capacity() == declared));
+  const std::string_view whole =
+      s.ok() ? std::string_view(message->data(), message->capacity()) : bytes;
+
+  std::vector<weft::MessagePiece> pieces;
+  const weft::MessagePiece cut[] = {
+      {weft::BlockRef(), whole.data(), whole.size() / 2},
+      {weft::BlockRef(), whole.data() + whole.size() / 2, whole.size() - whole.size() / 2}};
+  if (!weft::TryCompress(codec, cut, &pieces)) {
+    Check(pieces.empty());
+    return 0;
+  }
+  std::vector<char> compressed;
+  for (const weft::MessagePiece& piece : pieces) {
+    compressed.insert(compressed.end(), piece.data, piece.data + piece.size);
+  }
+  Check(compressed.size() < whole.size());
+  weft::BlockRef again;
+  Check(weft::Inflate(codec, std::string_view(compressed.data(), compressed.size()), whole.size(),
+                      whole.size(), &again)
+            .ok());
+  Check(std::memcmp(again->data(), whole.data(), whole.size()) == 0);
+  return 0;
+}
