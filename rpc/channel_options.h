@@ -9,6 +9,7 @@
 
 #include "absl/time/time.h"
 #include "weft/core/runtime.h"
+#include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft {
@@ -31,6 +32,8 @@ struct ChannelOptions {
   double backoff_jitter = 0.2;
   // For the server's authenticator; any bytes.
   std::string auth_token = "";
+  // Around every call, in this order; see rpc/call/interceptor.h.
+  ClientInterceptors interceptors = {};
   // What is taken from the server, and its heartbeat.
   SessionLimits limits = {};
 };

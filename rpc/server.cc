@@ -41,7 +41,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
  public:
   explicit ServerCore(ServerOptions options)
       : options_(std::make_shared<const ServerOptions>(std::move(options))),
-        dispatcher_(std::make_shared<Dispatcher>(options_->run_inline)),
+        dispatcher_(std::make_shared<Dispatcher>(options_->run_inline, options_->interceptors)),
         counts_(std::make_shared<ServerCounts>()) {}
 
   absl::Status Register(Service& service) WEFT_EXCLUDES(mu_);

@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "weft/core/runtime.h"
+#include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft {
@@ -45,6 +46,8 @@ struct ServerOptions {
   SessionLimits limits = {};
   // Null: everybody may talk.
   Authenticator authenticator = nullptr;
+  // Around every call that comes to its handler, in this order; see rpc/call/interceptor.h.
+  ServerInterceptors interceptors = {};
   // Connections at once; more are closed as they come. 0: no limit.
   int max_connections = 0;
   // How long Stop, without an argument, and the destructor let calls under way go on.

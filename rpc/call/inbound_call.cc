@@ -36,6 +36,7 @@ void InboundCall::Reset() {
   data_ = nullptr;
   size_ = 0;
   own_messages.reset();
+  interception.reset();
   cancelled_.store(false, std::memory_order_relaxed);
   {
     MutexLock lock(scope_mu_);
@@ -90,6 +91,12 @@ absl::Status InboundCall::CheckStillWanted() const {
 }
 
 bool InboundCall::Parse(google::protobuf::MessageLite& request) {
+  if (interception != nullptr) {
+    if (absl::Status s = OnMessage(MessageDirection::kReceived, size_); !s.ok()) {
+      Refuse(s);
+      return false;
+    }
+  }
   bool parsed = request.ParseFromArray(data_, static_cast<int>(size_));
   block_.reset();  // large bytes go now, not when the handler is done
   data_ = nullptr;
@@ -119,6 +126,18 @@ void InboundCall::Answer(const absl::Status& status, ReplyMessage* reply) {
     return;
   }
   answered = clock->Now();
+  if (interception == nullptr) {
+    Send(status, reply);
+  } else {
+    const bool has_reply = status.ok() && reply != nullptr;
+    Send(interception->End(
+             *this, status,
+             has_reply ? static_cast<ptrdiff_t>(reply->message().ByteSizeLong()) : ptrdiff_t{-1}),
+         reply);
+  }
+}
+
+void InboundCall::Send(const absl::Status& status, ReplyMessage* reply) {
   if (bound != nullptr) bound->stats->Add(status.code(), answered - received);
   origin->SendAnswer(*this, status, status.ok() ? reply : nullptr,
                      hint != nullptr && hint->MoreSoon());

@@ -32,6 +32,7 @@
 #include "weft/core/work_item.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/call/call_scope.h"
+#include "weft/rpc/call/interception.h"
 #include "weft/rpc/call/message_cache.h"
 #include "weft/rpc/call/server_context.h"
 
@@ -123,7 +124,15 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   void Refuse(const absl::Status& status);
   bool refused() const { return refused_; }
 
+  // Made before the handler runs; null on a server without interceptors.
+  std::unique_ptr<ServerInterception> interception;
+
   // ---- by the handler's trampoline
+  // A message of the call has come, or is being sent: by whoever receives and sends streams. An
+  // error of an interceptor: the call is to be answered with it.
+  absl::Status OnMessage(MessageDirection direction, size_t bytes) {
+    return interception == nullptr ? absl::OkStatus() : interception->OnMessage(direction, bytes);
+  }
   ServerContext& context() { return context_; }
   // Parses the request and lets go of its bytes. False: it answered the call itself.
   bool Parse(google::protobuf::MessageLite& request);
@@ -149,6 +158,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
 
  private:
   friend class CallPool;
+  void Send(const absl::Status& status, ReplyMessage* reply);
 
   // Touched by every call.
   const char* data_ = nullptr;

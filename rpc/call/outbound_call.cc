@@ -11,4 +11,9 @@ void OutboundCall::Started(CallHandle handle) {
   if (options.context != nullptr) options.context->Started(std::move(handle));
 }
 
+const Metadata* OutboundCall::metadata() const {
+  if (interception != nullptr) return &interception->metadata();
+  return options.context != nullptr ? &options.context->metadata() : nullptr;
+}
+
 }  // namespace weft

@@ -29,6 +29,7 @@
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/call_options.h"
 #include "weft/rpc/call/call_scope.h"
+#include "weft/rpc/call/interception.h"
 
 namespace google::protobuf {
 class MessageLite;
@@ -54,7 +55,21 @@ class OutboundCall : public DeadlineEntry {
                const CallOptions& wishes)
       : method(called), request(&message), options(wishes) {}
 
-  virtual void Complete(const CallEnd& end) = 0;
+  // Ends the call, by its carrier: the one way to do so. The call may be gone when it returns.
+  void End(const CallEnd& end) {
+    if (interception == nullptr) {
+      Complete(end);
+    } else {
+      Complete(interception->End(*this, end));
+    }
+  }
+  // A message of the call is being sent, or has come: by whoever sends and receives streams. An
+  // error of an interceptor: the call is to end with it.
+  absl::Status OnMessage(MessageDirection direction, size_t bytes) {
+    return interception == nullptr ? absl::OkStatus() : interception->OnMessage(direction, bytes);
+  }
+  // Goes with the request; null where there is none.
+  const Metadata* metadata() const;
 
   // True: Start must call Started before the call can end, for its starter may want to cancel it.
   virtual bool wants_handle() const { return options.context != nullptr || scope != nullptr; }
@@ -67,6 +82,9 @@ class OutboundCall : public DeadlineEntry {
   const MethodInfo& method;
   const google::protobuf::MessageLite* request;  // only during Start
   const CallOptions options;
+
+  // Made by the target's interceptors before the call is sent; null when it has none.
+  std::unique_ptr<ClientInterception> interception;
 
   // Of the handler that made the call; set by the target, before wants_handle is asked.
   std::shared_ptr<CallScope> scope;
@@ -84,6 +102,8 @@ class OutboundCall : public DeadlineEntry {
 
  protected:
   ~OutboundCall() = default;
+  // What the starter makes of the end.
+  virtual void Complete(const CallEnd& end) = 0;
 
  private:
   struct CancelByScope {

@@ -76,6 +76,14 @@ void ChannelCore::Start(OutboundCall& call) {
   call.deadline = SaturatingAdd(call.started, timeout);
   if (!call.options.detached) call.scope = CallScope::Current();
   if (call.scope != nullptr) call.deadline = std::min(call.deadline, call.scope->deadline());
+  if (!options_.interceptors.empty()) {
+    absl::Status s =
+        ClientInterception::Start(options_.interceptors, call, target_, loop_->clock());
+    if (!s.ok()) {
+      CompleteLater(call, std::move(s));
+      return;
+    }
+  }
   if (call.deadline <= call.started) {
     CompleteLater(call, absl::DeadlineExceededError(
                             timeout <= Nanos::zero()
@@ -113,7 +121,7 @@ void ChannelCore::WaitForLink(OutboundCall& call) {
                         options_.limits.max_message_bytes, " (max_message_bytes of the channel)")));
       return;
     }
-    if (call.options.context != nullptr) call.waiting_metadata = call.options.context->metadata();
+    if (const Metadata* metadata = call.metadata()) call.waiting_metadata = *metadata;
     call.waiting_request.resize(size);
     MessageCodec::WriteTo(*call.request, call.waiting_request.data());
     call.serialized = true;
@@ -183,7 +191,7 @@ void ChannelCore::CompleteNow(OutboundCall& call, const absl::Status& status) {
   CallEnd end;
   end.may_have_been_executed = false;
   end.status = Annotated(call, status);
-  call.Complete(end);
+  call.End(end);
 }
 
 void ChannelCore::CompleteLater(OutboundCall& call, absl::Status status) {

@@ -102,6 +102,12 @@ void Dispatcher::Run(InboundCall& call, MessageCache& cache) {
     call.Refuse(absl::Status(s));
     return;
   }
+  if (!interceptors_.empty()) {
+    if (absl::Status s = ServerInterception::Start(interceptors_, call); !s.ok()) {
+      call.Refuse(s);
+      return;
+    }
+  }
   const BoundMethod& bound = *call.bound;
   try {
     bound.method->serve(*bound.service, call, cache);

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -23,6 +24,7 @@
 #include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/call/inbound_sink.h"
+#include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/call/message_cache.h"
 #include "weft/rpc/call/service.h"
 
@@ -31,7 +33,8 @@ namespace weft {
 class Dispatcher final : public CallRunner, public AnswerHint {
  public:
   // `run_inline`: every handler runs on the loop.
-  explicit Dispatcher(bool run_inline) : run_inline_(run_inline) {}
+  explicit Dispatcher(bool run_inline, ServerInterceptors interceptors = {})
+      : run_inline_(run_inline), interceptors_(std::move(interceptors)) {}
 
   // ALREADY_EXISTS when a service of that name is there.
   absl::Status Add(Service& service);
@@ -63,6 +66,7 @@ class Dispatcher final : public CallRunner, public AnswerHint {
   void Run(InboundCall& call, MessageCache& cache);
 
   const bool run_inline_;
+  const ServerInterceptors interceptors_;
   WorkerPool* pool_ = nullptr;
   std::vector<Service*> services_;
   std::vector<std::unique_ptr<MethodStats>> stats_;

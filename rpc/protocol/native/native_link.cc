@@ -77,11 +77,7 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
   // copied then.
   const bool borrow = !call.serialized && out.size >= kWriteAtOnce;
   RequestHead head;
-  if (call.serialized) {
-    head.metadata = &call.waiting_metadata;
-  } else if (call.options.context != nullptr) {
-    head.metadata = &call.options.context->metadata();
-  }
+  head.metadata = call.serialized ? &call.waiting_metadata : call.metadata();
   // Room enough for any name and metadata: whether pieces are needed is decided before the mutex is
   // taken.
   const size_t around = FrameWriter::Overhead(head) + 2 + call.method.full_name.size();

@@ -265,7 +265,7 @@ void NativeSession::CompleteReply(OutboundCall* call, const FrameHeader& header,
                      absl::string_view(frame.error_message.data(), frame.error_message.size()));
     if (!frame.error_details.empty()) SetStatusDetails(frame.error_details, &end.status);
   }
-  call->Complete(end);
+  call->End(end);
 }
 
 // Ends a call that is out of the table with an error of this side's making.
@@ -277,7 +277,7 @@ void NativeSession::EndCall(OutboundCall& call, absl::StatusCode code, std::stri
       absl::Status(code, absl::StrCat("call ", std::string(call.method.full_name), " to ", peer(),
                                       ": ", absl::string_view(why.data(), why.size()), " (after ",
                                       Ms(loop_.clock().Now() - call.started), ")"));
-  call.Complete(end);
+  call.End(end);
 }
 
 void NativeSession::CancelOutbound(uint64_t id) {

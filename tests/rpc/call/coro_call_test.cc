@@ -36,7 +36,7 @@ class Target final : public CallTarget {
     end.status = status;
     end.reply = bytes.data();
     end.reply_size = bytes.size();
-    started->Complete(end);
+    started->End(end);
   }
   OutboundCall* started = nullptr;
 };
