@@ -48,7 +48,7 @@ bool ConnectionDied(int error) {
 }  // namespace
 
 // One listening socket. Threads: the acceptor's loop.
-class Acceptor::Listener final : private FdEvents {
+class Acceptor::Listener final : private WatchEvents {
  public:
   Listener(Acceptor& acceptor, Socket socket, SocketAddress address)
       : acceptor_(acceptor),

@@ -29,17 +29,31 @@ Connection::~Connection() {
   loop_.AssertInLoop();
   if (closed_) return;
   closed_ = true;
-  watch_.Stop();
+  StopWatch();
   handle_->connection_ = nullptr;
   handle_->output().Close();
 }
 
 absl::Status Connection::Start() {
   last_read_ = loop_.now();
-  absl::Status s = watch_.Start(loop_, handle_->output().transport().fd(), this);
-  if (!s.ok()) return s;
-  watch_.WatchRead(true);
+  absl::StatusOr<std::unique_ptr<Watch>> watch =
+      handle_->output().transport().NewWatch(loop_, this);
+  if (!watch.ok()) return watch.status();
+  watch_ = *std::move(watch);
+  WatchRead(true);
   return absl::OkStatus();
+}
+
+void Connection::WatchRead(bool on) {
+  if (watch_ != nullptr) watch_->WatchRead(on);
+}
+
+void Connection::WatchWrite(bool on) {
+  if (watch_ != nullptr) watch_->WatchWrite(on);
+}
+
+void Connection::StopWatch() {
+  if (watch_ != nullptr) watch_->Stop();
 }
 
 void Connection::OnReadable() {
@@ -147,7 +161,7 @@ void Connection::KeepRest(const char* data, size_t size) {
 
 void Connection::OnWritable() {
   loop_.AssertInLoop();
-  watch_.WatchWrite(false);
+  WatchWrite(false);
   blocked_ = false;
   if (handle_->output().Unblock()) Flushed(handle_->output().Flush());
 }
@@ -158,7 +172,7 @@ void Connection::Flushed(OutputQueue::Flushed result) {
       break;
     case OutputQueue::Flushed::kBlocked:
       blocked_ = true;
-      watch_.WatchWrite(true);
+      WatchWrite(true);
       break;
     case OutputQueue::Flushed::kBroken:
       Close(absl::ErrnoToStatus(handle_->output().error(),
@@ -187,7 +201,7 @@ void Connection::UpdatePause() {
   const bool pause = pause_ != nullptr && pause_->above();
   if (pause == paused_) return;
   paused_ = pause;
-  watch_.WatchRead(!pause);
+  WatchRead(!pause);
 }
 
 void Connection::CloseAfterFlush(const absl::Status& reason, Nanos limit) {
@@ -206,7 +220,7 @@ void Connection::CloseAfterFlush(const absl::Status& reason, Nanos limit) {
   }
   closing_ = true;
   closing_reason_ = reason;
-  watch_.WatchRead(false);
+  WatchRead(false);
   closing_timer_ = std::make_unique<Timer>(loop_, [this] {
     loop_.AssertInLoop();
     Close(closing_reason_);
@@ -219,7 +233,7 @@ void Connection::Close(const absl::Status& reason) {
   if (std::exchange(closed_, true)) return;
   const std::shared_ptr<ConnectionHandle> keep = handle_;
   const absl::Status why = reason;  // may be our own member
-  watch_.Stop();
+  StopWatch();
   closing_timer_.reset();
   handle_->connection_ = nullptr;
   handle_->output().Close();

@@ -1,4 +1,4 @@
-// A byte stream on one socket, bound for life to one loop.
+// A byte stream on one transport, bound for life to one loop.
 //
 //   read:  [ direct: the owner's own memory ][ rest: an unfinished frame ][ the loop's arena ] one
 //   readv
@@ -26,9 +26,9 @@
 #include "weft/core/block.h"
 #include "weft/core/connection_handle.h"
 #include "weft/core/event_loop.h"
-#include "weft/core/fd_watch.h"
 #include "weft/core/input_arena.h"
 #include "weft/core/thread_contract.h"
+#include "weft/core/watch.h"
 #include "weft/core/watermark.h"
 
 namespace weft {
@@ -65,7 +65,7 @@ class ConnectionOwner {
   ~ConnectionOwner() = default;
 };
 
-class Connection final : private FdEvents {
+class Connection final : private WatchEvents {
  public:
   // Bytes taken in one turn from one connection before others have theirs.
   static constexpr size_t kReadAtOnce = 1 << 20;
@@ -104,6 +104,9 @@ class Connection final : private FdEvents {
   bool Distribute(size_t n, size_t direct, size_t rest_room) LOOP_ONLY;
   void KeepRest(const char* data, size_t size) LOOP_ONLY;
   void UpdatePause() LOOP_ONLY;
+  void WatchRead(bool on) LOOP_ONLY;
+  void WatchWrite(bool on) LOOP_ONLY;
+  void StopWatch() LOOP_ONLY;
 
   // Fixed at construction.
   EventLoop& loop_;
@@ -112,7 +115,7 @@ class Connection final : private FdEvents {
   ConnectionOwner* const owner_;
 
   // The loop's own.
-  FdWatch watch_ LOOP_OWNED;
+  std::unique_ptr<Watch> watch_ LOOP_OWNED;  // from Start on
   InputNeed need_ LOOP_OWNED;
   BlockRef rest_ LOOP_OWNED;
   size_t rest_size_ LOOP_OWNED = 0;

@@ -4,11 +4,13 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "weft/core/plain_transport.h"
 
 namespace weft {
 
-Connector::Connector(EventLoop& loop)
+Connector::Connector(EventLoop& loop, std::shared_ptr<InProcessNetwork> network)
     : loop_(loop),
+      network_(std::move(network)),
       resolver_(loop),
       deadline_(loop,
                 [this] {
@@ -22,6 +24,13 @@ Connector::Connector(EventLoop& loop)
                 }),
       begin_(loop, [this] {
         loop_.AssertInLoop();
+        if (target_.is_in_process()) {
+          phase_ = "connect";
+          Finish(network_ != nullptr ? network_->Dial(target_.in_process_name, loop_.clock())
+                                     : absl::UnavailableError(absl::StrCat(
+                                           "connect ", target_text_, ": no in-process network")));
+          return;
+        }
         resolver_.Resolve(target_, [this](absl::StatusOr<std::vector<SocketAddress>> addresses) {
           loop_.AssertInLoop();
           if (!addresses.ok()) {
@@ -77,7 +86,7 @@ void Connector::TryNext() {
     }
     socket_ = *std::move(socket);
     if (connected) {
-      Finish(std::move(socket_));
+      FinishWith(std::move(socket_));
       return;
     }
     absl::Status watched = watch_.Start(loop_, socket_.fd(), this);
@@ -98,7 +107,7 @@ void Connector::OnWritable() {
   watch_.Stop();
   absl::Status result = socket_.ConnectResult();
   if (result.ok()) {
-    Finish(std::move(socket_));
+    FinishWith(std::move(socket_));
     return;
   }
   std::string text(result.message());  // "connect: <reason>"
@@ -108,7 +117,11 @@ void Connector::OnWritable() {
   TryNext();
 }
 
-void Connector::Finish(absl::StatusOr<Socket> result) {
+void Connector::FinishWith(Socket socket) {
+  Finish(std::make_unique<PlainTransport>(std::move(socket)));
+}
+
+void Connector::Finish(absl::StatusOr<std::unique_ptr<Transport>> result) {
   OnConnected done = std::move(done_);
   Cancel();
   if (done) done(std::move(result));

@@ -1,9 +1,10 @@
-// One non-blocking connect: a name or address to a connected socket, within a deadline.
+// One non-blocking connect: a name or address to a connected transport, within a deadline.
 //
 // Resolves, then tries the addresses in order until one connects; the deadline covers all of it.
+// An in-process address is dialled on the network it was given.
 //
 // Threads  loop-only
-// Owns     the socket until it hands it over
+// Owns     the transport until it hands it over
 // Errors   a Status that names peer, phase (resolve, connect), errno and the time it took
 // Ends     each Start calls back exactly once, unless it was cancelled or the connector was
 // destroyed
@@ -11,23 +12,27 @@
 #define WEFT_CORE_CONNECTOR_H_
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/fd_watch.h"
+#include "weft/core/in_process_network.h"
 #include "weft/core/resolver.h"
 #include "weft/core/socket.h"
 #include "weft/core/timer.h"
+#include "weft/core/transport.h"
 
 namespace weft {
 
-class Connector final : private FdEvents {
+class Connector final : private WatchEvents {
  public:
-  using OnConnected = std::function<void(absl::StatusOr<Socket>)>;
+  using OnConnected = std::function<void(absl::StatusOr<std::unique_ptr<Transport>>)>;
 
-  explicit Connector(EventLoop& loop);
+  // `network` is for in-process addresses; null: there are none.
+  explicit Connector(EventLoop& loop, std::shared_ptr<InProcessNetwork> network = nullptr);
   ~Connector();
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
@@ -41,10 +46,12 @@ class Connector final : private FdEvents {
   void OnReadable() override {}
   void OnWritable() override;
   void TryNext() LOOP_ONLY;
-  void Finish(absl::StatusOr<Socket> result) LOOP_ONLY;
+  void Finish(absl::StatusOr<std::unique_ptr<Transport>> result) LOOP_ONLY;
+  void FinishWith(Socket socket) LOOP_ONLY;
   std::string After() LOOP_ONLY;
 
   EventLoop& loop_;
+  const std::shared_ptr<InProcessNetwork> network_;
   Resolver resolver_ LOOP_OWNED;
   FdWatch watch_ LOOP_OWNED;
   Timer deadline_ LOOP_OWNED;

@@ -8,7 +8,7 @@
 
 namespace weft {
 
-absl::Status FdWatch::Start(EventLoop& loop, int fd, FdEvents* events) {
+absl::Status FdWatch::Start(EventLoop& loop, int fd, WatchEvents* events) {
   Stop();
   loop_ = &loop;
   events_ = events;

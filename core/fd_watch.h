@@ -1,5 +1,4 @@
-// A descriptor's readiness, told to one listener on the loop. Level-triggered; registered once for
-// reading.
+// A descriptor's readiness, by libevent. Registered once for reading.
 //
 // Threads  loop-only
 // Owns     its two libevent events, not the descriptor
@@ -11,37 +10,28 @@
 #include "absl/status/status.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/thread_contract.h"
+#include "weft/core/watch.h"
 
 namespace weft {
 
-// Who is told. Called on the loop.
-class FdEvents {
- public:
-  virtual void OnReadable() = 0;
-  virtual void OnWritable() = 0;
-
- protected:
-  ~FdEvents() = default;
-};
-
-class FdWatch {
+class FdWatch final : public Watch {
  public:
   FdWatch() = default;
-  ~FdWatch() WEFT_NO_THREAD_ANALYSIS { Stop(); }
+  ~FdWatch() override WEFT_NO_THREAD_ANALYSIS { Stop(); }
   FdWatch(const FdWatch&) = delete;
   FdWatch& operator=(const FdWatch&) = delete;
 
-  absl::Status Start(EventLoop& loop, int fd, FdEvents* events) LOOP_ONLY;
-  void WatchRead(bool on) LOOP_ONLY;
-  void WatchWrite(bool on) LOOP_ONLY;
-  void Stop() LOOP_ONLY;
+  absl::Status Start(EventLoop& loop, int fd, WatchEvents* events) LOOP_ONLY;
+  void WatchRead(bool on) LOOP_ONLY override;
+  void WatchWrite(bool on) LOOP_ONLY override;
+  void Stop() LOOP_ONLY override;
   bool started() const LOOP_ONLY { return read_event_ != nullptr; }
 
  private:
   static void OnEvent(int fd, short what, void* self);
 
   EventLoop* loop_ = nullptr;  // set by Start, before the first event
-  FdEvents* events_ LOOP_OWNED = nullptr;
+  WatchEvents* events_ LOOP_OWNED = nullptr;
   event* read_event_ LOOP_OWNED = nullptr;
   event* write_event_ LOOP_OWNED = nullptr;
   bool reading_ LOOP_OWNED = false;

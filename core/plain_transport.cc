@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "weft/core/fd_watch.h"
+
 namespace weft {
 
 ssize_t PlainTransport::Read(const iovec* pieces, int count) {
@@ -31,6 +33,14 @@ ssize_t PlainTransport::Write(const iovec* pieces, int count) {
     n = ::sendmsg(socket_.fd(), &message, kFlags);
   } while (n < 0 && errno == EINTR);
   return n;
+}
+
+absl::StatusOr<std::unique_ptr<Watch>> PlainTransport::NewWatch(EventLoop& loop,
+                                                                WatchEvents* events) {
+  auto watch = std::make_unique<FdWatch>();
+  absl::Status started = watch->Start(loop, socket_.fd(), events);
+  if (!started.ok()) return started;
+  return watch;
 }
 
 void PlainTransport::ShutDown() { ::shutdown(socket_.fd(), SHUT_RDWR); }

@@ -5,6 +5,7 @@
 #ifndef WEFT_CORE_PLAIN_TRANSPORT_H_
 #define WEFT_CORE_PLAIN_TRANSPORT_H_
 
+#include <memory>
 #include <utility>
 
 #include "weft/core/socket.h"
@@ -18,8 +19,11 @@ class PlainTransport final : public Transport {
   ssize_t Read(const iovec* pieces, int count) override;
   ssize_t Write(const iovec* pieces, int count) override;
   void ShutDown() override;
-  int fd() const override { return socket_.fd(); }
+  absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop,
+                                                  WatchEvents* events) LOOP_ONLY override;
+  void SetLostAfter(Nanos lost_after) override { socket_.SetTcpOptions(lost_after); }
   bool AnyThreadMayWrite() const override { return true; }
+  int fd() const { return socket_.fd(); }
 
  private:
   const Socket socket_;

@@ -14,6 +14,7 @@ namespace weft {
 namespace {
 
 constexpr std::string_view kUnixScheme = "unix:";
+constexpr std::string_view kInProcessScheme = "inproc:";
 
 absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data(), s.size()); }
 
@@ -35,6 +36,11 @@ absl::StatusOr<HostPort> HostPort::Parse(std::string_view text) {
     if (result.unix_path.size() >= sizeof(sockaddr_un::sun_path)) {
       return BadAddress(text, "path too long (limit 107 bytes)");
     }
+    return result;
+  }
+  if (text.substr(0, kInProcessScheme.size()) == kInProcessScheme) {
+    result.in_process_name = std::string(text.substr(kInProcessScheme.size()));
+    if (result.in_process_name.empty()) return BadAddress(text, "no name");
     return result;
   }
   std::string_view port;
@@ -74,6 +80,10 @@ absl::StatusOr<SocketAddress> SocketAddress::Parse(std::string_view text) {
 
 absl::StatusOr<SocketAddress> SocketAddress::From(const HostPort& host_port) {
   SocketAddress result;
+  if (host_port.is_in_process()) {
+    return BadAddress(absl::StrCat(ToAbsl(kInProcessScheme), host_port.in_process_name),
+                      "it needs an in-process network (the option `network`)");
+  }
   if (host_port.is_unix()) {
     auto* a = reinterpret_cast<sockaddr_un*>(&result.storage_);
     a->sun_family = AF_UNIX;

@@ -1,7 +1,8 @@
 // An address one can listen on or connect to: IPv4, IPv6 or a unix socket.
 //
 // Texts: "10.0.0.7:7000", "[::1]:7000", "[fe80::1%eth0]:7000", "unix:/run/x.sock",
-// "unix:@abstract". Host names are not addresses: Resolver makes addresses of them. Port 0 means
+// "unix:@abstract". "inproc:name" names a listener of an InProcessNetwork and is no socket's
+// address. Host names are not addresses: Resolver makes addresses of them. Port 0 means
 // any free one.
 //
 // Threads  value
@@ -21,12 +22,14 @@
 
 namespace weft {
 
-// "host:port" taken apart; the host may be a name. For "unix:..." the host is empty.
+// "host:port" taken apart; the host may be a name. For "unix:..." and "inproc:..." it is empty.
 struct HostPort {
   std::string host;
   uint16_t port = 0;
   std::string unix_path;
+  std::string in_process_name;
   bool is_unix() const { return !unix_path.empty(); }
+  bool is_in_process() const { return !in_process_name.empty(); }
 
   static absl::StatusOr<HostPort> Parse(std::string_view text);
 };
@@ -36,7 +39,7 @@ class SocketAddress {
   SocketAddress() = default;
   static absl::StatusOr<SocketAddress> Parse(std::string_view text);
   // NotFound when `host` is a name rather than a numeric address; INVALID_ARGUMENT for an unknown
-  // interface after %.
+  // interface after %, and for an in-process name.
   static absl::StatusOr<SocketAddress> From(const HostPort& host_port);
   static SocketAddress FromSockaddr(const sockaddr* address, socklen_t length);
   SocketAddress WithPort(uint16_t port) const;

@@ -1,7 +1,9 @@
-// How a connection's bytes travel: plain here, TLS later in the same place.
+// How a connection's bytes travel, and how one learns that they can: over a socket
+// (PlainTransport), in memory (InProcessTransport).
 //
-// Threads  Read: the loop. Write: one thread at a time, which OutputQueue sees to. ShutDown: any
-// Owns     its descriptor
+// Threads  NewWatch, Read: the loop. Write: one thread at a time, which OutputQueue sees to.
+//          ShutDown: any
+// Owns     its descriptor, or its end of what stands for one
 // Errors   Read and Write return what the system call would: a count, 0 for end of file, -1 with
 // errno
 #ifndef WEFT_CORE_TRANSPORT_H_
@@ -9,6 +11,14 @@
 
 #include <sys/types.h>
 #include <sys/uio.h>
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "weft/core/clock.h"
+#include "weft/core/event_loop.h"
+#include "weft/core/thread_contract.h"
+#include "weft/core/watch.h"
 
 namespace weft {
 
@@ -20,7 +30,12 @@ class Transport {
   // Ends both directions without giving the descriptor back, so a Write under way elsewhere fails
   // cleanly.
   virtual void ShutDown() = 0;
-  virtual int fd() const = 0;
+  // Watches for readiness on `loop`; nothing is watched for yet. Stopped before this is destroyed.
+  virtual absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop,
+                                                          WatchEvents* events) LOOP_ONLY = 0;
+  // The other end is given up when what was sent stays unacknowledged for so long, as far as the
+  // transport can tell; zero: as the system does. Before the first Read.
+  virtual void SetLostAfter(Nanos lost_after) { (void)lost_after; }
   // False: only the loop may write (TLS, whose reads and writes share state).
   virtual bool AnyThreadMayWrite() const = 0;
 };

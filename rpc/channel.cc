@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "weft/rpc/client/channel_core.h"
 
 namespace weft {
@@ -13,6 +14,11 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
                                                          ChannelOptions options) {
   absl::StatusOr<HostPort> address = HostPort::Parse(target);
   if (!address.ok()) return address.status();
+  if (address->is_in_process() && options.network == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("channel to ", absl::string_view(target.data(), target.size()),
+                     ": it needs an in-process network (ChannelOptions::network)"));
+  }
   std::shared_ptr<Runtime> runtime = std::exchange(options.runtime, nullptr);
   if (runtime == nullptr) {
     absl::StatusOr<std::shared_ptr<Runtime>> own = Runtime::Create();

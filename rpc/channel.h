@@ -32,7 +32,8 @@ class ChannelCore;
 
 class Channel final : public CallTarget {
  public:
-  // "host:port", "10.0.0.7:7000", "[::1]:7000", "unix:/run/x.sock".
+  // "host:port", "10.0.0.7:7000", "[::1]:7000", "unix:/run/x.sock"; with
+  // ChannelOptions::network "inproc:name".
   static absl::StatusOr<std::unique_ptr<Channel>> Create(std::string_view target,
                                                          ChannelOptions options = {});
   ~Channel() override;

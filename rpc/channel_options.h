@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "weft/core/in_process_network.h"
 #include "weft/core/runtime.h"
 #include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/protocol/session_limits.h"
@@ -18,6 +19,8 @@ struct ChannelOptions {
   // Shared with others: 256 channels then need one I/O thread, not 256. Null: a private one with
   // one I/O thread.
   std::shared_ptr<Runtime> runtime = nullptr;
+  // For "inproc:name": calls travel through memory, with the faults of a test. Null: sockets only.
+  std::shared_ptr<InProcessNetwork> network = nullptr;
   // How long a call may take where neither it nor its method says. absl::InfiniteDuration(): no
   // limit.
   absl::Duration timeout = absl::Seconds(10);

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/acceptor.h"
 #include "weft/core/mutex.h"
+#include "weft/core/plain_transport.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/server_loop.h"
 
@@ -67,7 +68,8 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   enum class State : uint8_t { kNew, kRunning, kStopping, kStopped };
 
   absl::Status StartThreads() WEFT_REQUIRES(mu_);
-  void Deal(Socket socket, const SocketAddress& peer);
+  absl::Status ListenInProcess(const std::string& name) WEFT_REQUIRES(mu_);
+  void Deal(std::unique_ptr<Transport> transport, std::string peer);
   void LoopDrained(size_t index);
   bool OnOwnThread() WEFT_EXCLUDES(mu_);
 
@@ -82,6 +84,8 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   std::shared_ptr<Runtime> runtime_ WEFT_GUARDED_BY(mu_);
   std::shared_ptr<Acceptor> acceptor_ WEFT_GUARDED_BY(mu_);
   std::vector<SocketAddress> addresses_ WEFT_GUARDED_BY(mu_);
+  std::vector<std::string> names_ WEFT_GUARDED_BY(mu_);  // of the listeners
+  std::vector<std::unique_ptr<InProcessListener>> listeners_ WEFT_GUARDED_BY(mu_);
   size_t loops_left_ WEFT_GUARDED_BY(mu_) = 0;
 
   // Made before the acceptor, constant while it runs; each touched by its loop only.
@@ -121,9 +125,10 @@ absl::Status ServerCore::StartThreads() {
   loops_ = &runtime_->loops();
   AcceptorOptions acceptor;
   acceptor.log = runtime_->log();
-  absl::StatusOr<std::unique_ptr<Acceptor>> made = Acceptor::Create(
-      std::move(acceptor),
-      [this](Socket socket, const SocketAddress& peer) { Deal(std::move(socket), peer); });
+  absl::StatusOr<std::unique_ptr<Acceptor>> made =
+      Acceptor::Create(std::move(acceptor), [this](Socket socket, const SocketAddress& peer) {
+        Deal(std::make_unique<PlainTransport>(std::move(socket)), peer.ToString());
+      });
   if (!made.ok()) return made.status();
   for (size_t i = 0; i < loops_->size(); ++i) {
     parts_.push_back(std::make_unique<ServerLoop>(loops_->At(i), dispatcher_, options_, counts_,
@@ -135,8 +140,14 @@ absl::Status ServerCore::StartThreads() {
 }
 
 absl::Status ServerCore::Start(std::string_view text) {
-  absl::StatusOr<SocketAddress> address = ListenAddress(text);
-  if (!address.ok()) return address.status();
+  absl::StatusOr<HostPort> host_port = HostPort::Parse(text);
+  if (!host_port.ok()) return host_port.status();
+  const bool in_process = host_port->is_in_process() && options_->network != nullptr;
+  absl::StatusOr<SocketAddress> address;
+  if (!in_process) {
+    address = ListenAddress(text);
+    if (!address.ok()) return address.status();
+  }
   MutexLock lock(mu_);
   if (!error_.ok()) return error_;
   if (state_ == State::kStopping || state_ == State::kStopped) {
@@ -145,21 +156,33 @@ absl::Status ServerCore::Start(std::string_view text) {
   if (state_ == State::kNew) {
     if (absl::Status s = StartThreads(); !s.ok()) return s;
   }
+  if (in_process) return ListenInProcess(host_port->in_process_name);
   absl::StatusOr<SocketAddress> bound = acceptor_->AddListener(*address);
   if (!bound.ok()) return bound.status();
   addresses_.push_back(*bound);
   return absl::OkStatus();
 }
 
-// On the acceptor's thread. The next loop takes the connection.
-void ServerCore::Deal(Socket socket, const SocketAddress& peer) {
+absl::Status ServerCore::ListenInProcess(const std::string& name) {
+  absl::StatusOr<std::unique_ptr<InProcessListener>> listener = options_->network->Listen(
+      name, runtime_->clock(), [this](std::unique_ptr<Transport> transport, std::string peer) {
+        Deal(std::move(transport), std::move(peer));
+      });
+  if (!listener.ok()) return listener.status();
+  listeners_.push_back(*std::move(listener));
+  names_.push_back(absl::StrCat("inproc:", name));
+  return absl::OkStatus();
+}
+
+// On the acceptor's thread, or on a dialler's. The next loop takes the connection.
+void ServerCore::Deal(std::unique_ptr<Transport> transport, std::string peer) {
   const size_t index = next_.fetch_add(1, std::memory_order_relaxed) % parts_.size();
   EventLoop& loop = *loops_->At(index).loop;
-  loop.Post([this, self = shared_from_this(), index, &loop, s = std::move(socket),
-             name = peer.ToString()](TaskFate fate) mutable {
+  loop.Post([this, self = shared_from_this(), index, &loop, t = std::move(transport),
+             name = std::move(peer)](TaskFate fate) mutable {
     if (fate == TaskFate::kCancelled) return;
     loop.AssertInLoop();
-    if (parts_[index] != nullptr) parts_[index]->Adopt(std::move(s), std::move(name));
+    if (parts_[index] != nullptr) parts_[index]->Adopt(std::move(t), std::move(name));
   });
 }
 
@@ -169,6 +192,7 @@ bool ServerCore::OnOwnThread() {
 
 void ServerCore::Stop(absl::Duration drain) {
   std::shared_ptr<Acceptor> acceptor;
+  std::vector<std::unique_ptr<InProcessListener>> listeners;
   {
     MutexLock lock(mu_);
     if (state_ == State::kNew) state_ = State::kStopped;
@@ -176,11 +200,13 @@ void ServerCore::Stop(absl::Duration drain) {
       state_ = State::kStopping;
       loops_left_ = parts_.size();
       acceptor = acceptor_;
+      listeners = std::move(listeners_);
     }
   }
+  listeners.clear();  // outside the mutex: waits for a connection that is being handed over
   if (acceptor != nullptr) {
     acceptor->Stop();
-    const MonoTime deadline = SaturatingAdd(Clock::System().Now(), ToNanos(drain));
+    const MonoTime deadline = SaturatingAdd(loops_->At(0).loop->clock().Now(), ToNanos(drain));
     for (size_t i = 0; i < parts_.size(); ++i) {
       EventLoop& loop = *loops_->At(i).loop;
       loop.Post([this, self = shared_from_this(), i, deadline, &loop](TaskFate fate) {
@@ -214,6 +240,7 @@ std::vector<std::string> ServerCore::addresses() const {
   MutexLock lock(mu_);
   std::vector<std::string> texts;
   for (const SocketAddress& a : addresses_) texts.push_back(a.ToString());
+  texts.insert(texts.end(), names_.begin(), names_.end());
   return texts;
 }
 

@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "weft/core/in_process_network.h"
 #include "weft/core/runtime.h"
 #include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/protocol/session_limits.h"
@@ -39,6 +40,9 @@ struct ServerOptions {
   // The longest an I/O thread polls before it sleeps, while calls come closer than that. Zero:
   // never.
   absl::Duration spin = absl::Microseconds(50);
+
+  // For "inproc:name", listened on in this network instead of on a socket. Null: sockets only.
+  std::shared_ptr<InProcessNetwork> network = nullptr;
 
   // Run every handler on its I/O thread, as if its method had `option (weft.inline) = true`.
   bool run_inline = false;

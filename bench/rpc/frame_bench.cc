@@ -24,7 +24,9 @@ class Sink final : public Transport {
     return n;
   }
   void ShutDown() override {}
-  int fd() const override { return -1; }
+  absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop&, WatchEvents*) override {
+    return absl::UnimplementedError("nobody watches it");
+  }
   bool AnyThreadMayWrite() const override { return true; }
 };
 

@@ -9,7 +9,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "weft/core/check.h"
-#include "weft/core/plain_transport.h"
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/client_context.h"
@@ -35,7 +34,7 @@ Nanos TimeoutOf(const OutboundCall& call, Nanos by_default) {
 }  // namespace
 
 ChannelCore::OnLoop::OnLoop(EventLoop& loop, ChannelCore* core)
-    : connector(loop), pause(loop, [core] {
+    : connector(loop, core->options_.network), pause(loop, [core] {
         core->loop_->AssertInLoop();
         core->BeginConnect();
       }) {}
@@ -291,19 +290,19 @@ void ChannelCore::BeginConnect() {
   on_loop_->pause.Stop();
   attempt_began_ = loop_->clock().Now();
   on_loop_->connector.Start(address_, target_, ToNanos(options_.connect_timeout),
-                            [this](absl::StatusOr<Socket> socket) {
+                            [this](absl::StatusOr<std::unique_ptr<Transport>> transport) {
                               loop_->AssertInLoop();
-                              OnConnected(std::move(socket));
+                              OnConnected(std::move(transport));
                             });
 }
 
-void ChannelCore::OnConnected(absl::StatusOr<Socket> socket) {
-  if (!socket.ok()) {
-    ConnectFailed(socket.status());
+void ChannelCore::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) {
+  if (!transport.ok()) {
+    ConnectFailed(transport.status());
     return;
   }
   const SessionLimits& limits = options_.limits;
-  socket->SetTcpOptions(ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1)));
+  (*transport)->SetLostAfter(ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1)));
   native::NativeSessionOptions options;
   options.dialer = true;
   options.auth_token = options_.auth_token;
@@ -314,8 +313,7 @@ void ChannelCore::OnConnected(absl::StatusOr<Socket> socket) {
   options.limits.handshake_timeout =
       std::clamp(left, absl::Milliseconds(1), limits.handshake_timeout);
   auto session = std::make_unique<native::NativeSession>(
-      io_, *this, nullptr, nullptr, std::make_unique<PlainTransport>(*std::move(socket)), target_,
-      std::move(options));
+      io_, *this, nullptr, nullptr, *std::move(transport), target_, std::move(options));
   opening_ = session->link().get();
   session_ = std::move(session);
   (void)session_->Start();  // a failure ends the session, which tells us

@@ -83,7 +83,7 @@ class ChannelCore final : public CallCarrier,
   absl::Status Annotated(const OutboundCall& call, const absl::Status& why) const;
 
   void BeginConnect() LOOP_ONLY;
-  void OnConnected(absl::StatusOr<Socket> socket) LOOP_ONLY;
+  void OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) LOOP_ONLY;
   void ConnectFailed(const absl::Status& why) LOOP_ONLY;
   void SendWaiting() LOOP_ONLY;
   // `all`: also those that wait for the server to be ready.

@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
-#include "weft/core/plain_transport.h"
 #include "weft/rpc/protocol/native/native_session.h"
 
 namespace weft {
@@ -60,7 +59,7 @@ ServerLoop::~ServerLoop() {
   pool_->Close();
 }
 
-void ServerLoop::Adopt(Socket socket, std::string peer) {
+void ServerLoop::Adopt(std::unique_ptr<Transport> transport, std::string peer) {
   if (draining_) return;
   if (!CountOneMore(options_->max_connections, &counts_->open)) {
     int64_t dropped = 0;
@@ -74,12 +73,11 @@ void ServerLoop::Adopt(Socket socket, std::string peer) {
   }
   counts_->accepted.fetch_add(1, std::memory_order_relaxed);
   const SessionLimits& limits = options_->limits;
-  socket.SetTcpOptions(ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1)));
+  transport->SetLostAfter(ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1)));
   native::NativeSessionOptions options;
   options.limits = limits;
   auto session = std::make_unique<native::NativeSession>(
-      io_, *this, &sink_, pool_, std::make_unique<PlainTransport>(std::move(socket)),
-      std::move(peer), std::move(options));
+      io_, *this, &sink_, pool_, std::move(transport), std::move(peer), std::move(options));
   Session* const raw = session.get();
   sessions_.emplace(raw, std::move(session));
   (void)raw->Start();  // a failure ends the session, which tells us

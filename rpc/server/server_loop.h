@@ -13,8 +13,8 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "weft/core/loop_group.h"
-#include "weft/core/socket.h"
 #include "weft/core/timer.h"
+#include "weft/core/transport.h"
 #include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_host.h"
@@ -38,7 +38,7 @@ class ServerLoop final : public SessionHost {
   ~ServerLoop();
 
   // A connection dealt to this loop.
-  void Adopt(Socket socket, std::string peer) LOOP_ONLY;
+  void Adopt(std::unique_ptr<Transport> transport, std::string peer) LOOP_ONLY;
 
   // No new calls; those under way may take until `deadline`, then they are cancelled and
   // connections closed. `done` runs on the loop when all is over: it waits for handlers, which

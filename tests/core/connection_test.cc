@@ -58,7 +58,9 @@ class ChoppingTransport final : public Transport {
   }
   ssize_t Write(const iovec* pieces, int count) override { return inner_.Write(pieces, count); }
   void ShutDown() override { inner_.ShutDown(); }
-  int fd() const override { return inner_.fd(); }
+  absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop, WatchEvents* events) override {
+    return inner_.NewWatch(loop, events);
+  }
   bool AnyThreadMayWrite() const override { return true; }
 
  private:
@@ -733,7 +735,9 @@ TEST(ConnectionHandle, LeavesTheWriteToTheLoopWhereOnlyThatMayWrite) {
       return n;
     }
     void ShutDown() override {}
-    int fd() const override { return -1; }
+    absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop&, WatchEvents*) override {
+      return absl::UnimplementedError("nobody watches it");
+    }
     bool AnyThreadMayWrite() const override { return false; }
 
    private:

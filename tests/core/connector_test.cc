@@ -15,6 +15,7 @@
 #include "tests/support/loop_thread.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/watched.h"
+#include "weft/core/plain_transport.h"
 
 namespace weft {
 namespace {
@@ -22,7 +23,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-using Result = absl::StatusOr<Socket>;
+using Result = absl::StatusOr<std::unique_ptr<Transport>>;
 
 Socket Listen(const std::string& text, int backlog = 16) {
   absl::StatusOr<Socket> socket = Socket::Listen(*SocketAddress::Parse(text), backlog);
@@ -66,11 +67,12 @@ class ConnectorTest : public testing::Test {
   void Start(const std::string& text, Nanos limit, Connector::OnConnected done) {
     thread_.Run([&] { connector_->Start(*HostPort::Parse(text), text, limit, std::move(done)); });
   }
-  // Waits for the end of one connect; says its error, or "" and the socket.
-  absl::Status Connect(const std::string& text, Nanos limit, Socket* socket = nullptr) {
+  // Waits for the end of one connect; says its error, or "" and the connected transport.
+  absl::Status Connect(const std::string& text, Nanos limit,
+                       std::unique_ptr<Transport>* transport = nullptr) {
     Watched<std::optional<absl::Status>> ended;
     Start(text, limit, [&](Result r) {
-      if (r.ok() && socket != nullptr) *socket = *std::move(r);
+      if (r.ok() && transport != nullptr) *transport = *std::move(r);
       ended.Set(r.status());
     });
     EXPECT_TRUE(ended.WaitFor([](const auto& e) { return e.has_value(); }));
@@ -86,9 +88,10 @@ TEST_F(ConnectorTest, ConnectsOverTcpAndUnix) {
   for (const std::string& text :
        {std::string("127.0.0.1:0"), std::string("[::1]:0"), "unix:" + dir.path() + "/s"}) {
     const Socket listener = Listen(text);
-    Socket socket;
-    EXPECT_TRUE(Connect(listener.LocalAddress()->ToString(), seconds(30), &socket).ok()) << text;
-    ASSERT_TRUE(socket.valid());
+    std::unique_ptr<Transport> transport;
+    EXPECT_TRUE(Connect(listener.LocalAddress()->ToString(), seconds(30), &transport).ok()) << text;
+    ASSERT_NE(transport, nullptr);
+    Socket socket(::dup(static_cast<PlainTransport&>(*transport).fd()));
     EXPECT_EQ(socket.PeerAddress()->ToString(), listener.LocalAddress()->ToString());
   }
 }
@@ -114,10 +117,10 @@ TEST_F(ConnectorTest, NeverCallsBackInsideStart) {
 TEST_F(ConnectorTest, ConnectsToAName) {
   const Socket listener = Listen("127.0.0.1:0");
   const uint16_t port = listener.LocalAddress()->port();
-  Socket socket;
-  const absl::Status status = Connect("localhost:" + std::to_string(port), seconds(30), &socket);
+  std::unique_ptr<Transport> transport;
+  const absl::Status status = Connect("localhost:" + std::to_string(port), seconds(30), &transport);
   EXPECT_TRUE(status.ok()) << status;
-  EXPECT_TRUE(socket.valid());
+  EXPECT_NE(transport, nullptr);
 }
 
 TEST_F(ConnectorTest, ARefusalNamesPhasePeerReasonAndTime) {

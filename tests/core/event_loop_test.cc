@@ -109,7 +109,7 @@ TEST(EventLoop, IsWokenOnceForManyPosts) {
 }
 
 TEST(EventLoop, IsNotWokenWhileItRunsCallbacks) {
-  class Listener final : public FdEvents {
+  class Listener final : public WatchEvents {
    public:
     void OnReadable() override {
       char byte;
@@ -340,7 +340,7 @@ TEST(EventLoop, DoesNotSpinOnAClockThatStandsStill) {
 
 // ---- FdWatch, which is the loop's other half.
 
-class Recorder final : public FdEvents {
+class Recorder final : public WatchEvents {
  public:
   void OnReadable() override {
     reads.Update([](int& n) { ++n; });

@@ -23,6 +23,7 @@
 
 #include "tests/support/raw_frames.h"
 #include "tests/support/watched.h"
+#include "weft/core/fd_watch.h"
 #include "weft/core/loop_group.h"
 #include "weft/core/transport.h"
 #include "weft/rpc/base/method_stats.h"
@@ -89,7 +90,11 @@ class FuzzTransport final : public Transport {
     return written;
   }
   void ShutDown() override {}
-  int fd() const override { return fd_; }
+  absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop, WatchEvents* events) override {
+    auto watch = std::make_unique<FdWatch>();
+    if (absl::Status s = watch->Start(loop, fd_, events); !s.ok()) return s;
+    return watch;
+  }
   bool AnyThreadMayWrite() const override { return false; }
 
  private:

@@ -63,7 +63,10 @@ class ScriptedTransport final : public Transport {
   // EPIPE after ShutDown.
   ssize_t Write(const iovec* pieces, int count) override;
   void ShutDown() override;
-  int fd() const override { return -1; }
+  // It has nothing to be ready for.
+  absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop&, WatchEvents*) override {
+    return absl::UnimplementedError("a scripted transport is not watched");
+  }
   bool AnyThreadMayWrite() const override { return any_thread_may_write_; }
 
  private:

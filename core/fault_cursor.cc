@@ -1,0 +1,41 @@
+#include "weft/core/fault_cursor.h"
+
+#include <algorithm>
+
+#include "weft/core/random_bits.h"
+
+namespace weft {
+
+FaultCursor::FaultCursor(const FaultScript& script)
+    : script_(script),
+      delay_(std::max(ToNanos(script.delay), Nanos::zero())),
+      delay_span_(std::max(ToNanos(script.delay_most) - delay_, Nanos::zero())),
+      read_every_(std::max(ToNanos(script.read_every), Nanos::zero())),
+      random_(script.seed) {}
+
+Nanos FaultCursor::DrawDelay() {
+  if (delay_span_ == Nanos::zero()) return delay_;
+  const uint64_t span = static_cast<uint64_t>(delay_span_.count()) + 1;
+  return delay_ + Nanos(static_cast<int64_t>(NextRandomBits(&random_) % span));
+}
+
+FaultCursor::Written FaultCursor::Write(size_t offered) {
+  Written result;
+  uint64_t most = offered;
+  if (script_.write_most != 0) most = std::min<uint64_t>(most, script_.write_most);
+  if (position_ < script_.cut_at) most = std::min(most, script_.cut_at - position_);
+  result.taken = static_cast<size_t>(most);
+  if (position_ < script_.drop_from) {
+    result.arriving = static_cast<size_t>(std::min(most, script_.drop_from - position_));
+  }
+  result.delay = DrawDelay();
+  position_ += most;
+  result.cut = position_ >= script_.cut_at;
+  return result;
+}
+
+size_t FaultCursor::Read(size_t offered) const {
+  return script_.read_most == 0 ? offered : std::min(offered, script_.read_most);
+}
+
+}  // namespace weft

@@ -1,0 +1,127 @@
+// The memory between the two ends of an in-process connection: what stands in the place of a
+// socket pair's buffers, with faults.
+//
+//   dialer ──Write──► [ ring of at most buffer_bytes; runs of bytes, each due at a time ] ──Read──►
+//   listener
+//          ◄──Read── [                             …                                   ] ◄──Write──
+//
+// As with sockets: a write takes what there is room for, EAGAIN when there is none, EPIPE after the
+// other end has closed, ECONNRESET after a reset; a read gives what is due, then EAGAIN, 0 after
+// the other end's close, ECONNRESET after a reset.
+//
+// Threads  any
+// Owns     both rings, which grow to their bound as they are used
+// Errors   Read and Write: as Transport
+// Ends     an end that has closed wakes no more; the link lives as long as one of its ends
+#ifndef WEFT_CORE_IN_PROCESS_LINK_H_
+#define WEFT_CORE_IN_PROCESS_LINK_H_
+
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "weft/core/clock.h"
+#include "weft/core/fault_cursor.h"
+#include "weft/core/fault_script.h"
+#include "weft/core/mutex.h"
+#include "weft/core/thread_contract.h"
+
+namespace weft {
+
+// Told that an end may have become ready: under the link's mutex, on any thread, any number of
+// times.
+class InProcessWaker {
+ public:
+  virtual void Wake() = 0;
+
+ protected:
+  ~InProcessWaker() = default;
+};
+
+class ANY_THREAD InProcessLink {
+ public:
+  enum class Side : uint8_t { kDialer = 0, kListener = 1 };
+
+  // `dialer` and `listener` are the clocks of the two ends' loops, and outlive them.
+  InProcessLink(uint64_t number, size_t buffer_bytes, const ConnectionFaults& faults,
+                const Clock& dialer, const Clock& listener);
+  ~InProcessLink();
+  InProcessLink(const InProcessLink&) = delete;
+  InProcessLink& operator=(const InProcessLink&) = delete;
+
+  uint64_t number() const { return number_; }
+
+  // ---- for the ends
+  ssize_t Read(Side side, const iovec* pieces, int count) WEFT_EXCLUDES(mu_);
+  ssize_t Write(Side side, const iovec* pieces, int count) WEFT_EXCLUDES(mu_);
+  void Close(Side side) WEFT_EXCLUDES(mu_);
+  // Null: nobody is told any more.
+  void SetWaker(Side side, std::shared_ptr<InProcessWaker> waker) WEFT_EXCLUDES(mu_);
+  struct Readiness {
+    bool readable = false;
+    bool writable = false;
+    MonoTime readable_at = kNever;  // when it is so, unless something happens before
+  };
+  Readiness Look(Side side) const WEFT_EXCLUDES(mu_);
+
+  // ---- for the network
+  // Resets both ends now; what was not read is lost.
+  void Cut() WEFT_EXCLUDES(mu_);
+  // Faults from here on: their positions count from what has been written.
+  void Change(const ConnectionFaults& faults) WEFT_EXCLUDES(mu_);
+  // Held: nothing arrives, and all of it when it is let go.
+  void Hold(bool held) WEFT_EXCLUDES(mu_);
+  // True until both ends have closed, or it was reset.
+  bool open() const WEFT_EXCLUDES(mu_);
+
+ private:
+  struct Run {
+    size_t size;
+    MonoTime due;
+  };
+  // Bytes one way.
+  struct Way {
+    const Clock* clock = nullptr;  // the reader's
+    FaultCursor faults;
+    std::vector<char> ring;
+    size_t first = 0;
+    size_t size = 0;
+    std::deque<Run> runs;
+    MonoTime last_due{};
+    MonoTime next_read{};
+    bool writer_closed = false;
+    MonoTime closed_due = kNever;
+    bool reader_closed = false;
+  };
+
+  static size_t Index(Side side) { return static_cast<size_t>(side); }
+  Way& Out(Side side) WEFT_REQUIRES(mu_) { return ways_[Index(side)]; }
+  Way& In(Side side) WEFT_REQUIRES(mu_) { return ways_[1 - Index(side)]; }
+  const Way& Out(Side side) const WEFT_REQUIRES(mu_) { return ways_[Index(side)]; }
+  const Way& In(Side side) const WEFT_REQUIRES(mu_) { return ways_[1 - Index(side)]; }
+  static size_t Due(const Way& way, MonoTime now);
+  static void Put(Way& way, const iovec* pieces, int count, size_t n, MonoTime due, size_t bound);
+  static void Take(Way& way, const iovec* pieces, int count, size_t n);
+  static void Drop(Way& way);
+  void Reset() WEFT_REQUIRES(mu_);
+  void WakeEnd(size_t index) WEFT_REQUIRES(mu_);
+  void WakeBoth() WEFT_REQUIRES(mu_);
+
+  const uint64_t number_;
+  const size_t buffer_bytes_;
+  mutable Mutex mu_;
+  std::array<Way, 2> ways_ WEFT_GUARDED_BY(mu_);  // by the side that writes
+  std::array<std::shared_ptr<InProcessWaker>, 2> wakers_ WEFT_GUARDED_BY(mu_);
+  bool reset_ WEFT_GUARDED_BY(mu_) = false;
+  bool held_ WEFT_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_IN_PROCESS_LINK_H_

@@ -1,0 +1,48 @@
+// Readiness of one end of an in-process connection: a task that the other end posts to this end's
+// loop, and a timer for bytes that are due later.
+//
+// Threads  loop-only
+// Owns     its task, which may outlive it in the loop's queue, harmlessly
+// Ends     as Watch
+#ifndef WEFT_CORE_IN_PROCESS_WATCH_H_
+#define WEFT_CORE_IN_PROCESS_WATCH_H_
+
+#include <memory>
+
+#include "weft/core/event_loop.h"
+#include "weft/core/in_process_link.h"
+#include "weft/core/timer.h"
+#include "weft/core/watch.h"
+
+namespace weft {
+
+class InProcessWatch final : public Watch {
+ public:
+  InProcessWatch(EventLoop& loop, std::shared_ptr<InProcessLink> link, InProcessLink::Side side,
+                 WatchEvents* events);
+  ~InProcessWatch() override;
+  InProcessWatch(const InProcessWatch&) = delete;
+  InProcessWatch& operator=(const InProcessWatch&) = delete;
+
+  void WatchRead(bool on) LOOP_ONLY override;
+  void WatchWrite(bool on) LOOP_ONLY override;
+  void Stop() LOOP_ONLY override;
+
+ private:
+  class LookTask;
+  // Tells what is ready, and sees to being called when more is.
+  void LookNow() LOOP_ONLY;
+
+  EventLoop& loop_;
+  const std::shared_ptr<InProcessLink> link_;
+  const InProcessLink::Side side_;
+  WatchEvents* const events_;
+  const std::shared_ptr<LookTask> task_;
+  Timer due_ LOOP_OWNED;
+  bool reading_ LOOP_OWNED = false;
+  bool writing_ LOOP_OWNED = false;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_IN_PROCESS_WATCH_H_

@@ -1,0 +1,26 @@
+// A small source of drawn numbers that a seed decides: splitmix64.
+//
+// Threads  value
+#ifndef WEFT_CORE_RANDOM_BITS_H_
+#define WEFT_CORE_RANDOM_BITS_H_
+
+#include <cstdint>
+
+namespace weft {
+
+// The next 64 bits; `state` begins as the seed.
+inline uint64_t NextRandomBits(uint64_t* state) {
+  uint64_t z = *state += 0x9E3779B97F4A7C15u;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  return z ^ (z >> 31);
+}
+
+// From 0 to below 1.
+inline double NextRandomShare(uint64_t* state) {
+  return static_cast<double>(NextRandomBits(state) >> 11) * 0x1p-53;
+}
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_RANDOM_BITS_H_
