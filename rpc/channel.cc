@@ -37,7 +37,7 @@ void Channel::Start(OutboundCall& call) { core_->Start(call); }
 void Channel::Connect() { core_->Connect(); }
 const std::string& Channel::target() const { return core_->target(); }
 Channel::Counts Channel::counts() const {
-  return {core_->connects(), core_->failed_connects(), core_->late_replies()};
+  return {core_->connects(), core_->failed_connects(), core_->late_replies(), core_->resent()};
 }
 
 }  // namespace weft

@@ -51,6 +51,7 @@ class Channel final : public CallTarget {
     int64_t connects = 0;  // connections that came up
     int64_t failed_connects = 0;
     int64_t late_replies = 0;  // came after their call had ended
+    int64_t resent = 0;        // times a call that no server had taken was sent again
   };
   Counts counts() const;
 

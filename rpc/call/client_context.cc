@@ -30,10 +30,11 @@ void ClientContext::Started(CallHandle handle) {
 }
 
 void ClientContext::Ended(Metadata trailers, absl::Duration handler_time,
-                          bool may_have_been_executed) {
+                          bool may_have_been_executed, int attempts) {
   trailers_ = std::move(trailers);
   handler_time_ = handler_time;
   may_have_been_executed_ = may_have_been_executed;
+  attempts_ = attempts;
   MutexLock lock(mu_);
   handle_ = CallHandle();
 }

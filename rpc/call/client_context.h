@@ -40,6 +40,8 @@ class ClientContext {
   // False: the server has certainly not executed the call (it was not sent, or refused). True: it
   // may have.
   bool may_have_been_executed() const { return may_have_been_executed_; }
+  // How often the call was sent, or tried to be: 1 where the first attempt was the last.
+  int attempts() const { return attempts_; }
 
   // Ends the call with CANCELLED, unless it has ended; before the call starts: as soon as it does.
   ANY_THREAD void Cancel() WEFT_EXCLUDES(mu_);
@@ -49,8 +51,8 @@ class ClientContext {
 
   // For the session that carries the call.
   void Started(CallHandle handle) WEFT_EXCLUDES(mu_);
-  void Ended(Metadata trailers, absl::Duration handler_time, bool may_have_been_executed)
-      WEFT_EXCLUDES(mu_);
+  void Ended(Metadata trailers, absl::Duration handler_time, bool may_have_been_executed,
+             int attempts) WEFT_EXCLUDES(mu_);
 
  private:
   struct Canceller {
@@ -62,6 +64,7 @@ class ClientContext {
   Metadata trailers_;
   absl::Duration handler_time_;
   bool may_have_been_executed_ = false;
+  int attempts_ = 0;
   mutable Mutex mu_;
   bool cancelled_ WEFT_GUARDED_BY(mu_) = false;
   CallHandle handle_ WEFT_GUARDED_BY(mu_);

@@ -25,8 +25,10 @@
 #include "weft/core/check.h"
 #include "weft/core/executor.h"
 #include "weft/core/mutex.h"
+#include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/call/call_target.h"
 #include "weft/rpc/call/outbound_call.h"
+#include "weft/rpc/call/room_behind.h"
 
 namespace weft {
 
@@ -50,6 +52,19 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
  public:
   using OutboundCall::OutboundCall;
 
+  // With the request behind it in one block, if it is not larger than kMostKept.
+  static std::shared_ptr<CoroCallState> New(const MethodInfo& m,
+                                            const google::protobuf::MessageLite& r,
+                                            const CallOptions& o) {
+    const size_t size = MessageCodec::ByteSize(r);
+    const bool keep = size <= kMostKept;
+    char* room = nullptr;
+    auto state = std::allocate_shared<CoroCallState>(
+        RoomBehind<CoroCallState>(keep ? size : 0, &room), m, r, o);
+    if (keep) state->KeepRequest(room, size);
+    return state;
+  }
+
   void Launch(CallTarget& target, std::shared_ptr<CoroCallState> self) {
     self_ = std::move(self);
     target.Start(*this);
@@ -66,6 +81,11 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
       }
     }
     handle.Cancel();  // given up while it was on its way from one carrier to the next
+  }
+
+  bool PrepareAgain() override {
+    MutexLock lock(this->mu);
+    return !this->abandoned && OutboundCall::PrepareAgain();
   }
 
   void Complete(const CallEnd& end) override {

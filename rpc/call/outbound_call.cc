@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/call/client_context.h"
 
 namespace weft {
@@ -11,9 +12,23 @@ void OutboundCall::Started(CallHandle handle) {
   if (options.context != nullptr) options.context->Started(std::move(handle));
 }
 
-const Metadata* OutboundCall::metadata() const {
+bool OutboundCall::PrepareAgain() {
+  if (const Metadata* own = request_stays || interception != nullptr ? nullptr : metadata()) {
+    if (!waited) waiting_metadata = *own;
+  }
+  waited = true;
+  return true;
+}
+
+void OutboundCall::KeepRequest(char* room, size_t size) {
+  MessageCodec::WriteTo(*request, room);
+  kept = std::string_view(room, size);
+  serialized = true;
+}
+
+const Metadata* OutboundCall::OwnMetadata() const {
   if (interception != nullptr) return &interception->metadata();
-  return options.context != nullptr ? &options.context->metadata() : nullptr;
+  return waited && !request_stays ? &waiting_metadata : &options.context->metadata();
 }
 
 }  // namespace weft

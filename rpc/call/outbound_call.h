@@ -1,6 +1,8 @@
 // A call that this side started. It completes exactly once.
 //
 //   kNew ──Start──► kWaiting (no session yet) ──► kInFlight ──► ended: Complete was called
+//                       ▲                              │
+//                       └──────── SendAgain ───────────┘ certainly not executed
 //
 // Whatever takes the call out of the table of its carrier completes it: the reply, the deadline,
 // cancelling, the end of the connection. Nobody else can, for it is not in the table any more.
@@ -47,16 +49,40 @@ struct CallEnd {
   std::string_view trailers;
   Nanos handler_time{};
   bool may_have_been_executed = true;
+  // Who ended it: a session (the peer's answer, its own deadline or end); the channel, which had no
+  // connection for it; the channel, which was closed.
+  enum class By : uint8_t { kSession, kChannel, kClosedChannel };
+  By by = By::kSession;
+};
+
+class OutboundCall;
+
+// Who sends a call again that no server has taken: its channel.
+class CallResender {
+ public:
+  // On the channel's loop, inside the call's End. True: the call goes on and completes later.
+  virtual bool SendAgain(OutboundCall& call, const CallEnd& end) = 0;
+
+ protected:
+  ~CallResender() = default;
 };
 
 class OutboundCall : public DeadlineEntry {
  public:
+  // A request up to this size is kept in its call's own memory, so that the call can be sent again.
+  static constexpr size_t kMostKept = 4096;
+
   OutboundCall(const MethodInfo& called, const google::protobuf::MessageLite& message,
                const CallOptions& wishes)
       : method(called), request(&message), options(wishes) {}
 
   // Ends the call, by its carrier: the one way to do so. The call may be gone when it returns.
+  // One that was certainly not executed may go on instead.
   void End(const CallEnd& end) {
+    if (!end.status.ok() && !end.may_have_been_executed && resender != nullptr &&
+        resender->SendAgain(*this, end)) {
+      return;
+    }
     if (interception == nullptr) {
       Complete(end);
     } else {
@@ -69,18 +95,26 @@ class OutboundCall : public DeadlineEntry {
     return interception == nullptr ? absl::OkStatus() : interception->OnMessage(direction, bytes);
   }
   // Goes with the request; null where there is none.
-  const Metadata* metadata() const;
+  const Metadata* metadata() const {
+    return options.context == nullptr && interception == nullptr ? nullptr : OwnMetadata();
+  }
 
   // True: Start must call Started before the call can end, for its starter may want to cancel it.
   virtual bool wants_handle() const { return options.context != nullptr || scope != nullptr; }
   virtual void Started(CallHandle handle);
+  // Before it is sent again: takes along what may go meanwhile. False: nobody waits for it any
+  // more.
+  virtual bool PrepareAgain();
 
+  // Serializes the request into `room`, which lives as long as the call: its size was computed
+  // last.
+  void KeepRequest(char* room, size_t size);
   // DeadlineEntry: told by the wheel of the carrier's loop.
   void OnDeadline() override;
 
   // Fixed at construction.
   const MethodInfo& method;
-  const google::protobuf::MessageLite* request;  // only during Start
+  const google::protobuf::MessageLite* request;  // only during Start, unless request_stays
   const CallOptions options;
 
   // Made by the target's interceptors before the call is sent; null when it has none.
@@ -94,8 +128,14 @@ class OutboundCall : public DeadlineEntry {
   MonoTime started{};
   MonoTime deadline = kNever;
   class DeadlineTarget* deadline_target = nullptr;  // who ends it when its time has come
-  bool serialized = false;                          // waiting_request takes the place of request
-  std::string waiting_request;                      // serialized, while it waits for a session
+  CallResender* resender = nullptr;
+  bool request_stays = false;  // until Complete: whoever called waits for it
+  bool serialized = false;     // `kept` takes the place of request
+  bool waited = false;         // in the channel: it has less time left than it was given
+  uint8_t resent = 0;          // how often no server had taken it
+  std::string_view kept;       // in the call's own memory, or in waiting_request
+  size_t waiting_size = 0;     // of the request, while it waits
+  std::string waiting_request;
   Metadata waiting_metadata;  // copied then: a coroutine that is dropped takes its context with it
   uint64_t stream_position = 0;  // where its frame begins in the connection's output
   OutboundCall* next = nullptr;  // in a list of calls that are being moved or ended
@@ -106,6 +146,8 @@ class OutboundCall : public DeadlineEntry {
   virtual void Complete(const CallEnd& end) = 0;
 
  private:
+  const Metadata* OwnMetadata() const;
+
   struct CancelByScope {
     CallHandle handle;
     void operator()() const { handle.Cancel(); }

@@ -1,5 +1,6 @@
 #include "weft/rpc/call/unary_call.h"
 
+#include "weft/rpc/call/attempt_text.h"
 #include "weft/rpc/call/client_context.h"
 
 namespace weft::call_internal {
@@ -11,11 +12,15 @@ constexpr Nanos kCallerSpin = std::chrono::microseconds(20);
 }  // namespace
 
 void TellContext(const OutboundCall& call, const CallEnd& end) {
-  if (call.options.context == nullptr) return;
   Metadata trailers;
   (void)trailers.ReadFrom(end.trailers);  // what is damaged is left out: the reply itself is good
   call.options.context->Ended(std::move(trailers), ToAbsl(end.handler_time),
-                              end.may_have_been_executed);
+                              end.may_have_been_executed, 1 + call.resent);
+}
+
+absl::Status ErrorOf(const OutboundCall& call, const CallEnd& end) {
+  if (call.resent == 0 || end.may_have_been_executed) return end.status;
+  return WithAttempt(end.status, call.method, absl::StrCat("attempt ", 1 + call.resent));
 }
 
 absl::Status CheckMayBlock(const MethodInfo& method) {

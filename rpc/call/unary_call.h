@@ -17,6 +17,7 @@
 #include "weft/core/event_loop.h"
 #include "weft/core/executor.h"
 #include "weft/core/parker.h"
+#include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/method.h"
 #include "weft/rpc/call/call_options.h"
 #include "weft/rpc/call/call_target.h"
@@ -31,8 +32,10 @@ using Callback = absl::AnyInvocable<void(absl::StatusOr<Reply>) &&>;
 
 namespace call_internal {
 
-// Gives what the end of a call says to its ClientContext, if it has one.
+// Gives what the end of a call says to its ClientContext.
 void TellContext(const OutboundCall& call, const CallEnd& end);
+// The end's status; of a call that was sent several times with the number of the attempt.
+absl::Status ErrorOf(const OutboundCall& call, const CallEnd& end);
 // Why a blocking call must not be made on this thread, or OK.
 absl::Status CheckMayBlock(const MethodInfo& method);
 // Waits, at first polling.
@@ -41,8 +44,8 @@ void WaitForReply(Parker& parker);
 // The end of a call as the caller's result.
 template <typename Reply>
 absl::StatusOr<Reply> ResultOf(const OutboundCall& call, const CallEnd& end) {
-  TellContext(call, end);
-  if (!end.status.ok()) return end.status;
+  if (call.options.context != nullptr) TellContext(call, end);
+  if (!end.status.ok()) return ErrorOf(call, end);
   absl::StatusOr<Reply> result(absl::in_place);
   if (!result->ParseFromArray(end.reply, static_cast<int>(end.reply_size))) {
     return absl::InternalError(absl::StrCat("call ", std::string(call.method.full_name),
@@ -55,7 +58,10 @@ absl::StatusOr<Reply> ResultOf(const OutboundCall& call, const CallEnd& end) {
 template <typename Reply>
 class BlockingCall final : public OutboundCall {
  public:
-  using OutboundCall::OutboundCall;
+  BlockingCall(const MethodInfo& m, const google::protobuf::MessageLite& r, const CallOptions& o)
+      : OutboundCall(m, r, o) {
+    request_stays = true;
+  }
   void Complete(const CallEnd& end) override {
     result = ResultOf<Reply>(*this, end);
     parker.Unpark();  // from here on the caller may be gone with this object
@@ -67,9 +73,19 @@ class BlockingCall final : public OutboundCall {
 template <typename Reply>
 class CallbackCall final : public OutboundCall {
  public:
-  CallbackCall(const MethodInfo& m, const google::protobuf::MessageLite& r, const CallOptions& o,
-               Callback<Reply> done)
-      : OutboundCall(m, r, o), done_(std::move(done)) {}
+  // With the request behind it in one block, if it is not larger than kMostKept.
+  static CallbackCall& New(const MethodInfo& m, const google::protobuf::MessageLite& r,
+                           const CallOptions& o, Callback<Reply>&& done) {
+    const size_t size = MessageCodec::ByteSize(r);
+    const bool keep = size <= kMostKept;
+    void* const memory = ::operator new(sizeof(CallbackCall) + (keep ? size : 0));
+    auto* const call = new (memory) CallbackCall(m, r, o, std::move(done));
+    if (keep) call->KeepRequest(static_cast<char*>(memory) + sizeof(CallbackCall), size);
+    return *call;
+  }
+  // Without a size: the block is larger than the call.
+  static void operator delete(void* memory) { ::operator delete(memory); }
+
   void Complete(const CallEnd& end) override {
     const std::unique_ptr<CallbackCall> self(this);
     if (options.executor == nullptr) {
@@ -83,6 +99,10 @@ class CallbackCall final : public OutboundCall {
   }
 
  private:
+  CallbackCall(const MethodInfo& m, const google::protobuf::MessageLite& r, const CallOptions& o,
+               Callback<Reply>&& done)
+      : OutboundCall(m, r, o), done_(std::move(done)) {}
+
   Callback<Reply> done_;
 };
 
@@ -101,13 +121,13 @@ absl::StatusOr<Reply> CallBlocking(CallTarget& target, const UnaryMethod<Request
 template <typename Request, typename Reply>
 void CallAsync(CallTarget& target, const UnaryMethod<Request, Reply>& method,
                const Request& request, const CallOptions& options, Callback<Reply> done) {
-  target.Start(*new call_internal::CallbackCall<Reply>(method, request, options, std::move(done)));
+  target.Start(call_internal::CallbackCall<Reply>::New(method, request, options, std::move(done)));
 }
 
 template <typename Request, typename Reply>
 CoroCall<Reply> CallCoro(CallTarget& target, const UnaryMethod<Request, Reply>& method,
                          const Request& request, const CallOptions& options) {
-  auto state = std::make_shared<call_internal::CoroCallState<Reply>>(method, request, options);
+  auto state = call_internal::CoroCallState<Reply>::New(method, request, options);
   state->Launch(target, state);
   return CoroCall<Reply>(std::move(state));
 }

@@ -73,6 +73,7 @@ void ChannelCore::Start(OutboundCall& call) {
   }
   const Nanos timeout = TimeoutOf(call, default_timeout_);
   call.deadline = SaturatingAdd(call.started, timeout);
+  if (call.method.kind == MethodKind::kUnary) call.resender = this;
   if (!call.options.detached) call.scope = CallScope::Current();
   if (call.scope != nullptr) call.deadline = std::min(call.deadline, call.scope->deadline());
   if (!options_.interceptors.empty()) {
@@ -109,39 +110,45 @@ void ChannelCore::Start(OutboundCall& call) {
   WaitForLink(call);
 }
 
+// Serializes what does not stay where it is. False: the call is too large and will end.
+bool ChannelCore::KeepWaiting(OutboundCall& call) {
+  call.waiting_size = call.serialized ? call.kept.size() : MessageCodec::ByteSize(*call.request);
+  const size_t limit = std::min(options_.limits.max_message_bytes, MessageCodec::kMost);
+  if (call.waiting_size > limit) {
+    CompleteLater(call,
+                  absl::ResourceExhaustedError(absl::StrCat(
+                      "the request of ", call.waiting_size, " bytes is over the limit of ",
+                      options_.limits.max_message_bytes, " (max_message_bytes of the channel)")));
+    return false;
+  }
+  if (!call.serialized && !call.request_stays) {
+    call.waiting_request.resize(call.waiting_size);
+    call.KeepRequest(call.waiting_request.data(), call.waiting_size);
+  }
+  if (!call.waited) (void)call.PrepareAgain();
+  return true;
+}
+
 // Keeps the call until there is a connection, and sees to there being one.
 void ChannelCore::WaitForLink(OutboundCall& call) {
-  if (!call.serialized) {
-    const size_t size = MessageCodec::ByteSize(*call.request);
-    if (size > std::min(options_.limits.max_message_bytes, MessageCodec::kMost)) {
-      CompleteLater(call,
-                    absl::ResourceExhaustedError(absl::StrCat(
-                        "the request of ", size, " bytes is over the limit of ",
-                        options_.limits.max_message_bytes, " (max_message_bytes of the channel)")));
-      return;
-    }
-    if (const Metadata* metadata = call.metadata()) call.waiting_metadata = *metadata;
-    call.waiting_request.resize(size);
-    MessageCodec::WriteTo(*call.request, call.waiting_request.data());
-    call.serialized = true;
-  }
+  if (!KeepWaiting(call)) return;
   absl::Status refused;
   uint64_t id = 0;
   {
     MutexLock lock(mu_);
     if (state_ == State::kClosed) {
       refused = absl::UnavailableError("the channel was closed");
-    } else if (state_ == State::kPausing && !call.options.wait_for_ready) {
+    } else if (state_ == State::kPausing && !call.options.wait_for_ready && call.resent == 0) {
       refused = last_error_;
     } else if (waiting_.size() >= kMostWaiting ||
-               waiting_bytes_ + call.waiting_request.size() > options_.limits.max_output_bytes) {
+               waiting_bytes_ + call.waiting_size > options_.limits.max_output_bytes) {
       refused = absl::ResourceExhaustedError(absl::StrCat(
           "client side: ", waiting_.size(), " calls with ", waiting_bytes_,
           " bytes wait for the connection; the limits are ", kMostWaiting, " calls and ",
           options_.limits.max_output_bytes, " bytes (max_output_bytes)"));
     } else {
       id = call.id = next_waiting_++;
-      waiting_bytes_ += call.waiting_request.size();
+      waiting_bytes_ += call.waiting_size;
       waiting_.Insert(id, &call);
       if (call.wants_handle()) {
         call.Started(CallHandle(
@@ -190,7 +197,28 @@ void ChannelCore::CompleteNow(OutboundCall& call, const absl::Status& status) {
   CallEnd end;
   end.may_have_been_executed = false;
   end.status = Annotated(call, status);
+  {
+    MutexLock lock(mu_);
+    end.by = state_ == State::kClosed ? CallEnd::By::kClosedChannel : CallEnd::By::kChannel;
+  }
   call.End(end);
+}
+
+// A call that a session gave back: no server has taken it. It goes to the connection that comes
+// next, and does not fail with a pause before that, only with an attempt to connect.
+bool ChannelCore::SendAgain(OutboundCall& call, const CallEnd& end) {
+  if (end.by != CallEnd::By::kSession || !absl::IsUnavailable(end.status)) return false;
+  if (call.resent >= kMostResends || !(call.serialized || call.request_stays)) return false;
+  if (loop_->clock().Now() >= call.deadline) return false;
+  {
+    MutexLock lock(mu_);
+    if (state_ == State::kClosed) return false;
+  }
+  if (!call.PrepareAgain()) return false;
+  ++call.resent;
+  resent_.fetch_add(1, std::memory_order_relaxed);
+  WaitForLink(call);
+  return true;
 }
 
 void ChannelCore::CompleteLater(OutboundCall& call, absl::Status status) {
@@ -257,7 +285,7 @@ void ChannelCore::CloseOnLoop() {
   std::vector<Session*> leaving;
   for (const auto& session : leaving_) leaving.push_back(session.get());
   for (Session* session : leaving) session->Close(CloseReason::kLocal, why);
-  FailWaiting(why, true);
+  FailWaiting(why, Waiting::kAll);
 }
 
 OutboundCall* ChannelCore::TakeWaiting(uint64_t id) WEFT_NO_THREAD_ANALYSIS {
@@ -265,7 +293,7 @@ OutboundCall* ChannelCore::TakeWaiting(uint64_t id) WEFT_NO_THREAD_ANALYSIS {
   {
     MutexLock lock(mu_);
     call = waiting_.Take(id);
-    if (call != nullptr) waiting_bytes_ -= call->waiting_request.size();
+    if (call != nullptr) waiting_bytes_ -= call->waiting_size;
   }
   if (call != nullptr) io_.wheel->Remove(call);
   return call;
@@ -368,12 +396,14 @@ void ChannelCore::SendWaiting() {
   }
 }
 
-void ChannelCore::FailWaiting(const absl::Status& why, bool all) {
+void ChannelCore::FailWaiting(const absl::Status& why, Waiting which) {
   std::vector<uint64_t> ids;
   {
     MutexLock lock(mu_);
     waiting_.ForEach([&](uint64_t id, OutboundCall* call) {
-      if (all || !call->options.wait_for_ready) ids.push_back(id);
+      const bool patient =
+          call->options.wait_for_ready || (which == Waiting::kNew && call->resent > 0);
+      if (which == Waiting::kAll || !patient) ids.push_back(id);
     });
   }
   std::sort(ids.begin(), ids.end());
@@ -384,7 +414,7 @@ void ChannelCore::FailWaiting(const absl::Status& why, bool all) {
 
 // The attempt, or a connection that was up only for a moment, came to nothing: pause before the
 // next.
-void ChannelCore::ConnectFailed(const absl::Status& why) {
+void ChannelCore::ConnectFailed(const absl::Status& why, Waiting failing) {
   failed_connects_.fetch_add(1, std::memory_order_relaxed);
   const Nanos pause = backoff_.Next();
   {
@@ -396,7 +426,7 @@ void ChannelCore::ConnectFailed(const absl::Status& why) {
         why.code(), absl::StrCat(std::string(why.message()), "; next attempt in ", Ms(pause)));
   }
   on_loop_->pause.StartAfter(pause);
-  FailWaiting(why, false);
+  FailWaiting(why, failing);
 }
 
 // The connection is over, or takes no more calls.
@@ -407,7 +437,7 @@ void ChannelCore::LinkLost(const absl::Status& why) {
   if (lasted && !absl::IsUnauthenticated(why) && !absl::IsPermissionDenied(why)) {
     BeginConnect();
   } else {
-    ConnectFailed(why);
+    ConnectFailed(why, Waiting::kNew);
   }
 }
 

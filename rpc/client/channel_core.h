@@ -35,8 +35,11 @@ namespace weft {
 class ChannelCore final : public CallCarrier,
                           public std::enable_shared_from_this<ChannelCore>,
                           public SessionHost,
-                          public DeadlineTarget {
+                          public DeadlineTarget,
+                          public CallResender {
  public:
+  // How often a call that no server has taken is sent again.
+  static constexpr int kMostResends = 3;
   // Calls that may wait for a connection; and their bytes, by SessionLimits::max_output_bytes.
   static constexpr size_t kMostWaiting = 10'000;
 
@@ -54,10 +57,17 @@ class ChannelCore final : public CallCarrier,
   const std::string& target() const { return target_; }
   int64_t connects() const { return connects_.load(std::memory_order_relaxed); }
   int64_t failed_connects() const { return failed_connects_.load(std::memory_order_relaxed); }
+  int64_t resent() const { return resent_.load(std::memory_order_relaxed); }
   int64_t late_replies() const { return late_replies_.load(std::memory_order_relaxed); }
 
  private:
   enum class State : uint8_t { kIdle, kConnecting, kUp, kPausing, kClosed };
+  // Which of the calls that wait.
+  enum class Waiting : uint8_t {
+    kAll,    // the channel closes
+    kHasty,  // an attempt failed: those that do not wait for the server to be ready
+    kNew,    // a connection ended early: those, but for calls that it gave back
+  };
   // The loop's things that refer to the loop: made and destroyed on it.
   struct OnLoop {
     OnLoop(EventLoop& loop, ChannelCore* core);
@@ -77,17 +87,19 @@ class ChannelCore final : public CallCarrier,
 
   void OnCallDeadline(OutboundCall& call) override;
 
+  bool SendAgain(OutboundCall& call, const CallEnd& end) override WEFT_EXCLUDES(mu_);
+
   void WaitForLink(OutboundCall& call) WEFT_EXCLUDES(mu_);
+  bool KeepWaiting(OutboundCall& call) WEFT_EXCLUDES(mu_);
   void CompleteLater(OutboundCall& call, absl::Status status);
-  void CompleteNow(OutboundCall& call, const absl::Status& status);
+  void CompleteNow(OutboundCall& call, const absl::Status& status) WEFT_EXCLUDES(mu_);
   absl::Status Annotated(const OutboundCall& call, const absl::Status& why) const;
 
   void BeginConnect() LOOP_ONLY;
   void OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) LOOP_ONLY;
-  void ConnectFailed(const absl::Status& why) LOOP_ONLY;
+  void ConnectFailed(const absl::Status& why, Waiting failing = Waiting::kHasty) LOOP_ONLY;
   void SendWaiting() LOOP_ONLY;
-  // `all`: also those that wait for the server to be ready.
-  void FailWaiting(const absl::Status& why, bool all) LOOP_ONLY;
+  void FailWaiting(const absl::Status& why, Waiting which) LOOP_ONLY;
   OutboundCall* TakeWaiting(uint64_t id) WEFT_EXCLUDES(mu_);  // on the loop, or after its end
   void SetLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);
   void CloseOnLoop() LOOP_ONLY WEFT_EXCLUDES(mu_);
@@ -121,7 +133,7 @@ class ChannelCore final : public CallCarrier,
   uint64_t next_waiting_ WEFT_GUARDED_BY(mu_) = 1;
   size_t waiting_bytes_ WEFT_GUARDED_BY(mu_) = 0;
 
-  std::atomic<int64_t> connects_{0}, failed_connects_{0}, late_replies_{0};
+  std::atomic<int64_t> connects_{0}, failed_connects_{0}, late_replies_{0}, resent_{0};
 };
 
 }  // namespace weft

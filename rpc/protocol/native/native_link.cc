@@ -27,7 +27,7 @@ absl::Status TooLarge(std::string_view what, size_t size, size_t limit, std::str
 }
 
 // A serialized request as pieces, for one that does not fit into a frame.
-std::vector<MessagePiece> CopiedPieces(const std::string& bytes) {
+std::vector<MessagePiece> CopiedPieces(std::string_view bytes) {
   BlockRef block = BlockRef::New(bytes.size());
   StoreBytes(block->data(), bytes.data(), bytes.size());
   const char* data = block->data();
@@ -66,7 +66,7 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
   const bool in_loop = loop().InLoop();
   OutMessage out;
   std::vector<MessagePiece> pieces;
-  out.size = call.serialized ? call.waiting_request.size() : MessageCodec::ByteSize(*call.request);
+  out.size = call.serialized ? call.kept.size() : MessageCodec::ByteSize(*call.request);
   if (out.size > limits_.max_message_bytes || out.size > MessageCodec::kMost) {
     *why =
         TooLarge("the request", out.size, std::min(limits_.max_message_bytes, MessageCodec::kMost),
@@ -77,16 +77,16 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
   // copied then.
   const bool borrow = !call.serialized && out.size >= kWriteAtOnce;
   RequestHead head;
-  head.metadata = call.serialized ? &call.waiting_metadata : call.metadata();
+  head.metadata = call.metadata();
   // Room enough for any name and metadata: whether pieces are needed is decided before the mutex is
   // taken.
   const size_t around = FrameWriter::Overhead(head) + 2 + call.method.full_name.size();
   if (out.size + around > kLeastFrame - kHeaderSize) {
-    pieces = call.serialized ? CopiedPieces(call.waiting_request)
+    pieces = call.serialized ? CopiedPieces(call.kept)
                              : MessageCodec::Pieces(*call.request, out.size, borrow);
     out.pieces = &pieces;
   } else if (call.serialized) {
-    out.bytes = call.waiting_request;
+    out.bytes = call.kept;
   } else {
     out.message = call.request;
   }
@@ -127,7 +127,7 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
     if (first) head.method_name = call.method.full_name;
     if (call.deadline != kNever) {
       // A call that waited for the connection has less left than it was given.
-      const Nanos left = call.deadline - (call.serialized ? loop().clock().Now() : call.started);
+      const Nanos left = call.deadline - (call.waited ? loop().clock().Now() : call.started);
       head.timeout_us = static_cast<uint64_t>(std::max<int64_t>(1, left.count() / 1000));
       if (!in_loop) {
         unarmed_ = true;

@@ -69,7 +69,8 @@ TEST(ClientContext, CancelsNothingAfterTheEnd) {
   context.Started(CallHandle(carrier, 3));
   Metadata trailers;
   ASSERT_TRUE(trailers.Add("k", "v").ok());
-  context.Ended(std::move(trailers), absl::Milliseconds(2), true);
+  context.Ended(std::move(trailers), absl::Milliseconds(2), true, 2);
+  EXPECT_EQ(context.attempts(), 2);
   EXPECT_EQ(carrier.use_count(), 1) << "an ended call keeps no connection";
   context.Cancel();
   EXPECT_EQ(carrier->cancelled(), Ids{});

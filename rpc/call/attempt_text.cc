@@ -1,0 +1,27 @@
+#include "weft/rpc/call/attempt_text.h"
+
+#include <string>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+
+namespace weft {
+
+absl::Status WithAttempt(const absl::Status& status, const MethodInfo& method,
+                         std::string_view attempt) {
+  if (status.ok()) return status;
+  const std::string call = absl::StrCat("call ", std::string(method.full_name));
+  absl::string_view rest = status.message();
+  // What this side says names the call already; what a handler says does not.
+  if (absl::StartsWith(rest, absl::StrCat(call, " to "))) rest.remove_prefix(call.size() + 1);
+  absl::Status result(
+      status.code(),
+      absl::StrCat(call, ": ", absl::string_view(attempt.data(), attempt.size()), ": ", rest));
+  status.ForEachPayload([&](absl::string_view type_url, const absl::Cord& value) {
+    result.SetPayload(type_url, value);
+  });
+  return result;
+}
+
+}  // namespace weft

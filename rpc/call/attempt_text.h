@@ -1,0 +1,20 @@
+// Which attempt of a call an error tells of: `call Echo/Say: attempt 2 of 3: to 10.0.0.7:80: …`.
+//
+// Threads  value
+#ifndef WEFT_RPC_CALL_ATTEMPT_TEXT_H_
+#define WEFT_RPC_CALL_ATTEMPT_TEXT_H_
+
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "weft/rpc/base/method.h"
+
+namespace weft {
+
+// `status` with `attempt` ("attempt 2 of 3") behind the call's name; payloads are kept.
+absl::Status WithAttempt(const absl::Status& status, const MethodInfo& method,
+                         std::string_view attempt);
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_ATTEMPT_TEXT_H_

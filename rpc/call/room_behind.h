@@ -1,0 +1,46 @@
+// An allocator whose one block has room behind the object: for bytes that live as long as it does,
+// without an allocation of their own.
+//
+//   char* room;
+//   auto thing = std::allocate_shared<Thing>(RoomBehind<Thing>(100, &room));   // room[0..99]
+//
+// Threads  value
+#ifndef WEFT_RPC_CALL_ROOM_BEHIND_H_
+#define WEFT_RPC_CALL_ROOM_BEHIND_H_
+
+#include <cstddef>
+#include <new>
+
+namespace weft {
+
+template <typename T>
+class RoomBehind {
+ public:
+  using value_type = T;
+
+  // `where` is told where the room is, inside allocate.
+  RoomBehind(size_t room, char** where) : room_(room), where_(where) {}
+  template <typename U>
+  RoomBehind(const RoomBehind<U>& o)  // NOLINT: allocators convert
+      : room_(o.room_), where_(o.where_) {}
+
+  T* allocate(size_t n) {
+    char* const memory = static_cast<char*>(::operator new(n * sizeof(T) + room_));
+    *where_ = memory + n * sizeof(T);
+    return reinterpret_cast<T*>(memory);
+  }
+  void deallocate(T* memory, size_t) { ::operator delete(memory); }
+
+  friend bool operator==(const RoomBehind&, const RoomBehind&) { return true; }
+
+ private:
+  template <typename U>
+  friend class RoomBehind;
+
+  size_t room_;
+  char** where_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_ROOM_BEHIND_H_

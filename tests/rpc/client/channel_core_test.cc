@@ -1,0 +1,348 @@
+// Calls that no server has taken: they go to the next connection without their caller noticing, and
+// end exactly once.
+#include "weft/rpc/client/channel_core.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/protos/echo.weft.h"
+#include "tests/rpc/protocol/native/held_echo.h"
+#include "tests/support/raw_frames.h"
+#include "tests/support/raw_peer.h"
+#include "tests/support/watched.h"
+#include "weft/core/coro.h"
+#include "weft/rpc/channel.h"
+
+namespace weft {
+namespace {
+
+using absl::StatusCode;
+using native::FrameType;
+using test::EchoReply;
+using test::EchoRequest;
+using test::EchoService;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+enum class Style { kBlocking, kCallback, kCoroutine };
+
+// One call, in any style, and how often it ended.
+class Call {
+ public:
+  Call() = default;
+  ~Call() {
+    if (caller_.joinable()) caller_.join();
+  }
+
+  void Start(EchoService::Stub& stub, Style style, const EchoRequest& request,
+             absl::Duration timeout = absl::Seconds(60)) {
+    const CallOptions options{.timeout = timeout, .context = &context};
+    switch (style) {
+      case Style::kBlocking:
+        caller_ =
+            std::thread([this, &stub, request, options] { End(stub.Echo(request, options)); });
+        return;
+      case Style::kCallback:
+        stub.EchoAsync(request, options,
+                       [this](absl::StatusOr<EchoReply> reply) { End(std::move(reply)); });
+        return;
+      case Style::kCoroutine:
+        Spawn(Await(stub, request, options), [](std::optional<int>, std::exception_ptr) {});
+        return;
+    }
+  }
+  absl::StatusOr<EchoReply> Wait() {
+    EXPECT_TRUE(ends.WaitFor([](int n) { return n > 0; })) << "the call has not ended";
+    return result.Get();
+  }
+
+  ClientContext context;
+  Watched<int> ends{0};
+  Watched<absl::StatusOr<EchoReply>> result{absl::UnknownError("has not ended")};
+
+ private:
+  void End(absl::StatusOr<EchoReply> reply) {
+    result.Set(std::move(reply));
+    ends.Update([](int& n) { ++n; });
+  }
+  Coro<int> Await(EchoService::Stub& stub, EchoRequest request, CallOptions options) {
+    End(co_await stub.EchoCoro(request, options));
+    co_return 0;
+  }
+
+  std::thread caller_;
+};
+
+EchoRequest TextRequest(std::string text) {
+  EchoRequest request;
+  request.set_text(std::move(text));
+  return request;
+}
+
+class SentAgain : public ::testing::TestWithParam<Style> {
+ protected:
+  SentAgain() {
+    options_.runtime = test::QuietRuntime();
+    options_.limits.heartbeat_interval = absl::ZeroDuration();
+    options_.backoff = absl::Milliseconds(1);
+    options_.backoff_most = absl::Milliseconds(1);
+    Start();
+  }
+  // A new channel on a new port: the last one may be dialling still.
+  void Start() {
+    channel_.reset();
+    listener_.emplace();
+    channel_ = *Channel::Create(listener_->address(), options_);
+    stub_ = std::make_unique<EchoService::Stub>(*channel_);
+  }
+  RawPeer AcceptOpening() {
+    RawPeer server = listener_->Accept();
+    EXPECT_EQ(server.Read(8), raw::Preface());
+    EXPECT_EQ(server.ReadFrame()->header.type, FrameType::kHello);
+    return server;
+  }
+  RawPeer Accept() {
+    RawPeer server = AcceptOpening();
+    server.Send(raw::Opening());
+    return server;
+  }
+  static RawFrame ReadRequest(RawPeer& server) {
+    std::optional<RawFrame> frame = server.ReadFrame(FrameType::kRequest);
+    EXPECT_TRUE(frame.has_value()) << "no request";
+    return frame.has_value() ? *std::move(frame) : RawFrame();
+  }
+  // That `server` is sent the call, once more, and answers it.
+  static void Serve(RawPeer& server, Call& call, int attempts) {
+    const RawFrame request = ReadRequest(server);
+    EXPECT_THAT(request.body, HasSubstr("hi"));
+    server.Send(raw::Reply(request.header.id, raw::Text("ho")));
+    const absl::StatusOr<EchoReply> reply = call.Wait();
+    ASSERT_TRUE(reply.ok()) << reply.status();
+    EXPECT_EQ(reply->text(), "ho");
+    EXPECT_EQ(call.context.attempts(), attempts);
+  }
+
+  ChannelOptions options_;
+  std::optional<RawListener> listener_;
+  std::unique_ptr<Channel> channel_;
+  std::unique_ptr<EchoService::Stub> stub_;
+};
+
+TEST_P(SentAgain, WhenGoAwayDoesNotCountIt) {
+  Call call;
+  ASSERT_TRUE(call.context.metadata().Add("tenant", "blue").ok());
+  call.Start(*stub_, GetParam(), TextRequest("hi"));
+  RawPeer first = Accept();
+  EXPECT_THAT(ReadRequest(first).body, HasSubstr("blue"));
+  first.Send(raw::GoAway(0, "bye"));
+  RawPeer second = Accept();
+  const RawFrame request = ReadRequest(second);
+  EXPECT_THAT(request.body, HasSubstr("blue")) << "its metadata goes along";
+  EXPECT_THAT(request.body, HasSubstr("hi"));
+  second.Send(raw::Reply(request.header.id, raw::Text("ho")));
+  const absl::StatusOr<EchoReply> reply = call.Wait();
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(reply->text(), "ho");
+  EXPECT_EQ(call.context.attempts(), 2);
+  EXPECT_EQ(channel_->counts().resent, 1);
+  channel_.reset();
+  EXPECT_EQ(call.ends.Get(), 1);
+}
+
+TEST_P(SentAgain, WhenTheServerSaysThatItWasNotExecuted) {
+  Call call;
+  call.Start(*stub_, GetParam(), TextRequest("hi"));
+  RawPeer server = Accept();
+  const RawFrame request = ReadRequest(server);
+  server.Send(raw::Error(request.header.id, 14, "stopping", /*not_executed=*/true));
+  Serve(server, call, 2);
+}
+
+TEST_P(SentAgain, ThreeTimesAndNotForEver) {
+  Call call;
+  call.Start(*stub_, GetParam(), TextRequest("hi"));
+  RawPeer server = Accept();
+  for (int i = 0; i < 1 + ChannelCore::kMostResends; ++i) {
+    server.Send(raw::Error(ReadRequest(server).header.id, 14, "stopping", true));
+  }
+  const absl::Status status = call.Wait().status();
+  EXPECT_EQ(status.code(), StatusCode::kUnavailable);
+  EXPECT_EQ(status.message(), "call weft.test.EchoService/Echo: attempt 4: stopping");
+  EXPECT_EQ(call.context.attempts(), 4);
+  EXPECT_FALSE(call.context.may_have_been_executed());
+}
+
+TEST_P(SentAgain, NotWhenItMayHaveBeenExecuted) {
+  Call call;
+  call.Start(*stub_, GetParam(), TextRequest("hi"));
+  RawPeer server = Accept();
+  ReadRequest(server);
+  server.Close();
+  EXPECT_EQ(call.Wait().status().code(), StatusCode::kUnavailable);
+  EXPECT_TRUE(call.context.may_have_been_executed());
+  EXPECT_EQ(call.context.attempts(), 1);
+  EXPECT_EQ(channel_->counts().resent, 0);
+}
+
+TEST_P(SentAgain, NotWhenTheServerIsOverloaded) {
+  Call call;
+  call.Start(*stub_, GetParam(), TextRequest("hi"));
+  RawPeer server = Accept();
+  server.Send(raw::Error(ReadRequest(server).header.id, 8, "full", true));
+  EXPECT_EQ(call.Wait().status().code(), StatusCode::kResourceExhausted);
+  EXPECT_EQ(call.context.attempts(), 1);
+}
+
+TEST_P(SentAgain, WhenTheConnectionIsLostBeforeItsFirstByte) {
+  // What the peer does not read fills the way: the call stays in this process.
+  EchoRequest large;
+  large.set_payload(std::string(size_t{32} << 20, 'x'));
+  Call blocks, call;
+  blocks.Start(*stub_, Style::kCallback, large);
+  RawPeer first = Accept();
+  ReadRequest(first);
+  call.Start(*stub_, GetParam(), TextRequest("hi"));
+  // A blocking caller has its own thread; it has written when its context knows the call.
+  if (GetParam() == Style::kBlocking) {
+    Call last;
+    last.Start(*stub_, Style::kBlocking, TextRequest("also"), absl::Milliseconds(20));
+    EXPECT_EQ(last.Wait().status().code(), StatusCode::kDeadlineExceeded);
+  }
+  first.Reset();
+  EXPECT_EQ(blocks.Wait().status().code(), StatusCode::kUnavailable);
+  RawPeer second = Accept();
+  const RawFrame request = ReadRequest(second);
+  EXPECT_THAT(request.body, HasSubstr("hi"));
+  second.Send(raw::Reply(request.header.id, raw::Text("ho")));
+  const absl::StatusOr<EchoReply> reply = call.Wait();
+  ASSERT_TRUE(reply.ok()) << reply.status();
+}
+
+// The call has come back from the first connection and waits for the second.
+class CameBack : public SentAgain {
+ protected:
+  RawPeer ComeBack(Call& call, absl::Duration timeout) {
+    call.Start(*stub_, GetParam(), TextRequest("hi"), timeout);
+    RawPeer first = Accept();
+    ReadRequest(first);
+    first.Send(raw::GoAway(0, "bye"));
+    return AcceptOpening();
+  }
+};
+
+TEST_P(CameBack, IsCancelled) {
+  Call call;
+  RawPeer second = ComeBack(call, absl::Seconds(60));
+  call.context.Cancel();
+  EXPECT_EQ(call.Wait().status().code(), StatusCode::kCancelled);
+  EXPECT_FALSE(call.context.may_have_been_executed());
+  channel_.reset();
+  EXPECT_EQ(call.ends.Get(), 1);
+}
+
+TEST_P(CameBack, HasNoTimeLeft) {
+  Call call;
+  RawPeer second = ComeBack(call, absl::Milliseconds(300));
+  EXPECT_EQ(call.Wait().status().code(), StatusCode::kDeadlineExceeded);
+  EXPECT_FALSE(call.context.may_have_been_executed());
+  channel_.reset();
+  EXPECT_EQ(call.ends.Get(), 1);
+}
+
+TEST_P(CameBack, LosesItsChannel) {
+  Call call;
+  RawPeer second = ComeBack(call, absl::Seconds(60));
+  channel_.reset();
+  const absl::Status status = call.Wait().status();
+  EXPECT_EQ(status.code(), StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("attempt 2: "));
+  EXPECT_FALSE(call.context.may_have_been_executed());
+  EXPECT_EQ(call.ends.Get(), 1);
+}
+
+TEST_P(CameBack, FailsWithTheNextAttemptToConnect) {
+  Call call;
+  RawPeer second = ComeBack(call, absl::Seconds(60));
+  listener_.reset();
+  second.Close();
+  const absl::Status status = call.Wait().status();
+  EXPECT_EQ(status.code(), StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("call weft.test.EchoService/Echo: attempt 2: to 127.0.0.1:"));
+  EXPECT_FALSE(call.context.may_have_been_executed());
+}
+
+const auto kNameOfStyle = [](const ::testing::TestParamInfo<Style>& info) {
+  constexpr const char* kNames[] = {"Blocking", "Callback", "Coroutine"};
+  return std::string(kNames[static_cast<int>(info.param)]);
+};
+INSTANTIATE_TEST_SUITE_P(Styles, SentAgain,
+                         ::testing::Values(Style::kBlocking, Style::kCallback, Style::kCoroutine),
+                         kNameOfStyle);
+INSTANTIATE_TEST_SUITE_P(Styles, CameBack,
+                         ::testing::Values(Style::kBlocking, Style::kCallback, Style::kCoroutine),
+                         kNameOfStyle);
+
+using SentAgainBySize = SentAgain;
+
+TEST_P(SentAgainBySize, OnlyWhatIsKept) {
+  // A blocking caller still has its request, however large; others keep what is small.
+  const bool blocking = GetParam() == Style::kBlocking;
+  for (const size_t size : {OutboundCall::kMostKept - 3, size_t{5000}, size_t{100'000}}) {
+    Call call;
+    EchoRequest request;
+    request.set_payload(std::string(size, 'p'));
+    ASSERT_EQ(request.ByteSizeLong() <= OutboundCall::kMostKept,
+              size == OutboundCall::kMostKept - 3);
+    // What waits for the first connection is kept in any case.
+    Call first_call;
+    first_call.Start(*stub_, Style::kCallback, TextRequest("hi"));
+    RawPeer first = Accept();
+    Serve(first, first_call, 1);
+    call.Start(*stub_, GetParam(), request);
+    const uint64_t id = ReadRequest(first).header.id;
+    first.Send(raw::GoAway(id - 1, "bye"));
+    if (!blocking && size > OutboundCall::kMostKept) {
+      const absl::Status status = call.Wait().status();
+      EXPECT_EQ(status.code(), StatusCode::kUnavailable);
+      EXPECT_THAT(std::string(status.message()), HasSubstr("refused, the server is going away"));
+      EXPECT_THAT(std::string(status.message()), Not(HasSubstr("attempt")));
+    } else {
+      RawPeer second = Accept();
+      second.Send(raw::Reply(ReadRequest(second).header.id, raw::Text("ho")));
+      EXPECT_TRUE(call.Wait().ok());
+    }
+    Start();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Styles, SentAgainBySize,
+                         ::testing::Values(Style::kBlocking, Style::kCallback, Style::kCoroutine),
+                         kNameOfStyle);
+
+class DroppedCoroutine : public SentAgain {};
+
+TEST_F(DroppedCoroutine, IsNotSentAgain) {
+  auto context = std::make_unique<ClientContext>();
+  std::optional<CoroCall<EchoReply>> call =
+      stub_->EchoCoro(TextRequest("hi"), {.context = context.get()});
+  RawPeer first = Accept();
+  ReadRequest(first);
+  call.reset();
+  EXPECT_TRUE(first.ReadFrame(FrameType::kCancel).has_value());
+  context.reset();
+  first.Send(raw::GoAway(0, "bye"));
+  RawPeer second = AcceptOpening();
+  channel_.reset();
+  EXPECT_FALSE(second.ReadFrame(FrameType::kRequest).has_value());
+}
+
+}  // namespace
+}  // namespace weft
