@@ -1,4 +1,4 @@
-// The source of time. Tests put their own in its place.
+// The source of time. Tests put their own in its place (ManualClock).
 //
 // MonoTime is the monotonic clock in nanoseconds: for deadlines, timers and measurements. Wall time
 // never enters weft's decisions.
@@ -9,6 +9,7 @@
 
 #include <chrono>
 
+#include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
 
 namespace weft {
@@ -19,10 +20,26 @@ using MonoTime = std::chrono::time_point<std::chrono::steady_clock, Nanos>;
 // The far end of time: "no deadline".
 inline constexpr MonoTime kNever = MonoTime::max();
 
+// Told when a clock that is moved by hand has moved.
+class ClockWatcher {
+ public:
+  // On any thread. Acts on the new time, there or later, and then calls `seen`, exactly once; must
+  // not wait for anything.
+  virtual void OnClockMoved(absl::AnyInvocable<void() &&> seen) = 0;
+
+ protected:
+  ~ClockWatcher() = default;
+};
+
 class Clock {
  public:
   virtual ~Clock() = default;
   virtual MonoTime Now() const = 0;
+
+  // From Watch until Unwatch `watcher` is told of every jump. A clock that goes by itself tells
+  // nothing.
+  virtual void Watch(ClockWatcher* watcher) const { (void)watcher; }
+  virtual void Unwatch(ClockWatcher* watcher) const { (void)watcher; }
 
   // The system's monotonic clock.
   static const Clock& System();

@@ -51,7 +51,7 @@ struct EventLoopOptions {
 // What became of a posted closure.
 enum class TaskFate : uint8_t { kRun, kCancelled };
 
-class EventLoop {
+class EventLoop final : private ClockWatcher {
  public:
   static absl::StatusOr<std::unique_ptr<EventLoop>> Create(EventLoopOptions options);
   ~EventLoop();
@@ -90,6 +90,8 @@ class EventLoop {
   }
 
   const Clock& clock() const { return clock_; }
+  // False: a clock moved by hand, which rings no timer until somebody moves it.
+  bool on_system_clock() const { return system_clock_; }
   const Log& log() const { return log_; }
   const std::string& name() const { return name_; }
   // libevent's; for core/ alone.
@@ -115,6 +117,9 @@ class EventLoop {
 
   explicit EventLoop(EventLoopOptions options);
   absl::Status Open() LOOP_ONLY;
+  // ClockWatcher: wakes the loop, which then looks at its timers.
+  void OnClockMoved(absl::AnyInvocable<void() &&> seen) override;
+  void AnswerAfter(int turns, absl::AnyInvocable<void() &&> seen);
   // A callback runs: the loop is awake, and a Post need not wake it.
   void Woken() LOOP_ONLY {
     if (asleep_.load(std::memory_order_relaxed)) asleep_.store(false, std::memory_order_relaxed);

@@ -23,7 +23,7 @@ FaultCursor::Written FaultCursor::Write(size_t offered) {
   Written result;
   uint64_t most = offered;
   if (script_.write_most != 0) most = std::min<uint64_t>(most, script_.write_most);
-  if (position_ < script_.cut_at) most = std::min(most, script_.cut_at - position_);
+  most = std::min(most, script_.cut_at - std::min(position_, script_.cut_at));
   result.taken = static_cast<size_t>(most);
   if (position_ < script_.drop_from) {
     result.arriving = static_cast<size_t>(std::min(most, script_.drop_from - position_));

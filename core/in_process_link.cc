@@ -154,6 +154,7 @@ ssize_t InProcessLink::Write(Side side, const iovec* pieces, int count) {
     // What is on its way to the writer is lost; what it has written arrives.
     Drop(In(side));
     Reset();
+    if (written.taken == 0) return FailWith(ECONNRESET);
   }
   return static_cast<ssize_t>(written.taken);
 }

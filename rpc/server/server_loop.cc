@@ -1,5 +1,7 @@
 #include "weft/rpc/server/server_loop.h"
 
+#include <sched.h>
+
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -163,7 +165,17 @@ void ServerLoop::ContinueDrain() {
         absl::StrCat("server: Stop waits for ", pool_->out(),
                      " handlers that have not answered; they were told that they are cancelled"));
   }
-  drain_timer_.StartAfter(kDrainLook);
+  if (loop_.on_system_clock()) {
+    drain_timer_.StartAfter(kDrainLook);
+    return;
+  }
+  // A clock moved by hand must not keep a server from stopping: looks in every turn.
+  ::sched_yield();
+  loop_.Post([this](TaskFate fate) {
+    if (fate == TaskFate::kCancelled) return;
+    loop_.AssertInLoop();
+    ContinueDrain();
+  });
 }
 
 }  // namespace weft

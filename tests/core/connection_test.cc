@@ -18,8 +18,8 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/loop_thread.h"
-#include "tests/support/manual_clock.h"
 #include "tests/support/watched.h"
+#include "weft/core/manual_clock.h"
 #include "weft/core/plain_transport.h"
 
 namespace weft {

@@ -6,6 +6,7 @@
 
 #include "tests/integration/stack.h"
 #include "weft/core/in_process_network.h"
+#include "weft/core/manual_clock.h"
 
 namespace weft::test {
 namespace {
@@ -68,6 +69,162 @@ TEST_F(InProcessTest, LargeMessagesPassThroughSmallBuffersOneByteAWrite) {
   const absl::StatusOr<EchoReply> reply = EchoService::Stub(*channel).Echo(request);
   ASSERT_EQ(reply.status(), absl::OkStatus());
   EXPECT_EQ(reply->payload(), request.payload());
+}
+
+TEST_F(InProcessTest, ANameWithoutANetworkOrAListenerSaysSo) {
+  Begin();
+  EXPECT_THAT(Channel::Create(kAddress).status(),
+              IsStatus(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("needs an in-process network (ChannelOptions::network)")));
+  Server other;
+  EXPECT_THAT(other.Start(kAddress), IsStatus(absl::StatusCode::kInvalidArgument,
+                                              HasSubstr("it needs an in-process network")));
+  Server second({.network = network_});
+  EXPECT_THAT(second.Start(kAddress), HasCode(absl::StatusCode::kAlreadyExists));
+  const auto channel = ChannelTo("inproc:elsewhere", {.network = network_});
+  EXPECT_THAT(EchoService::Stub(*channel).Echo(RequestOf("x")).status(),
+              IsStatus(absl::StatusCode::kUnavailable,
+                       HasSubstr("connect inproc:elsewhere: nobody listens there")));
+}
+
+TEST_F(InProcessTest, ServesSocketsAndNamesAtOnce) {
+  Begin();
+  ASSERT_EQ(server_->Start("127.0.0.1:0"), absl::OkStatus());
+  const auto near = Connect();
+  const auto far = ChannelTo(absl::StrCat("127.0.0.1:", server_->port()));
+  EXPECT_TRUE(EchoService::Stub(*near).Echo(RequestOf("near")).ok());
+  EXPECT_TRUE(EchoService::Stub(*far).Echo(RequestOf("far")).ok());
+  EXPECT_EQ(server_->connections().accepted, 2);
+}
+
+TEST_F(InProcessTest, ACutConnectionSaysThatTheCallMayHaveBeenExecuted) {
+  Begin();
+  const auto channel = Connect();
+  EchoResult result;
+  ClientContext context;
+  EchoService::Stub(*channel).HangAsync(RequestOf("x"), {.context = &context}, Into(result));
+  ASSERT_TRUE(service_.hanging.WaitForValue(1));
+  EXPECT_TRUE(network_->Cut(0));
+  EXPECT_THAT(result.Wait().status(),
+              IsStatus(absl::StatusCode::kUnavailable,
+                       AllOf(HasSubstr("read from inproc:store"), HasSubstr("reset"),
+                             HasSubstr("the request was sent and may have been executed"))));
+  EXPECT_TRUE(context.may_have_been_executed());
+  EXPECT_TRUE(service_.seen_cancelled.WaitForValue(1));
+  // The next call has a new connection.
+  EXPECT_TRUE(EchoService::Stub(*channel).Echo(RequestOf("y"), {.wait_for_ready = true}).ok());
+  EXPECT_EQ(network_->dialled(), 2u);
+}
+
+TEST_F(InProcessTest, ACallThatNeverLeftIsCertainlyNotExecuted) {
+  InProcessNetworkOptions options;
+  options.faults = [](uint64_t) { return ConnectionFaults{.refused = true}; };
+  Begin(options);
+  const auto channel = Connect();
+  ClientContext context;
+  EXPECT_THAT(EchoService::Stub(*channel).Echo(RequestOf("x"), {.context = &context}).status(),
+              IsStatus(absl::StatusCode::kUnavailable, HasSubstr("connect inproc:store: refused")));
+  EXPECT_FALSE(context.may_have_been_executed());
+  EXPECT_EQ(service_.entered.load(), 0);
+}
+
+TEST_F(InProcessTest, ACutInsideTheRequestEndsTheCallAndTheHandlerNeverSeesIt) {
+  InProcessNetworkOptions options;
+  options.faults = [](uint64_t connection) {
+    ConnectionFaults faults;
+    if (connection == 0) faults.to_listener.cut_at = 50'000;
+    return faults;
+  };
+  Begin(options);
+  const auto channel = Connect();
+  EXPECT_THAT(EchoService::Stub(*channel).Echo(PayloadOf(100'000)).status(),
+              HasCode(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(service_.entered.load(), 0);
+  EXPECT_TRUE(EchoService::Stub(*channel).Echo(PayloadOf(100'000), {.wait_for_ready = true}).ok());
+}
+
+// Both sides go by a clock that the test moves.
+class InProcessTimeTest : public InProcessTest {
+ protected:
+  void Begin(InProcessNetworkOptions options = {}, SessionLimits limits = {}) {
+    runtime_ = RuntimeOf({.clock = &clock_});
+    InProcessTest::Begin(std::move(options), {.runtime = runtime_, .limits = limits});
+    channel_ = Connect({.runtime = runtime_, .limits = limits});
+  }
+  ~InProcessTimeTest() override {
+    channel_.reset();
+    server_.reset();
+    runtime_.reset();
+  }
+
+  ManualClock clock_;
+  std::shared_ptr<Runtime> runtime_;
+  std::unique_ptr<Channel> channel_;
+};
+
+TEST_F(InProcessTimeTest, ADeadlineComesWhenTheClockIsMovedToIt) {
+  Begin();
+  EchoResult result;
+  EchoService::Stub(*channel_).HangAsync(RequestOf("x"), {.timeout = absl::Hours(1)}, Into(result));
+  ASSERT_TRUE(service_.hanging.WaitForValue(1));
+  clock_.Advance(absl::Hours(1) - absl::Milliseconds(1));
+  EXPECT_EQ(result.count(), 0u);
+  clock_.Advance(absl::Milliseconds(2));
+  EXPECT_THAT(result.Wait().status(),
+              IsStatus(absl::StatusCode::kDeadlineExceeded, HasSubstr("no reply within 3600000")));
+  EXPECT_TRUE(service_.seen_cancelled.WaitForValue(1));
+}
+
+TEST_F(InProcessTimeTest, SilenceIsNoticedByHeartbeatsAndByNothingElse) {
+  SessionLimits limits;
+  limits.heartbeat_interval = absl::Seconds(10);
+  limits.heartbeat_misses = 2;
+  Begin({}, limits);
+  EchoService::Stub stub(*channel_);
+  ASSERT_TRUE(stub.Echo(RequestOf("x")).ok());
+  EchoResult result;
+  ClientContext context;
+  stub.HangAsync(RequestOf("x"), {.timeout = absl::InfiniteDuration(), .context = &context},
+                 Into(result));
+  ASSERT_TRUE(service_.hanging.WaitForValue(1));
+  // A pulled cable: no byte and no close arrives any more.
+  const ConnectionFaults pulled{.to_listener = {.drop_from = 0}, .to_dialer = {.drop_from = 0}};
+  ASSERT_TRUE(network_->Change(0, pulled));
+  for (int i = 0; i < 2; ++i) clock_.Advance(absl::Seconds(10));
+  EXPECT_EQ(result.count(), 0u);
+  for (int i = 0; i < 2; ++i) clock_.Advance(absl::Seconds(10));
+  EXPECT_THAT(result.Wait().status(),
+              IsStatus(absl::StatusCode::kUnavailable,
+                       AllOf(HasSubstr("silent for"), HasSubstr("may have been executed"))));
+  EXPECT_TRUE(context.may_have_been_executed());
+  // The server's side notices by itself.
+  EXPECT_TRUE(service_.seen_cancelled.WaitForValue(1));
+  EXPECT_EQ(server_->closed(CloseReason::kSilent), 1);
+}
+
+TEST_F(InProcessTimeTest, BytesThatAreDelayedArriveWhenTheClockSaysSo) {
+  InProcessNetworkOptions options;
+  options.faults = [](uint64_t) {
+    ConnectionFaults faults;
+    faults.to_dialer.delay = absl::Seconds(1);
+    return faults;
+  };
+  Begin(options);
+  EchoResult result;
+  EchoService::Stub(*channel_).EchoAsync(RequestOf("late"), {}, Into(result));
+  // The server's Hello, and then its answer.
+  ASSERT_TRUE(PollUntil([&] {
+    clock_.Advance(absl::Milliseconds(100));
+    return result.count() == 1;
+  }));
+  EXPECT_EQ(result.Wait()->text(), "late");
+}
+
+TEST_F(InProcessTimeTest, AServerStopsWhileNobodyMovesTheClock) {
+  Begin();
+  ASSERT_TRUE(EchoService::Stub(*channel_).Echo(RequestOf("x")).ok());
+  server_->Stop();
+  EXPECT_EQ(server_->connections().open, 0);
 }
 
 }  // namespace

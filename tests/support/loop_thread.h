@@ -10,8 +10,8 @@
 #include <memory>
 #include <thread>
 
-#include "tests/support/manual_clock.h"
 #include "weft/core/event_loop.h"
+#include "weft/core/manual_clock.h"
 
 namespace weft {
 

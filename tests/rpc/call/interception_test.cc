@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/protos/echo.weft.h"
-#include "tests/support/manual_clock.h"
+#include "weft/core/manual_clock.h"
 #include "weft/rpc/call/outbound_call.h"
 
 namespace weft {

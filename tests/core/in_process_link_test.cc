@@ -1,0 +1,238 @@
+#include "weft/core/in_process_link.h"
+
+#include <errno.h>
+
+#include <memory>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "weft/core/manual_clock.h"
+#include "weft/core/random_bits.h"
+
+namespace weft {
+namespace {
+
+using std::chrono::milliseconds;
+using Side = InProcessLink::Side;
+
+class CountingWaker final : public InProcessWaker {
+ public:
+  void Wake() override { ++wakes; }
+  int wakes = 0;
+};
+
+class InProcessLinkTest : public testing::Test {
+ protected:
+  void Open(const ConnectionFaults& faults = {}, size_t buffer = 1'000) {
+    link_ = std::make_unique<InProcessLink>(0, buffer, faults, clock_, clock_);
+  }
+  // What a write of `bytes` came to: the count, or minus errno.
+  ssize_t Write(Side side, const std::string& bytes) {
+    const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+    const ssize_t n = link_->Write(side, &piece, 1);
+    return n < 0 ? -errno : n;
+  }
+  // Bytes, or "<end>", "<again>", "<reset>".
+  std::string Read(Side side, size_t most = 10'000) {
+    std::string bytes(most, '\0');
+    const iovec piece{bytes.data(), bytes.size()};
+    const ssize_t n = link_->Read(side, &piece, 1);
+    if (n == 0) return "<end>";
+    if (n < 0) return errno == EAGAIN ? "<again>" : errno == ECONNRESET ? "<reset>" : "<?>";
+    bytes.resize(static_cast<size_t>(n));
+    return bytes;
+  }
+
+  ManualClock clock_;
+  std::unique_ptr<InProcessLink> link_;
+};
+
+TEST_F(InProcessLinkTest, CarriesBytesBothWays) {
+  Open();
+  EXPECT_EQ(Read(Side::kListener), "<again>");
+  EXPECT_EQ(Write(Side::kDialer, "there"), 5);
+  EXPECT_EQ(Write(Side::kListener, "back"), 4);
+  EXPECT_EQ(Read(Side::kListener), "there");
+  EXPECT_EQ(Read(Side::kListener), "<again>");
+  EXPECT_EQ(Read(Side::kDialer), "back");
+}
+
+TEST_F(InProcessLinkTest, TakesWhatThereIsRoomForAndThenNothing) {
+  Open({}, 10);
+  EXPECT_TRUE(link_->Look(Side::kDialer).writable);
+  EXPECT_EQ(Write(Side::kDialer, "0123456"), 7);
+  EXPECT_EQ(Write(Side::kDialer, "789abc"), 3);
+  EXPECT_EQ(Write(Side::kDialer, "x"), -EAGAIN);
+  EXPECT_FALSE(link_->Look(Side::kDialer).writable);
+  EXPECT_EQ(Read(Side::kListener, 4), "0123");
+  EXPECT_TRUE(link_->Look(Side::kDialer).writable);
+  EXPECT_EQ(Write(Side::kDialer, "abcdef"), 4);
+  EXPECT_EQ(Read(Side::kListener), "456789abcd");
+}
+
+TEST_F(InProcessLinkTest, WakesTheReaderOfBytesAndTheWriterThatFoundItFull) {
+  Open({}, 10);
+  const auto dialer = std::make_shared<CountingWaker>();
+  const auto listener = std::make_shared<CountingWaker>();
+  link_->SetWaker(Side::kDialer, dialer);
+  link_->SetWaker(Side::kListener, listener);
+  Write(Side::kDialer, "0123456");
+  EXPECT_EQ(listener->wakes, 1);
+  Read(Side::kListener, 1);
+  EXPECT_EQ(dialer->wakes, 0);  // it had room
+  Write(Side::kDialer, "0123456");
+  Read(Side::kListener, 1);
+  EXPECT_EQ(dialer->wakes, 1);
+  link_->SetWaker(Side::kListener, nullptr);
+  Write(Side::kDialer, "0");
+  EXPECT_EQ(listener->wakes, 2);
+}
+
+TEST_F(InProcessLinkTest, ACloseComesBehindTheBytesAndBreaksWritesToIt) {
+  Open();
+  Write(Side::kDialer, "last");
+  link_->Close(Side::kDialer);
+  EXPECT_EQ(Write(Side::kDialer, "x"), -EPIPE);
+  EXPECT_EQ(Read(Side::kDialer), "<end>");
+  EXPECT_EQ(Write(Side::kListener, "x"), -EPIPE);
+  EXPECT_TRUE(link_->open());
+  EXPECT_EQ(Read(Side::kListener), "last");
+  EXPECT_EQ(Read(Side::kListener), "<end>");
+  EXPECT_TRUE(link_->Look(Side::kListener).readable);
+  link_->Close(Side::kListener);
+  EXPECT_FALSE(link_->open());
+}
+
+TEST_F(InProcessLinkTest, BytesArriveWhenTheyAreDueAndInOrder) {
+  Open({.to_listener = {.delay = absl::Milliseconds(5)}});
+  Write(Side::kDialer, "one");
+  EXPECT_EQ(Read(Side::kListener), "<again>");
+  InProcessLink::Readiness look = link_->Look(Side::kListener);
+  EXPECT_FALSE(look.readable);
+  EXPECT_EQ(look.readable_at, clock_.Now() + milliseconds(5));
+  clock_.Advance(milliseconds(3));
+  // The second has less of a delay, and comes behind the first all the same.
+  link_->Change({.to_listener = {.delay = absl::Milliseconds(1)}});
+  Write(Side::kDialer, "two");
+  link_->Close(Side::kDialer);
+  clock_.Advance(milliseconds(2) - Nanos(1));
+  EXPECT_EQ(Read(Side::kListener), "<again>");
+  clock_.Advance(Nanos(1));
+  EXPECT_EQ(Read(Side::kListener), "onetwo");
+  EXPECT_EQ(Read(Side::kListener), "<end>");
+}
+
+TEST_F(InProcessLinkTest, TheNewsOfACloseIsDelayedToo) {
+  Open({.to_listener = {.delay = absl::Milliseconds(5)}});
+  link_->Close(Side::kDialer);
+  EXPECT_EQ(Read(Side::kListener), "<again>");
+  EXPECT_EQ(link_->Look(Side::kListener).readable_at, clock_.Now() + milliseconds(5));
+  clock_.Advance(milliseconds(5));
+  EXPECT_EQ(Read(Side::kListener), "<end>");
+}
+
+TEST_F(InProcessLinkTest, ConnectionsOvertakeOneAnotherByTheirDelays) {
+  Open({.to_listener = {.delay = absl::Milliseconds(5)}});
+  const std::unique_ptr<InProcessLink> slow = std::move(link_);
+  Open({.to_listener = {.delay = absl::Milliseconds(1)}});
+  const iovec piece{const_cast<char*>("slow"), 4};
+  ASSERT_EQ(slow->Write(Side::kDialer, &piece, 1), 4);
+  Write(Side::kDialer, "fast");
+  clock_.Advance(milliseconds(1));
+  EXPECT_EQ(Read(Side::kListener), "fast");
+  EXPECT_FALSE(slow->Look(Side::kListener).readable);
+}
+
+TEST_F(InProcessLinkTest, ACutAtAByteLetsTheBytesBeforeItArrive) {
+  Open({.to_listener = {.cut_at = 6}});
+  Write(Side::kListener, "on its way back");
+  EXPECT_EQ(Write(Side::kDialer, "0123"), 4);
+  EXPECT_EQ(Write(Side::kDialer, "4567"), 2);
+  EXPECT_FALSE(link_->open());
+  EXPECT_EQ(Read(Side::kListener), "012345");
+  EXPECT_EQ(Read(Side::kListener), "<reset>");
+  EXPECT_EQ(Read(Side::kDialer), "<reset>");  // and what was on its way is lost
+  EXPECT_EQ(Write(Side::kDialer, "x"), -ECONNRESET);
+  EXPECT_EQ(Write(Side::kListener, "x"), -ECONNRESET);
+}
+
+TEST_F(InProcessLinkTest, ACutNowLosesWhatIsUnderWay) {
+  Open();
+  const auto dialer = std::make_shared<CountingWaker>();
+  link_->SetWaker(Side::kDialer, dialer);
+  Write(Side::kDialer, "lost");
+  link_->Cut();
+  EXPECT_EQ(dialer->wakes, 1);
+  EXPECT_TRUE(link_->Look(Side::kListener).readable);
+  EXPECT_EQ(Read(Side::kListener), "<reset>");
+  EXPECT_EQ(Read(Side::kDialer), "<reset>");
+}
+
+TEST_F(InProcessLinkTest, APulledCableSwallowsBytesAndTheNewsOfTheClose) {
+  Open({.to_listener = {.drop_from = 2}}, 10);
+  EXPECT_EQ(Write(Side::kDialer, "0123456789"), 10);
+  EXPECT_EQ(Write(Side::kDialer, "more than the buffer holds"), 26);
+  EXPECT_EQ(Read(Side::kListener), "01");
+  EXPECT_EQ(Read(Side::kListener), "<again>");
+  link_->Close(Side::kDialer);
+  clock_.Advance(std::chrono::hours(1));
+  EXPECT_EQ(Read(Side::kListener), "<again>");
+  EXPECT_FALSE(link_->Look(Side::kListener).readable);
+  // Nor does it learn it by writing.
+  EXPECT_EQ(Write(Side::kListener, "are you there?"), 14);
+}
+
+TEST_F(InProcessLinkTest, ASlowReaderGetsLittleAndNotAtOnce) {
+  Open({.to_listener = {.read_most = 2, .read_every = absl::Milliseconds(3)}});
+  Write(Side::kDialer, "01234");
+  EXPECT_EQ(Read(Side::kListener), "01");
+  EXPECT_EQ(Read(Side::kListener), "<again>");
+  EXPECT_EQ(link_->Look(Side::kListener).readable_at, clock_.Now() + milliseconds(3));
+  clock_.Advance(milliseconds(3));
+  EXPECT_EQ(Read(Side::kListener), "23");
+}
+
+TEST_F(InProcessLinkTest, HeldBytesArriveWhenItIsLetGo) {
+  Open();
+  link_->Hold(true);
+  Write(Side::kDialer, "patience");
+  link_->Close(Side::kDialer);
+  EXPECT_EQ(Read(Side::kListener), "<again>");
+  EXPECT_FALSE(link_->Look(Side::kListener).readable);
+  const auto listener = std::make_shared<CountingWaker>();
+  link_->SetWaker(Side::kListener, listener);
+  link_->Hold(false);
+  EXPECT_EQ(listener->wakes, 1);
+  EXPECT_EQ(Read(Side::kListener), "patience");
+  EXPECT_EQ(Read(Side::kListener), "<end>");
+}
+
+TEST_F(InProcessLinkTest, KeepsEveryByteInOrderWhateverThePiecesAre) {
+  Open({.to_listener = {.delay_most = absl::Milliseconds(1), .write_most = 37, .seed = 3}}, 100);
+  uint64_t random = 11;
+  std::string sent, received;
+  while (received.size() < 20'000) {
+    std::string bytes;
+    for (size_t n = NextRandomBits(&random) % 60; n > 0; --n) {
+      bytes.push_back(static_cast<char>('a' + (sent.size() + bytes.size()) % 26));
+    }
+    const size_t half = bytes.size() / 2;
+    const iovec out[2] = {{bytes.data(), half}, {bytes.data() + half, bytes.size() - half}};
+    if (const ssize_t n = link_->Write(Side::kDialer, out, 2); n > 0) {
+      sent.append(bytes, 0, static_cast<size_t>(n));
+    }
+    clock_.Advance(std::chrono::microseconds(NextRandomBits(&random) % 500));
+    char one[5], two[40];
+    const iovec in[2] = {{one, sizeof one}, {two, NextRandomBits(&random) % sizeof two}};
+    if (const ssize_t n = link_->Read(Side::kListener, in, 2); n > 0) {
+      const size_t first = std::min<size_t>(static_cast<size_t>(n), sizeof one);
+      received.append(one, first);
+      received.append(two, static_cast<size_t>(n) - first);
+    }
+  }
+  EXPECT_EQ(received, sent.substr(0, received.size()));
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,190 @@
+#include "weft/core/in_process_watch.h"
+
+#include <errno.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/loop_thread.h"
+#include "tests/support/watched.h"
+#include "weft/core/in_process_transport.h"
+#include "weft/core/manual_clock.h"
+
+namespace weft {
+namespace {
+
+using std::chrono::milliseconds;
+using Side = InProcessLink::Side;
+
+class Recorder final : public WatchEvents {
+ public:
+  void OnReadable() override {
+    reads.Update([](int& n) { ++n; });
+    if (on_readable) on_readable();
+  }
+  void OnWritable() override {
+    writes.Update([](int& n) { ++n; });
+    if (on_writable) on_writable();
+  }
+  Watched<int> reads{0}, writes{0};
+  std::function<void()> on_readable, on_writable;
+};
+
+// The listener's end, watched on a loop; the test has the dialer's.
+class InProcessWatchTest : public testing::Test {
+ protected:
+  void Open(const ConnectionFaults& faults = {}, size_t buffer = 1'000) {
+    link_ = std::make_shared<InProcessLink>(0, buffer, faults, clock_, clock_);
+    here_ = std::make_unique<InProcessTransport>(link_, Side::kListener);
+    there_ = std::make_unique<InProcessTransport>(link_, Side::kDialer);
+    thread_.Run([&] {
+      absl::StatusOr<std::unique_ptr<Watch>> made = here_->NewWatch(thread_.loop(), &recorder_);
+      ASSERT_TRUE(made.ok());
+      watch_ = *std::move(made);
+    });
+  }
+  ~InProcessWatchTest() override {
+    thread_.Run([&] { watch_.reset(); });
+  }
+  static ssize_t Write(Transport& transport, const std::string& bytes) {
+    const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
+    return transport.Write(&piece, 1);
+  }
+  static ssize_t Read(Transport& transport, size_t most) {
+    std::string bytes(most, '\0');
+    const iovec piece{bytes.data(), bytes.size()};
+    return transport.Read(&piece, 1);
+  }
+
+  ManualClock clock_;
+  LoopThread thread_{clock_};
+  Recorder recorder_;
+  std::shared_ptr<InProcessLink> link_;
+  std::unique_ptr<Transport> here_, there_;
+  std::unique_ptr<Watch> watch_;
+};
+
+TEST_F(InProcessWatchTest, TellsReadinessAsLongAsItLasts) {
+  Open();
+  recorder_.on_readable = [&] {
+    if (recorder_.reads.Get() == 3) {
+      EXPECT_EQ(Read(*here_, 10), 1);
+    }
+  };
+  thread_.Run([&] { watch_->WatchRead(true); });
+  thread_.Settle();
+  EXPECT_EQ(recorder_.reads.Get(), 0);
+  EXPECT_EQ(Write(*there_, "x"), 1);
+  EXPECT_TRUE(recorder_.reads.WaitForValue(3));
+  thread_.Settle();
+  EXPECT_EQ(recorder_.reads.Get(), 3);
+}
+
+TEST_F(InProcessWatchTest, SaysWhatWasReadyBeforeItWasWatchedFor) {
+  Open();
+  EXPECT_EQ(Write(*there_, "x"), 1);
+  thread_.Settle();
+  EXPECT_EQ(recorder_.reads.Get(), 0);
+  recorder_.on_readable = [&] { Read(*here_, 10); };
+  thread_.Run([&] { watch_->WatchRead(true); });
+  EXPECT_TRUE(recorder_.reads.WaitForValue(1));
+}
+
+TEST_F(InProcessWatchTest, SaysWhenThereIsRoomAgain) {
+  Open({}, 4);
+  EXPECT_EQ(Write(*here_, "full"), 4);
+  recorder_.on_writable = [&] { watch_->WatchWrite(false); };
+  thread_.Run([&] { watch_->WatchWrite(true); });
+  thread_.Settle();
+  EXPECT_EQ(recorder_.writes.Get(), 0);
+  EXPECT_EQ(Read(*there_, 1), 1);
+  EXPECT_TRUE(recorder_.writes.WaitForValue(1));
+  thread_.Settle();
+  EXPECT_EQ(recorder_.writes.Get(), 1);
+}
+
+TEST_F(InProcessWatchTest, SaysNothingOfWhatIsNotWatchedFor) {
+  Open();
+  thread_.Run([&] {
+    watch_->WatchRead(true);
+    watch_->WatchRead(false);
+  });
+  EXPECT_EQ(Write(*there_, "x"), 1);
+  thread_.Settle();
+  EXPECT_EQ(recorder_.reads.Get(), 0);
+}
+
+TEST_F(InProcessWatchTest, TheOtherEndsCloseAndAResetAreReadable) {
+  for (const bool cut : {true, false}) {
+    Open();
+    recorder_.reads.Set(0);
+    recorder_.on_readable = [&] { watch_->WatchRead(false); };
+    thread_.Run([&] { watch_->WatchRead(true); });
+    cut ? link_->Cut() : there_->ShutDown();
+    EXPECT_TRUE(recorder_.reads.WaitForValue(1));
+  }
+}
+
+TEST_F(InProcessWatchTest, BytesThatAreDueLaterAreReadableThen) {
+  Open({.to_listener = {.delay = absl::Milliseconds(5)}});
+  recorder_.on_readable = [&] { Read(*here_, 10); };
+  thread_.Run([&] { watch_->WatchRead(true); });
+  EXPECT_EQ(Write(*there_, "x"), 1);
+  thread_.Settle();
+  clock_.Advance(milliseconds(5) - Nanos(1));
+  EXPECT_EQ(recorder_.reads.Get(), 0);
+  clock_.Advance(Nanos(1));
+  EXPECT_TRUE(recorder_.reads.WaitForValue(1));
+}
+
+TEST_F(InProcessWatchTest, MayBeStoppedOrDestroyedInsideItsCallback) {
+  for (const bool destroy : {true, false}) {
+    Open();
+    recorder_.reads.Set(0);
+    EXPECT_EQ(Write(*there_, "x"), 1);
+    recorder_.on_readable = [&] { destroy ? watch_.reset() : watch_->Stop(); };
+    thread_.Run([&] {
+      watch_->WatchRead(true);
+      watch_->WatchWrite(true);
+    });
+    EXPECT_TRUE(recorder_.reads.WaitForValue(1));
+    EXPECT_EQ(Write(*there_, "x"), 1);
+    thread_.Settle();
+    EXPECT_EQ(recorder_.reads.Get(), 1);
+    EXPECT_EQ(recorder_.writes.Get(), 0);
+  }
+}
+
+TEST_F(InProcessWatchTest, MayBeDestroyedWhileItsTaskIsQueued) {
+  Open();
+  thread_.Run([&] {
+    watch_->WatchRead(true);
+    EXPECT_EQ(Write(*there_, "x"), 1);
+    watch_.reset();
+  });
+  thread_.Settle();
+  EXPECT_EQ(recorder_.reads.Get(), 0);
+}
+
+TEST_F(InProcessWatchTest, AClosedLoopIsToldNothing) {
+  Open();
+  thread_.Run([&] { watch_->WatchRead(true); });
+  auto other = std::make_unique<LoopThread>(clock_);
+  Recorder recorder;
+  std::unique_ptr<Watch> watch;
+  other->Run([&] {
+    watch = std::make_unique<InProcessWatch>(other->loop(), link_, Side::kDialer, &recorder);
+    watch->WatchRead(true);
+  });
+  other->Stop();
+  EXPECT_EQ(Write(*here_, "x"), 1);
+  EXPECT_EQ(Write(*here_, "y"), 1);
+  EXPECT_EQ(recorder.reads.Get(), 0);
+  watch.reset();
+}
+
+}  // namespace
+}  // namespace weft
