@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "weft/codegen/file_template.h"
 #include "weft/codegen/mock_template.h"
@@ -71,6 +72,8 @@ TemplateValues ValuesOf(const MethodModel& method) {
                      {"run_inline", Literal(method.options.run_inline)},
                      {"idempotent", Literal(method.options.idempotent)},
                      {"timeout_ms", absl::StrCat(method.options.timeout_ms)},
+                     {"ordered", Literal(method.options.ordered)},
+                     {"pool", absl::StrCat("\"", absl::CEscape(method.options.pool), "\"")},
                      {"deprecated", Flag(method.deprecated)}},
           .lists = {}};
 }

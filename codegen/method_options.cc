@@ -1,6 +1,7 @@
 #include "weft/codegen/method_options.h"
 
 #include <memory>
+#include <string>
 
 #include <google/protobuf/descriptor.pb.h>
 #include <google/protobuf/dynamic_message.h>
@@ -10,13 +11,49 @@ namespace weft::codegen {
 namespace {
 
 namespace pb = ::google::protobuf;
+using Field = pb::FieldDescriptor;
 
-// The extension of that name, if the file's imports declare it as an option of that type.
-const pb::FieldDescriptor* FindOption(const pb::DescriptorPool& pool, const char* name,
-                                      pb::FieldDescriptor::CppType type) {
-  const pb::FieldDescriptor* field = pool.FindExtensionByName(name);
-  return field != nullptr && field->cpp_type() == type && !field->is_repeated() ? field : nullptr;
-}
+// What the weft.* extensions of one options message say. The same bytes again, as the type that the
+// file's pool knows: there the extensions are fields.
+class Extensions {
+ public:
+  Extensions(const pb::DescriptorPool& pool, const char* type, const pb::Message& options)
+      : pool_(pool) {
+    const pb::Descriptor* known = pool.FindMessageTypeByName(type);
+    if (known == nullptr) return;  // nothing imports descriptor.proto, so there are no options
+    message_.reset(factory_.GetPrototype(known)->New());
+    if (!message_->ParseFromString(options.SerializeAsString())) message_.reset();
+  }
+
+  bool Bool(const char* name) const {
+    const Field* field = Find(name, Field::CPPTYPE_BOOL);
+    return field != nullptr && message_->GetReflection()->GetBool(*message_, field);
+  }
+  uint32_t UInt32(const char* name) const {
+    const Field* field = Find(name, Field::CPPTYPE_UINT32);
+    return field != nullptr ? message_->GetReflection()->GetUInt32(*message_, field) : 0;
+  }
+  std::string String(const char* name) const {
+    const Field* field = Find(name, Field::CPPTYPE_STRING);
+    return field != nullptr ? message_->GetReflection()->GetString(*message_, field)
+                            : std::string();
+  }
+
+ private:
+  // The extension of that name, if the file's imports declare it as an option of that type.
+  const Field* Find(const char* name, Field::CppType type) const {
+    if (message_ == nullptr) return nullptr;
+    const Field* field = pool_.FindExtensionByName(name);
+    return field != nullptr && field->cpp_type() == type && !field->is_repeated() &&
+                   field->containing_type() == message_->GetDescriptor()
+               ? field
+               : nullptr;
+  }
+
+  const pb::DescriptorPool& pool_;
+  pb::DynamicMessageFactory factory_;
+  std::unique_ptr<pb::Message> message_;
+};
 
 }  // namespace
 
@@ -27,24 +64,16 @@ MethodOptions ReadMethodOptions(const pb::MethodDescriptor& method) {
       level == pb::MethodOptions::IDEMPOTENT || level == pb::MethodOptions::NO_SIDE_EFFECTS;
 
   const pb::DescriptorPool& pool = *method.file()->pool();
-  const pb::Descriptor* type = pool.FindMessageTypeByName("google.protobuf.MethodOptions");
-  if (type == nullptr) return options;  // nothing imports descriptor.proto, so there are no options
-
-  // The same bytes again, as the type that the pool knows: there the extensions are fields.
-  pb::DynamicMessageFactory factory;
-  const std::unique_ptr<pb::Message> message(factory.GetPrototype(type)->New());
-  if (!message->ParseFromString(method.options().SerializeAsString())) return options;
-  const pb::Reflection& reflection = *message->GetReflection();
-
-  if (const auto* field = FindOption(pool, "weft.inline", pb::FieldDescriptor::CPPTYPE_BOOL)) {
-    options.run_inline = reflection.GetBool(*message, field);
-  }
-  if (const auto* field = FindOption(pool, "weft.idempotent", pb::FieldDescriptor::CPPTYPE_BOOL)) {
-    options.idempotent |= reflection.GetBool(*message, field);
-  }
-  if (const auto* field =
-          FindOption(pool, "weft.timeout_ms", pb::FieldDescriptor::CPPTYPE_UINT32)) {
-    options.timeout_ms = reflection.GetUInt32(*message, field);
+  const Extensions own(pool, "google.protobuf.MethodOptions", method.options());
+  options.run_inline = own.Bool("weft.inline");
+  options.idempotent |= own.Bool("weft.idempotent");
+  options.timeout_ms = own.UInt32("weft.timeout_ms");
+  options.ordered = own.Bool("weft.ordered");
+  options.pool = own.String("weft.pool");
+  if (options.pool.empty()) {
+    options.pool =
+        Extensions(pool, "google.protobuf.ServiceOptions", method.service()->options())
+            .String("weft.service_pool");
   }
   return options;
 }

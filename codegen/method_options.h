@@ -5,6 +5,7 @@
 #define WEFT_CODEGEN_METHOD_OPTIONS_H_
 
 #include <cstdint>
+#include <string>
 
 #include <google/protobuf/descriptor.h>
 
@@ -14,6 +15,8 @@ struct MethodOptions {
   bool run_inline = false;
   bool idempotent = false;
   uint32_t timeout_ms = 0;  // 0: none given
+  bool ordered = false;
+  std::string pool;  // the method's, or its service's
 };
 
 // Right whether or not options.pb.cc is linked into this program, and wherever options.proto was

@@ -21,7 +21,9 @@ $for methods$
       .kind = ::weft::MethodKind::$kind$,
       .run_inline = $run_inline$,
       .idempotent = $idempotent$,
-      .timeout_ms = $timeout_ms$}};
+      .timeout_ms = $timeout_ms$,
+      .ordered = $ordered$,
+      .pool = $pool$}};
 $end$
 
   class Service;

@@ -1,7 +1,12 @@
 #include "weft/core/runtime.h"
 
+#include <algorithm>
 #include <thread>
 #include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace weft {
 
@@ -25,33 +30,61 @@ absl::StatusOr<std::shared_ptr<Runtime>> Runtime::Create(RuntimeOptions options)
   return runtime;
 }
 
-absl::StatusOr<WorkerPool*> Runtime::workers() {
-  MutexLock lock(mu_);
-  if (workers_ == nullptr) {
-    WorkerPoolOptions pool;
-    pool.name = "weft-work";
-    pool.threads = options_.worker_threads;
-    pool.max_threads = options_.max_worker_threads;
-    pool.queue_limit = options_.worker_queue;
-    pool.idle_after = ToNanos(options_.worker_idle);
-    absl::StatusOr<std::unique_ptr<WorkerPool>> made = WorkerPool::Create(std::move(pool));
+absl::StatusOr<WorkerPool*> Runtime::StartPool(std::string thread_name, const PoolOptions& options,
+                                               std::unique_ptr<WorkerPool>* pool) {
+  if (*pool == nullptr) {
+    WorkerPoolOptions own;
+    own.name = std::move(thread_name);
+    own.threads = options.threads;
+    own.max_threads = options.max_threads;
+    own.queue_limit = options.queue;
+    own.idle_after = ToNanos(options_.worker_idle);
+    absl::StatusOr<std::unique_ptr<WorkerPool>> made = WorkerPool::Create(std::move(own));
     if (!made.ok()) return made.status();
-    workers_ = *std::move(made);
+    *pool = *std::move(made);
   }
-  return workers_.get();
+  return pool->get();
+}
+
+absl::StatusOr<WorkerPool*> Runtime::workers() {
+  const PoolOptions shared = {.threads = options_.worker_threads,
+                              .max_threads = options_.max_worker_threads,
+                              .queue = options_.worker_queue};
+  MutexLock lock(mu_);
+  return StartPool("weft-work", shared, &workers_);
+}
+
+absl::StatusOr<WorkerPool*> Runtime::workers(const std::string& name) {
+  const auto it = options_.pools.find(name);
+  if (it == options_.pools.end()) {
+    std::vector<std::string> names;
+    for (const auto& [each, options] : options_.pools) names.push_back(each);
+    return absl::NotFoundError(
+        absl::StrCat("there is no worker pool ", name,
+                     "; pools here: ", names.empty() ? "none" : absl::StrJoin(names, ", "),
+                     " (pools of the server, or of its runtime)"));
+  }
+  MutexLock lock(mu_);
+  return StartPool(absl::StrCat("weft-", name), it->second, &pools_[name]);
 }
 
 Runtime::~Runtime() WEFT_NO_THREAD_ANALYSIS {
+  std::vector<std::unique_ptr<WorkerPool>> pools;
+  if (workers_ != nullptr) pools.push_back(std::move(workers_));
+  for (auto& [name, pool] : pools_) {
+    if (pool != nullptr) pools.push_back(std::move(pool));
+  }
   const bool own_thread =
-      (loops_ != nullptr && loops_->InLoop()) || (workers_ != nullptr && workers_->InPool());
+      (loops_ != nullptr && loops_->InLoop()) ||
+      std::any_of(pools.begin(), pools.end(), [](const auto& pool) { return pool->InPool(); });
   if (!own_thread) {
-    if (workers_ != nullptr) workers_->Stop();
+    for (const auto& pool : pools) pool->Stop();
     if (loops_ != nullptr) loops_->Stop();
     return;
   }
   // A thread cannot join itself: somebody else ends this one.
-  std::thread([workers = std::move(workers_), loops = std::move(loops_)]() mutable {
-    if (workers != nullptr) workers->Stop();
+  std::thread([all = std::move(pools), loops = std::move(loops_)]() mutable {
+    for (const auto& pool : all) pool->Stop();
     loops->Stop();
   }).detach();
 }

@@ -1,4 +1,4 @@
-// What servers, channels and nodes share: I/O threads, the worker pool, the clock and the log.
+// What servers, channels and nodes share: I/O threads, worker pools, the clock and the log.
 //
 // One is made once and given to all that should share it, by shared_ptr in their options; without
 // one each makes a private one. Nothing is global. Thread counts are exact: `io_threads` loops and
@@ -14,7 +14,9 @@
 #ifndef WEFT_CORE_RUNTIME_H_
 #define WEFT_CORE_RUNTIME_H_
 
+#include <map>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -25,6 +27,16 @@
 
 namespace weft {
 
+// A worker pool beside the one that all share.
+struct PoolOptions {
+  // Threads for handlers. At least 1.
+  int threads = 4;
+  // The pool grows up to this while calls wait and every worker is blocked. 0: it does not grow.
+  int max_threads = 0;
+  // Calls that may wait for a worker; more are refused with RESOURCE_EXHAUSTED.
+  size_t queue = 10'000;
+};
+
 struct RuntimeOptions {
   // I/O threads, each with its loop. At least 1.
   int io_threads = 1;
@@ -34,6 +46,9 @@ struct RuntimeOptions {
   int max_worker_threads = 0;
   // Calls that may wait for a worker; more are refused with RESOURCE_EXHAUSTED.
   size_t worker_queue = 10'000;
+  // More pools, by name: a service or a method that names one shares no thread and no queue with
+  // others.
+  std::map<std::string, PoolOptions> pools = {};
   // How long an added worker stays without work.
   absl::Duration worker_idle = absl::Minutes(1);
   // The longest an I/O thread polls before it sleeps, while calls come closer than that. Zero: it
@@ -55,13 +70,18 @@ class ANY_THREAD Runtime {
   Runtime& operator=(const Runtime&) = delete;
 
   LoopGroup& loops() { return *loops_; }
-  // Started by the first call.
+  // The pool that all share. Started by the first call.
   absl::StatusOr<WorkerPool*> workers() WEFT_EXCLUDES(mu_);
+  // The one of that name in RuntimeOptions::pools, started by the first call; NOT_FOUND where there
+  // is none.
+  absl::StatusOr<WorkerPool*> workers(const std::string& name) WEFT_EXCLUDES(mu_);
   const Clock& clock() const { return clock_; }
   const Log& log() const { return log_; }
 
  private:
   explicit Runtime(RuntimeOptions options);
+  absl::StatusOr<WorkerPool*> StartPool(std::string thread_name, const PoolOptions& options,
+                                        std::unique_ptr<WorkerPool>* pool) WEFT_REQUIRES(mu_);
 
   const RuntimeOptions options_;
   const Clock& clock_;
@@ -69,6 +89,7 @@ class ANY_THREAD Runtime {
   std::unique_ptr<LoopGroup> loops_;
   Mutex mu_;
   std::unique_ptr<WorkerPool> workers_ WEFT_GUARDED_BY(mu_);
+  std::map<std::string, std::unique_ptr<WorkerPool>> pools_ WEFT_GUARDED_BY(mu_);
 };
 
 }  // namespace weft

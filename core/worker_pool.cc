@@ -108,12 +108,20 @@ size_t WorkerPool::TrySubmit(WorkItem* const* items, size_t count) {
 }
 
 void WorkerPool::Execute(absl::AnyInvocable<void() &&> closure) {
-  auto* item = new ClosureItem(std::move(closure));
+  Resume(*new ClosureItem(std::move(closure)));
+}
+
+bool WorkerPool::TrySubmit(WorkItem& item) {
+  WorkItem* const items[] = {&item};
+  return TrySubmit(items, 1) == 1;
+}
+
+void WorkerPool::Resume(WorkItem& item) {
   executing_.fetch_add(1, std::memory_order_relaxed);
   {
     MutexLock lock(resumed_mu_);
-    (resumed_first_ == nullptr ? resumed_first_ : resumed_last_->next_) = item;
-    resumed_last_ = item;
+    (resumed_first_ == nullptr ? resumed_first_ : resumed_last_->next_) = &item;
+    resumed_last_ = &item;
     resumed_count_.fetch_add(1, std::memory_order_seq_cst);
   }
   WakeIfNeeded();

@@ -27,6 +27,7 @@
 #include "weft/core/mutex.h"
 #include "weft/core/parker.h"
 #include "weft/core/thread_contract.h"
+#include "weft/core/work_carrier.h"
 #include "weft/core/work_item.h"
 #include "weft/core/work_ring.h"
 
@@ -44,7 +45,7 @@ struct WorkerPoolOptions {
   Nanos idle_after = std::chrono::minutes(1);
 };
 
-class ANY_THREAD WorkerPool final : public Executor {
+class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
  public:
   static absl::StatusOr<std::unique_ptr<WorkerPool>> Create(WorkerPoolOptions options);
   ~WorkerPool() override;
@@ -57,6 +58,10 @@ class ANY_THREAD WorkerPool final : public Executor {
   // What was accepted before and goes on now (a coroutine's next step): not bounded by the queue's
   // limit, and served before new items.
   void Execute(absl::AnyInvocable<void() &&> closure) override;
+
+  // WorkCarrier: one item as TrySubmit, or as Execute.
+  bool TrySubmit(WorkItem& item) override;
+  void Resume(WorkItem& item) override;
 
   void Stop();
 
@@ -99,7 +104,7 @@ class ANY_THREAD WorkerPool final : public Executor {
 
   WorkRing<WorkItem> ring_;
   std::atomic<size_t> resumed_count_{0};
-  std::atomic<int> executing_{0};  // threads inside Execute
+  std::atomic<int> executing_{0};  // threads inside Resume
   alignas(64) std::atomic<int> idle_count_{0};
   std::atomic<bool> waking_{false};
   std::atomic<bool> stopping_{false};

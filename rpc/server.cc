@@ -45,7 +45,9 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
         dispatcher_(std::make_shared<Dispatcher>(options_->run_inline, options_->interceptors)),
         counts_(std::make_shared<ServerCounts>()) {}
 
-  absl::Status Register(Service& service) WEFT_EXCLUDES(mu_);
+  // What is to be done before the start; an error in it keeps the server from starting.
+  template <typename Step>
+  absl::Status Prepare(Step step) WEFT_EXCLUDES(mu_);
   absl::Status Start(std::string_view text) WEFT_EXCLUDES(mu_);
   void Stop(absl::Duration drain) WEFT_EXCLUDES(mu_);
   void Wait() WEFT_EXCLUDES(mu_);
@@ -94,15 +96,16 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   std::atomic<size_t> next_{0};
 };
 
-absl::Status ServerCore::Register(Service& service) {
+template <typename Step>
+absl::Status ServerCore::Prepare(Step step) {
   MutexLock lock(mu_);
-  absl::Status s =
-      state_ == State::kNew
-          ? dispatcher_->Add(service)
-          : absl::FailedPreconditionError("services are registered before the server starts");
-  // A service that is missing from the start keeps the server from starting; a late one changes
-  // nothing.
-  if (!s.ok() && state_ == State::kNew && error_.ok()) error_ = s;
+  // A late one changes nothing.
+  if (state_ != State::kNew) {
+    return absl::FailedPreconditionError(
+        "services are registered and configured before the server starts");
+  }
+  absl::Status s = step(*dispatcher_);
+  if (error_.ok()) error_ = s;
   return s;
 }
 
@@ -114,14 +117,15 @@ absl::Status ServerCore::StartThreads() {
     own.worker_threads = options_->worker_threads;
     own.max_worker_threads = options_->max_worker_threads;
     own.worker_queue = options_->worker_queue;
+    own.pools = options_->pools;
     own.spin = options_->spin;
     absl::StatusOr<std::shared_ptr<Runtime>> made = Runtime::Create(std::move(own));
     if (!made.ok()) return made.status();
     runtime_ = *std::move(made);
   }
-  absl::StatusOr<WorkerPool*> pool = runtime_->workers();
-  if (!pool.ok()) return pool.status();
-  dispatcher_->Serve(*pool);
+  if (absl::Status s = dispatcher_->Serve(*runtime_); !s.ok()) {
+    return error_ = std::move(s);
+  }
   loops_ = &runtime_->loops();
   AcceptorOptions acceptor;
   acceptor.log = runtime_->log();
@@ -187,7 +191,7 @@ void ServerCore::Deal(std::unique_ptr<Transport> transport, std::string peer) {
 }
 
 bool ServerCore::OnOwnThread() {
-  return loops_ != nullptr && (loops_->InLoop() || dispatcher_->pool().InPool());
+  return loops_ != nullptr && (loops_->InLoop() || dispatcher_->InPool());
 }
 
 void ServerCore::Stop(absl::Duration drain) {
@@ -257,7 +261,15 @@ Server::~Server() {
   Stop();
   core_->TakeRuntime();
 }
-absl::Status Server::Register(Service& service) { return core_->Register(service); }
+absl::Status Server::Register(Service& service, ServiceOptions options) {
+  return core_->Prepare(
+      [&](Dispatcher& dispatcher) { return dispatcher.Add(service, std::move(options)); });
+}
+absl::Status Server::Configure(const MethodInfo& method, MethodOptions options) {
+  return core_->Prepare([&](Dispatcher& dispatcher) {
+    return dispatcher.Configure(method.full_name, std::move(options));
+  });
+}
 absl::Status Server::Start(std::string_view address) { return core_->Start(address); }
 int Server::port() const { return core_->port(); }
 std::vector<std::string> Server::addresses() const { return core_->addresses(); }

@@ -8,7 +8,7 @@
 //
 // An acceptor thread deals connections to the I/O threads in turn; handlers run on the worker pool.
 //
-// Threads  any, once constructed; Register before Start
+// Threads  any, once constructed; Register and Configure before Start
 // Owns     its sessions and, without a shared Runtime, its threads; refers to services, which
 // outlive it Errors   Start: a Status that names the address and errno, or the setting Ends Stop
 // announces the end, lets calls under way finish within `drain`, cancels the rest, waits for their
@@ -25,6 +25,7 @@
 #include "absl/time/time.h"
 #include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/call/service.h"
+#include "weft/rpc/method_options.h"
 #include "weft/rpc/protocol/close_reason.h"
 #include "weft/rpc/server_options.h"
 
@@ -40,7 +41,10 @@ class Server {
   Server& operator=(const Server&) = delete;
 
   // Offers a service. An error (the name is taken, the server runs) comes out of Start too.
-  absl::Status Register(Service& service);
+  absl::Status Register(Service& service, ServiceOptions options = {});
+  // Says more about a method of a service that was registered: its pool, its order. Before Start;
+  // the last word on a method holds.
+  absl::Status Configure(const MethodInfo& method, MethodOptions options);
 
   // Listens. A second Start adds an address.
   absl::Status Start(std::string_view address);

@@ -6,6 +6,7 @@
 #define WEFT_RPC_SERVER_OPTIONS_H_
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,7 +26,7 @@ using Authenticator =
     std::function<absl::StatusOr<std::string>(std::string_view token, const std::string& peer)>;
 
 struct ServerOptions {
-  // Shared with others: its threads are used, and the next five members are not. Null: a private
+  // Shared with others: its threads are used, and the next six members are not. Null: a private
   // one.
   std::shared_ptr<Runtime> runtime = nullptr;
 
@@ -37,6 +38,9 @@ struct ServerOptions {
   int max_worker_threads = 0;
   // Calls that may wait for a worker; more are refused with RESOURCE_EXHAUSTED.
   size_t worker_queue = 10'000;
+  // More worker pools, by name, for services and methods that must not wait for others: see
+  // ServiceOptions::pool, MethodOptions::pool and `option (weft.pool)`.
+  std::map<std::string, PoolOptions> pools = {};
   // The longest an I/O thread polls before it sleeps, while calls come closer than that. Zero:
   // never.
   absl::Duration spin = absl::Microseconds(50);

@@ -25,6 +25,10 @@ struct MethodInfo {
   bool idempotent = false;
   // The client's timeout where the call gives none; 0: the channel's.
   uint32_t timeout_ms = 0;
+  // Calls of one connection are executed one at a time, in the order in which they came.
+  bool ordered = false;
+  // The worker pool that runs its handler, by name; empty: the one that all share.
+  std::string_view pool = {};
 };
 
 // A unary method with its message types.

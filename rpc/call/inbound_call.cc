@@ -31,6 +31,8 @@ void InboundCall::Reset() {
   bound = nullptr;
   hint = nullptr;
   runner = nullptr;
+  listener = nullptr;
+  queue = nullptr;
   deadline = kNever;
   block_.reset();
   data_ = nullptr;
@@ -141,6 +143,7 @@ void InboundCall::Send(const absl::Status& status, ReplyMessage* reply) {
   if (bound != nullptr) bound->stats->Add(status.code(), answered - received);
   origin->SendAnswer(*this, status, status.ok() ? reply : nullptr,
                      hint != nullptr && hint->MoreSoon());
+  if (listener != nullptr) listener->OnAnswered(*this);
   pool_.Return(*this);
 }
 

@@ -29,6 +29,7 @@
 #include "weft/core/clock.h"
 #include "weft/core/deadline_wheel.h"
 #include "weft/core/mutex.h"
+#include "weft/core/serial_executor.h"
 #include "weft/core/work_item.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/call/call_scope.h"
@@ -46,6 +47,7 @@ class CallPool;
 class InboundCall;
 class MethodStats;
 class Service;
+struct MethodRules;
 struct ServiceMethod;
 
 // A method as a server offers it.
@@ -53,6 +55,8 @@ struct BoundMethod {
   const ServiceMethod* method = nullptr;
   Service* service = nullptr;
   MethodStats* stats = nullptr;
+  MethodRules* rules = nullptr;  // null: nothing is to be seen to before it runs
+  uint16_t lane = 0;             // which of the server's pools runs it
   bool run_inline = false;
 };
 
@@ -92,11 +96,20 @@ class AnswerHint {
   ~AnswerHint() = default;
 };
 
+// Is told when a call that it let in has been answered, before the call is anybody else's.
+class AnswerListener {
+ public:
+  virtual void OnAnswered(InboundCall& call) = 0;
+
+ protected:
+  ~AnswerListener() = default;
+};
+
 class InboundCall final : public WorkItem, public DeadlineEntry {
  public:
   static constexpr size_t kSmall = 256;
 
-  explicit InboundCall(CallPool& pool) : context_(*this), pool_(pool) {}
+  explicit InboundCall(CallPool& home) : context_(*this), pool_(home) {}
 
   // ---- by the session, on the loop
   // The request's bytes: copied when there are few, by reference to `block` otherwise.
@@ -116,6 +129,8 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   // ---- by the dispatcher
   const AnswerHint* hint = nullptr;
   class CallRunner* runner = nullptr;  // what Run and Cancel do
+  AnswerListener* listener = nullptr;  // null: nobody wants to know
+  SerialExecutor::Queue* queue = nullptr;  // of a call that has an order: where it stands
   void Run(int worker) override;
   void Cancel() override;
   // Why it must not be executed any more, or OK.
@@ -137,6 +152,8 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   // Parses the request and lets go of its bytes. False: it answered the call itself.
   bool Parse(google::protobuf::MessageLite& request);
   size_t request_size() const { return size_; }
+  // Until they are parsed.
+  std::string_view request_bytes() const { return {data_, size_}; }
   // The answer. Afterwards the call belongs to somebody else.
   void Answer(const absl::Status& status, ReplyMessage* reply);
   // Messages that live with the call, for handlers that answer later.

@@ -23,6 +23,9 @@ class InboundSink {
   virtual const BoundMethod* Find(std::string_view full_name) LOOP_ONLY = 0;
   // Why there is none: UNIMPLEMENTED, naming what there is.
   virtual absl::Status Unknown(std::string_view full_name) LOOP_ONLY = 0;
+  // The first piece of a request that comes in several: OnCall follows when the last is there, or
+  // the call is refused before. For what has to know the order in which calls began.
+  virtual void OnCallBegins(InboundCall&) LOOP_ONLY {}
   // A call to answer, with its whole request. Kept until the turn's end, so that all go to the
   // workers at once.
   virtual void OnCall(InboundCall& call) LOOP_ONLY = 0;

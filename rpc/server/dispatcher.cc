@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "weft/rpc/base/wire_status.h"
 
 namespace weft {
 namespace {
@@ -22,9 +23,29 @@ std::string JoinNames(std::vector<std::string> names) {
                       more > 0 ? absl::StrCat(" and ", more, " more") : "");
 }
 
+// What the call is run one at a time with.
+absl::StatusOr<SerialKey> KeyOfCall(InboundCall& call) {
+  const MethodRules& rules = *call.bound->rules;
+  SerialKey key;
+  key.owner = call.origin.get();
+  try {
+    if (rules.request_key != nullptr) {
+      key.name = rules.request_key(call.context(), call.request_bytes());
+    } else if (rules.key != nullptr) {
+      key.name = rules.key(call.context());
+    } else {
+      key.kind = &rules;
+    }
+  } catch (...) {
+    return Annotate(HandlerThrew(*call.bound->method->info, std::current_exception()),
+                    "the method's key");
+  }
+  return key;
+}
+
 }  // namespace
 
-absl::Status Dispatcher::Add(Service& service) {
+absl::Status Dispatcher::Add(Service& service, const ServiceOptions& options) {
   for (const Service* other : services_) {
     if (other->full_name() == service.full_name()) {
       return absl::AlreadyExistsError(
@@ -33,24 +54,66 @@ absl::Status Dispatcher::Add(Service& service) {
   }
   services_.push_back(&service);
   for (const ServiceMethod& method : service.methods()) {
-    stats_.push_back(std::make_unique<MethodStats>(std::string(method.info->full_name)));
-    methods_.emplace(std::string(method.info->full_name),
-                     BoundMethod{&method, &service, stats_.back().get(),
-                                 run_inline_ || method.info->run_inline});
+    Offered& offered = *offered_.emplace_back(std::make_unique<Offered>());
+    offered.stats = std::make_unique<MethodStats>(std::string(method.info->full_name));
+    offered.bound = BoundMethod{.method = &method,
+                                .service = &service,
+                                .stats = offered.stats.get(),
+                                .run_inline = run_inline_ || method.info->run_inline};
+    offered.pool = options.pool.empty() ? std::string(method.info->pool) : options.pool;
+    if (method.info->ordered) {
+      offered.rules = std::make_unique<MethodRules>();
+      offered.rules->ordered = true;
+    }
+    methods_.emplace(std::string(method.info->full_name), &offered);
   }
   return absl::OkStatus();
 }
 
-void Dispatcher::Serve(WorkerPool* pool) {
-  pool_ = pool;
-  while (workers_.size() < static_cast<size_t>(pool->max_threads())) {
-    workers_.push_back(std::make_unique<Worker>());
+absl::Status Dispatcher::Configure(std::string_view full_name, MethodOptions options) {
+  const auto it = methods_.find(ToAbsl(full_name));
+  if (it == methods_.end()) {
+    return absl::NotFoundError(absl::StrCat("configure ", ToAbsl(full_name), ": ",
+                                            std::string(Unknown(full_name).message())));
   }
+  Offered& offered = *it->second;
+  if (!options.pool.empty()) offered.pool = std::move(options.pool);
+  MethodRules rules;
+  rules.ordered = options.ordered || offered.bound.method->info->ordered;
+  rules.key = std::move(options.key);
+  rules.request_key = std::move(options.request_key);
+  if (rules.serial()) offered.rules = std::make_unique<MethodRules>(std::move(rules));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint16_t> Dispatcher::LaneOf(const std::string& pool, Runtime& runtime) {
+  if (pool.empty() || ToAbsl(kDefaultPool) == pool) return 0;
+  for (size_t i = 1; i < lanes_.size(); ++i) {
+    if (lanes_[i]->name() == pool) return static_cast<uint16_t>(i);
+  }
+  absl::StatusOr<WorkerPool*> workers = runtime.workers(pool);
+  if (!workers.ok()) return workers.status();
+  lanes_.push_back(std::make_unique<Lane>(*this, pool, **workers));
+  return static_cast<uint16_t>(lanes_.size() - 1);
+}
+
+absl::Status Dispatcher::Serve(Runtime& runtime) {
+  absl::StatusOr<WorkerPool*> workers = runtime.workers();
+  if (!workers.ok()) return workers.status();
+  lanes_.push_back(std::make_unique<Lane>(*this, "", **workers));
+  for (const auto& offered : offered_) {
+    offered->bound.rules = offered->rules.get();
+    if (offered->bound.run_inline) continue;
+    absl::StatusOr<uint16_t> lane = LaneOf(offered->pool, runtime);
+    if (!lane.ok()) return Annotate(lane.status(), offered->stats->method());
+    offered->bound.lane = *lane;
+  }
+  return absl::OkStatus();
 }
 
 const BoundMethod* Dispatcher::Find(std::string_view full_name) const {
   const auto it = methods_.find(ToAbsl(full_name));
-  return it == methods_.end() ? nullptr : &it->second;
+  return it == methods_.end() ? nullptr : &it->second->bound;
 }
 
 absl::Status Dispatcher::Unknown(std::string_view full_name) const {
@@ -72,26 +135,18 @@ absl::Status Dispatcher::Unknown(std::string_view full_name) const {
 
 std::vector<MethodStatsSnapshot> Dispatcher::Stats() const {
   std::vector<MethodStatsSnapshot> all;
-  for (const auto& stats : stats_) all.push_back(stats->Snapshot());
+  for (const auto& offered : offered_) all.push_back(offered->stats->Snapshot());
   return all;
 }
 
-void Dispatcher::RunCall(InboundCall& call, int worker) {
-  call.hint = this;
-  Worker& own = *workers_[static_cast<size_t>(worker)];
-  own.running.store(true, std::memory_order_relaxed);
-  Run(call, own.cache);
-  own.running.store(false, std::memory_order_release);  // from here on this may be gone
-}
-
-// Whoever has seen a call's answer sees that its worker runs, or has ended.
 bool Dispatcher::Quiet() const {
-  return std::none_of(workers_.begin(), workers_.end(), [](const auto& worker) {
-    return worker->running.load(std::memory_order_acquire);
-  });
+  return std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->Quiet(); });
 }
 
-void Dispatcher::RunInline(InboundCall& call, MessageCache& cache) { Run(call, cache); }
+bool Dispatcher::InPool() const {
+  return std::any_of(lanes_.begin(), lanes_.end(),
+                     [](const auto& lane) { return lane->pool().InPool(); });
+}
 
 void Dispatcher::Run(InboundCall& call, MessageCache& cache) {
   if (absl::Status s = call.CheckStillWanted(); !s.ok()) {
@@ -116,30 +171,125 @@ void Dispatcher::Run(InboundCall& call, MessageCache& cache) {
   }
 }
 
-void Dispatcher::RefuseCall(InboundCall& call) {
+void Dispatcher::RefuseStopped(InboundCall& call) {
   call.Refuse(absl::UnavailableError("the server has stopped; the call was not executed"));
 }
 
-void LoopDispatcher::OnCall(InboundCall& call) {
-  call.runner = &dispatcher_;
-  if (call.bound->run_inline) {
-    dispatcher_.RunInline(call, cache_);
-    return;
+// ---- On a loop
+
+LoopDispatcher::LoopDispatcher(EventLoop& loop, Dispatcher& dispatcher)
+    : loop_(loop), dispatcher_(dispatcher), batches_(dispatcher.lanes().size()) {
+  for (const auto& lane : dispatcher.lanes()) {
+    serial_.push_back(
+        std::make_shared<SerialExecutor>(lane->pool(), lane->pool().queue_limit()));
   }
-  if (batch_.empty()) loop_.AtTurnEnd(&hand_over_);
-  batch_.push_back(&call);
+  inline_serial_ =
+      std::make_shared<SerialExecutor>(inline_carrier_, dispatcher.pool().queue_limit());
 }
 
-void LoopDispatcher::HandOverBatch() {
-  loop_.AssertInLoop();
-  const size_t accepted = dispatcher_.pool().TrySubmit(batch_.data(), batch_.size());
-  for (size_t i = accepted; i < batch_.size(); ++i) {
-    static_cast<InboundCall*>(batch_[i])->Refuse(absl::ResourceExhaustedError(
-        absl::StrCat("the server's queue is full: ", dispatcher_.pool().queued(),
-                     " calls wait for ", dispatcher_.pool().threads(), " workers, the limit is ",
-                     dispatcher_.pool().queue_limit(), " (worker_queue)")));
+void LoopDispatcher::OnCall(InboundCall& call) {
+  const BoundMethod& bound = *call.bound;
+  if (bound.rules != nullptr && bound.rules->serial()) {
+    OnSerialCall(call);
+    return;
   }
-  batch_.clear();
+  if (bound.run_inline) {
+    dispatcher_.Run(call, cache_);
+    return;
+  }
+  call.runner = dispatcher_.lanes()[bound.lane].get();
+  if (!handing_over_) {
+    handing_over_ = true;
+    loop_.AtTurnEnd(&hand_over_);
+  }
+  batches_[bound.lane].push_back(&call);
+}
+
+void LoopDispatcher::HandOverBatches() {
+  loop_.AssertInLoop();
+  handing_over_ = false;
+  for (size_t i = 0; i < batches_.size(); ++i) {
+    std::vector<WorkItem*>& batch = batches_[i];
+    if (batch.empty()) continue;
+    Lane& lane = *dispatcher_.lanes()[i];
+    const size_t accepted = lane.pool().TrySubmit(batch.data(), batch.size());
+    for (size_t k = accepted; k < batch.size(); ++k) {
+      static_cast<InboundCall*>(batch[k])->Refuse(absl::ResourceExhaustedError(
+          absl::StrCat("the server's queue is full: ", lane.pool().queued(), " calls wait for ",
+                       lane.pool().threads(), " workers, the limit is ", lane.pool().queue_limit(),
+                       " (", lane.QueueSetting(), ")")));
+    }
+    batch.clear();
+  }
+}
+
+// ---- Calls that have an order
+
+bool LoopDispatcher::InlineCarrier::TrySubmit(WorkItem& item) {
+  item.Run(0);
+  return true;
+}
+
+void LoopDispatcher::InlineCarrier::Resume(WorkItem& item) {
+  of_.loop_.Post([&item](TaskFate fate) {
+    if (fate == TaskFate::kRun) {
+      item.Run(0);
+    } else {
+      item.Cancel();
+    }
+  });
+}
+
+void LoopDispatcher::InlineCarrier::RunCall(InboundCall& call, int) {
+  of_.loop_.AssertInLoop();
+  of_.dispatcher_.Run(call, of_.cache_);
+}
+
+bool LoopDispatcher::TryQueue(InboundCall& call, SerialKey key, bool ready) {
+  const BoundMethod& bound = *call.bound;
+  call.runner = bound.run_inline ? static_cast<CallRunner*>(&inline_carrier_)
+                                 : dispatcher_.lanes()[bound.lane].get();
+  call.listener = this;
+  // It may be over when this returns.
+  if (SerialOf(bound).TrySubmit(std::move(key), call, &call.queue, ready)) return true;
+  call.queue = nullptr;
+  call.listener = nullptr;
+  return false;
+}
+
+// A place in line, taken when the first piece of a large request comes.
+void LoopDispatcher::OnCallBegins(InboundCall& call) {
+  const MethodRules* rules = call.bound->rules;
+  if (rules == nullptr || !rules->serial() || !rules->key_comes_first()) return;
+  if (!call.ParseMetadata().ok()) return;
+  absl::StatusOr<SerialKey> key = KeyOfCall(call);
+  if (key.ok()) (void)TryQueue(call, *std::move(key), /*ready=*/false);  // OnCall tries again
+}
+
+void LoopDispatcher::OnSerialCall(InboundCall& call) {
+  SerialExecutor& serial = SerialOf(*call.bound);
+  if (call.queue != nullptr) {
+    serial.SetReady(*call.queue, call);
+    return;
+  }
+  if (const absl::Status& s = call.ParseMetadata(); !s.ok()) {
+    call.Refuse(absl::Status(s));
+    return;
+  }
+  absl::StatusOr<SerialKey> key = KeyOfCall(call);
+  if (!key.ok()) {
+    call.Refuse(key.status());
+    return;
+  }
+  if (TryQueue(call, *std::move(key), /*ready=*/true)) return;
+  const std::string setting = dispatcher_.lanes()[call.bound->lane]->QueueSetting();
+  call.Refuse(absl::ResourceExhaustedError(
+      absl::StrCat("the server's queue is full: ", serial.waiting(),
+                   " calls wait for their turn, the limit is ", serial.limit(), " (", setting, ")")));
+}
+
+void LoopDispatcher::OnAnswered(InboundCall& call) {
+  if (call.queue != nullptr) SerialOf(*call.bound).Done(*call.queue, call);
 }
 
 }  // namespace weft

@@ -1,15 +1,15 @@
-// Finds a call's method and runs its handler: on the worker pool, a loop turn's calls at once, or
-// on the loop.
+// Finds a call's method and runs its handler: on its worker pool, a loop turn's calls at once, or
+// on the loop. Calls that have an order go through a serial executor first.
 //
 // The one place that catches what handlers throw.
 //
-// Threads  Add: before the first call. Find, RunCall: any. A LoopDispatcher: its loop
-// Owns     the table of methods and their statistics; refers to services
+// Threads  Add, Configure, Serve: before the first call. Find, Run: any. A LoopDispatcher: its loop
+// Owns     the table of methods, their rules and statistics, its lanes; refers to services
 // Ends     lives until the last call that refers to it is back in its pool
 #ifndef WEFT_RPC_SERVER_DISPATCHER_H_
 #define WEFT_RPC_SERVER_DISPATCHER_H_
 
-#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,66 +18,81 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/loop_task.h"
-#include "weft/core/worker_pool.h"
+#include "weft/core/runtime.h"
+#include "weft/core/serial_executor.h"
+#include "weft/core/work_carrier.h"
 #include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/call/inbound_sink.h"
 #include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/call/message_cache.h"
 #include "weft/rpc/call/service.h"
+#include "weft/rpc/method_options.h"
+#include "weft/rpc/server/lane.h"
+#include "weft/rpc/server/method_rules.h"
 
 namespace weft {
 
-class Dispatcher final : public CallRunner, public AnswerHint {
+class Dispatcher final {
  public:
+  // The name of the pool that methods use which name none.
+  static constexpr std::string_view kDefaultPool = "default";
+
   // `run_inline`: every handler runs on the loop.
   explicit Dispatcher(bool run_inline, ServerInterceptors interceptors = {})
       : run_inline_(run_inline), interceptors_(std::move(interceptors)) {}
 
   // ALREADY_EXISTS when a service of that name is there.
-  absl::Status Add(Service& service);
-  // From now on calls may come; `pool` must have been started.
-  void Serve(WorkerPool* pool);
+  absl::Status Add(Service& service, const ServiceOptions& options = {});
+  // NOT_FOUND when there is no such method.
+  absl::Status Configure(std::string_view full_name, MethodOptions options);
+  // From now on calls may come. Starts the pools that methods use; NOT_FOUND where one names a pool
+  // that `runtime` does not have.
+  absl::Status Serve(Runtime& runtime);
 
   const BoundMethod* Find(std::string_view full_name) const;
   absl::Status Unknown(std::string_view full_name) const;
   std::vector<MethodStatsSnapshot> Stats() const;
 
-  // CallRunner
-  void RunCall(InboundCall& call, int worker) override;
-  void RefuseCall(InboundCall& call) override;
-  // No worker is inside RunCall; asked when every call has been answered and no more can come.
-  bool Quiet() const;
-  // AnswerHint
-  bool MoreSoon() const override { return pool_->queued() > 0; }
+  // Runs the handler here, on the thread that `cache` belongs to.
+  void Run(InboundCall& call, MessageCache& cache);
+  // Answers a call that can no longer run.
+  static void RefuseStopped(InboundCall& call);
 
-  // On the loop.
-  void RunInline(InboundCall& call, MessageCache& cache);
-  WorkerPool& pool() { return *pool_; }
+  // No worker is inside a call; asked when every call has been answered and no more can come.
+  bool Quiet() const;
+  // This is a thread of one of its pools.
+  bool InPool() const;
+
+  // The first is that of kDefaultPool.
+  const std::vector<std::unique_ptr<Lane>>& lanes() const { return lanes_; }
+  WorkerPool& pool() { return lanes_.front()->pool(); }
 
  private:
-  // What belongs to one thread of the pool.
-  struct alignas(64) Worker {
-    MessageCache cache;
-    std::atomic<bool> running{false};
+  struct Offered {
+    BoundMethod bound;
+    std::string pool;  // empty: that of kDefaultPool
+    std::unique_ptr<MethodStats> stats;
+    std::unique_ptr<MethodRules> rules;
   };
-  void Run(InboundCall& call, MessageCache& cache);
+  absl::StatusOr<uint16_t> LaneOf(const std::string& pool, Runtime& runtime);
 
   const bool run_inline_;
   const ServerInterceptors interceptors_;
-  WorkerPool* pool_ = nullptr;
   std::vector<Service*> services_;
-  std::vector<std::unique_ptr<MethodStats>> stats_;
-  absl::flat_hash_map<std::string, BoundMethod> methods_;
-  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<Offered>> offered_;
+  absl::flat_hash_map<std::string, Offered*> methods_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
 };
 
-// A loop's way into the dispatcher: gathers the calls of a turn.
-class LoopDispatcher final : public InboundSink {
+// A loop's way into the dispatcher: gathers the calls of a turn, keeps those in order that have one.
+class LoopDispatcher final : public InboundSink, public AnswerListener {
  public:
-  LoopDispatcher(EventLoop& loop, Dispatcher& dispatcher) : loop_(loop), dispatcher_(dispatcher) {}
+  // The dispatcher serves.
+  LoopDispatcher(EventLoop& loop, Dispatcher& dispatcher);
 
   const BoundMethod* Find(std::string_view full_name) override {
     return dispatcher_.Find(full_name);
@@ -85,24 +100,52 @@ class LoopDispatcher final : public InboundSink {
   absl::Status Unknown(std::string_view full_name) override {
     return dispatcher_.Unknown(full_name);
   }
+  void OnCallBegins(InboundCall& call) LOOP_ONLY override;
   void OnCall(InboundCall& call) LOOP_ONLY override;
+
+  // AnswerListener
+  ANY_THREAD void OnAnswered(InboundCall& call) override;
 
  private:
   class HandOver final : public LoopTask {
    public:
     explicit HandOver(LoopDispatcher* dispatcher) : dispatcher_(dispatcher) {}
-    void Run() override { dispatcher_->HandOverBatch(); }
-    void Cancel() override { dispatcher_->HandOverBatch(); }
+    void Run() override { dispatcher_->HandOverBatches(); }
+    void Cancel() override { dispatcher_->HandOverBatches(); }
 
    private:
     LoopDispatcher* const dispatcher_;
   };
-  void HandOverBatch();
+  // Runs the calls of inline methods that have an order.
+  class InlineCarrier final : public WorkCarrier, public CallRunner {
+   public:
+    explicit InlineCarrier(LoopDispatcher& of) : of_(of) {}
+    bool TrySubmit(WorkItem& item) override;
+    void Resume(WorkItem& item) override;
+    void RunCall(InboundCall& call, int worker) override;
+    void RefuseCall(InboundCall& call) override { Dispatcher::RefuseStopped(call); }
+
+   private:
+    LoopDispatcher& of_;
+  };
+
+  void HandOverBatches();
+  // False: the executor has no room.
+  bool TryQueue(InboundCall& call, SerialKey key, bool ready) LOOP_ONLY;
+  void OnSerialCall(InboundCall& call) LOOP_ONLY;
+  SerialExecutor& SerialOf(const BoundMethod& bound) const {
+    return bound.run_inline ? *inline_serial_ : *serial_[bound.lane];
+  }
 
   EventLoop& loop_;
   Dispatcher& dispatcher_;
+  InlineCarrier inline_carrier_{*this};
+  // Of each lane, and of inline methods; fixed at construction.
+  std::vector<std::shared_ptr<SerialExecutor>> serial_;
+  std::shared_ptr<SerialExecutor> inline_serial_;
   MessageCache cache_ LOOP_OWNED;
-  std::vector<WorkItem*> batch_ LOOP_OWNED;
+  std::vector<std::vector<WorkItem*>> batches_ LOOP_OWNED;  // by lane
+  bool handing_over_ LOOP_OWNED = false;                    // hand_over_ waits for the turn's end
   HandOver hand_over_{this};
 };
 

@@ -136,15 +136,31 @@ TEST(MethodOptions, SayNothingByDefault) {
   EXPECT_FALSE(options.run_inline);
   EXPECT_FALSE(options.idempotent);
   EXPECT_EQ(options.timeout_ms, 0u);
+  EXPECT_FALSE(options.ordered);
+  EXPECT_EQ(options.pool, "");
 }
 
 TEST(MethodOptions, AreThoseOfOptionsProto) {
   const MethodOptions options = OptionsOf(
       "option (weft.inline) = true; option (weft.idempotent) = true; "
-      "option (weft.timeout_ms) = 4294967295;");
+      "option (weft.timeout_ms) = 4294967295; option (weft.ordered) = true; "
+      "option (weft.pool) = 'slow \"one\"';");
   EXPECT_TRUE(options.run_inline);
   EXPECT_TRUE(options.idempotent);
   EXPECT_EQ(options.timeout_ms, 4294967295u);
+  EXPECT_TRUE(options.ordered);
+  EXPECT_EQ(options.pool, "slow \"one\"");
+}
+
+TEST(MethodOptions, TheServicesPoolHoldsWhereAMethodNamesNone) {
+  const FileModel model = ModelOf(absl::StrCat(
+      "syntax = 'proto3'; import 'weft/rpc/options.proto'; ", kMessages,
+      "service S { option (weft.service_pool) = 'all'; rpc Run(Q) returns (R); "
+      "rpc Go(Q) returns (R) { option (weft.pool) = 'own'; } } "
+      "service T { rpc Run(Q) returns (R); }"));
+  EXPECT_EQ(model.services.at(0).methods.at(0).options.pool, "all");
+  EXPECT_EQ(model.services.at(0).methods.at(1).options.pool, "own");
+  EXPECT_EQ(model.services.at(1).methods.at(0).options.pool, "");
 }
 
 TEST(MethodOptions, ProtobufsOwnIdempotencyCounts) {
@@ -175,6 +191,9 @@ TEST(MethodOptions, NumbersStayAsPublished) {
   EXPECT_EQ(pool.FindExtensionByName("weft.inline")->number(), 59330);
   EXPECT_EQ(pool.FindExtensionByName("weft.idempotent")->number(), 59331);
   EXPECT_EQ(pool.FindExtensionByName("weft.timeout_ms")->number(), 59332);
+  EXPECT_EQ(pool.FindExtensionByName("weft.ordered")->number(), 59333);
+  EXPECT_EQ(pool.FindExtensionByName("weft.pool")->number(), 59334);
+  EXPECT_EQ(pool.FindExtensionByName("weft.service_pool")->number(), 59335);
 }
 
 // ---- Names

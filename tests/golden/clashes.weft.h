@@ -26,7 +26,9 @@ struct Outer_Inner_ final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   static constexpr ::weft::UnaryMethod<::demo::Outer, ::demo::Outer> kMethods{{
       .service = "demo.Outer_Inner",
@@ -35,7 +37,9 @@ struct Outer_Inner_ final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   static constexpr ::weft::UnaryMethod<::demo::Outer, ::demo::Outer> kFullName_{{
       .service = "demo.Outer_Inner",
@@ -44,7 +48,9 @@ struct Outer_Inner_ final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   static constexpr ::weft::UnaryMethod<::demo::Outer, ::demo::Outer> kSay{{
       .service = "demo.Outer_Inner",
@@ -53,7 +59,9 @@ struct Outer_Inner_ final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   static constexpr ::weft::UnaryMethod<::demo::Outer, ::demo::Outer> kSayAsync{{
       .service = "demo.Outer_Inner",
@@ -62,7 +70,9 @@ struct Outer_Inner_ final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   class Service;
   class AsyncService;
@@ -250,7 +260,9 @@ struct class_ final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   class Service;
   class AsyncService;

@@ -29,7 +29,9 @@ struct [[deprecated]] OldNotes final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   class Service;
   class AsyncService;
@@ -113,7 +115,9 @@ struct Notes final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   static constexpr ::weft::UnaryMethod<::demo::Note, ::demo::Note> kFetch{{
       .service = "demo.Notes",
@@ -122,7 +126,9 @@ struct Notes final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   class Service;
   class AsyncService;

@@ -31,7 +31,9 @@ struct Greeter final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   static constexpr ::weft::UnaryMethod<::demo::HelloRequest, ::demo::HelloReply> kSayQuickly{{
       .service = "demo.Greeter",
@@ -40,7 +42,9 @@ struct Greeter final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = true,
       .idempotent = true,
-      .timeout_ms = 250}};
+      .timeout_ms = 250,
+      .ordered = true,
+      .pool = "quick"}};
 
   static constexpr ::weft::UnaryMethod<::demo::HelloRequest, ::demo::HelloReply> kLook{{
       .service = "demo.Greeter",
@@ -49,7 +53,9 @@ struct Greeter final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = true,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   static constexpr ::weft::UnaryMethod<::demo::HelloRequest, ::demo::HelloReply> kSetName{{
       .service = "demo.Greeter",
@@ -58,7 +64,9 @@ struct Greeter final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = true,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   class Service;
   class AsyncService;

@@ -25,7 +25,9 @@ struct Geometry final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   static constexpr ::weft::UnaryMethod<::demo::geometry::v1::Line_End, ::shared::types::Point_Unit> kUnitOf{{
       .service = "demo.geometry.v1.Geometry",
@@ -34,7 +36,9 @@ struct Geometry final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   static constexpr ::weft::UnaryMethod<::google::protobuf::Empty, ::google::protobuf::Empty> kReset{{
       .service = "demo.geometry.v1.Geometry",
@@ -43,7 +47,9 @@ struct Geometry final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   class Service;
   class AsyncService;

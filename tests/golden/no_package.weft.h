@@ -23,7 +23,9 @@ struct Oracle final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   class Service;
   class AsyncService;

@@ -85,6 +85,7 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
     return;
   }
   assembly->call = &call;
+  if (phase_ == Phase::kUp) sink_->OnCallBegins(call);
 }
 
 // Whether this request may be served at all; what it is refused with otherwise.

@@ -1,0 +1,106 @@
+// Work that is run one item at a time, in order, by key: a stage before a pool, without threads of
+// its own. Items of different keys run beside each other.
+//
+//   TrySubmit(key, item) ─► the key's queue ─► carrier, one step of each queue at a time
+//        ─► item.Run ─► Done, then or later ─► the queue's next item
+//
+// An item is over when Done is told, inside its Run or any time after it. The worker that sees an
+// item's end goes on with the next of the same queue, kInARow of them; then the queue goes to the
+// carrier's end, behind what came meanwhile, so that a key that never rests starves nobody.
+//
+// A place may be kept for an item that is not complete yet (`ready` false): it holds up its queue
+// until SetReady.
+//
+// A queue exists while it has items; `limit` bounds those that wait, in all queues together.
+//
+// Threads  any, all methods
+// Owns     its queues; items stay their embedders'; refers to its carrier. Is kept alive by a
+//          queue's step, so whoever owns it may let go in the last item's Run
+// Errors   TrySubmit says false when it is full, or when the carrier is
+// Ends     exactly one of Run and Cancel follows each item that was taken, but for one that is Done
+//          before: that one is taken out
+#ifndef WEFT_CORE_SERIAL_EXECUTOR_H_
+#define WEFT_CORE_SERIAL_EXECUTOR_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "weft/core/mutex.h"
+#include "weft/core/thread_contract.h"
+#include "weft/core/work_carrier.h"
+#include "weft/core/work_item.h"
+
+namespace weft {
+
+// What is run one at a time: items whose keys are equal.
+struct SerialKey {
+  const void* owner = nullptr;
+  const void* kind = nullptr;
+  std::string name = {};
+
+  friend bool operator==(const SerialKey&, const SerialKey&) = default;
+  template <typename H>
+  friend H AbslHashValue(H h, const SerialKey& key) {
+    return H::combine(std::move(h), key.owner, key.kind, key.name);
+  }
+};
+
+class ANY_THREAD SerialExecutor final : public std::enable_shared_from_this<SerialExecutor> {
+ public:
+  // Items of one queue that are run in a row while others wait for the carrier.
+  static constexpr int kInARow = 16;
+  // Queues without items that are kept for the next key.
+  static constexpr size_t kMostSpare = 64;
+
+  // The items of one key. Handed out by TrySubmit; a name for Done and SetReady, no more.
+  class Queue;
+
+  // Lives in a shared_ptr. `carrier` outlives all items.
+  SerialExecutor(WorkCarrier& carrier, size_t limit);
+  ~SerialExecutor();
+  SerialExecutor(const SerialExecutor&) = delete;
+  SerialExecutor& operator=(const SerialExecutor&) = delete;
+
+  // Puts `item` at the end of its key's queue. `*queue` is written before it can run.
+  bool TrySubmit(SerialKey key, WorkItem& item, Queue** queue, bool ready = true)
+      WEFT_EXCLUDES(mu_);
+  // An item whose place was kept is complete.
+  void SetReady(Queue& queue, WorkItem& item) WEFT_EXCLUDES(mu_);
+  // `item` is over. The item and its queue may be gone when this returns.
+  void Done(Queue& queue, WorkItem& item) WEFT_EXCLUDES(mu_);
+
+  // Items that wait for those before them, or for the carrier.
+  size_t waiting() const WEFT_EXCLUDES(mu_);
+  size_t limit() const { return limit_; }
+  // Queues that have items.
+  size_t queues() const WEFT_EXCLUDES(mu_);
+
+ private:
+  enum class AfterItem : uint8_t { kNext, kElsewhere };
+
+  // The item to run now; nullptr: its place is kept, or all were taken out.
+  WorkItem* Begin(Queue& queue) WEFT_EXCLUDES(mu_);
+  // After the item's Run. kElsewhere: the queue is somebody else's business now, or gone.
+  AfterItem End(Queue& queue, bool go_on) WEFT_EXCLUDES(mu_);
+  // When its item is over. True: it is to be handed to the carrier.
+  bool NextOrRest(Queue& queue) WEFT_REQUIRES(mu_);
+  void Free(Queue& queue) WEFT_REQUIRES(mu_);
+
+  WorkCarrier& carrier_;
+  const size_t limit_;
+
+  mutable Mutex mu_;
+  absl::flat_hash_map<SerialKey, std::unique_ptr<Queue>> queues_ WEFT_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<Queue>> spare_ WEFT_GUARDED_BY(mu_);
+  size_t waiting_ WEFT_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_SERIAL_EXECUTOR_H_

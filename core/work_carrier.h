@@ -1,0 +1,26 @@
+// Who runs work items: a pool's workers, or a loop in its turns.
+//
+// Threads  any, unless the carrier says otherwise
+// Owns     nothing: items stay their embedders'
+// Ends     exactly one of Run and Cancel follows each item that was taken
+#ifndef WEFT_CORE_WORK_CARRIER_H_
+#define WEFT_CORE_WORK_CARRIER_H_
+
+#include "weft/core/work_item.h"
+
+namespace weft {
+
+class WorkCarrier {
+ public:
+  // Something new. False: there is no room for it.
+  virtual bool TrySubmit(WorkItem& item) = 0;
+  // A further step of what was taken before. Never refused, and not counted against any limit.
+  virtual void Resume(WorkItem& item) = 0;
+
+ protected:
+  virtual ~WorkCarrier() = default;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_WORK_CARRIER_H_

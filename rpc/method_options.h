@@ -1,0 +1,64 @@
+// What a server's owner may say about a service or a method that it offers, beyond what the .proto
+// says: Server::Register and Server::Configure take it.
+//
+//   server.Register(store, {.pool = "store"});
+//   server.Configure(Store::kPut, {.key = [](const weft::ServerContext& call) {
+//     return std::string(call.metadata().Get("row").value_or(""));
+//   }});
+//
+// Threads  value; key functions: any I/O thread of the server, several at once
+// Errors   what a key function throws ends its call with UNKNOWN, not executed
+#ifndef WEFT_RPC_METHOD_OPTIONS_H_
+#define WEFT_RPC_METHOD_OPTIONS_H_
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "weft/rpc/call/server_context.h"
+
+namespace weft {
+
+// The key of a call, from its caller and its metadata. Runs on the I/O thread: it must not block.
+using CallKey = std::function<std::string(const ServerContext& call)>;
+// The same from the serialized request too; made by KeyOf.
+using RequestKey = std::function<std::string(const ServerContext& call, std::string_view request)>;
+
+// A key out of the request. It is parsed for this on the I/O thread, and for the handler again:
+// for small messages; for large ones the caller says the key in the metadata.
+//   {.request_key = weft::KeyOf<PutRequest>(
+//        [](const weft::ServerContext&, const PutRequest& put) { return put.row(); })}
+template <typename Request, typename Function>
+RequestKey KeyOf(Function key) {
+  return [key = std::move(key)](const ServerContext& call, std::string_view bytes) -> std::string {
+    Request request;
+    // One that cannot be parsed is refused by the handler's side, wherever it stands.
+    if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return {};
+    return key(call, request);
+  };
+}
+
+struct ServiceOptions {
+  // The worker pool of its handlers, by name; goes before what the .proto says. "default": the one
+  // that all share. Empty: as the .proto says.
+  std::string pool = "";
+};
+
+struct MethodOptions {
+  // The worker pool of its handler, by name; goes before ServiceOptions::pool and the .proto.
+  std::string pool = "";
+  // Calls of one connection one at a time, in the order in which they came, each when the one
+  // before has been answered; as `option (weft.ordered) = true`.
+  bool ordered = false;
+  // Calls of one connection whose keys are equal run one at a time, in order; others beside each
+  // other. The keys of all methods with the same pool are one space: methods whose functions give
+  // equal keys wait for each other. Goes before `ordered`. Null: none.
+  CallKey key = nullptr;
+  // The same where the key stands in the request: see KeyOf.
+  RequestKey request_key = nullptr;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_METHOD_OPTIONS_H_

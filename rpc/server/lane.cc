@@ -1,0 +1,39 @@
+#include "weft/rpc/server/lane.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "weft/rpc/server/dispatcher.h"
+
+namespace weft {
+
+Lane::Lane(Dispatcher& dispatcher, std::string name, WorkerPool& pool)
+    : dispatcher_(dispatcher), name_(std::move(name)), pool_(pool) {
+  while (workers_.size() < static_cast<size_t>(pool.max_threads())) {
+    workers_.push_back(std::make_unique<Worker>());
+  }
+}
+
+void Lane::RunCall(InboundCall& call, int worker) {
+  call.hint = this;
+  Worker& own = *workers_[static_cast<size_t>(worker)];
+  own.running.store(true, std::memory_order_relaxed);
+  dispatcher_.Run(call, own.cache);
+  own.running.store(false, std::memory_order_release);  // from here on this may be gone
+}
+
+void Lane::RefuseCall(InboundCall& call) { Dispatcher::RefuseStopped(call); }
+
+// Whoever has seen a call's answer sees that its worker runs, or has ended.
+bool Lane::Quiet() const {
+  return std::none_of(workers_.begin(), workers_.end(), [](const auto& worker) {
+    return worker->running.load(std::memory_order_acquire);
+  });
+}
+
+std::string Lane::QueueSetting() const {
+  return name_.empty() ? "worker_queue" : absl::StrCat("queue of the pool ", name_);
+}
+
+}  // namespace weft

@@ -1,0 +1,57 @@
+// A worker pool as a dispatcher sees it: where the calls of some methods run, apart from others'.
+//
+// Threads  any
+// Owns     what belongs to each of the pool's threads; refers to the pool and the dispatcher
+// Ends     lives as long as the dispatcher
+#ifndef WEFT_RPC_SERVER_LANE_H_
+#define WEFT_RPC_SERVER_LANE_H_
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "weft/core/thread_contract.h"
+#include "weft/core/worker_pool.h"
+#include "weft/rpc/call/inbound_call.h"
+#include "weft/rpc/call/message_cache.h"
+
+namespace weft {
+
+class Dispatcher;
+
+class ANY_THREAD Lane final : public CallRunner, public AnswerHint {
+ public:
+  // `name` is empty for the pool that all share.
+  Lane(Dispatcher& dispatcher, std::string name, WorkerPool& pool);
+
+  // CallRunner
+  void RunCall(InboundCall& call, int worker) override;
+  void RefuseCall(InboundCall& call) override;
+  // AnswerHint
+  bool MoreSoon() const override { return pool_.queued() > 0; }
+
+  // No worker is inside RunCall; asked when every call has been answered and no more can come.
+  bool Quiet() const;
+
+  const std::string& name() const { return name_; }
+  // The setting that bounds its queue, for the text of an error.
+  std::string QueueSetting() const;
+  WorkerPool& pool() { return pool_; }
+
+ private:
+  // What belongs to one thread of the pool.
+  struct alignas(64) Worker {
+    MessageCache cache;
+    std::atomic<bool> running{false};
+  };
+
+  Dispatcher& dispatcher_;
+  const std::string name_;
+  WorkerPool& pool_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_SERVER_LANE_H_

@@ -1,0 +1,420 @@
+// Calls that are executed one at a time, in the order in which they came: by method, and by key.
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tests/integration/stack.h"
+#include "tests/protos/ledger.weft.h"
+
+namespace weft::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr absl::Duration kForever = absl::InfiniteDuration();
+
+Entry EntryOf(std::string account, int64_t number) {
+  Entry entry;
+  entry.set_account(std::move(account));
+  entry.set_number(number);
+  return entry;
+}
+
+using EntryResult = Awaited<absl::StatusOr<EntryReply>>;
+
+Callback<EntryReply> Into(EntryResult& result) {
+  return [&result](absl::StatusOr<EntryReply> r) { result.Add(std::move(r)); };
+}
+
+// What handlers saw: the numbers of each account in order, and how many ran at once.
+class Journal {
+ public:
+  // Returns when `hold` does; sees to it that two of one account never run at once.
+  void Run(const Entry& entry, const std::function<void(const Entry&)>& hold) {
+    Enter(entry);
+    if (hold) hold(entry);
+    Leave(entry);
+  }
+  void Enter(const Entry& entry) {
+    state.Update([&](State& s) {
+      s.numbers[entry.account()].push_back(entry.number());
+      if (++s.running[entry.account()] > 1) s.overlapped = true;
+      ++s.inside;
+    });
+  }
+  void Leave(const Entry& entry) {
+    state.Update([&](State& s) {
+      --s.running[entry.account()];
+      --s.inside;
+    });
+  }
+
+  struct State {
+    std::map<std::string, std::vector<int64_t>> numbers;
+    std::map<std::string, int> running;
+    int inside = 0;
+    bool overlapped = false;
+  };
+  Watched<State> state;
+};
+
+class BlockingLedger : public Ledger::Service {
+ public:
+  Journal journal;
+  std::function<void(const Entry&)> hold;
+
+  absl::Status Append(ServerContext&, Entry& entry, EntryReply& reply) override {
+    journal.Run(entry, hold);
+    reply.set_number(entry.number());
+    return absl::OkStatus();
+  }
+  absl::Status AppendInline(ServerContext& call, Entry& entry, EntryReply& reply) override {
+    return Append(call, entry, reply);
+  }
+  absl::Status Note(ServerContext& call, Entry& entry, EntryReply& reply) override {
+    return Append(call, entry, reply);
+  }
+  absl::Status Strike(ServerContext& call, Entry& entry, EntryReply& reply) override {
+    return Append(call, entry, reply);
+  }
+};
+
+// Keeps what it is asked until the test answers it.
+class LaterLedger : public Ledger::AsyncService {
+ public:
+  Journal journal;
+  using Waiting = std::vector<std::pair<Entry*, Responder<EntryReply>>>;
+  Watched<int> waiting{0};
+
+  void Append(ServerContext&, Entry& entry, Responder<EntryReply> responder) override {
+    journal.Enter(entry);
+    {
+      std::lock_guard<std::mutex> lock(mu_);
+      held_.emplace_back(&entry, std::move(responder));
+    }
+    waiting.Update([](int& n) { ++n; });
+  }
+  void AppendInline(ServerContext& call, Entry& entry, Responder<EntryReply> responder) override {
+    Append(call, entry, std::move(responder));
+  }
+
+  // Answers what waits.
+  void Answer() {
+    Waiting held;
+    {
+      std::lock_guard<std::mutex> lock(mu_);
+      held.swap(held_);
+    }
+    for (auto& [entry, responder] : held) {
+      waiting.Update([](int& n) { --n; });
+      journal.Leave(*entry);
+      responder.reply().set_number(entry->number());
+      responder.Finish();
+    }
+  }
+
+ private:
+  std::mutex mu_;
+  Waiting held_;
+};
+
+class CoroutineLedger : public Ledger::CoroService {
+ public:
+  Journal journal;
+  EchoService::Stub* behind = nullptr;
+
+  Coro<absl::Status> Append(ServerContext&, Entry& entry, EntryReply& reply) override {
+    journal.Enter(entry);
+    const EchoRequest request = RequestOf("x");
+    const auto echoed = co_await behind->EchoCoro(request);
+    journal.Leave(entry);
+    reply.set_number(entry.number());
+    co_return echoed.status();
+  }
+};
+
+std::vector<int64_t> UpTo(int64_t n) {
+  std::vector<int64_t> numbers;
+  for (int64_t i = 0; i < n; ++i) numbers.push_back(i);
+  return numbers;
+}
+
+TEST(Order, ACallOfAnOrderedMethodWaitsForTheOneBefore) {
+  BlockingLedger service;
+  TestServer server(service, ServerOptions{.worker_threads = 4});
+  const auto channel = server.Connect();
+  Ledger::Stub stub(*channel);
+  EntryResult replies;
+  for (int i = 0; i < 300; ++i) stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
+  replies.WaitForAll(300);
+  EXPECT_EQ(service.journal.state.Get().numbers["a"], UpTo(300));
+  EXPECT_FALSE(service.journal.state.Get().overlapped);
+}
+
+TEST(Order, OtherConnectionsAndOtherMethodsGoOnBesideIt) {
+  BlockingLedger service;
+  Notification release;
+  service.hold = [&](const Entry& entry) {
+    if (entry.number() == 0) {
+      EXPECT_TRUE(PollUntil([&] { return release.HasHappened(); }));
+    }
+  };
+  TestServer server(service, ServerOptions{.worker_threads = 3});
+  const auto one = server.Connect();
+  const auto two = server.Connect();
+  EntryResult held, behind;
+  Ledger::Stub(*one).AppendAsync(EntryOf("a", 0), {.timeout = kForever}, Into(held));
+  ASSERT_TRUE(service.journal.state.WaitFor([](const Journal::State& s) { return s.inside == 1; }));
+  Ledger::Stub(*one).AppendAsync(EntryOf("a", 1), {.timeout = kForever}, Into(behind));
+  EXPECT_TRUE(Ledger::Stub(*one).Note(EntryOf("note", 1)).ok());
+  EXPECT_TRUE(Ledger::Stub(*two).Append(EntryOf("other", 1)).ok());
+  EXPECT_EQ(behind.count(), 0u);
+  release.Notify();
+  EXPECT_TRUE(behind.Wait().ok());
+  EXPECT_THAT(service.journal.state.Get().numbers["a"], ElementsAre(0, 1));
+}
+
+TEST(Order, TheNextCallStartsWhenTheResponderHasAnswered) {
+  LaterLedger service;
+  TestServer server(service, ServerOptions{.worker_threads = 2});
+  const auto channel = server.Connect();
+  Ledger::Stub stub(*channel);
+  EntryResult replies;
+  for (int i = 0; i < 20; ++i) stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
+  for (size_t i = 0; i < 20; ++i) {
+    ASSERT_TRUE(service.waiting.WaitForValue(1));
+    service.Answer();
+    replies.WaitForAll(i + 1);
+  }
+  EXPECT_EQ(service.journal.state.Get().numbers["a"], UpTo(20));
+  EXPECT_FALSE(service.journal.state.Get().overlapped);
+}
+
+TEST(Order, HoldsOnTheLoopToo) {
+  LaterLedger service;
+  TestServer server(service, ServerOptions{.worker_threads = 1});
+  const auto channel = server.Connect();
+  Ledger::Stub stub(*channel);
+  EntryResult replies;
+  for (int i = 0; i < 20; ++i) {
+    stub.AppendInlineAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
+  }
+  for (size_t i = 0; i < 20; ++i) {
+    ASSERT_TRUE(service.waiting.WaitForValue(1));
+    service.Answer();
+    replies.WaitForAll(i + 1);
+  }
+  EXPECT_EQ(service.journal.state.Get().numbers["a"], UpTo(20));
+  EXPECT_FALSE(service.journal.state.Get().overlapped);
+}
+
+TEST(Order, CoroutinesWaitForEachOthersEnd) {
+  HookedEcho echo;
+  TestServer behind(echo);
+  const auto behind_channel = behind.Connect();
+  EchoService::Stub behind_stub(*behind_channel);
+  CoroutineLedger service;
+  service.behind = &behind_stub;
+  TestServer server(service, ServerOptions{.worker_threads = 3});
+  const auto channel = server.Connect();
+  Ledger::Stub stub(*channel);
+  EntryResult replies;
+  for (int i = 0; i < 50; ++i) stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
+  for (const auto& reply : replies.WaitForAll(50)) EXPECT_EQ(reply.status(), absl::OkStatus());
+  EXPECT_EQ(service.journal.state.Get().numbers["a"], UpTo(50));
+  EXPECT_FALSE(service.journal.state.Get().overlapped);
+}
+
+TEST(Order, ALargeRequestKeepsItsPlaceBeforeASmallOneBehindIt) {
+  BlockingLedger service;
+  TestServer server(service, ServerOptions{.worker_threads = 4});
+  const auto channel = server.Connect();
+  Ledger::Stub stub(*channel);
+  EntryResult replies;
+  for (int i = 0; i < 20; ++i) {
+    Entry entry = EntryOf("a", i);
+    if (i % 2 == 0) entry.set_payload(Pattern(size_t{1} << 20));
+    stub.AppendAsync(entry, {.timeout = kForever}, Into(replies));
+  }
+  replies.WaitForAll(20);
+  EXPECT_EQ(service.journal.state.Get().numbers["a"], UpTo(20));
+}
+
+// ---- Keys
+
+std::string KeyFromMetadata(const ServerContext& call) {
+  return std::string(call.metadata().Get("account").value_or(""));
+}
+
+TEST(Order, CallsOfOneKeyRunOneAtATimeAndOthersBesideThem) {
+  BlockingLedger service;
+  Notification release;
+  service.hold = [&](const Entry& entry) {
+    if (entry.account() == "held") {
+      EXPECT_TRUE(PollUntil([&] { return release.HasHappened(); }));
+    }
+  };
+  Server server({.worker_threads = 2});
+  ASSERT_EQ(server.Register(service), absl::OkStatus());
+  ASSERT_EQ(server.Configure(Ledger::kNote, {.key = KeyFromMetadata}), absl::OkStatus());
+  ASSERT_EQ(server.Start("127.0.0.1:0"), absl::OkStatus());
+  const auto channel = ChannelTo(server.addresses().at(0));
+  Ledger::Stub stub(*channel);
+  EntryResult held;
+  ClientContext contexts[10];
+  for (int i = 0; i < 10; ++i) {
+    ASSERT_TRUE(contexts[i].metadata().Add("account", "held").ok());
+    stub.NoteAsync(EntryOf("held", i), {.timeout = kForever, .context = &contexts[i]}, Into(held));
+  }
+  // One worker is held by one of the ten; the other serves whoever has another key.
+  for (int i = 0; i < 5; ++i) {
+    ClientContext context;
+    ASSERT_TRUE(context.metadata().Add("account", "free").ok());
+    EXPECT_TRUE(stub.Note(EntryOf("free", i), {.timeout = kForever, .context = &context}).ok());
+  }
+  EXPECT_EQ(held.count(), 0u);
+  EXPECT_THAT(service.journal.state.Get().numbers["held"], ElementsAre(0));
+  release.Notify();
+  held.WaitForAll(10);
+  EXPECT_EQ(service.journal.state.Get().numbers["held"], UpTo(10));
+  EXPECT_EQ(service.journal.state.Get().numbers["free"], UpTo(5));
+  EXPECT_FALSE(service.journal.state.Get().overlapped);
+}
+
+TEST(Order, TheKeyMayStandInTheRequestAndJoinMethods) {
+  BlockingLedger service;
+  Server server({.worker_threads = 4});
+  ASSERT_EQ(server.Register(service), absl::OkStatus());
+  const RequestKey by_account =
+      KeyOf<Entry>([](const ServerContext&, const Entry& entry) { return entry.account(); });
+  ASSERT_EQ(server.Configure(Ledger::kNote, {.request_key = by_account}), absl::OkStatus());
+  ASSERT_EQ(server.Configure(Ledger::kStrike, {.request_key = by_account}), absl::OkStatus());
+  ASSERT_EQ(server.Start("127.0.0.1:0"), absl::OkStatus());
+  const auto channel = ChannelTo(server.addresses().at(0));
+  Ledger::Stub stub(*channel);
+  EntryResult replies;
+  for (int i = 0; i < 200; ++i) {
+    for (const char* account : {"a", "b", "c"}) {
+      if (i % 3 == 0) {
+        stub.StrikeAsync(EntryOf(account, i), {.timeout = kForever}, Into(replies));
+      } else {
+        stub.NoteAsync(EntryOf(account, i), {.timeout = kForever}, Into(replies));
+      }
+    }
+  }
+  replies.WaitForAll(600);
+  auto state = service.journal.state.Get();
+  EXPECT_FALSE(state.overlapped);
+  for (const char* account : {"a", "b", "c"}) EXPECT_EQ(state.numbers[account], UpTo(200));
+}
+
+TEST(Order, WhatAKeyFunctionThrowsEndsItsCallOnly) {
+  BlockingLedger service;
+  Server server;
+  ASSERT_EQ(server.Register(service), absl::OkStatus());
+  ASSERT_EQ(server.Configure(Ledger::kNote, {.key = [](const ServerContext& call) -> std::string {
+                               if (call.metadata().empty()) throw std::runtime_error("no account");
+                               return "x";
+                             }}),
+            absl::OkStatus());
+  ASSERT_EQ(server.Start("127.0.0.1:0"), absl::OkStatus());
+  const auto channel = ChannelTo(server.addresses().at(0));
+  Ledger::Stub stub(*channel);
+  ClientContext refused;
+  EXPECT_THAT(stub.Note(EntryOf("a", 1), {.context = &refused}).status(),
+              IsStatus(absl::StatusCode::kUnknown,
+                       AllOf(HasSubstr("the method's key"), HasSubstr("no account"))));
+  EXPECT_FALSE(refused.may_have_been_executed());
+  ClientContext context;
+  ASSERT_TRUE(context.metadata().Add("account", "a").ok());
+  EXPECT_TRUE(stub.Note(EntryOf("a", 2), {.context = &context}).ok());
+  EXPECT_THAT(service.journal.state.Get().numbers["a"], ElementsAre(2));
+}
+
+// ---- Ends
+
+TEST(Order, ACallThatIsGivenUpWhileItWaitsDoesNotHoldUpTheNext) {
+  LaterLedger service;
+  TestServer server(service);
+  const auto channel = server.Connect();
+  Ledger::Stub stub(*channel);
+  EntryResult replies, given_up;
+  stub.AppendAsync(EntryOf("a", 0), {.timeout = kForever}, Into(replies));
+  ASSERT_TRUE(service.waiting.WaitForValue(1));
+  ClientContext context;
+  stub.AppendAsync(EntryOf("a", 1), {.timeout = kForever, .context = &context}, Into(given_up));
+  stub.AppendAsync(EntryOf("a", 2), {.timeout = kForever}, Into(replies));
+  context.Cancel();
+  given_up.WaitForAll(1);
+  // Behind the cancel in the stream: when it is answered, the server has seen the cancel.
+  EXPECT_THAT(stub.Note(EntryOf("", 0)).status(), HasCode(absl::StatusCode::kUnimplemented));
+  service.Answer();
+  ASSERT_TRUE(service.waiting.WaitForValue(1));
+  service.Answer();
+  replies.WaitForAll(2);
+  EXPECT_THAT(service.journal.state.Get().numbers["a"], ElementsAre(0, 2));
+}
+
+TEST(Order, RefusesMoreThanTheQueueHolds) {
+  LaterLedger service;
+  TestServer server(service, ServerOptions{.worker_threads = 1, .worker_queue = 4});
+  const auto channel = server.Connect();
+  Ledger::Stub stub(*channel);
+  EntryResult served, refused;
+  stub.AppendAsync(EntryOf("a", 0), {.timeout = kForever}, Into(served));
+  ASSERT_TRUE(service.waiting.WaitForValue(1));
+  for (int i = 1; i <= 4; ++i) stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(served));
+  for (int i = 0; i < 3; ++i) stub.AppendAsync(EntryOf("b", i), {.timeout = kForever}, Into(refused));
+  for (const auto& reply : refused.WaitForAll(3)) {
+    EXPECT_THAT(reply.status(), IsStatus(absl::StatusCode::kResourceExhausted,
+                                         AllOf(HasSubstr("4 calls wait for their turn"),
+                                               HasSubstr("limit is 4 (worker_queue)"))));
+  }
+  for (int i = 0; i < 5; ++i) {
+    ASSERT_TRUE(service.waiting.WaitForValue(1));
+    service.Answer();
+  }
+  for (const auto& reply : served.WaitForAll(5)) EXPECT_TRUE(reply.ok());
+}
+
+TEST(Order, StopEndsWhatWaits) {
+  LaterLedger service;
+  EntryResult replies;
+  std::unique_ptr<Channel> channel;
+  {
+    TestServer server(service);
+    channel = server.Connect();
+    Ledger::Stub stub(*channel);
+    for (int i = 0; i < 10; ++i) stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
+    ASSERT_TRUE(service.waiting.WaitForValue(1));
+    std::thread answers([&] {
+      while (replies.count() < 10) service.Answer();
+    });
+    server->Stop(absl::ZeroDuration());
+    replies.WaitForAll(10);
+    answers.join();
+  }
+  auto state = service.journal.state.Get();
+  EXPECT_EQ(state.numbers["a"], UpTo(static_cast<int64_t>(state.numbers["a"].size())));
+  EXPECT_FALSE(state.overlapped);
+  EXPECT_EQ(replies.count(), 10u);
+}
+
+TEST(Order, AServerIsConfiguredBeforeItStarts) {
+  BlockingLedger service;
+  Server server;
+  EXPECT_EQ(Server().Configure(Ledger::kNote, {.ordered = true}).code(),
+            absl::StatusCode::kNotFound);
+  ASSERT_EQ(server.Register(service), absl::OkStatus());
+  ASSERT_EQ(server.Start("127.0.0.1:0"), absl::OkStatus());
+  EXPECT_EQ(server.Configure(Ledger::kNote, {.ordered = true}).code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace weft::test
