@@ -71,9 +71,8 @@ MethodOptions ReadMethodOptions(const pb::MethodDescriptor& method) {
   options.ordered = own.Bool("weft.ordered");
   options.pool = own.String("weft.pool");
   if (options.pool.empty()) {
-    options.pool =
-        Extensions(pool, "google.protobuf.ServiceOptions", method.service()->options())
-            .String("weft.service_pool");
+    options.pool = Extensions(pool, "google.protobuf.ServiceOptions", method.service()->options())
+                       .String("weft.service_pool");
   }
   return options;
 }

@@ -59,10 +59,9 @@ absl::StatusOr<WorkerPool*> Runtime::workers(const std::string& name) {
   if (it == options_.pools.end()) {
     std::vector<std::string> names;
     for (const auto& [each, options] : options_.pools) names.push_back(each);
-    return absl::NotFoundError(
-        absl::StrCat("there is no worker pool ", name,
-                     "; pools here: ", names.empty() ? "none" : absl::StrJoin(names, ", "),
-                     " (pools of the server, or of its runtime)"));
+    return absl::NotFoundError(absl::StrCat("there is no worker pool ", name, "; pools here: ",
+                                            names.empty() ? "none" : absl::StrJoin(names, ", "),
+                                            " (pools of the server, or of its runtime)"));
   }
   MutexLock lock(mu_);
   return StartPool(absl::StrCat("weft-", name), it->second, &pools_[name]);

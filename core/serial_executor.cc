@@ -10,7 +10,7 @@ namespace weft {
 class SerialExecutor::Queue final : public WorkItem {
  public:
   enum class State : uint8_t {
-    kHeld,     // its first item is not complete
+    kHeld,  // its first item is not complete
     kWithCarrier,
     kRunning,  // inside its item's Run
     kAway,     // its item's Run has returned, and the item is not over

@@ -128,8 +128,8 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
 
   // ---- by the dispatcher
   const AnswerHint* hint = nullptr;
-  class CallRunner* runner = nullptr;  // what Run and Cancel do
-  AnswerListener* listener = nullptr;  // null: nobody wants to know
+  class CallRunner* runner = nullptr;      // what Run and Cancel do
+  AnswerListener* listener = nullptr;      // null: nobody wants to know
   SerialExecutor::Queue* queue = nullptr;  // of a call that has an order: where it stands
   void Run(int worker) override;
   void Cancel() override;

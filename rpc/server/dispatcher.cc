@@ -180,8 +180,7 @@ void Dispatcher::RefuseStopped(InboundCall& call) {
 LoopDispatcher::LoopDispatcher(EventLoop& loop, Dispatcher& dispatcher)
     : loop_(loop), dispatcher_(dispatcher), batches_(dispatcher.lanes().size()) {
   for (const auto& lane : dispatcher.lanes()) {
-    serial_.push_back(
-        std::make_shared<SerialExecutor>(lane->pool(), lane->pool().queue_limit()));
+    serial_.push_back(std::make_shared<SerialExecutor>(lane->pool(), lane->pool().queue_limit()));
   }
   inline_serial_ =
       std::make_shared<SerialExecutor>(inline_carrier_, dispatcher.pool().queue_limit());
@@ -283,9 +282,9 @@ void LoopDispatcher::OnSerialCall(InboundCall& call) {
   }
   if (TryQueue(call, *std::move(key), /*ready=*/true)) return;
   const std::string setting = dispatcher_.lanes()[call.bound->lane]->QueueSetting();
-  call.Refuse(absl::ResourceExhaustedError(
-      absl::StrCat("the server's queue is full: ", serial.waiting(),
-                   " calls wait for their turn, the limit is ", serial.limit(), " (", setting, ")")));
+  call.Refuse(absl::ResourceExhaustedError(absl::StrCat(
+      "the server's queue is full: ", serial.waiting(), " calls wait for their turn, the limit is ",
+      serial.limit(), " (", setting, ")")));
 }
 
 void LoopDispatcher::OnAnswered(InboundCall& call) {

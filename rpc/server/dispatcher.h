@@ -88,7 +88,8 @@ class Dispatcher final {
   std::vector<std::unique_ptr<Lane>> lanes_;
 };
 
-// A loop's way into the dispatcher: gathers the calls of a turn, keeps those in order that have one.
+// A loop's way into the dispatcher: gathers the calls of a turn, keeps those in order that have
+// one.
 class LoopDispatcher final : public InboundSink, public AnswerListener {
  public:
   // The dispatcher serves.

@@ -153,11 +153,11 @@ TEST(MethodOptions, AreThoseOfOptionsProto) {
 }
 
 TEST(MethodOptions, TheServicesPoolHoldsWhereAMethodNamesNone) {
-  const FileModel model = ModelOf(absl::StrCat(
-      "syntax = 'proto3'; import 'weft/rpc/options.proto'; ", kMessages,
-      "service S { option (weft.service_pool) = 'all'; rpc Run(Q) returns (R); "
-      "rpc Go(Q) returns (R) { option (weft.pool) = 'own'; } } "
-      "service T { rpc Run(Q) returns (R); }"));
+  const FileModel model = ModelOf(
+      absl::StrCat("syntax = 'proto3'; import 'weft/rpc/options.proto'; ", kMessages,
+                   "service S { option (weft.service_pool) = 'all'; rpc Run(Q) returns (R); "
+                   "rpc Go(Q) returns (R) { option (weft.pool) = 'own'; } } "
+                   "service T { rpc Run(Q) returns (R); }"));
   EXPECT_EQ(model.services.at(0).methods.at(0).options.pool, "all");
   EXPECT_EQ(model.services.at(0).methods.at(1).options.pool, "own");
   EXPECT_EQ(model.services.at(1).methods.at(0).options.pool, "");

@@ -138,6 +138,12 @@ class CoroutineLedger : public Ledger::CoroService {
   }
 };
 
+// Calls that wait for the connection may be overtaken by those that come when it is there.
+void Connect(Channel& channel) {
+  EXPECT_THAT(EchoService::Stub(channel).Echo(RequestOf("x")).status(),
+              HasCode(absl::StatusCode::kUnimplemented));
+}
+
 std::vector<int64_t> UpTo(int64_t n) {
   std::vector<int64_t> numbers;
   for (int64_t i = 0; i < n; ++i) numbers.push_back(i);
@@ -149,8 +155,10 @@ TEST(Order, ACallOfAnOrderedMethodWaitsForTheOneBefore) {
   TestServer server(service, ServerOptions{.worker_threads = 4});
   const auto channel = server.Connect();
   Ledger::Stub stub(*channel);
+  Connect(*channel);
   EntryResult replies;
-  for (int i = 0; i < 300; ++i) stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
+  for (int i = 0; i < 300; ++i)
+    stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
   replies.WaitForAll(300);
   EXPECT_EQ(service.journal.state.Get().numbers["a"], UpTo(300));
   EXPECT_FALSE(service.journal.state.Get().overlapped);
@@ -167,6 +175,7 @@ TEST(Order, OtherConnectionsAndOtherMethodsGoOnBesideIt) {
   TestServer server(service, ServerOptions{.worker_threads = 3});
   const auto one = server.Connect();
   const auto two = server.Connect();
+  Connect(*one);
   EntryResult held, behind;
   Ledger::Stub(*one).AppendAsync(EntryOf("a", 0), {.timeout = kForever}, Into(held));
   ASSERT_TRUE(service.journal.state.WaitFor([](const Journal::State& s) { return s.inside == 1; }));
@@ -184,8 +193,10 @@ TEST(Order, TheNextCallStartsWhenTheResponderHasAnswered) {
   TestServer server(service, ServerOptions{.worker_threads = 2});
   const auto channel = server.Connect();
   Ledger::Stub stub(*channel);
+  Connect(*channel);
   EntryResult replies;
-  for (int i = 0; i < 20; ++i) stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
+  for (int i = 0; i < 20; ++i)
+    stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
   for (size_t i = 0; i < 20; ++i) {
     ASSERT_TRUE(service.waiting.WaitForValue(1));
     service.Answer();
@@ -200,6 +211,7 @@ TEST(Order, HoldsOnTheLoopToo) {
   TestServer server(service, ServerOptions{.worker_threads = 1});
   const auto channel = server.Connect();
   Ledger::Stub stub(*channel);
+  Connect(*channel);
   EntryResult replies;
   for (int i = 0; i < 20; ++i) {
     stub.AppendInlineAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
@@ -223,8 +235,10 @@ TEST(Order, CoroutinesWaitForEachOthersEnd) {
   TestServer server(service, ServerOptions{.worker_threads = 3});
   const auto channel = server.Connect();
   Ledger::Stub stub(*channel);
+  Connect(*channel);
   EntryResult replies;
-  for (int i = 0; i < 50; ++i) stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
+  for (int i = 0; i < 50; ++i)
+    stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
   for (const auto& reply : replies.WaitForAll(50)) EXPECT_EQ(reply.status(), absl::OkStatus());
   EXPECT_EQ(service.journal.state.Get().numbers["a"], UpTo(50));
   EXPECT_FALSE(service.journal.state.Get().overlapped);
@@ -235,6 +249,7 @@ TEST(Order, ALargeRequestKeepsItsPlaceBeforeASmallOneBehindIt) {
   TestServer server(service, ServerOptions{.worker_threads = 4});
   const auto channel = server.Connect();
   Ledger::Stub stub(*channel);
+  Connect(*channel);
   EntryResult replies;
   for (int i = 0; i < 20; ++i) {
     Entry entry = EntryOf("a", i);
@@ -265,6 +280,7 @@ TEST(Order, CallsOfOneKeyRunOneAtATimeAndOthersBesideThem) {
   ASSERT_EQ(server.Start("127.0.0.1:0"), absl::OkStatus());
   const auto channel = ChannelTo(server.addresses().at(0));
   Ledger::Stub stub(*channel);
+  Connect(*channel);
   EntryResult held;
   ClientContext contexts[10];
   for (int i = 0; i < 10; ++i) {
@@ -297,6 +313,7 @@ TEST(Order, TheKeyMayStandInTheRequestAndJoinMethods) {
   ASSERT_EQ(server.Start("127.0.0.1:0"), absl::OkStatus());
   const auto channel = ChannelTo(server.addresses().at(0));
   Ledger::Stub stub(*channel);
+  Connect(*channel);
   EntryResult replies;
   for (int i = 0; i < 200; ++i) {
     for (const char* account : {"a", "b", "c"}) {
@@ -343,6 +360,7 @@ TEST(Order, ACallThatIsGivenUpWhileItWaitsDoesNotHoldUpTheNext) {
   TestServer server(service);
   const auto channel = server.Connect();
   Ledger::Stub stub(*channel);
+  Connect(*channel);
   EntryResult replies, given_up;
   stub.AppendAsync(EntryOf("a", 0), {.timeout = kForever}, Into(replies));
   ASSERT_TRUE(service.waiting.WaitForValue(1));
@@ -365,11 +383,14 @@ TEST(Order, RefusesMoreThanTheQueueHolds) {
   TestServer server(service, ServerOptions{.worker_threads = 1, .worker_queue = 4});
   const auto channel = server.Connect();
   Ledger::Stub stub(*channel);
+  Connect(*channel);
   EntryResult served, refused;
   stub.AppendAsync(EntryOf("a", 0), {.timeout = kForever}, Into(served));
   ASSERT_TRUE(service.waiting.WaitForValue(1));
-  for (int i = 1; i <= 4; ++i) stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(served));
-  for (int i = 0; i < 3; ++i) stub.AppendAsync(EntryOf("b", i), {.timeout = kForever}, Into(refused));
+  for (int i = 1; i <= 4; ++i)
+    stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(served));
+  for (int i = 0; i < 3; ++i)
+    stub.AppendAsync(EntryOf("b", i), {.timeout = kForever}, Into(refused));
   for (const auto& reply : refused.WaitForAll(3)) {
     EXPECT_THAT(reply.status(), IsStatus(absl::StatusCode::kResourceExhausted,
                                          AllOf(HasSubstr("4 calls wait for their turn"),
@@ -390,14 +411,18 @@ TEST(Order, StopEndsWhatWaits) {
     TestServer server(service);
     channel = server.Connect();
     Ledger::Stub stub(*channel);
-    for (int i = 0; i < 10; ++i) stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
+    Connect(*channel);
+    for (int i = 0; i < 10; ++i)
+      stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
     ASSERT_TRUE(service.waiting.WaitForValue(1));
+    std::atomic<bool> stopped{false};
     std::thread answers([&] {
-      while (replies.count() < 10) service.Answer();
+      while (!stopped.load()) service.Answer();
     });
     server->Stop(absl::ZeroDuration());
-    replies.WaitForAll(10);
+    stopped.store(true);
     answers.join();
+    replies.WaitForAll(10);
   }
   auto state = service.journal.state.Get();
   EXPECT_EQ(state.numbers["a"], UpTo(static_cast<int64_t>(state.numbers["a"].size())));

@@ -125,9 +125,10 @@ def members(header, struct):
     return re.findall(r"(\w+) = ([^;]+);", body)
 
 
-def method_options():
-    body = re.search(r"extend google\.protobuf\.MethodOptions \{(.*)\}", read("rpc/options.proto"), re.DOTALL).group(1)
-    zero = {"bool": "false", "uint32": "0"}
+def proto_options(kind_of):
+    body = re.search(r"extend google\.protobuf\." + kind_of + r" \{(.*?)\n\}", read("rpc/options.proto"),
+                     re.DOTALL).group(1)
+    zero = {"bool": "false", "uint32": "0", "string": '""'}
     return [(f"weft.{name}", zero[kind])
             for kind, name in re.findall(r"^  (\w+) (\w+) = \d+;", body, re.MULTILINE)]
 
@@ -137,6 +138,9 @@ OPTIONS = {
     "ChannelOptions": "rpc/channel_options.h",
     "SessionLimits": "rpc/protocol/session_limits.h",
     "RuntimeOptions": "core/runtime.h",
+    "PoolOptions": "core/runtime.h",
+    "ServiceOptions": "rpc/method_options.h",
+    "MethodOptions": "rpc/method_options.h",
     "CallOptions": "rpc/call/call_options.h",
 }
 
@@ -157,7 +161,8 @@ def options(page):
         if cells[0] not in ("setting", "option"):
             rows.setdefault(heading, []).append((number, cells[0].strip("`"), cells[1].strip("`")))
     wanted = {struct: members(header, struct) for struct, header in OPTIONS.items()}
-    wanted["Options of methods"] = method_options()
+    wanted["Options of methods"] = proto_options("MethodOptions")
+    wanted["Options of services"] = proto_options("ServiceOptions")
     for heading, want in wanted.items():
         got = rows.get(heading, [])
         for number, name, default in got:
