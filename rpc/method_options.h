@@ -11,6 +11,7 @@
 #ifndef WEFT_RPC_METHOD_OPTIONS_H_
 #define WEFT_RPC_METHOD_OPTIONS_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -57,6 +58,9 @@ struct MethodOptions {
   CallKey key = nullptr;
   // The same where the key stands in the request: see KeyOf.
   RequestKey request_key = nullptr;
+  // Its calls that may be under way in the server, waiting or served; more are refused with
+  // RESOURCE_EXHAUSTED. 0: no limit.
+  int64_t max_calls = 0;
 };
 
 }  // namespace weft

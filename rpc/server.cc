@@ -42,7 +42,8 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
  public:
   explicit ServerCore(ServerOptions options)
       : options_(std::make_shared<const ServerOptions>(std::move(options))),
-        dispatcher_(std::make_shared<Dispatcher>(options_->run_inline, options_->interceptors)),
+        dispatcher_(std::make_shared<Dispatcher>(options_->run_inline, options_->interceptors,
+                                                 options_->overload)),
         counts_(std::make_shared<ServerCounts>()) {}
 
   // What is to be done before the start; an error in it keeps the server from starting.

@@ -16,6 +16,7 @@
 #include "weft/core/in_process_network.h"
 #include "weft/core/runtime.h"
 #include "weft/rpc/call/interceptor.h"
+#include "weft/rpc/overload_options.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft {
@@ -50,6 +51,8 @@ struct ServerOptions {
 
   // Run every handler on its I/O thread, as if its method had `option (weft.inline) = true`.
   bool run_inline = false;
+  // What is done when more calls come than can be served.
+  OverloadOptions overload = {};
   // What is taken from clients.
   SessionLimits limits = {};
   // Null: everybody may talk.

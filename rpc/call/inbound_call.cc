@@ -33,6 +33,7 @@ void InboundCall::Reset() {
   runner = nullptr;
   listener = nullptr;
   queue = nullptr;
+  admitted = false;
   deadline = kNever;
   block_.reset();
   data_ = nullptr;

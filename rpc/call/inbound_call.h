@@ -138,6 +138,8 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   // Answers without the handler having seen the call.
   void Refuse(const absl::Status& status);
   bool refused() const { return refused_; }
+  bool admitted = false;  // counted against the server's limits
+  MonoTime started{};     // of an admitted call that a worker has taken
 
   // Made before the handler runs; null on a server without interceptors.
   std::unique_ptr<ServerInterception> interception;

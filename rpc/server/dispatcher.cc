@@ -61,10 +61,7 @@ absl::Status Dispatcher::Add(Service& service, const ServiceOptions& options) {
                                 .stats = offered.stats.get(),
                                 .run_inline = run_inline_ || method.info->run_inline};
     offered.pool = options.pool.empty() ? std::string(method.info->pool) : options.pool;
-    if (method.info->ordered) {
-      offered.rules = std::make_unique<MethodRules>();
-      offered.rules->ordered = true;
-    }
+    if (method.info->ordered) RulesOf(offered).ordered = true;
     methods_.emplace(std::string(method.info->full_name), &offered);
   }
   return absl::OkStatus();
@@ -78,12 +75,22 @@ absl::Status Dispatcher::Configure(std::string_view full_name, MethodOptions opt
   }
   Offered& offered = *it->second;
   if (!options.pool.empty()) offered.pool = std::move(options.pool);
-  MethodRules rules;
+  MethodRules& rules = RulesOf(offered);
   rules.ordered = options.ordered || offered.bound.method->info->ordered;
   rules.key = std::move(options.key);
   rules.request_key = std::move(options.request_key);
-  if (rules.serial()) offered.rules = std::make_unique<MethodRules>(std::move(rules));
+  rules.max_calls = options.max_calls;
   return absl::OkStatus();
+}
+
+MethodRules& Dispatcher::RulesOf(Offered& offered) {
+  if (offered.rules == nullptr) offered.rules = std::make_unique<MethodRules>();
+  return *offered.rules;
+}
+
+void Dispatcher::AddLane(std::string name, WorkerPool& pool) {
+  lanes_.push_back(std::make_unique<Lane>(*this, std::move(name), pool));
+  admission_.AddLane(pool.max_threads());
 }
 
 absl::StatusOr<uint16_t> Dispatcher::LaneOf(const std::string& pool, Runtime& runtime) {
@@ -93,16 +100,20 @@ absl::StatusOr<uint16_t> Dispatcher::LaneOf(const std::string& pool, Runtime& ru
   }
   absl::StatusOr<WorkerPool*> workers = runtime.workers(pool);
   if (!workers.ok()) return workers.status();
-  lanes_.push_back(std::make_unique<Lane>(*this, pool, **workers));
+  AddLane(pool, **workers);
   return static_cast<uint16_t>(lanes_.size() - 1);
 }
 
 absl::Status Dispatcher::Serve(Runtime& runtime) {
   absl::StatusOr<WorkerPool*> workers = runtime.workers();
   if (!workers.ok()) return workers.status();
-  lanes_.push_back(std::make_unique<Lane>(*this, "", **workers));
+  AddLane("", **workers);
   for (const auto& offered : offered_) {
-    offered->bound.rules = offered->rules.get();
+    if (admission_.watches_all()) RulesOf(*offered);
+    if (MethodRules* rules = offered->rules.get()) {
+      rules->counted = admission_.watches_all() || rules->max_calls > 0;
+      if (rules->counted || rules->serial()) offered->bound.rules = rules;
+    }
     if (offered->bound.run_inline) continue;
     absl::StatusOr<uint16_t> lane = LaneOf(offered->pool, runtime);
     if (!lane.ok()) return Annotate(lane.status(), offered->stats->method());
@@ -149,6 +160,12 @@ bool Dispatcher::InPool() const {
 }
 
 void Dispatcher::Run(InboundCall& call, MessageCache& cache) {
+  if (call.admitted) {
+    if (absl::Status s = admission_.OnStart(call); !s.ok()) {
+      call.Refuse(s);
+      return;
+    }
+  }
   if (absl::Status s = call.CheckStillWanted(); !s.ok()) {
     call.Refuse(s);
     return;
@@ -188,9 +205,12 @@ LoopDispatcher::LoopDispatcher(EventLoop& loop, Dispatcher& dispatcher)
 
 void LoopDispatcher::OnCall(InboundCall& call) {
   const BoundMethod& bound = *call.bound;
-  if (bound.rules != nullptr && bound.rules->serial()) {
-    OnSerialCall(call);
-    return;
+  if (bound.rules != nullptr) {
+    if (bound.rules->counted && !Admit(call)) return;
+    if (bound.rules->serial()) {
+      OnSerialCall(call);
+      return;
+    }
   }
   if (bound.run_inline) {
     dispatcher_.Run(call, cache_);
@@ -220,6 +240,15 @@ void LoopDispatcher::HandOverBatches() {
     }
     batch.clear();
   }
+}
+
+bool LoopDispatcher::Admit(InboundCall& call) {
+  if (absl::Status s = dispatcher_.admission().Admit(call, loop_.now()); !s.ok()) {
+    call.Refuse(s);
+    return false;
+  }
+  call.listener = this;
+  return true;
 }
 
 // ---- Calls that have an order
@@ -252,7 +281,7 @@ bool LoopDispatcher::TryQueue(InboundCall& call, SerialKey key, bool ready) {
   // It may be over when this returns.
   if (SerialOf(bound).TrySubmit(std::move(key), call, &call.queue, ready)) return true;
   call.queue = nullptr;
-  call.listener = nullptr;
+  if (!call.admitted) call.listener = nullptr;
   return false;
 }
 
@@ -288,6 +317,7 @@ void LoopDispatcher::OnSerialCall(InboundCall& call) {
 }
 
 void LoopDispatcher::OnAnswered(InboundCall& call) {
+  if (call.admitted) dispatcher_.admission().Leave(call);
   if (call.queue != nullptr) SerialOf(*call.bound).Done(*call.queue, call);
 }
 

@@ -31,6 +31,8 @@
 #include "weft/rpc/call/message_cache.h"
 #include "weft/rpc/call/service.h"
 #include "weft/rpc/method_options.h"
+#include "weft/rpc/overload_options.h"
+#include "weft/rpc/server/admission.h"
 #include "weft/rpc/server/lane.h"
 #include "weft/rpc/server/method_rules.h"
 
@@ -42,8 +44,9 @@ class Dispatcher final {
   static constexpr std::string_view kDefaultPool = "default";
 
   // `run_inline`: every handler runs on the loop.
-  explicit Dispatcher(bool run_inline, ServerInterceptors interceptors = {})
-      : run_inline_(run_inline), interceptors_(std::move(interceptors)) {}
+  explicit Dispatcher(bool run_inline, ServerInterceptors interceptors = {},
+                      const OverloadOptions& overload = {})
+      : run_inline_(run_inline), interceptors_(std::move(interceptors)), admission_(overload) {}
 
   // ALREADY_EXISTS when a service of that name is there.
   absl::Status Add(Service& service, const ServiceOptions& options = {});
@@ -70,6 +73,7 @@ class Dispatcher final {
   // The first is that of kDefaultPool.
   const std::vector<std::unique_ptr<Lane>>& lanes() const { return lanes_; }
   WorkerPool& pool() { return lanes_.front()->pool(); }
+  Admission& admission() { return admission_; }
 
  private:
   struct Offered {
@@ -78,10 +82,13 @@ class Dispatcher final {
     std::unique_ptr<MethodStats> stats;
     std::unique_ptr<MethodRules> rules;
   };
+  MethodRules& RulesOf(Offered& offered);
+  void AddLane(std::string name, WorkerPool& pool);
   absl::StatusOr<uint16_t> LaneOf(const std::string& pool, Runtime& runtime);
 
   const bool run_inline_;
   const ServerInterceptors interceptors_;
+  Admission admission_;
   std::vector<Service*> services_;
   std::vector<std::unique_ptr<Offered>> offered_;
   absl::flat_hash_map<std::string, Offered*> methods_;
@@ -134,6 +141,8 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
   // False: the executor has no room.
   bool TryQueue(InboundCall& call, SerialKey key, bool ready) LOOP_ONLY;
   void OnSerialCall(InboundCall& call) LOOP_ONLY;
+  // False: it was refused.
+  bool Admit(InboundCall& call) LOOP_ONLY;
   SerialExecutor& SerialOf(const BoundMethod& bound) const {
     return bound.run_inline ? *inline_serial_ : *serial_[bound.lane];
   }

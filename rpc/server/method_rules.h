@@ -1,9 +1,14 @@
-// What a server does with a method's calls before they run. Methods without any have none.
+// What a server does with a method's calls before they run, and what it counts of them for that.
+// Methods that need none of it have none.
 //
-// Threads  fixed before the first call, then any
+// Threads  the settings are fixed before the first call; the counters: any
 #ifndef WEFT_RPC_SERVER_METHOD_RULES_H_
 #define WEFT_RPC_SERVER_METHOD_RULES_H_
 
+#include <atomic>
+#include <cstdint>
+
+#include "weft/core/clock.h"
 #include "weft/rpc/method_options.h"
 
 namespace weft {
@@ -12,10 +17,21 @@ struct MethodRules {
   bool ordered = false;
   CallKey key = nullptr;
   RequestKey request_key = nullptr;
+  int64_t max_calls = 0;  // 0: no limit
+  bool counted = false;   // Admission is asked
+
+  std::atomic<int64_t> calls{0};       // under way
+  std::atomic<int64_t> typical_ns{0};  // what its handler takes, smoothed by an eighth
 
   bool serial() const { return ordered || key != nullptr || request_key != nullptr; }
   // The key is known before the whole request is there.
   bool key_comes_first() const { return request_key == nullptr; }
+  Nanos typical_time() const { return Nanos(typical_ns.load(std::memory_order_relaxed)); }
+  // One of two at the same moment may be lost: it is an estimate.
+  void AddTime(Nanos took) {
+    const int64_t before = typical_ns.load(std::memory_order_relaxed);
+    typical_ns.store(before + (took.count() - before) / 8, std::memory_order_relaxed);
+  }
 };
 
 }  // namespace weft

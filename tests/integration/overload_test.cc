@@ -111,6 +111,120 @@ TEST(Overload, AnElasticPoolServesBehindBlockedWorkers) {
   for (const auto& reply : hung.WaitForAll(3)) EXPECT_TRUE(reply.ok());
 }
 
+// ---- Limits of calls under way
+
+// Each answers with what it was, and no handler saw it.
+void ExpectRefused(EchoService::Stub& stub, const std::vector<std::string>& words) {
+  ClientContext context;
+  const auto reply = stub.Echo(RequestOf("x"), {.timeout = kForever, .context = &context});
+  EXPECT_THAT(reply.status(), HasCode(absl::StatusCode::kResourceExhausted));
+  for (const std::string& word : words) {
+    EXPECT_THAT(std::string(reply.status().message()), HasSubstr(word));
+  }
+  EXPECT_FALSE(context.may_have_been_executed());
+}
+
+TEST(Overload, TheServersLimitCountsAllConnectionsAndMethods) {
+  AnsweringEcho service;
+  TestServer server(service, ServerOptions{.io_threads = 2, .overload = {.max_calls = 4}});
+  const auto one = server.Connect();
+  const auto two = server.Connect();
+  EchoService::Stub first(*one), second(*two);
+  EchoResult hung;
+  for (int i = 0; i < 2; ++i) {
+    first.HangAsync(RequestOf("x"), {.timeout = kForever}, Into(hung));
+    second.HangAsync(RequestOf("x"), {.timeout = kForever}, Into(hung));
+  }
+  ASSERT_TRUE(service.hanging.WaitForValue(4));
+  for (EchoService::Stub* stub : {&first, &second}) {
+    ExpectRefused(*stub, {"4 calls are under way", "limit is 4", "overload.max_calls"});
+  }
+  service.Release();
+  for (const auto& reply : hung.WaitForAll(4)) EXPECT_TRUE(reply.ok());
+  EXPECT_TRUE(PollUntil([&] { return first.Echo(RequestOf("after")).ok(); }));
+}
+
+TEST(Overload, AMethodsLimitLeavesTheOthersAlone) {
+  AnsweringEcho service;
+  Server server;
+  ASSERT_EQ(server.Register(service), absl::OkStatus());
+  ASSERT_EQ(server.Configure(EchoService::kHang, {.max_calls = 3}), absl::OkStatus());
+  ASSERT_EQ(server.Start("127.0.0.1:0"), absl::OkStatus());
+  const auto channel = ChannelTo(server.addresses().at(0));
+  EchoService::Stub stub(*channel);
+  EchoResult hung;
+  for (int i = 0; i < 3; ++i) stub.HangAsync(RequestOf("x"), {.timeout = kForever}, Into(hung));
+  ASSERT_TRUE(service.hanging.WaitForValue(3));
+  ClientContext context;
+  EXPECT_THAT(stub.Hang(RequestOf("x"), {.context = &context}).status(),
+              IsStatus(absl::StatusCode::kResourceExhausted,
+                       AllOf(HasSubstr("EchoService/Hang: 3 calls are under way"),
+                             HasSubstr("limit is 3 (max_calls of the method)"))));
+  EXPECT_FALSE(context.may_have_been_executed());
+  EXPECT_TRUE(stub.Echo(RequestOf("x")).ok());
+  service.Release();
+  for (const auto& reply : hung.WaitForAll(3)) EXPECT_TRUE(reply.ok());
+}
+
+TEST(Overload, LimitsHoldForInlineHandlersToo) {
+  AnsweringEcho service;
+  TestServer server(service, ServerOptions{.run_inline = true, .overload = {.max_calls = 2}});
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  EchoResult hung;
+  for (int i = 0; i < 2; ++i) stub.HangAsync(RequestOf("x"), {.timeout = kForever}, Into(hung));
+  ASSERT_TRUE(service.hanging.WaitForValue(2));
+  ExpectRefused(stub, {"2 calls are under way"});
+  service.Release();
+  hung.WaitForAll(2);
+}
+
+TEST(Overload, TheAdaptiveLimitRefusesWhatItsPoolCannotTakeAndOtherPoolsGoOn) {
+  HookedEcho service;
+  AnsweringEcho other;
+  ServerOptions options;
+  options.worker_threads = 1;
+  options.pools = {{"other", {.threads = 1}}};
+  options.overload = {.adaptive = true, .least_calls = 2, .most_calls = 6};
+  TestServer server(service, std::move(options));
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  EchoResult all;
+  stub.HangAsync(RequestOf("x"), {.timeout = kForever}, Into(all));
+  ASSERT_TRUE(service.hanging.WaitForValue(1));
+  for (int i = 0; i < 5; ++i) stub.EchoAsync(RequestOf("x"), {.timeout = kForever}, Into(all));
+  ExpectRefused(stub, {"6 calls are under way", "limit is 6 at present", "overload.adaptive"});
+  service.release.Notify();
+  for (const auto& reply : all.WaitForAll(6)) EXPECT_TRUE(reply.ok());
+  EXPECT_TRUE(PollUntil([&] { return stub.Echo(RequestOf("after")).ok(); }));
+}
+
+TEST(Overload, AQueueThatStandsGivesUpWhatWaitedTooLong) {
+  HookedEcho service;
+  // Every call waits for longer than nothing, so the queue stands from the second interval on.
+  ServerOptions options;
+  options.worker_threads = 1;
+  options.overload = {
+      .shed = true, .queue_target = absl::Nanoseconds(1), .queue_interval = absl::Nanoseconds(1)};
+  TestServer server(service, std::move(options));
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  EchoResult all;
+  for (int i = 0; i < 10; ++i) stub.EchoAsync(RequestOf("x"), {.timeout = kForever}, Into(all));
+  int served = 0;
+  for (const auto& reply : all.WaitForAll(10)) {
+    if (reply.ok()) {
+      ++served;
+      continue;
+    }
+    EXPECT_THAT(reply.status(),
+                IsStatus(absl::StatusCode::kResourceExhausted,
+                         AllOf(HasSubstr("the call waited"), HasSubstr("overload.queue_target"))));
+  }
+  EXPECT_EQ(served, service.entered.load());
+  EXPECT_LT(served, 10);
+}
+
 // ---- Peers that do not read
 
 // A client of the native protocol that does just what it is told.

@@ -141,6 +141,7 @@ OPTIONS = {
     "PoolOptions": "core/runtime.h",
     "ServiceOptions": "rpc/method_options.h",
     "MethodOptions": "rpc/method_options.h",
+    "OverloadOptions": "rpc/overload_options.h",
     "CallOptions": "rpc/call/call_options.h",
 }
 

@@ -1,0 +1,104 @@
+#include "weft/rpc/server/admission.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "weft/rpc/call/service.h"
+
+namespace weft {
+namespace {
+
+std::string Ms(Nanos d) {
+  return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count());
+}
+
+// Counts one more of at most `most` (0: no limit).
+bool CountOneMore(int64_t most, std::atomic<int64_t>& count) {
+  if (count.fetch_add(1, std::memory_order_relaxed) < most || most == 0) return true;
+  count.fetch_sub(1, std::memory_order_relaxed);
+  return false;
+}
+
+}  // namespace
+
+void Admission::AddLane(int threads) {
+  if (watches_pools()) lanes_.push_back(std::make_unique<LaneLoad>(options_, threads));
+}
+
+LaneLoad* Admission::LaneOf(const InboundCall& call) const {
+  const BoundMethod& bound = *call.bound;
+  if (lanes_.empty() || bound.run_inline || bound.rules->serial()) return nullptr;
+  return lanes_[bound.lane].get();
+}
+
+absl::Status Admission::Admit(InboundCall& call, MonoTime now) {
+  MethodRules& rules = *call.bound->rules;
+  if (!CountOneMore(options_.max_calls, calls_)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the server is overloaded: ", calls_.load(std::memory_order_relaxed),
+                     " calls are under way, the limit is ", options_.max_calls,
+                     " (overload.max_calls of the server)"));
+  }
+  absl::Status refused;
+  if (!CountOneMore(rules.max_calls, rules.calls)) {
+    refused = absl::ResourceExhaustedError(absl::StrCat(
+        std::string(call.bound->method->info->full_name), ": ",
+        rules.calls.load(std::memory_order_relaxed), " calls are under way, the limit is ",
+        rules.max_calls, " (max_calls of the method)"));
+  } else if (LaneLoad* lane = LaneOf(call)) {
+    refused = AdmitToLane(call, *lane, now);
+    if (!refused.ok()) rules.calls.fetch_sub(1, std::memory_order_relaxed);
+  }
+  call.admitted = refused.ok();
+  if (!refused.ok()) calls_.fetch_sub(1, std::memory_order_relaxed);
+  return refused;
+}
+
+absl::Status Admission::AdmitToLane(InboundCall& call, LaneLoad& lane, MonoTime now) {
+  if (lane.stands() && call.deadline != kNever) {
+    const Nanos needed = lane.present_wait() + call.bound->rules->typical_time();
+    if (call.deadline - now < needed) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the server is overloaded: the call has ", Ms(call.deadline - now),
+                       " left and would need ", Ms(needed), " (overload.shed of the server)"));
+    }
+  }
+  if (lane.TryEnter()) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("the server is overloaded: ", lane.calls(),
+                   " calls are under way for its pool, the limit is ", lane.limit(),
+                   " at present (overload.adaptive of the server)"));
+}
+
+absl::Status Admission::OnStart(InboundCall& call) {
+  call.started = call.clock->Now();
+  LaneLoad* const lane = LaneOf(call);
+  if (lane == nullptr) return absl::OkStatus();
+  const Nanos wait = call.started - call.received;
+  if (lane->OnStart(call.started, wait)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the server is overloaded: the call waited ", Ms(wait),
+                     " in a queue that stands, more than twice the target of ",
+                     Ms(ToNanos(options_.queue_target)), " (overload.queue_target of the server)"));
+  }
+  const Nanos needed = call.bound->rules->typical_time();
+  if (lane->stands() && call.deadline != kNever && call.started < call.deadline &&
+      call.deadline - call.started < needed) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the server is overloaded: after ", Ms(wait), " in the queue the call has ",
+                     Ms(call.deadline - call.started), " left and would need ", Ms(needed),
+                     " (overload.shed of the server)"));
+  }
+  return absl::OkStatus();
+}
+
+void Admission::Leave(InboundCall& call) {
+  MethodRules& rules = *call.bound->rules;
+  if (LaneLoad* lane = LaneOf(call)) lane->Leave();
+  rules.calls.fetch_sub(1, std::memory_order_relaxed);
+  calls_.fetch_sub(1, std::memory_order_relaxed);
+  if (options_.shed && !call.refused()) rules.AddTime(call.answered - call.started);
+}
+
+}  // namespace weft

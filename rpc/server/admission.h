@@ -1,0 +1,63 @@
+// Decides whether a call is let in: on the loop, before its request is parsed and before it takes a
+// place in a queue; and once more when a worker takes it, whether it is still worth its time.
+//
+//   Admit ─► queue ─► OnStart ─► handler ─► answer: Leave          each may refuse, Leave follows
+//
+// Three limits hold at once: the server's, the method's, and the adaptive one of the pool. Calls
+// that have an order wait for each other, not for the pool: they count for the first two alone.
+//
+// Threads  Admit: the call's loop. OnStart: the call's worker. Leave: any
+// Errors   RESOURCE_EXHAUSTED, naming number, limit and setting; the call has not been executed
+#ifndef WEFT_RPC_SERVER_ADMISSION_H_
+#define WEFT_RPC_SERVER_ADMISSION_H_
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "weft/core/clock.h"
+#include "weft/core/thread_contract.h"
+#include "weft/rpc/call/inbound_call.h"
+#include "weft/rpc/overload_options.h"
+#include "weft/rpc/server/lane_load.h"
+#include "weft/rpc/server/method_rules.h"
+
+namespace weft {
+
+class Admission {
+ public:
+  explicit Admission(const OverloadOptions& options) : options_(options) {}
+
+  // Whether it has anything to say about calls whose method has no limit of its own.
+  bool watches_all() const { return options_.max_calls > 0 || watches_pools(); }
+  // Lanes are added in their order, before the first call.
+  void AddLane(int threads);
+
+  // On the loop at `now`. OK: the call is counted, and `call.admitted` says so.
+  absl::Status Admit(InboundCall& call, MonoTime now);
+  // A worker has taken an admitted call.
+  ANY_THREAD absl::Status OnStart(InboundCall& call);
+  // An admitted call has been answered.
+  ANY_THREAD void Leave(InboundCall& call);
+
+  // Of the lane of that number; null where pools are not watched.
+  const LaneLoad* load(size_t lane) const {
+    return lane < lanes_.size() ? lanes_[lane].get() : nullptr;
+  }
+
+ private:
+  bool watches_pools() const { return options_.adaptive || options_.shed; }
+  absl::Status AdmitToLane(InboundCall& call, LaneLoad& lane, MonoTime now);
+  // The lane whose queue the call waits in; null: none that is watched.
+  LaneLoad* LaneOf(const InboundCall& call) const;
+
+  const OverloadOptions options_;
+  std::vector<std::unique_ptr<LaneLoad>> lanes_;
+  alignas(64) std::atomic<int64_t> calls_{0};
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_SERVER_ADMISSION_H_
