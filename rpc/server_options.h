@@ -61,6 +61,11 @@ struct ServerOptions {
   ServerInterceptors interceptors = {};
   // Connections at once; more are closed as they come. 0: no limit.
   int max_connections = 0;
+  // A connection that has been open for this long, ± 10 %, is ended: its client is told to make
+  // another, and is moved as the cluster changes. Zero: never.
+  absl::Duration max_connection_age = absl::ZeroDuration();
+  // How long the calls of such a connection may go on; then they are cancelled.
+  absl::Duration max_connection_age_grace = absl::Seconds(30);
   // How long Stop, without an argument, and the destructor let calls under way go on.
   absl::Duration drain = absl::Seconds(5);
 };

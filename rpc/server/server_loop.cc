@@ -2,6 +2,8 @@
 
 #include <sched.h>
 
+#include <algorithm>
+#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -50,6 +52,7 @@ ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
       log_(log),
       sink_(loop_, *dispatcher_),
       pool_(std::make_shared<CallPool>(dispatcher_)),
+      random_(std::random_device()()),
       drain_timer_(loop_, [this] {
         loop_.AssertInLoop();
         ContinueDrain();
@@ -82,6 +85,12 @@ void ServerLoop::Adopt(std::unique_ptr<Transport> transport, std::string peer) {
       io_, *this, &sink_, pool_, std::move(transport), std::move(peer), std::move(options));
   Session* const raw = session.get();
   sessions_.emplace(raw, std::move(session));
+  if (options_->max_connection_age > absl::ZeroDuration()) {
+    ConnectionAge& age = *(ages_[raw] = std::make_unique<ConnectionAge>(*this, *raw));
+    const Nanos lasts = ConnectionAge::WithJitter(ToNanos(options_->max_connection_age), &random_);
+    const MonoTime until = SaturatingAdd(loop_.clock().Now(), lasts);
+    if (until != kNever) io_.wheel->Insert(&age, until);
+  }
   (void)raw->Start();  // a failure ends the session, which tells us
 }
 
@@ -103,11 +112,37 @@ void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Statu
                    std::string(why.message()),
                    dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out before") : ""));
   }
+  if (const auto age = ages_.find(&session); age != ages_.end()) {
+    io_.wheel->Remove(age->second.get());
+    ages_.erase(age);
+  }
   const auto it = sessions_.find(&session);
   std::unique_ptr<Session> ended = std::move(it->second);
   sessions_.erase(it);
   // Not now: its callbacks are still on the stack.
   loop_.Post([ended = std::move(ended)](TaskFate) mutable { ended.reset(); });
+}
+
+void ServerLoop::OnAge(Session& session) {
+  ConnectionAge& age = *ages_.at(&session);
+  const MonoTime now = loop_.clock().Now();
+  if (!age.announced) {
+    age.announced = true;
+    age.grace_end = SaturatingAdd(now, ToNanos(options_->max_connection_age_grace));
+    session.GoAway(absl::UnavailableError("the connection has reached its max_connection_age"));
+  } else {
+    pool_->Collect();
+    const bool late = now >= age.grace_end;
+    if (late || session.inbound_calls() == 0) {
+      if (late) session.CancelInbound();
+      session.CloseWhenWritten(CloseReason::kLocal,
+                               absl::UnavailableError("the connection has reached its "
+                                                      "max_connection_age"),
+                               kLastWords);
+      return;
+    }
+  }
+  io_.wheel->Insert(&age, std::min(now + ConnectionAge::kLook, age.grace_end));
 }
 
 void ServerLoop::Authenticate(std::string_view token, const std::string& peer, Verdict verdict) {

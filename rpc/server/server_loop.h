@@ -18,6 +18,7 @@
 #include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_host.h"
+#include "weft/rpc/server/connection_age.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server_options.h"
 
@@ -30,7 +31,7 @@ struct ServerCounts {
   CloseCounters closed;
 };
 
-class ServerLoop final : public SessionHost {
+class ServerLoop final : public SessionHost, public ConnectionAgeHost {
  public:
   ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
              std::shared_ptr<const ServerOptions> options, std::shared_ptr<ServerCounts> counts,
@@ -56,6 +57,9 @@ class ServerLoop final : public SessionHost {
                     Verdict verdict) LOOP_ONLY override;
   void CountLateReply() LOOP_ONLY override {}
 
+  // ConnectionAgeHost
+  void OnAge(Session& session) LOOP_ONLY override;
+
   void ContinueDrain() LOOP_ONLY;
 
   IoThread& io_;
@@ -69,6 +73,9 @@ class ServerLoop final : public SessionHost {
   LoopDispatcher sink_ LOOP_OWNED;
   const std::shared_ptr<CallPool> pool_;
   absl::flat_hash_map<Session*, std::unique_ptr<Session>> sessions_ LOOP_OWNED;
+  // Only where connections have an age.
+  absl::flat_hash_map<Session*, std::unique_ptr<ConnectionAge>> ages_ LOOP_OWNED;
+  uint64_t random_ LOOP_OWNED;
   Timer drain_timer_ LOOP_OWNED;
   MonoTime drain_deadline_ LOOP_OWNED = kNever;
   MonoTime next_warning_ LOOP_OWNED{};

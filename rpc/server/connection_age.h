@@ -1,0 +1,58 @@
+// When a connection has been open for long enough, and how it ends then:
+//
+//   age ± 10 % ─► announced (GOAWAY): its client sends new calls elsewhere
+//        ─► its calls have ended, or the grace is over ─► closed
+//
+// The jitter keeps connections that were made together, as after a restart, from ending together.
+//
+// Threads  loop-only
+// Owns     nothing; its host removes it before the session goes
+#ifndef WEFT_RPC_SERVER_CONNECTION_AGE_H_
+#define WEFT_RPC_SERVER_CONNECTION_AGE_H_
+
+#include <cstdint>
+
+#include "weft/core/clock.h"
+#include "weft/core/deadline_wheel.h"
+#include "weft/core/random_bits.h"
+#include "weft/core/thread_contract.h"
+#include "weft/rpc/protocol/session.h"
+
+namespace weft {
+
+// Who keeps sessions that have an age.
+class ConnectionAgeHost {
+ public:
+  // An entry of `session` has come due.
+  virtual void OnAge(Session& session) LOOP_ONLY = 0;
+
+ protected:
+  ~ConnectionAgeHost() = default;
+};
+
+class ConnectionAge final : public DeadlineEntry {
+ public:
+  // How often one that was announced is looked at; the client has as long to hear of it.
+  static constexpr Nanos kLook = std::chrono::milliseconds(100);
+
+  ConnectionAge(ConnectionAgeHost& host, Session& session) : host_(host), session_(session) {}
+  void OnDeadline() override { host_.OnAge(session_); }
+
+  // `age` or up to a tenth more or less.
+  static Nanos WithJitter(Nanos age, uint64_t* random) {
+    const double factor = 0.9 + 0.2 * NextRandomShare(random);
+    return Nanos(static_cast<int64_t>(static_cast<double>(age.count()) * factor));
+  }
+
+  // Until when its calls may go on; kNever before it was announced.
+  MonoTime grace_end = kNever;
+  bool announced = false;
+
+ private:
+  ConnectionAgeHost& host_;
+  Session& session_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_SERVER_CONNECTION_AGE_H_

@@ -1,0 +1,158 @@
+#include "weft/rpc/server/admission.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "weft/core/manual_clock.h"
+#include "weft/rpc/base/method_stats.h"
+#include "weft/rpc/call/call_pool.h"
+#include "weft/rpc/call/service.h"
+
+namespace weft {
+namespace {
+
+using std::chrono::milliseconds;
+using ::testing::HasSubstr;
+
+// Calls of one method that never leave the test.
+class AdmissionTest : public testing::Test {
+ protected:
+  void Use(const OverloadOptions& options, int threads = 1) {
+    admission_ = std::make_unique<Admission>(options);
+    admission_->AddLane(threads);
+  }
+  InboundCall& Come(Nanos timeout = Nanos::max()) {
+    InboundCall& call = *calls_.emplace_back(std::make_unique<InboundCall>(pool_));
+    call.bound = &bound_;
+    call.clock = &clock_;
+    call.received = clock_.Now();
+    if (timeout != Nanos::max()) call.deadline = clock_.Now() + timeout;
+    return call;
+  }
+  absl::Status Admit(InboundCall& call) { return admission_->Admit(call, clock_.Now()); }
+  // A call that comes, waits and is served.
+  absl::Status Pass(Nanos wait, Nanos serve, Nanos timeout = Nanos::max()) {
+    InboundCall& call = Come(timeout);
+    if (absl::Status s = Admit(call); !s.ok()) return s;
+    clock_.Advance(wait);
+    absl::Status s = admission_->OnStart(call);
+    if (s.ok()) clock_.Advance(serve);
+    call.answered = clock_.Now();
+    admission_->Leave(call);
+    return s;
+  }
+
+  ManualClock clock_;
+  MethodInfo info_{.service = "a.B", .name = "C", .full_name = "a.B/C"};
+  ServiceMethod method_{&info_, nullptr};
+  MethodRules rules_;
+  BoundMethod bound_{.method = &method_, .rules = &rules_};
+  CallPool pool_{nullptr};
+  std::vector<std::unique_ptr<InboundCall>> calls_;
+  std::unique_ptr<Admission> admission_;
+};
+
+TEST_F(AdmissionTest, CountsTheServersCallsUntilTheyLeave) {
+  Use({.max_calls = 2});
+  InboundCall& first = Come();
+  EXPECT_TRUE(Admit(first).ok());
+  EXPECT_TRUE(Admit(Come()).ok());
+  InboundCall& third = Come();
+  EXPECT_EQ(Admit(third),
+            absl::ResourceExhaustedError("the server is overloaded: 2 calls are under way, the "
+                                         "limit is 2 (overload.max_calls of the server)"));
+  EXPECT_FALSE(third.admitted);
+  admission_->Leave(first);
+  EXPECT_TRUE(Admit(third).ok());
+  EXPECT_TRUE(third.admitted);
+}
+
+TEST_F(AdmissionTest, ARefusalByTheMethodTakesNoPlaceOfTheServer) {
+  Use({.max_calls = 3});
+  rules_.max_calls = 1;
+  InboundCall& first = Come();
+  EXPECT_TRUE(Admit(first).ok());
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_THAT(
+        std::string(Admit(Come()).message()),
+        HasSubstr("a.B/C: 1 calls are under way, the limit is 1 (max_calls of the method)"));
+  }
+  rules_.max_calls = 0;
+  EXPECT_TRUE(Admit(Come()).ok());
+  EXPECT_TRUE(Admit(Come()).ok());
+  EXPECT_FALSE(Admit(Come()).ok());
+}
+
+TEST_F(AdmissionTest, TheAdaptiveLimitTakesNoPlaceWhereItRefuses) {
+  Use({.max_calls = 100, .adaptive = true, .least_calls = 1, .most_calls = 2});
+  std::vector<InboundCall*> in;
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(Admit(*in.emplace_back(&Come())).ok());
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_THAT(std::string(Admit(Come()).message()),
+                HasSubstr("2 calls are under way for its pool, the limit is 2 at present"));
+  }
+  for (InboundCall* call : in) admission_->Leave(*call);
+  EXPECT_TRUE(Admit(Come()).ok());
+}
+
+TEST_F(AdmissionTest, TheAdaptiveLimitIsNotBelowTheThreads) {
+  Use({.adaptive = true, .least_calls = 1, .most_calls = 1}, /*threads=*/3);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Admit(Come()).ok());
+  EXPECT_FALSE(Admit(Come()).ok());
+}
+
+TEST_F(AdmissionTest, CallsThatHaveAnOrderDoNotCountForThePool) {
+  Use({.max_calls = 5, .adaptive = true, .least_calls = 1, .most_calls = 1});
+  rules_.ordered = true;
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(Admit(Come()).ok());
+  EXPECT_THAT(std::string(Admit(Come()).message()), HasSubstr("overload.max_calls"));
+}
+
+TEST_F(AdmissionTest, AStandingQueueRefusesWhatWaitedForTwiceTheTarget) {
+  Use({.shed = true});
+  for (int i = 0; i < 20; ++i) EXPECT_TRUE(Pass(milliseconds(8), milliseconds(1)).ok()) << i;
+  EXPECT_TRUE(admission_->load(0)->stands());
+  EXPECT_TRUE(Pass(milliseconds(9), milliseconds(1)).ok());
+  EXPECT_THAT(std::string(Pass(milliseconds(11), milliseconds(1)).message()),
+              HasSubstr("the call waited 11.0 ms in a queue that stands, more than twice the "
+                        "target of 5.0 ms (overload.queue_target of the server)"));
+  EXPECT_TRUE(Pass(milliseconds(1), milliseconds(1)).ok());
+  EXPECT_TRUE(Pass(milliseconds(11), milliseconds(1)).ok()) << "it does not stand any more";
+}
+
+TEST_F(AdmissionTest, AStandingQueueRefusesDeadlinesThatCannotBeMet) {
+  Use({.shed = true});
+  // Waits of 8 ms and handlers of 4 ms, smoothed: after so many the estimates are there.
+  for (int i = 0; i < 200; ++i) {
+    EXPECT_TRUE(Pass(milliseconds(8), milliseconds(4), milliseconds(100)).ok()) << i;
+  }
+  ASSERT_TRUE(admission_->load(0)->stands());
+  EXPECT_THAT(std::string(Admit(Come(milliseconds(11))).message()),
+              HasSubstr("the call has 11.0 ms left and would need 12.0 ms (overload.shed"));
+  InboundCall& call = Come(milliseconds(13));
+  ASSERT_TRUE(Admit(call).ok());
+  clock_.Advance(milliseconds(10));
+  EXPECT_THAT(
+      std::string(admission_->OnStart(call).message()),
+      HasSubstr("after 10.0 ms in the queue the call has 3.0 ms left and would need 4.0 ms"));
+  // One without a deadline is in time for ever.
+  EXPECT_TRUE(Pass(milliseconds(8), milliseconds(4)).ok());
+}
+
+TEST_F(AdmissionTest, HandlersTimesAreThoseOfAnsweredCallsOnly) {
+  Use({.shed = true});
+  InboundCall& call = Come();
+  ASSERT_TRUE(Admit(call).ok());
+  ASSERT_TRUE(admission_->OnStart(call).ok());
+  call.answered = call.started + milliseconds(8);
+  admission_->Leave(call);
+  EXPECT_EQ(rules_.typical_time(), milliseconds(1));
+}
+
+}  // namespace
+}  // namespace weft
