@@ -640,7 +640,8 @@ TEST(ServerAge, AnOldConnectionIsReplacedWithoutACallBeingLost) {
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
   EXPECT_TRUE(PollUntil([&] {
-    EXPECT_EQ(stub.Echo(RequestOf("x")).status(), absl::OkStatus());
+    // A connection that was up for so short a time is followed by a pause.
+    EXPECT_EQ(stub.Echo(RequestOf("x"), {.wait_for_ready = true}).status(), absl::OkStatus());
     return server->connections().accepted >= 3 &&
            server->closed(CloseReason::kLocal) + server->closed(CloseReason::kPeerClosed) >= 2;
   }));
@@ -656,7 +657,7 @@ TEST(ServerAge, CallsOfAnOldConnectionGoOnWithinTheGrace) {
   ASSERT_TRUE(service.hanging.WaitForValue(1));
   // Others have moved to a new connection by now.
   EXPECT_TRUE(PollUntil([&] {
-    EXPECT_TRUE(stub.Echo(RequestOf("x")).ok());
+    EXPECT_TRUE(stub.Echo(RequestOf("x"), {.wait_for_ready = true}).ok());
     return server->connections().accepted >= 2;
   }));
   EXPECT_EQ(hung.count(), 0u);
