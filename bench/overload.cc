@@ -14,13 +14,14 @@
 //              is useful of them, a second. A of a round is that over the mean of the two best
 //              beside it; the line has the median of the rounds
 //   S          CPU time of all threads of the server (kernel included) over best, for each call
-//   R          the same while it refuses everything: calls that do not end hold all places, and
-//   twice
-//              the best rate is sent, which is what it refuses at 3x. B is R / S
+//   R          CPU time of its I/O threads for each refused call, while it refuses everything:
+//   calls
+//              that compute and do not end hold all workers and all places, as at 3x, and twice the
+//              best rate is sent, which is what it refuses at 3x. B is R / S
 //
-// The server's threads are told from the clients' by which were there before it started; their CPU
-// time is the kernel's (/proc/self/task/*/schedstat). The I/O threads do not poll (spin is zero):
-// waiting would count as work.
+// The server's threads are told from the clients' by which were there before it started, and
+// workers by their names; their CPU time is the kernel's (/proc/self/task/*/schedstat). The I/O
+// threads do not poll (spin is zero): waiting would count as work.
 //
 //   overload [--seconds <of a phase>] [--rounds <n>]
 //
@@ -68,7 +69,6 @@ class Worker final : public Work::Service {
     if (request.hold()) {
       holding.fetch_add(1);
       while (!release.load() && !call.cancelled()) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
       }
       return absl::OkStatus();
     }
@@ -109,15 +109,23 @@ class Measured {
       std::exit(1);
     }
     for (const std::string& task : Threads()) {
-      if (before.count(task) == 0) tasks_.push_back("/proc/self/task/" + task + "/schedstat");
+      if (before.count(task) > 0) continue;
+      std::string name;
+      std::ifstream("/proc/self/task/" + task + "/comm") >> name;
+      (name.rfind("weft-work", 0) == 0 ? workers_ : others_)
+          .push_back("/proc/self/task/" + task + "/schedstat");
     }
   }
 
   std::string target() const { return server_.addresses().at(0); }
   // CPU time of its threads so far.
-  double CpuSeconds() const {
+  double WorkersCpu() const { return CpuSeconds(workers_); }
+  double OthersCpu() const { return CpuSeconds(others_); }
+
+ private:
+  static double CpuSeconds(const std::vector<std::string>& tasks) {
     double sum = 0;
-    for (const std::string& task : tasks_) {
+    for (const std::string& task : tasks) {
       double nanos = 0;
       std::ifstream(task) >> nanos;
       sum += nanos * 1e-9;
@@ -125,9 +133,8 @@ class Measured {
     return sum;
   }
 
- private:
   weft::Server server_;
-  std::vector<std::string> tasks_;
+  std::vector<std::string> workers_, others_;
 };
 
 // ---- The clients
@@ -135,7 +142,7 @@ class Measured {
 struct Outcome {
   int64_t sent = 0, useful = 0, refused = 0, late = 0, other = 0;
   double seconds = 0;
-  double server_cpu = 0;
+  double workers_cpu = 0, others_cpu = 0;  // of the server
 
   int64_t ended() const { return useful + refused + late + other; }
   double useful_rate() const { return static_cast<double>(useful) / seconds; }
@@ -250,13 +257,15 @@ class Clients {
   Outcome Watch(Seconds time) const {
     std::this_thread::sleep_for(time / 3);
     const Outcome before = counters_.Read();
-    const double cpu = server_.CpuSeconds();
+    const double workers = server_.WorkersCpu();
+    const double others = server_.OthersCpu();
     const auto begin = SteadyClock::now();
     std::this_thread::sleep_for(time);
     const Outcome after = counters_.Read();
     Outcome in;
     in.seconds = Seconds(SteadyClock::now() - begin).count();
-    in.server_cpu = server_.CpuSeconds() - cpu;
+    in.workers_cpu = server_.WorkersCpu() - workers;
+    in.others_cpu = server_.OthersCpu() - others;
     in.sent = after.sent - before.sent;
     in.useful = after.useful - before.useful;
     in.refused = after.refused - before.refused;
@@ -273,11 +282,13 @@ class Clients {
 };
 
 void Print(const char* what, const Outcome& o) {
+  const auto rate = [&o](double n) { return n / o.seconds; };
   std::printf(
-      "%-8s %7.0f sent/s  %7.0f useful/s  %7.0f refused/s  %6.0f late/s  server CPU %5.2f s/s\n",
-      what, static_cast<double>(o.sent) / o.seconds, o.useful_rate(),
-      static_cast<double>(o.refused) / o.seconds, static_cast<double>(o.late) / o.seconds,
-      o.server_cpu / o.seconds);
+      "%-8s %6.0f sent/s %6.0f useful/s %6.0f refused/s %5.0f late/s; CPU: workers %.2f, I/O "
+      "%.2f\n",
+      what, rate(static_cast<double>(o.sent)), o.useful_rate(),
+      rate(static_cast<double>(o.refused)), rate(static_cast<double>(o.late)), rate(o.workers_cpu),
+      rate(o.others_cpu));
   std::fflush(stdout);
 }
 
@@ -303,7 +314,7 @@ double RefusalCost(int threads, double rate, Seconds time) {
     std::printf("overload: not everything was refused\n");
   }
   worker.release.store(true);
-  return PerCall(outcome.server_cpu, outcome.refused);
+  return PerCall(outcome.others_cpu, outcome.refused);
 }
 
 struct Arguments {
@@ -362,7 +373,7 @@ int main(int argc, char** argv) {
       Print("best", after);
       const double best = std::max(1.0, (before.useful_rate() + after.useful_rate()) / 2);
       ratios.push_back(loaded.useful_rate() / best);
-      served_costs.push_back(PerCall(after.server_cpu, after.useful));
+      served_costs.push_back(PerCall(after.workers_cpu + after.others_cpu, after.useful));
       best_rate = std::max(best_rate, best);
       before = after;
     }

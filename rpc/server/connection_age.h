@@ -23,8 +23,8 @@ namespace weft {
 // Who keeps sessions that have an age.
 class ConnectionAgeHost {
  public:
-  // An entry of `session` has come due.
-  virtual void OnAge(Session& session) LOOP_ONLY = 0;
+  // The age of `session` has come due. On the loop.
+  virtual void OnAge(Session& session) = 0;
 
  protected:
   ~ConnectionAgeHost() = default;

@@ -124,6 +124,7 @@ void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Statu
 }
 
 void ServerLoop::OnAge(Session& session) {
+  loop_.AssertInLoop();
   ConnectionAge& age = *ages_.at(&session);
   const MonoTime now = loop_.clock().Now();
   if (!age.announced) {

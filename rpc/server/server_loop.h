@@ -58,7 +58,7 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   void CountLateReply() LOOP_ONLY override {}
 
   // ConnectionAgeHost
-  void OnAge(Session& session) LOOP_ONLY override;
+  void OnAge(Session& session) override;
 
   void ContinueDrain() LOOP_ONLY;
 
