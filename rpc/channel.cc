@@ -37,7 +37,14 @@ void Channel::Start(OutboundCall& call) { core_->Start(call); }
 void Channel::Connect() { core_->Connect(); }
 const std::string& Channel::target() const { return core_->target(); }
 Channel::Counts Channel::counts() const {
-  return {core_->connects(), core_->failed_connects(), core_->late_replies(), core_->resent()};
+  const AttemptCounts& attempts = core_->attempt_counts();
+  return {core_->connects(),
+          core_->failed_connects(),
+          core_->late_replies(),
+          core_->resent(),
+          attempts.retries.load(std::memory_order_relaxed),
+          attempts.hedges.load(std::memory_order_relaxed),
+          attempts.over_budget.load(std::memory_order_relaxed)};
 }
 
 }  // namespace weft

@@ -52,6 +52,9 @@ class Channel final : public CallTarget {
     int64_t failed_connects = 0;
     int64_t late_replies = 0;  // came after their call had ended
     int64_t resent = 0;        // times a call that no server had taken was sent again
+    int64_t retries = 0;       // attempts after the first, by a RetryPolicy
+    int64_t hedges = 0;        // attempts beside others, by a HedgingPolicy
+    int64_t over_budget = 0;   // attempts that were not made: RetryBudgetOptions
   };
   Counts counts() const;
 

@@ -11,6 +11,7 @@
 #include "weft/core/in_process_network.h"
 #include "weft/core/runtime.h"
 #include "weft/rpc/call/interceptor.h"
+#include "weft/rpc/call/retry_policy.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft {
@@ -33,6 +34,13 @@ struct ChannelOptions {
   double backoff_factor = 1.6;
   absl::Duration backoff_most = absl::Seconds(10);
   double backoff_jitter = 0.2;
+  // When a call is tried again, and when a second attempt starts beside the first; for some methods
+  // or services other than for the rest. See rpc/call/retry_policy.h.
+  RetryPolicy retry = {};
+  HedgingPolicy hedging = {};
+  MethodPolicies method_policies = {};
+  // How many attempts beyond the first all calls may make together.
+  RetryBudgetOptions retry_budget = {};
   // For the server's authenticator; any bytes.
   std::string auth_token = "";
   // Around every call, in this order; see rpc/call/interceptor.h.

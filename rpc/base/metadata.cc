@@ -44,6 +44,10 @@ absl::Status Metadata::Add(std::string_view key, std::string_view value) {
   return absl::OkStatus();
 }
 
+void Metadata::AddReserved(std::string_view key, std::string_view value) {
+  entries_.emplace_back(key, value);
+}
+
 std::optional<std::string_view> Metadata::Get(std::string_view key) const {
   for (const Entry& e : entries_) {
     if (e.first == key) return e.second;

@@ -24,6 +24,8 @@ class Metadata {
   using Entry = std::pair<std::string, std::string>;
 
   absl::Status Add(std::string_view key, std::string_view value);
+  // For weft itself: `key` begins with "weft-" and, as `value`, is what it may be.
+  void AddReserved(std::string_view key, std::string_view value);
   // The first value of `key`.
   std::optional<std::string_view> Get(std::string_view key) const;
   std::vector<std::string_view> GetAll(std::string_view key) const;

@@ -7,6 +7,17 @@
 #include "absl/strings/str_cat.h"
 
 namespace weft {
+namespace {
+
+absl::Status WithMessage(const absl::Status& status, const std::string& message) {
+  absl::Status result(status.code(), message);
+  status.ForEachPayload([&](absl::string_view type_url, const absl::Cord& value) {
+    result.SetPayload(type_url, value);
+  });
+  return result;
+}
+
+}  // namespace
 
 absl::Status WithAttempt(const absl::Status& status, const MethodInfo& method,
                          std::string_view attempt) {
@@ -15,13 +26,15 @@ absl::Status WithAttempt(const absl::Status& status, const MethodInfo& method,
   absl::string_view rest = status.message();
   // What this side says names the call already; what a handler says does not.
   if (absl::StartsWith(rest, absl::StrCat(call, " to "))) rest.remove_prefix(call.size() + 1);
-  absl::Status result(
-      status.code(),
+  return WithMessage(
+      status,
       absl::StrCat(call, ": ", absl::string_view(attempt.data(), attempt.size()), ": ", rest));
-  status.ForEachPayload([&](absl::string_view type_url, const absl::Cord& value) {
-    result.SetPayload(type_url, value);
-  });
-  return result;
+}
+
+absl::Status WithSuffix(const absl::Status& status, std::string_view suffix) {
+  if (status.ok()) return status;
+  return WithMessage(
+      status, absl::StrCat(status.message(), absl::string_view(suffix.data(), suffix.size())));
 }
 
 }  // namespace weft

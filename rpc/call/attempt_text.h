@@ -15,6 +15,9 @@ namespace weft {
 absl::Status WithAttempt(const absl::Status& status, const MethodInfo& method,
                          std::string_view attempt);
 
+// `status` with `suffix` behind its message; payloads are kept.
+absl::Status WithSuffix(const absl::Status& status, std::string_view suffix);
+
 }  // namespace weft
 
 #endif  // WEFT_RPC_CALL_ATTEMPT_TEXT_H_

@@ -25,6 +25,11 @@ struct CallOptions {
   // Where the server cannot be reached the call waits for it, within its timeout, instead of ending
   // with UNAVAILABLE.
   bool wait_for_ready = false;
+  // Attempts of this call, the first one included. 0: as the channel's policies say. 1: one. More:
+  // so many, by the policy's other settings.
+  int max_attempts = 0;
+  // This call may run twice, whatever its method says: it may be tried again and hedged.
+  bool idempotent = false;
   // Made inside a handler: does not inherit the deadline and the cancelling of the call it serves.
   bool detached = false;
   // Where a callback runs and a coroutine resumes. Null: a coroutine in a worker pool's thread

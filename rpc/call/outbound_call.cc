@@ -13,11 +13,16 @@ void OutboundCall::Started(CallHandle handle) {
 }
 
 bool OutboundCall::PrepareAgain() {
-  if (const Metadata* own = request_stays || interception != nullptr ? nullptr : metadata()) {
-    if (!waited) waiting_metadata = *own;
-  }
   waited = true;
+  // An interception has its own; a caller that waits keeps its context.
+  if (request_stays || has_own_metadata || interception != nullptr) return true;
+  if (options.context != nullptr) KeepMetadata(options.context->metadata());
   return true;
+}
+
+void OutboundCall::KeepMetadata(const Metadata& metadata) {
+  waiting_metadata = metadata;
+  has_own_metadata = true;
 }
 
 void OutboundCall::KeepRequest(char* room, size_t size) {
@@ -26,9 +31,9 @@ void OutboundCall::KeepRequest(char* room, size_t size) {
   serialized = true;
 }
 
-const Metadata* OutboundCall::OwnMetadata() const {
-  if (interception != nullptr) return &interception->metadata();
-  return waited && !request_stays ? &waiting_metadata : &options.context->metadata();
+const Metadata& OutboundCall::SomeMetadata() const {
+  if (interception != nullptr) return interception->metadata();
+  return has_own_metadata ? waiting_metadata : options.context->metadata();
 }
 
 }  // namespace weft

@@ -53,6 +53,7 @@ struct CallEnd {
   // connection for it; the channel, which was closed.
   enum class By : uint8_t { kSession, kChannel, kClosedChannel };
   By by = By::kSession;
+  int attempts = 1;  // that were made, beside those that the call itself counts as resent
 };
 
 class OutboundCall;
@@ -96,7 +97,9 @@ class OutboundCall : public DeadlineEntry {
   }
   // Goes with the request; null where there is none.
   const Metadata* metadata() const {
-    return options.context == nullptr && interception == nullptr ? nullptr : OwnMetadata();
+    return options.context == nullptr && interception == nullptr && !has_own_metadata
+               ? nullptr
+               : &SomeMetadata();
   }
 
   // True: Start must call Started before the call can end, for its starter may want to cancel it.
@@ -109,6 +112,8 @@ class OutboundCall : public DeadlineEntry {
   // Serializes the request into `room`, which lives as long as the call: its size was computed
   // last.
   void KeepRequest(char* room, size_t size);
+  // Is sent in place of what the context says.
+  void KeepMetadata(const Metadata& metadata);
   // DeadlineEntry: told by the wheel of the carrier's loop.
   void OnDeadline() override;
 
@@ -136,7 +141,9 @@ class OutboundCall : public DeadlineEntry {
   std::string_view kept;       // in the call's own memory, or in waiting_request
   size_t waiting_size = 0;     // of the request, while it waits
   std::string waiting_request;
-  Metadata waiting_metadata;  // copied then: a coroutine that is dropped takes its context with it
+  // Copied then: a coroutine that is dropped takes its context with it.
+  Metadata waiting_metadata;
+  bool has_own_metadata = false;
   uint64_t stream_position = 0;  // where its frame begins in the connection's output
   OutboundCall* next = nullptr;  // in a list of calls that are being moved or ended
 
@@ -146,7 +153,7 @@ class OutboundCall : public DeadlineEntry {
   virtual void Complete(const CallEnd& end) = 0;
 
  private:
-  const Metadata* OwnMetadata() const;
+  const Metadata& SomeMetadata() const;
 
   struct CancelByScope {
     CallHandle handle;

@@ -18,6 +18,13 @@ const Metadata& ServerContext::metadata() const {
 }
 Metadata& ServerContext::trailers() { return call_.trailers(); }
 
+void ServerContext::RetryAfter(absl::Duration delay) {
+  const int64_t ms = delay < absl::ZeroDuration()
+                         ? -1
+                         : std::min<int64_t>(absl::ToInt64Milliseconds(delay), 1'000'000'000);
+  call_.trailers().AddReserved("weft-retry-pushback-ms", std::to_string(ms));
+}
+
 absl::Duration ServerContext::time_left() const {
   if (call_.deadline == kNever) return absl::InfiniteDuration();
   return std::max(absl::ZeroDuration(), ToAbsl(call_.deadline - call_.clock->Now()));

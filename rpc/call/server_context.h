@@ -35,6 +35,9 @@ class ServerContext {
   const Metadata& metadata() const;
   // Sent with the reply.
   Metadata& trailers();
+  // Goes with an error: clients that would try the call again (RetryPolicy, HedgingPolicy) do so
+  // after this long, at most 11 days; a negative one: not at all. Once a call.
+  void RetryAfter(absl::Duration delay);
 
   // When the caller stops waiting; infinite when it gave no timeout.
   absl::Time deadline() const;

@@ -15,7 +15,7 @@ void TellContext(const OutboundCall& call, const CallEnd& end) {
   Metadata trailers;
   (void)trailers.ReadFrom(end.trailers);  // what is damaged is left out: the reply itself is good
   call.options.context->Ended(std::move(trailers), ToAbsl(end.handler_time),
-                              end.may_have_been_executed, 1 + call.resent);
+                              end.may_have_been_executed, end.attempts + call.resent);
 }
 
 absl::Status ErrorOf(const OutboundCall& call, const CallEnd& end) {

@@ -12,6 +12,7 @@
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/client_context.h"
+#include "weft/rpc/client/attempt_plan.h"
 #include "weft/rpc/protocol/native/native_session.h"
 
 namespace weft {
@@ -48,10 +49,12 @@ ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::st
       target_(std::move(target)),
       options_(std::move(options)),
       default_timeout_(ToNanos(options_.timeout)),
+      has_policies_(HasPolicies(options_)),
       backoff_(ToNanos(options_.backoff), options_.backoff_factor, ToNanos(options_.backoff_most),
                options_.backoff_jitter,
                static_cast<uint64_t>(loop_->clock().Now().time_since_epoch().count()) ^
-                   reinterpret_cast<uintptr_t>(this)) {}
+                   reinterpret_cast<uintptr_t>(this)),
+      budget_(options_.retry_budget) {}
 
 ChannelCore::~ChannelCore() = default;
 
@@ -95,6 +98,63 @@ void ChannelCore::Start(OutboundCall& call) {
     CompleteLater(call, absl::CancelledError("cancelled by the caller before it was sent"));
     return;
   }
+  if ((has_policies_ || call.options.max_attempts > 1) && StartDriven(call)) return;
+  Send(call, link);
+}
+
+bool ChannelCore::StartDriven(OutboundCall& call) {
+  if (call.method.kind != MethodKind::kUnary) return false;
+  const AttemptPlan plan = AttemptPlan::For(options_, call.method, call.options);
+  if (plan.attempts <= 1) return false;
+  // What is too large is refused with its first attempt, which needs no copy of it.
+  const size_t size = call.serialized ? call.kept.size() : MessageCodec::ByteSize(*call.request);
+  if (size > options_.limits.max_message_bytes) return false;
+  CallDriver::Start(shared_from_this(), {*this, budget_, attempt_counts_}, plan, call);
+  return true;
+}
+
+void ChannelCore::SendAttempt(OutboundCall& attempt) {
+  attempt.resender = this;
+  if (loop_->InLoop()) {
+    loop_->AssertInLoop();
+    // Its completion, or another call's, may end the link.
+    const std::shared_ptr<native::NativeLink> link = loop_link_;
+    Send(attempt, link.get());
+    return;
+  }
+  std::shared_ptr<native::NativeLink> held;
+  {
+    MutexLock lock(mu_);
+    held = link_;
+  }
+  Send(attempt, held.get());
+}
+
+void ChannelCore::Post(std::function<void()> task) {
+  loop_->Post([self = shared_from_this(), task = std::move(task)](TaskFate fate) {
+    if (fate == TaskFate::kRun) task();
+  });
+}
+
+bool ChannelCore::closed() const {
+  MutexLock lock(mu_);
+  return state_ == State::kClosed;
+}
+
+void ChannelCore::WakeAt(CallDriver& driver, MonoTime at) {
+  loop_->AssertInLoop();
+  to_wake_.insert(&driver);
+  io_.wheel->Insert(&driver, at);
+}
+
+void ChannelCore::DontWake(CallDriver& driver) {
+  loop_->AssertInLoop();
+  to_wake_.erase(&driver);
+  io_.wheel->Remove(&driver);
+}
+
+// Over `link` if that takes it, else over the next one.
+void ChannelCore::Send(OutboundCall& call, native::NativeLink* link) {
   if (link != nullptr) {
     absl::Status why;
     switch (link->TryStart(call, &why)) {
@@ -280,6 +340,10 @@ void ChannelCore::CloseOnLoop() {
     things.reset();
   });
   loop_link_.reset();
+  for (CallDriver* driver : std::exchange(to_wake_, {})) {
+    io_.wheel->Remove(driver);
+    driver->OnChannelClosed();
+  }
   if (session_ != nullptr) session_->Close(CloseReason::kLocal, why);
   // One of them may be ending already, with us inside a callback of its calls.
   std::vector<Session*> leaving;

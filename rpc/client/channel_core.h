@@ -13,10 +13,12 @@
 #define WEFT_RPC_CLIENT_CHANNEL_CORE_H_
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "weft/core/connector.h"
 #include "weft/core/loop_group.h"
 #include "weft/core/mutex.h"
@@ -25,7 +27,10 @@
 #include "weft/rpc/call/id_table.h"
 #include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/channel_options.h"
+#include "weft/rpc/client/attempt_carrier.h"
 #include "weft/rpc/client/backoff.h"
+#include "weft/rpc/client/call_driver.h"
+#include "weft/rpc/client/retry_budget.h"
 #include "weft/rpc/protocol/native/native_link.h"
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_host.h"
@@ -36,7 +41,8 @@ class ChannelCore final : public CallCarrier,
                           public std::enable_shared_from_this<ChannelCore>,
                           public SessionHost,
                           public DeadlineTarget,
-                          public CallResender {
+                          public CallResender,
+                          public AttemptCarrier {
  public:
   // How often a call that no server has taken is sent again.
   static constexpr int kMostResends = 3;
@@ -58,6 +64,7 @@ class ChannelCore final : public CallCarrier,
   int64_t connects() const { return connects_.load(std::memory_order_relaxed); }
   int64_t failed_connects() const { return failed_connects_.load(std::memory_order_relaxed); }
   int64_t resent() const { return resent_.load(std::memory_order_relaxed); }
+  const AttemptCounts& attempt_counts() const { return attempt_counts_; }
   int64_t late_replies() const { return late_replies_.load(std::memory_order_relaxed); }
 
  private:
@@ -89,6 +96,17 @@ class ChannelCore final : public CallCarrier,
 
   bool SendAgain(OutboundCall& call, const CallEnd& end) override WEFT_EXCLUDES(mu_);
 
+  // AttemptCarrier
+  void SendAttempt(OutboundCall& attempt) override WEFT_EXCLUDES(mu_);
+  void Post(std::function<void()> task) override;
+  MonoTime Now() const override { return loop_->clock().Now(); }
+  bool closed() const override WEFT_EXCLUDES(mu_);
+  void WakeAt(CallDriver& driver, MonoTime at) override;
+  void DontWake(CallDriver& driver) override;
+
+  // False: the call has one attempt, as most have.
+  bool StartDriven(OutboundCall& call) WEFT_EXCLUDES(mu_);
+  void Send(OutboundCall& call, native::NativeLink* link) WEFT_EXCLUDES(mu_);
   void WaitForLink(OutboundCall& call) WEFT_EXCLUDES(mu_);
   bool KeepWaiting(OutboundCall& call) WEFT_EXCLUDES(mu_);
   void CompleteLater(OutboundCall& call, absl::Status status);
@@ -113,6 +131,7 @@ class ChannelCore final : public CallCarrier,
   const std::string target_;
   const ChannelOptions options_;
   const Nanos default_timeout_;
+  const bool has_policies_;
 
   // The loop's own.
   std::unique_ptr<OnLoop> on_loop_ LOOP_OWNED;
@@ -125,7 +144,12 @@ class ChannelCore final : public CallCarrier,
   MonoTime attempt_began_ LOOP_OWNED{};
   MonoTime up_since_ LOOP_OWNED{};
 
-  Mutex mu_;
+  absl::flat_hash_set<CallDriver*> to_wake_ LOOP_OWNED;
+
+  RetryBudget budget_;
+  AttemptCounts attempt_counts_;
+
+  mutable Mutex mu_;
   State state_ WEFT_GUARDED_BY(mu_) = State::kIdle;
   std::shared_ptr<native::NativeLink> link_ WEFT_GUARDED_BY(mu_);  // only in kUp
   absl::Status last_error_ WEFT_GUARDED_BY(mu_);

@@ -136,6 +136,9 @@ def proto_options(kind_of):
 OPTIONS = {
     "ServerOptions": "rpc/server_options.h",
     "ChannelOptions": "rpc/channel_options.h",
+    "RetryPolicy": "rpc/call/retry_policy.h",
+    "HedgingPolicy": "rpc/call/retry_policy.h",
+    "RetryBudgetOptions": "rpc/call/retry_policy.h",
     "SessionLimits": "rpc/protocol/session_limits.h",
     "RuntimeOptions": "core/runtime.h",
     "PoolOptions": "core/runtime.h",

@@ -1,0 +1,36 @@
+#include "weft/rpc/client/attempt_plan.h"
+
+namespace weft {
+
+AttemptPlan AttemptPlan::For(const ChannelOptions& channel, const MethodInfo& method,
+                             const CallOptions& call) {
+  AttemptPlan plan;
+  plan.idempotent = method.idempotent || call.idempotent;
+  plan.retry = &channel.retry;
+  plan.hedging = &channel.hedging;
+  if (!channel.method_policies.empty()) {
+    for (const std::string_view name : {method.service, method.full_name}) {
+      const auto it = channel.method_policies.find(name);
+      if (it == channel.method_policies.end()) continue;
+      if (it->second.retry.has_value()) plan.retry = &*it->second.retry;
+      if (it->second.hedging.has_value()) plan.hedging = &*it->second.hedging;
+    }
+  }
+  plan.hedged = plan.idempotent && plan.hedging->attempts > 1;
+  plan.attempts = plan.hedged ? plan.hedging->attempts : plan.retry->attempts;
+  if (call.max_attempts > 0) plan.attempts = call.max_attempts;
+  return plan;
+}
+
+bool HasPolicies(const ChannelOptions& channel) {
+  const auto several = [](const auto& policy) { return policy.attempts > 1; };
+  return several(channel.retry) || several(channel.hedging) ||
+         std::any_of(channel.method_policies.begin(), channel.method_policies.end(),
+                     [&](const auto& entry) {
+                       const MethodPolicy& policy = entry.second;
+                       return (policy.retry.has_value() && several(*policy.retry)) ||
+                              (policy.hedging.has_value() && several(*policy.hedging));
+                     });
+}
+
+}  // namespace weft

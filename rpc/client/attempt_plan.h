@@ -1,0 +1,41 @@
+// What a channel's policies come to for one call: how many attempts, one after another or side by
+// side.
+//
+// Threads  value; refers to the channel's options
+#ifndef WEFT_RPC_CLIENT_ATTEMPT_PLAN_H_
+#define WEFT_RPC_CLIENT_ATTEMPT_PLAN_H_
+
+#include <algorithm>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "weft/rpc/base/method.h"
+#include "weft/rpc/call/call_options.h"
+#include "weft/rpc/call/retry_policy.h"
+#include "weft/rpc/channel_options.h"
+
+namespace weft {
+
+struct AttemptPlan {
+  int attempts = 1;
+  bool hedged = false;
+  bool idempotent = false;
+  const RetryPolicy* retry = nullptr;
+  const HedgingPolicy* hedging = nullptr;  // when hedged
+
+  // Whether an end with `code` is to be tried again.
+  bool Covers(absl::StatusCode code) const {
+    const std::vector<absl::StatusCode>& codes = hedged ? hedging->codes : retry->codes;
+    return std::find(codes.begin(), codes.end(), code) != codes.end();
+  }
+
+  static AttemptPlan For(const ChannelOptions& channel, const MethodInfo& method,
+                         const CallOptions& call);
+};
+
+// Whether any call of the channel may have several attempts without asking for them itself.
+bool HasPolicies(const ChannelOptions& channel);
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CLIENT_ATTEMPT_PLAN_H_

@@ -1,0 +1,326 @@
+#include "weft/rpc/client/call_driver.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "weft/rpc/base/message_codec.h"
+#include "weft/rpc/base/metadata.h"
+#include "weft/rpc/call/attempt_text.h"
+
+namespace weft {
+namespace {
+
+CallOptions ForAttempts(CallOptions options) {
+  options.context = nullptr;
+  options.executor = nullptr;
+  return options;
+}
+
+// What the server said about trying again: nothing, a wait, or (negative) that it is not to be.
+std::optional<int64_t> PushbackOf(std::string_view trailers) {
+  if (trailers.empty()) return std::nullopt;
+  Metadata metadata;
+  (void)metadata.ReadFrom(trailers);
+  const std::optional<std::string_view> text = metadata.Get(CallDriver::kPushback);
+  if (!text.has_value()) return std::nullopt;
+  int64_t ms = -1;  // what is no number says that something is wrong: not again
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), ms);
+  return error == std::errc() && end == text->data() + text->size() ? ms : -1;
+}
+
+}  // namespace
+
+class CallDriver::Attempt final : public OutboundCall {
+ public:
+  Attempt(CallDriver& driver, int number)
+      : OutboundCall(driver.method_, *driver.call_->request, ForAttempts(driver.call_->options)),
+        driver_(driver),
+        number_(number) {}
+
+  bool wants_handle() const override { return true; }
+  void Started(CallHandle h) override { driver_.AttemptStarted(*this, std::move(h)); }
+  int number() const { return number_; }
+
+  bool under_way = true;
+  CallHandle handle;  // under the driver's mutex
+
+ private:
+  void Complete(const CallEnd& end) override { driver_.AttemptEnded(*this, end); }
+
+  CallDriver& driver_;
+  const int number_;
+};
+
+CallDriver::CallDriver(std::shared_ptr<void> keeper, const Shared& shared, const AttemptPlan& plan,
+                       OutboundCall& call)
+    : keeper_(std::move(keeper)),
+      shared_(shared),
+      plan_(plan),
+      method_(call.method),
+      deadline_(call.deadline),
+      call_(&call) {
+  // Attempts one after another take it from where the call has it. Of those side by side some may
+  // outlive the call.
+  owns_request_ = plan.hedged || !(call.request_stays || call.serialized);
+  if (!owns_request_) return;
+  if (call.serialized) {
+    own_request_ = std::string(call.kept);
+  } else {
+    own_request_.resize(MessageCodec::ByteSize(*call.request));
+    MessageCodec::WriteTo(*call.request, own_request_.data());
+  }
+}
+
+CallDriver::~CallDriver() = default;
+
+void CallDriver::Start(std::shared_ptr<void> keeper, const Shared& shared, const AttemptPlan& plan,
+                       OutboundCall& call) {
+  auto driver = std::make_shared<CallDriver>(std::move(keeper), shared, plan, call);
+  driver->self_ = driver;
+  call.resender = nullptr;  // its attempts have one
+  Attempt& first = driver->NewAttempt();
+  if (call.wants_handle()) {
+    call.Started(CallHandle(
+        std::shared_ptr<CallCarrier>(driver, static_cast<CallCarrier*>(driver.get())), 1));
+  }
+  if (plan.hedged) shared.carrier.Post([driver] { driver->BeginHedging(); });
+  // From here on the call may have ended.
+  shared.carrier.SendAttempt(first);
+}
+
+CallDriver::Attempt& CallDriver::NewAttempt() {
+  attempts_.push_back(std::make_unique<Attempt>(*this, static_cast<int>(attempts_.size()) + 1));
+  Attempt& attempt = *attempts_.back();
+  ++under_way_;
+  attempt.started = attempt.number() == 1 ? call_->started : shared_.carrier.Now();
+  attempt.deadline = deadline_;
+  attempt.kept = owns_request_ ? std::string_view(own_request_) : call_->kept;
+  attempt.serialized = owns_request_ || call_->serialized;
+  attempt.request_stays = !owns_request_ && call_->request_stays;
+  const Metadata* metadata =
+      attempt.number() == 1 ? call_->metadata() : attempts_.front()->metadata();
+  if (metadata != nullptr) attempt.KeepMetadata(*metadata);
+  return attempt;
+}
+
+// ---- Starting attempts
+
+void CallDriver::StartNext() {
+  state_ = State::kTrying;
+  (plan_.hedged ? shared_.counts.hedges : shared_.counts.retries)
+      .fetch_add(1, std::memory_order_relaxed);
+  shared_.carrier.SendAttempt(NewAttempt());
+}
+
+void CallDriver::BeginHedging() {
+  if (state_ == State::kTrying && attempts_.size() == 1 && under_way_ == 1) WakeForHedge();
+}
+
+void CallDriver::WakeForHedge() {
+  if (no_more_ || static_cast<int>(attempts_.size()) >= plan_.attempts) return;
+  const MonoTime at = SaturatingAdd(shared_.carrier.Now(), ToNanos(plan_.hedging->delay));
+  if (at < deadline_) WakeAt(at);  // else it would come to nothing
+}
+
+void CallDriver::OnDeadline() {
+  DontWake();
+  if (!plan_.hedged) {
+    StartNext();
+    return;
+  }
+  if (!shared_.budget.Allows()) {
+    shared_.counts.over_budget.fetch_add(1, std::memory_order_relaxed);
+    if (under_way_ == 0) FinishWithFailure("the channel's retry budget is used up");
+    return;
+  }
+  shared_.budget.Take();
+  StartNext();
+  WakeForHedge();
+}
+
+void CallDriver::WakeAt(MonoTime at) {
+  DontWake();
+  armed_ = true;
+  shared_.carrier.WakeAt(*this, at);
+}
+
+void CallDriver::DontWake() {
+  if (std::exchange(armed_, false)) shared_.carrier.DontWake(*this);
+}
+
+void CallDriver::AttemptStarted(Attempt& attempt, CallHandle handle) {
+  {
+    MutexLock lock(mu_);
+    attempt.handle = handle;
+    if (!cancelled_) return;
+  }
+  handle.Cancel();
+}
+
+// ---- Ending
+
+void CallDriver::AttemptEnded(Attempt& attempt, const CallEnd& end) {
+  attempt.under_way = false;
+  --under_way_;
+  if (state_ == State::kDone) {
+    Release();
+    return;
+  }
+  maybe_executed_ |= end.may_have_been_executed;
+  if (end.status.ok()) {
+    shared_.budget.GiveBack();
+    Finish(end);
+    return;
+  }
+  if (Cancelled()) {
+    Finish(end, attempt.number());
+    return;
+  }
+  if (end.by == CallEnd::By::kClosedChannel || shared_.carrier.closed()) {
+    Finish(end, attempt.number(), "the channel was closed");
+    return;
+  }
+  const Verdict verdict = Judge(attempt, end);
+  if (verdict.what == Verdict::What::kAnswer) {
+    Finish(end, absl::IsDeadlineExceeded(end.status) ? attempt.number() : 0);
+    return;
+  }
+  if (verdict.what == Verdict::What::kStop && under_way_ == 0) {
+    Finish(end, attempt.number(), verdict.why);
+    return;
+  }
+  KeepFailure(attempt, end, verdict.why);
+  if (verdict.what == Verdict::What::kStop) {
+    if (no_more_) DontWake();
+    return;  // the others may have an answer
+  }
+  if (plan_.hedged && verdict.delay == Nanos::zero()) {
+    OnDeadline();
+    return;
+  }
+  if (under_way_ == 0) state_ = State::kPausing;
+  WakeAt(shared_.carrier.Now() + verdict.delay);
+}
+
+CallDriver::Verdict CallDriver::Judge(const Attempt& attempt, const CallEnd& end) {
+  using What = Verdict::What;
+  if (!plan_.Covers(end.status.code())) return {What::kAnswer};
+  // A hedge was paid for when it started.
+  if (!plan_.hedged || attempt.number() == 1) shared_.budget.Take();
+  if (end.may_have_been_executed && !plan_.idempotent) {
+    return {What::kStop, {}, "it may have been executed, and the method is not idempotent"};
+  }
+  const std::optional<int64_t> pushback = PushbackOf(end.trailers);
+  if (pushback.has_value() && *pushback < 0) no_more_ = true;
+  if (no_more_) return {What::kStop, {}, "the server asks not to"};
+  if (static_cast<int>(attempts_.size()) >= plan_.attempts) return {What::kStop};
+  if (!shared_.budget.Allows()) {
+    shared_.counts.over_budget.fetch_add(1, std::memory_order_relaxed);
+    return {What::kStop, {}, "the channel's retry budget is used up"};
+  }
+  Nanos delay{};
+  if (pushback.has_value()) {
+    constexpr int64_t kLongest = 1'000'000'000;  // 11 days
+    delay = std::chrono::milliseconds(std::min(*pushback, kLongest));
+  } else if (!plan_.hedged) {
+    delay = NextBackoff();
+  }
+  if (SaturatingAdd(shared_.carrier.Now(), delay) >= deadline_) {
+    return {What::kStop, {}, "its deadline comes before the next attempt"};
+  }
+  return {What::kAgain, delay};
+}
+
+Nanos CallDriver::NextBackoff() {
+  if (backoff_ == nullptr) {
+    const RetryPolicy& p = *plan_.retry;
+    backoff_ = std::make_unique<Backoff>(
+        ToNanos(p.backoff), p.backoff_factor, ToNanos(p.backoff_most), p.backoff_jitter,
+        static_cast<uint64_t>(shared_.carrier.Now().time_since_epoch().count()) ^
+            reinterpret_cast<uintptr_t>(this));
+  }
+  return backoff_->Next();
+}
+
+void CallDriver::KeepFailure(const Attempt& attempt, const CallEnd& end, std::string_view why) {
+  failure_.trailers = std::string(end.trailers);
+  failure_.end = end;
+  failure_.end.trailers = failure_.trailers;
+  failure_.attempt = attempt.number();
+  failure_.why = why;
+}
+
+void CallDriver::FinishWithFailure(std::string_view why) {
+  Finish(failure_.end, failure_.attempt, why);
+}
+
+void CallDriver::Finish(CallEnd end, int attempt, std::string_view why) {
+  DontWake();
+  state_ = State::kDone;
+  end.attempts = 0;
+  for (const auto& each : attempts_) end.attempts += 1 + each->resent;
+  if (!end.status.ok()) end.may_have_been_executed = maybe_executed_ || under_way_ > 0;
+  if (attempt > 0 && (attempts_.size() > 1 || !why.empty())) {
+    end.status =
+        WithAttempt(end.status, method_, absl::StrCat("attempt ", attempt, " of ", plan_.attempts));
+    if (!why.empty()) {
+      end.status = WithSuffix(end.status, absl::StrCat("; not tried again: ",
+                                                       absl::string_view(why.data(), why.size())));
+    }
+  }
+  CancelAttempts();
+  std::exchange(call_, nullptr)->End(end);
+  Release();
+}
+
+void CallDriver::OnChannelClosed() {
+  armed_ = false;
+  if (under_way_ == 0) FinishWithFailure("the channel was closed");
+}
+
+// ---- Cancelling
+
+void CallDriver::CancelCall(uint64_t) {
+  shared_.carrier.Post([self = shared_from_this()] { self->OnCancelled(); });
+}
+
+void CallDriver::OnCancelled() {
+  if (state_ == State::kDone) return;
+  if (under_way_ > 0) {
+    DontWake();
+    CancelAttempts();
+    return;  // the first of them to end ends the call
+  }
+  CallEnd end;
+  end.status = absl::CancelledError(absl::StrCat(
+      "call ", std::string(method_.full_name),
+      ": cancelled by the caller while it waited for its next attempt; the last one ended with: ",
+      failure_.end.status.message()));
+  Finish(std::move(end));
+}
+
+bool CallDriver::Cancelled() {
+  MutexLock lock(mu_);
+  return cancelled_;
+}
+
+void CallDriver::CancelAttempts() {
+  std::vector<CallHandle> handles;
+  {
+    MutexLock lock(mu_);
+    cancelled_ = true;
+    for (const auto& attempt : attempts_) {
+      if (attempt->under_way) handles.push_back(std::exchange(attempt->handle, CallHandle()));
+    }
+  }
+  for (const CallHandle& handle : handles) handle.Cancel();
+}
+
+void CallDriver::Release() {
+  if (state_ != State::kDone || under_way_ > 0) return;
+  const std::shared_ptr<CallDriver> self = std::move(self_);
+}
+
+}  // namespace weft

@@ -1,0 +1,467 @@
+// A call of several attempts, in each of its states, against each way for an attempt to end: over a
+// carrier that only takes notes, with a clock that the test turns.
+#include "weft/rpc/client/call_driver.h"
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/protos/echo.weft.h"
+#include "weft/core/manual_clock.h"
+
+namespace weft {
+namespace {
+
+using absl::StatusCode;
+using test::EchoRequest;
+using ::testing::HasSubstr;
+
+constexpr MethodInfo kMethod{"test.Store", "Put", "test.Store/Put", MethodKind::kUnary};
+
+// Keeps attempts until the test ends them.
+class FakeCarrier final : public AttemptCarrier, public CallCarrier {
+ public:
+  void SendAttempt(OutboundCall& attempt) override {
+    attempts.push_back(&attempt);
+    if (attempt.wants_handle()) {
+      attempt.Started(
+          CallHandle(std::shared_ptr<CallCarrier>(std::shared_ptr<void>(), this), attempts.size()));
+    }
+  }
+  void Post(std::function<void()> task) override { posted.push_back(std::move(task)); }
+  MonoTime Now() const override { return clock.Now(); }
+  bool closed() const override { return is_closed; }
+  void WakeAt(CallDriver& driver, MonoTime at) override {
+    EXPECT_EQ(to_wake, nullptr) << "one at a time";
+    to_wake = &driver;
+    wake_at = at;
+  }
+  void DontWake(CallDriver& driver) override {
+    EXPECT_TRUE(to_wake == nullptr || to_wake == &driver);
+    to_wake = nullptr;
+  }
+  void CancelCall(uint64_t id) override { cancelled.insert(id); }
+
+  void RunPosted() {
+    while (!posted.empty()) {
+      const std::function<void()> task = std::move(posted.front());
+      posted.pop_front();
+      task();
+    }
+  }
+  void Advance(Nanos d) {
+    clock.Advance(d);
+    RunPosted();
+    if (to_wake != nullptr && clock.Now() >= wake_at) to_wake->OnDeadline();
+    RunPosted();
+  }
+  Nanos until_wake() const { return wake_at - clock.Now(); }
+
+  ManualClock clock;
+  std::vector<OutboundCall*> attempts;
+  std::set<uint64_t> cancelled;
+  std::deque<std::function<void()>> posted;
+  CallDriver* to_wake = nullptr;
+  MonoTime wake_at{};
+  bool is_closed = false;
+};
+
+// The user's call.
+class UserCall final : public OutboundCall {
+ public:
+  explicit UserCall(const EchoRequest& message) : OutboundCall(kMethod, message, {}) {
+    request_stays = true;
+  }
+  bool wants_handle() const override { return true; }
+  void Started(CallHandle h) override { handle = std::move(h); }
+
+  int ends = 0;
+  CallEnd end;
+  CallHandle handle;
+
+ private:
+  void Complete(const CallEnd& e) override {
+    ++ends;
+    end = e;
+  }
+};
+
+enum class By { kReply, kHandler, kRefused, kLost, kCancel, kDeadline, kGoAway, kClose };
+
+class CallDriverTest : public ::testing::Test {
+ protected:
+  CallDriverTest() {
+    retry_.attempts = 3;
+    retry_.backoff = absl::Milliseconds(100);
+    hedging_.attempts = 3;
+    hedging_.delay = absl::Milliseconds(10);
+  }
+  ~CallDriverTest() override {
+    carrier_.RunPosted();
+    call_.reset();  // with its handle
+    EXPECT_TRUE(watch_.expired()) << "the driver has not gone";
+  }
+
+  void Start(bool hedged, bool idempotent) {
+    AttemptPlan plan;
+    plan.attempts = hedged ? hedging_.attempts : retry_.attempts;
+    plan.hedged = hedged;
+    plan.idempotent = idempotent;
+    plan.retry = &retry_;
+    plan.hedging = &hedging_;
+    call_.emplace(request_);
+    call_->started = carrier_.Now();
+    call_->deadline = carrier_.Now() + std::chrono::seconds(1);
+    auto keeper = std::make_shared<int>(1);
+    watch_ = keeper;
+    CallDriver::Start(std::move(keeper), {carrier_, budget_, counts_}, plan, *call_);
+    carrier_.RunPosted();
+  }
+  OutboundCall& attempt(size_t number) { return *carrier_.attempts.at(number - 1); }
+
+  static CallEnd Failure(StatusCode code, bool may_have_been_executed,
+                         std::string_view text = "no") {
+    CallEnd end;
+    end.status = absl::Status(code, absl::string_view(text.data(), text.size()));
+    end.may_have_been_executed = may_have_been_executed;
+    return end;
+  }
+  void Refuse(size_t number) {
+    attempt(number).End(Failure(StatusCode::kUnavailable, false, "refused"));
+  }
+  void Lose(size_t number) { attempt(number).End(Failure(StatusCode::kUnavailable, true, "lost")); }
+  void Reply(size_t number) { attempt(number).End(CallEnd()); }
+  // What the carrier does when it is asked to cancel.
+  void EndCancelled() {
+    carrier_.RunPosted();
+    for (const uint64_t id : std::exchange(carrier_.cancelled, {})) {
+      attempt(id).End(Failure(StatusCode::kCancelled, true, "cancelled by the caller"));
+    }
+  }
+  std::string message() const { return std::string(call_->end.status.message()); }
+
+  EchoRequest request_;
+  RetryPolicy retry_;
+  HedgingPolicy hedging_;
+  RetryBudget budget_{{.tokens = 10}};
+  AttemptCounts counts_;
+  FakeCarrier carrier_;
+  std::optional<UserCall> call_;
+  std::weak_ptr<void> watch_;
+};
+
+// ---- One after another
+
+TEST_F(CallDriverTest, TriesAgainWhatWasNotExecuted) {
+  Start(false, false);
+  Refuse(1);
+  EXPECT_EQ(call_->ends, 0);
+  EXPECT_GE(carrier_.until_wake(), std::chrono::milliseconds(80));
+  EXPECT_LE(carrier_.until_wake(), std::chrono::milliseconds(120));
+  carrier_.Advance(carrier_.until_wake());
+  Refuse(2);
+  EXPECT_GE(carrier_.until_wake(), std::chrono::milliseconds(128));
+  EXPECT_LE(carrier_.until_wake(), std::chrono::milliseconds(192));
+  carrier_.Advance(carrier_.until_wake());
+  Reply(3);
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_TRUE(call_->end.status.ok());
+  EXPECT_EQ(call_->end.attempts, 3);
+  EXPECT_EQ(counts_.retries, 2);
+}
+
+TEST_F(CallDriverTest, NamesTheAttemptsInItsError) {
+  Start(false, false);
+  for (size_t i = 1; i <= 3; ++i) {
+    Refuse(i);
+    if (i < 3) carrier_.Advance(carrier_.until_wake());
+  }
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_EQ(message(), "call test.Store/Put: attempt 3 of 3: refused");
+  EXPECT_FALSE(call_->end.may_have_been_executed);
+}
+
+TEST_F(CallDriverTest, DoesNotRepeatWhatMayHaveBeenExecuted) {
+  Start(false, false);
+  Lose(1);
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_EQ(message(),
+            "call test.Store/Put: attempt 1 of 3: lost; not tried again: it may have been "
+            "executed, and the method is not idempotent");
+  EXPECT_TRUE(call_->end.may_have_been_executed);
+}
+
+TEST_F(CallDriverTest, RepeatsAnIdempotentMethod) {
+  Start(false, true);
+  Lose(1);
+  carrier_.Advance(carrier_.until_wake());
+  Refuse(2);
+  carrier_.Advance(carrier_.until_wake());
+  Refuse(3);
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_TRUE(call_->end.may_have_been_executed) << "the first attempt may have been";
+}
+
+TEST_F(CallDriverTest, LeavesAnAnswerAsItIs) {
+  Start(false, true);
+  attempt(1).End(Failure(StatusCode::kNotFound, true, "no such key"));
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_EQ(call_->end.status, absl::NotFoundError("no such key"));
+}
+
+TEST_F(CallDriverTest, WaitsAsLongAsTheServerAsks) {
+  Start(false, false);
+  Metadata trailers;
+  trailers.AddReserved(CallDriver::kPushback, "333");
+  std::string raw(trailers.WireSize(), '\0');
+  trailers.WriteTo(raw.data());
+  CallEnd end = Failure(StatusCode::kUnavailable, false);
+  end.trailers = raw;
+  attempt(1).End(end);
+  EXPECT_EQ(carrier_.until_wake(), std::chrono::milliseconds(333));
+  carrier_.Advance(carrier_.until_wake());
+  Reply(2);
+  EXPECT_EQ(call_->ends, 1);
+}
+
+TEST_F(CallDriverTest, DoesNotTryAgainWhereTheServerAsksNotTo) {
+  for (const char* value : {"-1", "soon", ""}) {
+    carrier_.attempts.clear();
+    Start(false, false);
+    Metadata trailers;
+    trailers.AddReserved(CallDriver::kPushback, value);
+    std::string raw(trailers.WireSize(), '\0');
+    trailers.WriteTo(raw.data());
+    CallEnd end = Failure(StatusCode::kUnavailable, false);
+    end.trailers = raw;
+    attempt(1).End(end);
+    EXPECT_EQ(call_->ends, 1) << value;
+    EXPECT_THAT(message(), HasSubstr("; not tried again: the server asks not to"));
+  }
+}
+
+TEST_F(CallDriverTest, DoesNotWaitBeyondItsDeadline) {
+  retry_.backoff = absl::Seconds(2);
+  retry_.backoff_most = absl::Seconds(2);
+  Start(false, false);
+  Refuse(1);
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_THAT(message(), HasSubstr("its deadline comes before the next attempt"));
+}
+
+TEST_F(CallDriverTest, StaysInTheBudget) {
+  for (int i = 0; i < 4; ++i) budget_.Take();
+  Start(false, false);
+  Refuse(1);
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_THAT(message(), HasSubstr("the channel's retry budget is used up"));
+  EXPECT_EQ(counts_.over_budget, 1);
+}
+
+TEST_F(CallDriverTest, SendsTheSameEachTime) {
+  request_.set_text("hello");
+  Start(false, true);
+  Lose(1);
+  carrier_.Advance(carrier_.until_wake());
+  EXPECT_EQ(attempt(2).request, &request_) << "the caller still has it";
+  EXPECT_FALSE(attempt(2).serialized);
+  Reply(2);
+}
+
+// ---- Side by side
+
+TEST_F(CallDriverTest, HedgesAfterTheDelayAndCancelsTheLosers) {
+  request_.set_text("hello");
+  Start(true, true);
+  EXPECT_EQ(carrier_.attempts.size(), 1u);
+  EXPECT_EQ(attempt(1).kept, request_.SerializeAsString()) << "losers may outlive the caller's";
+  carrier_.Advance(std::chrono::milliseconds(10));
+  EXPECT_EQ(carrier_.attempts.size(), 2u);
+  EXPECT_EQ(attempt(2).kept, request_.SerializeAsString());
+  carrier_.Advance(std::chrono::milliseconds(10));
+  EXPECT_EQ(carrier_.attempts.size(), 3u);
+  EXPECT_EQ(carrier_.to_wake, nullptr);
+  Reply(2);
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_TRUE(call_->end.status.ok());
+  EXPECT_EQ(call_->end.attempts, 3);
+  EXPECT_EQ(carrier_.cancelled, (std::set<uint64_t>{1, 3}));
+  EXPECT_FALSE(watch_.expired()) << "it waits for the losers";
+  Reply(3);
+  EndCancelled();
+  attempt(1).End(Failure(StatusCode::kCancelled, true));
+  EXPECT_EQ(call_->ends, 1);
+}
+
+TEST_F(CallDriverTest, StartsTheNextAtOnceWhenOneFails) {
+  Start(true, true);
+  Lose(1);
+  EXPECT_EQ(carrier_.attempts.size(), 2u);
+  Lose(2);
+  EXPECT_EQ(carrier_.attempts.size(), 3u);
+  EXPECT_EQ(call_->ends, 0);
+  Lose(3);
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_EQ(message(), "call test.Store/Put: attempt 3 of 3: lost");
+}
+
+TEST_F(CallDriverTest, WaitsForTheOthersWhenTheLastFails) {
+  Start(true, true);
+  carrier_.Advance(std::chrono::milliseconds(10));
+  carrier_.Advance(std::chrono::milliseconds(10));
+  Lose(3);
+  Lose(1);
+  EXPECT_EQ(call_->ends, 0);
+  Reply(2);
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_TRUE(call_->end.status.ok());
+}
+
+TEST_F(CallDriverTest, TakesTheFirstAnswerThatIsOne) {
+  Start(true, true);
+  carrier_.Advance(std::chrono::milliseconds(10));
+  attempt(2).End(Failure(StatusCode::kNotFound, true, "no such key"));
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_EQ(call_->end.status, absl::NotFoundError("no such key"));
+  EndCancelled();
+  EXPECT_EQ(call_->ends, 1);
+}
+
+TEST_F(CallDriverTest, DoesNotHedgeBeyondTheBudget) {
+  for (int i = 0; i < 5; ++i) budget_.Take();
+  Start(true, true);
+  carrier_.Advance(std::chrono::milliseconds(10));
+  EXPECT_EQ(carrier_.attempts.size(), 1u);
+  EXPECT_EQ(counts_.over_budget, 1);
+  Reply(1);
+  EXPECT_EQ(call_->ends, 1);
+}
+
+// ---- Each state, and each end
+
+enum class State { kFirst, kPausing, kSecond, kTwoAtOnce, kOneLeft };
+
+class CallDriverStates : public CallDriverTest,
+                         public ::testing::WithParamInterface<std::tuple<State, By>> {
+ protected:
+  // The attempt that is under way then, or 0.
+  size_t Reach(State state) {
+    switch (state) {
+      case State::kFirst:
+        Start(false, true);
+        return 1;
+      case State::kPausing:
+        Start(false, true);
+        Refuse(1);
+        return 0;
+      case State::kSecond:
+        Start(false, true);
+        Lose(1);
+        carrier_.Advance(carrier_.until_wake());
+        return 2;
+      case State::kTwoAtOnce:
+        hedging_.attempts = 2;
+        Start(true, true);
+        carrier_.Advance(std::chrono::milliseconds(10));
+        return 2;
+      case State::kOneLeft:
+        hedging_.attempts = 2;
+        Start(true, true);
+        carrier_.Advance(std::chrono::milliseconds(10));
+        Lose(2);
+        return 1;
+    }
+    return 0;
+  }
+};
+
+TEST_P(CallDriverStates, EndOnce) {
+  const auto [state, by] = GetParam();
+  const size_t under_way = Reach(state);
+  ASSERT_EQ(call_->ends, 0);
+  const auto end_all = [&](const CallEnd& end) {
+    const size_t first = state == State::kTwoAtOnce ? 1 : under_way;
+    for (size_t i = first; i <= under_way && i > 0; ++i) attempt(i).End(end);
+  };
+  std::optional<StatusCode> expected;
+  switch (by) {
+    case By::kReply:
+      if (under_way > 0) Reply(under_way);
+      expected = StatusCode::kOk;
+      break;
+    case By::kHandler:
+      if (under_way > 0) attempt(under_way).End(Failure(StatusCode::kNotFound, true));
+      expected = StatusCode::kNotFound;
+      break;
+    case By::kRefused:
+      end_all(Failure(StatusCode::kResourceExhausted, false));
+      expected = StatusCode::kResourceExhausted;
+      break;
+    case By::kLost:
+      end_all(Failure(StatusCode::kUnavailable, true));
+      expected = StatusCode::kUnavailable;
+      break;
+    case By::kGoAway:
+      end_all(Failure(StatusCode::kUnavailable, false));
+      expected = StatusCode::kUnavailable;
+      break;
+    case By::kCancel:
+      call_->handle.Cancel();
+      EndCancelled();
+      expected = StatusCode::kCancelled;
+      break;
+    case By::kDeadline:
+      end_all(Failure(StatusCode::kDeadlineExceeded, true));
+      expected = StatusCode::kDeadlineExceeded;
+      break;
+    case By::kClose:
+      carrier_.is_closed = true;
+      if (CallDriver* driver = std::exchange(carrier_.to_wake, nullptr)) driver->OnChannelClosed();
+      end_all(Failure(StatusCode::kUnavailable, true, "the channel was closed"));
+      expected = StatusCode::kUnavailable;
+      break;
+  }
+  // What has not ended it goes on until an answer comes.
+  if (call_->ends == 0) {
+    EXPECT_NE(by, By::kClose);
+    EXPECT_NE(by, By::kCancel);
+    if (carrier_.to_wake != nullptr) carrier_.Advance(carrier_.until_wake());
+    Reply(carrier_.attempts.size());
+    expected = StatusCode::kOk;
+  }
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_EQ(call_->end.status.code(), *expected) << call_->end.status;
+  EndCancelled();
+  call_->handle.Cancel();
+  call_->handle = CallHandle();
+  carrier_.RunPosted();
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_EQ(carrier_.to_wake, nullptr);
+}
+
+std::string NameOf(const ::testing::TestParamInfo<std::tuple<State, By>>& info) {
+  constexpr const char* kStates[] = {"First", "Pausing", "Second", "TwoAtOnce", "OneLeft"};
+  constexpr const char* kEnds[] = {"Reply",  "Handler",  "Refused", "Lost",
+                                   "Cancel", "Deadline", "GoAway",  "Close"};
+  return absl::StrCat(kStates[static_cast<int>(std::get<0>(info.param))],
+                      kEnds[static_cast<int>(std::get<1>(info.param))]);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, CallDriverStates,
+    ::testing::Combine(::testing::Values(State::kFirst, State::kPausing, State::kSecond,
+                                         State::kTwoAtOnce, State::kOneLeft),
+                       ::testing::Values(By::kReply, By::kHandler, By::kRefused, By::kLost,
+                                         By::kCancel, By::kDeadline, By::kGoAway, By::kClose)),
+    NameOf);
+
+}  // namespace
+}  // namespace weft
