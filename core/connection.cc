@@ -16,6 +16,12 @@ namespace {
 // Room for the beginning of a frame whose size is not known yet: its header.
 constexpr size_t kHeadRoom = 64;
 
+// UNAVAILABLE whatever the errno: EPIPE's own code is FAILED_PRECONDITION, ETIMEDOUT's says
+// deadline.
+absl::Status Broken(int error, const std::string& what) {
+  return absl::UnavailableError(absl::ErrnoToStatus(error, what).message());
+}
+
 }  // namespace
 
 Connection::Connection(EventLoop& loop, InputArena& arena, std::shared_ptr<ConnectionHandle> handle,
@@ -84,8 +90,7 @@ bool Connection::ReadOnce() {
     return Distribute(static_cast<size_t>(n), direct, rest_room) && full;
   }
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
-  Close(n == 0 ? absl::OkStatus()
-               : absl::ErrnoToStatus(errno, absl::StrCat("read from ", handle_->peer())));
+  Close(n == 0 ? absl::OkStatus() : Broken(errno, absl::StrCat("read from ", handle_->peer())));
   return false;
 }
 
@@ -175,8 +180,10 @@ void Connection::Flushed(OutputQueue::Flushed result) {
       WatchWrite(true);
       break;
     case OutputQueue::Flushed::kBroken:
-      Close(absl::ErrnoToStatus(handle_->output().error(),
-                                absl::StrCat("write to ", handle_->peer())));
+      // Why it was to end counts more than that its last words did not get through.
+      Close(closing_
+                ? closing_reason_
+                : Broken(handle_->output().error(), absl::StrCat("write to ", handle_->peer())));
       return;
     case OutputQueue::Flushed::kClosed:
       return;

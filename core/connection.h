@@ -11,7 +11,7 @@
 //
 // Threads  loop-only; other threads hold the ConnectionHandle
 // Owns     its watch and its unfinished input; shares its output with the handle
-// Errors   read and write errors end it with a Status that names the call and errno
+// Errors   read and write errors end it with UNAVAILABLE that names the call and errno
 // Ends     OnClosed runs exactly once, with the reason; no callback follows it. The owner destroys
 // the connection
 //          in a later turn, not inside a callback

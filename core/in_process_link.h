@@ -73,7 +73,8 @@ class ANY_THREAD InProcessLink {
   // ---- for the network
   // Resets both ends now; what was not read is lost.
   void Cut() WEFT_EXCLUDES(mu_);
-  // Faults from here on: their positions count from what has been written.
+  // Faults from here on: their positions count from what has been written. A direction that has
+  // fallen silent stays so.
   void Change(const ConnectionFaults& faults) WEFT_EXCLUDES(mu_);
   // Held: nothing arrives, and all of it when it is let go.
   void Hold(bool held) WEFT_EXCLUDES(mu_);

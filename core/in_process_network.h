@@ -76,7 +76,8 @@ class ANY_THREAD InProcessNetwork : public std::enable_shared_from_this<InProces
   uint64_t dialled() const WEFT_EXCLUDES(mu_);
   // Resets it now: both ends see ECONNRESET, and what was under way is lost.
   bool Cut(uint64_t connection) WEFT_EXCLUDES(mu_);
-  // Other faults from here on; positions count from what has been written until now.
+  // Other faults from here on; positions count from what has been written until now. A direction
+  // that has fallen silent stays so: no network loses some bytes and goes on.
   bool Change(uint64_t connection, const ConnectionFaults& faults) WEFT_EXCLUDES(mu_);
   // Nothing arrives on it, in both directions, until it is released; then everything does. So one
   // connection's bytes may overtake another's, or a cable be pulled and plugged in again.

@@ -41,6 +41,7 @@ void InboundCall::Reset() {
   own_messages.reset();
   interception.reset();
   cancelled_.store(false, std::memory_order_relaxed);
+  stopped_.store(false, std::memory_order_relaxed);
   {
     MutexLock lock(scope_mu_);
     scope_.reset();
@@ -81,7 +82,9 @@ void InboundCall::Run(int worker) { runner->RunCall(*this, worker); }
 void InboundCall::Cancel() { runner->RefuseCall(*this); }
 
 absl::Status InboundCall::CheckStillWanted() const {
-  if (cancelled()) return absl::CancelledError("cancelled before it was executed");
+  if (cancelled() && stopped_.load(std::memory_order_relaxed)) {
+    return absl::UnavailableError("the server has stopped; the call was not executed");
+  }
   if (deadline != kNever) {
     const MonoTime now = clock->Now();
     if (now >= deadline) {
@@ -90,6 +93,8 @@ absl::Status InboundCall::CheckStillWanted() const {
                           std::chrono::duration<double, std::milli>(now - received).count()));
     }
   }
+  // After the deadline, which cancels too.
+  if (cancelled()) return absl::CancelledError("cancelled before it was executed");
   return absl::OkStatus();
 }
 

@@ -163,6 +163,12 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
 
   // ---- from the other side
   void MarkCancelled() WEFT_EXCLUDES(scope_mu_);
+  // The same, by the server itself, which is out of time to stop: its caller is told so where the
+  // call has not been executed.
+  void MarkStopped() {
+    stopped_.store(true, std::memory_order_relaxed);
+    MarkCancelled();
+  }
   // DeadlineEntry: only of calls whose handler asked for a stop token.
   void OnDeadline() override { MarkCancelled(); }
   bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
@@ -184,6 +190,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   size_t size_ = 0;
   BlockRef block_;
   std::atomic<bool> cancelled_{false};
+  std::atomic<bool> stopped_{false};  // set before cancelled_
   std::atomic<bool> answered_{false};
   bool refused_ = false;
   std::array<char, kSmall> small_;

@@ -584,6 +584,18 @@ TEST_F(ConnectionTest, AWriteErrorOnAnotherThreadEndsItToo) {
   ASSERT_TRUE(AwaitClosed());
   EXPECT_NE(owner_->closed.Get()->message().find("write to the test"), absl::string_view::npos)
       << *owner_->closed.Get();
+  // Whatever code goes with the errno.
+  EXPECT_TRUE(absl::IsUnavailable(*owner_->closed.Get())) << *owner_->closed.Get();
+}
+
+TEST_F(ConnectionTest, ThatWasToEndAnywayKeepsItsReasonWhenItsLastWordsFail) {
+  Open();
+  Append(std::string(8 << 20, 'x'));  // more than fits
+  thread_.Settle();
+  thread_.Run([&] { connection_->CloseAfterFlush(absl::AbortedError("its reason"), hours(1)); });
+  peer_.Close();
+  ASSERT_TRUE(AwaitClosed());
+  EXPECT_EQ(*owner_->closed.Get(), absl::AbortedError("its reason"));
 }
 
 TEST_F(ConnectionTest, PausesReadingAboveTheWatermark) {

@@ -183,6 +183,15 @@ TEST_F(InProcessLinkTest, APulledCableSwallowsBytesAndTheNewsOfTheClose) {
   EXPECT_EQ(Write(Side::kListener, "are you there?"), 14);
 }
 
+TEST_F(InProcessLinkTest, WhatHasFallenSilentStaysSo) {
+  Open({.to_listener = {.drop_from = 2}});
+  Write(Side::kDialer, "0123");
+  link_->Change({});
+  Write(Side::kDialer, "4567");
+  EXPECT_EQ(Read(Side::kListener), "01");
+  EXPECT_EQ(Read(Side::kListener), "<again>");
+}
+
 TEST_F(InProcessLinkTest, ASlowReaderGetsLittleAndNotAtOnce) {
   Open({.to_listener = {.read_most = 2, .read_every = absl::Milliseconds(3)}});
   Write(Side::kDialer, "01234");

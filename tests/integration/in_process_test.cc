@@ -143,6 +143,47 @@ TEST_F(InProcessTest, ACutInsideTheRequestEndsTheCallAndTheHandlerNeverSeesIt) {
   EXPECT_TRUE(EchoService::Stub(*channel).Echo(PayloadOf(100'000), {.wait_for_ready = true}).ok());
 }
 
+// A request that the peer has not taken yet goes out all the same, before the news of its
+// cancelling: an inline handler executes it.
+TEST_F(InProcessTest, AQueuedRequestThatIsGivenUpMayBeExecutedLater) {
+  Begin({.buffer_bytes = 1 << 10});
+  const auto channel = Connect();
+  EchoService::Stub stub(*channel);
+  ASSERT_TRUE(stub.Echo(RequestOf("x")).ok());
+  ASSERT_TRUE(network_->Hold(0));
+  EchoResult filler, cancelled, expired;
+  stub.EchoAsync(PayloadOf(10'000), {}, Into(filler));
+  ClientContext cancelled_context, expired_context;
+  stub.EchoInlineAsync(RequestOf("x"), {.context = &cancelled_context}, Into(cancelled));
+  cancelled_context.Cancel();
+  EXPECT_THAT(cancelled.Wait().status(), HasCode(absl::StatusCode::kCancelled));
+  stub.EchoInlineAsync(RequestOf("x"),
+                       {.timeout = absl::Milliseconds(1), .context = &expired_context},
+                       Into(expired));
+  EXPECT_THAT(expired.Wait().status(),
+              IsStatus(absl::StatusCode::kDeadlineExceeded, HasSubstr("still waited to be sent")));
+  EXPECT_TRUE(cancelled_context.may_have_been_executed());
+  EXPECT_TRUE(expired_context.may_have_been_executed());
+  ASSERT_TRUE(network_->Release(0));
+  EXPECT_TRUE(filler.Wait().ok());
+}
+
+TEST_F(InProcessTest, ACallThatStillWaitsWhenTheServerMustStopWasNotCancelledByItsCaller) {
+  Begin({}, {.worker_threads = 1});
+  const auto channel = Connect();
+  EchoService::Stub stub(*channel);
+  EchoResult running, waiting;
+  stub.HangAsync(RequestOf("x"), {}, Into(running));
+  ASSERT_TRUE(service_.hanging.WaitForValue(1));
+  ClientContext context;
+  stub.EchoAsync(RequestOf("x"), {.context = &context}, Into(waiting));
+  ASSERT_TRUE(stub.EchoInline(RequestOf("behind it")).ok());
+  server_->Stop(absl::ZeroDuration());
+  EXPECT_THAT(waiting.Wait().status(), HasCode(absl::StatusCode::kUnavailable));
+  EXPECT_FALSE(context.may_have_been_executed());
+  EXPECT_FALSE(running.Wait().ok());
+}
+
 // Both sides go by a clock that the test moves.
 class InProcessTimeTest : public InProcessTest {
  protected:

@@ -323,7 +323,7 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
 }
 
 void NativeSession::CancelInbound() {
-  inbound_.ForEach([](uint64_t, InboundCall* call) { call->MarkCancelled(); });
+  inbound_.ForEach([](uint64_t, InboundCall* call) { call->MarkStopped(); });
 }
 
 }  // namespace weft::native

@@ -286,7 +286,8 @@ void NativeSession::CancelOutbound(uint64_t id) {
   if (call == nullptr) return;
   link_->SendFrame({0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kCancelled), id}, "");
   DropReply(id);
-  EndCall(*call, absl::StatusCode::kCancelled, "cancelled by the caller", Written(*link_, *call));
+  // Even a request that is still queued goes out, with its cancelling behind it.
+  EndCall(*call, absl::StatusCode::kCancelled, "cancelled by the caller", true);
 }
 
 void NativeSession::OnCallDeadline(OutboundCall& expired) {
@@ -300,8 +301,8 @@ void NativeSession::OnCallDeadline(OutboundCall& expired) {
   EndCall(*call, absl::StatusCode::kDeadlineExceeded,
           absl::StrCat("no reply within ", Ms(call->deadline - call->started),
                        written ? "; the request was sent"
-                               : "; the request was not sent: the peer does not read"),
-          written);
+                               : "; the request still waited to be sent: the peer does not read"),
+          true);
 }
 
 void NativeSession::LookForDeadlines() {

@@ -1,0 +1,141 @@
+#include "tests/history/unsteady_world.h"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "tests/history/history_services.h"
+#include "weft/core/random_bits.h"
+
+namespace weft::test {
+namespace {
+
+// A run cannot go on without it.
+template <typename T>
+T Must(absl::StatusOr<T> made) {
+  if (!made.ok()) {
+    std::fprintf(stderr, "%s\n", made.status().ToString().c_str());
+    std::abort();
+  }
+  return *std::move(made);
+}
+
+void Must(const absl::Status& status) {
+  if (status.ok()) return;
+  std::fprintf(stderr, "%s\n", status.ToString().c_str());
+  std::abort();
+}
+
+}  // namespace
+
+std::string UnsteadyWorld::AddressOf(size_t server) { return absl::StrCat("inproc:s", server); }
+
+SessionLimits UnsteadyWorld::Limits() {
+  SessionLimits limits;
+  limits.max_calls = 300;
+  limits.handshake_timeout = absl::Milliseconds(300);
+  limits.heartbeat_interval = absl::Milliseconds(100);
+  limits.heartbeat_misses = 1;
+  return limits;
+}
+
+UnsteadyWorld::UnsteadyWorld(uint64_t seed, HistorySink& history) : seed_(seed) {
+  const FaultMix mix{.refused = 0.03,
+                     .cut = 0.3,
+                     .dropped = 0.05,
+                     .delayed = 0.3,
+                     .partial_writes = 0.2,
+                     .slow_reader = 0.05,
+                     .bytes = 400'000,
+                     .delay_most = absl::Milliseconds(2)};
+  network_ = InProcessNetwork::Create({.buffer_bytes = 64 << 10, .faults = [seed, mix](uint64_t n) {
+                                         return ConnectionFaults::Drawn(seed, n, mix);
+                                       }});
+  RuntimeOptions runtime{.io_threads = 2, .worker_queue = 100, .log_level = LogLevel::kOff};
+  server_runtime_ = Must(Runtime::Create(runtime));
+  client_runtime_ = Must(Runtime::Create(runtime));
+  services_.push_back(std::make_unique<BlockingHistoryService>(history));
+  services_.push_back(std::make_unique<AsyncHistoryService>(history));
+  services_.push_back(std::make_unique<CoroHistoryService>(history));
+  servers_.resize(kServers);
+  for (size_t i = 0; i < kServers; ++i) StartServer(i);
+  for (size_t i = 0; i < kServers * kChannelsToEach; ++i) {
+    channels_.push_back(
+        Must(Channel::Create(AddressOf(i % kServers), {.runtime = client_runtime_,
+                                                       .network = network_,
+                                                       .connect_timeout = absl::Milliseconds(300),
+                                                       .backoff = absl::Milliseconds(1),
+                                                       .backoff_most = absl::Milliseconds(20),
+                                                       .limits = Limits()})));
+  }
+  trouble_ = std::thread([this] { MakeTrouble(); });
+}
+
+UnsteadyWorld::~UnsteadyWorld() { Settle(); }
+
+void UnsteadyWorld::StartServer(size_t server) {
+  servers_[server] = std::make_unique<Server>(
+      ServerOptions{.runtime = server_runtime_, .network = network_, .limits = Limits()});
+  Must(servers_[server]->Register(*services_[server]));
+  Must(servers_[server]->Start(AddressOf(server)));
+}
+
+void UnsteadyWorld::StopServer(size_t server, absl::Duration drain) {
+  servers_[server]->Stop(drain);
+  for (const CloseReason reason :
+       {CloseReason::kWrongPreface, CloseReason::kVersion, CloseReason::kSecondHello,
+        CloseReason::kFrameTooLong, CloseReason::kReservedBits, CloseReason::kUnknownFrameType,
+        CloseReason::kBadFrame}) {
+    framing_faults_ += servers_[server]->closed(reason);
+  }
+  servers_[server].reset();
+}
+
+void UnsteadyWorld::MakeTrouble() {
+  uint64_t random = seed_ ^ 0x5EED;
+  while (!settling_.load()) {
+    std::this_thread::sleep_for(std::chrono::microseconds(NextRandomBits(&random) % 20'000));
+    Trouble(&random);
+  }
+}
+
+void UnsteadyWorld::Trouble(uint64_t* random) {
+  const auto below = [random](uint64_t n) { return NextRandomBits(random) % n; };
+  const std::vector<uint64_t> open = network_->connections();
+  const uint64_t connection = open.empty() ? 0 : open[below(open.size())];
+  const uint64_t kind = below(10);
+  if (kind < 2) {
+    const size_t server = below(kServers);
+    StopServer(server, absl::Microseconds(static_cast<int64_t>(below(5'000))));
+    std::this_thread::sleep_for(std::chrono::microseconds(below(5'000)));
+    StartServer(server);
+    restarts_.fetch_add(1);
+  } else if (kind < 6) {
+    cuts_.fetch_add(network_->Cut(connection) ? 1 : 0);
+  } else if (kind < 7) {
+    const ConnectionFaults pulled{.to_listener = {.drop_from = below(200)},
+                                  .to_dialer = {.drop_from = below(200)}};
+    pulls_.fetch_add(network_->Change(connection, pulled) ? 1 : 0);
+  } else {
+    if (!network_->Hold(connection)) return;
+    std::this_thread::sleep_for(std::chrono::microseconds(below(10'000)));
+    network_->Release(connection);
+    holds_.fetch_add(1);
+  }
+}
+
+void UnsteadyWorld::Settle() {
+  if (settling_.exchange(true)) return;
+  trouble_.join();
+  channels_.clear();
+  for (size_t i = 0; i < kServers; ++i) StopServer(i, absl::Seconds(1));
+}
+
+std::string UnsteadyWorld::Summary() const {
+  return absl::StrCat(network_->dialled(), " connections, ", cuts_.load(), " cut, ", pulls_.load(),
+                      " pulled, ", holds_.load(), " held, ", restarts_.load(), " server restarts");
+}
+
+}  // namespace weft::test

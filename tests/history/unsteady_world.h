@@ -1,0 +1,68 @@
+// Servers that come and go, channels to them, and a network that breaks: where a history happens.
+//
+// Threads  any: channel, which never changes. Its own thread makes the trouble
+// Owns     all of it; the history outlives it
+// Ends     Settle ends the trouble and stops the servers, so that no handler runs any more
+#ifndef WEFT_TESTS_HISTORY_UNSTEADY_WORLD_H_
+#define WEFT_TESTS_HISTORY_UNSTEADY_WORLD_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/history/call_history.h"
+#include "weft/core/in_process_network.h"
+#include "weft/core/runtime.h"
+#include "weft/rpc/call/service.h"
+#include "weft/rpc/channel.h"
+#include "weft/rpc/server.h"
+
+namespace weft::test {
+
+class UnsteadyWorld {
+ public:
+  UnsteadyWorld(uint64_t seed, HistorySink& history);
+  ~UnsteadyWorld();
+  UnsteadyWorld(const UnsteadyWorld&) = delete;
+  UnsteadyWorld& operator=(const UnsteadyWorld&) = delete;
+
+  Channel& channel(size_t n) { return *channels_[n % channels_.size()]; }
+
+  // When no call is under way any more.
+  void Settle();
+
+  std::string Summary() const;
+  // Connections that servers ended because of what came on them; this network changes no bytes.
+  // After Settle.
+  int64_t framing_faults() const { return framing_faults_; }
+
+ private:
+  static constexpr size_t kServers = 3;
+  static constexpr size_t kChannelsToEach = 3;
+
+  static std::string AddressOf(size_t server);
+  static SessionLimits Limits();
+  void StartServer(size_t server);
+  void StopServer(size_t server, absl::Duration drain);
+  void MakeTrouble();
+  void Trouble(uint64_t* random);
+
+  const uint64_t seed_;
+  std::shared_ptr<InProcessNetwork> network_;
+  std::shared_ptr<Runtime> server_runtime_, client_runtime_;
+  std::vector<std::unique_ptr<Service>> services_;
+  std::vector<std::unique_ptr<Server>> servers_;  // the trouble's, until Settle
+  std::vector<std::unique_ptr<Channel>> channels_;
+  int64_t framing_faults_ = 0;  // the trouble's, until Settle
+  std::atomic<bool> settling_{false};
+  std::atomic<int> restarts_{0}, cuts_{0}, pulls_{0}, holds_{0};
+  std::thread trouble_;
+};
+
+}  // namespace weft::test
+
+#endif  // WEFT_TESTS_HISTORY_UNSTEADY_WORLD_H_
