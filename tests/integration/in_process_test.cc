@@ -168,22 +168,6 @@ TEST_F(InProcessTest, AQueuedRequestThatIsGivenUpMayBeExecutedLater) {
   EXPECT_TRUE(filler.Wait().ok());
 }
 
-TEST_F(InProcessTest, ACallThatStillWaitsWhenTheServerMustStopWasNotCancelledByItsCaller) {
-  Begin({}, {.worker_threads = 1});
-  const auto channel = Connect();
-  EchoService::Stub stub(*channel);
-  EchoResult running, waiting;
-  stub.HangAsync(RequestOf("x"), {}, Into(running));
-  ASSERT_TRUE(service_.hanging.WaitForValue(1));
-  ClientContext context;
-  stub.EchoAsync(RequestOf("x"), {.context = &context}, Into(waiting));
-  ASSERT_TRUE(stub.EchoInline(RequestOf("behind it")).ok());
-  server_->Stop(absl::ZeroDuration());
-  EXPECT_THAT(waiting.Wait().status(), HasCode(absl::StatusCode::kUnavailable));
-  EXPECT_FALSE(context.may_have_been_executed());
-  EXPECT_FALSE(running.Wait().ok());
-}
-
 // Both sides go by a clock that the test moves.
 class InProcessTimeTest : public InProcessTest {
  protected:

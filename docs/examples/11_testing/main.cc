@@ -1,0 +1,126 @@
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <future>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <gmock/gmock.h>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "stock.weft.h"
+#include "stock.weft_mock.h"
+#include "weft/core/in_process_network.h"
+#include "weft/core/manual_clock.h"
+#include "weft/core/runtime.h"
+#include "weft/rpc/channel.h"
+#include "weft/rpc/server.h"
+
+// Orders an item; says how that ended.
+std::future<std::string> Order(stock::Stock::StubInterface& stock, const std::string& item) {
+  auto ended = std::make_shared<std::promise<std::string>>();
+  auto context = std::make_shared<weft::ClientContext>();
+  stock::TakeRequest request;
+  request.set_item(item);
+  stock.TakeAsync(
+      request, {.timeout = absl::Minutes(1), .context = context.get()},
+      [ended, context](absl::StatusOr<stock::TakeReply> reply) {
+        if (reply.ok()) {
+          ended->set_value("ordered");
+          return;
+        }
+        ended->set_value(absl::StrCat(
+            absl::StatusCodeToString(reply.status().code()),
+            context->may_have_been_executed() ? ": look before you order again" : ": order again"));
+      });
+  return ended->get_future();
+}
+
+void WithAMock() {
+  testing::NiceMock<stock::MockStockStub> stock;
+  ON_CALL(stock, TakeAsync)
+      .WillByDefault([](const stock::TakeRequest&, const weft::CallOptions&,
+                        weft::Callback<stock::TakeReply> done) {
+        std::move(done)(absl::UnavailableError("closed on Sundays"));
+      });
+  std::printf("a mock: %s\n", Order(stock, "tea").get().c_str());
+}
+
+class Stock final : public stock::Stock::Service {
+ public:
+  absl::Status Take(weft::ServerContext&, stock::TakeRequest&, stock::TakeReply& reply) override {
+    reply.set_left(100 - ++taken);
+    return absl::OkStatus();
+  }
+  std::atomic<int> taken{0};
+};
+
+int main() {
+  WithAMock();
+
+  weft::ManualClock clock;
+  auto runtime = weft::Runtime::Create({.log_level = weft::LogLevel::kOff, .clock = &clock});
+  if (!runtime.ok()) return 1;
+  auto network = weft::InProcessNetwork::Create();
+
+  Stock service;
+  weft::Server server({.runtime = *runtime, .network = network});
+  absl::Status status = server.Register(service);
+  if (status.ok()) status = server.Start("inproc:stock");
+  if (!status.ok()) return 1;
+  auto channel = weft::Channel::Create("inproc:stock", {.runtime = *runtime, .network = network});
+  if (!channel.ok()) return 1;
+  stock::Stock::Stub stub(**channel);
+  std::printf("in memory: %s\n", Order(stub, "tea").get().c_str());
+
+  network->Hold(0);
+  std::future<std::string> held = Order(stub, "tea");
+  clock.Advance(absl::Minutes(1));
+  std::printf("a minute later: %s\n", held.get().c_str());
+  network->Release(0);
+
+  std::future<std::string> cut = Order(stub, "tea");
+  network->Cut(0);
+  cut.wait();
+  std::printf("after a cut: %s\n", Order(stub, "tea").get().c_str());
+
+  const uint64_t last = network->connections().back();
+  weft::ConnectionFaults pulled;
+  pulled.to_listener.drop_from = 0;
+  pulled.to_dialer.drop_from = 0;
+  network->Change(last, pulled);
+  std::future<std::string> lost = Order(stub, "tea");
+  while (lost.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    clock.Advance(absl::Seconds(10));
+  }
+  std::printf("a pulled cable: %s\n", lost.get().c_str());
+
+  weft::FaultMix mix;
+  mix.cut = 0.5;
+  mix.dropped = 0;  // by the system's clock that takes half a minute
+  mix.bytes = 1000;
+  auto stormy = weft::InProcessNetwork::Create({.faults = [mix](uint64_t connection) {
+    return weft::ConnectionFaults::Drawn(/*seed=*/42, connection, mix);
+  }});
+  Stock storm_service;
+  weft::Server storm_server({.network = stormy});
+  status = storm_server.Register(storm_service);
+  if (status.ok()) status = storm_server.Start("inproc:stock");
+  if (!status.ok()) return 1;
+  auto storm_channel = weft::Channel::Create("inproc:stock", {.network = stormy});
+  if (!storm_channel.ok()) return 1;
+  stock::Stock::Stub storm_stub(**storm_channel);
+  int ordered = 0, unclear = 0;
+  for (int i = 0; i < 200; ++i) {
+    const std::string end = Order(storm_stub, "tea").get();
+    ordered += end == "ordered" ? 1 : 0;
+    unclear += end.find("look") != std::string::npos ? 1 : 0;
+  }
+  const int taken = storm_service.taken;
+  std::printf("in a storm, what was said is what was done: %s\n",
+              ordered <= taken && taken <= ordered + unclear ? "yes" : "no");
+  return 0;
+}
