@@ -32,7 +32,11 @@ class Round {
 }  // namespace
 
 ManualClock::ManualClock() = default;
-ManualClock::~ManualClock() = default;
+
+ManualClock::~ManualClock() {
+  MutexLock lock(mu_);
+  while (!watchers_.empty()) unwatched_.Wait(mu_);
+}
 
 void ManualClock::Advance(Nanos d) {
   now_.fetch_add(d.count(), std::memory_order_acq_rel);
@@ -56,6 +60,7 @@ void ManualClock::Watch(ClockWatcher* watcher) const {
 void ManualClock::Unwatch(ClockWatcher* watcher) const {
   MutexLock lock(mu_);
   watchers_.erase(watcher);
+  unwatched_.NotifyAll();  // under the mutex: the destructor may wait for it
 }
 
 }  // namespace weft

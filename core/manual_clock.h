@@ -10,7 +10,10 @@
 // system's clock.
 //
 // Threads  any
-// Owns     nothing; outlives the loops that go by it
+// Owns     nothing
+// Ends     outlives the runtime: the destructor waits for loops that still go by it, which may end
+// a
+//          little after the last that held the runtime
 #ifndef WEFT_CORE_MANUAL_CLOCK_H_
 #define WEFT_CORE_MANUAL_CLOCK_H_
 
@@ -28,7 +31,7 @@ namespace weft {
 class ANY_THREAD ManualClock final : public Clock {
  public:
   ManualClock();
-  ~ManualClock() override;
+  ~ManualClock() WEFT_EXCLUDES(mu_) override;
   ManualClock(const ManualClock&) = delete;
   ManualClock& operator=(const ManualClock&) = delete;
 
@@ -48,6 +51,7 @@ class ANY_THREAD ManualClock final : public Clock {
   // An hour after boot: tests may look back, too.
   std::atomic<int64_t> now_{Nanos(std::chrono::hours(1)).count()};
   mutable Mutex mu_;
+  mutable CondVar unwatched_;
   mutable absl::flat_hash_set<ClockWatcher*> watchers_ WEFT_GUARDED_BY(mu_);
 };
 

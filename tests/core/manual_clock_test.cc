@@ -79,6 +79,21 @@ TEST(ManualClock, MayBeMovedWhileLoopsComeAndGo) {
   mover.join();
 }
 
+TEST(ManualClock, WaitsAtItsEndForLoopsThatGoByIt) {
+  auto clock = std::make_unique<ManualClock>();
+  auto thread = std::make_unique<LoopThread>(*clock);
+  thread->Settle();
+  std::atomic<bool> loop_ended{false};
+  std::thread ender([&] {
+    thread->Run([] { std::this_thread::yield(); });
+    thread->loop().Stop();
+    loop_ended.store(true);
+  });
+  clock.reset();
+  EXPECT_TRUE(loop_ended.load());
+  ender.join();
+}
+
 TEST(ManualClock, ALoopThatNeverRanKeepsNobodyWaiting) {
   ManualClock clock;
   EventLoopOptions options = LoopThread::Options();
