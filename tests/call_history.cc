@@ -83,7 +83,7 @@ class Canceller {
         stop = q.stop;
       });
       for (const CallRef& call : calls) {
-        if (call->key % 3 != 0) std::this_thread::yield();
+        if (call->key % 8 == 0) std::this_thread::yield();
         call->Cancel();
       }
       if (stop) return;

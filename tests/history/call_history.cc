@@ -81,17 +81,19 @@ std::vector<std::string> CallHistory::Check() const {
 
 std::string CallHistory::Summary() const {
   std::map<std::string, int> codes;
-  int never = 0, refused = 0;
+  int never = 0, refused = 0, repeated = 0;
   for (size_t key = 0; key < calls_; ++key) {
     const Record& record = records_[key];
     if (record.endings.load() == 0) continue;
     ++codes[absl::StatusCodeToString(record.ending.code)];
     never += record.executions.load() == 0 ? 1 : 0;
+    repeated += record.executions.load() > 1 ? 1 : 0;
     refused += record.ending.may_have_been_executed ? 0 : 1;
   }
   std::string text;
   for (const auto& [code, count] : codes) absl::StrAppend(&text, code, " ", count, ", ");
-  absl::StrAppend(&text, "never executed ", never, ", of which certainly ", refused);
+  absl::StrAppend(&text, "never executed ", never, ", of which certainly ", refused,
+                  ", more than once ", repeated);
   return text;
 }
 

@@ -62,18 +62,34 @@ UnsteadyWorld::UnsteadyWorld(uint64_t seed, HistorySink& history) : seed_(seed) 
   servers_.resize(kServers);
   for (size_t i = 0; i < kServers; ++i) StartServer(i);
   for (size_t i = 0; i < kServers * kChannelsToEach; ++i) {
-    channels_.push_back(
-        Must(Channel::Create(AddressOf(i % kServers), {.runtime = client_runtime_,
-                                                       .network = network_,
-                                                       .connect_timeout = absl::Milliseconds(300),
-                                                       .backoff = absl::Milliseconds(1),
-                                                       .backoff_most = absl::Milliseconds(20),
-                                                       .limits = Limits()})));
+    channels_.push_back(Must(Channel::Create(AddressOf(i % kServers), OptionsOf(i / kServers))));
   }
   trouble_ = std::thread([this] { MakeTrouble(); });
 }
 
 UnsteadyWorld::~UnsteadyWorld() { Settle(); }
+
+// Of the channels to one server the first tries calls once, the second up to three times, and the
+// third tries twice at once where that is allowed.
+ChannelOptions UnsteadyWorld::OptionsOf(size_t kind) const {
+  ChannelOptions options;
+  options.runtime = client_runtime_;
+  options.network = network_;
+  options.connect_timeout = absl::Milliseconds(300);
+  options.backoff = absl::Milliseconds(1);
+  options.backoff_most = absl::Milliseconds(20);
+  options.limits = Limits();
+  options.retry_budget.per_success = 1;
+  if (kind >= 1) {
+    options.retry.attempts = 3;
+    options.retry.backoff = absl::Milliseconds(1);
+  }
+  if (kind >= 2) {
+    options.hedging.attempts = 2;
+    options.hedging.delay = absl::Milliseconds(1);
+  }
+  return options;
+}
 
 void UnsteadyWorld::StartServer(size_t server) {
   servers_[server] = std::make_unique<Server>(

@@ -46,6 +46,7 @@ class UnsteadyWorld {
 
   static std::string AddressOf(size_t server);
   static SessionLimits Limits();
+  ChannelOptions OptionsOf(size_t kind) const;
   void StartServer(size_t server);
   void StopServer(size_t server, absl::Duration drain);
   void MakeTrouble();
