@@ -79,7 +79,8 @@ absl::Status EventLoop::Open() {
 }
 
 EventLoop::~EventLoop() WEFT_NO_THREAD_ANALYSIS {
-  Close();  // for a loop that never ran
+  if (home_.Left()) return;  // the parent's loop goes on with the same epoll descriptor
+  Close();                   // for a loop that never ran
   if (notify_event_ != nullptr) event_free(notify_event_);
   if (timer_event_ != nullptr) event_free(timer_event_);
   if (base_ != nullptr) event_base_free(base_);
@@ -119,6 +120,10 @@ void EventLoop::Stop() {
 }
 
 void EventLoop::Post(LoopTask* task) {
+  if (home_.Left()) {  // nobody would run it, and the pipe is the parent's
+    task->Cancel();
+    return;
+  }
   switch (posted_.Push(task)) {
     case PostQueue::Pushed::kFirst:
       if (asleep_.load(std::memory_order_seq_cst) &&

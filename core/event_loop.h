@@ -25,6 +25,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "weft/core/clock.h"
+#include "weft/core/home_process.h"
 #include "weft/core/log.h"
 #include "weft/core/loop_task.h"
 #include "weft/core/notify_pipe.h"
@@ -65,7 +66,8 @@ class EventLoop final : private ClockWatcher {
   ANY_THREAD void Stop();
 
   // `task` runs on the loop, after everything this thread posted before. From the loop itself: this
-  // turn or the next. When the loop has closed, task->Cancel() runs before Post returns.
+  // turn or the next. When the loop has closed, and in a process forked
+  // from its own, task->Cancel() runs before Post returns.
   ANY_THREAD void Post(LoopTask* task);
 
   // The same for a closure; costs an allocation.
@@ -140,6 +142,7 @@ class EventLoop final : private ClockWatcher {
   static void OnTimerFd(int fd, short what, void* self);
 
   // Fixed at construction.
+  const HomeProcess home_;
   const std::string name_;
   const Clock& clock_;
   const Log log_;

@@ -108,6 +108,10 @@ size_t WorkerPool::TrySubmit(WorkItem* const* items, size_t count) {
 }
 
 void WorkerPool::Execute(absl::AnyInvocable<void() &&> closure) {
+  if (home_.Left()) {
+    std::move(closure)();
+    return;
+  }
   Resume(*new ClosureItem(std::move(closure)));
 }
 

@@ -24,6 +24,7 @@
 #include "absl/status/statusor.h"
 #include "weft/core/clock.h"
 #include "weft/core/executor.h"
+#include "weft/core/home_process.h"
 #include "weft/core/mutex.h"
 #include "weft/core/parker.h"
 #include "weft/core/thread_contract.h"
@@ -56,7 +57,8 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
   size_t TrySubmit(WorkItem* const* items, size_t count);
 
   // What was accepted before and goes on now (a coroutine's next step): not bounded by the queue's
-  // limit, and served before new items.
+  // limit, and served before new items. In a process forked from the pool's, where its threads are
+  // not, the closure runs inside.
   void Execute(absl::AnyInvocable<void() &&> closure) override;
 
   // WorkCarrier: one item as TrySubmit, or as Execute.
@@ -97,6 +99,7 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
   bool AllBlocked(std::vector<Nanos>* cpu_before);
   void GrowWhileBlocked();
 
+  const HomeProcess home_;
   const std::string name_;
   const int min_threads_;
   const int max_threads_;

@@ -24,6 +24,9 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
     absl::StatusOr<std::shared_ptr<Runtime>> own = Runtime::Create();
     if (!own.ok()) return own.status();
     runtime = *std::move(own);
+  } else if (runtime->Left()) {
+    return HomeProcess::Refused(absl::StrCat(
+        "channel to ", absl::string_view(target.data(), target.size()), ": its runtime"));
   }
   auto core =
       std::make_shared<ChannelCore>(runtime->loops().Next(), runtime->log(), *std::move(address),
@@ -31,10 +34,29 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
   return std::unique_ptr<Channel>(new Channel(std::move(runtime), std::move(core)));
 }
 
-Channel::~Channel() { core_->Close(); }
+Channel::~Channel() {
+  if (home_.Left()) {
+    HomeProcess::LeaveBehind(core_);
+    HomeProcess::LeaveBehind(std::move(runtime_));
+    return;
+  }
+  core_->Close();
+}
 
-void Channel::Start(OutboundCall& call) { core_->Start(call); }
-void Channel::Connect() { core_->Connect(); }
+void Channel::Start(OutboundCall& call) {
+  if (home_.Left()) {
+    CallEnd end;
+    end.may_have_been_executed = false;
+    end.status = HomeProcess::Refused(absl::StrCat("call ", std::string(call.method.full_name),
+                                                   " to ", core_->target(), ": the channel"));
+    call.End(end);
+    return;
+  }
+  core_->Start(call);
+}
+void Channel::Connect() {
+  if (!home_.Left()) core_->Connect();
+}
 const std::string& Channel::target() const { return core_->target(); }
 Channel::Counts Channel::counts() const {
   const AttemptCounts& attempts = core_->attempt_counts();

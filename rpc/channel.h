@@ -14,6 +14,8 @@
 // phase, cause and time Ends     the destructor ends calls under way with UNAVAILABLE and returns
 // when their callbacks have run; on the
 //          channel's I/O thread (in a callback) it returns at once
+//          In a process forked from its own, calls end with FAILED_PRECONDITION inside Start, and
+//          the destructor leaves everything as it is
 #ifndef WEFT_RPC_CHANNEL_H_
 #define WEFT_RPC_CHANNEL_H_
 
@@ -22,6 +24,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "weft/core/home_process.h"
 #include "weft/rpc/call/call_target.h"
 #include "weft/rpc/call/client_context.h"
 #include "weft/rpc/channel_options.h"
@@ -61,6 +64,7 @@ class Channel final : public CallTarget {
  private:
   Channel(std::shared_ptr<Runtime> runtime, std::shared_ptr<ChannelCore> core);
 
+  const HomeProcess home_;
   std::shared_ptr<Runtime> runtime_;
   const std::shared_ptr<ChannelCore> core_;
 };

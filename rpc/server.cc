@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/core/acceptor.h"
+#include "weft/core/home_process.h"
 #include "weft/core/mutex.h"
 #include "weft/core/plain_transport.h"
 #include "weft/rpc/server/dispatcher.h"
@@ -63,6 +64,8 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
     return std::move(runtime_);
   }
 
+  // In a process forked from the server's.
+  bool Left() const { return home_.Left(); }
   Dispatcher& dispatcher() { return *dispatcher_; }
   const ServerCounts& counts() const { return *counts_; }
   const ServerOptions& options() const { return *options_; }
@@ -76,6 +79,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   void LoopDrained(size_t index);
   bool OnOwnThread() WEFT_EXCLUDES(mu_);
 
+  const HomeProcess home_;
   const std::shared_ptr<const ServerOptions> options_;
   const std::shared_ptr<Dispatcher> dispatcher_;
   const std::shared_ptr<ServerCounts> counts_;
@@ -99,6 +103,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
 
 template <typename Step>
 absl::Status ServerCore::Prepare(Step step) {
+  if (home_.Left()) return HomeProcess::Refused("server");
   MutexLock lock(mu_);
   // A late one changes nothing.
   if (state_ != State::kNew) {
@@ -259,6 +264,10 @@ int ServerCore::port() const {
 
 Server::Server(ServerOptions options) : core_(std::make_shared<ServerCore>(std::move(options))) {}
 Server::~Server() {
+  if (core_->Left()) {
+    HomeProcess::LeaveBehind(core_);
+    return;
+  }
   Stop();
   core_->TakeRuntime();
 }
@@ -271,12 +280,20 @@ absl::Status Server::Configure(const MethodInfo& method, MethodOptions options) 
     return dispatcher.Configure(method.full_name, std::move(options));
   });
 }
-absl::Status Server::Start(std::string_view address) { return core_->Start(address); }
-int Server::port() const { return core_->port(); }
-std::vector<std::string> Server::addresses() const { return core_->addresses(); }
+absl::Status Server::Start(std::string_view address) {
+  return core_->Left() ? HomeProcess::Refused("server") : core_->Start(address);
+}
+int Server::port() const { return core_->Left() ? 0 : core_->port(); }
+std::vector<std::string> Server::addresses() const {
+  return core_->Left() ? std::vector<std::string>() : core_->addresses();
+}
 void Server::Stop() { Stop(core_->options().drain); }
-void Server::Stop(absl::Duration drain) { core_->Stop(drain); }
-void Server::Wait() { core_->Wait(); }
+void Server::Stop(absl::Duration drain) {
+  if (!core_->Left()) core_->Stop(drain);
+}
+void Server::Wait() {
+  if (!core_->Left()) core_->Wait();
+}
 std::vector<MethodStatsSnapshot> Server::Stats() const { return core_->dispatcher().Stats(); }
 Server::Connections Server::connections() const {
   return {core_->counts().accepted.load(std::memory_order_relaxed),

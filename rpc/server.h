@@ -13,6 +13,7 @@
 // outlive it Errors   Start: a Status that names the address and errno, or the setting Ends Stop
 // announces the end, lets calls under way finish within `drain`, cancels the rest, waits for their
 //          handlers and closes; idempotent. The destructor stops too
+//          In a process forked from its own it does nothing, and is left as it is
 #ifndef WEFT_RPC_SERVER_H_
 #define WEFT_RPC_SERVER_H_
 

@@ -14,7 +14,8 @@ class ANY_THREAD CallTarget {
   virtual ~CallTarget() = default;
 
   // Starts the call; its Complete follows exactly once. The request has been serialized when Start
-  // returns. Complete does not run inside Start, unless the target's loop has closed.
+  // returns. Complete does not run inside Start, unless the target's loop has closed or is left
+  // behind in another process (core/home_process.h).
   virtual void Start(OutboundCall& call) = 0;
 };
 

@@ -129,6 +129,7 @@ void InboundCall::Refuse(const absl::Status& status) {
 }
 
 void InboundCall::Answer(const absl::Status& status, ReplyMessage* reply) {
+  if (home_.Left()) return;
   if (answered_.exchange(true, std::memory_order_acq_rel)) {
     WEFT_DCHECK(false);  // a second answer
     return;

@@ -28,6 +28,7 @@
 #include "weft/core/block.h"
 #include "weft/core/clock.h"
 #include "weft/core/deadline_wheel.h"
+#include "weft/core/home_process.h"
 #include "weft/core/mutex.h"
 #include "weft/core/serial_executor.h"
 #include "weft/core/work_item.h"
@@ -156,7 +157,8 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   size_t request_size() const { return size_; }
   // Until they are parsed.
   std::string_view request_bytes() const { return {data_, size_}; }
-  // The answer. Afterwards the call belongs to somebody else.
+  // The answer. Afterwards the call belongs to somebody else. In a process forked from the call's
+  // it is nobody's answer: the parent gives it.
   void Answer(const absl::Status& status, ReplyMessage* reply);
   // Messages that live with the call, for handlers that answer later.
   std::unique_ptr<MessagePairBase> own_messages;
@@ -194,6 +196,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   std::atomic<bool> answered_{false};
   bool refused_ = false;
   std::array<char, kSmall> small_;
+  const HomeProcess home_;
   ServerContext context_;
   CallPool& pool_;
   InboundCall* next_returned_ = nullptr;

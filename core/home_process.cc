@@ -1,0 +1,45 @@
+#include "weft/core/home_process.h"
+
+#include <pthread.h>
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace weft {
+namespace {
+
+struct Abandoned {
+  std::shared_ptr<const void> thing;
+  Abandoned* next;
+};
+// Nobody takes anything out; here it can be found.
+std::atomic<Abandoned*> left_behind{nullptr};
+
+}  // namespace
+
+constinit std::atomic<uint32_t> HomeProcess::current_{0};
+
+// With the first object, not before main; the order of two first ones is of no matter.
+HomeProcess::HomeProcess()
+    : generation_([] {
+        static const int registered = ::pthread_atfork(nullptr, nullptr, &OnForkInChild);
+        (void)registered;
+        return current_.load(std::memory_order_relaxed);
+      }()) {}
+
+void HomeProcess::OnForkInChild() { current_.fetch_add(1, std::memory_order_relaxed); }
+
+absl::Status HomeProcess::Refused(std::string_view what) {
+  return absl::FailedPreconditionError(
+      absl::StrCat(absl::string_view(what.data(), what.size()),
+                   ": this process was forked after it was made; make another one here, or exec"));
+}
+
+void HomeProcess::LeaveBehind(std::shared_ptr<const void> thing) {
+  auto* left = new Abandoned{std::move(thing), left_behind.load(std::memory_order_relaxed)};
+  while (!left_behind.compare_exchange_weak(left->next, left, std::memory_order_acq_rel)) {
+  }
+}
+
+}  // namespace weft

@@ -1,0 +1,86 @@
+#include "weft/core/home_process.h"
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "weft/core/event_loop.h"
+#include "weft/core/worker_pool.h"
+
+namespace weft {
+namespace {
+
+// Whether it is so in a forked process.
+bool InChild(const std::function<bool()>& is_so) {
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    ::alarm(60);
+    ::_exit(is_so() ? 0 : 1);
+  }
+  int status = -1;
+  EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+  return status == 0;
+}
+
+TEST(HomeProcess, IsLeftByForkAlone) {
+  const HomeProcess home;
+  EXPECT_FALSE(home.Left());
+  EXPECT_TRUE(InChild([&] { return home.Left(); }));
+  EXPECT_FALSE(home.Left());
+}
+
+TEST(HomeProcess, OfWhatTheChildMakesIsTheChild) {
+  const HomeProcess home;
+  EXPECT_TRUE(InChild([&] {
+    const HomeProcess own;
+    return !own.Left() && InChild([&] { return own.Left() && home.Left(); });
+  }));
+}
+
+TEST(HomeProcess, SaysWhatIsNotAtHome) {
+  const absl::Status s = HomeProcess::Refused("channel to somewhere");
+  EXPECT_EQ(s.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_NE(s.message().find("channel to somewhere: this process was forked"),
+            absl::string_view::npos);
+}
+
+TEST(HomeProcess, NeverDestroysWhatIsLeftBehind) {
+  auto thing = std::make_shared<int>(7);
+  const std::weak_ptr<int> seen = thing;
+  HomeProcess::LeaveBehind(thing);
+  HomeProcess::LeaveBehind(std::move(thing));
+  EXPECT_EQ(seen.use_count(), 2);
+}
+
+TEST(HomeProcess, ALoopTellsTasksOfTheChildThatItIsClosed) {
+  const auto loop = EventLoop::Create({});
+  ASSERT_TRUE(loop.ok());
+  bool ran = false;
+  EXPECT_TRUE(InChild([&] {
+    bool cancelled = false;
+    (*loop)->Post([&](TaskFate fate) { cancelled = fate == TaskFate::kCancelled; });
+    return cancelled;
+  }));
+  (*loop)->Post([&](TaskFate fate) { ran = fate == TaskFate::kRun; });
+  (*loop)->Post([&](TaskFate) { (*loop)->Stop(); });
+  (*loop)->Run();
+  EXPECT_TRUE(ran);
+}
+
+TEST(HomeProcess, APoolRunsClosuresOfTheChildAtOnce) {
+  const auto pool = WorkerPool::Create({});
+  ASSERT_TRUE(pool.ok());
+  EXPECT_TRUE(InChild([&] {
+    bool ran = false;
+    (*pool)->Execute([&] { ran = true; });
+    return ran;
+  }));
+}
+
+}  // namespace
+}  // namespace weft
