@@ -43,6 +43,7 @@ EventLoop::EventLoop(EventLoopOptions options)
       clock_(*options.clock),
       log_(std::move(options.log)),
       system_clock_(options.clock == &Clock::System()),
+      output_budget_(std::move(options.output_budget)),
       spin_(options.spin) {}
 
 // The loop's thread does not run yet (Create) or any more (destructor), so nothing else touches

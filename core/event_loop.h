@@ -29,6 +29,7 @@
 #include "weft/core/log.h"
 #include "weft/core/loop_task.h"
 #include "weft/core/notify_pipe.h"
+#include "weft/core/output_budget.h"
 #include "weft/core/post_queue.h"
 #include "weft/core/spin_policy.h"
 #include "weft/core/thread_contract.h"
@@ -47,6 +48,8 @@ struct EventLoopOptions {
   Log log;
   // The longest poll before sleep, see SpinPolicy. 0: sleep at once.
   Nanos spin = std::chrono::microseconds(50);
+  // Of the connections on this loop and, mostly, on others; may be null.
+  std::shared_ptr<OutputBudget> output_budget = nullptr;
 };
 
 // What became of a posted closure.
@@ -96,6 +99,7 @@ class EventLoop final : private ClockWatcher {
   bool on_system_clock() const { return system_clock_; }
   const Log& log() const { return log_; }
   const std::string& name() const { return name_; }
+  const std::shared_ptr<OutputBudget>& output_budget() const { return output_budget_; }
   // libevent's; for core/ alone.
   event_base* base() LOOP_ONLY { return base_; }
 
@@ -147,6 +151,7 @@ class EventLoop final : private ClockWatcher {
   const Clock& clock_;
   const Log log_;
   const bool system_clock_;
+  const std::shared_ptr<OutputBudget> output_budget_;
 
   // The loop's own.
   event_base* base_ LOOP_OWNED = nullptr;

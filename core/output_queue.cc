@@ -11,9 +11,16 @@
 
 namespace weft {
 
-OutputQueue::OutputQueue(std::unique_ptr<Transport> transport) : transport_(std::move(transport)) {}
+OutputQueue::OutputQueue(std::unique_ptr<Transport> transport, std::shared_ptr<OutputBudget> budget)
+    : transport_(std::move(transport)), budget_(std::move(budget)) {}
 
-OutputQueue::~OutputQueue() = default;
+// Nobody else is left to lock it.
+OutputQueue::~OutputQueue() WEFT_NO_THREAD_ANALYSIS { Drop(); }
+
+void OutputQueue::TellBudget() {
+  if (budget_ != nullptr) budget_->Change(counted_, queued_);
+  counted_ = queued_;
+}
 
 char* OutputQueue::Reserve(size_t n) {
   if (!tail_ || tail_->capacity() - tail_used_ < n) {
@@ -29,6 +36,7 @@ void OutputQueue::Commit(size_t n) {
   tail_used_ += n;
   if (state_ == State::kClosed || n == 0) return;
   queued_ += n;
+  Count();
   if (segments_.size() > first_) {
     Segment& last = segments_.back();
     if (last.block.get() == tail_.get() && last.data + last.size == data) {
@@ -42,12 +50,14 @@ void OutputQueue::Commit(size_t n) {
 void OutputQueue::AppendBlock(BlockRef block, const char* data, size_t size) {
   if (state_ == State::kClosed || size == 0) return;
   queued_ += size;
+  Count();
   segments_.push_back({data, size, std::move(block), nullptr});
 }
 
 void OutputQueue::AppendShared(std::shared_ptr<const void> keeper, const char* data, size_t size) {
   if (state_ == State::kClosed || size == 0) return;
   queued_ += size;
+  Count();
   segments_.push_back({data, size, BlockRef(), std::move(keeper)});
 }
 
@@ -78,6 +88,7 @@ int OutputQueue::Gather(iovec* pieces) {
 void OutputQueue::Taken(size_t n) {
   queued_ -= n;
   written_ += n;
+  Count();
   while (n > 0) {
     Segment& segment = segments_[first_];
     if (n < segment.size) {
@@ -146,6 +157,7 @@ void OutputQueue::Drop() {
   segments_.clear();
   first_ = 0;
   queued_ = 0;
+  Count();
 }
 
 void OutputQueue::Close() {

@@ -22,10 +22,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "weft/core/block.h"
 #include "weft/core/mutex.h"
+#include "weft/core/output_budget.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/transport.h"
 
@@ -41,7 +44,9 @@ class ANY_THREAD OutputQueue {
     kClosed,   // somebody closed it
   };
 
-  explicit OutputQueue(std::unique_ptr<Transport> transport);
+  // `budget`: what it shares with other queues; may be null.
+  explicit OutputQueue(std::unique_ptr<Transport> transport,
+                       std::shared_ptr<OutputBudget> budget = nullptr);
   ~OutputQueue();
   OutputQueue(const OutputQueue&) = delete;
   OutputQueue& operator=(const OutputQueue&) = delete;
@@ -82,6 +87,13 @@ class ANY_THREAD OutputQueue {
   bool closed() const WEFT_REQUIRES(mu_) { return state_ == State::kClosed; }
   // Bytes appended that the kernel has not taken yet.
   size_t queued() const WEFT_REQUIRES(mu_) { return queued_; }
+  // Why `more` bytes must not be appended as far as all queues together are concerned, or OK. One
+  // that holds little with them is not asked. The names are for the text.
+  absl::Status CheckBudget(size_t more, std::string_view side, std::string_view whose) const
+      WEFT_REQUIRES(mu_) {
+    if (budget_ == nullptr || queued_ + more <= OutputBudget::kStep) return absl::OkStatus();
+    return budget_->Check(queued_ > counted_ ? queued_ - counted_ : 0, more, side, whose);
+  }
   int error() const { return error_; }
   // Positions in the stream, since the beginning: bytes the kernel may have taken (while a write is
   // under way: all that is queued), and bytes appended.
@@ -109,6 +121,14 @@ class ANY_THREAD OutputQueue {
   int Gather(iovec* pieces) WEFT_REQUIRES(mu_);
   void Taken(size_t n) WEFT_REQUIRES(mu_);
   void Drop() WEFT_REQUIRES(mu_);
+  // Tells the budget when it is a step behind, or all is written.
+  void Count() WEFT_REQUIRES(mu_) {
+    if (queued_ >= counted_ + OutputBudget::kStep ||
+        (counted_ > 0 && (queued_ == 0 || queued_ + OutputBudget::kStep <= counted_))) {
+      TellBudget();
+    }
+  }
+  void TellBudget() WEFT_REQUIRES(mu_);
 
   Mutex mu_;
   State state_ WEFT_GUARDED_BY(mu_) = State::kIdle;
@@ -116,11 +136,13 @@ class ANY_THREAD OutputQueue {
   std::vector<Segment> segments_ WEFT_GUARDED_BY(mu_);
   size_t first_ WEFT_GUARDED_BY(mu_) = 0;  // segments before it are written
   size_t queued_ WEFT_GUARDED_BY(mu_) = 0;
+  size_t counted_ WEFT_GUARDED_BY(mu_) = 0;  // what the budget knows of them
   uint64_t written_ WEFT_GUARDED_BY(mu_) = 0;
   BlockRef tail_ WEFT_GUARDED_BY(mu_);
   size_t tail_used_ WEFT_GUARDED_BY(mu_) = 0;
   int error_ = 0;  // the flusher's
   std::unique_ptr<Transport> transport_;
+  const std::shared_ptr<OutputBudget> budget_;
 };
 
 }  // namespace weft

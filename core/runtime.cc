@@ -23,6 +23,7 @@ absl::StatusOr<std::shared_ptr<Runtime>> Runtime::Create(RuntimeOptions options)
   loop.clock = &runtime->clock_;
   loop.log = runtime->log_;
   loop.spin = ToNanos(runtime->options_.spin);
+  loop.output_budget = std::make_shared<OutputBudget>(runtime->options_.max_output_bytes);
   absl::StatusOr<std::unique_ptr<LoopGroup>> loops =
       LoopGroup::Create(runtime->options_.io_threads, loop);
   if (!loops.ok()) return loops.status();

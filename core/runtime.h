@@ -55,6 +55,9 @@ struct RuntimeOptions {
   // The longest an I/O thread polls before it sleeps, while calls come closer than that. Zero: it
   // never polls.
   absl::Duration spin = absl::Microseconds(50);
+  // Bytes waiting to be written on all connections of the runtime together; what would go beyond is
+  // refused with RESOURCE_EXHAUSTED. Counted in steps of 64 KiB a connection. 0: no limit.
+  size_t max_output_bytes = size_t{1} << 30;
   // Lines of this level and above reach the sink.
   LogLevel log_level = LogLevel::kWarning;
   // Where lines go; null: standard error.

@@ -121,6 +121,8 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
                        limits_.max_output_bytes, " (max_output_bytes of the channel)"));
       return Start::kRefused;
     }
+    *why = output().CheckBudget(out.size, "client side", "the request's");
+    if (!why->ok()) return Start::kRefused;
     bool first;
     head.id = next_id_++;
     head.method = BindMethod(call.method, &first);
@@ -236,6 +238,7 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
                        ", with the reply's ", out.size, " more than the limit of ",
                        limits_.max_output_bytes, " (max_output_bytes of the server)"));
     }
+    if (error.ok()) error = output().CheckBudget(out.size, "server side", "the reply's");
     if (error.ok()) {
       writer.Response(head, out);
     } else {
