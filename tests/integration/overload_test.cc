@@ -406,6 +406,58 @@ TEST_P(SlowReader, ThatIsLeftByItsServerRaisesNoSignal) {
 INSTANTIATE_TEST_SUITE_P(Families, SlowReader, testing::Values(Family::kTcp4, Family::kUnix),
                          [](const auto& p) { return NameOf(p.param); });
 
+// Each is within the limit of its connection.
+TEST(SlowReaders, TogetherCostNoMoreThanTheLimitOfTheRuntime) {
+  constexpr int kCalls = 40;
+  HookedEcho service;
+  RuntimeOptions runtime;
+  runtime.worker_threads = 2;
+  runtime.max_output_bytes = 8 << 20;
+  ServerOptions options;
+  options.runtime = RuntimeOf(std::move(runtime));
+  TestServer server(service, std::move(options), Family::kUnix);
+  RawClient one(server.target()), two(server.target()), three(server.target());
+  RawClient* const readers[] = {&one, &two, &three};
+  // All requests are taken before the first is answered: by then nobody is kept from sending more.
+  one.Request(EchoService::kHang, RequestOf("holds a worker"));
+  two.Request(EchoService::kHang, RequestOf("holds the other"));
+  ASSERT_TRUE(service.hanging.WaitForValue(2));
+  ProduceRequest request;
+  request.set_bytes(1 << 20);
+  for (RawClient* reader : readers) {
+    for (int i = 0; i < kCalls; ++i) reader->Request(EchoService::kProduce, request);
+    reader->Request(EchoService::kEchoInline, RequestOf("behind them"));
+  }
+  ASSERT_TRUE(PollUntil([&] { return service.entered.load() == 5; }));
+  service.release.Notify();
+  ASSERT_TRUE(PollUntil([&] {
+    for (const MethodStatsSnapshot& stats : server->Stats()) {
+      if (stats.method == "weft.test.EchoService/Produce") return stats.calls == 3 * kCalls;
+    }
+    return false;
+  }));
+  int whole = 0, refused = 0;
+  for (RawClient* reader : readers) {
+    for (int i = 0; i < kCalls + (reader == &three ? 1 : 2); ++i) {
+      const std::optional<RawFrame> frame = reader->peer().ReadFrame(native::FrameType::kResponse);
+      ASSERT_TRUE(frame.has_value());
+      if (frame->header.aux == 0) {
+        ++whole;
+        continue;
+      }
+      EXPECT_EQ(frame->header.aux, ToWireCode(absl::StatusCode::kResourceExhausted));
+      EXPECT_THAT(frame->body, AllOf(HasSubstr("server side"), HasSubstr("on all connections"),
+                                     HasSubstr("8388608 (max_output_bytes of the runtime)")));
+      ++refused;
+    }
+  }
+  EXPECT_LE(whole, 40);
+  EXPECT_GE(refused, 60);
+  // All is read: what was held is free again.
+  const auto channel = server.Connect();
+  EXPECT_TRUE(EchoService::Stub(*channel).Produce(request).ok());
+}
+
 TEST(ClientOutput, OverItsLimitIsRefusedOnTheClientsSide) {
   // A server that never reads: the kernel's buffers fill, then the channel's queue.
   TempDir dir;
