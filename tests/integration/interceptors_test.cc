@@ -446,6 +446,39 @@ TEST(Interceptors, SeeTheEndOfCallsThatEndWithTheirChannel) {
   EXPECT_EQ(counted.client_ends.load(), 2);
 }
 
+TEST(Interceptors, SeeACallThatIsTriedAgainAsOne) {
+  for (const bool hedged : {false, true}) {
+    Counted counted;
+    HookedEcho service;
+    std::atomic<int> handled{0};
+    service.echo = [&](ServerContext& call, EchoRequest&, EchoReply&) {
+      EXPECT_EQ(call.metadata().Get("by-interceptor"), "1");
+      return handled.fetch_add(1) < 2 ? absl::UnavailableError("not now") : absl::OkStatus();
+    };
+    TestServer server(service);
+    ChannelOptions options;
+    options.interceptors = counted.client();
+    const auto adding = std::make_shared<Free>();
+    adding->start = [](const ClientCallStart& start) {
+      EXPECT_EQ(start.metadata.Add("by-interceptor", "1"), absl::OkStatus());
+    };
+    options.interceptors.push_back(adding);
+    if (hedged) {
+      options.hedging.attempts = 3;
+      options.hedging.delay = absl::Milliseconds(1);
+    } else {
+      options.retry.attempts = 3;
+      options.retry.backoff = absl::Milliseconds(1);
+      options.retry.backoff_most = absl::Milliseconds(1);
+    }
+    const auto channel = server.Connect(std::move(options));
+    EXPECT_TRUE(EchoService::Stub(*channel).Echo(RequestOf("x"), {.idempotent = true}).ok());
+    EXPECT_EQ(handled.load(), 3);
+    EXPECT_EQ(counted.client_starts.load(), 1);
+    EXPECT_EQ(counted.client_ends.load(), 1);
+  }
+}
+
 TEST(Interceptors, SeeCallsOfEveryKindOfHandler) {
   Counted counted;
   ServerOptions options;
