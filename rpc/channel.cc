@@ -68,5 +68,6 @@ Channel::Counts Channel::counts() const {
           attempts.hedges.load(std::memory_order_relaxed),
           attempts.over_budget.load(std::memory_order_relaxed)};
 }
+std::vector<ConnectionInfo> Channel::connections() const { return core_->connections(); }
 
 }  // namespace weft

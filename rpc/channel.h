@@ -22,6 +22,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "weft/core/home_process.h"
@@ -60,6 +61,8 @@ class Channel final : public CallTarget {
     int64_t over_budget = 0;   // attempts that were not made: RetryBudgetOptions
   };
   Counts counts() const;
+  // The connections there are: mostly one, and those that the server takes no more calls on.
+  std::vector<ConnectionInfo> connections() const;
 
  private:
   Channel(std::shared_ptr<Runtime> runtime, std::shared_ptr<ChannelCore> core);

@@ -12,6 +12,7 @@
 #include "weft/core/runtime.h"
 #include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/call/retry_policy.h"
+#include "weft/rpc/protocol/connection_info.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft {
@@ -45,6 +46,12 @@ struct ChannelOptions {
   std::string auth_token = "";
   // Around every call, in this order; see rpc/call/interceptor.h.
   ClientInterceptors interceptors = {};
+  // A connection without calls for so long, at most half as long again, is closed; the next call
+  // makes another. Zero: never.
+  absl::Duration idle_timeout = absl::ZeroDuration();
+  // Told of each connection: connecting, up, suspect, going away, down. On the I/O thread, in
+  // order.
+  ConnectionListener on_connection = nullptr;
   // What is taken from the server, and its heartbeat.
   SessionLimits limits = {};
 };

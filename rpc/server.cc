@@ -45,7 +45,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
       : options_(std::make_shared<const ServerOptions>(std::move(options))),
         dispatcher_(std::make_shared<Dispatcher>(options_->run_inline, options_->interceptors,
                                                  options_->overload)),
-        counts_(std::make_shared<ServerCounts>()) {}
+        counts_(std::make_shared<ServerCounts>(options_->on_connection)) {}
 
   // What is to be done before the start; an error in it keeps the server from starting.
   template <typename Step>
@@ -68,12 +68,19 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   bool Left() const { return home_.Left(); }
   Dispatcher& dispatcher() { return *dispatcher_; }
   const ServerCounts& counts() const { return *counts_; }
+  ServerState state() const { return health_.load(); }
+  std::vector<ConnectionInfo> connection_list() const {
+    return counts_->connections.List(
+        (loops_ != nullptr ? loops_->At(0).loop->clock() : Clock::System()).Now());
+  }
   const ServerOptions& options() const { return *options_; }
 
  private:
   enum class State : uint8_t { kNew, kRunning, kStopping, kStopped };
 
   absl::Status StartThreads() WEFT_REQUIRES(mu_);
+  absl::Status Listen(std::string_view text) WEFT_EXCLUDES(mu_);
+  void Turn(ServerState state) WEFT_EXCLUDES(mu_);
   absl::Status ListenInProcess(const std::string& name) WEFT_REQUIRES(mu_);
   void Deal(std::unique_ptr<Transport> transport, std::string peer);
   void LoopDrained(size_t index);
@@ -99,6 +106,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   LoopGroup* loops_ = nullptr;
   std::vector<std::unique_ptr<ServerLoop>> parts_;
   std::atomic<size_t> next_{0};
+  std::atomic<ServerState> health_{ServerState::kNew};
 };
 
 template <typename Step>
@@ -149,7 +157,7 @@ absl::Status ServerCore::StartThreads() {
   return absl::OkStatus();
 }
 
-absl::Status ServerCore::Start(std::string_view text) {
+absl::Status ServerCore::Listen(std::string_view text) {
   absl::StatusOr<HostPort> host_port = HostPort::Parse(text);
   if (!host_port.ok()) return host_port.status();
   const bool in_process = host_port->is_in_process() && options_->network != nullptr;
@@ -171,6 +179,21 @@ absl::Status ServerCore::Start(std::string_view text) {
   if (!bound.ok()) return bound.status();
   addresses_.push_back(*bound);
   return absl::OkStatus();
+}
+
+absl::Status ServerCore::Start(std::string_view text) {
+  const absl::Status started = Listen(text);
+  if (started.ok()) Turn(ServerState::kServing);
+  return started;
+}
+
+// Only onward: a Start that ends while another thread stops the server says nothing.
+void ServerCore::Turn(ServerState state) {
+  ServerState was = health_.load();
+  do {
+    if (was >= state) return;
+  } while (!health_.compare_exchange_weak(was, state));
+  if (options_->on_state != nullptr) options_->on_state(state);
 }
 
 absl::Status ServerCore::ListenInProcess(const std::string& name) {
@@ -205,7 +228,10 @@ void ServerCore::Stop(absl::Duration drain) {
   std::vector<std::unique_ptr<InProcessListener>> listeners;
   {
     MutexLock lock(mu_);
-    if (state_ == State::kNew) state_ = State::kStopped;
+    if (state_ == State::kNew) {
+      state_ = State::kStopped;
+      health_.store(ServerState::kStopped);
+    }
     if (state_ == State::kRunning) {
       state_ = State::kStopping;
       loops_left_ = parts_.size();
@@ -213,6 +239,7 @@ void ServerCore::Stop(absl::Duration drain) {
       listeners = std::move(listeners_);
     }
   }
+  if (acceptor != nullptr) Turn(ServerState::kDraining);
   listeners.clear();  // outside the mutex: waits for a connection that is being handed over
   if (acceptor != nullptr) {
     acceptor->Stop();
@@ -234,11 +261,14 @@ void ServerCore::Stop(absl::Duration drain) {
 
 void ServerCore::LoopDrained(size_t index) {
   parts_[index].reset();
-  MutexLock lock(mu_);
-  if (--loops_left_ == 0) {
-    state_ = State::kStopped;
-    stopped_.NotifyAll();
+  {
+    MutexLock lock(mu_);
+    if (--loops_left_ > 0) return;
   }
+  Turn(ServerState::kStopped);
+  MutexLock lock(mu_);
+  state_ = State::kStopped;
+  stopped_.NotifyAll();
 }
 
 void ServerCore::Wait() {
@@ -299,6 +329,8 @@ Server::Connections Server::connections() const {
   return {core_->counts().accepted.load(std::memory_order_relaxed),
           core_->counts().open.load(std::memory_order_relaxed)};
 }
+ServerState Server::state() const { return core_->state(); }
+std::vector<ConnectionInfo> Server::connection_list() const { return core_->connection_list(); }
 int64_t Server::closed(CloseReason reason) const { return core_->counts().closed.Get(reason); }
 
 }  // namespace weft

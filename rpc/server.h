@@ -61,12 +61,17 @@ class Server {
   // Returns when the server has stopped, by whomever.
   void Wait();
 
+  // kDraining before the first client is told: what a health check should say.
+  ServerState state() const;
+
   // A snapshot for each method.
   std::vector<MethodStatsSnapshot> Stats() const;
   struct Connections {
     int64_t accepted = 0, open = 0;
   };
   Connections connections() const;
+  // The connections there are, each as it is now.
+  std::vector<ConnectionInfo> connection_list() const;
   // Connections ended for this reason.
   int64_t closed(CloseReason reason) const;
 

@@ -5,6 +5,7 @@
 #ifndef WEFT_RPC_SERVER_OPTIONS_H_
 #define WEFT_RPC_SERVER_OPTIONS_H_
 
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "weft/core/runtime.h"
 #include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/overload_options.h"
+#include "weft/rpc/protocol/connection_info.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft {
@@ -25,6 +27,14 @@ namespace weft {
 // talk. Runs on the worker pool; calls that came meanwhile are held until it has answered.
 using Authenticator =
     std::function<absl::StatusOr<std::string>(std::string_view token, const std::string& peer)>;
+
+// Where a server is in its life.
+enum class ServerState : uint8_t {
+  kNew,
+  kServing,
+  kDraining,  // no new calls; those under way go on
+  kStopped,
+};
 
 struct ServerOptions {
   // Shared with others: its threads are used, and the next six members are not. Null: a private
@@ -66,6 +76,14 @@ struct ServerOptions {
   absl::Duration max_connection_age = absl::ZeroDuration();
   // How long the calls of such a connection may go on; then they are cancelled.
   absl::Duration max_connection_age_grace = absl::Seconds(30);
+  // A connection without calls for so long, at most half as long again, is closed. Zero: never.
+  absl::Duration idle_timeout = absl::ZeroDuration();
+  // Told of each connection: up, suspect, going away, down. On its I/O thread, in order.
+  ConnectionListener on_connection = nullptr;
+  // Told of kServing, kDraining and kStopped: of kDraining before any client is, so that health
+  // checks turn first. On the thread that starts or stops the server, or an I/O thread of it; must
+  // not block.
+  std::function<void(ServerState)> on_state = nullptr;
   // How long Stop, without an argument, and the destructor let calls under way go on.
   absl::Duration drain = absl::Seconds(5);
 };

@@ -40,6 +40,12 @@ class ClientContext {
   // False: the server has certainly not executed the call (it was not sent, or refused). True: it
   // may have.
   bool may_have_been_executed() const { return may_have_been_executed_; }
+  // From the call's start until its request was given to a connection: the wait for one, and the
+  // attempts before the last. All of it where it was never sent.
+  absl::Duration queued() const { return queued_; }
+  // From the call's start to its end on the I/O thread; what comes after, until a callback runs or
+  // a caller wakes, is not in it.
+  absl::Duration total() const { return total_; }
   // How often the call was sent, or tried to be: 1 where the first attempt was the last.
   int attempts() const { return attempts_; }
 
@@ -53,6 +59,10 @@ class ClientContext {
   void Started(CallHandle handle) WEFT_EXCLUDES(mu_);
   void Ended(Metadata trailers, absl::Duration handler_time, bool may_have_been_executed,
              int attempts) WEFT_EXCLUDES(mu_);
+  void Took(absl::Duration queued, absl::Duration total) {
+    queued_ = queued;
+    total_ = total;
+  }
 
  private:
   struct Canceller {
@@ -65,6 +75,7 @@ class ClientContext {
   absl::Duration handler_time_;
   bool may_have_been_executed_ = false;
   int attempts_ = 0;
+  absl::Duration queued_, total_;
   mutable Mutex mu_;
   bool cancelled_ WEFT_GUARDED_BY(mu_) = false;
   CallHandle handle_ WEFT_GUARDED_BY(mu_);

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/call/client_context.h"
 
@@ -23,6 +25,15 @@ bool OutboundCall::PrepareAgain() {
 void OutboundCall::KeepMetadata(const Metadata& metadata) {
   waiting_metadata = metadata;
   has_own_metadata = true;
+}
+
+std::string OutboundCall::WhereTimeWent(MonoTime now, bool written) const {
+  const auto ms = [](Nanos d) {
+    return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count());
+  };
+  return absl::StrCat(" (", ms(sent - started), " until it was given to the connection, ",
+                      ms(now - sent),
+                      written ? " at the server or on the way)" : " in this side's output)");
 }
 
 void OutboundCall::KeepRequest(char* room, size_t size) {

@@ -114,6 +114,8 @@ class OutboundCall : public DeadlineEntry {
   void KeepRequest(char* room, size_t size);
   // Is sent in place of what the context says.
   void KeepMetadata(const Metadata& metadata);
+  // For the text of a deadline error: what came before it was handed to the connection, and after.
+  std::string WhereTimeWent(MonoTime now, bool written) const;
   // DeadlineEntry: told by the wheel of the carrier's loop.
   void OnDeadline() override;
 
@@ -131,6 +133,7 @@ class OutboundCall : public DeadlineEntry {
   // The carrier's.
   uint64_t id = 0;
   MonoTime started{};
+  MonoTime sent{};  // handed to the connection; unset: it was not
   MonoTime deadline = kNever;
   class DeadlineTarget* deadline_target = nullptr;  // who ends it when its time has come
   CallResender* resender = nullptr;

@@ -12,6 +12,11 @@ constexpr Nanos kCallerSpin = std::chrono::microseconds(20);
 }  // namespace
 
 void TellContext(const OutboundCall& call, const CallEnd& end) {
+  const EventLoop* const loop = EventLoop::Current();
+  const MonoTime now = (loop != nullptr ? loop->clock() : Clock::System()).Now();
+  const bool sent = call.sent != MonoTime();
+  call.options.context->Took(ToAbsl((sent ? call.sent : now) - call.started),
+                             ToAbsl(now - call.started));
   Metadata trailers;
   (void)trailers.ReadFrom(end.trailers);  // what is damaged is left out: the reply itself is good
   call.options.context->Ended(std::move(trailers), ToAbsl(end.handler_time),

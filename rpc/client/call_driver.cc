@@ -169,6 +169,7 @@ void CallDriver::AttemptEnded(Attempt& attempt, const CallEnd& end) {
     return;
   }
   maybe_executed_ |= end.may_have_been_executed;
+  call_->sent = attempt.sent;
   if (end.status.ok()) {
     shared_.budget.GiveBack();
     Finish(end);

@@ -35,9 +35,15 @@ Nanos TimeoutOf(const OutboundCall& call, Nanos by_default) {
 }  // namespace
 
 ChannelCore::OnLoop::OnLoop(EventLoop& loop, ChannelCore* core)
-    : connector(loop, core->options_.network), pause(loop, [core] {
+    : connector(loop, core->options_.network),
+      pause(loop,
+            [core] {
+              core->loop_->AssertInLoop();
+              core->BeginConnect();
+            }),
+      idle_look(loop, [core] {
         core->loop_->AssertInLoop();
-        core->BeginConnect();
+        core->LookForIdle();
       }) {}
 
 ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target,
@@ -54,6 +60,7 @@ ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::st
                options_.backoff_jitter,
                static_cast<uint64_t>(loop_->clock().Now().time_since_epoch().count()) ^
                    reinterpret_cast<uintptr_t>(this)),
+      list_(options_.on_connection),
       budget_(options_.retry_budget) {}
 
 ChannelCore::~ChannelCore() = default;
@@ -335,6 +342,7 @@ void ChannelCore::CloseOnLoop() {
   if (on_loop_ != nullptr) {
     on_loop_->connector.Cancel();
     on_loop_->pause.Stop();
+    on_loop_->idle_look.Stop();
   }
   loop_->Post([self = shared_from_this(), things = std::move(on_loop_)](TaskFate) mutable {
     things.reset();
@@ -381,6 +389,7 @@ void ChannelCore::BeginConnect() {
   if (on_loop_ == nullptr) on_loop_ = std::make_unique<OnLoop>(*loop_, this);
   on_loop_->pause.Stop();
   attempt_began_ = loop_->clock().Now();
+  list_.Tell({0, target_, ConnectionState::kConnecting, CloseReason::kLocal, absl::OkStatus()});
   on_loop_->connector.Start(address_, target_, ToNanos(options_.connect_timeout),
                             [this](absl::StatusOr<std::unique_ptr<Transport>> transport) {
                               loop_->AssertInLoop();
@@ -390,6 +399,7 @@ void ChannelCore::BeginConnect() {
 
 void ChannelCore::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) {
   if (!transport.ok()) {
+    list_.Tell({0, target_, ConnectionState::kDown, CloseReason::kBroken, transport.status()});
     ConnectFailed(transport.status());
     return;
   }
@@ -408,6 +418,7 @@ void ChannelCore::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transpo
       io_, *this, nullptr, nullptr, *std::move(transport), target_, std::move(options));
   opening_ = session->link().get();
   session_ = std::move(session);
+  ids_[session_.get()] = list_.Add(target_, attempt_began_, session_->gauge());
   (void)session_->Start();  // a failure ends the session, which tells us
 }
 
@@ -415,11 +426,56 @@ void ChannelCore::Authenticate(std::string_view, const std::string&, Verdict ver
   verdict(std::string());  // it is we who dialled
 }
 
-void ChannelCore::OnUp(Session&) {
+uint64_t ChannelCore::IdOf(const Session& session) const {
+  const auto it = ids_.find(&session);
+  return it == ids_.end() ? 0 : it->second;
+}
+
+void ChannelCore::OnSuspect(Session& session, bool suspect) {
+  list_.Set(IdOf(session), suspect ? ConnectionState::kSuspect : ConnectionState::kUp);
+}
+
+// Both know that it is over, and nothing is on its way any more.
+void ChannelCore::OnGoAwayConfirmed(Session& session) {
+  if (session_.get() != &session) CloseIfIdle(session);
+}
+
+void ChannelCore::CloseIfIdle(Session& session) {
+  if (session.gauge()->Volume().calls > 0) return;
+  session.CloseWhenWritten(CloseReason::kLocal,
+                           absl::UnavailableError("the connection was not used"),
+                           std::chrono::seconds(1));
+}
+
+// Every quarter of idle_timeout, while there is a connection.
+void ChannelCore::LookForIdle() {
+  std::vector<Session*> leaving;
+  for (const auto& session : leaving_) leaving.push_back(session.get());
+  for (Session* session : leaving) CloseIfIdle(*session);
+  if (loop_link_ == nullptr) return;
+  on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
+  if (!idle_watch_.Look(session_->gauge()->Volume())) return;
+  const absl::Status why = absl::UnavailableError(absl::StrCat(
+      "no calls for ", absl::FormatDuration(options_.idle_timeout), " (idle_timeout)"));
+  // Calls of other threads go to the next connection from here on; what slipped in before goes on.
+  loop_link_->GoAway(UINT64_MAX);
+  Session& session = *session_;
+  leaving_.push_back(std::move(session_));
+  SetLink(nullptr);
+  list_.Set(IdOf(session), ConnectionState::kGoingAway, CloseReason::kLocal, why);
+  session.GoAway(why);
+}
+
+void ChannelCore::OnUp(Session& session) {
   connects_.fetch_add(1, std::memory_order_relaxed);
   up_since_ = loop_->clock().Now();
   SetLink(std::static_pointer_cast<native::NativeLink>(
       std::exchange(opening_, nullptr)->shared_from_this()));
+  idle_watch_ = IdleWatch();
+  if (options_.idle_timeout > absl::ZeroDuration() && on_loop_ != nullptr) {
+    on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
+  }
+  list_.Set(IdOf(session), ConnectionState::kUp);
   SendWaiting();
 }
 
@@ -510,6 +566,7 @@ void ChannelCore::OnGoingAway(Session& session, const absl::Status& why) {
   const bool was_up = loop_link_ != nullptr;
   const bool idle = !was_up || loop_link_->calls_under_way() == 0;
   leaving_.push_back(std::move(session_));
+  list_.Set(IdOf(session), ConnectionState::kGoingAway, CloseReason::kGoAway, why);
   if (idle) session.CloseWhenWritten(CloseReason::kGoAway, why, std::chrono::seconds(1));
   if (was_up) LinkLost(why);
 }
@@ -521,6 +578,8 @@ void ChannelCore::OnEnded(Session& session, CloseReason reason, const absl::Stat
                            absl::string_view(name.data(), name.size()), ": ",
                            std::string(why.message())));
   }
+  list_.Set(IdOf(session), ConnectionState::kDown, reason, why);
+  ids_.erase(&session);
   std::unique_ptr<Session> ended;
   if (session_.get() == &session) {
     ended = std::move(session_);

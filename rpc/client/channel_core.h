@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "weft/core/connector.h"
 #include "weft/core/loop_group.h"
@@ -31,6 +32,8 @@
 #include "weft/rpc/client/backoff.h"
 #include "weft/rpc/client/call_driver.h"
 #include "weft/rpc/client/retry_budget.h"
+#include "weft/rpc/protocol/connection_list.h"
+#include "weft/rpc/protocol/idle_watch.h"
 #include "weft/rpc/protocol/native/native_link.h"
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_host.h"
@@ -64,6 +67,7 @@ class ChannelCore final : public CallCarrier,
   int64_t connects() const { return connects_.load(std::memory_order_relaxed); }
   int64_t failed_connects() const { return failed_connects_.load(std::memory_order_relaxed); }
   int64_t resent() const { return resent_.load(std::memory_order_relaxed); }
+  std::vector<ConnectionInfo> connections() const { return list_.List(loop_->clock().Now()); }
   const AttemptCounts& attempt_counts() const { return attempt_counts_; }
   int64_t late_replies() const { return late_replies_.load(std::memory_order_relaxed); }
 
@@ -80,11 +84,14 @@ class ChannelCore final : public CallCarrier,
     OnLoop(EventLoop& loop, ChannelCore* core);
     Connector connector;
     Timer pause;
+    Timer idle_look;
   };
 
   // SessionHost
   void OnUp(Session& session) LOOP_ONLY override;
   void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY override;
+  void OnGoAwayConfirmed(Session& session) LOOP_ONLY override;
+  void OnSuspect(Session& session, bool suspect) LOOP_ONLY override;
   void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
   void Authenticate(std::string_view token, const std::string& peer,
                     Verdict verdict) LOOP_ONLY override;
@@ -122,6 +129,9 @@ class ChannelCore final : public CallCarrier,
   void SetLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);
   void CloseOnLoop() LOOP_ONLY WEFT_EXCLUDES(mu_);
   void LinkLost(const absl::Status& why) LOOP_ONLY;
+  void LookForIdle() LOOP_ONLY;
+  void CloseIfIdle(Session& session) LOOP_ONLY;
+  uint64_t IdOf(const Session& session) const LOOP_ONLY;
 
   // Fixed at construction.
   IoThread& io_;
@@ -146,6 +156,10 @@ class ChannelCore final : public CallCarrier,
 
   absl::flat_hash_set<CallDriver*> to_wake_ LOOP_OWNED;
 
+  absl::flat_hash_map<const Session*, uint64_t> ids_ LOOP_OWNED;  // in list_
+  IdleWatch idle_watch_ LOOP_OWNED;
+
+  ConnectionList list_;
   RetryBudget budget_;
   AttemptCounts attempt_counts_;
 

@@ -8,12 +8,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "weft/core/clock.h"
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/protocol/close_reason.h"
+#include "weft/rpc/protocol/connection_info.h"
 
 namespace weft {
 
@@ -34,6 +36,8 @@ class Session {
   // Calls from the peer that have not been answered, or whose answer is not yet in.
   virtual size_t inbound_calls() const LOOP_ONLY = 0;
   virtual const std::string& peer() const = 0;
+  // Counts, for other threads too; outlives the session.
+  virtual std::shared_ptr<ConnectionGauge> gauge() const = 0;
 };
 
 }  // namespace weft

@@ -27,6 +27,10 @@ class SessionHost {
   virtual void OnUp(Session& session) LOOP_ONLY = 0;
   // The peer wants no more calls; those under way go on.
   virtual void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY = 0;
+  // The peer has confirmed our GoAway: what it sent before it has been read.
+  virtual void OnGoAwayConfirmed(Session&) LOOP_ONLY {}
+  // A heartbeat was not answered in time; or, false: the peer was heard of after all.
+  virtual void OnSuspect(Session&, bool suspect) LOOP_ONLY { (void)suspect; }
   // It is over. The host destroys the session in a later turn.
   virtual void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY = 0;
   // Asks who sent this token. Must not block the loop.

@@ -15,6 +15,7 @@ namespace {
 
 constexpr Nanos kDrainLook = std::chrono::milliseconds(1);
 constexpr Nanos kLastWords = std::chrono::milliseconds(500);
+constexpr Nanos kConfirm = std::chrono::milliseconds(200);
 constexpr Nanos kWarnEvery = std::chrono::seconds(5);
 
 LogLevel LevelOf(CloseReason reason) {
@@ -52,6 +53,11 @@ ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
       log_(log),
       sink_(loop_, *dispatcher_),
       pool_(std::make_shared<CallPool>(dispatcher_)),
+      idle_look_(loop_,
+                 [this] {
+                   loop_.AssertInLoop();
+                   LookForIdle();
+                 }),
       random_(std::random_device()()),
       drain_timer_(loop_, [this] {
         loop_.AssertInLoop();
@@ -84,7 +90,11 @@ void ServerLoop::Adopt(std::unique_ptr<Transport> transport, std::string peer) {
   auto session = std::make_unique<native::NativeSession>(
       io_, *this, &sink_, pool_, std::move(transport), std::move(peer), std::move(options));
   Session* const raw = session.get();
-  sessions_.emplace(raw, std::move(session));
+  const uint64_t id = counts_->connections.Add(raw->peer(), loop_.clock().Now(), raw->gauge());
+  sessions_.emplace(raw, Entry{std::move(session), id});
+  if (options_->idle_timeout > absl::ZeroDuration() && sessions_.size() == 1) {
+    idle_look_.StartAfter(ToNanos(options_->idle_timeout) / IdleWatch::kLooks);
+  }
   if (options_->max_connection_age > absl::ZeroDuration()) {
     ConnectionAge& age = *(ages_[raw] = std::make_unique<ConnectionAge>(*this, *raw));
     const Nanos lasts = ConnectionAge::WithJitter(ToNanos(options_->max_connection_age), &random_);
@@ -92,6 +102,44 @@ void ServerLoop::Adopt(std::unique_ptr<Transport> transport, std::string peer) {
     if (until != kNever) io_.wheel->Insert(&age, until);
   }
   (void)raw->Start();  // a failure ends the session, which tells us
+}
+
+void ServerLoop::OnUp(Session& session) {
+  Entry& entry = sessions_.at(&session);
+  entry.up = true;
+  counts_->connections.Set(entry.id, ConnectionState::kUp);
+}
+
+void ServerLoop::OnSuspect(Session& session, bool suspect) {
+  counts_->connections.Set(sessions_.at(&session).id,
+                           suspect ? ConnectionState::kSuspect : ConnectionState::kUp);
+}
+
+void ServerLoop::OnGoAwayConfirmed(Session& session) { sessions_.at(&session).confirmed = true; }
+
+// Every quarter of idle_timeout, while there are connections.
+void ServerLoop::LookForIdle() {
+  if (draining_ || sessions_.empty()) return;
+  idle_look_.StartAfter(ToNanos(options_->idle_timeout) / IdleWatch::kLooks);
+  const absl::Status why = absl::UnavailableError(
+      absl::StrCat("no calls for ", absl::FormatDuration(options_->idle_timeout),
+                   " (idle_timeout of the server)"));
+  std::vector<Session*> idle, left;
+  for (auto& [session, entry] : sessions_) {
+    if (entry.leaving) {
+      if (session->inbound_calls() == 0) left.push_back(session);
+    } else if (entry.up && entry.idle.Look(session->gauge()->Volume())) {
+      idle.push_back(session);
+    }
+  }
+  // The client closes it when it has heard; where it has not by the next look, this side does.
+  for (Session* session : left) session->CloseWhenWritten(CloseReason::kLocal, why, kLastWords);
+  for (Session* session : idle) {
+    Entry& entry = sessions_.at(session);
+    entry.leaving = true;
+    counts_->connections.Set(entry.id, ConnectionState::kGoingAway, CloseReason::kLocal, why);
+    session->GoAway(why);
+  }
 }
 
 void ServerLoop::OnGoingAway(Session& session, const absl::Status&) {
@@ -117,8 +165,10 @@ void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Statu
     ages_.erase(age);
   }
   const auto it = sessions_.find(&session);
-  std::unique_ptr<Session> ended = std::move(it->second);
+  std::unique_ptr<Session> ended = std::move(it->second.session);
+  const uint64_t id = it->second.id;
   sessions_.erase(it);
+  counts_->connections.Set(id, ConnectionState::kDown, reason, why);
   // Not now: its callbacks are still on the stack.
   loop_.Post([ended = std::move(ended)](TaskFate) mutable { ended.reset(); });
 }
@@ -170,8 +220,12 @@ void ServerLoop::Drain(MonoTime deadline, std::function<void()> done) {
   drain_deadline_ = deadline;
   drained_ = std::move(done);
   next_warning_ = SaturatingAdd(deadline, kWarnEvery);
-  for (auto& [session, owner] : sessions_)
-    session->GoAway(absl::UnavailableError("the server is stopping"));
+  confirm_by_ = SaturatingAdd(loop_.clock().Now(), kConfirm);
+  const absl::Status why = absl::UnavailableError("the server is stopping");
+  for (auto& [session, entry] : sessions_) {
+    counts_->connections.Set(entry.id, ConnectionState::kGoingAway, CloseReason::kLocal, why);
+    session->GoAway(why);
+  }
   ContinueDrain();
 }
 
@@ -180,9 +234,12 @@ void ServerLoop::ContinueDrain() {
   const MonoTime now = loop_.clock().Now();
   const bool late = now >= drain_deadline_;
   std::vector<Session*> finished;
-  for (auto& [session, owner] : sessions_) {
+  for (auto& [session, entry] : sessions_) {
     if (late && !cancelled_) session->CancelInbound();
-    if (late || session->inbound_calls() == 0) finished.push_back(session);
+    // What a client sent before it heard of the end is read and refused; closing earlier would
+    // reset the connection, and take our last words with it.
+    const bool agreed = !entry.up || entry.confirmed || now >= confirm_by_;
+    if (late || (agreed && session->inbound_calls() == 0)) finished.push_back(session);
   }
   if (late) cancelled_ = true;
   for (Session* session : finished) {

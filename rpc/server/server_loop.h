@@ -10,12 +10,15 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "weft/core/loop_group.h"
 #include "weft/core/timer.h"
 #include "weft/core/transport.h"
 #include "weft/rpc/call/call_pool.h"
+#include "weft/rpc/protocol/connection_list.h"
+#include "weft/rpc/protocol/idle_watch.h"
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_host.h"
 #include "weft/rpc/server/connection_age.h"
@@ -29,6 +32,9 @@ struct ServerCounts {
   std::atomic<int64_t> accepted{0};
   std::atomic<int64_t> open{0};
   CloseCounters closed;
+  ConnectionList connections;
+
+  explicit ServerCounts(ConnectionListener listener) : connections(std::move(listener)) {}
 };
 
 class ServerLoop final : public SessionHost, public ConnectionAgeHost {
@@ -49,8 +55,19 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   size_t sessions() const LOOP_ONLY { return sessions_.size(); }
 
  private:
+  struct Entry {
+    std::unique_ptr<Session> session;
+    uint64_t id;  // in counts_->connections
+    IdleWatch idle = {};
+    bool up = false;
+    bool confirmed = false;  // it knows that we go away, and sends no more calls
+    bool leaving = false;    // for want of calls
+  };
+
   // SessionHost
-  void OnUp(Session&) LOOP_ONLY override {}
+  void OnUp(Session& session) LOOP_ONLY override;
+  void OnGoAwayConfirmed(Session& session) LOOP_ONLY override;
+  void OnSuspect(Session& session, bool suspect) LOOP_ONLY override;
   void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY override;
   void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
   void Authenticate(std::string_view token, const std::string& peer,
@@ -61,6 +78,7 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   void OnAge(Session& session) override;
 
   void ContinueDrain() LOOP_ONLY;
+  void LookForIdle() LOOP_ONLY;
 
   IoThread& io_;
   EventLoop& loop_;
@@ -72,12 +90,14 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
 
   LoopDispatcher sink_ LOOP_OWNED;
   const std::shared_ptr<CallPool> pool_;
-  absl::flat_hash_map<Session*, std::unique_ptr<Session>> sessions_ LOOP_OWNED;
+  absl::flat_hash_map<Session*, Entry> sessions_ LOOP_OWNED;
+  Timer idle_look_ LOOP_OWNED;
   // Only where connections have an age.
   absl::flat_hash_map<Session*, std::unique_ptr<ConnectionAge>> ages_ LOOP_OWNED;
   uint64_t random_ LOOP_OWNED;
   Timer drain_timer_ LOOP_OWNED;
   MonoTime drain_deadline_ LOOP_OWNED = kNever;
+  MonoTime confirm_by_ LOOP_OWNED{};  // that we go away
   MonoTime next_warning_ LOOP_OWNED{};
   bool draining_ LOOP_OWNED = false;
   bool cancelled_ LOOP_OWNED = false;

@@ -127,9 +127,10 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
     head.id = next_id_++;
     head.method = BindMethod(call.method, &first);
     if (first) head.method_name = call.method.full_name;
+    // A call that waited for the connection has less left than it was given.
+    call.sent = call.waited ? loop().clock().Now() : call.started;
     if (call.deadline != kNever) {
-      // A call that waited for the connection has less left than it was given.
-      const Nanos left = call.deadline - (call.waited ? loop().clock().Now() : call.started);
+      const Nanos left = call.deadline - call.sent;
       head.timeout_us = static_cast<uint64_t>(std::max<int64_t>(1, left.count() / 1000));
       if (!in_loop) {
         unarmed_ = true;
@@ -364,6 +365,18 @@ MonoTime NativeLink::ArmDeadlines(DeadlineTarget* target) {
   const Nanos shortest = std::exchange(shortest_timeout_, Nanos::max());
   looked_for_by_ = loop().clock().Now() + std::clamp(shortest / 4, kShortestLook, kLongestLook);
   return looked_for_by_;
+}
+
+ConnectionVolume NativeLink::Volume() {
+  ConnectionVolume volume;
+  volume.bytes_in = bytes_in_.load(std::memory_order_relaxed);
+  volume.calls = inbound_calls_.load(std::memory_order_relaxed);
+  volume.calls_begun = last_inbound_.load(std::memory_order_relaxed);
+  MutexLock lock(output().mutex());
+  volume.bytes_out = output().offered();
+  volume.calls += calls_.size();
+  volume.calls_begun += next_id_;
+  return volume;
 }
 
 size_t NativeLink::calls_under_way() {

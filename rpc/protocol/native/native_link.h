@@ -13,6 +13,7 @@
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_NATIVE_LINK_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_NATIVE_LINK_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -26,6 +27,7 @@
 #include "weft/rpc/call/id_table.h"
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/call/outbound_call.h"
+#include "weft/rpc/protocol/connection_info.h"
 #include "weft/rpc/protocol/native/frame_writer.h"
 #include "weft/rpc/protocol/native/handshake.h"
 #include "weft/rpc/protocol/session_limits.h"
@@ -34,7 +36,10 @@ namespace weft::native {
 
 class NativeSession;
 
-class NativeLink final : public ConnectionHandle, public CallOrigin, public CallCarrier {
+class NativeLink final : public ConnectionHandle,
+                         public CallOrigin,
+                         public CallCarrier,
+                         public ConnectionGauge {
  public:
   enum class Start : uint8_t {
     kStarted,
@@ -59,6 +64,15 @@ class NativeLink final : public ConnectionHandle, public CallOrigin, public Call
 
   // CallCarrier
   ANY_THREAD void CancelCall(uint64_t id) override;
+
+  // ConnectionGauge
+  ANY_THREAD ConnectionVolume Volume() override;
+  // For Volume: bytes read, and the peer's calls: those under way and the last number.
+  void CountInput(uint64_t bytes, size_t calls, uint64_t last) LOOP_ONLY {
+    bytes_in_.store(bytes, std::memory_order_relaxed);
+    inbound_calls_.store(calls, std::memory_order_relaxed);
+    last_inbound_.store(last, std::memory_order_relaxed);
+  }
 
   // Answers a call that no InboundCall was made for.
   void SendError(uint64_t id, const absl::Status& status, bool not_executed) LOOP_ONLY;
@@ -99,6 +113,10 @@ class NativeLink final : public ConnectionHandle, public CallOrigin, public Call
   // The loop's own; identity_ is written before the first call and constant then.
   NativeSession* session_ LOOP_OWNED = nullptr;
   std::string identity_;
+
+  // Written by the loop.
+  std::atomic<uint64_t> bytes_in_{0}, last_inbound_{0};
+  std::atomic<size_t> inbound_calls_{0};
 
   // Under the output's mutex.
   State state_ WEFT_GUARDED_BY(output().mutex()) = State::kOpening;

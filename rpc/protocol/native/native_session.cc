@@ -140,6 +140,7 @@ void NativeSession::TakeWholeFrame(const BlockRef& block, const FrameHeader& hea
       TakeGoAway(header, body);
       return;
     case FrameType::kGoAwayAck:
+      host_.OnGoAwayConfirmed(*this);
       return;
     case FrameType::kHello:
       TakeHello(body);
@@ -221,6 +222,8 @@ void NativeSession::EndDataFrame() {
 
 void NativeSession::OnReadEnd() {
   loop_.AssertInLoop();
+  link_->CountInput(connection_.bytes_read(), inbound_.size(), last_inbound_);
+  if (silent_intervals_ > 1) host_.OnSuspect(*this, false);
   silent_intervals_ = 0;
   if (link_->OutputOverLimit()) {
     Fail(CloseReason::kOutputFull,

@@ -65,6 +65,7 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   void CancelInbound() LOOP_ONLY override;
   size_t inbound_calls() const LOOP_ONLY override { return inbound_.size(); }
   const std::string& peer() const override { return link_->peer(); }
+  std::shared_ptr<ConnectionGauge> gauge() const override { return link_; }
 
   const std::shared_ptr<NativeLink>& link() const { return link_; }
 

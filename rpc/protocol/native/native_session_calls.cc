@@ -161,6 +161,7 @@ void NativeSession::Deliver(InboundCall& call) {
 void NativeSession::OnCallReturned(InboundCall& call) {
   wheel_.Remove(&call);
   inbound_.Take(call.id.load(std::memory_order_relaxed));
+  link_->CountInput(connection_.bytes_read(), inbound_.size(), last_inbound_);
 }
 
 void NativeSession::WatchInboundDeadline(uint64_t id) {
@@ -301,7 +302,8 @@ void NativeSession::OnCallDeadline(OutboundCall& expired) {
   EndCall(*call, absl::StatusCode::kDeadlineExceeded,
           absl::StrCat("no reply within ", Ms(call->deadline - call->started),
                        written ? "; the request was sent"
-                               : "; the request still waited to be sent: the peer does not read"),
+                               : "; the request still waited to be sent: the peer does not read",
+                       call->WhereTimeWent(loop_.clock().Now(), written)),
           true);
 }
 

@@ -123,6 +123,7 @@ void NativeSession::Heartbeat() {
                              absl::FormatDuration(ToAbsl(agreement_.heartbeat)), ")")));
       return;
     }
+    if (silent_intervals_ == 2) host_.OnSuspect(*this, true);  // the first PING was not answered
     link_->SendFrame({0, FrameType::kPing, 0, 0, 0}, "");
     link_->output().Trim();
     heartbeat_timer_.StartAfter(agreement_.heartbeat);

@@ -1,0 +1,37 @@
+#include "weft/rpc/protocol/connection_list.h"
+
+namespace weft {
+
+uint64_t ConnectionList::Add(std::string peer, MonoTime began,
+                             std::shared_ptr<ConnectionGauge> gauge) {
+  MutexLock lock(mu_);
+  entries_.emplace(++last_, Entry{std::move(peer), began, std::move(gauge)});
+  return last_;
+}
+
+void ConnectionList::Set(uint64_t id, ConnectionState state, CloseReason reason,
+                         const absl::Status& why) {
+  ConnectionEvent event{id, {}, state, reason, why};
+  {
+    MutexLock lock(mu_);
+    const auto it = entries_.find(id);
+    if (it == entries_.end() || it->second.state == state) return;
+    event.peer = it->second.peer;
+    it->second.state = state;
+    if (state == ConnectionState::kDown) entries_.erase(it);
+  }
+  Tell(event);
+}
+
+std::vector<ConnectionInfo> ConnectionList::List(MonoTime now) const {
+  std::vector<ConnectionInfo> infos;
+  MutexLock lock(mu_);
+  for (const auto& [id, entry] : entries_) {
+    const ConnectionVolume volume = entry.gauge->Volume();
+    infos.push_back({id, entry.peer, entry.state, ToAbsl(now - entry.began), volume.bytes_in,
+                     volume.bytes_out, volume.calls});
+  }
+  return infos;
+}
+
+}  // namespace weft

@@ -1,0 +1,34 @@
+#include "weft/rpc/call/attempt_text.h"
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/cord.h"
+
+namespace weft {
+namespace {
+
+constexpr MethodInfo kPut{"demo.Store", "Put", "demo.Store/Put", MethodKind::kUnary};
+
+TEST(AttemptText, StandsBehindTheNameThatAnErrorBeginsWith) {
+  EXPECT_EQ(WithAttempt(absl::UnavailableError("call demo.Store/Put to 10.0.0.7:80: refused"), kPut,
+                        "attempt 2 of 3"),
+            absl::UnavailableError("call demo.Store/Put: attempt 2 of 3: to 10.0.0.7:80: refused"));
+}
+
+TEST(AttemptText, NamesTheCallOfAHandlersError) {
+  absl::Status status = absl::AbortedError("no");
+  status.SetPayload("type", absl::Cord("payload"));
+  const absl::Status named = WithAttempt(status, kPut, "attempt 2");
+  EXPECT_EQ(named.message(), "call demo.Store/Put: attempt 2: no");
+  EXPECT_EQ(named.code(), absl::StatusCode::kAborted);
+  EXPECT_EQ(named.GetPayload("type"), absl::Cord("payload"));
+  EXPECT_EQ(WithSuffix(named, "; so").message(), "call demo.Store/Put: attempt 2: no; so");
+}
+
+TEST(AttemptText, LeavesOkAlone) {
+  EXPECT_TRUE(WithAttempt(absl::OkStatus(), kPut, "attempt 2").ok());
+  EXPECT_TRUE(WithSuffix(absl::OkStatus(), "; so").ok());
+}
+
+}  // namespace
+}  // namespace weft
