@@ -14,7 +14,13 @@ $if services$
 #include "absl/status/statusor.h"
 #include "$stem$.pb.h"
 #include "weft/rpc/base/method.h"
+$if streams$
+#include "weft/rpc/call/client_stream.h"
+$end$
 #include "weft/rpc/call/service.h"
+$if streams$
+#include "weft/rpc/call/stream_service.h"
+$end$
 #include "weft/rpc/call/unary_call.h"
 $else$
 #include "$stem$.pb.h"

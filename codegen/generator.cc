@@ -59,6 +59,21 @@ std::string Literal(MethodKind kind) {
   return "";
 }
 
+// The type of a method's constant.
+std::string TypeOf(MethodKind kind) {
+  switch (kind) {
+    case MethodKind::kUnary:
+      return "UnaryMethod";
+    case MethodKind::kClientStreaming:
+      return "ClientStreamingMethod";
+    case MethodKind::kServerStreaming:
+      return "ServerStreamingMethod";
+    case MethodKind::kBidirectional:
+      return "BidirectionalMethod";
+  }
+  return "";
+}
+
 TemplateValues ValuesOf(const MethodModel& method) {
   return {.values = {{"wire_name", method.wire_name},
                      {"name", method.name},
@@ -69,6 +84,11 @@ TemplateValues ValuesOf(const MethodModel& method) {
                      {"reply", method.reply},
                      {"comment", method.comment},
                      {"kind", Literal(method.kind)},
+                     {"method_type", TypeOf(method.kind)},
+                     {"unary", Flag(method.kind == MethodKind::kUnary)},
+                     {"client_streams", Flag(method.kind == MethodKind::kClientStreaming)},
+                     {"server_streams", Flag(method.kind == MethodKind::kServerStreaming)},
+                     {"both_stream", Flag(method.kind == MethodKind::kBidirectional)},
                      {"run_inline", Literal(method.options.run_inline)},
                      {"idempotent", Literal(method.options.idempotent)},
                      {"timeout_ms", absl::StrCat(method.options.timeout_ms)},
@@ -94,7 +114,8 @@ absl::StatusOr<TemplateValues> ValuesOf(const FileModel& file) {
   TemplateValues values = {.values = {{"path", file.path},
                                       {"stem", file.stem},
                                       {"namespace", file.cpp_namespace},
-                                      {"uses_deprecated", Flag(file.uses_deprecated)}},
+                                      {"uses_deprecated", Flag(file.uses_deprecated)},
+                                      {"streams", Flag(file.streams)}},
                            .lists = {}};
   std::vector<TemplateValues>& services = values.lists["services"];
   for (const ServiceModel& model : file.services) {

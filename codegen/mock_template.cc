@@ -33,6 +33,7 @@ class $mock$ : public $service$::StubInterface {
 $end$
  public:
 $for methods$
+$if unary$
   MOCK_METHOD((::absl::StatusOr<$reply$>), $name$,
               (const $request$& request, ::weft::CallOptions options), (override));
   MOCK_METHOD(void, $async_name$,
@@ -41,6 +42,19 @@ $for methods$
               (override));
   MOCK_METHOD((::weft::CoroCall<$reply$>), $coro_name$,
               (const $request$& request, ::weft::CallOptions options), (override));
+$end$
+$if client_streams$
+  MOCK_METHOD((::weft::ClientWriter<$request$, $reply$>), $name$,
+              (::weft::CallOptions options), (override));
+$end$
+$if server_streams$
+  MOCK_METHOD((::weft::ClientReader<$reply$>), $name$,
+              (const $request$& request, ::weft::CallOptions options), (override));
+$end$
+$if both_stream$
+  MOCK_METHOD((::weft::ClientStream<$request$, $reply$>), $name$,
+              (::weft::CallOptions options), (override));
+$end$
 $end$
 };
 $end$

@@ -6,7 +6,6 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "weft/codegen/comment.h"
 #include "weft/codegen/cpp_names.h"
 #include "weft/codegen/descriptor_compat.h"
@@ -21,20 +20,6 @@ MethodKind KindOf(const pb::MethodDescriptor& method) {
     return method.server_streaming() ? MethodKind::kBidirectional : MethodKind::kClientStreaming;
   }
   return method.server_streaming() ? MethodKind::kServerStreaming : MethodKind::kUnary;
-}
-
-absl::string_view KindName(MethodKind kind) {
-  switch (kind) {
-    case MethodKind::kUnary:
-      return "unary";
-    case MethodKind::kClientStreaming:
-      return "client streaming";
-    case MethodKind::kServerStreaming:
-      return "server streaming";
-    case MethodKind::kBidirectional:
-      return "bidirectional streaming";
-  }
-  return "unknown";
 }
 
 template <typename Descriptor>
@@ -52,20 +37,7 @@ absl::Status CheckSupported(const pb::FileDescriptor& file) {
         "option cc_generic_services = true makes protoc write classes of its own with the names of "
         "the services; remove it to generate them with weft");
   }
-  std::vector<std::string> refused;
-  for (int s = 0; s < file.service_count(); ++s) {
-    const pb::ServiceDescriptor& service = *file.service(s);
-    for (int m = 0; m < service.method_count(); ++m) {
-      const pb::MethodDescriptor& method = *service.method(m);
-      const MethodKind kind = KindOf(method);
-      if (kind == MethodKind::kUnary) continue;
-      refused.push_back(absl::StrCat("service ", FullNameOf(service), ", method ", NameOf(method),
-                                     ": ", KindName(kind),
-                                     " is not supported by this version of weft"));
-    }
-  }
-  if (refused.empty()) return absl::OkStatus();
-  return absl::UnimplementedError(absl::StrJoin(refused, absl::StrCat("\n", PathOf(file), ": ")));
+  return absl::OkStatus();
 }
 
 // ---- Names already taken
@@ -190,6 +162,9 @@ absl::StatusOr<FileModel> BuildModel(const pb::FileDescriptor& file) {
     out.deprecated = service.options().deprecated();
     for (int m = 0; m < service.method_count(); ++m) {
       out.methods.push_back(BuildMethod(*service.method(m)));
+    }
+    for (const MethodModel& method : out.methods) {
+      model.streams |= method.kind != MethodKind::kUnary;
     }
     model.uses_deprecated |= UsesDeprecated(service);
   }

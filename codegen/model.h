@@ -1,8 +1,7 @@
 // One .proto as the templates see it: plain structs, every C++ name settled.
 //
 // Threads  any: values
-// Errors   what this version cannot generate: Unimplemented or InvalidArgument, a line for each
-//          place, naming file, service and method; protoc itself names the file in the first line
+// Errors   what cannot be generated: InvalidArgument; protoc names the file in the first line
 #ifndef WEFT_CODEGEN_MODEL_H_
 #define WEFT_CODEGEN_MODEL_H_
 
@@ -48,6 +47,7 @@ struct FileModel {
   std::string cpp_namespace;  // "demo::v1", or "" for the global one
   std::vector<ServiceModel> services;
   bool uses_deprecated = false;  // the generated code itself names something deprecated
+  bool streams = false;          // a method does
 };
 
 absl::StatusOr<FileModel> BuildModel(const google::protobuf::FileDescriptor& file);

@@ -14,7 +14,7 @@ $end$
   static constexpr std::string_view kFullName = "$full_name$";
 $for methods$
 
-  static constexpr ::weft::UnaryMethod<$request$, $reply$> $constant${{
+  static constexpr ::weft::$method_type$<$request$, $reply$> $constant${{
       .service = "$full_name$",
       .name = "$wire_name$",
       .full_name = "$full_name$/$wire_name$",
@@ -38,8 +38,24 @@ class $service$::Service : public ::weft::Service {
  public:
 $for methods$
   $comment$
+$if unary$
   virtual ::absl::Status $name$(
       ::weft::ServerContext& call, $request$& request, $reply$& reply);
+$end$
+$if client_streams$
+  virtual ::absl::Status $name$(
+      ::weft::ServerContext& call, ::weft::ServerReader<$request$>& requests,
+      $reply$& reply);
+$end$
+$if server_streams$
+  virtual ::absl::Status $name$(
+      ::weft::ServerContext& call, $request$& request,
+      ::weft::ServerWriter<$reply$>& replies);
+$end$
+$if both_stream$
+  virtual ::absl::Status $name$(
+      ::weft::ServerContext& call, ::weft::ServerStream<$request$, $reply$>& stream);
+$end$
 
 $end$
   std::string_view full_name() const final;
@@ -51,9 +67,24 @@ class $service$::AsyncService : public ::weft::Service {
  public:
 $for methods$
   $comment$
+$if unary$
   virtual void $name$(
       ::weft::ServerContext& call, $request$& request,
       ::weft::Responder<$reply$> responder);
+$end$
+$if client_streams$
+  virtual void $name$(
+      ::weft::ServerContext& call, ::weft::AsyncServerReader<$request$, $reply$> requests);
+$end$
+$if server_streams$
+  virtual void $name$(
+      ::weft::ServerContext& call, $request$& request,
+      ::weft::AsyncServerWriter<$reply$> replies);
+$end$
+$if both_stream$
+  virtual void $name$(
+      ::weft::ServerContext& call, ::weft::AsyncServerStream<$request$, $reply$> stream);
+$end$
 
 $end$
   std::string_view full_name() const final;
@@ -65,8 +96,24 @@ class $service$::CoroService : public ::weft::Service {
  public:
 $for methods$
   $comment$
+$if unary$
   virtual ::weft::Coro<::absl::Status> $name$(
       ::weft::ServerContext& call, $request$& request, $reply$& reply);
+$end$
+$if client_streams$
+  virtual ::weft::Coro<::absl::Status> $name$(
+      ::weft::ServerContext& call, ::weft::ServerReader<$request$>& requests,
+      $reply$& reply);
+$end$
+$if server_streams$
+  virtual ::weft::Coro<::absl::Status> $name$(
+      ::weft::ServerContext& call, $request$& request,
+      ::weft::ServerWriter<$reply$>& replies);
+$end$
+$if both_stream$
+  virtual ::weft::Coro<::absl::Status> $name$(
+      ::weft::ServerContext& call, ::weft::ServerStream<$request$, $reply$>& stream);
+$end$
 
 $end$
   std::string_view full_name() const final;
@@ -77,7 +124,18 @@ $end$
 constexpr absl::string_view kServiceDefinitions = R"(
 $for methods$
 ::absl::Status $service$::Service::$name$(
+$if unary$
     ::weft::ServerContext&, $request$&, $reply$&) {
+$end$
+$if client_streams$
+    ::weft::ServerContext&, ::weft::ServerReader<$request$>&, $reply$&) {
+$end$
+$if server_streams$
+    ::weft::ServerContext&, $request$&, ::weft::ServerWriter<$reply$>&) {
+$end$
+$if both_stream$
+    ::weft::ServerContext&, ::weft::ServerStream<$request$, $reply$>&) {
+$end$
   return ::weft::UnimplementedMethod($service$::$constant$);
 }
 
@@ -99,8 +157,20 @@ $end$
 
 $for methods$
 void $service$::AsyncService::$name$(
+$if unary$
     ::weft::ServerContext&, $request$&,
     ::weft::Responder<$reply$> responder) {
+$end$
+$if client_streams$
+    ::weft::ServerContext&, ::weft::AsyncServerReader<$request$, $reply$> responder) {
+$end$
+$if server_streams$
+    ::weft::ServerContext&, $request$&,
+    ::weft::AsyncServerWriter<$reply$> responder) {
+$end$
+$if both_stream$
+    ::weft::ServerContext&, ::weft::AsyncServerStream<$request$, $reply$> responder) {
+$end$
   responder.Finish(::weft::UnimplementedMethod($service$::$constant$));
 }
 
@@ -122,7 +192,18 @@ $end$
 
 $for methods$
 ::weft::Coro<::absl::Status> $service$::CoroService::$name$(
+$if unary$
     ::weft::ServerContext&, $request$&, $reply$&) {
+$end$
+$if client_streams$
+    ::weft::ServerContext&, ::weft::ServerReader<$request$>&, $reply$&) {
+$end$
+$if server_streams$
+    ::weft::ServerContext&, $request$&, ::weft::ServerWriter<$reply$>&) {
+$end$
+$if both_stream$
+    ::weft::ServerContext&, ::weft::ServerStream<$request$, $reply$>&) {
+$end$
   co_return ::weft::UnimplementedMethod($service$::$constant$);
 }
 

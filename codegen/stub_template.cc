@@ -3,13 +3,15 @@
 namespace weft::codegen {
 
 constexpr absl::string_view kStubDeclarations = R"(
-// Each method in three styles: blocking, with a callback, and to co_await.
+// Each method in three styles: blocking, with a callback, and to co_await. Those that stream return
+// what is read from and written to, in the same three styles.
 class $service$::StubInterface {
  public:
   virtual ~StubInterface() = default;
 $for methods$
 
   $comment$
+$if unary$
 $if deprecated$
   [[deprecated]]
 $end$
@@ -26,6 +28,23 @@ $if deprecated$
 $end$
   virtual ::weft::CoroCall<$reply$> $coro_name$(
       const $request$& request, ::weft::CallOptions options = {}) = 0;
+$else$
+$if deprecated$
+  [[deprecated]]
+$end$
+$if client_streams$
+  virtual ::weft::ClientWriter<$request$, $reply$> $name$(
+      ::weft::CallOptions options = {}) = 0;
+$end$
+$if server_streams$
+  virtual ::weft::ClientReader<$reply$> $name$(
+      const $request$& request, ::weft::CallOptions options = {}) = 0;
+$end$
+$if both_stream$
+  virtual ::weft::ClientStream<$request$, $reply$> $name$(
+      ::weft::CallOptions options = {}) = 0;
+$end$
+$end$
 $end$
 };
 
@@ -36,6 +55,7 @@ class $service$::Stub final : public $service$::StubInterface {
   explicit Stub(::weft::CallTarget& target) : target_(&target) {}
 $for methods$
 
+$if unary$
 $if deprecated$
   [[deprecated]]
 $end$
@@ -52,6 +72,23 @@ $if deprecated$
 $end$
   ::weft::CoroCall<$reply$> $coro_name$(
       const $request$& request, ::weft::CallOptions options = {}) override;
+$else$
+$if deprecated$
+  [[deprecated]]
+$end$
+$if client_streams$
+  ::weft::ClientWriter<$request$, $reply$> $name$(
+      ::weft::CallOptions options = {}) override;
+$end$
+$if server_streams$
+  ::weft::ClientReader<$reply$> $name$(
+      const $request$& request, ::weft::CallOptions options = {}) override;
+$end$
+$if both_stream$
+  ::weft::ClientStream<$request$, $reply$> $name$(
+      ::weft::CallOptions options = {}) override;
+$end$
+$end$
 $end$
 
  private:
@@ -66,6 +103,7 @@ $end$
 constexpr absl::string_view kStubDefinitions = R"(
 $for methods$
 
+$if unary$
 ::absl::StatusOr<$reply$> $service$::Stub::$name$(
     const $request$& request, ::weft::CallOptions options) {
   return ::weft::CallBlocking(*target_, $service$::$constant$, request, options);
@@ -81,6 +119,25 @@ void $service$::Stub::$async_name$(
     const $request$& request, ::weft::CallOptions options) {
   return ::weft::CallCoro(*target_, $service$::$constant$, request, options);
 }
+$end$
+$if client_streams$
+::weft::ClientWriter<$request$, $reply$> $service$::Stub::$name$(
+    ::weft::CallOptions options) {
+  return ::weft::CallStream(*target_, $service$::$constant$, options);
+}
+$end$
+$if server_streams$
+::weft::ClientReader<$reply$> $service$::Stub::$name$(
+    const $request$& request, ::weft::CallOptions options) {
+  return ::weft::CallStream(*target_, $service$::$constant$, request, options);
+}
+$end$
+$if both_stream$
+::weft::ClientStream<$request$, $reply$> $service$::Stub::$name$(
+    ::weft::CallOptions options) {
+  return ::weft::CallStream(*target_, $service$::$constant$, options);
+}
+$end$
 $end$
 )";
 

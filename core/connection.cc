@@ -218,7 +218,7 @@ void Connection::CloseAfterFlush(const absl::Status& reason, Nanos limit) {
   bool claimed;
   {
     MutexLock lock(handle_->output().mutex());
-    empty = handle_->output().queued() == 0;
+    empty = handle_->output().Empty();
     claimed = handle_->output().Claim();
   }
   if (empty) {

@@ -117,6 +117,7 @@ OutputQueue::Flushed OutputQueue::Flush() {
   for (;;) {
     if (state_ == State::kClosed) return Flushed::kClosed;
     WEFT_DCHECK(state_ == State::kClaimed && !in_write_);
+    if (wants_ != Wants::kNothing && queued_ < kFeedBelow) feeder_->Feed(*this);
     const int count = Gather(pieces);
     if (count == 0) {
       state_ = State::kIdle;
@@ -154,6 +155,7 @@ bool OutputQueue::Unblock() {
 }
 
 void OutputQueue::Drop() {
+  wants_ = Wants::kNothing;
   segments_.clear();
   first_ = 0;
   queued_ = 0;

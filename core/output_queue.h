@@ -34,6 +34,19 @@
 
 namespace weft {
 
+class OutputQueue;
+
+// Has more to send than it wants to queue at once: asked for it piece by piece, so that what others
+// append meanwhile comes between.
+class OutputFeeder {
+ public:
+  // Little is queued. Appends some, and says by SetFeed what it wants next. Under the queue's mutex.
+  virtual void Feed(OutputQueue& queue) = 0;
+
+ protected:
+  ~OutputFeeder() = default;
+};
+
 class ANY_THREAD OutputQueue {
  public:
   // What a flush came to.
@@ -43,6 +56,15 @@ class ANY_THREAD OutputQueue {
     kBroken,   // the connection failed; error() has the errno
     kClosed,   // somebody closed it
   };
+
+  // What a feeder waits for.
+  enum class Wants : uint8_t {
+    kNothing,
+    kRoom,    // to be told that little is queued
+    kToSend,  // the same, and what it will append belongs to what is to be written
+  };
+  // Less than this is little.
+  static constexpr size_t kFeedBelow = 128 << 10;
 
   // `budget`: what it shares with other queues; may be null.
   explicit OutputQueue(std::unique_ptr<Transport> transport,
@@ -74,6 +96,15 @@ class ANY_THREAD OutputQueue {
     state_ = State::kClaimed;
     return true;
   }
+
+  // `feeder` lives as long as the queue. It is asked by whoever flushes; one that wants something
+  // while nothing is queued is asked when something is.
+  void SetFeed(OutputFeeder* feeder, Wants wants) WEFT_REQUIRES(mu_) {
+    feeder_ = feeder;
+    wants_ = wants;
+  }
+  // Nothing is left to write, a feeder's included.
+  bool Empty() const WEFT_REQUIRES(mu_) { return queued_ == 0 && wants_ != Wants::kToSend; }
 
   // By whoever claimed: writes until nothing is left or the kernel takes no more.
   Flushed Flush() WEFT_EXCLUDES(mu_);
@@ -140,6 +171,8 @@ class ANY_THREAD OutputQueue {
   uint64_t written_ WEFT_GUARDED_BY(mu_) = 0;
   BlockRef tail_ WEFT_GUARDED_BY(mu_);
   size_t tail_used_ WEFT_GUARDED_BY(mu_) = 0;
+  OutputFeeder* feeder_ WEFT_GUARDED_BY(mu_) = nullptr;
+  Wants wants_ WEFT_GUARDED_BY(mu_) = Wants::kNothing;
   int error_ = 0;  // the flusher's
   std::unique_ptr<Transport> transport_;
   const std::shared_ptr<OutputBudget> budget_;

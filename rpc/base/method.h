@@ -37,6 +37,28 @@ struct UnaryMethod : MethodInfo {
   constexpr explicit UnaryMethod(MethodInfo info) : MethodInfo(info) {}
 };
 
+// Methods that stream, likewise.
+template <typename Request, typename Reply>
+struct ClientStreamingMethod : MethodInfo {
+  constexpr explicit ClientStreamingMethod(MethodInfo info) : MethodInfo(info) {}
+};
+template <typename Request, typename Reply>
+struct ServerStreamingMethod : MethodInfo {
+  constexpr explicit ServerStreamingMethod(MethodInfo info) : MethodInfo(info) {}
+};
+template <typename Request, typename Reply>
+struct BidirectionalMethod : MethodInfo {
+  constexpr explicit BidirectionalMethod(MethodInfo info) : MethodInfo(info) {}
+};
+
+// Whether this side of the call sends a stream of messages instead of one.
+constexpr bool ClientStreams(MethodKind kind) {
+  return kind == MethodKind::kClientStreaming || kind == MethodKind::kBidirectional;
+}
+constexpr bool ServerStreams(MethodKind kind) {
+  return kind == MethodKind::kServerStreaming || kind == MethodKind::kBidirectional;
+}
+
 }  // namespace weft
 
 #endif  // WEFT_RPC_BASE_METHOD_H_

@@ -10,7 +10,10 @@
 #include "weft/core/check.h"
 #include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/call/call_pool.h"
+#include "weft/rpc/base/received_message.h"
+#include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/service.h"
+#include "weft/rpc/call/stream_port.h"
 
 namespace weft {
 
@@ -40,6 +43,15 @@ void InboundCall::Reset() {
   size_ = 0;
   own_messages.reset();
   interception.reset();
+  stream.reset();
+  aborted.store(false, std::memory_order_relaxed);
+  if (unusual_) {
+    unusual_ = false;
+    codec_ = Compression::kNone;
+    attachment_size_ = 0;
+    attachment_.Clear();
+  }
+  if (!reply_attachment_.empty()) reply_attachment_.Clear();
   cancelled_.store(false, std::memory_order_relaxed);
   stopped_.store(false, std::memory_order_relaxed);
   {
@@ -59,6 +71,7 @@ void InboundCall::Reset() {
 
 void InboundCall::MarkCancelled() {
   cancelled_.store(true, std::memory_order_release);
+  if (stream != nullptr) stream->EndStream(/*drop=*/true);
   std::shared_ptr<CallScope> scope;
   {
     MutexLock lock(scope_mu_);
@@ -105,6 +118,7 @@ bool InboundCall::Parse(google::protobuf::MessageLite& request) {
       return false;
     }
   }
+  if (unusual_) return ParseUnusual(request);
   bool parsed = request.ParseFromArray(data_, static_cast<int>(size_));
   block_.reset();  // large bytes go now, not when the handler is done
   data_ = nullptr;
@@ -113,6 +127,31 @@ bool InboundCall::Parse(google::protobuf::MessageLite& request) {
                                           ": cannot parse the request (", size_, " bytes) as ",
                                           request.GetTypeName())));
   return false;
+}
+
+bool InboundCall::ParseUnusual(google::protobuf::MessageLite& request) {
+  ReceivedMessage message{std::move(block_),  data_,          size_ - attachment_size_, codec_,
+                          inflated_size_, attachment_size_};
+  data_ = nullptr;
+  const absl::Status s = message.Parse(max_message_, &request);
+  if (!s.ok()) {
+    Refuse(Annotate(s, absl::StrCat(std::string(bound->method->info->full_name), ": the request")));
+    return false;
+  }
+  // A small one lies in the call itself.
+  attachment_ = message.block ? message.Attachment()
+                              : absl::Cord(absl::string_view(message.data + message.size,
+                                                             attachment_size_));
+  return true;
+}
+
+void InboundCall::SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,
+                             size_t max_message) {
+  unusual_ = true;
+  codec_ = codec;
+  inflated_size_ = inflated_size;
+  attachment_size_ = attachment_size;
+  max_message_ = max_message;
 }
 
 const absl::Status& InboundCall::ParseMetadata() {
@@ -128,13 +167,16 @@ void InboundCall::Refuse(const absl::Status& status) {
   Answer(status, nullptr);
 }
 
-void InboundCall::Answer(const absl::Status& status, ReplyMessage* reply) {
+void InboundCall::Answer(const absl::Status& wish, ReplyMessage* reply) {
   if (home_.Left()) return;
   if (answered_.exchange(true, std::memory_order_acq_rel)) {
     WEFT_DCHECK(false);  // a second answer
     return;
   }
   answered = clock->Now();
+  // What the stream could not send or take goes before what the handler makes of it.
+  const absl::Status own = stream != nullptr ? stream->error() : absl::OkStatus();
+  const absl::Status& status = own.ok() ? wish : own;
   if (interception == nullptr) {
     Send(status, reply);
   } else {
@@ -148,6 +190,7 @@ void InboundCall::Answer(const absl::Status& status, ReplyMessage* reply) {
 
 void InboundCall::Send(const absl::Status& status, ReplyMessage* reply) {
   if (bound != nullptr) bound->stats->Add(status.code(), answered - received);
+  if (stream != nullptr) stream->EndStream(/*drop=*/true);
   origin->SendAnswer(*this, status, status.ok() ? reply : nullptr,
                      hint != nullptr && hint->MoreSoon());
   if (listener != nullptr) listener->OnAnswered(*this);

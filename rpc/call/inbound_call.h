@@ -25,6 +25,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/strings/cord.h"
 #include "weft/core/block.h"
 #include "weft/core/clock.h"
 #include "weft/core/deadline_wheel.h"
@@ -32,6 +33,7 @@
 #include "weft/core/mutex.h"
 #include "weft/core/serial_executor.h"
 #include "weft/core/work_item.h"
+#include "weft/rpc/base/compression.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/call/call_scope.h"
 #include "weft/rpc/call/interception.h"
@@ -50,6 +52,7 @@ class MethodStats;
 class Service;
 struct MethodRules;
 struct ServiceMethod;
+class StreamPort;
 
 // A method as a server offers it.
 struct BoundMethod {
@@ -115,6 +118,9 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   // ---- by the session, on the loop
   // The request's bytes: copied when there are few, by reference to `block` otherwise.
   void SetRequest(const BlockRef& block, const char* data, size_t size);
+  // What is unusual of it: compressed, or with an attachment, the last bytes of what SetRequest got.
+  void SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,
+                  size_t max_message);
   void SetMetadata(std::string_view raw) { raw_metadata_.assign(raw.data(), raw.size()); }
   // Makes it as new; on the loop, by the pool.
   void Reset();
@@ -160,6 +166,10 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   // The answer. Afterwards the call belongs to somebody else. In a process forked from the call's
   // it is nobody's answer: the parent gives it.
   void Answer(const absl::Status& status, ReplyMessage* reply);
+  // The messages of a call that streams; null for a unary one. Set before the call is handed over.
+  std::shared_ptr<StreamPort> stream;
+  // The session has ended the call by itself: what the handler answers is for nobody.
+  std::atomic<bool> aborted{false};
   // Messages that live with the call, for handlers that answer later.
   std::unique_ptr<MessagePairBase> own_messages;
 
@@ -182,10 +192,13 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   const absl::Status& ParseMetadata();
   Metadata& metadata() { return metadata_; }
   Metadata& trailers() { return trailers_; }
+  const absl::Cord& attachment() const { return attachment_; }
+  absl::Cord& reply_attachment() { return reply_attachment_; }
 
  private:
   friend class CallPool;
   void Send(const absl::Status& status, ReplyMessage* reply);
+  bool ParseUnusual(google::protobuf::MessageLite& request);
 
   // Touched by every call.
   const char* data_ = nullptr;
@@ -209,6 +222,15 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   absl::Status metadata_status_;
   Metadata metadata_;
   Metadata trailers_;
+
+  // Only where the request is compressed or has an attachment, or the reply has one.
+  bool unusual_ = false;
+  Compression codec_ = Compression::kNone;
+  uint32_t inflated_size_ = 0;
+  size_t attachment_size_ = 0;
+  size_t max_message_ = 0;
+  absl::Cord attachment_;
+  absl::Cord reply_attachment_;
 };
 
 // Executes calls: a dispatcher, seen from the call.

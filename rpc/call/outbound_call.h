@@ -28,6 +28,7 @@
 #include "weft/core/deadline_wheel.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/base/method.h"
+#include "weft/rpc/base/received_message.h"
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/call_options.h"
 #include "weft/rpc/call/call_scope.h"
@@ -45,6 +46,9 @@ struct CallEnd {
   // The reply's bytes, valid during Complete; only when status is OK.
   const char* reply = nullptr;
   size_t reply_size = 0;
+  // Only of a reply that was compressed, or has an attachment: all of it, instead of `reply`.
+  const ReceivedMessage* whole_reply = nullptr;
+  size_t max_message = 0;
   // Raw metadata of the reply.
   std::string_view trailers;
   Nanos handler_time{};
@@ -126,6 +130,9 @@ class OutboundCall : public DeadlineEntry {
 
   // Made by the target's interceptors before the call is sent; null when it has none.
   std::unique_ptr<ClientInterception> interception;
+
+  // The messages of a call that streams; null for a unary one. Gone when the call is complete.
+  std::shared_ptr<class StreamPort> stream;
 
   // Of the handler that made the call; set by the target, before wants_handle is asked.
   std::shared_ptr<CallScope> scope;

@@ -36,6 +36,8 @@ class Service;
 struct ServiceMethod {
   const MethodInfo* info = nullptr;
   void (*serve)(Service& service, InboundCall& call, MessageCache& cache) = nullptr;
+  // It waits for messages, and so never runs on an I/O thread.
+  bool waits = false;
 };
 
 class Service {

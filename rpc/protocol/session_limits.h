@@ -27,6 +27,12 @@ struct SessionLimits {
   // Bytes waiting to be written on one connection; what would go beyond is refused with
   // RESOURCE_EXHAUSTED.
   size_t max_output_bytes = size_t{64} << 20;
+  // Bytes of one stream's messages that may wait to be read here; its writer waits beyond that. At
+  // least 1 KiB, at most 1 GiB.
+  size_t stream_window_bytes = size_t{256} << 10;
+  // The same of all streams of one connection together: as many slow readers as fit into it stop
+  // nobody else's stream. At least stream_window_bytes, at most 1 GiB.
+  size_t connection_window_bytes = size_t{16} << 20;
   // From connect or accept to the peer's Hello.
   absl::Duration handshake_timeout = absl::Seconds(5);
   // After this long without a byte from the peer it is asked for one. Zero: never.

@@ -267,21 +267,6 @@ TEST(Model, MethodsThatDifferInCaseOnlyHaveTwoConstants) {
 
 // ---- What is refused
 
-TEST(Model, RefusesStreamingNamingServiceAndMethod) {
-  const absl::Status status = RefusalOf(
-      absl::StrCat("syntax = 'proto3'; package demo; ", kMessages,
-                   "service Chat { rpc Ok(Q) returns (R); rpc Up(stream Q) returns (R); "
-                   "rpc Down(Q) returns (stream R); rpc Talk(stream Q) returns (stream R); }"));
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
-  EXPECT_EQ(status.message(),
-            "service demo.Chat, method Up: client streaming is not supported by this "
-            "version of weft\n"
-            "dir/x.proto: service demo.Chat, method Down: server streaming is not supported by "
-            "this version of weft\n"
-            "dir/x.proto: service demo.Chat, method Talk: bidirectional streaming is not supported "
-            "by this version of weft");
-}
-
 TEST(Model, RefusesProtobufsOwnServices) {
   const absl::Status status =
       RefusalOf("syntax = 'proto2'; option cc_generic_services = true; service S {}");

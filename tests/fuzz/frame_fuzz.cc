@@ -48,11 +48,11 @@ std::string Written(Write&& write) {
 void CheckRequest(const FrameHeader& header, std::string_view frame, std::string_view body) {
   RequestFrame request;
   if (FrameReader::ReadRequest(header, body, &request) != FrameError::kNone) return;
-  for (const std::string_view part : {request.method_name, request.metadata, request.message}) {
+  for (const std::string_view part : {request.method_name, request.metadata, request.payload.bytes}) {
     CheckInside(part, body);
   }
-  Check(header.has(kMore) ? request.whole_size > request.message.size()
-                          : request.whole_size == request.message.size());
+  Check(header.has(kMore) ? request.payload.whole_size > request.payload.bytes.size()
+                          : request.payload.whole_size == request.payload.bytes.size());
   Metadata metadata;
   if (!metadata.ReadFrom(request.metadata).ok()) return;
   // What the writer never writes: streams, pieces made by hand, metadata of nothing.
@@ -64,8 +64,8 @@ void CheckRequest(const FrameHeader& header, std::string_view frame, std::string
   head.timeout_us = request.timeout_us;
   head.metadata = &metadata;
   OutMessage message;
-  message.bytes = request.message;
-  message.size = request.message.size();
+  message.bytes = request.payload.bytes;
+  message.size = request.payload.bytes.size();
   Check(Written([&](FrameWriter& w) { w.Request(head, message); }) == frame);
 }
 
@@ -73,7 +73,7 @@ void CheckResponse(const FrameHeader& header, std::string_view frame, std::strin
   ResponseFrame response;
   if (FrameReader::ReadResponse(header, body, &response) != FrameError::kNone) return;
   for (const std::string_view part :
-       {response.metadata, response.error_message, response.error_details, response.message}) {
+       {response.metadata, response.error_message, response.error_details, response.payload.bytes}) {
     CheckInside(part, body);
   }
   absl::Status status(FromWireCode(header.aux), "m");
@@ -90,8 +90,8 @@ void CheckResponse(const FrameHeader& header, std::string_view frame, std::strin
   head.handler_us = response.handler_us;
   head.metadata = &metadata;
   OutMessage message;
-  message.bytes = response.message;
-  message.size = response.message.size();
+  message.bytes = response.payload.bytes;
+  message.size = response.payload.bytes.size();
   Check(Written([&](FrameWriter& w) { w.Response(head, message); }) == frame);
 }
 

@@ -152,7 +152,8 @@ class Outer_Inner_::CoroService : public ::weft::Service {
   std::span<const ::weft::ServiceMethod> methods() const final;
 };
 
-// Each method in three styles: blocking, with a callback, and to co_await.
+// Each method in three styles: blocking, with a callback, and to co_await. Those that stream return
+// what is read from and written to, in the same three styles.
 class Outer_Inner_::StubInterface {
  public:
   virtual ~StubInterface() = default;
@@ -302,7 +303,8 @@ class class_::CoroService : public ::weft::Service {
   std::span<const ::weft::ServiceMethod> methods() const final;
 };
 
-// Each method in three styles: blocking, with a callback, and to co_await.
+// Each method in three styles: blocking, with a callback, and to co_await. Those that stream return
+// what is read from and written to, in the same three styles.
 class class_::StubInterface {
  public:
   virtual ~StubInterface() = default;
@@ -368,7 +370,8 @@ class Stub_::CoroService : public ::weft::Service {
   std::span<const ::weft::ServiceMethod> methods() const final;
 };
 
-// Each method in three styles: blocking, with a callback, and to co_await.
+// Each method in three styles: blocking, with a callback, and to co_await. Those that stream return
+// what is read from and written to, in the same three styles.
 class Stub_::StubInterface {
  public:
   virtual ~StubInterface() = default;

@@ -71,7 +71,8 @@ class OldNotes::CoroService : public ::weft::Service {
   std::span<const ::weft::ServiceMethod> methods() const final;
 };
 
-// Each method in three styles: blocking, with a callback, and to co_await.
+// Each method in three styles: blocking, with a callback, and to co_await. Those that stream return
+// what is read from and written to, in the same three styles.
 class OldNotes::StubInterface {
  public:
   virtual ~StubInterface() = default;
@@ -181,7 +182,8 @@ class Notes::CoroService : public ::weft::Service {
   std::span<const ::weft::ServiceMethod> methods() const final;
 };
 
-// Each method in three styles: blocking, with a callback, and to co_await.
+// Each method in three styles: blocking, with a callback, and to co_await. Those that stream return
+// what is read from and written to, in the same three styles.
 class Notes::StubInterface {
  public:
   virtual ~StubInterface() = default;

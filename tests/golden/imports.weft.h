@@ -109,7 +109,8 @@ class Geometry::CoroService : public ::weft::Service {
   std::span<const ::weft::ServiceMethod> methods() const final;
 };
 
-// Each method in three styles: blocking, with a callback, and to co_await.
+// Each method in three styles: blocking, with a callback, and to co_await. Those that stream return
+// what is read from and written to, in the same three styles.
 class Geometry::StubInterface {
  public:
   virtual ~StubInterface() = default;

@@ -65,7 +65,8 @@ class Oracle::CoroService : public ::weft::Service {
   std::span<const ::weft::ServiceMethod> methods() const final;
 };
 
-// Each method in three styles: blocking, with a callback, and to co_await.
+// Each method in three styles: blocking, with a callback, and to co_await. Those that stream return
+// what is read from and written to, in the same three styles.
 class Oracle::StubInterface {
  public:
   virtual ~StubInterface() = default;

@@ -26,35 +26,40 @@ enum class FrameType : uint8_t {
   kResponse = 0x02,   // ends a call; aux: status code
   kData = 0x03,       // the next piece of a message whose frame had MORE
   kCancel = 0x04,     // the caller gives up; aux: status code
-  kWindow = 0x05,     // reserved: credit
+  kWindow = 0x05,     // more credit for a call's stream messages; id 0: for all of them together
   kPing = 0x06,       // id: the sender's; answered by the same with REPLY
   kGoAway = 0x07,     // no more calls please; id: the last one taken; aux: status code; bytes: why
   kGoAwayAck = 0x08,  // understood
   kHeaders = 0x09,    // reserved: metadata before the first message of a stream
-  kMessage = 0x0A,    // reserved: a message of a stream
+  kMessage = 0x0A,    // a message of a stream, or only its end
   kHello = 0x10,      // the handshake, a protobuf message
 };
 
 enum Flag : uint8_t {
   kEnd = 0x01,         // the sender's last message in this call
   kMore = 0x02,        // the message goes on in DATA frames
-  kCompressed = 0x04,  // reserved
+  kCompressed = 0x04,  // the message is compressed; codec and size precede it
   kMetadata = 0x08,    // metadata precedes the message
-  kAttachment = 0x10,  // reserved
+  kAttachment = 0x10,  // raw bytes follow the message; their size precedes it
   kOneway = 0x20,      // reserved
   kNamed =
       0x40,  // REQUEST: the method's full name follows, and is bound to the number if that is not 0
   kNotExecuted = 0x40,  // RESPONSE: the call was certainly not executed
-  kReply = 0x80,        // DATA: of a response; PING: an answer
+  kNoMessage = 0x40,    // MESSAGE: only the end of the stream; with END, and no bytes
+  kReply = 0x80,        // PING: an answer; DATA, MESSAGE, WINDOW: of a call that the receiver started
 };
 
 // The flags that a type may carry in this version; any other bit is reserved and must be 0.
 constexpr uint8_t AllowedFlags(FrameType type) {
   switch (type) {
     case FrameType::kRequest:
-      return kEnd | kMore | kMetadata | kNamed;
+      return kEnd | kMore | kCompressed | kMetadata | kAttachment | kNamed;
     case FrameType::kResponse:
-      return kEnd | kMore | kMetadata | kNotExecuted;
+      return kEnd | kMore | kCompressed | kMetadata | kAttachment | kNotExecuted;
+    case FrameType::kMessage:
+      return kEnd | kMore | kCompressed | kNoMessage | kReply;
+    case FrameType::kWindow:
+      return kReply;
     case FrameType::kData:
       return kMore | kReply;
     case FrameType::kPing:
@@ -63,6 +68,9 @@ constexpr uint8_t AllowedFlags(FrameType type) {
       return 0;
   }
 }
+
+// What a stream's message counts against credit, beside its bytes on the wire.
+inline constexpr size_t kMessageCost = kHeaderSize;
 
 struct FrameHeader {
   uint32_t length = 0;

@@ -13,10 +13,10 @@ bool Known(FrameType type) {
     case FrameType::kGoAway:
     case FrameType::kGoAwayAck:
     case FrameType::kHello:
-      return true;
     case FrameType::kWindow:
-    case FrameType::kHeaders:
     case FrameType::kMessage:
+      return true;
+    case FrameType::kHeaders:
       return false;  // reserved: no version sends them yet
   }
   return false;
@@ -26,7 +26,7 @@ bool Known(FrameType type) {
 // own.
 bool NumbersACall(FrameType type) {
   return type == FrameType::kRequest || type == FrameType::kResponse || type == FrameType::kData ||
-         type == FrameType::kCancel;
+         type == FrameType::kCancel || type == FrameType::kMessage || type == FrameType::kWindow;
 }
 
 // Takes numbers and runs of bytes off the front; false when there are not enough.
@@ -58,17 +58,25 @@ bool ReadMetadata(const FrameHeader& header, Cursor* cursor, std::string_view* m
   return cursor->Number(&size) && cursor->Bytes(size, metadata);
 }
 
-// The message's part in this frame, and the size of the whole.
-FrameError ReadMessage(const FrameHeader& header, Cursor* cursor, uint32_t* whole,
-                       std::string_view* message) {
-  if (header.has(kMore) && !cursor->Number(whole)) return FrameError::kBadSection;
-  *message = cursor->rest();
+// The message's part in this frame, and what is said of the whole.
+FrameError ReadPayload(const FrameHeader& header, Cursor* cursor, Payload* out) {
+  if (header.has(kCompressed) &&
+      !(cursor->Number(&out->codec) && cursor->Number(&out->inflated_size))) {
+    return FrameError::kBadSection;
+  }
+  if (header.has(kAttachment) && !cursor->Number(&out->attachment_size))
+    return FrameError::kBadSection;
+  if (header.has(kMore) && !cursor->Number(&out->whole_size)) return FrameError::kBadSection;
+  out->bytes = cursor->rest();
+  constexpr uint32_t kMost = (uint32_t{1} << 31) - 1;
   if (!header.has(kMore)) {
-    *whole = static_cast<uint32_t>(message->size());
-  } else if (*whole <= message->size() || *whole > (uint32_t{1} << 31) - 1) {
+    out->whole_size = static_cast<uint32_t>(out->bytes.size());
+  } else if (out->whole_size <= out->bytes.size() || out->whole_size > kMost) {
     return FrameError::kBadMessageSize;  // nothing would be left to come, or more than a message
                                          // can be
   }
+  if (out->attachment_size > out->whole_size || out->inflated_size > kMost)
+    return FrameError::kBadMessageSize;
   return FrameError::kNone;
 }
 
@@ -101,7 +109,7 @@ FrameError FrameReader::ReadRequest(const FrameHeader& header, std::string_view 
       return FrameError::kBadSection;
   }
   if (!ReadMetadata(header, &cursor, &out->metadata)) return FrameError::kBadSection;
-  return ReadMessage(header, &cursor, &out->whole_size, &out->message);
+  return ReadPayload(header, &cursor, &out->payload);
 }
 
 FrameError FrameReader::ReadResponse(const FrameHeader& header, std::string_view body,
@@ -109,13 +117,29 @@ FrameError FrameReader::ReadResponse(const FrameHeader& header, std::string_view
   Cursor cursor(body);
   if (!cursor.Number(&out->handler_us)) return FrameError::kBadSection;
   if (!ReadMetadata(header, &cursor, &out->metadata)) return FrameError::kBadSection;
-  if (header.aux == 0) return ReadMessage(header, &cursor, &out->whole_size, &out->message);
-  if (header.has(kMore)) return FrameError::kBadSection;
+  if (header.aux == 0) return ReadPayload(header, &cursor, &out->payload);
+  if ((header.flags & (kMore | kCompressed | kAttachment)) != 0) return FrameError::kBadSection;
   uint32_t size;
   if (!cursor.Number(&size) || !cursor.Bytes(size, &out->error_message))
     return FrameError::kBadSection;
   out->error_details = cursor.rest();
   return FrameError::kNone;
+}
+
+FrameError FrameReader::ReadStreamMessage(const FrameHeader& header, std::string_view body,
+                                          Payload* out) {
+  if (header.has(kNoMessage)) {
+    const bool bare = (header.flags & (kEnd | kMore | kCompressed)) == kEnd && body.empty();
+    return bare ? FrameError::kNone : FrameError::kBadSection;
+  }
+  Cursor cursor(body);
+  return ReadPayload(header, &cursor, out);
+}
+
+FrameError FrameReader::ReadWindow(std::string_view body, uint32_t* out) {
+  Cursor cursor(body);
+  const bool read = cursor.Number(out) && cursor.rest().empty();
+  return read && *out > 0 ? FrameError::kNone : FrameError::kBadSection;
 }
 
 std::string_view FrameReader::Describe(FrameError error) {

@@ -20,8 +20,19 @@ enum class FrameError : uint8_t {
   kUnknownType,     // a type this version does not know
   kReservedBits,    // a flag that the type must not have
   kBadSection,      // a section runs past the frame's end, or the frame is too short for its type
-  kBadMessageSize,  // the whole length that MORE announces is smaller than the first piece
+  kBadMessageSize,  // a size that is announced does not fit the bytes
   kBadCallNumber,   // a call's number with its highest bit set
+};
+
+// What a frame says of the bytes that it begins; views into the frame.
+struct Payload {
+  uint8_t codec = 0;             // only with COMPRESSED
+  uint32_t inflated_size = 0;    // of the message, likewise
+  uint32_t attachment_size = 0;  // the last so many bytes of the whole
+  uint32_t whole_size = 0;       // of message and attachment; what is here without MORE
+  std::string_view bytes;        // this frame's part
+
+  uint32_t message_size() const { return whole_size - attachment_size; }
 };
 
 // A request's sections; views into the frame.
@@ -29,8 +40,7 @@ struct RequestFrame {
   uint64_t timeout_us = 0;       // 0: none
   std::string_view method_name;  // only with NAMED
   std::string_view metadata;
-  uint32_t whole_size = 0;   // of the message; its size here without MORE
-  std::string_view message;  // this frame's part
+  Payload payload;
 };
 
 struct ResponseFrame {
@@ -38,8 +48,7 @@ struct ResponseFrame {
   std::string_view metadata;
   std::string_view error_message;  // of a status that is not OK
   std::string_view error_details;
-  uint32_t whole_size = 0;
-  std::string_view message;
+  Payload payload;
 };
 
 class FrameReader {
@@ -49,6 +58,10 @@ class FrameReader {
                                 RequestFrame* out);
   static FrameError ReadResponse(const FrameHeader& header, std::string_view body,
                                  ResponseFrame* out);
+  static FrameError ReadStreamMessage(const FrameHeader& header, std::string_view body,
+                                      Payload* out);
+  // The bytes that a WINDOW frame adds.
+  static FrameError ReadWindow(std::string_view body, uint32_t* out);
   static std::string_view Describe(FrameError error);
 };
 

@@ -32,6 +32,29 @@ char* WriteSections(char* out, const ResponseHead& head) {
   return WriteMetadata(out, head.metadata);
 }
 
+char* WriteSections(char* out, const StreamMessageHead&) { return out; }
+
+bool IsCompressed(const OutMessage& message) { return message.codec != Compression::kNone; }
+
+size_t PayloadOverhead(const OutMessage& message) {
+  return (IsCompressed(message) ? 5 : 0) + (message.attachment_size > 0 ? 4 : 0);
+}
+
+uint8_t PayloadFlags(const OutMessage& message) {
+  return static_cast<uint8_t>((IsCompressed(message) ? kCompressed : 0) |
+                              (message.attachment_size > 0 ? kAttachment : 0));
+}
+
+char* WritePayloadSections(char* out, const OutMessage& message) {
+  if (IsCompressed(message)) {
+    out = StoreWire(out, static_cast<uint8_t>(message.codec));
+    out = StoreWire(out, static_cast<uint32_t>(message.inflated_size));
+  }
+  if (message.attachment_size > 0)
+    out = StoreWire(out, static_cast<uint32_t>(message.attachment_size));
+  return out;
+}
+
 uint8_t MetadataFlag(const Metadata* metadata) {
   return metadata != nullptr && !metadata->empty() ? uint8_t{kMetadata} : uint8_t{0};
 }
@@ -43,26 +66,37 @@ size_t FrameWriter::Overhead(const RequestHead& head) {
          MetadataSize(head.metadata);
 }
 
+size_t FrameWriter::Overhead(const StreamMessageHead&) { return 0; }
+
 size_t FrameWriter::Overhead(const ResponseHead& head) { return 4 + MetadataSize(head.metadata); }
 
-void FrameWriter::Request(const RequestHead& head, const OutMessage& message) {
+PieceCursor FrameWriter::Request(const RequestHead& head, const OutMessage& message) {
   queue_.mutex().AssumeHeld();
-  FrameHeader header{0, FrameType::kRequest, kEnd, head.method, head.id};
+  FrameHeader header{0, FrameType::kRequest, head.open ? uint8_t{0} : uint8_t{kEnd}, head.method,
+                     head.id};
   if (!head.method_name.empty()) header.flags |= kNamed;
   header.flags |= MetadataFlag(head.metadata);
-  WithMessage(header, head, message);
+  return WithMessage(header, head, message);
 }
 
-void FrameWriter::Response(const ResponseHead& head, const OutMessage& message) {
+PieceCursor FrameWriter::Response(const ResponseHead& head, const OutMessage& message) {
   queue_.mutex().AssumeHeld();
   FrameHeader header{0, FrameType::kResponse, kEnd, 0, head.id};
   header.flags |= MetadataFlag(head.metadata);
-  WithMessage(header, head, message);
+  return WithMessage(header, head, message);
+}
+
+PieceCursor FrameWriter::StreamMessage(const StreamMessageHead& head, const OutMessage& message) {
+  queue_.mutex().AssumeHeld();
+  const uint8_t flags = static_cast<uint8_t>((head.reply ? kReply : 0) | (head.end ? kEnd : 0));
+  return WithMessage(FrameHeader{0, FrameType::kMessage, flags, 0, head.id}, head, message);
 }
 
 template <typename Head>
-void FrameWriter::WithMessage(FrameHeader header, const Head& head, const OutMessage& message) {
-  const size_t overhead = Overhead(head);
+PieceCursor FrameWriter::WithMessage(FrameHeader header, const Head& head,
+                                     const OutMessage& message) {
+  header.flags |= PayloadFlags(message);
+  const size_t overhead = Overhead(head) + PayloadOverhead(message);
   if (message.pieces == nullptr) {
     header.length = static_cast<uint32_t>(overhead + message.size);
     const size_t total = kHeaderSize + header.length;
@@ -74,7 +108,7 @@ void FrameWriter::WithMessage(FrameHeader header, const Head& head, const OutMes
       StoreBytes(out, message.bytes.data(), message.bytes.size());
     }
     queue_.Commit(total);
-    return;
+    return PieceCursor();
   }
   const size_t first_part = std::min(message.size, max_frame_ - overhead - 4);
   const bool more = first_part < message.size;
@@ -83,38 +117,46 @@ void FrameWriter::WithMessage(FrameHeader header, const Head& head, const OutMes
   const size_t head_size = kHeaderSize + overhead + (more ? 4 : 0);
   char* out = WriteHeader(queue_.Reserve(head_size), header);
   out = WriteSections(out, head);
+  out = WritePayloadSections(out, message);
   if (more) StoreWire(out, static_cast<uint32_t>(message.size));
   queue_.Commit(head_size);
-  const uint8_t reply = header.type == FrameType::kResponse ? uint8_t{kReply} : uint8_t{0};
-  AppendPieces(FrameHeader{0, FrameType::kData, reply, 0, header.id}, first_part, message);
+  PieceCursor cursor{0, 0, message.size};
+  AppendPieces(*message.pieces, message.keeper, first_part, &cursor);
+  return cursor;
 }
 
-// The first `room` bytes belong to the frame that has just begun; then DATA frames.
-void FrameWriter::AppendPieces(FrameHeader data_header, size_t room, const OutMessage& message) {
-  size_t left = message.size;
-  for (const MessagePiece& piece : *message.pieces) {
-    const char* data = piece.data;
-    for (size_t size = piece.size; size > 0;) {
-      if (room == 0) {
-        room = std::min(left, max_frame_);
-        data_header.length = static_cast<uint32_t>(room);
-        data_header.flags =
-            static_cast<uint8_t>((data_header.flags & kReply) | (room < left ? kMore : 0));
-        WriteHeader(queue_.Reserve(kHeaderSize), data_header);
-        queue_.Commit(kHeaderSize);
-      }
-      const size_t part = std::min(size, room);
-      if (piece.block) {
-        queue_.AppendBlock(piece.block, data, part);
-      } else {
-        queue_.AppendShared(message.keeper, data, part);
-      }
-      data += part;
-      size -= part;
-      room -= part;
-      left -= part;
+void FrameWriter::AppendPieces(const std::vector<MessagePiece>& pieces,
+                               const std::shared_ptr<const void>& keeper, size_t size,
+                               PieceCursor* cursor) {
+  cursor->left -= size;
+  while (size > 0) {
+    const MessagePiece& piece = pieces[cursor->piece];
+    const char* const data = piece.data + cursor->offset;
+    const size_t part = std::min(size, piece.size - cursor->offset);
+    if (piece.block) {
+      queue_.AppendBlock(piece.block, data, part);
+    } else {
+      queue_.AppendShared(keeper, data, part);
+    }
+    size -= part;
+    cursor->offset += part;
+    if (cursor->offset == piece.size) {
+      ++cursor->piece;
+      cursor->offset = 0;
     }
   }
+}
+
+void FrameWriter::Data(uint64_t id, bool reply, const std::vector<MessagePiece>& pieces,
+                       const std::shared_ptr<const void>& keeper, PieceCursor* cursor) {
+  queue_.mutex().AssumeHeld();
+  const size_t part = std::min(cursor->left, max_frame_);
+  const uint8_t flags =
+      static_cast<uint8_t>((reply ? kReply : 0) | (part < cursor->left ? kMore : 0));
+  WriteHeader(queue_.Reserve(kHeaderSize),
+              {static_cast<uint32_t>(part), FrameType::kData, flags, 0, id});
+  queue_.Commit(kHeaderSize);
+  AppendPieces(pieces, keeper, part, cursor);
 }
 
 void FrameWriter::Error(const ResponseHead& head, const absl::Status& status, bool not_executed) {

@@ -1,7 +1,8 @@
 // Writes frames into a connection's output queue, under its mutex.
 //
 // A message that fits into one frame is serialized straight into the queue's tail block; a larger
-// one comes as pieces made before the mutex was taken and is cut into frames without copying.
+// one comes as pieces made before the mutex was taken and is cut into frames without copying, the
+// first with its head, the others when PieceLane asks for them.
 //
 // Threads  any, under the queue's mutex
 // Owns     nothing
@@ -16,6 +17,7 @@
 
 #include "absl/status/status.h"
 #include "weft/core/output_queue.h"
+#include "weft/rpc/base/compression.h"
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/protocol/native/frame_format.h"
@@ -31,9 +33,19 @@ struct OutMessage {
   const google::protobuf::MessageLite* message =
       nullptr;             // fits into one frame; its size was computed last
   std::string_view bytes;  // serialized before
-  const std::vector<MessagePiece>* pieces = nullptr;  // does not fit
+  const std::vector<MessagePiece>* pieces = nullptr;  // does not fit, or is not one run of bytes
   std::shared_ptr<const void> keeper;                 // keeps the pieces that are by reference
-  size_t size = 0;
+  size_t size = 0;                                    // the attachment's included
+  Compression codec = Compression::kNone;
+  size_t inflated_size = 0;    // only with a codec
+  size_t attachment_size = 0;  // the last so many bytes; only as pieces
+};
+
+// Where a message that comes as pieces goes on.
+struct PieceCursor {
+  size_t piece = 0;
+  size_t offset = 0;
+  size_t left = 0;  // bytes that are still to be written
 };
 
 struct RequestHead {
@@ -42,12 +54,19 @@ struct RequestHead {
   std::string_view method_name;  // empty: bound already
   uint64_t timeout_us = 0;
   const Metadata* metadata = nullptr;
+  bool open = false;  // stream messages follow
 };
 
 struct ResponseHead {
   uint64_t id = 0;
   uint32_t handler_us = 0;
   const Metadata* metadata = nullptr;
+};
+
+struct StreamMessageHead {
+  uint64_t id = 0;
+  bool reply = false;  // of a call that the receiver started
+  bool end = false;    // the last one
 };
 
 class FrameWriter {
@@ -59,9 +78,15 @@ class FrameWriter {
   // The bytes of a request or response frame besides its message.
   static size_t Overhead(const RequestHead& head);
   static size_t Overhead(const ResponseHead& head);
+  static size_t Overhead(const StreamMessageHead& head);
 
-  void Request(const RequestHead& head, const OutMessage& message);
-  void Response(const ResponseHead& head, const OutMessage& message);
+  // What they return goes on in DATA frames: nothing is left of a message that fits.
+  PieceCursor Request(const RequestHead& head, const OutMessage& message);
+  PieceCursor Response(const ResponseHead& head, const OutMessage& message);
+  PieceCursor StreamMessage(const StreamMessageHead& head, const OutMessage& message);
+  // The next DATA frame of `message`; `reply` as in StreamMessageHead, or of a response.
+  void Data(uint64_t id, bool reply, const std::vector<MessagePiece>& pieces,
+            const std::shared_ptr<const void>& keeper, PieceCursor* cursor);
   // A status that is not OK. Message and details are cut to what one frame holds.
   void Error(const ResponseHead& head, const absl::Status& status, bool not_executed);
   // A frame of a header and some bytes.
@@ -69,9 +94,10 @@ class FrameWriter {
 
  private:
   template <typename Head>
-  void WithMessage(FrameHeader header, const Head& head, const OutMessage& message)
+  PieceCursor WithMessage(FrameHeader header, const Head& head, const OutMessage& message)
       WEFT_REQUIRES(queue_.mutex());
-  void AppendPieces(FrameHeader data_header, size_t first_part, const OutMessage& message)
+  void AppendPieces(const std::vector<MessagePiece>& pieces,
+                    const std::shared_ptr<const void>& keeper, size_t size, PieceCursor* cursor)
       WEFT_REQUIRES(queue_.mutex());
 
   OutputQueue& queue_;

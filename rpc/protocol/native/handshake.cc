@@ -13,7 +13,18 @@ namespace {
 // A setting in the 32 bits that the Hello has for it.
 uint32_t U32(size_t n) { return static_cast<uint32_t>(std::min<size_t>(n, UINT32_MAX)); }
 
+constexpr size_t kLeastWindow = size_t{1} << 10;
+constexpr size_t kLargestWindow = size_t{1} << 30;
+
 }  // namespace
+
+size_t Handshake::StreamWindow(const SessionLimits& limits) {
+  return std::clamp(limits.stream_window_bytes, kLeastWindow, kLargestWindow);
+}
+
+size_t Handshake::ConnectionWindow(const SessionLimits& limits) {
+  return std::clamp(limits.connection_window_bytes, StreamWindow(limits), kLargestWindow);
+}
 
 std::string Handshake::MakeHello(const SessionLimits& limits, std::string_view auth_token) {
   Hello hello;
@@ -32,6 +43,9 @@ std::string Handshake::MakeHello(const SessionLimits& limits, std::string_view a
   hello.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(heartbeat)));
   hello.set_heartbeat_misses(static_cast<uint32_t>(std::max(1, limits.heartbeat_misses)));
   hello.set_auth_token(std::string(auth_token));
+  hello.set_features(kStreams | kAttachments | kGzip | kZstd);
+  hello.set_stream_window_bytes(U32(StreamWindow(limits)));
+  hello.set_connection_window_bytes(U32(ConnectionWindow(limits)));
   return hello.SerializeAsString();
 }
 
@@ -67,6 +81,13 @@ absl::StatusOr<Agreement> Handshake::ReadHello(std::string_view bytes, const Ses
                            Nanos(std::chrono::milliseconds(hello.heartbeat_ms())));
   }
   a.heartbeat_misses = std::max(1, own.heartbeat_misses);
+  if ((hello.features() & kStreams) != 0) {
+    a.stream_window = std::min<size_t>(hello.stream_window_bytes(), kLargestWindow);
+    a.connection_window = std::min<size_t>(hello.connection_window_bytes(), kLargestWindow);
+  }
+  a.attachments = (hello.features() & kAttachments) != 0;
+  a.gzip = (hello.features() & kGzip) != 0;
+  a.zstd = (hello.features() & kZstd) != 0;
   a.auth_token = hello.auth_token();
   a.node = hello.node();
   return a;

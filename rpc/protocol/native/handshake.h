@@ -7,6 +7,7 @@
 #define WEFT_RPC_PROTOCOL_NATIVE_HANDSHAKE_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,14 @@ inline constexpr size_t kMostMetadata = size_t{16} << 10;
 inline constexpr size_t kLeastFrame = size_t{32} << 10;
 inline constexpr size_t kLargestFrame = size_t{16} << 20;
 
+// Bits of Hello::features.
+enum Feature : uint64_t {
+  kStreams = 1 << 0,
+  kAttachments = 1 << 1,
+  kGzip = 1 << 2,
+  kZstd = 1 << 3,
+};
+
 // What was agreed, or said by the peer.
 struct Agreement {
   uint32_t version = 0;
@@ -33,12 +42,20 @@ struct Agreement {
   size_t max_methods = 0;
   Nanos heartbeat = Nanos::zero();  // zero: none
   int heartbeat_misses = 2;
+  // Zero: it takes no streams.
+  size_t stream_window = 0;
+  size_t connection_window = 0;
+  bool attachments = false;
+  bool gzip = false;
+  bool zstd = false;
   std::string auth_token;
   std::string node;
 };
 
 class Handshake {
  public:
+  static size_t StreamWindow(const SessionLimits& limits);
+  static size_t ConnectionWindow(const SessionLimits& limits);
   // The bytes of this side's Hello message.
   static std::string MakeHello(const SessionLimits& limits, std::string_view auth_token);
   static absl::StatusOr<Agreement> ReadHello(std::string_view bytes, const SessionLimits& own);

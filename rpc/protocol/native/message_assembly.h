@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -18,10 +19,13 @@
 #include "weft/core/block.h"
 #include "weft/core/large_blocks.h"
 #include "weft/core/thread_contract.h"
+#include "weft/rpc/base/received_message.h"
 #include "weft/rpc/base/wire_bytes.h"
+#include "weft/rpc/protocol/native/frame_reader.h"
 
 namespace weft {
 class InboundCall;
+class StreamPort;
 }
 
 namespace weft::native {
@@ -33,8 +37,18 @@ struct Assembly {
   InboundCall* call = nullptr;  // of a request
   uint32_t handler_us = 0;      // of a response
   std::string trailers;
+  std::shared_ptr<StreamPort> stream;  // of a stream's message
+  bool last = false;                   // likewise: it ends the stream
+  Compression codec = Compression::kNone;
+  uint32_t inflated_size = 0;
+  size_t attachment_size = 0;
+  bool abandoned = false;  // nobody waits for it: it goes with the piece that is being read
 
   char* end() { return block->data() + filled; }
+  bool unusual() const { return codec != Compression::kNone || attachment_size > 0; }
+  ReceivedMessage message() const {
+    return {block, block->data(), whole - attachment_size, codec, inflated_size, attachment_size};
+  }
   size_t missing() const { return whole - filled; }
   void Add(const char* data, size_t size) {
     StoreBytes(end(), data, size);
@@ -48,13 +62,17 @@ class MessageAssembly {
       : most_bytes_(most_bytes), blocks_(blocks) {}
 
   // Nullptr when all unfinished messages together would be over the bound.
-  Assembly* Begin(uint64_t id, bool reply, size_t whole, std::string_view first) LOOP_ONLY {
+  Assembly* Begin(uint64_t id, bool reply, const Payload& payload) LOOP_ONLY {
+    const size_t whole = payload.whole_size;
     if (bytes_ + whole > most_bytes_) return nullptr;
     bytes_ += whole;
     Assembly& a = unfinished_[Key(id, reply)];
     a.block = blocks_.Get(whole);
     a.whole = whole;
-    a.Add(first.data(), first.size());
+    a.codec = static_cast<Compression>(payload.codec);
+    a.inflated_size = payload.inflated_size;
+    a.attachment_size = payload.attachment_size;
+    a.Add(payload.bytes.data(), payload.bytes.size());
     return &a;
   }
   // Nullptr: there is none; its pieces are dropped.

@@ -44,7 +44,8 @@ NativeLink::NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel,
     : ConnectionHandle(std::move(loop), std::move(transport), std::move(peer)),
       wheel_(wheel),
       pool_(std::move(pool)),
-      limits_(limits) {}
+      limits_(limits),
+      receive_credit_(static_cast<int64_t>(Handshake::ConnectionWindow(limits))) {}
 
 uint16_t NativeLink::BindMethod(const MethodInfo& method, bool* first) {
   *first = false;
@@ -90,6 +91,7 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
   } else {
     out.message = call.request;
   }
+  std::shared_ptr<StreamPort> stream;
   bool claimed = false;
   bool look = false;
   bool large = false;
@@ -114,9 +116,13 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
                        peer_limits_.max_calls, " (max_calls of the server)"));
       return Start::kRefused;
     }
-    if (output().queued() + out.size > limits_.max_output_bytes && output().queued() > 0) {
+    if (call.stream != nullptr && peer_limits_.stream_window == 0) {
+      *why = absl::UnimplementedError("the server does not take streams");
+      return Start::kRefused;
+    }
+    if (Waiting() + out.size > limits_.max_output_bytes && Waiting() > 0) {
       *why = absl::ResourceExhaustedError(
-          absl::StrCat("client side: ", output().queued(), " bytes wait to be written to ", peer(),
+          absl::StrCat("client side: ", Waiting(), " bytes wait to be written to ", peer(),
                        ", with the request's ", out.size, " more than the limit of ",
                        limits_.max_output_bytes, " (max_output_bytes of the channel)"));
       return Start::kRefused;
@@ -149,8 +155,18 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
           head.id));
     }
     calls_.Insert(head.id, &call);
-    FrameWriter(output(), peer_limits_.max_frame).Request(head, out);
-    large = output().queued() >= kWriteAtOnce || borrow;
+    if (call.stream != nullptr) {
+      stream = call.stream;
+      head.open = ClientStreams(call.method.kind);
+      stream->sending = {head.id, /*reply=*/false, head.open, /*wants_room=*/false,
+                         static_cast<int64_t>(peer_limits_.stream_window)};
+      stream->Bind(
+          std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
+          Handshake::StreamWindow(limits_), limits_.max_message_bytes);
+    }
+    const PieceCursor rest = FrameWriter(output(), peer_limits_.max_frame).Request(head, out);
+    if (rest.left > 0) AddToLane(head.id, /*reply=*/false, rest, out, pieces);
+    large = Waiting() >= kWriteAtOnce || borrow;
     claimed = output().Claim();
     // A deadline goes into the wheel before anything can complete the call: only this loop does
     // that.
@@ -168,8 +184,9 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
       if (session_ != nullptr) session_->LookForDeadlines();
     });
   }
+  if (stream != nullptr) stream->Opened();
   Flush(claimed, in_loop, large);
-  if (borrow) output().OwnBorrowed();
+  if (borrow) OwnBorrowed(head.id);
   return Start::kStarted;
 }
 
@@ -203,7 +220,7 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
   };
   check_trailers(std::min(limits_.max_metadata_bytes, kMostMetadata),
                  "max_metadata_bytes of the server");
-  if (error.ok()) {
+  if (error.ok() && reply != nullptr) {
     const google::protobuf::MessageLite& message = reply->message();
     out.size = MessageCodec::ByteSize(message);
     if (out.size > limits_.max_message_bytes || out.size > MessageCodec::kMost) {
@@ -232,23 +249,44 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
       error = TooLarge("the reply", out.size, peer_limits_.max_message,
                        "max_message_bytes of the client");
     }
-    if (error.ok() && output().queued() > 0 &&
-        output().queued() + out.size > limits_.max_output_bytes) {
+    if (error.ok() && Waiting() > 0 && Waiting() + out.size > limits_.max_output_bytes) {
       error = absl::ResourceExhaustedError(
-          absl::StrCat("server side: ", output().queued(), " bytes wait to be written to ", peer(),
+          absl::StrCat("server side: ", Waiting(), " bytes wait to be written to ", peer(),
                        ", with the reply's ", out.size, " more than the limit of ",
                        limits_.max_output_bytes, " (max_output_bytes of the server)"));
     }
     if (error.ok()) error = output().CheckBudget(out.size, "server side", "the reply's");
-    if (error.ok()) {
-      writer.Response(head, out);
+    if (call.stream != nullptr) call.stream->sending.open = false;
+    if (call.aborted.load(std::memory_order_relaxed)) {
+      // The session has said how it ended.
+    } else if (!lane_.empty() && lane_.Contains({head.id, true})) {
+      AnswerBehind(call, head, error);
+    } else if (error.ok()) {
+      const PieceCursor rest = writer.Response(head, out);
+      if (rest.left > 0) AddToLane(head.id, /*reply=*/true, rest, out, pieces);
     } else {
       writer.Error(head, error, call.refused());
     }
-    large = output().queued() >= kWriteAtOnce;
+    large = Waiting() >= kWriteAtOnce;
     claimed = output().Claim();
   }
   Flush(claimed, more_soon || loop().InLoop(), large);
+}
+
+// A stream whose last message is still on its way: the answer, without a message, follows it.
+void NativeLink::AnswerBehind(InboundCall& call, const ResponseHead& head,
+                              const absl::Status& error) {
+  lane_.Behind({head.id, true}, kHeaderSize,
+               [own = head, error, trailers = head.metadata != nullptr ? *head.metadata : Metadata(),
+                refused = call.refused()](FrameWriter& writer) mutable {
+                 own.metadata = &trailers;
+                 if (error.ok()) {
+                   writer.Response(own, OutMessage());
+                 } else {
+                   writer.Error(own, error, refused);
+                 }
+                 return PieceLane::Rest();
+               });
 }
 
 void NativeLink::OnCallReturned(InboundCall& call) {
@@ -300,6 +338,7 @@ void NativeLink::Open(const Agreement& agreement, std::string identity) {
   identity_ = std::move(identity);
   MutexLock lock(output().mutex());
   peer_limits_ = agreement;
+  credit_ = static_cast<int64_t>(agreement.connection_window);
   if (state_ == State::kOpening) state_ = State::kUp;
 }
 
@@ -313,6 +352,7 @@ OutboundCall* NativeLink::GoAway(uint64_t last_taken) {
   OutboundCall* list = nullptr;
   for (uint64_t id : refused) {
     OutboundCall* call = calls_.Take(id);
+    ForgetOutbound(id, call);
     call->next = list;
     list = call;
   }
@@ -323,6 +363,8 @@ OutboundCall* NativeLink::Close(uint64_t* written) {
   MutexLock lock(output().mutex());
   state_ = State::kClosed;
   *written = output().offered();
+  lane_.Clear();
+  waiting_.clear();
   OutboundCall* list = nullptr;
   calls_.ForEach([&](uint64_t, OutboundCall* call) {
     call->next = list;
@@ -341,7 +383,10 @@ OutboundCall* NativeLink::Take(uint64_t id) {
 void NativeLink::TakeMany(const uint64_t* ids, OutboundCall** calls, size_t count) {
   {
     MutexLock lock(output().mutex());
-    for (size_t i = 0; i < count; ++i) calls[i] = calls_.Take(ids[i]);
+    for (size_t i = 0; i < count; ++i) {
+      calls[i] = calls_.Take(ids[i]);
+      if (calls[i] != nullptr) ForgetOutbound(ids[i], calls[i]);
+    }
   }
   for (size_t i = 0; i < count; ++i) {
     if (calls[i] != nullptr) wheel_.Remove(calls[i]);
@@ -397,7 +442,7 @@ uint64_t NativeLink::answered() {
 bool NativeLink::OutputOverLimit() {
   MutexLock lock(output().mutex());
   // Refusals are small; a peer that lets so many of them pile up does not read.
-  return output().queued() >
+  return Waiting() >
          limits_.max_output_bytes + (limits_.max_output_bytes >> 2) + (size_t{1} << 20);
 }
 

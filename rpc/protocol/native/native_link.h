@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
@@ -27,9 +28,12 @@
 #include "weft/rpc/call/id_table.h"
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/call/outbound_call.h"
+#include "weft/rpc/call/stream_carrier.h"
+#include "weft/rpc/call/stream_port.h"
 #include "weft/rpc/protocol/connection_info.h"
 #include "weft/rpc/protocol/native/frame_writer.h"
 #include "weft/rpc/protocol/native/handshake.h"
+#include "weft/rpc/protocol/native/piece_lane.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft::native {
@@ -39,7 +43,9 @@ class NativeSession;
 class NativeLink final : public ConnectionHandle,
                          public CallOrigin,
                          public CallCarrier,
-                         public ConnectionGauge {
+                         public ConnectionGauge,
+                         public StreamCarrier,
+                         private OutputFeeder {
  public:
   enum class Start : uint8_t {
     kStarted,
@@ -62,6 +68,13 @@ class NativeLink final : public ConnectionHandle,
   const std::string& peer() const override { return ConnectionHandle::peer(); }
   const std::string& identity() const override { return identity_; }
 
+  // StreamCarrier (native_link_streams.cc)
+  ANY_THREAD StreamSent SendMessage(StreamPort& port, const google::protobuf::MessageLite& message,
+                                    bool last, bool gather, absl::Status* why) override;
+  ANY_THREAD void SendHalfClose(StreamPort& port) override;
+  ANY_THREAD void ReturnCredit(StreamPort& port, size_t bytes) override;
+  ANY_THREAD bool HasRoom(StreamPort& port) override;
+
   // CallCarrier
   ANY_THREAD void CancelCall(uint64_t id) override;
 
@@ -77,6 +90,25 @@ class NativeLink final : public ConnectionHandle,
   // Answers a call that no InboundCall was made for.
   void SendError(uint64_t id, const absl::Status& status, bool not_executed) LOOP_ONLY;
   void SendFrame(const FrameHeader& header, std::string_view bytes) LOOP_ONLY;
+
+  // ---- for the session's streams (native_link_streams.cc)
+  // The stream of a call of ours; null: the call has ended, or is no stream (`*call` is then true).
+  std::shared_ptr<StreamPort> StreamOf(uint64_t id, bool* call) LOOP_ONLY;
+  // Whether that call was ever started.
+  bool EverStarted(uint64_t id) LOOP_ONLY;
+  // Makes the stream of a call of the peer ready.
+  void OpenInbound(uint64_t id, StreamPort& port, bool sends, size_t credit) LOOP_ONLY;
+  // More credit came: for one stream, for all together. False: more than can be.
+  bool AddCredit(StreamPort& port, uint32_t bytes) LOOP_ONLY;
+  bool AddConnectionCredit(uint32_t bytes) LOOP_ONLY;
+  // Charges the peer; false: it has sent more than it was given.
+  bool ChargeConnection(size_t cost) {
+    return receive_credit_.fetch_sub(static_cast<int64_t>(cost), std::memory_order_relaxed) > 0;
+  }
+  // Of a message that nobody reads.
+  void ReturnConnectionCredit(size_t bytes) LOOP_ONLY;
+  // What is left of the answer to a call that its caller has given up is not sent.
+  void DropAnswer(uint64_t id) LOOP_ONLY;
 
   // ---- for the session
   void Attach(NativeSession* session) LOOP_ONLY { session_ = session; }
@@ -102,6 +134,26 @@ class NativeLink final : public ConnectionHandle,
  private:
   enum class State : uint8_t { kOpening, kUp, kGoingAway, kClosed };
 
+  // Until so many bytes wait, streams may send.
+  static constexpr size_t kStreamRoom = size_t{256} << 10;
+  // How far pieces of large messages are queued ahead.
+  static constexpr size_t kFeedTo = size_t{256} << 10;
+
+  // OutputFeeder
+  void Feed(OutputQueue& queue) override WEFT_NO_THREAD_ANALYSIS;
+  void UpdateFeed() WEFT_REQUIRES(output().mutex());
+  // Keeps what does not fit into the frame just written; `pieces` may be moved.
+  void AddToLane(uint64_t id, bool reply, const PieceCursor& cursor, OutMessage& out,
+                 std::vector<MessagePiece>& pieces) WEFT_REQUIRES(output().mutex());
+  void OwnBorrowed(uint64_t id);
+  size_t Waiting() WEFT_REQUIRES(output().mutex()) { return output().queued() + lane_.bytes(); }
+  bool RoomFor(const StreamPort& port) WEFT_REQUIRES(output().mutex());
+  void Park(StreamPort& port) WEFT_REQUIRES(output().mutex());
+  void TellWaiting();
+  void WriteWindow(uint64_t id, bool reply, size_t bytes) WEFT_REQUIRES(output().mutex());
+  void AnswerBehind(InboundCall& call, const ResponseHead& head, const absl::Status& error)
+      WEFT_REQUIRES(output().mutex());
+  void ForgetOutbound(uint64_t id, OutboundCall* call) WEFT_REQUIRES(output().mutex());
   uint16_t BindMethod(const MethodInfo& method, bool* first) WEFT_REQUIRES(output().mutex());
   void Flush(bool claimed, bool gather, bool large);
 
@@ -131,6 +183,13 @@ class NativeLink final : public ConnectionHandle,
   Nanos shortest_timeout_ WEFT_GUARDED_BY(output().mutex()) = Nanos::max();
   bool unarmed_ WEFT_GUARDED_BY(output().mutex()) = false;
   uint64_t answered_ WEFT_GUARDED_BY(output().mutex()) = 0;
+  // Large messages and streams.
+  PieceLane lane_ WEFT_GUARDED_BY(output().mutex());
+  int64_t credit_ WEFT_GUARDED_BY(output().mutex()) = 0;     // of all streams together
+  size_t unreturned_ WEFT_GUARDED_BY(output().mutex()) = 0;  // read, and not given back yet
+  std::vector<std::shared_ptr<StreamPort>> waiting_ WEFT_GUARDED_BY(output().mutex());
+  bool output_awaited_ WEFT_GUARDED_BY(output().mutex()) = false;  // by one of waiting_
+  std::atomic<int64_t> receive_credit_;                            // given and not used
 };
 
 }  // namespace weft::native

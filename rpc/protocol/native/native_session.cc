@@ -77,6 +77,7 @@ size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t si
   loop_.AssertInLoop();
   if (pool_ != nullptr) pool_->Collect();
   size_t used = 0;
+  input_ = &block;
   *need = InputNeed();
   if (phase_ == Phase::kOpening) used = TakePreface(data, size);
   // What comes behind a fault, or after the end was decided, is not looked at.
@@ -130,8 +131,14 @@ void NativeSession::TakeWholeFrame(const BlockRef& block, const FrameHeader& hea
     case FrameType::kResponse:
       TakeResponse(header, body);
       return;
+    case FrameType::kMessage:
+      TakeStreamMessage(block, header, body);
+      return;
+    case FrameType::kWindow:
+      TakeWindow(header, body);
+      return;
     case FrameType::kCancel:
-      if (InboundCall* call = inbound_.Find(header.id)) call->MarkCancelled();
+      TakeCancel(header.id);
       return;
     case FrameType::kPing:
       if (!header.has(kReply)) link_->SendFrame({0, FrameType::kPing, kReply, 0, header.id}, "");
@@ -198,24 +205,46 @@ void NativeSession::OnDirect(size_t direct) {
 }
 
 void NativeSession::EndDataFrame() {
-  if (data_header_.has(kMore)) return;
   const bool reply = data_header_.has(kReply);
   Assembly* assembly = assembly_.Find(data_header_.id, reply);
   if (assembly == nullptr) return;
+  if (assembly->abandoned) {
+    assembly_.End(data_header_.id, reply);
+    return;
+  }
+  if (data_header_.has(kMore)) return;
+  if (assembly->stream != nullptr) {
+    const std::shared_ptr<StreamPort> port = std::move(assembly->stream);
+    ReceivedMessage message = assembly->message();
+    const bool last = assembly->last;
+    assembly_.End(data_header_.id, reply);
+    DeliverToStream(*port, std::move(message), last);
+    return;
+  }
   const BlockRef block = assembly->block;
   if (reply) {
     ResponseFrame frame;
     frame.handler_us = assembly->handler_us;
     const std::string trailers = std::move(assembly->trailers);
     frame.metadata = trailers;
-    frame.message = std::string_view(block->data(), assembly->whole);
+    frame.payload.bytes = std::string_view(block->data(), assembly->whole);
+    frame.payload.whole_size = static_cast<uint32_t>(assembly->whole);
+    frame.payload.codec = static_cast<uint8_t>(assembly->codec);
+    frame.payload.inflated_size = assembly->inflated_size;
+    frame.payload.attachment_size = static_cast<uint32_t>(assembly->attachment_size);
     const FrameHeader header{0, FrameType::kResponse, kEnd, 0, data_header_.id};
     assembly_.End(header.id, true);
+    const BlockRef* const outer = std::exchange(input_, &block);
     CompleteReply(link_->Take(header.id), header, frame);
+    input_ = outer;
     return;
   }
   InboundCall* call = assembly->call;
   call->SetRequest(block, block->data(), assembly->whole);
+  if (assembly->unusual()) {
+    call->SetPayload(assembly->codec, assembly->inflated_size, assembly->attachment_size,
+                     options_.limits.max_message_bytes);
+  }
   assembly_.End(data_header_.id, false);
   Deliver(*call);
 }

@@ -104,6 +104,15 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   size_t TakeData(const char* data, size_t size) LOOP_ONLY;
   void WantDirect(InputNeed* need) LOOP_ONLY;
   void EndDataFrame() LOOP_ONLY;
+  // Streams (native_session_streams.cc).
+  void TakeStreamMessage(const BlockRef& block, const FrameHeader& header,
+                         std::string_view body) LOOP_ONLY;
+  void TakeWindow(const FrameHeader& header, std::string_view body) LOOP_ONLY;
+  std::shared_ptr<StreamPort> FindStream(const FrameHeader& header, bool* wrong) LOOP_ONLY;
+  void DeliverToStream(StreamPort& port, ReceivedMessage message, bool last) LOOP_ONLY;
+  void EndStreamCall(const FrameHeader& header, const absl::Status& why) LOOP_ONLY;
+  void OpenStream(InboundCall& call) LOOP_ONLY;
+  void TakeCancel(uint64_t id) LOOP_ONLY;
   void TakeGoAway(const FrameHeader& header, std::string_view body) LOOP_ONLY;
   void Fail(CloseReason reason, std::string_view what) LOOP_ONLY;
   void FailFrame(FrameError error, const FrameHeader& header) LOOP_ONLY;
@@ -116,7 +125,7 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
                 std::string* unknown) LOOP_ONLY;
   void Deliver(InboundCall& call) LOOP_ONLY;
   void TakeResponse(const FrameHeader& header, std::string_view body) LOOP_ONLY;
-  void DropReply(uint64_t id) LOOP_ONLY;
+  void DropAssembly(uint64_t id, bool reply) LOOP_ONLY;
   void CompleteReplies() LOOP_ONLY;
   void CompleteReply(OutboundCall* call, const FrameHeader& header,
                      const ResponseFrame& frame) LOOP_ONLY;
@@ -161,6 +170,7 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   std::vector<ReadyReply> replies_ LOOP_OWNED;
   std::vector<ReadyReply> spare_replies_ LOOP_OWNED;  // empty; keeps its memory
   MessageAssembly assembly_ LOOP_OWNED;
+  const BlockRef* input_ LOOP_OWNED = nullptr;  // what OnBytes looks through, while it does
   FrameHeader data_header_ LOOP_OWNED;
   size_t data_left_ LOOP_OWNED = 0;  // bytes of the DATA frame that is being read
 };

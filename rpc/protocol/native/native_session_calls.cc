@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "weft/rpc/base/wire_status.h"
+#include "weft/rpc/call/service.h"
 #include "weft/rpc/protocol/native/native_session.h"
 
 namespace weft::native {
@@ -40,9 +41,8 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
     Fail(CloseReason::kBadFrame, absl::StrCat("call number ", header.id, " after ", last_inbound_));
     return;
   }
-  if (!header.has(kEnd)) {
-    Fail(CloseReason::kBadFrame,
-         "a request that does not end: streams are not part of this version");
+  if (!header.has(kEnd) && (frame.payload.whole_size > 0 || frame.payload.codec != 0)) {
+    Fail(CloseReason::kBadFrame, "a request that opens a stream and has a message");
     return;
   }
   last_inbound_ = header.id;
@@ -54,6 +54,12 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
     refused = sink_ != nullptr ? sink_->Unknown(unknown)
                                : absl::UnimplementedError(absl::StrCat(
                                      "this side offers no services; asked for ", unknown));
+  }
+  if (refused.ok() && header.has(kEnd) == ClientStreams(bound->method->info->kind)) {
+    refused = absl::UnimplementedError(absl::StrCat(
+        std::string(bound->method->info->full_name),
+        header.has(kEnd) ? ": the method takes a stream, not one request"
+                         : ": the method takes one request, not a stream"));
   }
   if (!refused.ok()) {
     link_->SendError(header.id, refused, /*not_executed=*/true);
@@ -72,12 +78,18 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
   if (!frame.metadata.empty()) call.SetMetadata(frame.metadata);
   inbound_.Insert(header.id, &call);
   ++taken_;
+  if (bound->method->info->kind != MethodKind::kUnary) OpenStream(call);
+  const Payload& payload = frame.payload;
   if (!header.has(kMore)) {
-    call.SetRequest(block, frame.message.data(), frame.message.size());
+    call.SetRequest(block, payload.bytes.data(), payload.bytes.size());
+    if (payload.codec != 0 || payload.attachment_size > 0) {
+      call.SetPayload(static_cast<Compression>(payload.codec), payload.inflated_size,
+                      payload.attachment_size, options_.limits.max_message_bytes);
+    }
     Deliver(call);
     return;
   }
-  Assembly* assembly = assembly_.Begin(header.id, false, frame.whole_size, frame.message);
+  Assembly* assembly = assembly_.Begin(header.id, false, payload);
   if (assembly == nullptr) {
     call.Refuse(absl::ResourceExhaustedError(
         absl::StrCat("unfinished messages on this connection would hold more than ",
@@ -92,9 +104,10 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
 absl::Status NativeSession::AdmitRequest(const RequestFrame& frame, uint64_t id) {
   const SessionLimits& limits = options_.limits;
   if (id > going_away_after_) return absl::UnavailableError("the server is going away");
-  if (frame.whole_size > limits.max_message_bytes) {
+  const size_t size = std::max(frame.payload.whole_size, frame.payload.inflated_size);
+  if (size > limits.max_message_bytes) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("the request of ", frame.whole_size, " bytes is over the limit of ",
+        absl::StrCat("the request of ", size, " bytes is over the limit of ",
                      limits.max_message_bytes, " (max_message_bytes of the server)"));
   }
   if (frame.metadata.size() > limits.max_metadata_bytes) {
@@ -160,7 +173,9 @@ void NativeSession::Deliver(InboundCall& call) {
 
 void NativeSession::OnCallReturned(InboundCall& call) {
   wheel_.Remove(&call);
-  inbound_.Take(call.id.load(std::memory_order_relaxed));
+  const uint64_t id = call.id.load(std::memory_order_relaxed);
+  inbound_.Take(id);
+  if (call.stream != nullptr) DropAssembly(id, /*reply=*/false);
   link_->CountInput(connection_.bytes_read(), inbound_.size(), last_inbound_);
 }
 
@@ -179,7 +194,7 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
     return;
   }
   if (!header.has(kEnd)) {
-    Fail(CloseReason::kBadFrame, "a reply that does not end: streams are not part of this version");
+    Fail(CloseReason::kBadFrame, "a reply that does not end its call");
     return;
   }
   if (!header.has(kMore)) {
@@ -198,14 +213,15 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
     return;
   }
   Assembly* assembly = nullptr;
-  if (reply.frame.whole_size <= options_.limits.max_message_bytes) {
-    assembly = assembly_.Begin(header.id, true, reply.frame.whole_size, reply.frame.message);
+  const size_t size = std::max(reply.frame.payload.whole_size, reply.frame.payload.inflated_size);
+  if (size <= options_.limits.max_message_bytes) {
+    assembly = assembly_.Begin(header.id, true, reply.frame.payload);
   }
   if (assembly == nullptr) {
     if (OutboundCall* call = link_->Take(header.id)) {
       EndCall(*call, absl::StatusCode::kResourceExhausted,
-              reply.frame.whole_size > options_.limits.max_message_bytes
-                  ? absl::StrCat("the reply of ", reply.frame.whole_size,
+              size > options_.limits.max_message_bytes
+                  ? absl::StrCat("the reply of ", size,
                                  " bytes is over the limit of ", options_.limits.max_message_bytes,
                                  " (max_message_bytes of the channel)")
                   : absl::StrCat("unfinished messages on this connection would hold more than ",
@@ -218,11 +234,18 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
   assembly->trailers = std::string(reply.frame.metadata);
 }
 
-// Nobody waits for this reply any more. One that is being read at this moment keeps its block, for
-// the connection reads straight into it; it is dropped when it is whole.
-void NativeSession::DropReply(uint64_t id) {
-  if (data_left_ > 0 && data_header_.has(kReply) && data_header_.id == id) return;
-  assembly_.End(id, true);
+// Nobody waits for this message any more. One that is being read at this moment keeps its block, for
+// the connection reads straight into it; it goes with the piece.
+void NativeSession::DropAssembly(uint64_t id, bool reply) {
+  Assembly* const assembly = assembly_.Find(id, reply);
+  if (assembly == nullptr || assembly->abandoned) return;
+  if (assembly->stream != nullptr) link_->ReturnConnectionCredit(assembly->whole + kMessageCost);
+  if (data_left_ > 0 && data_header_.has(kReply) == reply && data_header_.id == id) {
+    assembly->abandoned = true;
+    assembly->stream.reset();
+    return;
+  }
+  assembly_.End(id, reply);
 }
 
 // A completion may start calls, or close this session and so come here again: by then replies_ is
@@ -250,16 +273,30 @@ void NativeSession::CompleteReply(OutboundCall* call, const FrameHeader& header,
   CallEnd end;
   end.handler_time = std::chrono::microseconds(frame.handler_us);
   end.trailers = frame.metadata;
-  if (header.aux == 0 && frame.message.size() > options_.limits.max_message_bytes) {
+  const Payload& payload = frame.payload;
+  const size_t size = std::max(payload.whole_size, payload.inflated_size);
+  if (header.aux == 0 && size > options_.limits.max_message_bytes) {
     EndCall(*call, absl::StatusCode::kResourceExhausted,
-            absl::StrCat("the reply of ", frame.message.size(), " bytes is over the limit of ",
+            absl::StrCat("the reply of ", size, " bytes is over the limit of ",
                          options_.limits.max_message_bytes, " (max_message_bytes of the channel)"),
             true);
     return;
   }
   if (header.aux == 0) {
-    end.reply = frame.message.data();
-    end.reply_size = frame.message.size();
+    end.reply = payload.bytes.data();
+    end.reply_size = payload.bytes.size();
+    if (payload.codec != 0 || payload.attachment_size > 0) {
+      const ReceivedMessage whole{*input_,
+                                  payload.bytes.data(),
+                                  payload.message_size(),
+                                  static_cast<Compression>(payload.codec),
+                                  payload.inflated_size,
+                                  payload.attachment_size};
+      end.whole_reply = &whole;
+      end.max_message = options_.limits.max_message_bytes;
+      call->End(end);
+      return;
+    }
   } else {
     end.may_have_been_executed = !header.has(kNotExecuted);
     end.status =
@@ -286,7 +323,7 @@ void NativeSession::CancelOutbound(uint64_t id) {
   OutboundCall* call = link_->Take(id);
   if (call == nullptr) return;
   link_->SendFrame({0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kCancelled), id}, "");
-  DropReply(id);
+  DropAssembly(id, /*reply=*/true);
   // Even a request that is still queued goes out, with its cancelling behind it.
   EndCall(*call, absl::StatusCode::kCancelled, "cancelled by the caller", true);
 }
@@ -297,7 +334,7 @@ void NativeSession::OnCallDeadline(OutboundCall& expired) {
   if (call == nullptr) return;
   link_->SendFrame(
       {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kDeadlineExceeded), call->id}, "");
-  DropReply(call->id);
+  DropAssembly(call->id, /*reply=*/true);
   const bool written = Written(*link_, *call);
   EndCall(*call, absl::StatusCode::kDeadlineExceeded,
           absl::StrCat("no reply within ", Ms(call->deadline - call->started),

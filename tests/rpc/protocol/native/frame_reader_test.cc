@@ -150,16 +150,16 @@ TEST(FrameReader, FindsTheSectionsOfARequest) {
   EXPECT_EQ(frame.timeout_us, 1'500u);
   EXPECT_EQ(frame.method_name, "a/b");
   EXPECT_EQ(frame.metadata, "meta");
-  EXPECT_EQ(frame.whole_size, 100u);
-  EXPECT_EQ(frame.message, "hello");
+  EXPECT_EQ(frame.payload.whole_size, 100u);
+  EXPECT_EQ(frame.payload.bytes, "hello");
 }
 
 TEST(FrameReader, ReadsARequestOfNothing) {
   RequestFrame frame;
   ASSERT_EQ(ReadRequestOf(kEnd, Exactly(Number<uint64_t>(0)), &frame), FrameError::kNone);
   EXPECT_EQ(frame.timeout_us, 0u);
-  EXPECT_EQ(frame.message, "");
-  EXPECT_EQ(frame.whole_size, 0u);
+  EXPECT_EQ(frame.payload.bytes, "");
+  EXPECT_EQ(frame.payload.whole_size, 0u);
 }
 
 TEST(FrameReader, RefusesARequestTruncatedInsideItsSectionsAtEveryByte) {
@@ -244,8 +244,8 @@ TEST(FrameReader, FindsTheSectionsOfAResponse) {
   ASSERT_EQ(ReadResponseOf(kEnd | kMetadata | kMore, 0, body, &frame), FrameError::kNone);
   EXPECT_EQ(frame.handler_us, 77u);
   EXPECT_EQ(frame.metadata, "meta");
-  EXPECT_EQ(frame.whole_size, 100u);
-  EXPECT_EQ(frame.message, "hello");
+  EXPECT_EQ(frame.payload.whole_size, 100u);
+  EXPECT_EQ(frame.payload.bytes, "hello");
   EXPECT_EQ(frame.error_message, "");
 }
 
@@ -257,7 +257,7 @@ TEST(FrameReader, FindsTheSectionsOfAnError) {
   EXPECT_EQ(frame.metadata, "meta");
   EXPECT_EQ(frame.error_message, "why");
   EXPECT_EQ(frame.error_details, "details");
-  EXPECT_EQ(frame.message, "");
+  EXPECT_EQ(frame.payload.bytes, "");
 }
 
 TEST(FrameReader, RefusesAResponseTruncatedInsideItsSectionsAtEveryByte) {

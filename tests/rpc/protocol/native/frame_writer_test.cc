@@ -198,9 +198,9 @@ void ExpectPiecesComeBack(size_t payload, size_t max_frame, bool share, bool res
   ASSERT_EQ(response ? FrameReader::ReadResponse(first, frames[0].body, &reply)
                      : FrameReader::ReadRequest(first, frames[0].body, &request),
             FrameError::kNone);
-  EXPECT_EQ(response ? reply.whole_size : request.whole_size, expected.size());
+  EXPECT_EQ(response ? reply.payload.whole_size : request.payload.whole_size, expected.size());
   EXPECT_EQ(first.has(kMore), frames.size() > 1);
-  std::string got(response ? reply.message : request.message);
+  std::string got(response ? reply.payload.bytes : request.payload.bytes);
   for (size_t i = 1; i < frames.size(); ++i) {
     const FrameHeader& header = frames[i].header;
     EXPECT_EQ(header.type, FrameType::kData);

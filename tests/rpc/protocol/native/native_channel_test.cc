@@ -156,7 +156,7 @@ TEST_F(NativeChannel, SendsPrefaceAndHelloAtOnceAndCallsAfterOurs) {
   ASSERT_EQ(FrameReader::ReadRequest(request->header, request->body, &sections), FrameError::kNone);
   EXPECT_EQ(sections.method_name, "weft.test.EchoService/Echo");
   EXPECT_EQ(request->header.aux, 1);
-  EXPECT_EQ(sections.message, raw::Text("hi"));
+  EXPECT_EQ(sections.payload.bytes, raw::Text("hi"));
   EXPECT_GT(sections.timeout_us, 0u);
   EXPECT_LT(sections.timeout_us, 5'000'000u) << "it has waited for the connection";
   server.Send(raw::Reply(request->header.id, raw::Text("ho"), 1'234));

@@ -105,15 +105,15 @@ class NativeServer : public ::testing::Test {
     answer.code = static_cast<absl::StatusCode>(frame->header.aux);
     answer.not_executed = frame->header.has(kNotExecuted) && frame->header.aux != 0;
     answer.text = sections.error_message;
-    answer.message = sections.message;
+    answer.message = sections.payload.bytes;
     answer.metadata = sections.metadata;
-    while (frame->header.has(kMore) && answer.message.size() < sections.whole_size) {
+    while (frame->header.has(kMore) && answer.message.size() < sections.payload.whole_size) {
       const std::optional<RawFrame> data = peer.ReadFrame(FrameType::kData);
       if (!data.has_value()) break;
       EXPECT_TRUE(data->header.has(kReply));
       EXPECT_EQ(data->header.id, answer.id);
       answer.message += data->body;
-      EXPECT_EQ(data->header.has(kMore), answer.message.size() < sections.whole_size);
+      EXPECT_EQ(data->header.has(kMore), answer.message.size() < sections.payload.whole_size);
     }
     return answer;
   }

@@ -1,0 +1,32 @@
+#include "weft/rpc/base/received_message.h"
+
+#include <string>
+
+#include <google/protobuf/message_lite.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace weft {
+
+absl::Status ReceivedMessage::Parse(size_t limit, google::protobuf::MessageLite* out) const {
+  const char* bytes = data;
+  size_t count = size;
+  BlockRef inflated;
+  if (codec != Compression::kNone) {
+    absl::Status s = Inflate(codec, std::string_view(data, size), inflated_size, limit, &inflated);
+    if (!s.ok()) return s;
+    bytes = inflated ? inflated->data() : "";
+    count = inflated_size;
+  }
+  if (out->ParseFromArray(bytes, static_cast<int>(count))) return absl::OkStatus();
+  return absl::InternalError(
+      absl::StrCat("cannot parse the message (", count, " bytes) as ", out->GetTypeName()));
+}
+
+absl::Cord ReceivedMessage::Attachment() const {
+  if (attachment_size == 0) return absl::Cord();
+  return absl::MakeCordFromExternal(absl::string_view(data + size, attachment_size),
+                                    [keep = block](absl::string_view) {});
+}
+
+}  // namespace weft

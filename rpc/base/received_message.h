@@ -1,0 +1,40 @@
+// A message as it came: its bytes in a block, perhaps compressed, perhaps with raw bytes behind.
+//
+// Threads  value
+// Owns     a share of its block
+// Errors   Parse: INTERNAL for bytes that are no such message; what Inflate says for damaged or
+//          oversized compressed ones
+#ifndef WEFT_RPC_BASE_RECEIVED_MESSAGE_H_
+#define WEFT_RPC_BASE_RECEIVED_MESSAGE_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/strings/cord.h"
+#include "weft/core/block.h"
+#include "weft/rpc/base/compression.h"
+
+namespace google::protobuf {
+class MessageLite;
+}
+
+namespace weft {
+
+struct ReceivedMessage {
+  BlockRef block;
+  const char* data = nullptr;
+  size_t size = 0;  // on the wire, without the attachment that follows it
+  Compression codec = Compression::kNone;
+  uint32_t inflated_size = 0;
+  size_t attachment_size = 0;
+
+  // `limit`: of an inflated message, SessionLimits::max_message_bytes.
+  absl::Status Parse(size_t limit, google::protobuf::MessageLite* out) const;
+  // The bytes behind the message, which keep the block; not copied.
+  absl::Cord Attachment() const;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_BASE_RECEIVED_MESSAGE_H_

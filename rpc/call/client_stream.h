@@ -1,0 +1,162 @@
+// A streaming call as its caller holds it: reader, writer, or both.
+//
+//   weft::ClientReader<Row> rows = stub.List(request);        // the server streams
+//   while (rows.Read(&row)) …
+//   absl::Status s = rows.Finish();
+//
+//   weft::ClientWriter<Row, Sum> adding = stub.Add();         // the client streams
+//   while (… && adding.Write(row)) …
+//   absl::StatusOr<Sum> sum = adding.Finish();                // half-closes
+//
+//   weft::ClientStream<Ping, Pong> both = stub.Talk();        // both stream
+//
+// The call starts with the stub's method; writing waits for the connection. One that is destroyed
+// before its end is cancelled. The timeout counts for the whole call:
+// {.timeout = absl::InfiniteDuration()} for one that is to stay.
+//
+// Threads  one reader and one writer at a time, each any thread; Cancel: any. Read, Write and
+//          Finish wait, and so are refused on an I/O thread
+// Owns     its share of the call
+// Errors   Finish says how the call ended
+// Ends     Finish, once; FinishCoro and FinishAsync likewise
+#ifndef WEFT_RPC_CALL_CLIENT_STREAM_H_
+#define WEFT_RPC_CALL_CLIENT_STREAM_H_
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "weft/rpc/base/method.h"
+#include "weft/rpc/call/client_stream_call.h"
+#include "weft/rpc/call/stream_sides.h"
+
+namespace weft {
+
+namespace call_internal {
+
+// What all three have: cancelling, and being cancelled when nobody holds it any more.
+class ClientStreamEnd {
+ public:
+  void Cancel() { call_->CancelFromHere(); }
+
+ protected:
+  explicit ClientStreamEnd(std::shared_ptr<ClientStreamCall> call) : call_(std::move(call)) {}
+  ClientStreamEnd(ClientStreamEnd&& o) noexcept = default;
+  ClientStreamEnd& operator=(ClientStreamEnd&& o) noexcept {
+    std::swap(call_, o.call_);
+    return *this;
+  }
+  ~ClientStreamEnd() {
+    if (call_ != nullptr) call_->Abandon();
+  }
+  ClientStreamCall& call() { return *call_; }
+
+ private:
+  std::shared_ptr<ClientStreamCall> call_;
+};
+
+}  // namespace call_internal
+
+template <typename Reply>
+class [[nodiscard]] ClientReader : public call_internal::ClientStreamEnd,
+                                   public StreamReadSide<Reply> {
+ public:
+  explicit ClientReader(std::shared_ptr<ClientStreamCall> call)
+      : ClientStreamEnd(call), StreamReadSide<Reply>(call) {}
+
+  // How the call ended; messages that were not read are dropped.
+  absl::Status Finish() { return call().WaitForEnd(); }
+  // co_await it: absl::Status.
+  EndAwaiter FinishCoro() { return EndAwaiter(call()); }
+  void FinishAsync(absl::AnyInvocable<void(absl::Status) &&> done) {
+    call().TellEnd(std::move(done));
+  }
+};
+
+template <typename Request, typename Reply>
+class [[nodiscard]] ClientWriter : public call_internal::ClientStreamEnd,
+                                   public StreamWriteSide<Request> {
+ public:
+  explicit ClientWriter(std::shared_ptr<ClientStreamCall> call)
+      : ClientStreamEnd(call), StreamWriteSide<Request>(call) {}
+
+  // Half-closes, if that was not done, and waits for the reply.
+  absl::StatusOr<Reply> Finish() {
+    HalfClose();
+    return Result(call().WaitForEnd());
+  }
+  Coro<absl::StatusOr<Reply>> FinishCoro() {
+    HalfClose();
+    EndAwaiter end(call());
+    co_return Result(co_await end);
+  }
+  void FinishAsync(absl::AnyInvocable<void(absl::StatusOr<Reply>) &&> done) {
+    HalfClose();
+    ClientStreamCall* const c = &call();
+    c->TellEnd([c, done = std::move(done)](absl::Status s) mutable {
+      std::move(done)(ResultOf(*c, std::move(s)));
+    });
+  }
+  // No more messages will come.
+  void HalfClose() { this->port().HalfClose(); }
+
+ private:
+  static absl::StatusOr<Reply> ResultOf(ClientStreamCall& call, absl::Status s) {
+    if (!s.ok()) return s;
+    return std::move(static_cast<Reply&>(*call.reply()));
+  }
+  absl::StatusOr<Reply> Result(absl::Status s) { return ResultOf(call(), std::move(s)); }
+};
+
+template <typename Request, typename Reply>
+class [[nodiscard]] ClientStream : public call_internal::ClientStreamEnd,
+                                   public StreamReadSide<Reply>,
+                                   public StreamWriteSide<Request> {
+ public:
+  explicit ClientStream(std::shared_ptr<ClientStreamCall> call)
+      : ClientStreamEnd(call), StreamReadSide<Reply>(call), StreamWriteSide<Request>(call) {}
+
+  // No more messages will come from this side; reading goes on.
+  void HalfClose() { this->port().HalfClose(); }
+  // Half-closes, if that was not done, and waits for the end. Messages that were not read are
+  // dropped.
+  absl::Status Finish() {
+    HalfClose();
+    return call().WaitForEnd();
+  }
+  EndAwaiter FinishCoro() {
+    HalfClose();
+    return EndAwaiter(call());
+  }
+  void FinishAsync(absl::AnyInvocable<void(absl::Status) &&> done) {
+    HalfClose();
+    call().TellEnd(std::move(done));
+  }
+};
+
+// Generated stubs call these.
+template <typename Request, typename Reply>
+ClientReader<Reply> CallStream(CallTarget& target,
+                               const ServerStreamingMethod<Request, Reply>& method,
+                               const Request& request, const CallOptions& options) {
+  return ClientReader<Reply>(
+      ClientStreamCall::Launch(target, method, request, nullptr, options));
+}
+template <typename Request, typename Reply>
+ClientWriter<Request, Reply> CallStream(CallTarget& target,
+                                        const ClientStreamingMethod<Request, Reply>& method,
+                                        const CallOptions& options) {
+  return ClientWriter<Request, Reply>(ClientStreamCall::Launch(
+      target, method, Request::default_instance(), std::make_unique<Reply>(), options));
+}
+template <typename Request, typename Reply>
+ClientStream<Request, Reply> CallStream(CallTarget& target,
+                                        const BidirectionalMethod<Request, Reply>& method,
+                                        const CallOptions& options) {
+  return ClientStream<Request, Reply>(ClientStreamCall::Launch(
+      target, method, Request::default_instance(), nullptr, options));
+}
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_CLIENT_STREAM_H_

@@ -1,0 +1,142 @@
+#include "weft/rpc/call/client_stream_call.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "weft/core/event_loop.h"
+#include "weft/core/parker.h"
+#include "weft/rpc/call/unary_call.h"
+
+namespace weft {
+
+ClientStreamCall::ClientStreamCall(const MethodInfo& called,
+                                   const google::protobuf::MessageLite& message,
+                                   std::unique_ptr<google::protobuf::MessageLite> reply,
+                                   const CallOptions& wishes)
+    : OutboundCall(called, message, wishes),
+      StreamPort(wishes.executor),
+      reply_(std::move(reply)) {
+  request_stays = called.kind != MethodKind::kServerStreaming;
+}
+
+std::shared_ptr<ClientStreamCall> ClientStreamCall::Launch(
+    CallTarget& target, const MethodInfo& method, const google::protobuf::MessageLite& request,
+    std::unique_ptr<google::protobuf::MessageLite> reply, const CallOptions& options) {
+  auto call = std::make_shared<ClientStreamCall>(method, request, std::move(reply), options);
+  call->self_ = call;
+  call->stream = std::shared_ptr<StreamPort>(call, call.get());
+  target.Start(*call);
+  return call;
+}
+
+void ClientStreamCall::Started(CallHandle handle) {
+  bool cancelled;
+  {
+    MutexLock lock(end_mu_);
+    handle_ = handle;
+    cancelled = cancelled_;
+  }
+  OutboundCall::Started(handle);
+  if (cancelled) handle.Cancel();
+}
+
+absl::Status ClientStreamCall::OnStreamMessage(bool sent, size_t bytes) {
+  return OnMessage(sent ? MessageDirection::kSent : MessageDirection::kReceived, bytes);
+}
+
+absl::Status ClientStreamCall::TakeReply(const CallEnd& end) {
+  if (reply_ == nullptr) return absl::OkStatus();
+  if (reply_->ParseFromArray(end.reply, static_cast<int>(end.reply_size))) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("call ", std::string(method.full_name),
+                                          ": cannot parse the reply (", end.reply_size,
+                                          " bytes) as ", reply_->GetTypeName()));
+}
+
+void ClientStreamCall::Complete(const CallEnd& end) {
+  const std::shared_ptr<ClientStreamCall> self = std::move(self_);
+  absl::Status status = end.status;
+  if (absl::Status own = error(); !own.ok()) {
+    status = absl::Status(own.code(),
+                          absl::StrCat("call ", std::string(method.full_name), ": ", own.message()));
+  } else if (status.ok()) {
+    status = TakeReply(end);
+  }
+  EndCallback told;
+  {
+    MutexLock lock(end_mu_);
+    done_ = true;
+    handle_ = CallHandle();
+    status_ = status;
+    // Its ClientContext may have gone with its holder.
+    if (!abandoned_ && options.context != nullptr) call_internal::TellContext(*this, end);
+    told = std::exchange(told_, nullptr);
+  }
+  EndStream(/*drop=*/false);
+  stream.reset();
+  if (told) std::move(told)(std::move(status));
+}
+
+void ClientStreamCall::OnFailed(const absl::Status&) { CancelFromHere(); }
+
+void ClientStreamCall::CancelFromHere() {
+  CallHandle handle;
+  {
+    MutexLock lock(end_mu_);
+    cancelled_ = true;
+    handle = handle_;
+  }
+  handle.Cancel();
+}
+
+void ClientStreamCall::Abandon() {
+  CallHandle handle;
+  {
+    MutexLock lock(end_mu_);
+    abandoned_ = true;
+    cancelled_ = true;
+    told_ = nullptr;
+    handle = std::move(handle_);
+  }
+  EndStream(/*drop=*/true);
+  handle.Cancel();
+}
+
+absl::Status ClientStreamCall::WaitForEnd() {
+  if (EventLoop::Current() != nullptr) {
+    {
+      MutexLock lock(end_mu_);
+      if (done_) return status_;
+    }
+    CancelFromHere();
+    return call_internal::CheckMayBlock(method);
+  }
+  Parker parker;
+  absl::Status result;
+  TellEnd([&](absl::Status s) {
+    result = std::move(s);
+    parker.Unpark();
+  });
+  parker.Park();
+  return result;
+}
+
+void ClientStreamCall::TellEnd(EndCallback done) {
+  EndStream(/*drop=*/true);  // who waits for the end reads no more
+  absl::Status status;
+  {
+    MutexLock lock(end_mu_);
+    if (!done_) {
+      told_ = std::move(done);
+      return;
+    }
+    status = status_;
+  }
+  std::move(done)(std::move(status));
+}
+
+void ClientStreamCall::StopTelling() {
+  MutexLock lock(end_mu_);
+  told_ = nullptr;
+}
+
+}  // namespace weft

@@ -1,0 +1,28 @@
+// The stream of a call that the other side started.
+//
+// Threads  as StreamPort
+// Ends     the call ends its stream with its answer; nothing refers to the call then
+#ifndef WEFT_RPC_CALL_INBOUND_STREAM_H_
+#define WEFT_RPC_CALL_INBOUND_STREAM_H_
+
+#include "weft/rpc/call/inbound_call.h"
+#include "weft/rpc/call/stream_port.h"
+
+namespace weft {
+
+class InboundStream final : public StreamPort {
+ public:
+  explicit InboundStream(InboundCall& call) : call_(call) {}
+
+ private:
+  bool WantsMessages() const override { return call_.interception != nullptr; }
+  absl::Status OnStreamMessage(bool sent, size_t bytes) override {
+    return call_.OnMessage(sent ? MessageDirection::kSent : MessageDirection::kReceived, bytes);
+  }
+
+  InboundCall& call_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_INBOUND_STREAM_H_

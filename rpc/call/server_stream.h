@@ -1,0 +1,106 @@
+// A streaming call as its handler holds it.
+//
+//   absl::Status Add(ServerContext&, ServerReader<Row>& rows, Sum& sum)        // the client streams
+//   absl::Status List(ServerContext&, Query& query, ServerWriter<Row>& rows)   // the server streams
+//   absl::Status Talk(ServerContext&, ServerStream<Ping, Pong>& stream)        // both stream
+//
+// for handlers that block or are coroutines: what they return ends the call. Handlers that answer
+// later get one that can: AsyncServerReader<Row, Sum>, AsyncServerWriter<Row>,
+// AsyncServerStream<Ping, Pong>.
+//
+// Threads  one reader and one writer at a time, each any thread
+// Owns     its share of the stream; the Async ones also the answer
+// Errors   Read and Write say false when the caller is gone: it has cancelled, its deadline has
+//          passed, its connection is lost. The handler then returns what it likes
+// Ends     with the handler's return; the Async ones by Finish, once, or, destroyed without it,
+//          with INTERNAL
+#ifndef WEFT_RPC_CALL_SERVER_STREAM_H_
+#define WEFT_RPC_CALL_SERVER_STREAM_H_
+
+#include <memory>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "weft/rpc/call/inbound_call.h"
+#include "weft/rpc/call/responder.h"
+#include "weft/rpc/call/server_context.h"
+#include "weft/rpc/call/stream_sides.h"
+
+namespace weft {
+
+template <typename Request>
+class ServerReader : public StreamReadSide<Request> {
+ public:
+  explicit ServerReader(std::shared_ptr<StreamPort> port)
+      : StreamReadSide<Request>(std::move(port)) {}
+};
+
+template <typename Reply>
+class ServerWriter : public StreamWriteSide<Reply> {
+ public:
+  explicit ServerWriter(std::shared_ptr<StreamPort> port)
+      : StreamWriteSide<Reply>(std::move(port)) {}
+};
+
+template <typename Request, typename Reply>
+class ServerStream : public StreamReadSide<Request>, public StreamWriteSide<Reply> {
+ public:
+  explicit ServerStream(std::shared_ptr<StreamPort> port)
+      : StreamReadSide<Request>(port), StreamWriteSide<Reply>(port) {}
+};
+
+namespace call_internal {
+
+// The answer of a stream whose messages are its replies.
+class StreamAnswer {
+ public:
+  explicit StreamAnswer(InboundCall& call) : call_(&call) {}
+  StreamAnswer(StreamAnswer&& o) noexcept : call_(std::exchange(o.call_, nullptr)) {}
+  StreamAnswer& operator=(StreamAnswer&& o) noexcept {
+    std::swap(call_, o.call_);
+    return *this;
+  }
+  ~StreamAnswer() {
+    if (call_ == nullptr || HandlerScope::Leave(*call_)) return;
+    Finish(absl::InternalError("the handler dropped its stream without an answer"));
+  }
+
+  ServerContext& context() { return call_->context(); }
+  bool finished() const { return call_ == nullptr; }
+  void Finish(const absl::Status& status = absl::OkStatus()) {
+    WEFT_DCHECK(call_ != nullptr);
+    if (InboundCall* call = std::exchange(call_, nullptr)) call->Answer(status, nullptr);
+  }
+
+ private:
+  InboundCall* call_;
+};
+
+}  // namespace call_internal
+
+template <typename Request, typename Reply>
+class AsyncServerReader : public StreamReadSide<Request>, public Responder<Reply> {
+ public:
+  AsyncServerReader(std::shared_ptr<StreamPort> port, Responder<Reply> responder)
+      : StreamReadSide<Request>(std::move(port)), Responder<Reply>(std::move(responder)) {}
+};
+
+template <typename Reply>
+class AsyncServerWriter : public StreamWriteSide<Reply>, public call_internal::StreamAnswer {
+ public:
+  AsyncServerWriter(std::shared_ptr<StreamPort> port, InboundCall& call)
+      : StreamWriteSide<Reply>(std::move(port)), StreamAnswer(call) {}
+};
+
+template <typename Request, typename Reply>
+class AsyncServerStream : public StreamReadSide<Request>,
+                          public StreamWriteSide<Reply>,
+                          public call_internal::StreamAnswer {
+ public:
+  AsyncServerStream(std::shared_ptr<StreamPort> port, InboundCall& call)
+      : StreamReadSide<Request>(port), StreamWriteSide<Reply>(port), StreamAnswer(call) {}
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_SERVER_STREAM_H_

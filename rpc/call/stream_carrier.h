@@ -1,0 +1,44 @@
+// What carries the messages of streams: a session, seen from a stream.
+//
+// Threads  any
+#ifndef WEFT_RPC_CALL_STREAM_CARRIER_H_
+#define WEFT_RPC_CALL_STREAM_CARRIER_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "weft/core/thread_contract.h"
+
+namespace google::protobuf {
+class MessageLite;
+}
+
+namespace weft {
+
+class StreamPort;
+
+enum class StreamSent : uint8_t {
+  kSent,
+  kBlocked,  // no credit, or much waits to be written: StreamPort::OnRoom comes when it may go
+  kEnded,    // the call is over, or this side has ended its stream
+  kRefused,  // it can never go: see `why`
+};
+
+class ANY_THREAD StreamCarrier {
+ public:
+  virtual ~StreamCarrier() = default;
+  // `last`: it ends this side's stream. `gather`: more follow soon.
+  virtual StreamSent SendMessage(StreamPort& port, const google::protobuf::MessageLite& message,
+                                 bool last, bool gather, absl::Status* why) = 0;
+  // Ends this side's stream without a message.
+  virtual void SendHalfClose(StreamPort& port) = 0;
+  // So many bytes of its messages have been read, or thrown away.
+  virtual void ReturnCredit(StreamPort& port, size_t bytes) = 0;
+  // True when SendMessage would send, as far as one can say.
+  virtual bool HasRoom(StreamPort& port) = 0;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_STREAM_CARRIER_H_

@@ -1,0 +1,263 @@
+#include "weft/rpc/call/stream_port.h"
+
+#include <cstring>
+
+#include <google/protobuf/message_lite.h>
+
+#include "weft/core/event_loop.h"
+#include "weft/core/parker.h"
+
+namespace weft {
+namespace {
+
+// A writer that wrote so often without waiting or reading in between is sending a flood: its
+// messages leave together.
+constexpr int kFlood = 2;
+
+}  // namespace
+
+StreamPort::~StreamPort() = default;
+
+StreamRead StreamPort::TakeItem(Item* item) {
+  if (next_ == reading_.size()) {
+    reading_.clear();
+    next_ = 0;
+    MutexLock lock(mu_);
+    if (dropped_) return StreamRead::kEnd;
+    if (inbox_.empty()) {
+      return peer_ended_ || ended_.load(std::memory_order_relaxed) ? StreamRead::kEnd
+                                                                   : StreamRead::kNothingYet;
+    }
+    reading_.swap(inbox_);
+  }
+  *item = std::move(reading_[next_++]);
+  return StreamRead::kMessage;
+}
+
+StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out) {
+  Item item;
+  const StreamRead what = TakeItem(&item);
+  if (what != StreamRead::kMessage) return what;
+  writes_in_a_row_.store(0, std::memory_order_relaxed);
+  std::shared_ptr<StreamCarrier> carrier;
+  size_t max_message;
+  {
+    MutexLock lock(mu_);
+    carrier = carrier_;
+    max_message = max_message_;
+  }
+  absl::Status s = item.message.Parse(max_message, out);
+  if (s.ok() && WantsMessages()) s = OnStreamMessage(/*sent=*/false, item.message.size);
+  item.message.block.reset();
+  carrier->ReturnCredit(*this, item.cost);
+  if (s.ok()) return StreamRead::kMessage;
+  Fail(std::move(s));
+  return StreamRead::kEnd;
+}
+
+StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bool last) {
+  std::shared_ptr<StreamCarrier> carrier;
+  {
+    MutexLock lock(mu_);
+    if (writer_ended_ || ended_.load(std::memory_order_relaxed)) return StreamSent::kEnded;
+    if (carrier_ == nullptr) return StreamSent::kBlocked;
+    carrier = carrier_;
+  }
+  absl::Status why;
+  if (WantsMessages()) {
+    why = OnStreamMessage(/*sent=*/true, message.ByteSizeLong());
+    if (!why.ok()) {
+      Fail(std::move(why));
+      return StreamSent::kEnded;
+    }
+  }
+  const bool flood = writes_in_a_row_.fetch_add(1, std::memory_order_relaxed) >= kFlood;
+  const StreamSent sent = carrier->SendMessage(*this, message, last, flood, &why);
+  if (sent == StreamSent::kRefused) {
+    Fail(std::move(why));
+    return StreamSent::kEnded;
+  }
+  if (sent == StreamSent::kSent && last) {
+    MutexLock lock(mu_);
+    writer_ended_ = true;
+  }
+  return sent;
+}
+
+bool StreamPort::HasRoom() {
+  std::shared_ptr<StreamCarrier> carrier;
+  {
+    MutexLock lock(mu_);
+    if (writer_ended_ || ended_.load(std::memory_order_relaxed)) return false;
+    carrier = carrier_;
+  }
+  return carrier != nullptr && carrier->HasRoom(*this);
+}
+
+void StreamPort::HalfClose() {
+  std::shared_ptr<StreamCarrier> carrier;
+  {
+    MutexLock lock(mu_);
+    if (std::exchange(writer_ended_, true) || ended_.load(std::memory_order_relaxed)) return;
+    if (carrier_ == nullptr) {
+      half_closed_early_ = true;
+      return;
+    }
+    carrier = carrier_;
+  }
+  carrier->SendHalfClose(*this);
+}
+
+bool StreamPort::Wait(For what, Wake wake) {
+  MutexLock lock(mu_);
+  if (what == For::kMessages) {
+    if (!inbox_.empty() || peer_ended_ || ended_.load(std::memory_order_relaxed)) return false;
+    reader_ = std::move(wake);
+    return true;
+  }
+  if (std::exchange(room_signal_, false) || ended_.load(std::memory_order_relaxed)) return false;
+  writer_ = std::move(wake);
+  return true;
+}
+
+void StreamPort::StopWaiting(For what) {
+  MutexLock lock(mu_);
+  (what == For::kMessages ? reader_ : writer_) = nullptr;
+}
+
+bool StreamPort::WaitHere(For what) {
+  if (EventLoop::Current() != nullptr) {
+    Fail(absl::FailedPreconditionError(
+        "a stream cannot be waited for on an I/O thread, which would wait for itself; use the "
+        "callback or coroutine style"));
+    return false;
+  }
+  Parker parker;
+  // How long messages took lately, seen from this thread.
+  thread_local SpinPolicy spin(std::chrono::microseconds(20));
+  if (Wait(what, [&parker] { parker.Unpark(); })) parker.ParkSpinning(spin);
+  return true;
+}
+
+StreamPort::Wake StreamPort::TakeWake(For what) {
+  return std::exchange(what == For::kMessages ? reader_ : writer_, nullptr);
+}
+
+void StreamPort::Fail(absl::Status error) {
+  {
+    MutexLock lock(mu_);
+    if (!error_.ok() || ended_.load(std::memory_order_relaxed)) return;
+    error_ = error;
+  }
+  OnFailed(error);
+  EndStream(/*drop=*/true);
+}
+
+absl::Status StreamPort::error() const {
+  MutexLock lock(mu_);
+  return error_;
+}
+
+void StreamPort::EndStream(bool drop) {
+  Wake reader, writer;
+  std::vector<Item> dropped;
+  std::shared_ptr<StreamCarrier> carrier;
+  {
+    MutexLock lock(mu_);
+    ended_.store(true, std::memory_order_release);
+    if (drop) {
+      dropped_ = true;
+      dropped.swap(inbox_);
+      chunk_.reset();
+    }
+    carrier = carrier_;
+    reader = TakeWake(For::kMessages);
+    writer = TakeWake(For::kRoom);
+  }
+  if (carrier != nullptr && !dropped.empty()) {
+    size_t bytes = 0;
+    for (const Item& item : dropped) bytes += item.cost;
+    carrier->ReturnCredit(*this, bytes);
+  }
+  if (reader) std::move(reader)();
+  if (writer) std::move(writer)();
+}
+
+void StreamPort::Bind(std::shared_ptr<StreamCarrier> carrier, size_t window, size_t max_message) {
+  receive_credit.store(static_cast<int64_t>(window), std::memory_order_relaxed);
+  MutexLock lock(mu_);
+  max_message_ = max_message;
+  carrier_ = std::move(carrier);
+}
+
+void StreamPort::Opened() {
+  Wake writer;
+  bool half_close;
+  std::shared_ptr<StreamCarrier> carrier;
+  {
+    MutexLock lock(mu_);
+    carrier = carrier_;
+    half_close = half_closed_early_;
+    writer = TakeWake(For::kRoom);
+    if (!writer) room_signal_ = true;
+  }
+  if (half_close) carrier->SendHalfClose(*this);
+  if (writer) std::move(writer)();
+}
+
+// Small bytes go into a chunk of their own; large ones stay where they came.
+void StreamPort::Keep(ReceivedMessage* message) {
+  if (message->size >= kCopyBelow) return;
+  if (message->size == 0) {
+    message->block.reset();
+    return;
+  }
+  if (!chunk_ || chunk_->capacity() - chunk_used_ < message->size) {
+    chunk_ = BlockRef::New(inbox_.empty() && !chunk_ ? kCopyBelow : kChunk);
+    chunk_used_ = 0;
+  }
+  char* const to = chunk_->data() + chunk_used_;
+  std::memcpy(to, message->data, message->size);
+  chunk_used_ += message->size;
+  message->block = chunk_;
+  message->data = to;
+}
+
+void StreamPort::Deliver(ReceivedMessage message, size_t cost) {
+  Wake reader;
+  std::shared_ptr<StreamCarrier> carrier;
+  {
+    MutexLock lock(mu_);
+    if (dropped_) {
+      carrier = carrier_;
+    } else {
+      Keep(&message);
+      inbox_.push_back({std::move(message), cost});
+      reader = TakeWake(For::kMessages);
+    }
+  }
+  if (carrier != nullptr) carrier->ReturnCredit(*this, cost);
+  if (reader) std::move(reader)();
+}
+
+void StreamPort::OnHalfClose() {
+  Wake reader;
+  {
+    MutexLock lock(mu_);
+    peer_ended_ = true;
+    reader = TakeWake(For::kMessages);
+  }
+  if (reader) std::move(reader)();
+}
+
+void StreamPort::OnRoom() {
+  Wake writer;
+  {
+    MutexLock lock(mu_);
+    writer = TakeWake(For::kRoom);
+    if (!writer) room_signal_ = true;
+  }
+  if (writer) std::move(writer)();
+}
+
+}  // namespace weft

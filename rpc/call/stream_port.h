@@ -1,0 +1,160 @@
+// One side's end of a streaming call: messages that came and wait to be read, and the way out for
+// those it sends.
+//
+//   reading:  messages come ──► peer's half-close, or the end ──► what is queued is read ──► kEnd
+//   writing:  kOpen ──HalfClose──► kHalfClosed                    either ──EndStream──► kEnded
+//
+// What waits to be read is bounded by the credit that was given (SessionLimits::stream_window_bytes
+// and one message more); reading returns it.
+//
+// Threads  one reader and one writer at a time, each any thread; On…, Bind and Opened: whoever
+//          carries it; EndStream: any
+// Owns     what came and was not read; its share of the carrier
+// Errors   Fail: this side cannot go on (a message it cannot parse or send); error() is then what
+//          the call ends with
+// Ends     after EndStream nothing is sent, and reading ends when the queue is empty
+#ifndef WEFT_RPC_CALL_STREAM_PORT_H_
+#define WEFT_RPC_CALL_STREAM_PORT_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "weft/core/mutex.h"
+#include "weft/rpc/base/received_message.h"
+#include "weft/rpc/call/stream_carrier.h"
+
+namespace google::protobuf {
+class MessageLite;
+}
+
+namespace weft {
+
+class Executor;
+
+enum class StreamRead : uint8_t { kMessage, kEnd, kNothingYet };
+
+class StreamPort : public std::enable_shared_from_this<StreamPort> {
+ public:
+  // Smaller messages are copied, so that a slow reader does not hold the loop's memory.
+  static constexpr size_t kCopyBelow = 1 << 10;
+  using Wake = absl::AnyInvocable<void() &&>;
+  // What one may wait for.
+  enum class For : uint8_t { kMessages, kRoom };
+
+  explicit StreamPort(Executor* executor = nullptr) : executor_(executor) {}
+  virtual ~StreamPort();
+  StreamPort(const StreamPort&) = delete;
+  StreamPort& operator=(const StreamPort&) = delete;
+
+  // ---- by the reader
+  StreamRead TryRead(google::protobuf::MessageLite* out) WEFT_EXCLUDES(mu_);
+
+  // ---- by the writer
+  StreamSent TryWrite(const google::protobuf::MessageLite& message, bool last) WEFT_EXCLUDES(mu_);
+  bool HasRoom() WEFT_EXCLUDES(mu_);
+  void HalfClose() WEFT_EXCLUDES(mu_);
+
+  // ---- waiting
+  // Calls `wake` once, from any thread, when it may go on; false: it need not wait.
+  bool Wait(For what, Wake wake) WEFT_EXCLUDES(mu_);
+  void StopWaiting(For what) WEFT_EXCLUDES(mu_);
+  // Waits here; not on an I/O thread, where it fails the stream and says false.
+  bool WaitHere(For what);
+
+  // This side's reason not to go on; the first one counts. The carrier's call is cancelled by
+  // OnFailed.
+  void Fail(absl::Status error) WEFT_EXCLUDES(mu_);
+  absl::Status error() const WEFT_EXCLUDES(mu_);
+  // The call is over. `drop`: what waits to be read, too.
+  void EndStream(bool drop) WEFT_EXCLUDES(mu_);
+  // Where its coroutines and callbacks go on; null: see ReadAwaiter.
+  Executor* executor() const { return executor_; }
+  bool ended() const { return ended_.load(std::memory_order_acquire); }
+
+  // ---- by the carrier
+  // The call has its number. `window`: credit that the peer was given. Under the carrier's lock;
+  // Opened follows without it.
+  void Bind(std::shared_ptr<StreamCarrier> carrier, size_t window, size_t max_message)
+      WEFT_EXCLUDES(mu_);
+  void Opened() WEFT_EXCLUDES(mu_);
+  void Deliver(ReceivedMessage message, size_t cost) WEFT_EXCLUDES(mu_);
+  void OnHalfClose() WEFT_EXCLUDES(mu_);
+  void OnRoom() WEFT_EXCLUDES(mu_);
+  // Of the peer's credit; false: it has sent more than it was given.
+  bool Charge(size_t cost) {
+    return receive_credit.fetch_sub(static_cast<int64_t>(cost), std::memory_order_relaxed) > 0;
+  }
+
+  // The carrier's, under its lock.
+  struct Sending {
+    uint64_t id = 0;
+    bool reply = false;  // of a call that the peer started
+    bool open = false;
+    bool wants_room = false;
+    int64_t credit = 0;
+  };
+  Sending sending;
+  // Credit given and not used; by the loop and whoever returns some.
+  std::atomic<int64_t> receive_credit{0};
+  // Read and not given back yet; the carrier's, under its lock.
+  size_t unreturned = 0;
+  // The peer has ended its side. The loop's.
+  bool receive_ended = false;
+
+ protected:
+  // Fail was called. Any thread.
+  virtual void OnFailed(const absl::Status& error) { (void)error; }
+  // A message was read or is to be written: for interceptors.
+  virtual absl::Status OnStreamMessage(bool sent, size_t bytes) {
+    (void)sent, (void)bytes;
+    return absl::OkStatus();
+  }
+  // OnStreamMessage wants to be called.
+  virtual bool WantsMessages() const { return false; }
+
+ private:
+  struct Item {
+    ReceivedMessage message;
+    size_t cost = 0;
+  };
+  static constexpr size_t kChunk = 16 << 10;
+
+  void Keep(ReceivedMessage* message) WEFT_REQUIRES(mu_);
+  Wake TakeWake(For what) WEFT_REQUIRES(mu_);
+  StreamRead TakeItem(Item* item) WEFT_EXCLUDES(mu_);
+
+  Executor* const executor_;
+
+  // The reader's own.
+  std::vector<Item> reading_;
+  size_t next_ = 0;
+  // The writer's own.
+  std::atomic<int> writes_in_a_row_{0};
+
+  mutable Mutex mu_;
+  std::shared_ptr<StreamCarrier> carrier_ WEFT_GUARDED_BY(mu_);
+  size_t max_message_ WEFT_GUARDED_BY(mu_) = 0;
+  std::vector<Item> inbox_ WEFT_GUARDED_BY(mu_);
+  BlockRef chunk_ WEFT_GUARDED_BY(mu_);
+  size_t chunk_used_ WEFT_GUARDED_BY(mu_) = 0;
+  bool peer_ended_ WEFT_GUARDED_BY(mu_) = false;
+  bool dropped_ WEFT_GUARDED_BY(mu_) = false;
+  bool half_closed_early_ WEFT_GUARDED_BY(mu_) = false;  // before it was open
+  bool room_signal_ WEFT_GUARDED_BY(mu_) = false;        // came while nobody waited
+  bool writer_ended_ WEFT_GUARDED_BY(mu_) = false;
+  Wake reader_ WEFT_GUARDED_BY(mu_);
+  Wake writer_ WEFT_GUARDED_BY(mu_);
+  absl::Status error_ WEFT_GUARDED_BY(mu_);
+  std::atomic<bool> ended_{false};
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_STREAM_PORT_H_

@@ -1,0 +1,94 @@
+// What one does with a stream's messages, in three styles: the reading and the writing half of the
+// classes that handlers and callers hold.
+//
+//   while (stream.Read(&message)) …                  blocks; not on an I/O thread
+//   while (co_await stream.ReadCoro(&message)) …     in a coroutine
+//   stream.ReadAsync(&message, [](bool more) { … }); calls back, once
+//
+// Threads  one reader and one writer at a time, each any thread
+// Errors   false: there is nothing more to read, or nothing can be written any more; the call's
+//          status says why
+#ifndef WEFT_RPC_CALL_STREAM_SIDES_H_
+#define WEFT_RPC_CALL_STREAM_SIDES_H_
+
+#include <memory>
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+#include "weft/core/executor.h"
+#include "weft/rpc/call/stream_awaiters.h"
+#include "weft/rpc/call/stream_port.h"
+
+namespace weft {
+
+// Calls back when something can go on; on the stream's executor, else on the I/O thread, which it
+// must not block, else (nothing had to be waited for) inside the call.
+using StreamCallback = absl::AnyInvocable<void(bool) &&>;
+
+namespace call_internal {
+
+void ReadLater(std::shared_ptr<StreamPort> port, google::protobuf::MessageLite* out,
+               StreamCallback done);
+bool ReadHere(StreamPort& port, google::protobuf::MessageLite* out);
+bool WriteHere(StreamPort& port, const google::protobuf::MessageLite& message, bool last);
+void TellRoom(StreamPort& port, absl::AnyInvocable<void() &&> ready);
+
+}  // namespace call_internal
+
+template <typename Message>
+class StreamReadSide {
+ public:
+  // Waits for the next message; false: there are no more.
+  bool Read(Message* out) { return call_internal::ReadHere(*read_port_, out); }
+  call_internal::ReadAwaiter ReadCoro(Message* out) {
+    return call_internal::ReadAwaiter(*read_port_, out);
+  }
+  // `out` lives until `done` is called.
+  void ReadAsync(Message* out, StreamCallback done) {
+    call_internal::ReadLater(read_port_, out, std::move(done));
+  }
+
+ protected:
+  explicit StreamReadSide(std::shared_ptr<StreamPort> port) : read_port_(std::move(port)) {}
+
+ private:
+  std::shared_ptr<StreamPort> read_port_;
+};
+
+template <typename Message>
+class StreamWriteSide {
+ public:
+  // Waits until there is room for the message: the other side's credit, and little to be written
+  // on the connection. False: nothing can be written any more.
+  bool Write(const Message& message) {
+    return call_internal::WriteHere(*write_port_, message, false);
+  }
+  // The message lives until the coroutine goes on.
+  call_internal::WriteAwaiter WriteCoro(const Message& message) {
+    return call_internal::WriteAwaiter(*write_port_, message, false);
+  }
+  // True: there was room, and the message is on its way. False: there was none, or the call has
+  // ended; OnReady says when to try again.
+  bool TryWrite(const Message& message) {
+    return write_port_->TryWrite(message, false) == StreamSent::kSent;
+  }
+  // Whether TryWrite would write.
+  bool ready() const { return write_port_->HasRoom(); }
+  // Nothing can be written any more.
+  bool ended() const { return write_port_->ended(); }
+  // Calls back, once, when there is room or the call has ended.
+  void OnReady(absl::AnyInvocable<void() &&> ready) {
+    call_internal::TellRoom(*write_port_, std::move(ready));
+  }
+
+ protected:
+  explicit StreamWriteSide(std::shared_ptr<StreamPort> port) : write_port_(std::move(port)) {}
+  StreamPort& port() { return *write_port_; }
+
+ private:
+  std::shared_ptr<StreamPort> write_port_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_STREAM_SIDES_H_

@@ -1,0 +1,297 @@
+// What a native link sends piece by piece, and what streams send: lane, credit, and who waits.
+#include <algorithm>
+#include <utility>
+
+#include <google/protobuf/message_lite.h>
+
+#include "absl/strings/str_cat.h"
+#include "weft/rpc/protocol/native/native_link.h"
+
+namespace weft::native {
+namespace {
+
+// Credit goes back when so large a share of a window has been read.
+constexpr size_t kReturnShare = 4;
+constexpr int64_t kMostCredit = int64_t{1} << 31;
+
+}  // namespace
+
+// ---- pieces of large messages
+
+void NativeLink::Feed(OutputQueue& queue) {
+  FrameWriter writer(queue, std::max(peer_limits_.max_frame, kLeastFrame));
+  lane_.Feed(queue, writer, kFeedTo);
+  if (std::exchange(output_awaited_, false)) {
+    loop().Post([self = shared_from_this(), this](TaskFate) { TellWaiting(); });
+  }
+  UpdateFeed();
+}
+
+void NativeLink::UpdateFeed() {
+  output().SetFeed(this, !lane_.empty()    ? OutputQueue::Wants::kToSend
+                         : output_awaited_ ? OutputQueue::Wants::kRoom
+                                           : OutputQueue::Wants::kNothing);
+}
+
+void NativeLink::AddToLane(uint64_t id, bool reply, const PieceCursor& cursor, OutMessage& out,
+                           std::vector<MessagePiece>& pieces) {
+  lane_.Add({id, reply}, {std::move(pieces), std::move(out.keeper), cursor});
+  UpdateFeed();
+}
+
+// What the kernel did not take of the caller's own bytes is copied; without the mutex, for they may
+// be many.
+void NativeLink::OwnBorrowed(uint64_t id) {
+  PieceLane::Rest rest;
+  bool out;
+  {
+    MutexLock lock(output().mutex());
+    out = lane_.TakeOut({id, false}, &rest);
+  }
+  output().OwnBorrowed();
+  if (!out) return;
+  BlockRef block = BlockRef::New(rest.cursor.left);
+  char* to = block->data();
+  for (size_t i = rest.cursor.piece; i < rest.pieces.size(); ++i) {
+    const size_t from = i == rest.cursor.piece ? rest.cursor.offset : 0;
+    to = StoreBytes(to, rest.pieces[i].data + from, rest.pieces[i].size - from);
+  }
+  const size_t left = rest.cursor.left;
+  const char* const data = block->data();
+  rest.pieces.clear();
+  rest.pieces.push_back({std::move(block), data, left});
+  rest.cursor = {0, 0, left};
+  bool claimed;
+  {
+    MutexLock lock(output().mutex());
+    lane_.PutBack({id, false}, std::move(rest));
+    Feed(output());
+    claimed = output().Claim();
+  }
+  Flush(claimed, false, true);
+}
+
+void NativeLink::ForgetOutbound(uint64_t id, OutboundCall* call) {
+  if (call->stream != nullptr) call->stream->sending.open = false;
+  if (lane_.empty()) return;
+  lane_.Drop({id, false});
+  UpdateFeed();
+}
+
+void NativeLink::DropAnswer(uint64_t id) {
+  MutexLock lock(output().mutex());
+  if (lane_.empty()) return;
+  lane_.Drop({id, true});
+  UpdateFeed();
+}
+
+// ---- what streams send
+
+bool NativeLink::RoomFor(const StreamPort& port) {
+  const StreamPort::Sending& s = port.sending;
+  return s.credit > 0 && credit_ > 0 &&
+         Waiting() < kStreamRoom &&
+         (lane_.empty() || !lane_.Contains({s.id, s.reply}));
+}
+
+// Its OnRoom comes when something has changed.
+void NativeLink::Park(StreamPort& port) {
+  StreamPort::Sending& s = port.sending;
+  if (s.credit > 0 && credit_ > 0 && !output_awaited_) {
+    output_awaited_ = true;
+    UpdateFeed();
+  }
+  if (std::exchange(s.wants_room, true)) return;
+  waiting_.push_back(port.shared_from_this());
+}
+
+void NativeLink::TellWaiting() {
+  std::vector<std::shared_ptr<StreamPort>> told;
+  {
+    MutexLock lock(output().mutex());
+    told.swap(waiting_);
+    for (const auto& port : told) port->sending.wants_room = false;
+  }
+  for (const auto& port : told) port->OnRoom();
+}
+
+bool NativeLink::HasRoom(StreamPort& port) {
+  MutexLock lock(output().mutex());
+  if (!port.sending.open || output().closed()) return false;
+  if (RoomFor(port)) return true;
+  Park(port);
+  return false;
+}
+
+StreamSent NativeLink::SendMessage(StreamPort& port, const google::protobuf::MessageLite& message,
+                                   bool last, bool gather, absl::Status* why) {
+  OutMessage out;
+  std::vector<MessagePiece> pieces;
+  out.size = MessageCodec::ByteSize(message);
+  const size_t own_limit = std::min(limits_.max_message_bytes, MessageCodec::kMost);
+  if (out.size > own_limit) {
+    *why = absl::ResourceExhaustedError(absl::StrCat("a stream message of ", out.size,
+                                                     " bytes is over the limit of ", own_limit,
+                                                     " (max_message_bytes of this side)"));
+    return StreamSent::kRefused;
+  }
+  if (out.size <= kLeastFrame - kHeaderSize) {
+    out.message = &message;
+  } else if (!HasRoom(port)) {  // before it is serialized
+    MutexLock lock(output().mutex());
+    return port.sending.open && !output().closed() ? StreamSent::kBlocked : StreamSent::kEnded;
+  } else {
+    pieces = MessageCodec::Pieces(message, out.size, /*share=*/false);
+    out.pieces = &pieces;
+  }
+  bool claimed;
+  bool large;
+  {
+    MutexLock lock(output().mutex());
+    StreamPort::Sending& s = port.sending;
+    if (!s.open || output().closed()) return StreamSent::kEnded;
+    if (out.size > peer_limits_.max_message) {
+      *why = absl::ResourceExhaustedError(
+          absl::StrCat("a stream message of ", out.size, " bytes is over the limit of ",
+                       peer_limits_.max_message, " (max_message_bytes of the other side)"));
+      return StreamSent::kRefused;
+    }
+    if (!RoomFor(port)) {
+      Park(port);
+      return StreamSent::kBlocked;
+    }
+    const auto cost = static_cast<int64_t>(out.size + kMessageCost);
+    s.credit -= cost;
+    credit_ -= cost;
+    const PieceCursor rest = FrameWriter(output(), std::max(peer_limits_.max_frame, kLeastFrame))
+                                 .StreamMessage({s.id, s.reply, last}, out);
+    if (rest.left > 0) AddToLane(s.id, s.reply, rest, out, pieces);
+    if (last) s.open = false;
+    large = output().queued() >= kStreamRoom / 2;
+    claimed = output().Claim();
+  }
+  Flush(claimed, gather || loop().InLoop(), large);
+  return StreamSent::kSent;
+}
+
+void NativeLink::SendHalfClose(StreamPort& port) {
+  bool claimed;
+  {
+    MutexLock lock(output().mutex());
+    StreamPort::Sending& s = port.sending;
+    if (!std::exchange(s.open, false) || output().closed()) return;
+    const FrameHeader header{
+        0, FrameType::kMessage,
+        static_cast<uint8_t>(kEnd | kNoMessage | (s.reply ? uint8_t{kReply} : uint8_t{0})), 0,
+        s.id};
+    if (!lane_.empty() && lane_.Contains({s.id, s.reply})) {
+      lane_.Behind({s.id, s.reply}, kHeaderSize, [header](FrameWriter& writer) {
+        writer.Plain(header, "");
+        return PieceLane::Rest();
+      });
+    } else {
+      FrameWriter(output(), kLeastFrame).Plain(header, "");
+    }
+    claimed = output().Claim();
+  }
+  Flush(claimed, /*gather=*/loop().InLoop(), false);
+}
+
+// ---- what streams receive
+
+std::shared_ptr<StreamPort> NativeLink::StreamOf(uint64_t id, bool* call) {
+  MutexLock lock(output().mutex());
+  OutboundCall* const found = calls_.Find(id);
+  *call = found != nullptr;
+  return found != nullptr ? found->stream : nullptr;
+}
+
+bool NativeLink::EverStarted(uint64_t id) {
+  MutexLock lock(output().mutex());
+  return id > 0 && id < next_id_;
+}
+
+void NativeLink::OpenInbound(uint64_t id, StreamPort& port, bool sends, size_t credit) {
+  {
+    MutexLock lock(output().mutex());
+    port.sending = {id, /*reply=*/true, sends, /*wants_room=*/false,
+                    static_cast<int64_t>(credit)};
+    port.Bind(std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
+              Handshake::StreamWindow(limits_), limits_.max_message_bytes);
+  }
+  port.Opened();
+}
+
+bool NativeLink::AddCredit(StreamPort& port, uint32_t bytes) {
+  {
+    MutexLock lock(output().mutex());
+    StreamPort::Sending& s = port.sending;
+    s.credit += bytes;
+    if (s.credit > kMostCredit) return false;
+    if (!s.wants_room || !RoomFor(port)) return true;
+    s.wants_room = false;
+    const auto it = std::find_if(waiting_.begin(), waiting_.end(),
+                                 [&](const auto& waiting) { return waiting.get() == &port; });
+    if (it != waiting_.end()) waiting_.erase(it);
+  }
+  port.OnRoom();
+  return true;
+}
+
+bool NativeLink::AddConnectionCredit(uint32_t bytes) {
+  bool before;
+  {
+    MutexLock lock(output().mutex());
+    before = credit_ > 0;
+    credit_ += bytes;
+    if (credit_ > kMostCredit) return false;
+  }
+  if (!before) TellWaiting();
+  return true;
+}
+
+void NativeLink::WriteWindow(uint64_t id, bool reply, size_t bytes) {
+  char body[4];
+  StoreWire(body, static_cast<uint32_t>(bytes));
+  FrameWriter(output(), kLeastFrame)
+      .Plain({0, FrameType::kWindow, reply ? uint8_t{kReply} : uint8_t{0}, 0, id},
+             std::string_view(body, sizeof body));
+}
+
+void NativeLink::ReturnCredit(StreamPort& port, size_t bytes) {
+  bool claimed;
+  {
+    MutexLock lock(output().mutex());
+    if (output().closed()) return;
+    port.unreturned += bytes;
+    unreturned_ += bytes;
+    if (port.unreturned >= Handshake::StreamWindow(limits_) / kReturnShare && !port.ended()) {
+      const size_t back = std::exchange(port.unreturned, 0);
+      port.receive_credit.fetch_add(static_cast<int64_t>(back), std::memory_order_relaxed);
+      WriteWindow(port.sending.id, port.sending.reply, back);
+    }
+    if (unreturned_ >= Handshake::ConnectionWindow(limits_) / kReturnShare) {
+      const size_t back = std::exchange(unreturned_, 0);
+      receive_credit_.fetch_add(static_cast<int64_t>(back), std::memory_order_relaxed);
+      WriteWindow(0, false, back);
+    }
+    claimed = output().Claim();
+  }
+  Flush(claimed, /*gather=*/loop().InLoop(), false);
+}
+
+void NativeLink::ReturnConnectionCredit(size_t bytes) {
+  bool claimed;
+  {
+    MutexLock lock(output().mutex());
+    unreturned_ += bytes;
+    if (unreturned_ < Handshake::ConnectionWindow(limits_) / kReturnShare) return;
+    const size_t back = std::exchange(unreturned_, 0);
+    receive_credit_.fetch_add(static_cast<int64_t>(back), std::memory_order_relaxed);
+    WriteWindow(0, false, back);
+    claimed = output().Claim();
+  }
+  Flush(claimed, /*gather=*/true, false);
+}
+
+}  // namespace weft::native

@@ -1,0 +1,92 @@
+#include "weft/rpc/protocol/native/piece_lane.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "weft/core/check.h"
+
+namespace weft::native {
+
+PieceLane::Item* PieceLane::Find(LaneKey key) {
+  const auto it = std::find_if(items_.begin(), items_.end(),
+                               [&](const Item& item) { return item.key == key; });
+  return it == items_.end() ? nullptr : &*it;
+}
+
+void PieceLane::Add(LaneKey key, Rest rest) {
+  WEFT_DCHECK(Find(key) == nullptr && rest.cursor.left > 0);
+  bytes_ += rest.cursor.left;
+  items_.push_back({key, std::move(rest), false, {}});
+}
+
+void PieceLane::Behind(LaneKey key, size_t bytes, Later frame) {
+  Item* const item = Find(key);
+  WEFT_DCHECK(item != nullptr);
+  bytes_ += bytes;
+  item->behind.emplace_back(bytes, std::move(frame));
+}
+
+bool PieceLane::Feed(OutputQueue& queue, FrameWriter& writer, size_t until) {
+  queue.mutex().AssumeHeld();
+  bool ended = false;
+  size_t held = 0;  // in a row
+  while (queue.queued() < until && held < items_.size()) {
+    Item item = std::move(items_.front());
+    items_.pop_front();
+    if (item.held) {
+      ++held;
+      items_.push_back(std::move(item));
+      continue;
+    }
+    held = 0;
+    if (item.rest.cursor.left > 0) {
+      const size_t before = item.rest.cursor.left;
+      writer.Data(item.key.id, item.key.reply, item.rest.pieces, item.rest.keeper,
+                  &item.rest.cursor);
+      bytes_ -= before - item.rest.cursor.left;
+    } else {
+      auto [bytes, later] = std::move(item.behind.front());
+      item.behind.pop_front();
+      bytes_ -= bytes;
+      item.rest = std::move(later)(writer);
+      bytes_ += item.rest.cursor.left;
+    }
+    if (item.rest.cursor.left > 0 || !item.behind.empty()) {
+      items_.push_back(std::move(item));
+    } else {
+      ended = true;
+    }
+  }
+  return ended;
+}
+
+void PieceLane::Drop(LaneKey key) {
+  const auto it = std::find_if(items_.begin(), items_.end(),
+                               [&](const Item& item) { return item.key == key; });
+  if (it == items_.end()) return;
+  bytes_ -= it->rest.cursor.left;
+  for (const auto& [bytes, later] : it->behind) bytes_ -= bytes;
+  items_.erase(it);
+}
+
+void PieceLane::Clear() {
+  items_.clear();
+  bytes_ = 0;
+}
+
+bool PieceLane::TakeOut(LaneKey key, Rest* rest) {
+  Item* const item = Find(key);
+  if (item == nullptr || item->rest.cursor.left == 0) return false;
+  item->held = true;
+  *rest = item->rest;
+  return true;
+}
+
+void PieceLane::PutBack(LaneKey key, Rest rest) {
+  Item* const item = Find(key);
+  if (item == nullptr) return;  // dropped meanwhile
+  item->held = false;
+  item->rest = std::move(rest);
+}
+
+}  // namespace weft::native
