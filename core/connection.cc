@@ -202,7 +202,7 @@ void Connection::UpdatePause() {
   size_t queued = 0;
   if (pause_ != nullptr) {
     MutexLock lock(handle_->output().mutex());
-    queued = handle_->output().queued();
+    queued = handle_->output().unsent();
     pause_->Update(queued);
   }
   const bool pause = pause_ != nullptr && pause_->above();

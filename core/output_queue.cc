@@ -18,8 +18,8 @@ OutputQueue::OutputQueue(std::unique_ptr<Transport> transport, std::shared_ptr<O
 OutputQueue::~OutputQueue() WEFT_NO_THREAD_ANALYSIS { Drop(); }
 
 void OutputQueue::TellBudget() {
-  if (budget_ != nullptr) budget_->Change(counted_, queued_);
-  counted_ = queued_;
+  if (budget_ != nullptr) budget_->Change(counted_, unsent());
+  counted_ = unsent();
 }
 
 char* OutputQueue::Reserve(size_t n) {
@@ -156,6 +156,7 @@ bool OutputQueue::Unblock() {
 
 void OutputQueue::Drop() {
   wants_ = Wants::kNothing;
+  held_ = 0;
   segments_.clear();
   first_ = 0;
   queued_ = 0;

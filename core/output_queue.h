@@ -40,7 +40,8 @@ class OutputQueue;
 // append meanwhile comes between.
 class OutputFeeder {
  public:
-  // Little is queued. Appends some, and says by SetFeed what it wants next. Under the queue's mutex.
+  // Little is queued. Appends some, and says by SetFeed what it wants next. Under the queue's
+  // mutex.
   virtual void Feed(OutputQueue& queue) = 0;
 
  protected:
@@ -99,9 +100,12 @@ class ANY_THREAD OutputQueue {
 
   // `feeder` lives as long as the queue. It is asked by whoever flushes; one that wants something
   // while nothing is queued is asked when something is.
-  void SetFeed(OutputFeeder* feeder, Wants wants) WEFT_REQUIRES(mu_) {
+  // `held`: the bytes that it still has.
+  void SetFeed(OutputFeeder* feeder, Wants wants, size_t held) WEFT_REQUIRES(mu_) {
     feeder_ = feeder;
     wants_ = wants;
+    held_ = held;
+    Count();
   }
   // Nothing is left to write, a feeder's included.
   bool Empty() const WEFT_REQUIRES(mu_) { return queued_ == 0 && wants_ != Wants::kToSend; }
@@ -118,12 +122,14 @@ class ANY_THREAD OutputQueue {
   bool closed() const WEFT_REQUIRES(mu_) { return state_ == State::kClosed; }
   // Bytes appended that the kernel has not taken yet.
   size_t queued() const WEFT_REQUIRES(mu_) { return queued_; }
+  // The same, with what a feeder still has.
+  size_t unsent() const WEFT_REQUIRES(mu_) { return queued_ + held_; }
   // Why `more` bytes must not be appended as far as all queues together are concerned, or OK. One
   // that holds little with them is not asked. The names are for the text.
   absl::Status CheckBudget(size_t more, std::string_view side, std::string_view whose) const
       WEFT_REQUIRES(mu_) {
-    if (budget_ == nullptr || queued_ + more <= OutputBudget::kStep) return absl::OkStatus();
-    return budget_->Check(queued_ > counted_ ? queued_ - counted_ : 0, more, side, whose);
+    if (budget_ == nullptr || unsent() + more <= OutputBudget::kStep) return absl::OkStatus();
+    return budget_->Check(unsent() > counted_ ? unsent() - counted_ : 0, more, side, whose);
   }
   int error() const { return error_; }
   // Positions in the stream, since the beginning: bytes the kernel may have taken (while a write is
@@ -154,8 +160,8 @@ class ANY_THREAD OutputQueue {
   void Drop() WEFT_REQUIRES(mu_);
   // Tells the budget when it is a step behind, or all is written.
   void Count() WEFT_REQUIRES(mu_) {
-    if (queued_ >= counted_ + OutputBudget::kStep ||
-        (counted_ > 0 && (queued_ == 0 || queued_ + OutputBudget::kStep <= counted_))) {
+    if (unsent() >= counted_ + OutputBudget::kStep ||
+        (counted_ > 0 && (unsent() == 0 || unsent() + OutputBudget::kStep <= counted_))) {
       TellBudget();
     }
   }
@@ -173,7 +179,8 @@ class ANY_THREAD OutputQueue {
   size_t tail_used_ WEFT_GUARDED_BY(mu_) = 0;
   OutputFeeder* feeder_ WEFT_GUARDED_BY(mu_) = nullptr;
   Wants wants_ WEFT_GUARDED_BY(mu_) = Wants::kNothing;
-  int error_ = 0;  // the flusher's
+  size_t held_ WEFT_GUARDED_BY(mu_) = 0;  // by the feeder
+  int error_ = 0;                         // the flusher's
   std::unique_ptr<Transport> transport_;
   const std::shared_ptr<OutputBudget> budget_;
 };

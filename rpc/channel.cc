@@ -4,6 +4,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/rpc/client/channel_core.h"
+#include "weft/rpc/client/inbound_part.h"
+#include "weft/rpc/server/dispatcher.h"
 
 namespace weft {
 
@@ -28,9 +30,22 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
     return HomeProcess::Refused(absl::StrCat(
         "channel to ", absl::string_view(target.data(), target.size()), ": its runtime"));
   }
+  InboundPart::Maker serving;
+  if (!options.services.empty()) {
+    auto dispatcher = std::make_shared<Dispatcher>(/*run_inline=*/false);
+    absl::Status s;
+    for (Service* service : options.services) s.Update(dispatcher->Add(*service));
+    if (s.ok()) s = dispatcher->Serve(*runtime);
+    if (!s.ok()) return s;
+    serving = [dispatcher](EventLoop& loop) {
+      return std::make_shared<InboundPart>(
+          loop, std::make_unique<LoopDispatcher>(loop, *dispatcher),
+          std::make_shared<CallPool>(dispatcher), [dispatcher] { return dispatcher->Quiet(); });
+    };
+  }
   auto core =
       std::make_shared<ChannelCore>(runtime->loops().Next(), runtime->log(), *std::move(address),
-                                    std::string(target), std::move(options));
+                                    std::string(target), std::move(options), std::move(serving));
   return std::unique_ptr<Channel>(new Channel(std::move(runtime), std::move(core)));
 }
 

@@ -6,16 +6,20 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "weft/core/in_process_network.h"
 #include "weft/core/runtime.h"
+#include "weft/rpc/base/compression.h"
 #include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/call/retry_policy.h"
 #include "weft/rpc/protocol/connection_info.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft {
+
+class Service;
 
 struct ChannelOptions {
   // Shared with others: 256 channels then need one I/O thread, not 256. Null: a private one with
@@ -44,6 +48,8 @@ struct ChannelOptions {
   RetryBudgetOptions retry_budget = {};
   // For the server's authenticator; any bytes.
   std::string auth_token = "";
+  // What requests are compressed with where the call does not say: CallOptions::compression.
+  Compression compression = Compression::kNone;
   // Around every call, in this order; see rpc/call/interceptor.h.
   ClientInterceptors interceptors = {};
   // A connection without calls for so long, at most half as long again, is closed; the next call
@@ -52,6 +58,9 @@ struct ChannelOptions {
   // Told of each connection: connecting, up, suspect, going away, down. On the I/O thread, in
   // order.
   ConnectionListener on_connection = nullptr;
+  // Offered to the server, whose handlers call them by ServerContext::caller(); each outlives the
+  // channel. They run on the runtime's worker pool.
+  std::vector<Service*> services = {};
   // What is taken from the server, and its heartbeat.
   SessionLimits limits = {};
 };

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "weft/core/in_process_network.h"
 #include "weft/core/runtime.h"
+#include "weft/rpc/base/compression.h"
 #include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/overload_options.h"
 #include "weft/rpc/protocol/connection_info.h"
@@ -67,6 +68,9 @@ struct ServerOptions {
   SessionLimits limits = {};
   // Null: everybody may talk.
   Authenticator authenticator = nullptr;
+  // What replies are compressed with, where they are large enough (kCompressFrom) and the client
+  // takes it, and where the handler does not say: ServerContext::set_compression.
+  Compression compression = Compression::kNone;
   // Around every call that comes to its handler, in this order; see rpc/call/interceptor.h.
   ServerInterceptors interceptors = {};
   // Connections at once; more are closed as they come. 0: no limit.

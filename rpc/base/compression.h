@@ -29,6 +29,9 @@
 
 namespace weft {
 
+// Smaller messages travel as they are: a frame's head and a codec's own bytes eat the gain.
+inline constexpr size_t kCompressFrom = 1 << 10;
+
 // The numbers travel on the wire.
 enum class Compression : uint8_t {
   kNone = 0,

@@ -7,9 +7,11 @@
 #ifndef WEFT_RPC_CALL_CALL_OPTIONS_H_
 #define WEFT_RPC_CALL_CALL_OPTIONS_H_
 
+#include <optional>
 #include <type_traits>
 
 #include "absl/time/time.h"
+#include "weft/rpc/base/compression.h"
 
 namespace weft {
 
@@ -30,6 +32,9 @@ struct CallOptions {
   int max_attempts = 0;
   // This call may run twice, whatever its method says: it may be tried again and hedged.
   bool idempotent = false;
+  // What the request, or the stream's messages, are compressed with, where they are large enough
+  // (kCompressFrom) and the server takes it. None given: the channel's.
+  std::optional<Compression> compression = std::nullopt;
   // Made inside a handler: does not inherit the deadline and the cancelling of the call it serves.
   bool detached = false;
   // Where a callback runs and a coroutine resumes. Null: a coroutine in a worker pool's thread

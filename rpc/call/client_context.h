@@ -16,6 +16,7 @@
 #include <stop_token>
 #include <utility>
 
+#include "absl/strings/cord.h"
 #include "absl/time/time.h"
 #include "weft/core/mutex.h"
 #include "weft/core/thread_contract.h"
@@ -32,6 +33,10 @@ class ClientContext {
 
   // Sent with the request.
   Metadata& metadata() { return metadata_; }
+  // Raw bytes beside the request, sent from where they are. Not with methods whose client streams.
+  absl::Cord& attachment() { return attachment_; }
+  // Those beside the reply, in the memory into which they were read.
+  const absl::Cord& reply_attachment() const { return reply_attachment_; }
   // Came with the reply.
   const Metadata& trailers() const { return trailers_; }
   // How long the server took from having the request to answering it, the wait for a worker
@@ -57,6 +62,7 @@ class ClientContext {
 
   // For the session that carries the call.
   void Started(CallHandle handle) WEFT_EXCLUDES(mu_);
+  void Attached(absl::Cord attachment) { reply_attachment_ = std::move(attachment); }
   void Ended(Metadata trailers, absl::Duration handler_time, bool may_have_been_executed,
              int attempts) WEFT_EXCLUDES(mu_);
   void Took(absl::Duration queued, absl::Duration total) {
@@ -72,6 +78,8 @@ class ClientContext {
 
   Metadata metadata_;
   Metadata trailers_;
+  absl::Cord attachment_;
+  absl::Cord reply_attachment_;
   absl::Duration handler_time_;
   bool may_have_been_executed_ = false;
   int attempts_ = 0;

@@ -139,8 +139,7 @@ template <typename Request, typename Reply>
 ClientReader<Reply> CallStream(CallTarget& target,
                                const ServerStreamingMethod<Request, Reply>& method,
                                const Request& request, const CallOptions& options) {
-  return ClientReader<Reply>(
-      ClientStreamCall::Launch(target, method, request, nullptr, options));
+  return ClientReader<Reply>(ClientStreamCall::Launch(target, method, request, nullptr, options));
 }
 template <typename Request, typename Reply>
 ClientWriter<Request, Reply> CallStream(CallTarget& target,
@@ -153,8 +152,8 @@ template <typename Request, typename Reply>
 ClientStream<Request, Reply> CallStream(CallTarget& target,
                                         const BidirectionalMethod<Request, Reply>& method,
                                         const CallOptions& options) {
-  return ClientStream<Request, Reply>(ClientStreamCall::Launch(
-      target, method, Request::default_instance(), nullptr, options));
+  return ClientStream<Request, Reply>(
+      ClientStreamCall::Launch(target, method, Request::default_instance(), nullptr, options));
 }
 
 }  // namespace weft

@@ -13,9 +13,7 @@ ClientStreamCall::ClientStreamCall(const MethodInfo& called,
                                    const google::protobuf::MessageLite& message,
                                    std::unique_ptr<google::protobuf::MessageLite> reply,
                                    const CallOptions& wishes)
-    : OutboundCall(called, message, wishes),
-      StreamPort(wishes.executor),
-      reply_(std::move(reply)) {
+    : OutboundCall(called, message, wishes), StreamPort(wishes.executor), reply_(std::move(reply)) {
   request_stays = called.kind != MethodKind::kServerStreaming;
 }
 
@@ -46,6 +44,7 @@ absl::Status ClientStreamCall::OnStreamMessage(bool sent, size_t bytes) {
 
 absl::Status ClientStreamCall::TakeReply(const CallEnd& end) {
   if (reply_ == nullptr) return absl::OkStatus();
+  if (end.whole_reply != nullptr) return call_internal::ParseWhole(*this, end, reply_.get());
   if (reply_->ParseFromArray(end.reply, static_cast<int>(end.reply_size))) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("call ", std::string(method.full_name),
                                           ": cannot parse the reply (", end.reply_size,
@@ -56,8 +55,8 @@ void ClientStreamCall::Complete(const CallEnd& end) {
   const std::shared_ptr<ClientStreamCall> self = std::move(self_);
   absl::Status status = end.status;
   if (absl::Status own = error(); !own.ok()) {
-    status = absl::Status(own.code(),
-                          absl::StrCat("call ", std::string(method.full_name), ": ", own.message()));
+    status = absl::Status(
+        own.code(), absl::StrCat("call ", std::string(method.full_name), ": ", own.message()));
   } else if (status.ok()) {
     status = TakeReply(end);
   }

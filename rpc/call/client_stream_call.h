@@ -34,8 +34,7 @@ class ClientStreamCall final : public OutboundCall, public StreamPort {
       CallTarget& target, const MethodInfo& method, const google::protobuf::MessageLite& request,
       std::unique_ptr<google::protobuf::MessageLite> reply, const CallOptions& options);
   ClientStreamCall(const MethodInfo& called, const google::protobuf::MessageLite& message,
-                   std::unique_ptr<google::protobuf::MessageLite> reply,
-                   const CallOptions& wishes);
+                   std::unique_ptr<google::protobuf::MessageLite> reply, const CallOptions& wishes);
 
   // Waits; on an I/O thread it does not, and cancels.
   absl::Status WaitForEnd() WEFT_EXCLUDES(end_mu_);

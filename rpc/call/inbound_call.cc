@@ -9,9 +9,9 @@
 #include "absl/strings/str_format.h"
 #include "weft/core/check.h"
 #include "weft/rpc/base/method_stats.h"
-#include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/base/received_message.h"
 #include "weft/rpc/base/wire_status.h"
+#include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/call/service.h"
 #include "weft/rpc/call/stream_port.h"
 
@@ -130,8 +130,8 @@ bool InboundCall::Parse(google::protobuf::MessageLite& request) {
 }
 
 bool InboundCall::ParseUnusual(google::protobuf::MessageLite& request) {
-  ReceivedMessage message{std::move(block_),  data_,          size_ - attachment_size_, codec_,
-                          inflated_size_, attachment_size_};
+  ReceivedMessage message{std::move(block_), data_,           size_ - attachment_size_, codec_,
+                          inflated_size_,    attachment_size_};
   data_ = nullptr;
   const absl::Status s = message.Parse(max_message_, &request);
   if (!s.ok()) {
@@ -139,9 +139,9 @@ bool InboundCall::ParseUnusual(google::protobuf::MessageLite& request) {
     return false;
   }
   // A small one lies in the call itself.
-  attachment_ = message.block ? message.Attachment()
-                              : absl::Cord(absl::string_view(message.data + message.size,
-                                                             attachment_size_));
+  attachment_ = message.block
+                    ? message.Attachment()
+                    : absl::Cord(absl::string_view(message.data + message.size, attachment_size_));
   return true;
 }
 

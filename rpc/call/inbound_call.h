@@ -47,6 +47,7 @@ class MessageLite;
 namespace weft {
 
 class CallPool;
+class CallTarget;
 class InboundCall;
 class MethodStats;
 class Service;
@@ -87,6 +88,8 @@ class CallOrigin {
   virtual void OnCallReturned(InboundCall& call) = 0;
   // Marks the call as cancelled when its deadline comes. Any thread.
   virtual void WatchDeadline(InboundCall& call) = 0;
+  // Calls to whoever made the call, over the same connection.
+  virtual std::shared_ptr<CallTarget> Caller() = 0;
   virtual const std::string& peer() const = 0;
   virtual const std::string& identity() const = 0;
 };
@@ -118,7 +121,8 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   // ---- by the session, on the loop
   // The request's bytes: copied when there are few, by reference to `block` otherwise.
   void SetRequest(const BlockRef& block, const char* data, size_t size);
-  // What is unusual of it: compressed, or with an attachment, the last bytes of what SetRequest got.
+  // What is unusual of it: compressed, or with an attachment, the last bytes of what SetRequest
+  // got.
   void SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,
                   size_t max_message);
   void SetMetadata(std::string_view raw) { raw_metadata_.assign(raw.data(), raw.size()); }
@@ -168,6 +172,8 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   void Answer(const absl::Status& status, ReplyMessage* reply);
   // The messages of a call that streams; null for a unary one. Set before the call is handed over.
   std::shared_ptr<StreamPort> stream;
+  // What its reply is compressed with.
+  Compression reply_codec = Compression::kNone;
   // The session has ended the call by itself: what the handler answers is for nobody.
   std::atomic<bool> aborted{false};
   // Messages that live with the call, for handlers that answer later.

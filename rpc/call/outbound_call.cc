@@ -15,6 +15,9 @@ void OutboundCall::Started(CallHandle handle) {
 }
 
 bool OutboundCall::PrepareAgain() {
+  if (!waited && !request_stays && options.context != nullptr) {
+    waiting_attachment = options.context->attachment();
+  }
   waited = true;
   // An interception has its own; a caller that waits keeps its context.
   if (request_stays || has_own_metadata || interception != nullptr) return true;
@@ -40,6 +43,13 @@ void OutboundCall::KeepRequest(char* room, size_t size) {
   MessageCodec::WriteTo(*request, room);
   kept = std::string_view(room, size);
   serialized = true;
+}
+
+const absl::Cord* OutboundCall::attachment() const {
+  if (options.context == nullptr) return nullptr;
+  const absl::Cord& own =
+      waited && !request_stays ? waiting_attachment : options.context->attachment();
+  return own.empty() ? nullptr : &own;
 }
 
 const Metadata& OutboundCall::SomeMetadata() const {

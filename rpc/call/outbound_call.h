@@ -24,6 +24,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/strings/cord.h"
 #include "weft/core/clock.h"
 #include "weft/core/deadline_wheel.h"
 #include "weft/rpc/base/metadata.h"
@@ -134,6 +135,11 @@ class OutboundCall : public DeadlineEntry {
   // The messages of a call that streams; null for a unary one. Gone when the call is complete.
   std::shared_ptr<class StreamPort> stream;
 
+  // What its messages are compressed with; by the target, from the options.
+  Compression codec = Compression::kNone;
+  // Goes with the request; null where there is none.
+  const absl::Cord* attachment() const;
+
   // Of the handler that made the call; set by the target, before wants_handle is asked.
   std::shared_ptr<CallScope> scope;
 
@@ -154,6 +160,7 @@ class OutboundCall : public DeadlineEntry {
   // Copied then: a coroutine that is dropped takes its context with it.
   Metadata waiting_metadata;
   bool has_own_metadata = false;
+  absl::Cord waiting_attachment;  // likewise
   uint64_t stream_position = 0;  // where its frame begins in the connection's output
   OutboundCall* next = nullptr;  // in a list of calls that are being moved or ended
 

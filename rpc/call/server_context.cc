@@ -5,12 +5,15 @@
 #include "weft/core/clock.h"
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/call/service.h"
+#include "weft/rpc/call/stream_port.h"
 
 namespace weft {
 
 std::string_view ServerContext::method() const { return call_.bound->method->info->full_name; }
 const std::string& ServerContext::peer() const { return call_.origin->peer(); }
 const std::string& ServerContext::identity() const { return call_.origin->identity(); }
+
+std::shared_ptr<CallTarget> ServerContext::caller() const { return call_.origin->Caller(); }
 
 const Metadata& ServerContext::metadata() const {
   (void)call_.ParseMetadata();
@@ -23,6 +26,13 @@ void ServerContext::RetryAfter(absl::Duration delay) {
                          ? -1
                          : std::min<int64_t>(absl::ToInt64Milliseconds(delay), 1'000'000'000);
   call_.trailers().AddReserved("weft-retry-pushback-ms", std::to_string(ms));
+}
+
+const absl::Cord& ServerContext::attachment() const { return call_.attachment(); }
+absl::Cord& ServerContext::reply_attachment() { return call_.reply_attachment(); }
+void ServerContext::set_compression(Compression codec) {
+  call_.reply_codec = codec;
+  if (call_.stream != nullptr) call_.stream->codec.store(codec, std::memory_order_relaxed);
 }
 
 absl::Duration ServerContext::time_left() const {

@@ -5,17 +5,21 @@
 #ifndef WEFT_RPC_CALL_SERVER_CONTEXT_H_
 #define WEFT_RPC_CALL_SERVER_CONTEXT_H_
 
+#include <memory>
 #include <stop_token>
 #include <string>
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/strings/cord.h"
 #include "absl/time/time.h"
 #include "weft/core/thread_contract.h"
+#include "weft/rpc/base/compression.h"
 #include "weft/rpc/base/metadata.h"
 
 namespace weft {
 
+class CallTarget;
 class InboundCall;
 
 class ServerContext {
@@ -30,6 +34,10 @@ class ServerContext {
   const std::string& peer() const;
   // Who the caller is, as the server's authenticator said; empty without one.
   const std::string& identity() const;
+  // Calls back whoever made this call, over the same connection: `Stub stub(*call.caller());`. It
+  // offers services by ChannelOptions::services. May be kept beyond the call; when the connection
+  // has ended its calls end with UNAVAILABLE.
+  std::shared_ptr<CallTarget> caller() const;
   // What came with the request. Parsed at the first use; damaged metadata refuses the call before
   // its handler.
   const Metadata& metadata() const;
@@ -38,6 +46,16 @@ class ServerContext {
   // Goes with an error: clients that would try the call again (RetryPolicy, HedgingPolicy) do so
   // after this long, at most 11 days; a negative one: not at all. Once a call.
   void RetryAfter(absl::Duration delay);
+
+  // Raw bytes that came beside the request, in the memory into which they were read. Valid from the
+  // handler's start on; empty where none came.
+  const absl::Cord& attachment() const;
+  // Sent beside the reply from where they are, with an OK status. Not with methods whose server
+  // streams.
+  absl::Cord& reply_attachment();
+  // What the reply, or the stream's messages from now on, are compressed with; see
+  // ServerOptions::compression.
+  void set_compression(Compression codec);
 
   // When the caller stops waiting; infinite when it gave no timeout.
   absl::Time deadline() const;

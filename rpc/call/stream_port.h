@@ -101,6 +101,8 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
     int64_t credit = 0;
   };
   Sending sending;
+  // What this side's messages are compressed with.
+  std::atomic<Compression> codec{Compression::kNone};
   // Credit given and not used; by the loop and whoever returns some.
   std::atomic<int64_t> receive_credit{0};
   // Read and not given back yet; the carrier's, under its lock.

@@ -102,14 +102,12 @@ struct ServeClientStream<Handler> {
     Pair& messages = *pair;
     call.own_messages = std::move(pair);
     AsyncServerReader<Request, Reply> reader(
-        call.stream, Responder<Reply>(call, messages.reply,
-                                      [](InboundCall& c, const absl::Status& status) {
-                                        OwnReply<Pair> reply(c);
-                                        c.Answer(status, &reply);
-                                      }));
-    RunAsync(call, [&] {
-      (static_cast<S&>(service).*Handler)(call.context(), std::move(reader));
-    });
+        call.stream,
+        Responder<Reply>(call, messages.reply, [](InboundCall& c, const absl::Status& status) {
+          OwnReply<Pair> reply(c);
+          c.Answer(status, &reply);
+        }));
+    RunAsync(call, [&] { (static_cast<S&>(service).*Handler)(call.context(), std::move(reader)); });
   }
 };
 
@@ -215,37 +213,35 @@ template <typename S, typename Request, typename Reply,
 struct ServeBothStreams<Handler> {
   static void Async(const MethodInfo&, Service& service, InboundCall& call, MessageCache&) {
     AsyncServerStream<Request, Reply> stream(call.stream, call);
-    RunAsync(call, [&] {
-      (static_cast<S&>(service).*Handler)(call.context(), std::move(stream));
-    });
+    RunAsync(call, [&] { (static_cast<S&>(service).*Handler)(call.context(), std::move(stream)); });
   }
 };
 
 }  // namespace service_internal
 
-#define WEFT_STREAM_METHOD_ENTRIES(Kind, Serving)                                                        \
-  template <auto Handler, typename Request, typename Reply>                                     \
-  constexpr ServiceMethod BlockingMethod(const Kind<Request, Reply>& method) {                  \
-    return {&method,                                                                            \
-            [](Service& service, InboundCall& call, MessageCache& cache) {                      \
+#define WEFT_STREAM_METHOD_ENTRIES(Kind, Serving)                                                 \
+  template <auto Handler, typename Request, typename Reply>                                       \
+  constexpr ServiceMethod BlockingMethod(const Kind<Request, Reply>& method) {                    \
+    return {&method,                                                                              \
+            [](Service& service, InboundCall& call, MessageCache& cache) {                        \
               service_internal::Serving<Handler>::Blocking(*call.bound->method->info, service,    \
-                                                         call, cache);                          \
-            },                                                                                  \
-            /*waits=*/true};                                                                    \
-  }                                                                                             \
-  template <auto Handler, typename Request, typename Reply>                                     \
-  constexpr ServiceMethod AsyncMethod(const Kind<Request, Reply>& method) {                     \
-    return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {             \
+                                                           call, cache);                          \
+            },                                                                                    \
+            /*waits=*/true};                                                                      \
+  }                                                                                               \
+  template <auto Handler, typename Request, typename Reply>                                       \
+  constexpr ServiceMethod AsyncMethod(const Kind<Request, Reply>& method) {                       \
+    return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {               \
               service_internal::Serving<Handler>::Async(*call.bound->method->info, service, call, \
-                                                      cache);                                   \
-            }};                                                                                 \
-  }                                                                                             \
-  template <auto Handler, typename Request, typename Reply>                                     \
-  constexpr ServiceMethod CoroMethod(const Kind<Request, Reply>& method) {                      \
-    return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {             \
+                                                        cache);                                   \
+            }};                                                                                   \
+  }                                                                                               \
+  template <auto Handler, typename Request, typename Reply>                                       \
+  constexpr ServiceMethod CoroMethod(const Kind<Request, Reply>& method) {                        \
+    return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {               \
               service_internal::Serving<Handler>::Coroutine(*call.bound->method->info, service,   \
-                                                          call, cache);                         \
-            }};                                                                                 \
+                                                            call, cache);                         \
+            }};                                                                                   \
   }
 WEFT_STREAM_METHOD_ENTRIES(ClientStreamingMethod, ServeClientStream)
 WEFT_STREAM_METHOD_ENTRIES(ServerStreamingMethod, ServeServerStream)

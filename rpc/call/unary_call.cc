@@ -1,5 +1,6 @@
 #include "weft/rpc/call/unary_call.h"
 
+#include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/attempt_text.h"
 #include "weft/rpc/call/client_context.h"
 
@@ -19,6 +20,7 @@ void TellContext(const OutboundCall& call, const CallEnd& end) {
                              ToAbsl(now - call.started));
   Metadata trailers;
   (void)trailers.ReadFrom(end.trailers);  // what is damaged is left out: the reply itself is good
+  if (end.whole_reply != nullptr) call.options.context->Attached(end.whole_reply->Attachment());
   call.options.context->Ended(std::move(trailers), ToAbsl(end.handler_time),
                               end.may_have_been_executed, end.attempts + call.resent);
 }
@@ -26,6 +28,12 @@ void TellContext(const OutboundCall& call, const CallEnd& end) {
 absl::Status ErrorOf(const OutboundCall& call, const CallEnd& end) {
   if (call.resent == 0 || end.may_have_been_executed) return end.status;
   return WithAttempt(end.status, call.method, absl::StrCat("attempt ", 1 + call.resent));
+}
+
+absl::Status ParseWhole(const OutboundCall& call, const CallEnd& end,
+                        google::protobuf::MessageLite* out) {
+  return Annotate(end.whole_reply->Parse(end.max_message, out),
+                  absl::StrCat("call ", std::string(call.method.full_name), ": the reply"));
 }
 
 absl::Status CheckMayBlock(const MethodInfo& method) {

@@ -36,6 +36,9 @@ namespace call_internal {
 void TellContext(const OutboundCall& call, const CallEnd& end);
 // The end's status; of a call that was sent several times with the number of the attempt.
 absl::Status ErrorOf(const OutboundCall& call, const CallEnd& end);
+// Parses a reply that was compressed, or has an attachment.
+absl::Status ParseWhole(const OutboundCall& call, const CallEnd& end,
+                        google::protobuf::MessageLite* out);
 // Why a blocking call must not be made on this thread, or OK.
 absl::Status CheckMayBlock(const MethodInfo& method);
 // Waits, at first polling.
@@ -47,6 +50,10 @@ absl::StatusOr<Reply> ResultOf(const OutboundCall& call, const CallEnd& end) {
   if (call.options.context != nullptr) TellContext(call, end);
   if (!end.status.ok()) return ErrorOf(call, end);
   absl::StatusOr<Reply> result(absl::in_place);
+  if (end.whole_reply != nullptr) {
+    absl::Status s = ParseWhole(call, end, &*result);
+    return s.ok() ? std::move(result) : absl::StatusOr<Reply>(std::move(s));
+  }
   if (!result->ParseFromArray(end.reply, static_cast<int>(end.reply_size))) {
     return absl::InternalError(absl::StrCat("call ", std::string(call.method.full_name),
                                             ": cannot parse the reply (", end.reply_size,

@@ -47,7 +47,7 @@ ChannelCore::OnLoop::OnLoop(EventLoop& loop, ChannelCore* core)
       }) {}
 
 ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target,
-                         ChannelOptions options)
+                         ChannelOptions options, InboundPart::Maker make_inbound)
     : io_(io),
       loop_(io.loop),
       log_(log),
@@ -56,6 +56,7 @@ ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::st
       options_(std::move(options)),
       default_timeout_(ToNanos(options_.timeout)),
       has_policies_(HasPolicies(options_)),
+      make_inbound_(std::move(make_inbound)),
       backoff_(ToNanos(options_.backoff), options_.backoff_factor, ToNanos(options_.backoff_most),
                options_.backoff_jitter,
                static_cast<uint64_t>(loop_->clock().Now().time_since_epoch().count()) ^
@@ -84,6 +85,7 @@ void ChannelCore::Start(OutboundCall& call) {
   const Nanos timeout = TimeoutOf(call, default_timeout_);
   call.deadline = SaturatingAdd(call.started, timeout);
   if (call.method.kind == MethodKind::kUnary) call.resender = this;
+  call.codec = call.options.compression.value_or(options_.compression);
   if (!call.options.detached) call.scope = CallScope::Current();
   if (call.scope != nullptr) call.deadline = std::min(call.deadline, call.scope->deadline());
   if (!options_.interceptors.empty()) {
@@ -320,6 +322,11 @@ void ChannelCore::Close() {
   if (loop_->InLoop()) {
     loop_->AssertInLoop();
     CloseOnLoop();
+    loop_->Post([self = shared_from_this(), this](TaskFate fate) {
+      if (fate == TaskFate::kCancelled) return;
+      loop_->AssertInLoop();
+      DrainInbound([] {});
+    });
     return;
   }
   std::promise<void> closed;
@@ -328,13 +335,29 @@ void ChannelCore::Close() {
       loop_->AssertInLoop();
       CloseOnLoop();
     }
-    // Behind what it posted: sessions are gone then.
-    loop_->Post([&closed](TaskFate) { closed.set_value(); });
+    // Behind what it posted: sessions are gone then. Handlers of our services are waited for.
+    loop_->Post([this, &closed](TaskFate later) {
+      if (later == TaskFate::kCancelled) {
+        closed.set_value();
+        return;
+      }
+      loop_->AssertInLoop();
+      DrainInbound([&closed] { closed.set_value(); });
+    });
   });
   closed.get_future().get();
 }
 
 // ---- on the loop
+
+void ChannelCore::DrainInbound(std::function<void()> done) {
+  if (inbound_ == nullptr) {
+    done();
+    return;
+  }
+  const std::shared_ptr<InboundPart> part = std::move(inbound_);
+  part->Drain(std::move(done));
+}
 
 void ChannelCore::CloseOnLoop() {
   const absl::Status why = absl::UnavailableError("the channel was closed");
@@ -414,8 +437,11 @@ void ChannelCore::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transpo
       options_.connect_timeout - ToAbsl(loop_->clock().Now() - attempt_began_);
   options.limits.handshake_timeout =
       std::clamp(left, absl::Milliseconds(1), limits.handshake_timeout);
+  if (inbound_ == nullptr && make_inbound_ != nullptr) inbound_ = make_inbound_(*loop_);
   auto session = std::make_unique<native::NativeSession>(
-      io_, *this, nullptr, nullptr, *std::move(transport), target_, std::move(options));
+      io_, *this, inbound_ != nullptr ? inbound_->sink() : nullptr,
+      inbound_ != nullptr ? inbound_->pool() : nullptr, *std::move(transport), target_,
+      std::move(options));
   opening_ = session->link().get();
   session_ = std::move(session);
   ids_[session_.get()] = list_.Add(target_, attempt_began_, session_->gauge());
@@ -564,7 +590,7 @@ void ChannelCore::LinkLost(const absl::Status& why) {
 void ChannelCore::OnGoingAway(Session& session, const absl::Status& why) {
   if (session_.get() != &session) return;
   const bool was_up = loop_link_ != nullptr;
-  const bool idle = !was_up || loop_link_->calls_under_way() == 0;
+  const bool idle = !was_up || (loop_link_->calls_under_way() == 0 && session.inbound_calls() == 0);
   leaving_.push_back(std::move(session_));
   list_.Set(IdOf(session), ConnectionState::kGoingAway, CloseReason::kGoAway, why);
   if (idle) session.CloseWhenWritten(CloseReason::kGoAway, why, std::chrono::seconds(1));

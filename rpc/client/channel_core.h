@@ -34,6 +34,7 @@
 #include "weft/rpc/client/retry_budget.h"
 #include "weft/rpc/protocol/connection_list.h"
 #include "weft/rpc/protocol/idle_watch.h"
+#include "weft/rpc/client/inbound_part.h"
 #include "weft/rpc/protocol/native/native_link.h"
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_host.h"
@@ -53,7 +54,7 @@ class ChannelCore final : public CallCarrier,
   static constexpr size_t kMostWaiting = 10'000;
 
   ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target,
-              ChannelOptions options);
+              ChannelOptions options, InboundPart::Maker make_inbound = nullptr);
   ~ChannelCore() override;
 
   ANY_THREAD void Start(OutboundCall& call) WEFT_EXCLUDES(mu_);
@@ -127,6 +128,7 @@ class ChannelCore final : public CallCarrier,
   void FailWaiting(const absl::Status& why, Waiting which) LOOP_ONLY;
   OutboundCall* TakeWaiting(uint64_t id) WEFT_EXCLUDES(mu_);  // on the loop, or after its end
   void SetLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);
+  void DrainInbound(std::function<void()> done) LOOP_ONLY;
   void CloseOnLoop() LOOP_ONLY WEFT_EXCLUDES(mu_);
   void LinkLost(const absl::Status& why) LOOP_ONLY;
   void LookForIdle() LOOP_ONLY;
@@ -142,10 +144,12 @@ class ChannelCore final : public CallCarrier,
   const ChannelOptions options_;
   const Nanos default_timeout_;
   const bool has_policies_;
+  const InboundPart::Maker make_inbound_;
 
   // The loop's own.
   std::unique_ptr<OnLoop> on_loop_ LOOP_OWNED;
-  std::unique_ptr<Session> session_ LOOP_OWNED;  // connecting or up
+  std::shared_ptr<InboundPart> inbound_ LOOP_OWNED;  // from the first connection on
+  std::unique_ptr<Session> session_ LOOP_OWNED;      // connecting or up
   std::vector<std::unique_ptr<Session>> leaving_
       LOOP_OWNED;  // the server went away; their calls go on
   std::shared_ptr<native::NativeLink> loop_link_ LOOP_OWNED;  // the same as link_, without the lock

@@ -56,10 +56,11 @@ absl::Status Dispatcher::Add(Service& service, const ServiceOptions& options) {
   for (const ServiceMethod& method : service.methods()) {
     Offered& offered = *offered_.emplace_back(std::make_unique<Offered>());
     offered.stats = std::make_unique<MethodStats>(std::string(method.info->full_name));
-    offered.bound = BoundMethod{.method = &method,
-                                .service = &service,
-                                .stats = offered.stats.get(),
-                                .run_inline = run_inline_ || method.info->run_inline};
+    offered.bound =
+        BoundMethod{.method = &method,
+                    .service = &service,
+                    .stats = offered.stats.get(),
+                    .run_inline = (run_inline_ || method.info->run_inline) && !method.waits};
     offered.pool = options.pool.empty() ? std::string(method.info->pool) : options.pool;
     if (method.info->ordered) RulesOf(offered).ordered = true;
     methods_.emplace(std::string(method.info->full_name), &offered);

@@ -48,7 +48,8 @@ std::string Written(Write&& write) {
 void CheckRequest(const FrameHeader& header, std::string_view frame, std::string_view body) {
   RequestFrame request;
   if (FrameReader::ReadRequest(header, body, &request) != FrameError::kNone) return;
-  for (const std::string_view part : {request.method_name, request.metadata, request.payload.bytes}) {
+  for (const std::string_view part :
+       {request.method_name, request.metadata, request.payload.bytes}) {
     CheckInside(part, body);
   }
   Check(header.has(kMore) ? request.payload.whole_size > request.payload.bytes.size()
@@ -72,8 +73,8 @@ void CheckRequest(const FrameHeader& header, std::string_view frame, std::string
 void CheckResponse(const FrameHeader& header, std::string_view frame, std::string_view body) {
   ResponseFrame response;
   if (FrameReader::ReadResponse(header, body, &response) != FrameError::kNone) return;
-  for (const std::string_view part :
-       {response.metadata, response.error_message, response.error_details, response.payload.bytes}) {
+  for (const std::string_view part : {response.metadata, response.error_message,
+                                      response.error_details, response.payload.bytes}) {
     CheckInside(part, body);
   }
   absl::Status status(FromWireCode(header.aux), "m");

@@ -28,7 +28,9 @@ struct Rows final {
       .kind = ::weft::MethodKind::kUnary,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   static constexpr ::weft::ClientStreamingMethod<::demo::streams::Row, ::demo::streams::Sum> kAdd{{
       .service = "demo.streams.Rows",
@@ -37,7 +39,9 @@ struct Rows final {
       .kind = ::weft::MethodKind::kClientStreaming,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   static constexpr ::weft::ServerStreamingMethod<::demo::streams::Row, ::demo::streams::Row> kList{{
       .service = "demo.streams.Rows",
@@ -46,7 +50,9 @@ struct Rows final {
       .kind = ::weft::MethodKind::kServerStreaming,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   static constexpr ::weft::BidirectionalMethod<::demo::streams::Row, ::demo::streams::Row> kTalk{{
       .service = "demo.streams.Rows",
@@ -55,7 +61,9 @@ struct Rows final {
       .kind = ::weft::MethodKind::kBidirectional,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   static constexpr ::weft::BidirectionalMethod<::demo::streams::Row, ::demo::streams::Row> kOldTalk{{
       .service = "demo.streams.Rows",
@@ -64,7 +72,9 @@ struct Rows final {
       .kind = ::weft::MethodKind::kBidirectional,
       .run_inline = false,
       .idempotent = false,
-      .timeout_ms = 0}};
+      .timeout_ms = 0,
+      .ordered = false,
+      .pool = ""}};
 
   class Service;
   class AsyncService;

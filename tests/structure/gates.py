@@ -12,6 +12,7 @@ EXEMPT = {"core/check.h"}
 
 ALLOWED = {
     ("core/coro.h", "rethrow_exception"): "what a user's coroutine threw goes on to the coroutine that awaits it",
+    ("rpc/call/stream_service.h", "throw"): "what an async handler threw goes on to the dispatcher, which makes a Status of it",
     ("rpc/call/service.h", "throw"): "what an async handler threw goes on to the dispatcher, which makes a Status of it",
     ("rpc/call/service.cc", "rethrow_exception"): "what a handler threw is caught again at once, and becomes a Status",
 }

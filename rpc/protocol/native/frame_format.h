@@ -46,7 +46,7 @@ enum Flag : uint8_t {
       0x40,  // REQUEST: the method's full name follows, and is bound to the number if that is not 0
   kNotExecuted = 0x40,  // RESPONSE: the call was certainly not executed
   kNoMessage = 0x40,    // MESSAGE: only the end of the stream; with END, and no bytes
-  kReply = 0x80,        // PING: an answer; DATA, MESSAGE, WINDOW: of a call that the receiver started
+  kReply = 0x80,  // PING: an answer; DATA, MESSAGE, WINDOW: of a call that the receiver started
 };
 
 // The flags that a type may carry in this version; any other bit is reserved and must be 0.

@@ -26,7 +26,7 @@
 namespace weft {
 class InboundCall;
 class StreamPort;
-}
+}  // namespace weft
 
 namespace weft::native {
 

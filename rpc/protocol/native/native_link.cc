@@ -26,6 +26,10 @@ absl::Status TooLarge(std::string_view what, size_t size, size_t limit, std::str
       limit, " (", absl::string_view(setting.data(), setting.size()), ")"));
 }
 
+bool Compresses(Compression codec, size_t size) {
+  return codec != Compression::kNone && size >= kCompressFrom;
+}
+
 // A serialized request as pieces, for one that does not fit into a frame.
 std::vector<MessagePiece> CopiedPieces(std::string_view bytes) {
   BlockRef block = BlockRef::New(bytes.size());
@@ -76,13 +80,15 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
   }
   // A large request is written here and now from where it is; what the kernel does not take is
   // copied then.
-  const bool borrow = !call.serialized && out.size >= kWriteAtOnce;
+  const absl::Cord* const attachment = call.attachment();
+  const bool unusual = attachment != nullptr || Compresses(call.codec, out.size);
+  const bool borrow = !call.serialized && out.size >= kWriteAtOnce && !unusual;
   RequestHead head;
   head.metadata = call.metadata();
   // Room enough for any name and metadata: whether pieces are needed is decided before the mutex is
   // taken.
   const size_t around = FrameWriter::Overhead(head) + 2 + call.method.full_name.size();
-  if (out.size + around > kLeastFrame - kHeaderSize) {
+  if (unusual || out.size + around > kLeastFrame - kHeaderSize) {
     pieces = call.serialized ? CopiedPieces(call.kept)
                              : MessageCodec::Pieces(*call.request, out.size, borrow);
     out.pieces = &pieces;
@@ -90,6 +96,10 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
     out.bytes = call.kept;
   } else {
     out.message = call.request;
+  }
+  if (unusual) {
+    *why = Transform(call.codec, attachment, &out, &pieces);
+    if (!why->ok()) return Start::kRefused;
   }
   std::shared_ptr<StreamPort> stream;
   bool claimed = false;
@@ -160,6 +170,7 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
       head.open = ClientStreams(call.method.kind);
       stream->sending = {head.id, /*reply=*/false, head.open, /*wants_room=*/false,
                          static_cast<int64_t>(peer_limits_.stream_window)};
+      stream->codec.store(call.codec, std::memory_order_relaxed);
       stream->Bind(
           std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
           Handshake::StreamWindow(limits_), limits_.max_message_bytes);
@@ -227,6 +238,10 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
       error =
           TooLarge("the reply", out.size, std::min(limits_.max_message_bytes, MessageCodec::kMost),
                    "max_message_bytes of the server");
+    } else if (const absl::Cord& attachment = call.reply_attachment();
+               !attachment.empty() || Compresses(call.reply_codec, out.size)) {
+      pieces = MessageCodec::Pieces(message, out.size, /*share=*/false);
+      error = Transform(call.reply_codec, &attachment, &out, &pieces);
     } else if (out.size + FrameWriter::Overhead(head) > kLeastFrame - kHeaderSize) {
       pieces = MessageCodec::Pieces(message, out.size, /*share=*/true);
       out.pieces = &pieces;
@@ -276,17 +291,18 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
 // A stream whose last message is still on its way: the answer, without a message, follows it.
 void NativeLink::AnswerBehind(InboundCall& call, const ResponseHead& head,
                               const absl::Status& error) {
-  lane_.Behind({head.id, true}, kHeaderSize,
-               [own = head, error, trailers = head.metadata != nullptr ? *head.metadata : Metadata(),
-                refused = call.refused()](FrameWriter& writer) mutable {
-                 own.metadata = &trailers;
-                 if (error.ok()) {
-                   writer.Response(own, OutMessage());
-                 } else {
-                   writer.Error(own, error, refused);
-                 }
-                 return PieceLane::Rest();
-               });
+  lane_.Behind(
+      {head.id, true}, kHeaderSize,
+      [own = head, error, trailers = head.metadata != nullptr ? *head.metadata : Metadata(),
+       refused = call.refused()](FrameWriter& writer) mutable {
+        own.metadata = &trailers;
+        if (error.ok()) {
+          writer.Response(own, OutMessage());
+        } else {
+          writer.Error(own, error, refused);
+        }
+        return PieceLane::Rest();
+      });
 }
 
 void NativeLink::OnCallReturned(InboundCall& call) {
@@ -442,8 +458,7 @@ uint64_t NativeLink::answered() {
 bool NativeLink::OutputOverLimit() {
   MutexLock lock(output().mutex());
   // Refusals are small; a peer that lets so many of them pile up does not read.
-  return Waiting() >
-         limits_.max_output_bytes + (limits_.max_output_bytes >> 2) + (size_t{1} << 20);
+  return Waiting() > limits_.max_output_bytes + (limits_.max_output_bytes >> 2) + (size_t{1} << 20);
 }
 
 }  // namespace weft::native

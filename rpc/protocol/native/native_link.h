@@ -33,6 +33,7 @@
 #include "weft/rpc/protocol/connection_info.h"
 #include "weft/rpc/protocol/native/frame_writer.h"
 #include "weft/rpc/protocol/native/handshake.h"
+#include "weft/rpc/protocol/native/link_target.h"
 #include "weft/rpc/protocol/native/piece_lane.h"
 #include "weft/rpc/protocol/session_limits.h"
 
@@ -74,6 +75,10 @@ class NativeLink final : public ConnectionHandle,
   ANY_THREAD void SendHalfClose(StreamPort& port) override;
   ANY_THREAD void ReturnCredit(StreamPort& port, size_t bytes) override;
   ANY_THREAD bool HasRoom(StreamPort& port) override;
+
+  std::shared_ptr<CallTarget> Caller() override {
+    return std::shared_ptr<CallTarget>(shared_from_this(), &target_);
+  }
 
   // CallCarrier
   ANY_THREAD void CancelCall(uint64_t id) override;
@@ -145,6 +150,10 @@ class NativeLink final : public ConnectionHandle,
   // Keeps what does not fit into the frame just written; `pieces` may be moved.
   void AddToLane(uint64_t id, bool reply, const PieceCursor& cursor, OutMessage& out,
                  std::vector<MessagePiece>& pieces) WEFT_REQUIRES(output().mutex());
+  // Compresses the message and puts the attachment behind it, as far as the peer takes it (an error
+  // for an attachment that it does not). `pieces` hold the message.
+  absl::Status Transform(Compression codec, const absl::Cord* attachment, OutMessage* out,
+                         std::vector<MessagePiece>* pieces);
   void OwnBorrowed(uint64_t id);
   size_t Waiting() WEFT_REQUIRES(output().mutex()) { return output().queued() + lane_.bytes(); }
   bool RoomFor(const StreamPort& port) WEFT_REQUIRES(output().mutex());
@@ -158,6 +167,7 @@ class NativeLink final : public ConnectionHandle,
   void Flush(bool claimed, bool gather, bool large);
 
   // Fixed at construction.
+  LinkTarget target_{*this};
   DeadlineWheel& wheel_;
   const std::shared_ptr<CallPool> pool_;  // kept for the calls that are out
   const SessionLimits limits_;

@@ -28,9 +28,11 @@ void NativeLink::Feed(OutputQueue& queue) {
 }
 
 void NativeLink::UpdateFeed() {
-  output().SetFeed(this, !lane_.empty()    ? OutputQueue::Wants::kToSend
-                         : output_awaited_ ? OutputQueue::Wants::kRoom
-                                           : OutputQueue::Wants::kNothing);
+  output().SetFeed(this,
+                   !lane_.empty()    ? OutputQueue::Wants::kToSend
+                   : output_awaited_ ? OutputQueue::Wants::kRoom
+                                     : OutputQueue::Wants::kNothing,
+                   lane_.bytes());
 }
 
 void NativeLink::AddToLane(uint64_t id, bool reply, const PieceCursor& cursor, OutMessage& out,
@@ -71,6 +73,39 @@ void NativeLink::OwnBorrowed(uint64_t id) {
   Flush(claimed, false, true);
 }
 
+absl::Status NativeLink::Transform(Compression codec, const absl::Cord* attachment, OutMessage* out,
+                                   std::vector<MessagePiece>* pieces) {
+  bool takes_codec;
+  bool takes_attachments;
+  {
+    MutexLock lock(output().mutex());
+    takes_codec = (codec == Compression::kGzip && peer_limits_.gzip) ||
+                  (codec == Compression::kZstd && peer_limits_.zstd);
+    takes_attachments = peer_limits_.attachments;
+  }
+  out->pieces = pieces;
+  std::vector<MessagePiece> smaller;
+  if (takes_codec && out->size >= kCompressFrom && TryCompress(codec, *pieces, &smaller)) {
+    out->codec = codec;
+    out->inflated_size = out->size;
+    out->size = 0;
+    for (const MessagePiece& piece : smaller) out->size += piece.size;
+    *pieces = std::move(smaller);
+  }
+  if (attachment == nullptr || attachment->empty()) return absl::OkStatus();
+  if (!takes_attachments) {
+    return absl::UnimplementedError(absl::StrCat(peer(), " does not take attachments"));
+  }
+  const auto keeper = std::make_shared<const absl::Cord>(*attachment);
+  for (const absl::string_view chunk : keeper->Chunks()) {
+    pieces->push_back({BlockRef(), chunk.data(), chunk.size()});
+  }
+  out->attachment_size = keeper->size();
+  out->size += keeper->size();
+  out->keeper = keeper;
+  return absl::OkStatus();
+}
+
 void NativeLink::ForgetOutbound(uint64_t id, OutboundCall* call) {
   if (call->stream != nullptr) call->stream->sending.open = false;
   if (lane_.empty()) return;
@@ -89,8 +124,7 @@ void NativeLink::DropAnswer(uint64_t id) {
 
 bool NativeLink::RoomFor(const StreamPort& port) {
   const StreamPort::Sending& s = port.sending;
-  return s.credit > 0 && credit_ > 0 &&
-         Waiting() < kStreamRoom &&
+  return s.credit > 0 && credit_ > 0 && Waiting() < kStreamRoom &&
          (lane_.empty() || !lane_.Contains({s.id, s.reply}));
 }
 
@@ -135,7 +169,9 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const google::protobuf::Mes
                                                      " (max_message_bytes of this side)"));
     return StreamSent::kRefused;
   }
-  if (out.size <= kLeastFrame - kHeaderSize) {
+  const Compression codec = port.codec.load(std::memory_order_relaxed);
+  const bool compress = codec != Compression::kNone && out.size >= kCompressFrom;
+  if (!compress && out.size <= kLeastFrame - kHeaderSize) {
     out.message = &message;
   } else if (!HasRoom(port)) {  // before it is serialized
     MutexLock lock(output().mutex());
@@ -143,6 +179,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const google::protobuf::Mes
   } else {
     pieces = MessageCodec::Pieces(message, out.size, /*share=*/false);
     out.pieces = &pieces;
+    if (compress) (void)Transform(codec, nullptr, &out, &pieces);
   }
   bool claimed;
   bool large;
@@ -214,8 +251,7 @@ bool NativeLink::EverStarted(uint64_t id) {
 void NativeLink::OpenInbound(uint64_t id, StreamPort& port, bool sends, size_t credit) {
   {
     MutexLock lock(output().mutex());
-    port.sending = {id, /*reply=*/true, sends, /*wants_room=*/false,
-                    static_cast<int64_t>(credit)};
+    port.sending = {id, /*reply=*/true, sends, /*wants_room=*/false, static_cast<int64_t>(credit)};
     port.Bind(std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
               Handshake::StreamWindow(limits_), limits_.max_message_bytes);
   }

@@ -209,6 +209,7 @@ void NativeSession::EndDataFrame() {
   Assembly* assembly = assembly_.Find(data_header_.id, reply);
   if (assembly == nullptr) return;
   if (assembly->abandoned) {
+    if (reply) host_.CountLateReply();
     assembly_.End(data_header_.id, reply);
     return;
   }

@@ -43,6 +43,7 @@ namespace weft::native {
 struct NativeSessionOptions {
   bool dialer = false;
   std::string auth_token;
+  Compression compression = Compression::kNone;  // of replies
   SessionLimits limits;
 };
 

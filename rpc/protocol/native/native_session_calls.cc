@@ -56,10 +56,10 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
                                      "this side offers no services; asked for ", unknown));
   }
   if (refused.ok() && header.has(kEnd) == ClientStreams(bound->method->info->kind)) {
-    refused = absl::UnimplementedError(absl::StrCat(
-        std::string(bound->method->info->full_name),
-        header.has(kEnd) ? ": the method takes a stream, not one request"
-                         : ": the method takes one request, not a stream"));
+    refused = absl::UnimplementedError(
+        absl::StrCat(std::string(bound->method->info->full_name),
+                     header.has(kEnd) ? ": the method takes a stream, not one request"
+                                      : ": the method takes one request, not a stream"));
   }
   if (!refused.ok()) {
     link_->SendError(header.id, refused, /*not_executed=*/true);
@@ -78,6 +78,7 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
   if (!frame.metadata.empty()) call.SetMetadata(frame.metadata);
   inbound_.Insert(header.id, &call);
   ++taken_;
+  call.reply_codec = options_.compression;
   if (bound->method->info->kind != MethodKind::kUnary) OpenStream(call);
   const Payload& payload = frame.payload;
   if (!header.has(kMore)) {
@@ -221,8 +222,8 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
     if (OutboundCall* call = link_->Take(header.id)) {
       EndCall(*call, absl::StatusCode::kResourceExhausted,
               size > options_.limits.max_message_bytes
-                  ? absl::StrCat("the reply of ", size,
-                                 " bytes is over the limit of ", options_.limits.max_message_bytes,
+                  ? absl::StrCat("the reply of ", size, " bytes is over the limit of ",
+                                 options_.limits.max_message_bytes,
                                  " (max_message_bytes of the channel)")
                   : absl::StrCat("unfinished messages on this connection would hold more than ",
                                  assembly_.most_bytes(), " bytes (4 x max_message_bytes)"),
@@ -234,8 +235,8 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
   assembly->trailers = std::string(reply.frame.metadata);
 }
 
-// Nobody waits for this message any more. One that is being read at this moment keeps its block, for
-// the connection reads straight into it; it goes with the piece.
+// Nobody waits for this message any more. One that is being read at this moment keeps its block,
+// for the connection reads straight into it; it goes with the piece.
 void NativeSession::DropAssembly(uint64_t id, bool reply) {
   Assembly* const assembly = assembly_.Find(id, reply);
   if (assembly == nullptr || assembly->abandoned) return;

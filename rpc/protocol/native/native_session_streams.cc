@@ -16,6 +16,7 @@ void NativeSession::OpenStream(InboundCall& call) {
   const uint64_t id = call.id.load(std::memory_order_relaxed);
   link_->OpenInbound(id, *port, ServerStreams(kind), agreement_.stream_window);
   port->receive_ended = !ClientStreams(kind);
+  port->codec.store(call.reply_codec, std::memory_order_relaxed);
   call.stream = std::move(port);
   // A handler that waits for messages is told.
   if (call.deadline != kNever) wheel_.Insert(&call, call.deadline);
@@ -81,9 +82,9 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
   const size_t size = std::max(payload.whole_size, payload.inflated_size);
   absl::Status refused;
   if (!port->Charge(cost)) {
-    refused = absl::InternalError(absl::StrCat(
-        "flow-control violation: stream messages beyond the credit of the call (",
-        Handshake::StreamWindow(options_.limits), " bytes, stream_window_bytes)"));
+    refused = absl::InternalError(
+        absl::StrCat("flow-control violation: stream messages beyond the credit of the call (",
+                     Handshake::StreamWindow(options_.limits), " bytes, stream_window_bytes)"));
   } else if (size > options_.limits.max_message_bytes) {
     refused = absl::ResourceExhaustedError(
         absl::StrCat("a stream message of ", size, " bytes is over the limit of ",

@@ -8,8 +8,8 @@
 namespace weft::native {
 
 PieceLane::Item* PieceLane::Find(LaneKey key) {
-  const auto it = std::find_if(items_.begin(), items_.end(),
-                               [&](const Item& item) { return item.key == key; });
+  const auto it =
+      std::find_if(items_.begin(), items_.end(), [&](const Item& item) { return item.key == key; });
   return it == items_.end() ? nullptr : &*it;
 }
 
@@ -61,8 +61,8 @@ bool PieceLane::Feed(OutputQueue& queue, FrameWriter& writer, size_t until) {
 }
 
 void PieceLane::Drop(LaneKey key) {
-  const auto it = std::find_if(items_.begin(), items_.end(),
-                               [&](const Item& item) { return item.key == key; });
+  const auto it =
+      std::find_if(items_.begin(), items_.end(), [&](const Item& item) { return item.key == key; });
   if (it == items_.end()) return;
   bytes_ -= it->rest.cursor.left;
   for (const auto& [bytes, later] : it->behind) bytes_ -= bytes;

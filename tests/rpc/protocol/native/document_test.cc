@@ -189,8 +189,40 @@ std::map<std::string, std::string> WhatTheCodeWrites() {
     RequestHead head;
     head.id = 4;
     head.method = 1;
-    w.Request(head, out);
+    PieceCursor rest = w.Request(head, out);
+    while (rest.left > 0) w.Data(4, /*reply=*/false, pieces, nullptr, &rest);
   });
+  written["attachment"] = Written(kLeastFrame, [](FrameWriter& w) {
+    const std::string_view message =
+        "\x0A\x06"
+        "potato";
+    std::vector<MessagePiece> pieces;
+    for (const std::string_view part : {message, std::string_view("raw!!")}) {
+      BlockRef block = BlockRef::New(part.size());
+      std::copy(part.begin(), part.end(), block->data());
+      const char* data = block->data();
+      pieces.push_back({std::move(block), data, part.size()});
+    }
+    OutMessage out;
+    out.pieces = &pieces;
+    out.size = 13;
+    out.attachment_size = 5;
+    w.Response({.id = 1, .handler_us = 1'234}, out);
+  });
+  written["stream-open"] = Written(kLeastFrame, [](FrameWriter& w) {
+    RequestHead head;
+    head.id = 5;
+    head.method = 2;
+    head.method_name = "demo.Greeter/Say";
+    head.open = true;
+    w.Request(head, OutMessage());
+  });
+  written["stream-message"] = Written(kLeastFrame, [](FrameWriter& w) {
+    w.StreamMessage({.id = 5, .reply = true}, BytesOf("\x0A\x06"
+                                                      "potato"));
+  });
+  written["stream-end"] = Plain({0, FrameType::kMessage, kEnd | kNoMessage, 0, 5}, "");
+  written["window"] = Plain({0, FrameType::kWindow, kReply, 0, 5}, std::string("\0\0\1\0", 4));
   const Metadata metadata = MetadataOf({{"tenant", "blue"}, {"ids-bin", std::string("\0\xFF", 2)}});
   std::string bytes(metadata.WireSize(), '\0');
   metadata.WriteTo(bytes.data());
@@ -269,6 +301,8 @@ TEST(NativeProtocolDocument, NamesTheFieldsOfHello) {
   add("connections", [](Hello* h) { h->set_connections(1); });
   add("features", [](Hello* h) { h->set_features(1); });
   add("required_features", [](Hello* h) { h->set_required_features(1); });
+  add("stream_window_bytes", [](Hello* h) { h->set_stream_window_bytes(1); });
+  add("connection_window_bytes", [](Hello* h) { h->set_connection_window_bytes(1); });
   const auto rows = Table({"field", "number", "type"});
   EXPECT_EQ(rows.size(), fields.size());
   for (const auto& row : rows) {
@@ -319,11 +353,12 @@ TEST(NativeProtocolDocument, NamesTheFlagsOfEachType) {
                                             {"ONEWAY", kOneway},
                                             {"NAMED", kNamed},
                                             {"NOT_EXECUTED", kNotExecuted},
+                                            {"NO_MESSAGE", kNoMessage},
                                             {"REPLY", kReply}};
-  const std::map<std::string, FrameType> types = {{"REQUEST", FrameType::kRequest},
-                                                  {"RESPONSE", FrameType::kResponse},
-                                                  {"DATA", FrameType::kData},
-                                                  {"PING", FrameType::kPing}};
+  const std::map<std::string, FrameType> types = {
+      {"REQUEST", FrameType::kRequest}, {"RESPONSE", FrameType::kResponse},
+      {"DATA", FrameType::kData},       {"MESSAGE", FrameType::kMessage},
+      {"WINDOW", FrameType::kWindow},   {"PING", FrameType::kPing}};
   std::map<FrameType, int> allowed;
   const auto rows = Table({"flag", "name", "in"});
   EXPECT_EQ(rows.size(), flags.size());

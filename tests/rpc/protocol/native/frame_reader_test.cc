@@ -20,14 +20,16 @@ struct TypeRow {
   bool may_be_filled;
 };
 constexpr TypeRow kTypes[] = {
-    {0x01, 0x01 | 0x02 | 0x08 | 0x40, true, true},  // REQUEST; its sections are looked at later
-    {0x02, 0x01 | 0x02 | 0x08 | 0x40, true, true},  // RESPONSE
-    {0x03, 0x02 | 0x80, false, true},               // DATA
-    {0x04, 0, true, false},                         // CANCEL
-    {0x06, 0x80, true, false},                      // PING
-    {0x07, 0, true, true},                          // GOAWAY
-    {0x08, 0, true, false},                         // GOAWAY_ACK
-    {0x10, 0, true, true},                          // HELLO
+    {0x01, 0x5F, true, true},          // REQUEST; its sections are looked at later
+    {0x02, 0x5F, true, true},          // RESPONSE
+    {0x03, 0x02 | 0x80, false, true},  // DATA
+    {0x04, 0, true, false},            // CANCEL
+    {0x05, 0x80, true, true},          // WINDOW
+    {0x0A, 0x01 | 0x02 | 0x04 | 0x40 | 0x80, true, true},  // MESSAGE
+    {0x06, 0x80, true, false},                             // PING
+    {0x07, 0, true, true},                                 // GOAWAY
+    {0x08, 0, true, false},                                // GOAWAY_ACK
+    {0x10, 0, true, true},                                 // HELLO
 };
 
 const TypeRow* RowOf(int type) {

@@ -184,11 +184,11 @@ void ExpectPiecesComeBack(size_t payload, size_t max_frame, bool share, bool res
   out.pieces = &pieces;
   out.size = expected.size();
   const std::string bytes = written.Of(max_frame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
-    if (response) {
-      w.Response({.id = 9, .metadata = &metadata}, out);
-    } else {
-      w.Request({.id = 9, .method = 1, .method_name = "a/b", .metadata = &metadata}, out);
-    }
+    PieceCursor rest =
+        response
+            ? w.Response({.id = 9, .metadata = &metadata}, out)
+            : w.Request({.id = 9, .method = 1, .method_name = "a/b", .metadata = &metadata}, out);
+    while (rest.left > 0) w.Data(9, response, pieces, out.keeper, &rest);
   });
   const std::vector<Frame> frames = Cut(bytes, max_frame);
   ASSERT_FALSE(frames.empty());

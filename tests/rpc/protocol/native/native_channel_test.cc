@@ -330,8 +330,16 @@ TEST_F(NativeChannel, ClosesOnFaultsAndEndsItsCalls) {
   };
   for (const Row& row : {
            Row{raw::Hello(), "a second Hello"},
-           Row{raw::Frame(0x05, 0, 0, 1), "unknown frame type"},
-           Row{raw::Frame(0x02, 0x11, 0, 1, "1234"), "reserved bits"},
+           Row{raw::Frame(0x09, 0, 0, 1), "unknown frame type"},
+           Row{raw::Frame(0x02, 0x21, 0, 1, "1234"), "reserved bits"},
+           Row{raw::Frame(0x05, 0x80, 0, 1), "too short"},
+           Row{raw::Frame(0x05, 0x80, 0, 1, std::string(4, 1)), "which has no stream"},
+           Row{raw::Frame(0x05, 0x80, 0, 9, std::string(4, 1)), "which has no stream"},
+           Row{raw::Frame(0x05, 0, 0, 0, std::string(4, 0x7F)), "more credit than"},
+           Row{raw::Frame(0x0A, 0x80, 0, 1, "x"), "which has no stream"},
+           Row{raw::Frame(0x0A, 0x80, 0, 9, "x"), "which has no stream"},
+           Row{raw::Frame(0x0A, 0x40, 0, 1), "too short"},
+           Row{raw::Frame(0x02, 0x15, 0, 1, "1234"), "too short"},
            Row{raw::Header(0x7FFFFFFF, 0x02, 0x01, 0, 1), "longer than the limit"},
            Row{raw::Frame(0x02, 0x01, 0, 1, "123"), "too short"},
            Row{raw::Frame(0x02, 0x01, 5, 1, "12345678"), "too short"},

@@ -1,0 +1,49 @@
+// What a channel needs to serve calls of its server: where they go, and their end.
+//
+// Threads  loop-only
+// Owns     the sink and the pool
+// Ends     Drain calls back when every call has been answered and every handler has returned
+#ifndef WEFT_RPC_CLIENT_INBOUND_PART_H_
+#define WEFT_RPC_CLIENT_INBOUND_PART_H_
+
+#include <functional>
+#include <memory>
+
+#include "weft/core/event_loop.h"
+#include "weft/core/timer.h"
+#include "weft/rpc/call/call_pool.h"
+#include "weft/rpc/call/inbound_sink.h"
+
+namespace weft {
+
+class InboundPart : public std::enable_shared_from_this<InboundPart> {
+ public:
+  // Makes one on a channel's loop; null: the channel serves nothing.
+  using Maker = std::function<std::shared_ptr<InboundPart>(EventLoop& loop)>;
+
+  // `quiet`: no handler runs; asked when every call has been answered.
+  InboundPart(EventLoop& loop, std::unique_ptr<InboundSink> sink, std::shared_ptr<CallPool> pool,
+              std::function<bool()> quiet);
+  ~InboundPart();
+
+  InboundSink* sink() LOOP_ONLY { return sink_.get(); }
+  const std::shared_ptr<CallPool>& pool() LOOP_ONLY { return pool_; }
+
+  // No session hands calls to it any more.
+  void Drain(std::function<void()> done) LOOP_ONLY;
+
+ private:
+  void LookAgain() LOOP_ONLY;
+
+  EventLoop& loop_;
+  const std::unique_ptr<InboundSink> sink_;
+  const std::shared_ptr<CallPool> pool_;
+  const std::function<bool()> quiet_;
+  Timer timer_ LOOP_OWNED;
+  std::function<void()> done_ LOOP_OWNED;
+  std::shared_ptr<InboundPart> self_ LOOP_OWNED;  // while it drains
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CLIENT_INBOUND_PART_H_

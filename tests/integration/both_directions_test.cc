@@ -1,0 +1,147 @@
+// Calls in both directions over one connection: handlers call back their caller.
+#include <string>
+
+#include "tests/integration/stack.h"
+#include "tests/protos/rows.weft.h"
+
+namespace weft::test {
+namespace {
+
+using testing::HasSubstr;
+
+// Adds what the caller's own service says.
+class CallingBack : public EchoService::Service {
+ public:
+  absl::Status Echo(ServerContext& call, EchoRequest& request, EchoReply& reply) override {
+    EchoService::Stub back(*call.caller());
+    const absl::StatusOr<EchoReply> said = back.EchoInline(RequestOf("back: " + request.text()));
+    if (!said.ok()) return said.status();
+    reply.set_text(said->text());
+    return absl::OkStatus();
+  }
+  // Keeps the caller for later.
+  absl::Status EchoIdempotent(ServerContext& call, EchoRequest&, EchoReply&) override {
+    kept = call.caller();
+    return absl::OkStatus();
+  }
+  // Streams from its caller's service.
+  absl::Status Hang(ServerContext& call, EchoRequest&, EchoReply& reply) override {
+    RowQuery query;
+    query.set_rows(100);
+    auto rows = Rows::Stub(*call.caller()).List(query);
+    Row row;
+    int64_t count = 0;
+    while (rows.Read(&row)) ++count;
+    reply.set_number(count);
+    return rows.Finish();
+  }
+
+  std::shared_ptr<CallTarget> kept;
+};
+
+class Listing : public Rows::Service {
+ public:
+  absl::Status List(ServerContext&, RowQuery& query, ServerWriter<Row>& rows) override {
+    Row row;
+    for (int64_t i = 0; i < query.rows(); ++i) {
+      row.set_number(i);
+      if (!rows.Write(row)) break;
+    }
+    return absl::OkStatus();
+  }
+};
+
+class BothDirections : public testing::Test {
+ protected:
+  ChannelOptions Offering(std::vector<weft::Service*> services) {
+    ChannelOptions options;
+    options.services = std::move(services);
+    return options;
+  }
+
+  CallingBack calling_back;
+  TestServer server{calling_back};
+  HookedEcho own;
+  Listing listing;
+};
+
+TEST_F(BothDirections, HandlerCallsItsCaller) {
+  const auto channel = server.Connect(Offering({&own}));
+  const absl::StatusOr<EchoReply> reply = EchoService::Stub(*channel).Echo(RequestOf("hi"));
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(reply->text(), "back: hi");
+  EXPECT_EQ(server->connections().accepted, 1);
+}
+
+TEST_F(BothDirections, CallerWithoutServicesSaysSo) {
+  const auto channel = server.Connect();
+  const absl::Status s = EchoService::Stub(*channel).Echo(RequestOf("hi")).status();
+  EXPECT_TRUE(absl::IsUnimplemented(s)) << s;
+  EXPECT_THAT(std::string(s.message()), HasSubstr("offers no services"));
+}
+
+TEST_F(BothDirections, CallerMayBeCalledAfterItsCall) {
+  auto channel = server.Connect(Offering({&own}));
+  ASSERT_TRUE(EchoService::Stub(*channel).EchoIdempotent(RequestOf("")).ok());
+  EchoService::Stub back(*calling_back.kept);
+  for (int i = 0; i < 100; ++i) {
+    const absl::StatusOr<EchoReply> reply = back.Echo(RequestOf("later"));
+    ASSERT_TRUE(reply.ok()) << reply.status();
+    EXPECT_EQ(reply->text(), "later");
+  }
+  channel.reset();
+  const absl::Status s = back.Echo(RequestOf("too late")).status();
+  EXPECT_TRUE(absl::IsUnavailable(s)) << s;
+}
+
+TEST_F(BothDirections, StreamsToo) {
+  ChannelOptions options = Offering({&own, &listing});
+  const auto channel = server.Connect(std::move(options));
+  const absl::StatusOr<EchoReply> reply = EchoService::Stub(*channel).Hang(RequestOf(""));
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(reply->number(), 100);
+}
+
+TEST_F(BothDirections, DeadlineOfTheOuterCallEndsTheInnerOne) {
+  // What is called back never answers by itself.
+  class Hanging : public EchoService::Service {
+   public:
+    absl::Status EchoInline(ServerContext& call, EchoRequest&, EchoReply&) override {
+      while (!call.cancelled()) std::this_thread::yield();
+      ended.Update([](bool& e) { e = true; });
+      return absl::CancelledError("gave up");
+    }
+    Watched<bool> ended{false};
+  } hanging;
+  const auto channel = server.Connect(Offering({&hanging}));
+  const absl::Status s =
+      EchoService::Stub(*channel).Echo(RequestOf(""), {.timeout = absl::Milliseconds(50)}).status();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(s)) << s;
+  EXPECT_TRUE(hanging.ended.WaitFor([](bool e) { return e; }));
+}
+
+TEST_F(BothDirections, ChannelWaitsForItsHandlers) {
+  class Slow : public EchoService::Service {
+   public:
+    absl::Status Echo(ServerContext& call, EchoRequest&, EchoReply&) override {
+      entered.Update([](bool& e) { e = true; });
+      while (!call.cancelled()) std::this_thread::yield();
+      left.store(true);
+      return absl::OkStatus();
+    }
+    Watched<bool> entered{false};
+    std::atomic<bool> left{false};
+  } slow;
+  auto channel = server.Connect(Offering({&slow}));
+  ASSERT_TRUE(EchoService::Stub(*channel).EchoIdempotent(RequestOf("")).ok());
+  EchoResult result;
+  EchoService::Stub back(*calling_back.kept);
+  back.EchoAsync(RequestOf(""), {}, Into(result));
+  ASSERT_TRUE(slow.entered.WaitFor([](bool e) { return e; }));
+  channel.reset();
+  EXPECT_TRUE(slow.left.load());
+  EXPECT_TRUE(absl::IsUnavailable(result.Wait().status()));
+}
+
+}  // namespace
+}  // namespace weft::test
