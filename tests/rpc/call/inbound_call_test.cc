@@ -20,6 +20,7 @@ class Origin final : public CallOrigin {
   void SendAnswer(InboundCall&, const absl::Status&, ReplyMessage*, bool) override {}
   void OnCallReturned(InboundCall&) override {}
   void WatchDeadline(InboundCall&) override {}
+  std::shared_ptr<CallTarget> Caller() override { return nullptr; }
   const std::string& peer() const override { return peer_; }
   const std::string& identity() const override { return peer_; }
 
