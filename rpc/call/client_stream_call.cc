@@ -38,8 +38,8 @@ void ClientStreamCall::Started(CallHandle handle) {
   if (cancelled) handle.Cancel();
 }
 
-absl::Status ClientStreamCall::OnStreamMessage(bool sent, size_t bytes) {
-  return OnMessage(sent ? MessageDirection::kSent : MessageDirection::kReceived, bytes);
+absl::Status ClientStreamCall::OnStreamMessage(bool outgoing, size_t bytes) {
+  return OnMessage(outgoing ? MessageDirection::kSent : MessageDirection::kReceived, bytes);
 }
 
 absl::Status ClientStreamCall::TakeReply(const CallEnd& end) {
@@ -78,6 +78,7 @@ void ClientStreamCall::Complete(const CallEnd& end) {
 void ClientStreamCall::OnFailed(const absl::Status&) { CancelFromHere(); }
 
 void ClientStreamCall::CancelFromHere() {
+  if (home_.Left()) return;
   CallHandle handle;
   {
     MutexLock lock(end_mu_);
@@ -88,6 +89,7 @@ void ClientStreamCall::CancelFromHere() {
 }
 
 void ClientStreamCall::Abandon() {
+  if (home_.Left()) return;
   CallHandle handle;
   {
     MutexLock lock(end_mu_);
@@ -101,6 +103,7 @@ void ClientStreamCall::Abandon() {
 }
 
 absl::Status ClientStreamCall::WaitForEnd() {
+  if (home_.Left()) return HomeProcess::Refused(std::string(method.full_name));
   if (EventLoop::Current() != nullptr) {
     {
       MutexLock lock(end_mu_);
@@ -120,6 +123,10 @@ absl::Status ClientStreamCall::WaitForEnd() {
 }
 
 void ClientStreamCall::TellEnd(EndCallback done) {
+  if (home_.Left()) {
+    std::move(done)(HomeProcess::Refused(std::string(method.full_name)));
+    return;
+  }
   EndStream(/*drop=*/true);  // who waits for the end reads no more
   absl::Status status;
   {

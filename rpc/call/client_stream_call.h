@@ -56,7 +56,7 @@ class ClientStreamCall final : public OutboundCall, public StreamPort {
   void Complete(const CallEnd& end) override;
   void OnFailed(const absl::Status& error) override;
   bool WantsMessages() const override { return interception != nullptr; }
-  absl::Status OnStreamMessage(bool sent, size_t bytes) override;
+  absl::Status OnStreamMessage(bool outgoing, size_t bytes) override;
   absl::Status TakeReply(const CallEnd& end);
 
   std::shared_ptr<ClientStreamCall> self_;  // until Complete

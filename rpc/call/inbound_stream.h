@@ -16,8 +16,8 @@ class InboundStream final : public StreamPort {
 
  private:
   bool WantsMessages() const override { return call_.interception != nullptr; }
-  absl::Status OnStreamMessage(bool sent, size_t bytes) override {
-    return call_.OnMessage(sent ? MessageDirection::kSent : MessageDirection::kReceived, bytes);
+  absl::Status OnStreamMessage(bool outgoing, size_t bytes) override {
+    return call_.OnMessage(outgoing ? MessageDirection::kSent : MessageDirection::kReceived, bytes);
   }
 
   InboundCall& call_;

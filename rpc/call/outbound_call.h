@@ -161,8 +161,8 @@ class OutboundCall : public DeadlineEntry {
   Metadata waiting_metadata;
   bool has_own_metadata = false;
   absl::Cord waiting_attachment;  // likewise
-  uint64_t stream_position = 0;  // where its frame begins in the connection's output
-  OutboundCall* next = nullptr;  // in a list of calls that are being moved or ended
+  uint64_t stream_position = 0;   // where its frame begins in the connection's output
+  OutboundCall* next = nullptr;   // in a list of calls that are being moved or ended
 
  protected:
   ~OutboundCall() = default;

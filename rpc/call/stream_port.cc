@@ -35,6 +35,7 @@ StreamRead StreamPort::TakeItem(Item* item) {
 }
 
 StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out) {
+  if (home_.Left()) return StreamRead::kEnd;
   Item item;
   const StreamRead what = TakeItem(&item);
   if (what != StreamRead::kMessage) return what;
@@ -47,7 +48,7 @@ StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out) {
     max_message = max_message_;
   }
   absl::Status s = item.message.Parse(max_message, out);
-  if (s.ok() && WantsMessages()) s = OnStreamMessage(/*sent=*/false, item.message.size);
+  if (s.ok() && WantsMessages()) s = OnStreamMessage(/*outgoing=*/false, item.message.size);
   item.message.block.reset();
   carrier->ReturnCredit(*this, item.cost);
   if (s.ok()) return StreamRead::kMessage;
@@ -56,6 +57,7 @@ StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out) {
 }
 
 StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bool last) {
+  if (home_.Left()) return StreamSent::kEnded;
   std::shared_ptr<StreamCarrier> carrier;
   {
     MutexLock lock(mu_);
@@ -65,7 +67,7 @@ StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bo
   }
   absl::Status why;
   if (WantsMessages()) {
-    why = OnStreamMessage(/*sent=*/true, message.ByteSizeLong());
+    why = OnStreamMessage(/*outgoing=*/true, message.ByteSizeLong());
     if (!why.ok()) {
       Fail(std::move(why));
       return StreamSent::kEnded;
@@ -85,6 +87,7 @@ StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bo
 }
 
 bool StreamPort::HasRoom() {
+  if (home_.Left()) return false;
   std::shared_ptr<StreamCarrier> carrier;
   {
     MutexLock lock(mu_);
@@ -95,6 +98,7 @@ bool StreamPort::HasRoom() {
 }
 
 void StreamPort::HalfClose() {
+  if (home_.Left()) return;
   std::shared_ptr<StreamCarrier> carrier;
   {
     MutexLock lock(mu_);
@@ -159,6 +163,7 @@ absl::Status StreamPort::error() const {
 }
 
 void StreamPort::EndStream(bool drop) {
+  if (home_.Left()) return;
   Wake reader, writer;
   std::vector<Item> dropped;
   std::shared_ptr<StreamCarrier> carrier;

@@ -26,6 +26,7 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
+#include "weft/core/home_process.h"
 #include "weft/core/mutex.h"
 #include "weft/rpc/base/received_message.h"
 #include "weft/rpc/call/stream_carrier.h"
@@ -111,11 +112,14 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   bool receive_ended = false;
 
  protected:
+  // In a forked child nothing is read, sent or waited for.
+  const HomeProcess home_;
+
   // Fail was called. Any thread.
   virtual void OnFailed(const absl::Status& error) { (void)error; }
   // A message was read or is to be written: for interceptors.
-  virtual absl::Status OnStreamMessage(bool sent, size_t bytes) {
-    (void)sent, (void)bytes;
+  virtual absl::Status OnStreamMessage(bool outgoing, size_t bytes) {
+    (void)outgoing, (void)bytes;
     return absl::OkStatus();
   }
   // OnStreamMessage wants to be called.

@@ -455,7 +455,9 @@ TEST(SlowReaders, TogetherCostNoMoreThanTheLimitOfTheRuntime) {
   EXPECT_GE(refused, 60);
   // All is read: what was held is free again.
   const auto channel = server.Connect();
-  EXPECT_TRUE(EchoService::Stub(*channel).Produce(request).ok());
+  // What they have not read goes with their connections.
+  for (RawClient* reader : readers) reader->peer().ShutDownWrites();
+  EXPECT_TRUE(PollUntil([&] { return EchoService::Stub(*channel).Produce(request).ok(); }));
 }
 
 TEST(ClientOutput, OverItsLimitIsRefusedOnTheClientsSide) {

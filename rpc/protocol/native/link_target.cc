@@ -24,6 +24,14 @@ Nanos TimeoutOf(const OutboundCall& call) {
 }  // namespace
 
 void LinkTarget::Start(OutboundCall& call) {
+  if (home_.Left()) {
+    CallEnd end;
+    end.may_have_been_executed = false;
+    end.by = CallEnd::By::kChannel;
+    end.status = HomeProcess::Refused(absl::StrCat("call ", std::string(call.method.full_name)));
+    call.End(end);
+    return;
+  }
   call.started = link_.loop().clock().Now();
   call.deadline = SaturatingAdd(call.started, TimeoutOf(call));
   call.codec = call.options.compression.value_or(Compression::kNone);

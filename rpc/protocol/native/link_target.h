@@ -9,6 +9,7 @@
 #define WEFT_RPC_PROTOCOL_NATIVE_LINK_TARGET_H_
 
 #include "absl/status/status.h"
+#include "weft/core/home_process.h"
 #include "weft/rpc/call/call_target.h"
 
 namespace weft::native {
@@ -24,6 +25,7 @@ class LinkTarget final : public CallTarget {
   void CompleteLater(OutboundCall& call, absl::Status status);
 
   NativeLink& link_;
+  const HomeProcess home_;
 };
 
 }  // namespace weft::native

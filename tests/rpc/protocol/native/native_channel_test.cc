@@ -335,7 +335,7 @@ TEST_F(NativeChannel, ClosesOnFaultsAndEndsItsCalls) {
            Row{raw::Frame(0x05, 0x80, 0, 1), "too short"},
            Row{raw::Frame(0x05, 0x80, 0, 1, std::string(4, 1)), "which has no stream"},
            Row{raw::Frame(0x05, 0x80, 0, 9, std::string(4, 1)), "which has no stream"},
-           Row{raw::Frame(0x05, 0, 0, 0, std::string(4, 0x7F)), "more credit than"},
+           Row{raw::Frame(0x05, 0, 0, 0, std::string(4, '\xFF')), "more credit than"},
            Row{raw::Frame(0x0A, 0x80, 0, 1, "x"), "which has no stream"},
            Row{raw::Frame(0x0A, 0x80, 0, 9, "x"), "which has no stream"},
            Row{raw::Frame(0x0A, 0x40, 0, 1), "too short"},

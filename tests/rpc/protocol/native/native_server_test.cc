@@ -380,10 +380,10 @@ TEST_F(NativeServer, ClosesRequestsAndRepliesWithoutEnd) {
   StartWithOthers();
   EXPECT_THAT(ExpectClosedAfter(CloseReason::kBadFrame,
                                 raw::Frame(0x01, 0x40, 0, 1,
-                                           raw::Number(uint64_t{0}) + std::string("\x01\0x", 3))),
-              HasSubstr("streams"));
+                                           raw::Number(uint64_t{0}) + std::string("\x01\0xm", 4))),
+              HasSubstr("opens a stream and has a message"));
   EXPECT_THAT(ExpectClosedAfter(CloseReason::kBadFrame, raw::Frame(0x02, 0, 0, 1, "1234")),
-              HasSubstr("streams"));
+              HasSubstr("does not end its call"));
 }
 
 TEST_F(NativeServer, ClosesCallNumbersThatDoNotRise) {
