@@ -55,8 +55,8 @@ ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::st
       target_(std::move(target)),
       options_(std::move(options)),
       default_timeout_(ToNanos(options_.timeout)),
-      has_policies_(HasPolicies(options_)),
       make_inbound_(std::move(make_inbound)),
+      has_policies_(HasPolicies(options_)),
       backoff_(ToNanos(options_.backoff), options_.backoff_factor, ToNanos(options_.backoff_most),
                options_.backoff_jitter,
                static_cast<uint64_t>(loop_->clock().Now().time_since_epoch().count()) ^

@@ -31,158 +31,152 @@
 #include "weft/rpc/client/attempt_carrier.h"
 #include "weft/rpc/client/backoff.h"
 #include "weft/rpc/client/call_driver.h"
-<<<<<<< HEAD
+#include "weft/rpc/client/inbound_part.h"
 #include "weft/rpc/client/retry_budget.h"
 #include "weft/rpc/protocol/connection_list.h"
 #include "weft/rpc/protocol/idle_watch.h"
-    == == ==
-    =
->>>>>>> 0b0dc51 (Streams in forked children end like calls; tests of what the wire takes now)
-#include "weft/rpc/client/inbound_part.h"
-#include "weft/rpc/client/retry_budget.h"
 #include "weft/rpc/protocol/native/native_link.h"
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_host.h"
 
-        namespace weft {
+namespace weft {
 
-  class ChannelCore final : public CallCarrier,
-                            public std::enable_shared_from_this<ChannelCore>,
-                            public SessionHost,
-                            public DeadlineTarget,
-                            public CallResender,
-                            public AttemptCarrier {
-   public:
-    // How often a call that no server has taken is sent again.
-    static constexpr int kMostResends = 3;
-    // Calls that may wait for a connection; and their bytes, by SessionLimits::max_output_bytes.
-    static constexpr size_t kMostWaiting = 10'000;
+class ChannelCore final : public CallCarrier,
+                          public std::enable_shared_from_this<ChannelCore>,
+                          public SessionHost,
+                          public DeadlineTarget,
+                          public CallResender,
+                          public AttemptCarrier {
+ public:
+  // How often a call that no server has taken is sent again.
+  static constexpr int kMostResends = 3;
+  // Calls that may wait for a connection; and their bytes, by SessionLimits::max_output_bytes.
+  static constexpr size_t kMostWaiting = 10'000;
 
-    ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target,
-                ChannelOptions options, InboundPart::Maker make_inbound = nullptr);
-    ~ChannelCore() override;
+  ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target,
+              ChannelOptions options, InboundPart::Maker make_inbound = nullptr);
+  ~ChannelCore() override;
 
-    ANY_THREAD void Start(OutboundCall& call) WEFT_EXCLUDES(mu_);
-    ANY_THREAD void Connect();
-    ANY_THREAD void CancelCall(uint64_t id) override;
-    // Ends everything; returns when that is done, or at once on the loop.
-    ANY_THREAD void Close() WEFT_EXCLUDES(mu_);
+  ANY_THREAD void Start(OutboundCall& call) WEFT_EXCLUDES(mu_);
+  ANY_THREAD void Connect();
+  ANY_THREAD void CancelCall(uint64_t id) override;
+  // Ends everything; returns when that is done, or at once on the loop.
+  ANY_THREAD void Close() WEFT_EXCLUDES(mu_);
 
-    EventLoop& loop() { return *loop_; }
-    const std::string& target() const { return target_; }
-    int64_t connects() const { return connects_.load(std::memory_order_relaxed); }
-    int64_t failed_connects() const { return failed_connects_.load(std::memory_order_relaxed); }
-    int64_t resent() const { return resent_.load(std::memory_order_relaxed); }
-    std::vector<ConnectionInfo> connections() const { return list_.List(loop_->clock().Now()); }
-    const AttemptCounts& attempt_counts() const { return attempt_counts_; }
-    int64_t late_replies() const { return late_replies_.load(std::memory_order_relaxed); }
+  EventLoop& loop() { return *loop_; }
+  const std::string& target() const { return target_; }
+  int64_t connects() const { return connects_.load(std::memory_order_relaxed); }
+  int64_t failed_connects() const { return failed_connects_.load(std::memory_order_relaxed); }
+  int64_t resent() const { return resent_.load(std::memory_order_relaxed); }
+  std::vector<ConnectionInfo> connections() const { return list_.List(loop_->clock().Now()); }
+  const AttemptCounts& attempt_counts() const { return attempt_counts_; }
+  int64_t late_replies() const { return late_replies_.load(std::memory_order_relaxed); }
 
-   private:
-    enum class State : uint8_t { kIdle, kConnecting, kUp, kPausing, kClosed };
-    // Which of the calls that wait.
-    enum class Waiting : uint8_t {
-      kAll,    // the channel closes
-      kHasty,  // an attempt failed: those that do not wait for the server to be ready
-      kNew,    // a connection ended early: those, but for calls that it gave back
-    };
-    // The loop's things that refer to the loop: made and destroyed on it.
-    struct OnLoop {
-      OnLoop(EventLoop& loop, ChannelCore* core);
-      Connector connector;
-      Timer pause;
-      Timer idle_look;
-    };
-
-    // SessionHost
-    void OnUp(Session& session) LOOP_ONLY override;
-    void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY override;
-    void OnGoAwayConfirmed(Session& session) LOOP_ONLY override;
-    void OnSuspect(Session& session, bool suspect) LOOP_ONLY override;
-    void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
-    void Authenticate(std::string_view token, const std::string& peer,
-                      Verdict verdict) LOOP_ONLY override;
-    void CountLateReply() LOOP_ONLY override {
-      late_replies_.fetch_add(1, std::memory_order_relaxed);
-    }
-
-    void OnCallDeadline(OutboundCall& call) override;
-
-    bool SendAgain(OutboundCall& call, const CallEnd& end) override WEFT_EXCLUDES(mu_);
-
-    // AttemptCarrier
-    void SendAttempt(OutboundCall& attempt) override WEFT_EXCLUDES(mu_);
-    void Post(std::function<void()> task) override;
-    MonoTime Now() const override { return loop_->clock().Now(); }
-    bool closed() const override WEFT_EXCLUDES(mu_);
-    void WakeAt(CallDriver& driver, MonoTime at) override;
-    void DontWake(CallDriver& driver) override;
-
-    // False: the call has one attempt, as most have.
-    bool StartDriven(OutboundCall& call) WEFT_EXCLUDES(mu_);
-    void Send(OutboundCall& call, native::NativeLink* link) WEFT_EXCLUDES(mu_);
-    void WaitForLink(OutboundCall& call) WEFT_EXCLUDES(mu_);
-    bool KeepWaiting(OutboundCall& call) WEFT_EXCLUDES(mu_);
-    void CompleteLater(OutboundCall& call, absl::Status status);
-    void CompleteNow(OutboundCall& call, const absl::Status& status) WEFT_EXCLUDES(mu_);
-    absl::Status Annotated(const OutboundCall& call, const absl::Status& why) const;
-
-    void BeginConnect() LOOP_ONLY;
-    void OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) LOOP_ONLY;
-    void ConnectFailed(const absl::Status& why, Waiting failing = Waiting::kHasty) LOOP_ONLY;
-    void SendWaiting() LOOP_ONLY;
-    void FailWaiting(const absl::Status& why, Waiting which) LOOP_ONLY;
-    OutboundCall* TakeWaiting(uint64_t id) WEFT_EXCLUDES(mu_);  // on the loop, or after its end
-    void SetLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);
-    void DrainInbound(std::function<void()> done) LOOP_ONLY;
-    void CloseOnLoop() LOOP_ONLY WEFT_EXCLUDES(mu_);
-    void LinkLost(const absl::Status& why) LOOP_ONLY;
-    void LookForIdle() LOOP_ONLY;
-    void CloseIfIdle(Session& session) LOOP_ONLY;
-    uint64_t IdOf(const Session& session) const LOOP_ONLY;
-
-    // Fixed at construction.
-    IoThread& io_;
-    const std::shared_ptr<EventLoop> loop_;
-    const Log log_;
-    const HostPort address_;
-    const std::string target_;
-    const ChannelOptions options_;
-    const Nanos default_timeout_;
-    const bool has_policies_;
-    const InboundPart::Maker make_inbound_;
-
-    // The loop's own.
-    std::unique_ptr<OnLoop> on_loop_ LOOP_OWNED;
-    std::shared_ptr<InboundPart> inbound_ LOOP_OWNED;  // from the first connection on
-    std::unique_ptr<Session> session_ LOOP_OWNED;      // connecting or up
-    std::vector<std::unique_ptr<Session>> leaving_
-        LOOP_OWNED;  // the server went away; their calls go on
-    std::shared_ptr<native::NativeLink> loop_link_
-        LOOP_OWNED;                                     // the same as link_, without the lock
-    native::NativeLink* opening_ LOOP_OWNED = nullptr;  // of session_, until it is up
-    Backoff backoff_ LOOP_OWNED;
-    MonoTime attempt_began_ LOOP_OWNED{};
-    MonoTime up_since_ LOOP_OWNED{};
-
-    absl::flat_hash_set<CallDriver*> to_wake_ LOOP_OWNED;
-
-    absl::flat_hash_map<const Session*, uint64_t> ids_ LOOP_OWNED;  // in list_
-    IdleWatch idle_watch_ LOOP_OWNED;
-
-    ConnectionList list_;
-    RetryBudget budget_;
-    AttemptCounts attempt_counts_;
-
-    mutable Mutex mu_;
-    State state_ WEFT_GUARDED_BY(mu_) = State::kIdle;
-    std::shared_ptr<native::NativeLink> link_ WEFT_GUARDED_BY(mu_);  // only in kUp
-    absl::Status last_error_ WEFT_GUARDED_BY(mu_);
-    IdTable<OutboundCall> waiting_ WEFT_GUARDED_BY(mu_);
-    uint64_t next_waiting_ WEFT_GUARDED_BY(mu_) = 1;
-    size_t waiting_bytes_ WEFT_GUARDED_BY(mu_) = 0;
-
-    std::atomic<int64_t> connects_{0}, failed_connects_{0}, late_replies_{0}, resent_{0};
+ private:
+  enum class State : uint8_t { kIdle, kConnecting, kUp, kPausing, kClosed };
+  // Which of the calls that wait.
+  enum class Waiting : uint8_t {
+    kAll,    // the channel closes
+    kHasty,  // an attempt failed: those that do not wait for the server to be ready
+    kNew,    // a connection ended early: those, but for calls that it gave back
   };
+  // The loop's things that refer to the loop: made and destroyed on it.
+  struct OnLoop {
+    OnLoop(EventLoop& loop, ChannelCore* core);
+    Connector connector;
+    Timer pause;
+    Timer idle_look;
+  };
+
+  // SessionHost
+  void OnUp(Session& session) LOOP_ONLY override;
+  void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY override;
+  void OnGoAwayConfirmed(Session& session) LOOP_ONLY override;
+  void OnSuspect(Session& session, bool suspect) LOOP_ONLY override;
+  void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
+  void Authenticate(std::string_view token, const std::string& peer,
+                    Verdict verdict) LOOP_ONLY override;
+  void CountLateReply() LOOP_ONLY override {
+    late_replies_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  void OnCallDeadline(OutboundCall& call) override;
+
+  bool SendAgain(OutboundCall& call, const CallEnd& end) override WEFT_EXCLUDES(mu_);
+
+  // AttemptCarrier
+  void SendAttempt(OutboundCall& attempt) override WEFT_EXCLUDES(mu_);
+  void Post(std::function<void()> task) override;
+  MonoTime Now() const override { return loop_->clock().Now(); }
+  bool closed() const override WEFT_EXCLUDES(mu_);
+  void WakeAt(CallDriver& driver, MonoTime at) override;
+  void DontWake(CallDriver& driver) override;
+
+  // False: the call has one attempt, as most have.
+  bool StartDriven(OutboundCall& call) WEFT_EXCLUDES(mu_);
+  void Send(OutboundCall& call, native::NativeLink* link) WEFT_EXCLUDES(mu_);
+  void WaitForLink(OutboundCall& call) WEFT_EXCLUDES(mu_);
+  bool KeepWaiting(OutboundCall& call) WEFT_EXCLUDES(mu_);
+  void CompleteLater(OutboundCall& call, absl::Status status);
+  void CompleteNow(OutboundCall& call, const absl::Status& status) WEFT_EXCLUDES(mu_);
+  absl::Status Annotated(const OutboundCall& call, const absl::Status& why) const;
+
+  void BeginConnect() LOOP_ONLY;
+  void OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) LOOP_ONLY;
+  void ConnectFailed(const absl::Status& why, Waiting failing = Waiting::kHasty) LOOP_ONLY;
+  void SendWaiting() LOOP_ONLY;
+  void FailWaiting(const absl::Status& why, Waiting which) LOOP_ONLY;
+  OutboundCall* TakeWaiting(uint64_t id) WEFT_EXCLUDES(mu_);  // on the loop, or after its end
+  void SetLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);
+  void DrainInbound(std::function<void()> done) LOOP_ONLY;
+  void CloseOnLoop() LOOP_ONLY WEFT_EXCLUDES(mu_);
+  void LinkLost(const absl::Status& why) LOOP_ONLY;
+  void LookForIdle() LOOP_ONLY;
+  void CloseIfIdle(Session& session) LOOP_ONLY;
+  uint64_t IdOf(const Session& session) const LOOP_ONLY;
+
+  // Fixed at construction.
+  IoThread& io_;
+  const std::shared_ptr<EventLoop> loop_;
+  const Log log_;
+  const HostPort address_;
+  const std::string target_;
+  const ChannelOptions options_;
+  const Nanos default_timeout_;
+  const InboundPart::Maker make_inbound_;
+  const bool has_policies_;
+
+  // The loop's own.
+  std::unique_ptr<OnLoop> on_loop_ LOOP_OWNED;
+  std::shared_ptr<InboundPart> inbound_ LOOP_OWNED;  // from the first connection on
+  std::unique_ptr<Session> session_ LOOP_OWNED;      // connecting or up
+  std::vector<std::unique_ptr<Session>> leaving_
+      LOOP_OWNED;  // the server went away; their calls go on
+  std::shared_ptr<native::NativeLink> loop_link_ LOOP_OWNED;  // the same as link_, without the lock
+  native::NativeLink* opening_ LOOP_OWNED = nullptr;          // of session_, until it is up
+  Backoff backoff_ LOOP_OWNED;
+  MonoTime attempt_began_ LOOP_OWNED{};
+  MonoTime up_since_ LOOP_OWNED{};
+
+  absl::flat_hash_set<CallDriver*> to_wake_ LOOP_OWNED;
+
+  absl::flat_hash_map<const Session*, uint64_t> ids_ LOOP_OWNED;  // in list_
+  IdleWatch idle_watch_ LOOP_OWNED;
+
+  ConnectionList list_;
+  RetryBudget budget_;
+  AttemptCounts attempt_counts_;
+
+  mutable Mutex mu_;
+  State state_ WEFT_GUARDED_BY(mu_) = State::kIdle;
+  std::shared_ptr<native::NativeLink> link_ WEFT_GUARDED_BY(mu_);  // only in kUp
+  absl::Status last_error_ WEFT_GUARDED_BY(mu_);
+  IdTable<OutboundCall> waiting_ WEFT_GUARDED_BY(mu_);
+  uint64_t next_waiting_ WEFT_GUARDED_BY(mu_) = 1;
+  size_t waiting_bytes_ WEFT_GUARDED_BY(mu_) = 0;
+
+  std::atomic<int64_t> connects_{0}, failed_connects_{0}, late_replies_{0}, resent_{0};
+};
 
 }  // namespace weft
 
