@@ -298,7 +298,9 @@ TYPED_TEST(StreamsIn, CoroutineClient) {
     }
     co_return co_await talk.FinishCoro();
   };
-  Spawn(client(), [&](std::optional<absl::Status> s, std::exception_ptr) { done.Add(*s); });
+  Spawn(client(), [&](std::optional<absl::Status> s, std::exception_ptr) {
+    done.Add(s.has_value() ? *s : absl::UnknownError("it threw"));
+  });
   const absl::Status s = done.Wait();
   EXPECT_TRUE(s.ok()) << s;
 }
