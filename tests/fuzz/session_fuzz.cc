@@ -91,6 +91,7 @@ class FuzzTransport final : public Transport {
   }
   void ShutDown() override {}
   absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop, WatchEvents* events) override {
+    loop.AssertInLoop();
     auto watch = std::make_unique<FdWatch>();
     if (absl::Status s = watch->Start(loop, fd_, events); !s.ok()) return s;
     return watch;
