@@ -36,7 +36,7 @@ void OutputQueue::Commit(size_t n) {
   tail_used_ += n;
   if (state_ == State::kClosed || n == 0) return;
   queued_ += n;
-  Count();
+  if (unsent() >= counted_ + OutputBudget::kStep) TellBudget();
   if (segments_.size() > first_) {
     Segment& last = segments_.back();
     if (last.block.get() == tail_.get() && last.data + last.size == data) {

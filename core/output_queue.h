@@ -124,11 +124,15 @@ class ANY_THREAD OutputQueue {
   size_t queued() const WEFT_REQUIRES(mu_) { return queued_; }
   // The same, with what a feeder still has.
   size_t unsent() const WEFT_REQUIRES(mu_) { return queued_ + held_; }
-  // Why `more` bytes must not be appended as far as all queues together are concerned, or OK. One
-  // that holds little with them is not asked. The names are for the text.
+  // Whether `more` bytes need CheckBudget: a queue that holds little with them need not ask.
+  bool AsksBudget(size_t more) const WEFT_REQUIRES(mu_) {
+    return unsent() + more > OutputBudget::kStep && budget_ != nullptr;
+  }
+  // Why `more` bytes must not be appended as far as all queues together are concerned, or OK. The
+  // names are for the text.
   absl::Status CheckBudget(size_t more, std::string_view side, std::string_view whose) const
       WEFT_REQUIRES(mu_) {
-    if (budget_ == nullptr || unsent() + more <= OutputBudget::kStep) return absl::OkStatus();
+    if (!AsksBudget(more)) return absl::OkStatus();
     return budget_->Check(unsent() > counted_ ? unsent() - counted_ : 0, more, side, whose);
   }
   int error() const { return error_; }

@@ -66,6 +66,7 @@ class Channel final : public CallTarget {
 
  private:
   Channel(std::shared_ptr<Runtime> runtime, std::shared_ptr<ChannelCore> core);
+  void RefuseInChild(OutboundCall& call);
 
   const HomeProcess home_;
   std::shared_ptr<Runtime> runtime_;

@@ -174,6 +174,14 @@ void InboundCall::Answer(const absl::Status& wish, ReplyMessage* reply) {
     return;
   }
   answered = clock->Now();
+  if (interception == nullptr && stream == nullptr) {
+    Send(wish, reply);
+  } else {
+    AnswerUnusual(wish, reply);
+  }
+}
+
+void InboundCall::AnswerUnusual(const absl::Status& wish, ReplyMessage* reply) {
   // What the stream could not send or take goes before what the handler makes of it.
   const absl::Status own = stream != nullptr ? stream->error() : absl::OkStatus();
   const absl::Status& status = own.ok() ? wish : own;

@@ -203,6 +203,8 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
 
  private:
   friend class CallPool;
+  // Of a stream, or with interceptors.
+  void AnswerUnusual(const absl::Status& wish, ReplyMessage* reply);
   void Send(const absl::Status& status, ReplyMessage* reply);
   bool ParseUnusual(google::protobuf::MessageLite& request);
 

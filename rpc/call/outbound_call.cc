@@ -45,8 +45,7 @@ void OutboundCall::KeepRequest(char* room, size_t size) {
   serialized = true;
 }
 
-const absl::Cord* OutboundCall::attachment() const {
-  if (options.context == nullptr) return nullptr;
+const absl::Cord* OutboundCall::SomeAttachment() const {
   const absl::Cord& own =
       waited && !request_stays ? waiting_attachment : options.context->attachment();
   return own.empty() ? nullptr : &own;

@@ -138,7 +138,9 @@ class OutboundCall : public DeadlineEntry {
   // What its messages are compressed with; by the target, from the options.
   Compression codec = Compression::kNone;
   // Goes with the request; null where there is none.
-  const absl::Cord* attachment() const;
+  const absl::Cord* attachment() const {
+    return options.context == nullptr ? nullptr : SomeAttachment();
+  }
 
   // Of the handler that made the call; set by the target, before wants_handle is asked.
   std::shared_ptr<CallScope> scope;
@@ -171,6 +173,7 @@ class OutboundCall : public DeadlineEntry {
 
  private:
   const Metadata& SomeMetadata() const;
+  const absl::Cord* SomeAttachment() const;
 
   struct CancelByScope {
     CallHandle handle;

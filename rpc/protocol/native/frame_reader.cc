@@ -59,7 +59,7 @@ bool ReadMetadata(const FrameHeader& header, Cursor* cursor, std::string_view* m
 }
 
 // The message's part in this frame, and what is said of the whole.
-FrameError ReadPayload(const FrameHeader& header, Cursor* cursor, Payload* out) {
+FrameError ReadUnusualPayload(const FrameHeader& header, Cursor* cursor, Payload* out) {
   if (header.has(kCompressed) &&
       !(cursor->Number(&out->codec) && cursor->Number(&out->inflated_size))) {
     return FrameError::kBadSection;
@@ -77,6 +77,14 @@ FrameError ReadPayload(const FrameHeader& header, Cursor* cursor, Payload* out) 
   }
   if (out->attachment_size > out->whole_size || out->inflated_size > kMost)
     return FrameError::kBadMessageSize;
+  return FrameError::kNone;
+}
+
+inline FrameError ReadPayload(const FrameHeader& header, Cursor* cursor, Payload* out) {
+  if ((header.flags & (kMore | kCompressed | kAttachment)) != 0)
+    return ReadUnusualPayload(header, cursor, out);
+  out->bytes = cursor->rest();
+  out->whole_size = static_cast<uint32_t>(out->bytes.size());
   return FrameError::kNone;
 }
 

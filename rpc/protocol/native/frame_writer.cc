@@ -8,10 +8,6 @@
 namespace weft::native {
 namespace {
 
-size_t MetadataSize(const Metadata* metadata) {
-  return metadata == nullptr || metadata->empty() ? 0 : 4 + metadata->WireSize();
-}
-
 char* WriteMetadata(char* out, const Metadata* metadata) {
   if (metadata == nullptr || metadata->empty()) return out;
   out = StoreWire(out, static_cast<uint32_t>(metadata->WireSize()));
@@ -61,15 +57,6 @@ uint8_t MetadataFlag(const Metadata* metadata) {
 
 }  // namespace
 
-size_t FrameWriter::Overhead(const RequestHead& head) {
-  return 8 + (head.method_name.empty() ? 0 : 2 + head.method_name.size()) +
-         MetadataSize(head.metadata);
-}
-
-size_t FrameWriter::Overhead(const StreamMessageHead&) { return 0; }
-
-size_t FrameWriter::Overhead(const ResponseHead& head) { return 4 + MetadataSize(head.metadata); }
-
 PieceCursor FrameWriter::Request(const RequestHead& head, const OutMessage& message) {
   queue_.mutex().AssumeHeld();
   FrameHeader header{0, FrameType::kRequest, head.open ? uint8_t{0} : uint8_t{kEnd}, head.method,
@@ -95,10 +82,8 @@ PieceCursor FrameWriter::StreamMessage(const StreamMessageHead& head, const OutM
 template <typename Head>
 PieceCursor FrameWriter::WithMessage(FrameHeader header, const Head& head,
                                      const OutMessage& message) {
-  header.flags |= PayloadFlags(message);
-  const size_t overhead = Overhead(head) + PayloadOverhead(message);
   if (message.pieces == nullptr) {
-    header.length = static_cast<uint32_t>(overhead + message.size);
+    header.length = static_cast<uint32_t>(Overhead(head) + message.size);
     const size_t total = kHeaderSize + header.length;
     char* out = WriteHeader(queue_.Reserve(total), header);
     out = WriteSections(out, head);
@@ -110,6 +95,8 @@ PieceCursor FrameWriter::WithMessage(FrameHeader header, const Head& head,
     queue_.Commit(total);
     return PieceCursor();
   }
+  header.flags |= PayloadFlags(message);
+  const size_t overhead = Overhead(head) + PayloadOverhead(message);
   const size_t first_part = std::min(message.size, max_frame_ - overhead - 4);
   const bool more = first_part < message.size;
   if (more) header.flags |= kMore;

@@ -76,9 +76,12 @@ class FrameWriter {
       : queue_(queue), max_frame_(max_frame) {}
 
   // The bytes of a request or response frame besides its message.
-  static size_t Overhead(const RequestHead& head);
-  static size_t Overhead(const ResponseHead& head);
-  static size_t Overhead(const StreamMessageHead& head);
+  static size_t Overhead(const RequestHead& head) {
+    return 8 + (head.method_name.empty() ? 0 : 2 + head.method_name.size()) +
+           MetadataSize(head.metadata);
+  }
+  static size_t Overhead(const ResponseHead& head) { return 4 + MetadataSize(head.metadata); }
+  static size_t Overhead(const StreamMessageHead&) { return 0; }
 
   // What they return goes on in DATA frames: nothing is left of a message that fits.
   PieceCursor Request(const RequestHead& head, const OutMessage& message);
@@ -93,6 +96,9 @@ class FrameWriter {
   void Plain(const FrameHeader& header, std::string_view bytes);
 
  private:
+  static size_t MetadataSize(const Metadata* metadata) {
+    return metadata == nullptr || metadata->empty() ? 0 : 4 + metadata->WireSize();
+  }
   template <typename Head>
   PieceCursor WithMessage(FrameHeader header, const Head& head, const OutMessage& message)
       WEFT_REQUIRES(queue_.mutex());

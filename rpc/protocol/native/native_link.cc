@@ -49,6 +49,7 @@ NativeLink::NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel,
       wheel_(wheel),
       pool_(std::move(pool)),
       limits_(limits),
+      unchecked_output_(std::min(limits.max_output_bytes, OutputBudget::kStep)),
       receive_credit_(static_cast<int64_t>(Handshake::ConnectionWindow(limits))) {}
 
 uint16_t NativeLink::BindMethod(const MethodInfo& method, bool* first) {
@@ -108,37 +109,13 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
   {
     MutexLock lock(output().mutex());
     if (state_ != State::kUp || output().closed()) return Start::kGone;
-    if (out.size > peer_limits_.max_message) {
-      *why = TooLarge("the request", out.size, peer_limits_.max_message,
-                      "max_message_bytes of the server");
-      return Start::kRefused;
+    // What is small, plain and on a connection that keeps up is within every limit.
+    if (head.metadata != nullptr || call.stream != nullptr || out.size > peer_limits_.max_message ||
+        calls_.size() >= peer_limits_.max_calls ||
+        output().unsent() + out.size > unchecked_output_) {
+      *why = CheckRequest(call, out.size, head.metadata);
+      if (!why->ok()) return Start::kRefused;
     }
-    if (head.metadata != nullptr && head.metadata->WireSize() > peer_limits_.max_metadata) {
-      *why = TooLarge("the request's metadata", head.metadata->WireSize(),
-                      peer_limits_.max_metadata, "max_metadata_bytes of the server");
-      return Start::kRefused;
-    }
-    if (calls_.size() >= peer_limits_.max_calls) {
-      *why = absl::ResourceExhaustedError(
-          absl::StrCat(calls_.size(),
-                       " calls are under way on the connection, the "
-                       "limit is ",
-                       peer_limits_.max_calls, " (max_calls of the server)"));
-      return Start::kRefused;
-    }
-    if (call.stream != nullptr && peer_limits_.stream_window == 0) {
-      *why = absl::UnimplementedError("the server does not take streams");
-      return Start::kRefused;
-    }
-    if (Waiting() + out.size > limits_.max_output_bytes && Waiting() > 0) {
-      *why = absl::ResourceExhaustedError(
-          absl::StrCat("client side: ", Waiting(), " bytes wait to be written to ", peer(),
-                       ", with the request's ", out.size, " more than the limit of ",
-                       limits_.max_output_bytes, " (max_output_bytes of the channel)"));
-      return Start::kRefused;
-    }
-    *why = output().CheckBudget(out.size, "client side", "the request's");
-    if (!why->ok()) return Start::kRefused;
     bool first;
     head.id = next_id_++;
     head.method = BindMethod(call.method, &first);
@@ -201,6 +178,33 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
   return Start::kStarted;
 }
 
+// Why a request must not be sent, or OK.
+absl::Status NativeLink::CheckRequest(const OutboundCall& call, size_t size,
+                                      const Metadata* metadata) {
+  if (size > peer_limits_.max_message) {
+    return TooLarge("the request", size, peer_limits_.max_message,
+                    "max_message_bytes of the server");
+  }
+  if (metadata != nullptr && metadata->WireSize() > peer_limits_.max_metadata) {
+    return TooLarge("the request's metadata", metadata->WireSize(), peer_limits_.max_metadata,
+                    "max_metadata_bytes of the server");
+  }
+  if (calls_.size() >= peer_limits_.max_calls) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat(calls_.size(), " calls are under way on the connection, the limit is ",
+                     peer_limits_.max_calls, " (max_calls of the server)"));
+  }
+  if (call.stream != nullptr && peer_limits_.stream_window == 0)
+    return absl::UnimplementedError("the server does not take streams");
+  if (Waiting() + size > limits_.max_output_bytes && Waiting() > 0) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("client side: ", Waiting(), " bytes wait to be written to ", peer(),
+                     ", with the request's ", size, " more than the limit of ",
+                     limits_.max_output_bytes, " (max_output_bytes of the channel)"));
+  }
+  return output().CheckBudget(size, "client side", "the request's");
+}
+
 void NativeLink::Flush(bool claimed, bool gather, bool large) {
   if (!claimed) return;
   if (gather && !large) {
@@ -214,7 +218,7 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
                             bool more_soon) {
   ResponseHead head;
   head.id = call.id.load(std::memory_order_relaxed);
-  head.metadata = &call.trailers();
+  head.metadata = call.trailers().empty() ? nullptr : &call.trailers();
   const auto took =
       std::chrono::duration_cast<std::chrono::microseconds>(call.answered - call.received).count();
   head.handler_us = static_cast<uint32_t>(std::clamp<int64_t>(took, 0, UINT32_MAX));
@@ -223,8 +227,7 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
   absl::Status error = status;
   // What the handler's own error says goes before its trailers.
   const auto check_trailers = [&head, &error](size_t limit, std::string_view setting) {
-    if (head.metadata == nullptr || head.metadata->empty() || head.metadata->WireSize() <= limit)
-      return;
+    if (head.metadata == nullptr || head.metadata->WireSize() <= limit) return;
     if (error.ok())
       error = TooLarge("the reply's metadata", head.metadata->WireSize(), limit, setting);
     head.metadata = nullptr;
@@ -260,17 +263,10 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
     FrameWriter writer(output(), std::max(peer_limits_.max_frame, kLeastFrame));
     ++answered_;
     check_trailers(peer_limits_.max_metadata, "max_metadata_bytes of the client");
-    if (error.ok() && out.size > peer_limits_.max_message) {
-      error = TooLarge("the reply", out.size, peer_limits_.max_message,
-                       "max_message_bytes of the client");
+    if (error.ok() &&
+        (out.size > peer_limits_.max_message || output().unsent() + out.size > unchecked_output_)) {
+      error = CheckReply(out.size);
     }
-    if (error.ok() && Waiting() > 0 && Waiting() + out.size > limits_.max_output_bytes) {
-      error = absl::ResourceExhaustedError(
-          absl::StrCat("server side: ", Waiting(), " bytes wait to be written to ", peer(),
-                       ", with the reply's ", out.size, " more than the limit of ",
-                       limits_.max_output_bytes, " (max_output_bytes of the server)"));
-    }
-    if (error.ok()) error = output().CheckBudget(out.size, "server side", "the reply's");
     if (call.stream != nullptr) call.stream->sending.open = false;
     if (call.aborted.load(std::memory_order_relaxed)) {
       // The session has said how it ended.
@@ -286,6 +282,19 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
     claimed = output().Claim();
   }
   Flush(claimed, more_soon || loop().InLoop(), large);
+}
+
+// Why a reply must not be sent, or OK.
+absl::Status NativeLink::CheckReply(size_t size) {
+  if (size > peer_limits_.max_message)
+    return TooLarge("the reply", size, peer_limits_.max_message, "max_message_bytes of the client");
+  if (Waiting() > 0 && Waiting() + size > limits_.max_output_bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("server side: ", Waiting(), " bytes wait to be written to ", peer(),
+                     ", with the reply's ", size, " more than the limit of ",
+                     limits_.max_output_bytes, " (max_output_bytes of the server)"));
+  }
+  return output().CheckBudget(size, "server side", "the reply's");
 }
 
 // A stream whose last message is still on its way: the answer, without a message, follows it.
@@ -401,7 +410,8 @@ void NativeLink::TakeMany(const uint64_t* ids, OutboundCall** calls, size_t coun
     MutexLock lock(output().mutex());
     for (size_t i = 0; i < count; ++i) {
       calls[i] = calls_.Take(ids[i]);
-      if (calls[i] != nullptr) ForgetOutbound(ids[i], calls[i]);
+      if (calls[i] != nullptr && (calls[i]->stream != nullptr || !lane_.empty()))
+        ForgetOutbound(ids[i], calls[i]);
     }
   }
   for (size_t i = 0; i < count; ++i) {

@@ -91,6 +91,9 @@ class NativeLink final : public ConnectionHandle,
     inbound_calls_.store(calls, std::memory_order_relaxed);
     last_inbound_.store(last, std::memory_order_relaxed);
   }
+  void CountCalls(size_t calls) LOOP_ONLY {
+    inbound_calls_.store(calls, std::memory_order_relaxed);
+  }
 
   // Answers a call that no InboundCall was made for.
   void SendError(uint64_t id, const absl::Status& status, bool not_executed) LOOP_ONLY;
@@ -163,6 +166,9 @@ class NativeLink final : public ConnectionHandle,
   void AnswerBehind(InboundCall& call, const ResponseHead& head, const absl::Status& error)
       WEFT_REQUIRES(output().mutex());
   void ForgetOutbound(uint64_t id, OutboundCall* call) WEFT_REQUIRES(output().mutex());
+  absl::Status CheckRequest(const OutboundCall& call, size_t size, const Metadata* metadata)
+      WEFT_REQUIRES(output().mutex());
+  absl::Status CheckReply(size_t size) WEFT_REQUIRES(output().mutex());
   uint16_t BindMethod(const MethodInfo& method, bool* first) WEFT_REQUIRES(output().mutex());
   void Flush(bool claimed, bool gather, bool large);
 
@@ -171,6 +177,8 @@ class NativeLink final : public ConnectionHandle,
   DeadlineWheel& wheel_;
   const std::shared_ptr<CallPool> pool_;  // kept for the calls that are out
   const SessionLimits limits_;
+  // So much may wait to be written before a limit can be near.
+  const size_t unchecked_output_;
 
   // The loop's own; identity_ is written before the first call and constant then.
   NativeSession* session_ LOOP_OWNED = nullptr;

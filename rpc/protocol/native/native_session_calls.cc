@@ -177,7 +177,7 @@ void NativeSession::OnCallReturned(InboundCall& call) {
   const uint64_t id = call.id.load(std::memory_order_relaxed);
   inbound_.Take(id);
   if (call.stream != nullptr) DropAssembly(id, /*reply=*/false);
-  link_->CountInput(connection_.bytes_read(), inbound_.size(), last_inbound_);
+  link_->CountCalls(inbound_.size());
 }
 
 void NativeSession::WatchInboundDeadline(uint64_t id) {
