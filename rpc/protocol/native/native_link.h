@@ -161,6 +161,7 @@ class NativeLink final : public ConnectionHandle,
   size_t Waiting() WEFT_REQUIRES(output().mutex()) { return output().queued() + lane_.bytes(); }
   bool RoomFor(const StreamPort& port) WEFT_REQUIRES(output().mutex());
   void Park(StreamPort& port) WEFT_REQUIRES(output().mutex());
+  void AwaitOutput(const StreamPort& port) WEFT_REQUIRES(output().mutex());
   void TellWaiting();
   void WriteWindow(uint64_t id, bool reply, size_t bytes) WEFT_REQUIRES(output().mutex());
   void AnswerBehind(InboundCall& call, const ResponseHead& head, const absl::Status& error)

@@ -130,13 +130,16 @@ bool NativeLink::RoomFor(const StreamPort& port) {
 
 // Its OnRoom comes when something has changed.
 void NativeLink::Park(StreamPort& port) {
-  StreamPort::Sending& s = port.sending;
-  if (s.credit > 0 && credit_ > 0 && !output_awaited_) {
-    output_awaited_ = true;
-    UpdateFeed();
-  }
-  if (std::exchange(s.wants_room, true)) return;
+  AwaitOutput(port);
+  if (std::exchange(port.sending.wants_room, true)) return;
   waiting_.push_back(port.shared_from_this());
+}
+
+// One that has credit waits for the output; one that has none, for credit.
+void NativeLink::AwaitOutput(const StreamPort& port) {
+  if (port.sending.credit <= 0 || credit_ <= 0 || output_awaited_) return;
+  output_awaited_ = true;
+  UpdateFeed();
 }
 
 void NativeLink::TellWaiting() {
@@ -264,7 +267,11 @@ bool NativeLink::AddCredit(StreamPort& port, uint32_t bytes) {
     StreamPort::Sending& s = port.sending;
     s.credit += bytes;
     if (s.credit > kMostCredit) return false;
-    if (!s.wants_room || !RoomFor(port)) return true;
+    if (!s.wants_room) return true;
+    if (!RoomFor(port)) {
+      AwaitOutput(port);
+      return true;
+    }
     s.wants_room = false;
     const auto it = std::find_if(waiting_.begin(), waiting_.end(),
                                  [&](const auto& waiting) { return waiting.get() == &port; });
