@@ -15,6 +15,7 @@ ClientStreamCall::ClientStreamCall(const MethodInfo& called,
                                    const CallOptions& wishes)
     : OutboundCall(called, message, wishes), StreamPort(wishes.executor), reply_(std::move(reply)) {
   request_stays = called.kind != MethodKind::kServerStreaming;
+  receive_ended = !ServerStreams(called.kind);
 }
 
 std::shared_ptr<ClientStreamCall> ClientStreamCall::Launch(
@@ -91,15 +92,21 @@ void ClientStreamCall::CancelFromHere() {
 void ClientStreamCall::Abandon() {
   if (home_.Left()) return;
   CallHandle handle;
+  EndCallback told;
   {
     MutexLock lock(end_mu_);
     abandoned_ = true;
     cancelled_ = true;
-    told_ = nullptr;
+    told = std::exchange(told_, nullptr);
     handle = std::move(handle_);
   }
   EndStream(/*drop=*/true);
   handle.Cancel();
+  // Now: later the callback might find nobody any more.
+  if (told) {
+    std::move(told)(absl::CancelledError(
+        absl::StrCat("call ", std::string(method.full_name), ": its holder was destroyed")));
+  }
 }
 
 absl::Status ClientStreamCall::WaitForEnd() {

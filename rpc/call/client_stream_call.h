@@ -45,7 +45,7 @@ class ClientStreamCall final : public OutboundCall, public StreamPort {
   google::protobuf::MessageLite* reply() { return reply_.get(); }
 
   void CancelFromHere() WEFT_EXCLUDES(end_mu_);
-  // Nobody holds it any more.
+  // Nobody holds it any more. Who waits for its end is told so.
   void Abandon() WEFT_EXCLUDES(end_mu_);
 
   // OutboundCall

@@ -16,7 +16,12 @@ constexpr int kFlood = 2;
 
 }  // namespace
 
-StreamPort::~StreamPort() = default;
+// What the reader had taken, and did not look at, counts as read.
+StreamPort::~StreamPort() {
+  size_t bytes = 0;
+  for (size_t i = next_; i < reading_.size(); ++i) bytes += reading_[i].cost;
+  if (bytes > 0 && !home_.Left()) carrier_->ReturnCredit(*this, bytes);
+}
 
 StreamRead StreamPort::TakeItem(Item* item) {
   if (next_ == reading_.size()) {

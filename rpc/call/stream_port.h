@@ -100,6 +100,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
     bool open = false;
     bool wants_room = false;
     int64_t credit = 0;
+    bool over = false;  // the call has been answered, or has ended
   };
   Sending sending;
   // What this side's messages are compressed with.

@@ -461,6 +461,11 @@ void ChannelCore::OnSuspect(Session& session, bool suspect) {
   list_.Set(IdOf(session), suspect ? ConnectionState::kSuspect : ConnectionState::kUp);
 }
 
+void ChannelCore::OnLastCallEnded(Session& session) {
+  session.CloseWhenWritten(CloseReason::kGoAway, absl::UnavailableError("the server is going away"),
+                           std::chrono::seconds(1));
+}
+
 // Both know that it is over, and nothing is on its way any more.
 void ChannelCore::OnGoAwayConfirmed(Session& session) {
   if (session_.get() != &session) CloseIfIdle(session);

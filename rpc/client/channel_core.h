@@ -91,6 +91,7 @@ class ChannelCore final : public CallCarrier,
   // SessionHost
   void OnUp(Session& session) LOOP_ONLY override;
   void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY override;
+  void OnLastCallEnded(Session& session) LOOP_ONLY override;
   void OnGoAwayConfirmed(Session& session) LOOP_ONLY override;
   void OnSuspect(Session& session, bool suspect) LOOP_ONLY override;
   void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY override;

@@ -27,6 +27,8 @@ class SessionHost {
   virtual void OnUp(Session& session) LOOP_ONLY = 0;
   // The peer wants no more calls; those under way go on.
   virtual void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY = 0;
+  // After OnGoingAway: no call is under way any more, in either direction. Perhaps several times.
+  virtual void OnLastCallEnded(Session&) LOOP_ONLY {}
   // The peer has confirmed our GoAway: what it sent before it has been read.
   virtual void OnGoAwayConfirmed(Session&) LOOP_ONLY {}
   // A heartbeat was not answered in time; or, false: the peer was heard of after all.

@@ -353,6 +353,44 @@ TEST_F(Streams, DroppedReaderCancelsItsCall) {
   EXPECT_EQ(service.gave_up.load(), 1);
 }
 
+TEST_F(Streams, WhoFinishesWithoutReadingGetsTheEndAllTheSame) {
+  // Far beyond the credit of its stream.
+  auto reader = rows.List(QueryOf(5000, 1000), {.timeout = absl::InfiniteDuration()});
+  const absl::Status s = reader.Finish();
+  EXPECT_TRUE(s.ok()) << s;
+  EXPECT_EQ(service.written.load(), 5000);
+}
+
+TEST_F(Streams, MessagesThatNobodyReadCostTheConnectionNothing) {
+  ChannelOptions options;
+  options.limits.stream_window_bytes = 64 << 10;
+  options.limits.connection_window_bytes = 64 << 10;
+  const auto narrow = ChannelTo(server.target(), options);
+  Rows::Stub stub(*narrow);
+  Row row;
+  // Each leaves much of the connection's credit behind.
+  for (int i = 0; i < 10; ++i) {
+    auto reader = stub.List(QueryOf(30, 1000), {.timeout = absl::InfiniteDuration()});
+    ASSERT_TRUE(reader.Read(&row));
+    EXPECT_TRUE(reader.Finish().ok());
+  }
+}
+
+TEST_F(Streams, DestroyedWhileItsEndIsAwaitedTellsSo) {
+  Awaited<absl::Status> done;
+  {
+    auto talk = rows.Talk();
+    ASSERT_TRUE(talk.Write(RowOf(1)));
+    Row row;
+    ASSERT_TRUE(talk.Read(&row));
+    auto reader = rows.List(QueryOf(1'000'000, 1000));
+    ASSERT_TRUE(reader.Read(&row));
+    reader.FinishAsync([&](const absl::Status& s) { done.Add(s); });
+  }
+  EXPECT_TRUE(absl::IsCancelled(done.Wait())) << done.Wait();
+  EXPECT_EQ(done.count(), 1u);
+}
+
 TEST_F(Streams, DeadlineEndsBothSides) {
   auto reader = rows.List(QueryOf(1'000'000, 1000), {.timeout = absl::Milliseconds(50)});
   Row row;

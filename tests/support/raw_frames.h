@@ -51,7 +51,10 @@ struct HelloFields {
   uint32_t max_methods = 4'096;
   uint32_t heartbeat_ms = 0;
   std::string token = {};
+  uint64_t features = 0;
   uint64_t required_features = 0;
+  uint32_t stream_window = 0;
+  uint32_t connection_window = 0;
 };
 
 inline std::string HelloBody(const HelloFields& f = {}) {
@@ -61,7 +64,10 @@ inline std::string HelloBody(const HelloFields& f = {}) {
   if (!f.token.empty()) {
     body += std::string("\x52", 1) + static_cast<char>(f.token.size()) + f.token;
   }
+  if (f.features != 0) body += Varint(17, f.features);
   if (f.required_features != 0) body += Varint(18, f.required_features);
+  if (f.stream_window != 0) body += Varint(19, f.stream_window);
+  if (f.connection_window != 0) body += Varint(20, f.connection_window);
   return body;
 }
 
@@ -89,10 +95,12 @@ struct RequestFields {
   std::string message = {};
   // The whole size, where the message goes on in DATA.
   uint32_t more = 0;
+  // Its messages follow in a stream.
+  bool opens = false;
 };
 
 inline std::string Request(const RequestFields& f) {
-  int flags = 0x01;
+  int flags = f.opens ? 0 : 0x01;
   std::string body = Number(f.timeout_us);
   if (!f.name.empty()) {
     flags |= 0x40;
@@ -126,6 +134,23 @@ inline std::string Error(uint64_t id, int code, std::string_view text, bool not_
 
 inline std::string Data(uint64_t id, bool reply, bool more, std::string_view bytes) {
   return Frame(0x03, (reply ? 0x80 : 0) | (more ? 0x02 : 0), 0, id, bytes);
+}
+
+// A message of a stream.
+inline std::string Message(uint64_t id, bool reply, std::string_view bytes, bool last = false) {
+  return Frame(0x0A, (reply ? 0x80 : 0) | (last ? 0x01 : 0), 0, id, bytes);
+}
+// One of `whole` bytes that goes on in DATA.
+inline std::string MessageBegin(uint64_t id, bool reply, uint32_t whole, std::string_view first,
+                                bool last = false) {
+  return Frame(0x0A, (reply ? 0x82 : 0x02) | (last ? 0x01 : 0), 0, id,
+               Number(whole) + std::string(first));
+}
+inline std::string HalfClose(uint64_t id, bool reply) {
+  return Frame(0x0A, reply ? 0xC1 : 0x41, 0, id);
+}
+inline std::string Window(uint64_t id, bool reply, uint32_t bytes) {
+  return Frame(0x05, reply ? 0x80 : 0, 0, id, Number(bytes));
 }
 
 inline std::string Cancel(uint64_t id) { return Frame(0x04, 0, 1, id); }

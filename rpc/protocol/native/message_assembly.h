@@ -81,6 +81,7 @@ class MessageAssembly {
     return it == unfinished_.end() ? nullptr : &it->second;
   }
   bool Contains(uint64_t id, bool reply) const { return unfinished_.contains(Key(id, reply)); }
+  bool empty() const { return unfinished_.empty(); }
   // Finished, or given up.
   void End(uint64_t id, bool reply) {
     const auto it = unfinished_.find(Key(id, reply));

@@ -267,7 +267,10 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
         (out.size > peer_limits_.max_message || output().unsent() + out.size > unchecked_output_)) {
       error = CheckReply(out.size);
     }
-    if (call.stream != nullptr) call.stream->sending.open = false;
+    if (call.stream != nullptr) {
+      call.stream->sending.open = false;
+      call.stream->sending.over = true;
+    }
     if (call.aborted.load(std::memory_order_relaxed)) {
       // The session has said how it ended.
     } else if (!lane_.empty() && lane_.Contains({head.id, true})) {
@@ -385,11 +388,12 @@ OutboundCall* NativeLink::GoAway(uint64_t last_taken) {
 }
 
 OutboundCall* NativeLink::Close(uint64_t* written) {
+  std::vector<std::shared_ptr<StreamPort>> waiting;  // the last to hold one must not lock
   MutexLock lock(output().mutex());
   state_ = State::kClosed;
   *written = output().offered();
   lane_.Clear();
-  waiting_.clear();
+  waiting.swap(waiting_);
   OutboundCall* list = nullptr;
   calls_.ForEach([&](uint64_t, OutboundCall* call) {
     call->next = list;

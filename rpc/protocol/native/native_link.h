@@ -115,6 +115,9 @@ class NativeLink final : public ConnectionHandle,
   }
   // Of a message that nobody reads.
   void ReturnConnectionCredit(size_t bytes) LOOP_ONLY;
+  // Ends a streaming call of the peer with an error of this side's; its handler's answer is for
+  // nobody then. False: it has been answered.
+  bool Abort(InboundCall& call, const absl::Status& why) LOOP_ONLY;
   // What is left of the answer to a call that its caller has given up is not sent.
   void DropAnswer(uint64_t id) LOOP_ONLY;
 

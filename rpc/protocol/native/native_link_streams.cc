@@ -107,10 +107,28 @@ absl::Status NativeLink::Transform(Compression codec, const absl::Cord* attachme
 }
 
 void NativeLink::ForgetOutbound(uint64_t id, OutboundCall* call) {
-  if (call->stream != nullptr) call->stream->sending.open = false;
+  if (call->stream != nullptr) {
+    call->stream->sending.open = false;
+    call->stream->sending.over = true;
+  }
   if (lane_.empty()) return;
   lane_.Drop({id, false});
   UpdateFeed();
+}
+
+bool NativeLink::Abort(InboundCall& call, const absl::Status& why) {
+  const uint64_t id = call.id.load(std::memory_order_relaxed);
+  {
+    MutexLock lock(output().mutex());
+    if (std::exchange(call.stream->sending.over, true)) return false;
+    call.aborted.store(true, std::memory_order_relaxed);
+    if (!lane_.empty()) {
+      lane_.Drop({id, true});
+      UpdateFeed();
+    }
+  }
+  SendError(id, why, /*not_executed=*/false);
+  return true;
 }
 
 void NativeLink::DropAnswer(uint64_t id) {
@@ -308,7 +326,9 @@ void NativeLink::ReturnCredit(StreamPort& port, size_t bytes) {
     if (output().closed()) return;
     port.unreturned += bytes;
     unreturned_ += bytes;
-    if (port.unreturned >= Handshake::StreamWindow(limits_) / kReturnShare && !port.ended()) {
+    // A caller that waits for the end reads no more, and the server must get there all the same.
+    const bool over = port.sending.reply ? port.ended() : port.sending.over;
+    if (port.unreturned >= Handshake::StreamWindow(limits_) / kReturnShare && !over) {
       const size_t back = std::exchange(port.unreturned, 0);
       port.receive_credit.fetch_add(static_cast<int64_t>(back), std::memory_order_relaxed);
       WriteWindow(port.sending.id, port.sending.reply, back);

@@ -88,6 +88,7 @@ size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t si
     if (taken == 0) break;
   }
   CompleteReplies();
+  if (peer_leaves_) TellIfIdle();
   if (phase_ >= Phase::kEnding) return size;
   if (used == size && data_left_ > 0) WantDirect(need);
   return used;
@@ -271,11 +272,18 @@ void NativeSession::TakeGoAway(const FrameHeader& header, std::string_view body)
   for (OutboundCall* call = link_->GoAway(header.id); call != nullptr;) {
     OutboundCall* next = call->next;
     wheel_.Remove(call);
+    DropAssembly(call->id, /*reply=*/true);
     EndCall(*call, why.code(), absl::StrCat("refused, the server is going away: ", why.message()),
             false);
     call = next;
   }
+  peer_leaves_ = true;
   host_.OnGoingAway(*this, why);
+}
+
+void NativeSession::TellIfIdle() {
+  if (phase_ != Phase::kUp) return;
+  if (link_->calls_under_way() == 0 && inbound_.size() == 0) host_.OnLastCallEnded(*this);
 }
 
 void NativeSession::GoAway(const absl::Status& why) {

@@ -114,6 +114,8 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   void EndStreamCall(const FrameHeader& header, const absl::Status& why) LOOP_ONLY;
   void OpenStream(InboundCall& call) LOOP_ONLY;
   void TakeCancel(uint64_t id) LOOP_ONLY;
+  // Of a peer that takes no more calls: says so when none is under way.
+  void TellIfIdle() LOOP_ONLY;
   void TakeGoAway(const FrameHeader& header, std::string_view body) LOOP_ONLY;
   void Fail(CloseReason reason, std::string_view what) LOOP_ONLY;
   void FailFrame(FrameError error, const FrameHeader& header) LOOP_ONLY;
@@ -126,12 +128,14 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
                 std::string* unknown) LOOP_ONLY;
   void Deliver(InboundCall& call) LOOP_ONLY;
   void TakeResponse(const FrameHeader& header, std::string_view body) LOOP_ONLY;
+  bool MayEndNow(const FrameHeader& header) LOOP_ONLY;
   void DropAssembly(uint64_t id, bool reply) LOOP_ONLY;
   void CompleteReplies() LOOP_ONLY;
   void CompleteReply(OutboundCall* call, const FrameHeader& header,
                      const ResponseFrame& frame) LOOP_ONLY;
   void EndCall(OutboundCall& call, absl::StatusCode code, std::string_view why,
                bool may_have_been_executed) LOOP_ONLY;
+  void EndExpired(OutboundCall& call) LOOP_ONLY;
   void EndAllCalls(const absl::Status& reason) LOOP_ONLY;
 
   // Fixed at construction.
@@ -154,6 +158,7 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   Timer heartbeat_timer_ LOOP_OWNED;
   Timer look_timer_ LOOP_OWNED;
   Agreement agreement_ LOOP_OWNED;
+  bool peer_leaves_ LOOP_OWNED = false;  // it has sent GOAWAY
   int silent_intervals_ LOOP_OWNED = 0;
   std::shared_ptr<bool> alive_ LOOP_OWNED =
       std::make_shared<bool>(true);  // for verdicts that come late

@@ -178,6 +178,7 @@ void NativeSession::OnCallReturned(InboundCall& call) {
   inbound_.Take(id);
   if (call.stream != nullptr) DropAssembly(id, /*reply=*/false);
   link_->CountCalls(inbound_.size());
+  if (peer_leaves_) TellIfIdle();
 }
 
 void NativeSession::WatchInboundDeadline(uint64_t id) {
@@ -198,14 +199,10 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
     Fail(CloseReason::kBadFrame, "a reply that does not end its call");
     return;
   }
+  if (!assembly_.empty() && !MayEndNow(header)) return;
   if (!header.has(kMore)) {
     replies_.push_back(reply);
     if (replies_.size() >= kReplyBatch) CompleteReplies();
-    return;
-  }
-  if (assembly_.Contains(header.id, true)) {
-    Fail(CloseReason::kBadFrame,
-         absl::StrCat("a second reply to call ", header.id, " inside the first"));
     return;
   }
   CompleteReplies();  // it may be a second one
@@ -233,6 +230,25 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
   }
   assembly->handler_us = reply.frame.handler_us;
   assembly->trailers = std::string(reply.frame.metadata);
+}
+
+// Whether a reply may come before the last piece of what its call receives. False: the connection
+// was failed.
+bool NativeSession::MayEndNow(const FrameHeader& header) {
+  const Assembly* const unfinished = assembly_.Find(header.id, true);
+  if (unfinished == nullptr) return true;
+  if (unfinished->stream == nullptr) {
+    Fail(CloseReason::kBadFrame,
+         absl::StrCat("a second reply to call ", header.id, " inside the first"));
+    return false;
+  }
+  if (header.aux == 0) {
+    Fail(CloseReason::kBadFrame,
+         absl::StrCat("a reply that is OK to call ", header.id, " inside a message of its stream"));
+    return false;
+  }
+  DropAssembly(header.id, /*reply=*/true);  // an error comes when it comes
+  return true;
 }
 
 // Nobody waits for this message any more. One that is being read at this moment keeps its block,
@@ -298,6 +314,10 @@ void NativeSession::CompleteReply(OutboundCall* call, const FrameHeader& header,
       call->End(end);
       return;
     }
+  } else if (header.aux == ToWireCode(absl::StatusCode::kCancelled) &&
+             loop_.clock().Now() >= call->deadline) {
+    EndExpired(*call);  // the server was the first to see it
+    return;
   } else {
     end.may_have_been_executed = !header.has(kNotExecuted);
     end.status =
@@ -327,6 +347,7 @@ void NativeSession::CancelOutbound(uint64_t id) {
   DropAssembly(id, /*reply=*/true);
   // Even a request that is still queued goes out, with its cancelling behind it.
   EndCall(*call, absl::StatusCode::kCancelled, "cancelled by the caller", true);
+  if (peer_leaves_) TellIfIdle();
 }
 
 void NativeSession::OnCallDeadline(OutboundCall& expired) {
@@ -336,12 +357,17 @@ void NativeSession::OnCallDeadline(OutboundCall& expired) {
   link_->SendFrame(
       {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kDeadlineExceeded), call->id}, "");
   DropAssembly(call->id, /*reply=*/true);
-  const bool written = Written(*link_, *call);
-  EndCall(*call, absl::StatusCode::kDeadlineExceeded,
-          absl::StrCat("no reply within ", Ms(call->deadline - call->started),
+  EndExpired(*call);
+  if (peer_leaves_) TellIfIdle();
+}
+
+void NativeSession::EndExpired(OutboundCall& call) {
+  const bool written = Written(*link_, call);
+  EndCall(call, absl::StatusCode::kDeadlineExceeded,
+          absl::StrCat("no reply within ", Ms(call.deadline - call.started),
                        written ? "; the request was sent"
                                : "; the request still waited to be sent: the peer does not read",
-                       call->WhereTimeWent(loop_.clock().Now(), written)),
+                       call.WhereTimeWent(loop_.clock().Now(), written)),
           true);
 }
 

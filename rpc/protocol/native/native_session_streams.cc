@@ -61,6 +61,11 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
          absl::StrCat("a stream message of call ", header.id, " after the end of its stream"));
     return;
   }
+  if (!assembly_.empty() && assembly_.Contains(header.id, header.has(kReply))) {
+    Fail(CloseReason::kBadFrame,
+         absl::StrCat("a stream message of call ", header.id, " inside another one"));
+    return;
+  }
   if (header.has(kNoMessage)) {
     if (port == nullptr) return;
     port->receive_ended = true;
@@ -99,11 +104,6 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
     return;
   }
   if (refused.ok()) {
-    if (assembly_.Contains(header.id, header.has(kReply))) {
-      Fail(CloseReason::kBadFrame,
-           absl::StrCat("a stream message of call ", header.id, " inside another one"));
-      return;
-    }
     if (Assembly* assembly = assembly_.Begin(header.id, header.has(kReply), payload)) {
       assembly->stream = port;
       assembly->last = last;
@@ -136,9 +136,7 @@ void NativeSession::EndStreamCall(const FrameHeader& header, const absl::Status&
     return;
   }
   InboundCall* const call = inbound_.Find(header.id);
-  if (call == nullptr || call->aborted.exchange(true)) return;
-  link_->SendError(header.id, why, /*not_executed=*/false);
-  call->MarkCancelled();
+  if (call != nullptr && link_->Abort(*call, why)) call->MarkCancelled();
 }
 
 void NativeSession::TakeWindow(const FrameHeader& header, std::string_view body) {

@@ -1,0 +1,610 @@
+// Calls of all kinds, walked through their states by a server that speaks byte by byte: whatever
+// happens in whatever state, a call ends once, everything that waits for it goes on, and the rest
+// of the connection does not notice, or is told why it ended.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/protos/rows.weft.h"
+#include "tests/rpc/protocol/native/stream_walk.h"
+#include "tests/support/watched.h"
+#include "weft/core/manual_clock.h"
+#include "weft/rpc/channel.h"
+
+namespace weft::native {
+namespace {
+
+using absl::StatusCode;
+using test::AccountingPeer;
+using test::ClientStreamsIn;
+using test::Kind;
+using test::kKinds;
+using test::RowBytes;
+using test::ServerStreamsIn;
+
+enum class State {
+  kWaiting,      // for the server's Hello
+  kStarted,      // the server has the request, and has sent nothing
+  kSomeRead,     // three messages came, one was read
+  kHalfClosed,   // by the client
+  kPeerEnded,    // the server has ended its messages, not the call
+  kReading,      // somebody waits for a message
+  kWriting,      // somebody waits for credit
+  kHalfMessage,  // of a large message, or reply, a part is here
+  kFinishing,    // somebody waits for the end
+  kEnded,
+};
+enum class Event {
+  kReply,
+  kDuplicateReply,
+  kReplyInside,  // a message, or another reply
+  kErrorInside,
+  kMessageInside,
+  kDataAfterEnd,
+  kBeyondCredit,
+  kBeyondConnectionCredit,
+  kCreditOverflow,
+  kConnectionCreditOverflow,
+  kNoCredit,
+  kCancel,
+  kDrop,  // by whoever holds the call
+  kDeadline,
+  kGoAwayBefore,  // the call is not among those that the server took
+  kGoAwayAfter,   // it is; its reply follows
+  kClose,
+  kLast = kClose
+};
+
+const char* NameOf(State s) {
+  constexpr const char* kNames[] = {"Waiting", "Started", "SomeRead",    "HalfClosed", "PeerEnded",
+                                    "Reading", "Writing", "HalfMessage", "Finishing",  "Ended"};
+  return kNames[static_cast<int>(s)];
+}
+const char* NameOf(Event e) {
+  constexpr const char* kNames[] = {"Reply",          "DuplicateReply",
+                                    "ReplyInside",    "ErrorInside",
+                                    "MessageInside",  "DataAfterEnd",
+                                    "BeyondCredit",   "BeyondConnectionCredit",
+                                    "CreditOverflow", "ConnectionCreditOverflow",
+                                    "NoCredit",       "Cancel",
+                                    "Drop",           "Deadline",
+                                    "GoAwayBefore",   "GoAwayAfter",
+                                    "Close"};
+  return kNames[static_cast<int>(e)];
+}
+
+bool CanBe(Kind kind, State state) {
+  switch (state) {
+    case State::kSomeRead:
+    case State::kPeerEnded:
+    case State::kReading:
+      return ServerStreamsIn(kind);
+    case State::kHalfClosed:
+    case State::kWriting:
+      return ClientStreamsIn(kind);
+    case State::kFinishing:
+      return kind != Kind::kUnary;
+    default:
+      return true;
+  }
+}
+
+bool CanCome(Kind kind, State state, Event event) {
+  switch (event) {
+    case Event::kReplyInside:
+    case Event::kErrorInside:
+    case Event::kMessageInside:
+      return state == State::kHalfMessage;
+    case Event::kBeyondCredit:
+    case Event::kBeyondConnectionCredit:
+      return ServerStreamsIn(kind) && state != State::kPeerEnded && state != State::kHalfMessage;
+    case Event::kDrop:
+      return kind != Kind::kUnary;
+    default:
+      return true;
+  }
+}
+
+// ---- What is to come of it
+
+enum class Connection {
+  kLives,
+  kLeaves,  // no new calls; those under way end
+  kCloses,
+};
+struct Outcome {
+  StatusCode code;
+  Connection connection;
+};
+
+Outcome Expected(Kind kind, State state, Event event) {
+  constexpr Outcome kServed{StatusCode::kOk, Connection::kLives};
+  constexpr Outcome kFault{StatusCode::kUnavailable, Connection::kCloses};
+  const bool ended = state == State::kEnded;
+  // The call's own status where it has ended before.
+  const auto unless_ended = [ended](StatusCode code) { return ended ? StatusCode::kOk : code; };
+  switch (event) {
+    case Event::kReply:
+    case Event::kDuplicateReply:
+      return kServed;
+    case Event::kErrorInside:
+      // A server may give a stream up in the middle; a reply it may not.
+      return ServerStreamsIn(kind) ? Outcome{StatusCode::kAborted, Connection::kLives} : kFault;
+    case Event::kReplyInside:
+    case Event::kMessageInside:
+      return kFault;
+    case Event::kDataAfterEnd:
+    case Event::kCreditOverflow:
+      return ended ? kServed : kFault;
+    case Event::kBeyondCredit:
+    case Event::kBeyondConnectionCredit:
+      // What nobody will read is given back at once, and so is within any credit.
+      if (ended || state == State::kFinishing) return kServed;
+      // After some that were not read the stream's own credit is used up first.
+      return event == Event::kBeyondCredit || state == State::kSomeRead
+                 ? Outcome{StatusCode::kInternal, Connection::kLives}
+                 : kFault;
+    case Event::kConnectionCreditOverflow:
+    case Event::kNoCredit:
+    case Event::kClose:
+      return {unless_ended(StatusCode::kUnavailable), Connection::kCloses};
+    case Event::kCancel:
+    case Event::kDrop:
+      return {unless_ended(StatusCode::kCancelled), Connection::kLives};
+    case Event::kDeadline:
+      return {unless_ended(StatusCode::kDeadlineExceeded), Connection::kLives};
+    case Event::kGoAwayBefore:
+      // One whose request is all that there is of it goes elsewhere, unnoticed.
+      return {kind == Kind::kUnary ? StatusCode::kOk : unless_ended(StatusCode::kUnavailable),
+              Connection::kLeaves};
+    case Event::kGoAwayAfter:
+      return {StatusCode::kOk, Connection::kLeaves};
+  }
+  return kServed;
+}
+
+// ---- The caller
+
+// What waits, and how often it went on.
+struct Waits {
+  Watched<int> begun{0};
+  Watched<int> over{0};
+  Watched<std::vector<absl::Status>> ends;
+
+  std::function<void()> One() {
+    begun.Update([](int& n) { ++n; });
+    return [this] { over.Update([](int& n) { ++n; }); };
+  }
+  [[nodiscard]] bool AllOver() {
+    return over.WaitFor([n = begun.Get()](int done) { return done >= n; });
+  }
+};
+
+// A call of any kind, in the style of callbacks.
+class WalkedCall {
+ public:
+  WalkedCall(Kind kind, test::Rows::Stub& stub, const std::shared_ptr<Waits>& waits,
+             absl::Duration timeout)
+      : kind_(kind), waits_(waits) {
+    const CallOptions options{.timeout = timeout, .context = &context_};
+    switch (kind) {
+      case Kind::kUnary:
+        stub.GetAsync({}, options, [waits, over = waits->One()](absl::StatusOr<test::Row> row) {
+          waits->ends.Update([&](auto& all) { all.push_back(row.status()); });
+          over();
+        });
+        return;
+      case Kind::kClientStreams:
+        writer_.emplace(stub.Add(options));
+        return;
+      case Kind::kServerStreams:
+        reader_.emplace(stub.List({}, options));
+        return;
+      case Kind::kBothStream:
+        both_.emplace(stub.Talk(options));
+        return;
+    }
+  }
+
+  void Read() {
+    const auto done = [waits = waits_, row = row_, over = waits_->One()](bool) { over(); };
+    reader_.has_value() ? reader_->ReadAsync(row_.get(), done) : both_->ReadAsync(row_.get(), done);
+  }
+  // Until there is no more room, and then waits for some.
+  void Write() {
+    test::Row row;
+    row.set_text(std::string(900, 'w'));
+    const auto on = [&](auto& stream) {
+      while (stream.TryWrite(row)) {
+      }
+      stream.OnReady([waits = waits_, over = waits_->One()] { over(); });
+    };
+    writer_.has_value() ? on(*writer_) : on(*both_);
+  }
+  void HalfClose() { writer_.has_value() ? writer_->HalfClose() : both_->HalfClose(); }
+  void Cancel() {
+    if (kind_ == Kind::kUnary) context_.Cancel();
+    if (writer_.has_value()) writer_->Cancel();
+    if (reader_.has_value()) reader_->Cancel();
+    if (both_.has_value()) both_->Cancel();
+  }
+  void Finish() {
+    if (std::exchange(finishing_, true) || kind_ == Kind::kUnary) return;
+    const auto end = [waits = waits_, over = waits_->One()](const absl::Status& status) {
+      waits->ends.Update([&](auto& all) { all.push_back(status); });
+      over();
+    };
+    if (writer_.has_value()) {
+      writer_->FinishAsync([end](absl::StatusOr<test::RowSum> sum) { end(sum.status()); });
+    }
+    if (reader_.has_value()) reader_->FinishAsync(end);
+    if (both_.has_value()) both_->FinishAsync(end);
+  }
+  void Drop() {
+    writer_.reset();
+    reader_.reset();
+    both_.reset();
+  }
+
+ private:
+  const Kind kind_;
+  const std::shared_ptr<Waits> waits_;
+  const std::shared_ptr<test::Row> row_ = std::make_shared<test::Row>();
+  ClientContext context_;
+  std::optional<ClientWriter<test::Row, test::RowSum>> writer_;
+  std::optional<ClientReader<test::Row>> reader_;
+  std::optional<ClientStream<test::Row, test::Row>> both_;
+  bool finishing_ = false;
+};
+
+// Keeps how each call ended, as it was told.
+class EndsKept final : public ClientInterceptor {
+ public:
+  struct End {
+    std::string method;
+    absl::Status status;
+    bool may_have_been_executed;
+  };
+  absl::StatusOr<std::unique_ptr<Call>> Start(const ClientCallStart& start) override {
+    return std::make_unique<Kept>(*this, std::string(start.method));
+  }
+  Watched<std::vector<End>> ends;
+
+ private:
+  class Kept final : public Call {
+   public:
+    Kept(EndsKept& all, std::string method) : all_(all), method_(std::move(method)) {}
+    void OnEnd(const ClientCallEnd& end) override {
+      all_.ends.Update([&](auto& ends) {
+        ends.push_back({method_, end.status, end.may_have_been_executed});
+      });
+    }
+
+   private:
+    EndsKept& all_;
+    const std::string method_;
+  };
+};
+
+// ---- The walk
+
+class ClientWalk : public ::testing::TestWithParam<State> {
+ protected:
+  ClientWalk() {
+    RuntimeOptions options;
+    options.clock = &clock_;
+    options.log_level = LogLevel::kOff;
+    runtime_ = *Runtime::Create(std::move(options));
+  }
+
+  void Walk(Kind kind, State state, Event event);
+  void Reach(Kind kind, State state);
+  void Happen(Kind kind, State state, Event event);
+  void Start(const std::shared_ptr<EndsKept>& kept);
+  void ReadRequests(AccountingPeer& server, int count);
+  void ExpectGivenUp(State state, Event event, const Outcome& expected);
+  void ExpectOthersServed(Kind kind, State state, Event event, const Outcome& expected);
+
+  // The rest of an answer that is OK.
+  std::string Reply(Kind kind, State state) const {
+    std::string rest;
+    if (state == State::kHalfMessage) {
+      rest = raw::Data(1, true, false, kWhole.substr(200));
+      if (!ServerStreamsIn(kind)) return rest;
+    }
+    return rest + raw::Reply(1, "");
+  }
+  const std::string kWhole = RowBytes(3'000);
+  ManualClock clock_;
+  std::shared_ptr<Runtime> runtime_;
+  // Of one walk.
+  std::optional<RawListener> listener_;
+  std::unique_ptr<Channel> channel_;
+  std::unique_ptr<test::Rows::Stub> stub_;
+  AccountingPeer server_;
+  std::unique_ptr<WalkedCall> call_;
+  std::shared_ptr<Waits> waits_;
+  std::vector<uint64_t> requests_;  // read last
+  std::unique_ptr<WalkedCall> bystander_;
+  std::shared_ptr<Waits> bystander_waits_;
+};
+
+void ClientWalk::Reach(Kind kind, State state) {
+  call_ = std::make_unique<WalkedCall>(kind, *stub_, waits_, absl::Seconds(1));
+  bystander_ = std::make_unique<WalkedCall>(Kind::kUnary, *stub_, bystander_waits_, absl::Hours(1));
+  RawPeer accepted = listener_->Accept();
+  EXPECT_EQ(accepted.Read(8), raw::Preface());
+  ASSERT_TRUE(accepted.ReadFrame(FrameType::kHello).has_value());
+  server_ = AccountingPeer(std::move(accepted));
+  if (state == State::kWaiting) return;
+  server_.Send(raw::Opening(test::StreamingHello()));
+  ReadRequests(server_, 2);
+  switch (state) {
+    case State::kWaiting:
+    case State::kStarted:
+      break;
+    case State::kSomeRead:
+      server_.SendMessages(raw::Message(1, true, RowBytes(1'000)) +
+                               raw::Message(1, true, RowBytes(1'000)) +
+                               raw::Message(1, true, RowBytes(5'000)),
+                           3, 7'000);
+      server_.Settle();
+      call_->Read();
+      break;
+    case State::kHalfClosed: {
+      call_->HalfClose();
+      const std::optional<RawFrame> end = server_.ReadFrame(FrameType::kMessage);
+      ASSERT_TRUE(end.has_value());
+      EXPECT_EQ(end->header.flags, kEnd | kNoMessage);
+      break;
+    }
+    case State::kPeerEnded:
+      server_.SendMessages(raw::Message(1, true, RowBytes(10)) + raw::HalfClose(1, true), 1, 10);
+      server_.Settle();
+      call_->Read();
+      call_->Read();
+      break;
+    case State::kReading:
+      call_->Read();
+      return;
+    case State::kWriting:
+      call_->Write();
+      return;
+    case State::kHalfMessage:
+      if (ServerStreamsIn(kind)) {
+        call_->Read();
+        const std::string part = raw::MessageBegin(1, true, 3'000, kWhole.substr(0, 100)) +
+                                 raw::Data(1, true, true, kWhole.substr(100, 100));
+        server_.SendMessages(part, 1, 3'000);
+      } else {
+        server_.Send(raw::ReplyBegin(1, 3'000, kWhole.substr(0, 100)) +
+                     raw::Data(1, true, true, kWhole.substr(100, 100)));
+      }
+      server_.Settle();
+      return;
+    case State::kFinishing:
+      call_->Finish();
+      server_.Settle();
+      return;
+    case State::kEnded:
+      server_.Send(raw::Reply(1, ""));
+      server_.Settle();
+      break;
+  }
+  ASSERT_TRUE(kind == Kind::kUnary || waits_->AllOver());
+}
+
+void ClientWalk::Happen(Kind kind, State state, Event event) {
+  // With the first thing that the server says the call leaves.
+  std::string bytes = state == State::kWaiting ? raw::Opening(test::StreamingHello()) : "";
+  const std::string reply = Reply(kind, state);
+  const std::string message = raw::Message(1, true, RowBytes(2'000));
+  switch (event) {
+    case Event::kReply:
+      bytes += reply;
+      break;
+    case Event::kDuplicateReply:
+      bytes += reply + raw::Reply(1, "") + raw::Error(1, 5, "again") +
+               raw::ReplyBegin(1, 100, "again") + raw::Data(1, true, false, std::string(95, 'x'));
+      break;
+    case Event::kReplyInside:
+      bytes += raw::Reply(1, "");
+      break;
+    case Event::kErrorInside:
+      // What is left of the message may come behind it.
+      bytes += raw::Error(1, 10, "given up") + raw::Data(1, true, false, kWhole.substr(200));
+      break;
+    case Event::kMessageInside:
+      bytes += raw::Message(1, true, "");
+      break;
+    case Event::kDataAfterEnd:
+      if (state == State::kHalfMessage && ServerStreamsIn(kind)) {
+        bytes += raw::Data(1, true, false, kWhole.substr(200));
+      }
+      if (ServerStreamsIn(kind) && state != State::kPeerEnded) bytes += raw::HalfClose(1, true);
+      bytes += raw::Message(1, true, "");
+      break;
+    case Event::kBeyondCredit:
+      for (int i = 0; i < 5; ++i) bytes += message;
+      server_.SendMessages(bytes, 5, 10'000);
+      if (state == State::kFinishing) server_.Send(reply);
+      return;
+    case Event::kBeyondConnectionCredit:
+      // Into the hands of who waits, beyond all credit, and one more.
+      server_.SendMessages(bytes + raw::Message(1, true, "") +
+                               raw::Message(1, true, RowBytes(20'000)) + raw::Message(1, true, ""),
+                           3, 20'000);
+      if (state == State::kFinishing) server_.Send(reply);
+      return;
+    case Event::kCreditOverflow:
+      bytes += raw::Window(1, true, UINT32_MAX);
+      break;
+    case Event::kConnectionCreditOverflow:
+      bytes += raw::Window(0, false, UINT32_MAX);
+      break;
+    case Event::kNoCredit:
+      bytes += raw::Window(1, true, 0);
+      break;
+    case Event::kCancel:
+      call_->Cancel();
+      return;
+    case Event::kDrop:
+      call_->Drop();
+      return;
+    case Event::kDeadline:
+      clock_.Advance(absl::Seconds(2));
+      return;
+    case Event::kGoAwayBefore:
+      bytes += raw::GoAway(0, "bye");
+      break;
+    case Event::kGoAwayAfter:
+      bytes += raw::GoAway(2, "bye") + reply;
+      break;
+    case Event::kClose:
+      server_.raw().Close();
+      return;
+  }
+  server_.Send(bytes);
+}
+
+void ClientWalk::ReadRequests(AccountingPeer& server, int count) {
+  requests_.clear();
+  for (int i = 0; i < count; ++i) {
+    const std::optional<RawFrame> request = server.ReadFrame(FrameType::kRequest);
+    ASSERT_TRUE(request.has_value()) << "no request";
+    requests_.push_back(request->header.id);
+  }
+}
+
+// That the server was told, where it had the call, and that what it still says is for nobody.
+void ClientWalk::ExpectGivenUp(State state, Event event, const Outcome& expected) {
+  if (expected.connection != Connection::kLives || expected.code == StatusCode::kOk) return;
+  if (event == Event::kErrorInside) return;
+  const std::optional<RawFrame> cancel = server_.ReadFrame(FrameType::kCancel);
+  ASSERT_TRUE(cancel.has_value());
+  EXPECT_EQ(cancel->header.id, 1u);
+  EXPECT_EQ(cancel->header.aux, static_cast<int>(expected.code));
+  if (state == State::kHalfMessage) {
+    server_.Send(raw::Data(1, true, false, kWhole.substr(200)));
+  } else {
+    server_.SendMessages(raw::Message(1, true, RowBytes(6'000)), 1, 6'000);
+  }
+  server_.Send(raw::Reply(1, "late"));
+}
+
+// The other call of the connection, and, where it goes on elsewhere, the call itself.
+void ClientWalk::ExpectOthersServed(Kind kind, State state, Event event, const Outcome& expected) {
+  if (expected.connection == Connection::kCloses) return;
+  if (event == Event::kGoAwayBefore) {
+    EXPECT_TRUE(server_.raw().WaitForClose());
+    RawPeer accepted = listener_->Accept();
+    accepted.Send(raw::Opening(test::StreamingHello()));
+    accepted.Read(8);
+    server_ = AccountingPeer(std::move(accepted));
+    ReadRequests(server_, kind == Kind::kUnary && state != State::kEnded ? 2 : 1);
+    for (const uint64_t id : requests_) server_.Send(raw::Reply(id, ""));
+  } else {
+    ASSERT_FALSE(requests_.empty());
+    server_.Send(raw::Reply(requests_.back(), ""));
+  }
+  ASSERT_TRUE(bystander_waits_->AllOver());
+  EXPECT_EQ(bystander_waits_->ends.Get(), std::vector{absl::OkStatus()});
+  if (event == Event::kGoAwayAfter) {
+    EXPECT_TRUE(server_.raw().WaitForClose()) << "nothing is under way";
+  }
+}
+
+void ClientWalk::Start(const std::shared_ptr<EndsKept>& kept) {
+  ChannelOptions options;
+  options.runtime = runtime_;
+  options.limits.max_message_bytes = 100'000;
+  options.limits.heartbeat_interval = absl::ZeroDuration();
+  options.limits.stream_window_bytes = test::kStreamWindow;
+  options.limits.connection_window_bytes = test::kConnectionWindow;
+  options.backoff = absl::ZeroDuration();
+  options.backoff_most = absl::ZeroDuration();
+  options.interceptors = {kept};
+  listener_.emplace();
+  channel_ = *Channel::Create(listener_->address(), options);
+  stub_ = std::make_unique<test::Rows::Stub>(*channel_);
+  waits_ = std::make_shared<Waits>();
+  bystander_waits_ = std::make_shared<Waits>();
+}
+
+void ClientWalk::Walk(Kind kind, State state, Event event) {
+  const Outcome expected = Expected(kind, state, event);
+  const auto kept = std::make_shared<EndsKept>();
+  Start(kept);
+  ASSERT_NO_FATAL_FAILURE(Reach(kind, state));
+  ASSERT_NO_FATAL_FAILURE(Happen(kind, state, event));
+  if (expected.connection == Connection::kCloses) {
+    EXPECT_TRUE(event == Event::kClose || server_.raw().WaitForClose());
+  } else if (state == State::kWaiting) {
+    const bool never_sent =
+        event == Event::kCancel || event == Event::kDrop || event == Event::kDeadline;
+    if (never_sent) {
+      ASSERT_TRUE(kept->ends.WaitFor([](const auto& ends) { return !ends.empty(); }));
+      server_.Send(raw::Opening(test::StreamingHello()));
+    }
+    ReadRequests(server_, never_sent ? 1 : 2);
+    if (!never_sent) ExpectGivenUp(state, event, expected);
+  } else {
+    ExpectGivenUp(state, event, expected);
+  }
+  if (expected.connection == Connection::kLives) server_.Settle();
+  if (event != Event::kGoAwayBefore || kind != Kind::kUnary) {
+    ASSERT_TRUE(waits_->AllOver()) << "something waits for ever";
+  }
+  if (event != Event::kDrop) call_->Finish();
+  ExpectOthersServed(kind, state, event, expected);
+  ASSERT_TRUE(waits_->AllOver()) << "the call has not ended";
+  call_.reset();
+  if (expected.connection == Connection::kLives) {
+    server_.Settle();
+    EXPECT_LT(server_.owed(), test::kReturned) << "credit of the connection is lost";
+  }
+  stub_.reset();
+  channel_.reset();
+  ASSERT_TRUE(bystander_waits_->AllOver());
+  EXPECT_EQ(bystander_waits_->ends.Get().size(), 1u);
+  bystander_.reset();
+
+  const std::vector<absl::Status> told = waits_->ends.Get();
+  const bool tells = event != Event::kDrop || state == State::kFinishing;
+  ASSERT_EQ(told.size(), tells ? 1u : 0u);
+  for (const absl::Status& status : told) EXPECT_EQ(status.code(), expected.code) << status;
+  // The interceptor saw both ends, too, and the same.
+  const std::vector<EndsKept::End> ends = kept->ends.Get();
+  ASSERT_EQ(ends.size(), 2u);
+  EXPECT_TRUE(ends[0].status.code() == expected.code || ends[1].status.code() == expected.code)
+      << ends[0].status << ends[1].status;
+}
+
+TEST_P(ClientWalk, EndsEveryCallOnceWhateverHappens) {
+  for (const Kind kind : kKinds) {
+    if (!CanBe(kind, GetParam())) continue;
+    for (int e = 0; e <= static_cast<int>(Event::kLast); ++e) {
+      const auto event = static_cast<Event>(e);
+      if (!CanCome(kind, GetParam(), event)) continue;
+      SCOPED_TRACE(absl::StrCat(test::NameOf(kind), ", ", NameOf(event)));
+      Walk(kind, GetParam(), event);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(In, ClientWalk,
+                         ::testing::Values(State::kWaiting, State::kStarted, State::kSomeRead,
+                                           State::kHalfClosed, State::kPeerEnded, State::kReading,
+                                           State::kWriting, State::kHalfMessage, State::kFinishing,
+                                           State::kEnded),
+                         [](const auto& state) { return std::string(NameOf(state.param)); });
+
+}  // namespace
+}  // namespace weft::native
