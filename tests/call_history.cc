@@ -1,7 +1,8 @@
 // Runs calls of all kinds through a network that breaks and servers that come and go, and checks
 // what became of each: see tests/history/call_history.h.
 //
-//   call_history [--calls N] [--seed S] [--plant double-reply|lost-end|executed-not-sent]
+//   call_history [--calls N] [--seed S]
+//                [--plant double-reply|lost-end|executed-not-sent|lost-message]
 //
 // Prints the seed first and, last, the number of broken rules; ends with 1 if there are any. A
 // plant falsifies what the history is told, so that the checker can be seen to notice.
@@ -24,6 +25,7 @@
 #include "absl/strings/numbers.h"
 #include "tests/history/call_plan.h"
 #include "tests/history/history_services.h"
+#include "tests/history/stream_caller.h"
 #include "tests/history/unsteady_world.h"
 #include "tests/support/watched.h"
 #include "weft/core/coro.h"
@@ -97,8 +99,9 @@ class Canceller {
 // Makes its share of the calls, one after the other.
 class Caller {
  public:
-  Caller(UnsteadyWorld& world, HistorySink& history, Canceller& canceller)
-      : world_(world), history_(history), canceller_(canceller) {}
+  // `first_back`: the key of the first call's call back.
+  Caller(UnsteadyWorld& world, HistorySink& history, Canceller& canceller, int64_t first_back)
+      : world_(world), history_(history), canceller_(canceller), first_back_(first_back) {}
 
   void Make(size_t key, uint64_t* random) {
     const auto call = std::make_shared<Call>();
@@ -114,14 +117,22 @@ class Caller {
     if (plan.fate == CallPlan::Fate::kCancelledFirst) call->context.Cancel();
     const bool late = NextRandomBits(random) % 2 == 0;
     if (plan.cancels() && !late) canceller_.Add(call);
-    EchoService::Stub stub(world_.channel(NextRandomBits(random)));
+    Channel& channel = world_.channel(NextRandomBits(random));
+    EchoService::Stub stub(channel);
+    std::shared_ptr<StreamCaller> stream;
+    if (plan.streams()) {
+      stream =
+          std::make_shared<StreamCaller>(Rows::Stub(channel), StreamOf(*call), OptionsOf(*call));
+    }
     if (plan.style == CallPlan::Style::kBlocking) {
-      Ended(*call, Block(stub, *call));
+      stream != nullptr ? Ended(*call, stream->Block()) : Ended(*call, Block(stub, *call));
       return;
     }
     if (!under_way_.WaitFor([](int n) { return n < kMostUnderWay; })) Stuck();
     under_way_.Update([](int& n) { ++n; });
-    if (plan.style == CallPlan::Style::kCallback) {
+    if (stream != nullptr) {
+      Begin(*stream, call);
+    } else if (plan.style == CallPlan::Style::kCallback) {
       Begin(stub, call);
     } else {
       Spawn(Await(stub, call), [](auto, auto) {});
@@ -154,8 +165,9 @@ class Caller {
         return stub.EchoInline(call.request, OptionsOf(call));
       case CallPlan::Method::kIdempotent:
         return stub.EchoIdempotent(call.request, OptionsOf(call));
+      default:
+        std::abort();
     }
-    std::abort();
   }
   void Begin(EchoService::Stub& stub, const CallRef& call) {
     Callback<EchoReply> done = [this, call](absl::StatusOr<EchoReply> result) {
@@ -168,6 +180,8 @@ class Caller {
         return stub.EchoInlineAsync(call->request, OptionsOf(*call), std::move(done));
       case CallPlan::Method::kIdempotent:
         return stub.EchoIdempotentAsync(call->request, OptionsOf(*call), std::move(done));
+      default:
+        std::abort();
     }
   }
   Coro<int> Await(EchoService::Stub stub, CallRef call) {
@@ -181,8 +195,53 @@ class Caller {
       case CallPlan::Method::kIdempotent:
         EndedLater(*call, co_await stub.EchoIdempotentCoro(call->request, OptionsOf(*call)));
         break;
+      default:
+        std::abort();
     }
     co_return 0;
+  }
+
+  // What becomes of a stream, by the fate of its call.
+  StreamCaller::Wishes StreamOf(const Call& call) const {
+    using Fate = CallPlan::Fate;
+    using Kind = StreamCaller::Kind;
+    using Midway = StreamCaller::Midway;
+    using Order = StreamScript::Order;
+    const CallPlan& plan = call.plan;
+    StreamCaller::Wishes wishes;
+    wishes.kind = plan.method == CallPlan::Method::kAdd    ? Kind::kAdd
+                  : plan.method == CallPlan::Method::kList ? Kind::kList
+                                                           : Kind::kTalk;
+    wishes.midway = static_cast<int64_t>(plan.midway);
+    StreamScript& script = wishes.script;
+    script.key = static_cast<int64_t>(call.key);
+    script.order = static_cast<Order>(plan.order);
+    script.requests = wishes.kind == Kind::kList ? 0 : static_cast<int64_t>(plan.messages);
+    script.replies = wishes.kind == Kind::kAdd ? 0 : static_cast<int64_t>(plan.messages);
+    script.bytes = static_cast<int64_t>(plan.bytes);
+    script.slow = wishes.slow = plan.fate == Fate::kSlow;
+    if (plan.fate == Fate::kFailing || plan.fate == Fate::kEndedEarly) {
+      script.end_after = wishes.midway;
+      script.fails = plan.fate == Fate::kFailing;
+    } else if (plan.fate == Fate::kCancelledMidway) {
+      wishes.at_midway = Midway::kCancel;
+    } else if (plan.fate == Fate::kDropped) {
+      wishes.at_midway = Midway::kDrop;
+      script.order = Order::kInTurn;  // it writes and reads in turn, too
+    } else if (plan.fate == Fate::kLeftUnread) {
+      wishes.at_midway = Midway::kFinish;
+      wishes.midway += 1;
+      script.order = Order::kRepliesFirst;
+      script.requests = 0;
+    } else if (plan.fate == Fate::kCallsBack) {
+      script.call_back = first_back_ + script.key;
+    }
+    return wishes;
+  }
+  void Begin(StreamCaller& stream, const CallRef& call) {
+    const auto done = [this, call](const StreamOutcome& outcome) { EndedLater(*call, outcome); };
+    call->plan.style == CallPlan::Style::kCallback ? stream.BeginCallbacks(done)
+                                                   : stream.BeginCoroutines(done);
   }
 
   // The network and the servers of this world break, stop and refuse; nothing else goes wrong.
@@ -191,47 +250,64 @@ class Caller {
       case absl::StatusCode::kOk:
       case absl::StatusCode::kAborted:
       case absl::StatusCode::kUnavailable:
-      case absl::StatusCode::kDeadlineExceeded:
       case absl::StatusCode::kResourceExhausted:
         return true;
+      case absl::StatusCode::kDeadlineExceeded:
+        return plan.fate == CallPlan::Fate::kShort;
       case absl::StatusCode::kCancelled:
-        return plan.cancels() || plan.fate == CallPlan::Fate::kCancelledFirst;
+        return plan.may_be_cancelled();
       default:
         return false;
     }
   }
 
-  void EndedLater(const Call& call, const absl::StatusOr<EchoReply>& result) {
+  template <typename Result>
+  void EndedLater(const Call& call, const Result& result) {
     Ended(call, result);
     under_way_.Update([](int& n) { --n; });
   }
   void Ended(const Call& call, const absl::StatusOr<EchoReply>& result) {
-    CallEnding ending;
-    ending.code = result.status().code();
-    ending.may_have_been_executed = call.context.may_have_been_executed();
+    CallEnding ending = EndingOf(call, result.status());
     if (result.ok()) {
       ending.matches = result->number() == call.request.number() &&
                        result->payload() == call.request.payload() &&
                        result->text() == call.request.text() &&
                        call.plan.fate != CallPlan::Fate::kFailing;
-    } else if (absl::IsAborted(result.status())) {
-      ending.matches = call.plan.fate == CallPlan::Fate::kFailing &&
-                       result.status().message() == FailureOf(call.request.number());
     }
-    if (!Explained(call.plan, ending.code)) ending.unexplained = result.status().ToString();
     history_.OnEnded(call.key, ending);
+  }
+  void Ended(const Call& call, const StreamOutcome& outcome) {
+    CallEnding ending = EndingOf(call, outcome.status);
+    // Of one that was dropped nobody hears more.
+    if (outcome.dropped) ending.may_have_been_executed = true;
+    ending.matches &= outcome.matches;
+    ending.stream = outcome.tally;
+    history_.OnEnded(call.key, ending);
+  }
+  static CallEnding EndingOf(const Call& call, const absl::Status& status) {
+    CallEnding ending;
+    ending.code = status.code();
+    ending.may_have_been_executed = call.context.may_have_been_executed();
+    if (absl::IsAborted(status)) {
+      ending.matches = call.plan.fate == CallPlan::Fate::kFailing &&
+                       status.message() == FailureOf(static_cast<int64_t>(call.key));
+    }
+    if (!Explained(call.plan, ending.code)) ending.unexplained = status.ToString();
+    return ending;
   }
 
   UnsteadyWorld& world_;
   HistorySink& history_;
   Canceller& canceller_;
+  const int64_t first_back_;
   Watched<int> under_way_{0};
 };
 
 int Run(const Arguments& arguments) {
   std::printf("seed: %llu\n", static_cast<unsigned long long>(arguments.seed));
   std::fflush(stdout);
-  CallHistory history(arguments.calls);
+  // Behind the calls made here, those that their handlers make back.
+  CallHistory history(2 * arguments.calls);
   std::optional<FalsifiedHistory> falsified;
   if (arguments.plant.has_value()) falsified.emplace(history, *arguments.plant);
   HistorySink& sink = falsified.has_value() ? static_cast<HistorySink&>(*falsified) : history;
@@ -244,7 +320,7 @@ int Run(const Arguments& arguments) {
       std::vector<std::thread> threads;
       for (int i = 0; i < kCallers; ++i) {
         threads.emplace_back([&, i] {
-          Caller caller(world, sink, canceller);
+          Caller caller(world, sink, canceller, static_cast<int64_t>(arguments.calls));
           uint64_t random = arguments.seed + static_cast<uint64_t>(i) * 7919;
           for (size_t key = static_cast<size_t>(i); key < arguments.calls; key += kCallers) {
             caller.Make(key, &random);
@@ -283,6 +359,8 @@ bool Parse(int argc, char** argv, Arguments* arguments) {
       arguments->plant = Plant::kLostEnd;
     } else if (name == "--plant" && value == "executed-not-sent") {
       arguments->plant = Plant::kExecutedNotSent;
+    } else if (name == "--plant" && value == "lost-message") {
+      arguments->plant = Plant::kLostMessage;
     } else {
       return false;
     }
@@ -299,7 +377,7 @@ int main(int argc, char** argv) {
   if (!weft::test::Parse(argc, argv, &arguments)) {
     std::fprintf(stderr,
                  "usage: call_history [--calls N] [--seed S] "
-                 "[--plant double-reply|lost-end|executed-not-sent]\n");
+                 "[--plant double-reply|lost-end|executed-not-sent|lost-message]\n");
     return 2;
   }
   return weft::test::Run(arguments);

@@ -134,7 +134,7 @@ void ClientStreamCall::TellEnd(EndCallback done) {
     std::move(done)(HomeProcess::Refused(std::string(method.full_name)));
     return;
   }
-  EndStream(/*drop=*/true);  // who waits for the end reads no more
+  StopReading();  // who waits for the end reads no more
   absl::Status status;
   {
     MutexLock lock(end_mu_);

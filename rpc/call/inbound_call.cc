@@ -167,6 +167,20 @@ void InboundCall::Refuse(const absl::Status& status) {
   Answer(status, nullptr);
 }
 
+// What a stream ends with that was not its handler's to end; OK: what the handler says. One that
+// was ended from outside looks to its handler like one whose caller has said all, or does not read.
+absl::Status InboundCall::StreamError() const {
+  if (absl::Status error = stream->error(); !error.ok() || !stream->ended()) return error;
+  if (stopped_.load(std::memory_order_relaxed)) {
+    return absl::UnavailableError("the server has stopped; the stream had not come to its end");
+  }
+  if (answered >= deadline) {
+    return absl::DeadlineExceededError(
+        "the deadline passed at the server; the stream had not come to its end");
+  }
+  return absl::CancelledError("cancelled; the stream had not come to its end");
+}
+
 void InboundCall::Answer(const absl::Status& wish, ReplyMessage* reply) {
   if (home_.Left()) return;
   if (answered_.exchange(true, std::memory_order_acq_rel)) {
@@ -183,7 +197,7 @@ void InboundCall::Answer(const absl::Status& wish, ReplyMessage* reply) {
 
 void InboundCall::AnswerUnusual(const absl::Status& wish, ReplyMessage* reply) {
   // What the stream could not send or take goes before what the handler makes of it.
-  const absl::Status own = stream != nullptr ? stream->error() : absl::OkStatus();
+  const absl::Status own = stream != nullptr && !refused_ ? StreamError() : absl::OkStatus();
   const absl::Status& status = own.ok() ? wish : own;
   if (interception == nullptr) {
     Send(status, reply);

@@ -206,6 +206,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   // Of a stream, or with interceptors.
   void AnswerUnusual(const absl::Status& wish, ReplyMessage* reply);
   void Send(const absl::Status& status, ReplyMessage* reply);
+  absl::Status StreamError() const;
   bool ParseUnusual(google::protobuf::MessageLite& request);
 
   // Touched by every call.

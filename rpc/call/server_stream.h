@@ -12,7 +12,8 @@
 // Threads  one reader and one writer at a time, each any thread
 // Owns     its share of the stream; the Async ones also the answer
 // Errors   Read and Write say false when the caller is gone: it has cancelled, its deadline has
-//          passed, its connection is lost. The handler then returns what it likes
+//          passed, its connection is lost, the server stops. Whatever the handler then
+//          returns, who still hears of the call hears that
 // Ends     with the handler's return; the Async ones by Finish, once, or, destroyed without it,
 //          with INTERNAL
 #ifndef WEFT_RPC_CALL_SERVER_STREAM_H_

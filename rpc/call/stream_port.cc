@@ -34,9 +34,29 @@ StreamRead StreamPort::TakeItem(Item* item) {
                                                                    : StreamRead::kNothingYet;
     }
     reading_.swap(inbox_);
+    in_hand_.store(std::exchange(inbox_cost_, 0), std::memory_order_relaxed);
   }
   *item = std::move(reading_[next_++]);
   return StreamRead::kMessage;
+}
+
+// False: whoever dropped the rest has given it back, too.
+bool StreamPort::TakeFromHand(size_t cost) {
+  size_t in_hand = in_hand_.load(std::memory_order_relaxed);
+  while (in_hand > 0) {
+    if (in_hand_.compare_exchange_weak(in_hand, in_hand - cost, std::memory_order_relaxed)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+// What the messages cost that wait to be read, those that the reader has in its hands included.
+size_t StreamPort::Drop(std::vector<Item>* dropped) {
+  dropped_ = true;
+  dropped->swap(inbox_);
+  chunk_.reset();
+  return std::exchange(inbox_cost_, 0) + in_hand_.exchange(0, std::memory_order_relaxed);
 }
 
 StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out) {
@@ -55,7 +75,7 @@ StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out) {
   absl::Status s = item.message.Parse(max_message, out);
   if (s.ok() && WantsMessages()) s = OnStreamMessage(/*outgoing=*/false, item.message.size);
   item.message.block.reset();
-  carrier->ReturnCredit(*this, item.cost);
+  if (TakeFromHand(item.cost)) carrier->ReturnCredit(*this, item.cost);
   if (s.ok()) return StreamRead::kMessage;
   Fail(std::move(s));
   return StreamRead::kEnd;
@@ -120,7 +140,8 @@ void StreamPort::HalfClose() {
 bool StreamPort::Wait(For what, Wake wake) {
   MutexLock lock(mu_);
   if (what == For::kMessages) {
-    if (!inbox_.empty() || peer_ended_ || ended_.load(std::memory_order_relaxed)) return false;
+    if (!inbox_.empty() || peer_ended_ || dropped_ || ended_.load(std::memory_order_relaxed))
+      return false;
     reader_ = std::move(wake);
     return true;
   }
@@ -167,28 +188,36 @@ absl::Status StreamPort::error() const {
   return error_;
 }
 
+void StreamPort::StopReading() {
+  Wake reader;
+  std::vector<Item> dropped;
+  std::shared_ptr<StreamCarrier> carrier;
+  size_t cost;
+  {
+    MutexLock lock(mu_);
+    cost = Drop(&dropped);
+    carrier = carrier_;
+    reader = TakeWake(For::kMessages);
+  }
+  if (cost > 0) carrier->ReturnCredit(*this, cost);
+  if (reader) std::move(reader)();
+}
+
 void StreamPort::EndStream(bool drop) {
   if (home_.Left()) return;
   Wake reader, writer;
   std::vector<Item> dropped;
   std::shared_ptr<StreamCarrier> carrier;
+  size_t cost = 0;
   {
     MutexLock lock(mu_);
     ended_.store(true, std::memory_order_release);
-    if (drop) {
-      dropped_ = true;
-      dropped.swap(inbox_);
-      chunk_.reset();
-    }
+    if (drop) cost = Drop(&dropped);
     carrier = carrier_;
     reader = TakeWake(For::kMessages);
     writer = TakeWake(For::kRoom);
   }
-  if (carrier != nullptr && !dropped.empty()) {
-    size_t bytes = 0;
-    for (const Item& item : dropped) bytes += item.cost;
-    carrier->ReturnCredit(*this, bytes);
-  }
+  if (cost > 0) carrier->ReturnCredit(*this, cost);
   if (reader) std::move(reader)();
   if (writer) std::move(writer)();
 }
@@ -243,6 +272,7 @@ void StreamPort::Deliver(ReceivedMessage message, size_t cost) {
     } else {
       Keep(&message);
       inbox_.push_back({std::move(message), cost});
+      inbox_cost_ += cost;
       reader = TakeWake(For::kMessages);
     }
   }

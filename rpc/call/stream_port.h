@@ -73,6 +73,9 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   // OnFailed.
   void Fail(absl::Status error) WEFT_EXCLUDES(mu_);
   absl::Status error() const WEFT_EXCLUDES(mu_);
+  // Nobody reads any more: what waits to be read is dropped, and so is what comes, and its credit
+  // goes back as if it had been read, so that the other side comes to its end.
+  void StopReading() WEFT_EXCLUDES(mu_);
   // The call is over. `drop`: what waits to be read, too.
   void EndStream(bool drop) WEFT_EXCLUDES(mu_);
   // Where its coroutines and callbacks go on; null: see ReadAwaiter.
@@ -136,12 +139,16 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   void Keep(ReceivedMessage* message) WEFT_REQUIRES(mu_);
   Wake TakeWake(For what) WEFT_REQUIRES(mu_);
   StreamRead TakeItem(Item* item) WEFT_EXCLUDES(mu_);
+  bool TakeFromHand(size_t cost);
+  size_t Drop(std::vector<Item>* dropped) WEFT_REQUIRES(mu_);
 
   Executor* const executor_;
 
   // The reader's own.
   std::vector<Item> reading_;
   size_t next_ = 0;
+  // What that costs, as far as it has not been given back; set under mu_.
+  std::atomic<size_t> in_hand_{0};
   // The writer's own.
   std::atomic<int> writes_in_a_row_{0};
 
@@ -149,6 +156,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   std::shared_ptr<StreamCarrier> carrier_ WEFT_GUARDED_BY(mu_);
   size_t max_message_ WEFT_GUARDED_BY(mu_) = 0;
   std::vector<Item> inbox_ WEFT_GUARDED_BY(mu_);
+  size_t inbox_cost_ WEFT_GUARDED_BY(mu_) = 0;
   BlockRef chunk_ WEFT_GUARDED_BY(mu_);
   size_t chunk_used_ WEFT_GUARDED_BY(mu_) = 0;
   bool peer_ended_ WEFT_GUARDED_BY(mu_) = false;

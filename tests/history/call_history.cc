@@ -14,6 +14,9 @@ struct CallHistory::Record {
   std::atomic<int> executions{0};
   std::atomic<int> endings{0};
   CallEnding ending;  // the first
+  std::atomic<int> servings{0};
+  StreamTally served;  // the first
+  absl::StatusCode served_code = absl::StatusCode::kOk;
 };
 
 CallHistory::CallHistory(size_t calls)
@@ -36,6 +39,14 @@ void CallHistory::OnExecuted(size_t key) {
   records_[key].executions.fetch_add(1);
 }
 
+void CallHistory::OnServed(size_t key, const StreamTally& tally, absl::StatusCode code) {
+  if (key >= calls_) return;
+  Record& record = records_[key];
+  if (record.servings.fetch_add(1) > 0) return;
+  record.served = tally;
+  record.served_code = code;
+}
+
 void CallHistory::OnEnded(size_t key, const CallEnding& ending) {
   Record& record = records_[key];
   if (record.endings.fetch_add(1) == 0) record.ending = ending;
@@ -47,31 +58,14 @@ std::vector<std::string> CallHistory::Check() const {
   std::vector<std::string> violations;
   for (size_t key = 0; key < calls_; ++key) {
     const Record& record = records_[key];
-    const auto broken = [&](const std::string& rule) {
+    if (!record.started.load(std::memory_order_acquire)) continue;
+    for (const std::string& rule : BrokenRules(record)) {
       violations.push_back(
           absl::StrCat("call ", key, " (", record.what, ") ", rule, "; endings ",
                        record.endings.load(), ", executions ", record.executions.load(),
                        ", first ending ", absl::StatusCodeToString(record.ending.code),
                        record.ending.may_have_been_executed ? "" : ", not executed"));
-    };
-    if (!record.started.load(std::memory_order_acquire)) continue;
-    const int executions = record.executions.load();
-    if (record.endings.load() == 0) {
-      broken("never ended");
-      continue;
     }
-    if (record.endings.load() > 1) broken("ended more than once");
-    if (record.ending.code == absl::StatusCode::kOk && executions == 0) {
-      broken("ended with OK and was not executed");
-    }
-    if (!record.ending.may_have_been_executed && executions > 0) {
-      broken("was certainly not executed, and was");
-    }
-    if (!record.ending.matches) broken("was answered with what belongs to another request");
-    if (!record.ending.unexplained.empty()) {
-      broken(absl::StrCat("ended for no reason: ", record.ending.unexplained));
-    }
-    if (executions > 1 && !record.may_run_twice) broken("was executed more than once");
   }
   if (unknown_.load() > 0) {
     violations.push_back(absl::StrCat(unknown_.load(), " executions of calls that nobody made"));
@@ -79,9 +73,54 @@ std::vector<std::string> CallHistory::Check() const {
   return violations;
 }
 
+std::vector<std::string> CallHistory::BrokenRules(const Record& record) {
+  if (record.endings.load() == 0) return {"never ended"};
+  std::vector<std::string> broken = BrokenStreamRules(record);
+  const CallEnding& ending = record.ending;
+  const int executions = record.executions.load();
+  if (record.endings.load() > 1) broken.push_back("ended more than once");
+  if (ending.code == absl::StatusCode::kOk && executions == 0) {
+    broken.push_back("ended with OK and was not executed");
+  }
+  if (!ending.may_have_been_executed && executions > 0) {
+    broken.push_back("was certainly not executed, and was");
+  }
+  if (!ending.matches) broken.push_back("was answered with what belongs to another request");
+  if (!ending.unexplained.empty()) {
+    broken.push_back(absl::StrCat("ended for no reason: ", ending.unexplained));
+  }
+  if (executions > 1 && !record.may_run_twice) broken.push_back("was executed more than once");
+  return broken;
+}
+
+std::vector<std::string> CallHistory::BrokenStreamRules(const Record& record) {
+  if (!record.ending.stream.has_value()) return {};
+  std::vector<std::string> broken;
+  const StreamTally& client = *record.ending.stream;
+  const StreamTally& server = record.served;
+  const bool ok = record.ending.code == absl::StatusCode::kOk;
+  if (record.servings.load() != record.executions.load()) {
+    broken.push_back("has a handler that did not come to its end");
+  }
+  if (!client.in_order) broken.push_back("got a reply that was not the next");
+  if (!server.in_order) broken.push_back("its handler got a request that was not the next");
+  const auto compare = [&](int64_t sent, int64_t received, bool all, const char* what) {
+    if (received <= sent && (!all || received == sent)) return;
+    broken.push_back(absl::StrCat("of ", sent, " ", what, " ", received, " were received"));
+  };
+  compare(client.sent, server.received, ok && server.whole, "requests");
+  compare(server.sent, client.received, ok && client.whole, "replies");
+  if (ok && record.served_code != absl::StatusCode::kOk) {
+    broken.push_back(absl::StrCat("ended with OK, its handler with ",
+                                  absl::StatusCodeToString(record.served_code)));
+  }
+  return broken;
+}
+
 std::string CallHistory::Summary() const {
   std::map<std::string, int> codes;
-  int never = 0, refused = 0, repeated = 0;
+  int never = 0, refused = 0, repeated = 0, streams = 0;
+  int64_t messages = 0;
   for (size_t key = 0; key < calls_; ++key) {
     const Record& record = records_[key];
     if (record.endings.load() == 0) continue;
@@ -89,16 +128,26 @@ std::string CallHistory::Summary() const {
     never += record.executions.load() == 0 ? 1 : 0;
     repeated += record.executions.load() > 1 ? 1 : 0;
     refused += record.ending.may_have_been_executed ? 0 : 1;
+    if (!record.ending.stream.has_value()) continue;
+    ++streams;
+    messages += record.ending.stream->received + record.served.received;
   }
   std::string text;
   for (const auto& [code, count] : codes) absl::StrAppend(&text, code, " ", count, ", ");
   absl::StrAppend(&text, "never executed ", never, ", of which certainly ", refused,
-                  ", more than once ", repeated);
+                  ", more than once ", repeated, "; ", streams, " streams with ", messages,
+                  " messages");
   return text;
 }
 
 void FalsifiedHistory::OnStarted(size_t key, std::string what, bool may_run_twice) {
   history_.OnStarted(key, std::move(what), may_run_twice);
+}
+
+void FalsifiedHistory::OnServed(size_t key, const StreamTally& tally, absl::StatusCode code) {
+  StreamTally told = tally;
+  if (plant_ == Plant::kLostMessage && key % 7 == 0 && told.received > 0) --told.received;
+  history_.OnServed(key, told, code);
 }
 
 void FalsifiedHistory::OnEnded(size_t key, const CallEnding& ending) {
@@ -111,7 +160,9 @@ void FalsifiedHistory::OnEnded(size_t key, const CallEnding& ending) {
       case Plant::kLostEnd:
         return;
       case Plant::kExecutedNotSent:
-        if (history_.executed(key)) told = {absl::StatusCode::kUnavailable, false, true, ""};
+        if (history_.executed(key)) told = {absl::StatusCode::kUnavailable, false};
+        break;
+      case Plant::kLostMessage:
         break;
     }
   }

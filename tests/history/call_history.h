@@ -1,11 +1,14 @@
 // What happened to each call of a run, seen from both ends, and whether that may be.
 //
 //   client: started ──► ended (code, may it have been executed, does the reply match)   by key
-//   server: executed, at the handler's first line                                       by key
+//   server: executed, at the handler's first line ──► served, at a stream handler's end  by key
 //
 // The rules: each call ends exactly once; OK means executed; "not executed" means never, not even
 // later; a reply is the one to its request; what may not run twice runs at most once; each error is
-// one that the call's plan or its world accounts for.
+// one that the call's plan or its world accounts for. Of streams: each side gets the messages that
+// the other has sent, from the first on, in order, without a gap and without one twice; all of them
+// when the call has ended with OK and both have read to the end; a handler that was begun comes to
+// its end, and with OK when the call has.
 //
 // Threads  any; Check when nothing happens any more
 #ifndef WEFT_TESTS_HISTORY_CALL_HISTORY_H_
@@ -15,6 +18,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,12 +26,21 @@
 
 namespace weft::test {
 
+// What one side of a stream has seen.
+struct StreamTally {
+  int64_t sent = 0;
+  int64_t received = 0;
+  bool whole = false;    // it has read until there was nothing more
+  bool in_order = true;  // each message was the one that was to come next
+};
+
 // How a call ended, as its caller saw it.
 struct CallEnding {
   absl::StatusCode code = absl::StatusCode::kOk;
   bool may_have_been_executed = true;
   bool matches = true;  // what came back, a reply or a handler's error, is the one to this request
   std::string unexplained = "";  // a status that nothing in this call's plan or world accounts for
+  std::optional<StreamTally> stream = std::nullopt;
 };
 
 // Who is told what happens.
@@ -36,6 +49,8 @@ class HistorySink {
   virtual ~HistorySink() = default;
   virtual void OnStarted(size_t key, std::string what, bool may_run_twice) = 0;
   virtual void OnExecuted(size_t key) = 0;
+  // A stream's handler returns `code`.
+  virtual void OnServed(size_t key, const StreamTally& tally, absl::StatusCode code) = 0;
   virtual void OnEnded(size_t key, const CallEnding& ending) = 0;
 };
 
@@ -46,6 +61,7 @@ class CallHistory final : public HistorySink {
 
   void OnStarted(size_t key, std::string what, bool may_run_twice) override;
   void OnExecuted(size_t key) override;
+  void OnServed(size_t key, const StreamTally& tally, absl::StatusCode code) override;
   void OnEnded(size_t key, const CallEnding& ending) override;
 
   bool executed(size_t key) const;
@@ -56,6 +72,8 @@ class CallHistory final : public HistorySink {
 
  private:
   struct Record;
+  static std::vector<std::string> BrokenRules(const Record& record);
+  static std::vector<std::string> BrokenStreamRules(const Record& record);
   const size_t calls_;
   const std::unique_ptr<Record[]> records_;
   std::atomic<size_t> unknown_{0};  // keys that no call has
@@ -65,11 +83,12 @@ class CallHistory final : public HistorySink {
 // that the checker can be seen to notice.
 class FalsifiedHistory final : public HistorySink {
  public:
-  enum class Plant : uint8_t { kDoubleReply, kLostEnd, kExecutedNotSent };
+  enum class Plant : uint8_t { kDoubleReply, kLostEnd, kExecutedNotSent, kLostMessage };
 
   FalsifiedHistory(CallHistory& history, Plant plant) : history_(history), plant_(plant) {}
   void OnStarted(size_t key, std::string what, bool may_run_twice) override;
   void OnExecuted(size_t key) override { history_.OnExecuted(key); }
+  void OnServed(size_t key, const StreamTally& tally, absl::StatusCode code) override;
   void OnEnded(size_t key, const CallEnding& ending) override;
 
  private:

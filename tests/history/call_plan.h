@@ -17,7 +17,7 @@ namespace weft::test {
 
 struct CallPlan {
   enum class Style : uint8_t { kBlocking, kCallback, kCoroutine };
-  enum class Method : uint8_t { kEcho, kInline, kIdempotent };
+  enum class Method : uint8_t { kEcho, kInline, kIdempotent, kAdd, kList, kTalk };
   enum class Fate : uint8_t {
     kPlain,
     kCancelled,       // by its handle
@@ -28,50 +28,63 @@ struct CallPlan {
     kSlow,
     kLarge,
     kWaitForReady,
+    // Of streams:
+    kCancelledMidway,  // by its own writer or reader
+    kDropped,          // destroyed before its end
+    kLeftUnread,       // finished while messages wait to be read
+    kEndedEarly,       // with OK, by the handler
+    kCallsBack,        // the handler calls its caller
   };
 
   Style style = Style::kCallback;
   Method method = Method::kEcho;
   Fate fate = Fate::kPlain;
-  absl::Duration timeout = absl::Seconds(2);
+  // Nothing in this world takes so long.
+  absl::Duration timeout = absl::Seconds(20);
   size_t bytes = 0;
+  // Of streams: messages in each direction, the one at which the fate comes, and the order in which
+  // a handler that does both reads and writes.
+  uint64_t messages = 0;
+  uint64_t midway = 0;
+  uint64_t order = 0;
 
+  bool streams() const { return method >= Method::kAdd; }
+  // By somebody else, while it is under way.
   bool cancels() const { return fate == Fate::kCancelled || fate == Fate::kStopped; }
+  bool may_be_cancelled() const {
+    return cancels() || fate == Fate::kCancelledFirst || fate == Fate::kCancelledMidway ||
+           fate == Fate::kDropped;
+  }
 
   static CallPlan Drawn(uint64_t* random) {
     CallPlan plan;
     const auto below = [random](uint64_t n) { return NextRandomBits(random) % n; };
     const uint64_t style = below(10);
     plan.style = style < 2 ? Style::kBlocking : style < 6 ? Style::kCallback : Style::kCoroutine;
-    const uint64_t method = below(10);
-    plan.method = method < 5 ? Method::kEcho : method < 8 ? Method::kInline : Method::kIdempotent;
+    plan.method = Pick(kMethods, random);
     plan.bytes = below(300);
-    const uint64_t fate = below(100);
-    if (fate < 8) {
-      plan.fate = Fate::kCancelled;
-    } else if (fate < 14) {
-      plan.fate = Fate::kStopped;
-    } else if (fate < 15) {
-      plan.fate = Fate::kCancelledFirst;
-    } else if (fate < 25) {
-      plan.fate = Fate::kShort;
+    plan.fate = plan.streams() ? Pick(kStreamFates, random) : Pick(kUnaryFates, random);
+    plan.messages = below(24);
+    if (plan.fate == Fate::kShort) {
       plan.timeout = absl::Microseconds(100 + static_cast<int64_t>(below(5'000)));
-    } else if (fate < 35) {
-      plan.fate = Fate::kFailing;
-    } else if (fate < 40) {
-      plan.fate = Fate::kSlow;
-    } else if (fate < 42) {
-      plan.fate = Fate::kLarge;
-      plan.bytes = 70'000 + below(200'000);
-    } else if (fate < 55) {
-      plan.fate = Fate::kWaitForReady;
+    } else if (plan.fate == Fate::kLarge) {
+      plan.bytes = (plan.streams() ? 10'000 : 70'000) + below(200'000);
+      plan.messages = 1 + below(4);
+    } else if (plan.fate == Fate::kLeftUnread) {
+      // Lists and talks alone leave something unread.
+      if (plan.method == Method::kAdd) plan.method = Method::kList;
+      plan.bytes = below(5'000);
+      plan.messages = 1 + below(24);
     }
+    plan.midway = plan.messages == 0 ? 0 : below(plan.messages);
+    plan.order = below(3);
     return plan;
   }
 
   std::string ToString() const {
     static constexpr const char* kStyles[] = {"blocking", "callback", "coroutine"};
-    static constexpr const char* kMethods[] = {"", ", inline", ", idempotent"};
+    static constexpr const char* kMethodNames[] = {
+        "", ", inline", ", idempotent", ", client streams", ", server streams", ", both stream"};
     static constexpr const char* kFates[] = {"plain",
                                              "cancelled by handle",
                                              "stopped by token",
@@ -80,10 +93,53 @@ struct CallPlan {
                                              "failing",
                                              "slow",
                                              "large",
-                                             "wait for ready"};
-    return absl::StrCat(kStyles[static_cast<int>(style)], kMethods[static_cast<int>(method)], ", ",
-                        kFates[static_cast<int>(fate)]);
+                                             "wait for ready",
+                                             "cancelled midway",
+                                             "dropped",
+                                             "left unread",
+                                             "ended early",
+                                             "calls back"};
+    std::string text =
+        absl::StrCat(kStyles[static_cast<int>(style)], kMethodNames[static_cast<int>(method)], ", ",
+                     kFates[static_cast<int>(fate)], ", ", bytes, " bytes");
+    if (streams()) {
+      absl::StrAppend(&text, ", ", messages, " messages, midway ", midway, ", order ", order);
+    }
+    return text;
   }
+
+ private:
+  template <typename T>
+  struct Weight {
+    T what;
+    uint64_t of;
+  };
+  template <typename T, size_t kCount>
+  static T Pick(const Weight<T> (&weights)[kCount], uint64_t* random) {
+    uint64_t sum = 0;
+    for (const Weight<T>& each : weights) sum += each.of;
+    uint64_t left = NextRandomBits(random) % sum;
+    for (const Weight<T>& each : weights) {
+      if (left < each.of) return each.what;
+      left -= each.of;
+    }
+    return weights[0].what;
+  }
+  static constexpr Weight<Method> kMethods[] = {{Method::kEcho, 34},       {Method::kInline, 20},
+                                                {Method::kIdempotent, 13}, {Method::kAdd, 10},
+                                                {Method::kList, 10},       {Method::kTalk, 13}};
+  static constexpr Weight<Fate> kUnaryFates[] = {
+      {Fate::kPlain, 45},         {Fate::kCancelled, 8}, {Fate::kStopped, 6},
+      {Fate::kCancelledFirst, 1}, {Fate::kShort, 10},    {Fate::kFailing, 10},
+      {Fate::kSlow, 5},           {Fate::kLarge, 2},     {Fate::kWaitForReady, 13}};
+  static constexpr Weight<Fate> kStreamFates[] = {
+      {Fate::kPlain, 28},        {Fate::kCancelled, 6},
+      {Fate::kStopped, 5},       {Fate::kCancelledFirst, 1},
+      {Fate::kShort, 8},         {Fate::kFailing, 8},
+      {Fate::kSlow, 4},          {Fate::kLarge, 4},
+      {Fate::kWaitForReady, 10}, {Fate::kCancelledMidway, 5},
+      {Fate::kDropped, 5},       {Fate::kLeftUnread, 4},
+      {Fate::kEndedEarly, 5},    {Fate::kCallsBack, 7}};
 };
 
 }  // namespace weft::test

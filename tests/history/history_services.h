@@ -18,11 +18,18 @@
 #include "absl/strings/str_cat.h"
 #include "tests/history/call_history.h"
 #include "tests/protos/echo.weft.h"
+#include "tests/protos/rows.pb.h"
 #include "weft/core/coro.h"
 
 namespace weft::test {
 
 inline std::string FailureOf(int64_t key) { return absl::StrCat("call ", key, " is to fail"); }
+
+inline void AddToSum(const Row& row, RowSum* sum) {
+  sum->set_rows(sum->rows() + 1);
+  sum->set_total(sum->total() + row.number());
+  sum->set_bytes(sum->bytes() + static_cast<int64_t>(row.data().size()));
+}
 
 // Executes one request.
 inline absl::Status ExecuteInHistory(HistorySink& history, const EchoRequest& request,

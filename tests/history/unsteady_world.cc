@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/history/history_services.h"
+#include "tests/history/stream_services.h"
 #include "weft/core/random_bits.h"
 
 namespace weft::test {
@@ -38,6 +39,10 @@ SessionLimits UnsteadyWorld::Limits() {
   limits.handshake_timeout = absl::Milliseconds(300);
   limits.heartbeat_interval = absl::Milliseconds(100);
   limits.heartbeat_misses = 1;
+  // Streams wait for credit often. All that can be under way fit into a connection's, large
+  // messages too: else those that wait for one another's credit could wait for ever.
+  limits.stream_window_bytes = 8 << 10;
+  limits.connection_window_bytes = 16 << 20;
   return limits;
 }
 
@@ -53,12 +58,16 @@ UnsteadyWorld::UnsteadyWorld(uint64_t seed, HistorySink& history) : seed_(seed) 
   network_ = InProcessNetwork::Create({.buffer_bytes = 64 << 10, .faults = [seed, mix](uint64_t n) {
                                          return ConnectionFaults::Drawn(seed, n, mix);
                                        }});
-  RuntimeOptions runtime{.io_threads = 2, .worker_queue = 100, .log_level = LogLevel::kOff};
+  RuntimeOptions runtime{
+      .io_threads = 2, .max_worker_threads = 16, .worker_queue = 100, .log_level = LogLevel::kOff};
   server_runtime_ = Must(Runtime::Create(runtime));
   client_runtime_ = Must(Runtime::Create(runtime));
   services_.push_back(std::make_unique<BlockingHistoryService>(history));
   services_.push_back(std::make_unique<AsyncHistoryService>(history));
   services_.push_back(std::make_unique<CoroHistoryService>(history));
+  stream_services_.push_back(std::make_unique<BlockingStreamService>(history));
+  stream_services_.push_back(std::make_unique<CoroStreamService>(history));
+  stream_services_.push_back(std::make_unique<CoroStreamService>(history));
   servers_.resize(kServers);
   for (size_t i = 0; i < kServers; ++i) StartServer(i);
   for (size_t i = 0; i < kServers * kChannelsToEach; ++i) {
@@ -70,7 +79,8 @@ UnsteadyWorld::UnsteadyWorld(uint64_t seed, HistorySink& history) : seed_(seed) 
 UnsteadyWorld::~UnsteadyWorld() { Settle(); }
 
 // Of the channels to one server the first tries calls once, the second up to three times, and the
-// third tries twice at once where that is allowed.
+// third tries twice at once where that is allowed. Each offers its server services of another
+// style.
 ChannelOptions UnsteadyWorld::OptionsOf(size_t kind) const {
   ChannelOptions options;
   options.runtime = client_runtime_;
@@ -79,6 +89,7 @@ ChannelOptions UnsteadyWorld::OptionsOf(size_t kind) const {
   options.backoff = absl::Milliseconds(1);
   options.backoff_most = absl::Milliseconds(20);
   options.limits = Limits();
+  options.services = {services_[kind].get(), stream_services_[kind].get()};
   options.retry_budget.per_success = 1;
   if (kind >= 1) {
     options.retry.attempts = 3;
@@ -95,6 +106,7 @@ void UnsteadyWorld::StartServer(size_t server) {
   servers_[server] = std::make_unique<Server>(
       ServerOptions{.runtime = server_runtime_, .network = network_, .limits = Limits()});
   Must(servers_[server]->Register(*services_[server]));
+  Must(servers_[server]->Register(*stream_services_[server]));
   Must(servers_[server]->Start(AddressOf(server)));
 }
 

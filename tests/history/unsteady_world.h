@@ -55,7 +55,8 @@ class UnsteadyWorld {
   const uint64_t seed_;
   std::shared_ptr<InProcessNetwork> network_;
   std::shared_ptr<Runtime> server_runtime_, client_runtime_;
-  std::vector<std::unique_ptr<Service>> services_;
+  // One of each style for each server, and for the other direction.
+  std::vector<std::unique_ptr<Service>> services_, stream_services_;
   std::vector<std::unique_ptr<Server>> servers_;  // the trouble's, until Settle
   std::vector<std::unique_ptr<Channel>> channels_;
   int64_t framing_faults_ = 0;  // the trouble's, until Settle

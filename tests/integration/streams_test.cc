@@ -273,6 +273,16 @@ TYPED_TEST(StreamsIn, HandlerEndsWhileTheClientWouldGoOn) {
   EXPECT_TRUE(absl::IsAborted(s)) << s;
 }
 
+// Far more than the windows hold: the handler's last message needs credit for those that nobody
+// reads.
+TYPED_TEST(StreamsIn, FinishLeavesMessagesUnreadAndTheHandlerComesToItsEnd) {
+  auto reader = this->rows.List(QueryOf(2000, 1000), {.timeout = absl::InfiniteDuration()});
+  Row row;
+  ASSERT_TRUE(reader.Read(&row));
+  const absl::Status s = reader.Finish();
+  EXPECT_TRUE(s.ok()) << s;
+}
+
 TYPED_TEST(StreamsIn, NoMessagesAtAll) {
   auto adding = this->rows.Add();
   const absl::StatusOr<RowSum> sum = adding.Finish();
@@ -430,6 +440,26 @@ TEST_F(Streams, ConnectsWithTheFirstStream) {
   const absl::StatusOr<RowSum> sum = adding.Finish();
   ASSERT_TRUE(sum.ok()) << sum.status();
   EXPECT_EQ(sum->total(), 5);
+}
+
+// A window for one stream alone: if any of what nobody reads were kept, the next ones would stop.
+TEST_F(Streams, WhatNobodyReadsCostsTheConnectionNothing) {
+  ChannelOptions options;
+  options.limits.stream_window_bytes = options.limits.connection_window_bytes = 64 << 10;
+  const auto narrow = ChannelTo(server.target(), options);
+  Rows::Stub stub(*narrow);
+  Row row;
+  for (int i = 0; i < 100; ++i) {
+    auto reader = stub.List(QueryOf(50, 1000));
+    ASSERT_TRUE(reader.Read(&row));
+    if (i % 2 == 0) reader.Cancel();
+  }
+  auto reader = stub.List(QueryOf(500, 1000));
+  int read = 0;
+  while (reader.Read(&row)) ++read;
+  EXPECT_EQ(read, 500);
+  const absl::Status s = reader.Finish();
+  EXPECT_TRUE(s.ok()) << s;
 }
 
 TEST_F(Streams, MessageOverTheLimitEndsItsCallAlone) {

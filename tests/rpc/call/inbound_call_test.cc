@@ -8,6 +8,7 @@
 #include "weft/core/manual_clock.h"
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/call/call_pool.h"
+#include "weft/rpc/call/inbound_stream.h"
 
 namespace weft {
 namespace {
@@ -17,12 +18,16 @@ void BeTheLoop() WEFT_ASSERT_CAPABILITY(on_loop) {}
 
 class Origin final : public CallOrigin {
  public:
-  void SendAnswer(InboundCall&, const absl::Status&, ReplyMessage*, bool) override {}
+  void SendAnswer(InboundCall&, const absl::Status& status, ReplyMessage*, bool) override {
+    sent = status;
+  }
   void OnCallReturned(InboundCall&) override {}
   void WatchDeadline(InboundCall&) override {}
   std::shared_ptr<CallTarget> Caller() override { return nullptr; }
   const std::string& peer() const override { return peer_; }
   const std::string& identity() const override { return peer_; }
+
+  absl::Status sent;
 
  private:
   const std::string peer_ = "peer";
@@ -69,6 +74,50 @@ TEST(InboundCall, WhoseTimeIsOverExceededItsDeadline) {
     call.OnDeadline();
   });
   EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+}
+
+// What the caller hears of a stream that `happened` to, and whose handler then answers `status`.
+template <typename Happened>
+absl::Status HeardAfter(Happened happened, const absl::Status& status) {
+  BeTheLoop();
+  ManualClock clock;
+  CallPool pool(nullptr);
+  InboundCall& call = pool.Take();
+  const auto origin = std::make_shared<Origin>();
+  call.origin = origin;
+  call.clock = &clock;
+  call.deadline = clock.Now() + std::chrono::seconds(1);
+  call.stream = std::make_shared<InboundStream>(call);
+  happened(call, clock);
+  call.Answer(status, nullptr);
+  pool.Collect();
+  return origin->sent;
+}
+
+TEST(InboundCall, ThatStreamsEndsAsItsHandlerSays) {
+  const auto nothing = [](InboundCall&, ManualClock&) {};
+  EXPECT_TRUE(HeardAfter(nothing, absl::OkStatus()).ok());
+  EXPECT_TRUE(absl::IsAborted(HeardAfter(nothing, absl::AbortedError("so be it"))));
+}
+
+// To its handler the stream's end looks like its caller's: what it answers is about a part.
+TEST(InboundCall, ThatStreamsAndIsOutOfTimeDoesNotEndWithOk) {
+  const auto late = [](InboundCall& call, ManualClock& clock) {
+    clock.Advance(std::chrono::seconds(1));
+    call.OnDeadline();
+  };
+  EXPECT_TRUE(absl::IsDeadlineExceeded(HeardAfter(late, absl::OkStatus())));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(HeardAfter(late, absl::CancelledError("nobody reads"))));
+}
+
+TEST(InboundCall, ThatStreamsWhenTheServerStopsIsUnavailable) {
+  const auto stopped = [](InboundCall& call, ManualClock&) { call.MarkStopped(); };
+  EXPECT_TRUE(absl::IsUnavailable(HeardAfter(stopped, absl::OkStatus())));
+}
+
+TEST(InboundCall, ThatStreamsAndIsCancelledDoesNotEndWithOk) {
+  const auto cancelled = [](InboundCall& call, ManualClock&) { call.MarkCancelled(); };
+  EXPECT_TRUE(absl::IsCancelled(HeardAfter(cancelled, absl::OkStatus())));
 }
 
 }  // namespace

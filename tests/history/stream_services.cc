@@ -1,0 +1,136 @@
+#include "tests/history/stream_services.h"
+
+#include <chrono>
+#include <memory>
+#include <thread>
+
+#include "tests/history/call_back.h"
+#include "tests/history/history_services.h"
+
+namespace weft::test {
+
+StreamExecution::StreamExecution(HistorySink& history, ServerContext& call) : history_(history) {
+  const auto text = call.metadata().Get(StreamScript::kMetadataKey);
+  // Key -1 belongs to no call.
+  script_ = StreamScript::FromText(text.value_or("")).value_or(StreamScript{.key = -1});
+  history_.OnExecuted(static_cast<size_t>(script_.key));
+}
+
+bool StreamExecution::OnRead(bool more) {
+  if (!more) {
+    tally_.whole = true;
+    return false;
+  }
+  if (!script_.IsRequest(in_, tally_.received)) tally_.in_order = false;
+  ++tally_.received;
+  if (script_.slow) std::this_thread::sleep_for(std::chrono::microseconds(100));
+  return true;
+}
+
+bool StreamExecution::OnWritten(bool written) {
+  if (!written) {
+    stopped_ = true;
+    return false;
+  }
+  ++tally_.sent;
+  if (script_.slow) std::this_thread::sleep_for(std::chrono::microseconds(100));
+  return true;
+}
+
+absl::Status StreamExecution::End() {
+  absl::Status status;
+  if (stopped_) {
+    status = absl::DataLossError("nobody reads");  // nobody hears this
+  } else if (script_.fails) {
+    status = absl::AbortedError(FailureOf(script_.key));
+  }
+  history_.OnServed(static_cast<size_t>(script_.key), tally_, status.code());
+  return status;
+}
+
+// ---- blocking
+
+absl::Status BlockingStreamService::Add(ServerContext& call, ServerReader<Row>& rows, RowSum& sum) {
+  StreamExecution run(history_, call);
+  CallBack(history_, call, run.script());
+  while (run.wants_more() && run.OnRead(rows.Read(&run.in()))) AddToSum(run.in(), &sum);
+  return run.End();
+}
+
+absl::Status BlockingStreamService::List(ServerContext& call, RowQuery&, ServerWriter<Row>& rows) {
+  StreamExecution run(history_, call);
+  CallBack(history_, call, run.script());
+  while (run.writes_more() && run.OnWritten(rows.Write(run.out()))) {
+  }
+  return run.End();
+}
+
+absl::Status BlockingStreamService::Talk(ServerContext& call, ServerStream<Row, Row>& stream) {
+  StreamExecution run(history_, call);
+  CallBack(history_, call, run.script());
+  const auto write_all = [&] {
+    while (run.talks_more() && run.OnWritten(stream.Write(run.out()))) {
+    }
+  };
+  const bool in_turn = run.script().order == StreamScript::Order::kInTurn;
+  const bool first = run.script().order == StreamScript::Order::kRepliesFirst;
+  if (first) write_all();
+  while (run.wants_more() && run.OnRead(stream.Read(&run.in()))) {
+    if (in_turn && !run.OnWritten(stream.Write(run.out()))) break;
+  }
+  if (!in_turn && !first) write_all();
+  return run.End();
+}
+
+// ---- coroutines. Each co_await stands alone: of one behind a && in a loop's condition gcc 12
+// makes code that does not ask what stands before it.
+
+Coro<absl::Status> CoroStreamService::Add(ServerContext& call, ServerReader<Row>& rows,
+                                          RowSum& sum) {
+  StreamExecution run(history_, call);
+  if (run.script().call_back != 0) (void)co_await CallBackCoro(history_, call, run.script());
+  while (run.wants_more()) {
+    const bool more = co_await rows.ReadCoro(&run.in());
+    if (!run.OnRead(more)) break;
+    AddToSum(run.in(), &sum);
+  }
+  co_return run.End();
+}
+
+Coro<absl::Status> CoroStreamService::List(ServerContext& call, RowQuery&,
+                                           ServerWriter<Row>& rows) {
+  StreamExecution run(history_, call);
+  if (run.script().call_back != 0) (void)co_await CallBackCoro(history_, call, run.script());
+  while (run.writes_more()) {
+    const bool written = co_await rows.WriteCoro(run.out());
+    if (!run.OnWritten(written)) break;
+  }
+  co_return run.End();
+}
+
+Coro<bool> CoroStreamService::Reply(StreamExecution& run, ServerStream<Row, Row>& stream) {
+  const bool written = co_await stream.WriteCoro(run.out());
+  co_return run.OnWritten(written);
+}
+
+Coro<absl::Status> CoroStreamService::Talk(ServerContext& call, ServerStream<Row, Row>& stream) {
+  StreamExecution run(history_, call);
+  if (run.script().call_back != 0) (void)co_await CallBackCoro(history_, call, run.script());
+  using Order = StreamScript::Order;
+  const Order order = run.script().order;
+  bool open = true;
+  while (order == Order::kRepliesFirst && open && run.talks_more()) {
+    open = co_await Reply(run, stream);
+  }
+  while (open && run.wants_more()) {
+    const bool more = co_await stream.ReadCoro(&run.in());
+    if (!run.OnRead(more)) break;
+    if (order == Order::kInTurn) open = co_await Reply(run, stream);
+  }
+  while (order == Order::kRepliesLast && open && run.talks_more()) {
+    open = co_await Reply(run, stream);
+  }
+  co_return run.End();
+}
+
+}  // namespace weft::test
