@@ -163,6 +163,8 @@ class NativeLink final : public ConnectionHandle,
   void OwnBorrowed(uint64_t id);
   size_t Waiting() WEFT_REQUIRES(output().mutex()) { return output().queued() + lane_.bytes(); }
   bool RoomFor(const StreamPort& port) WEFT_REQUIRES(output().mutex());
+  void MessageBehind(const StreamMessageHead& head, OutMessage& out,
+                     std::vector<MessagePiece>& pieces) WEFT_REQUIRES(output().mutex());
   void Park(StreamPort& port) WEFT_REQUIRES(output().mutex());
   void AwaitOutput(const StreamPort& port) WEFT_REQUIRES(output().mutex());
   void TellWaiting();

@@ -21,7 +21,8 @@ constexpr int64_t kMostCredit = int64_t{1} << 31;
 void NativeLink::Feed(OutputQueue& queue) {
   FrameWriter writer(queue, std::max(peer_limits_.max_frame, kLeastFrame));
   lane_.Feed(queue, writer, kFeedTo);
-  if (std::exchange(output_awaited_, false)) {
+  if (output_awaited_ && Waiting() < kStreamRoom) {
+    output_awaited_ = false;
     loop().Post([self = shared_from_this(), this](TaskFate) { TellWaiting(); });
   }
   UpdateFeed();
@@ -142,8 +143,7 @@ void NativeLink::DropAnswer(uint64_t id) {
 
 bool NativeLink::RoomFor(const StreamPort& port) {
   const StreamPort::Sending& s = port.sending;
-  return s.credit > 0 && credit_ > 0 && Waiting() < kStreamRoom &&
-         (lane_.empty() || !lane_.Contains({s.id, s.reply}));
+  return s.credit > 0 && credit_ > 0 && Waiting() < kStreamRoom;
 }
 
 // Its OnRoom comes when something has changed.
@@ -160,11 +160,19 @@ void NativeLink::AwaitOutput(const StreamPort& port) {
   UpdateFeed();
 }
 
+// Those that have room, or will never have any.
 void NativeLink::TellWaiting() {
   std::vector<std::shared_ptr<StreamPort>> told;
   {
     MutexLock lock(output().mutex());
-    told.swap(waiting_);
+    const auto waits = [this](const std::shared_ptr<StreamPort>& port) WEFT_NO_THREAD_ANALYSIS {
+      if (!port->sending.open || RoomFor(*port)) return false;
+      AwaitOutput(*port);
+      return true;
+    };
+    const auto first = std::stable_partition(waiting_.begin(), waiting_.end(), waits);
+    told.assign(std::make_move_iterator(first), std::make_move_iterator(waiting_.end()));
+    waiting_.erase(first, waiting_.end());
     for (const auto& port : told) port->sending.wants_room = false;
   }
   for (const auto& port : told) port->OnRoom();
@@ -221,15 +229,37 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const google::protobuf::Mes
     const auto cost = static_cast<int64_t>(out.size + kMessageCost);
     s.credit -= cost;
     credit_ -= cost;
-    const PieceCursor rest = FrameWriter(output(), std::max(peer_limits_.max_frame, kLeastFrame))
-                                 .StreamMessage({s.id, s.reply, last}, out);
-    if (rest.left > 0) AddToLane(s.id, s.reply, rest, out, pieces);
+    const StreamMessageHead head{s.id, s.reply, last};
+    if (!lane_.empty() && lane_.Contains({s.id, s.reply})) {
+      MessageBehind(head, out, pieces);
+    } else {
+      const PieceCursor rest = FrameWriter(output(), std::max(peer_limits_.max_frame, kLeastFrame))
+                                   .StreamMessage(head, out);
+      if (rest.left > 0) AddToLane(s.id, s.reply, rest, out, pieces);
+    }
     if (last) s.open = false;
     large = output().queued() >= kStreamRoom / 2;
     claimed = output().Claim();
   }
   Flush(claimed, gather || loop().InLoop(), large);
   return StreamSent::kSent;
+}
+
+// A message whose stream still has one in the lane.
+void NativeLink::MessageBehind(const StreamMessageHead& head, OutMessage& out,
+                               std::vector<MessagePiece>& pieces) {
+  if (out.message != nullptr) {
+    pieces = MessageCodec::Pieces(*std::exchange(out.message, nullptr), out.size, /*share=*/false);
+  }
+  const size_t bytes = kHeaderSize + out.size;
+  lane_.Behind({head.id, head.reply}, bytes,
+               [head, own = std::move(out),
+                bytes_of = std::move(pieces)](FrameWriter& writer) mutable -> PieceLane::Rest {
+                 own.pieces = &bytes_of;
+                 const PieceCursor cursor = writer.StreamMessage(head, own);
+                 return {std::move(bytes_of), std::move(own.keeper), cursor};
+               });
+  UpdateFeed();
 }
 
 void NativeLink::SendHalfClose(StreamPort& port) {
