@@ -29,14 +29,19 @@ std::shared_ptr<ClientStreamCall> ClientStreamCall::Launch(
 }
 
 void ClientStreamCall::Started(CallHandle handle) {
-  bool cancelled;
   {
     MutexLock lock(end_mu_);
+    if (!abandoned_) OutboundCall::Started(handle);
     handle_ = handle;
-    cancelled = cancelled_;
+    if (!cancelled_) return;
   }
-  OutboundCall::Started(handle);
-  if (cancelled) handle.Cancel();
+  handle.Cancel();  // given up on its way from one carrier to the next
+}
+
+// Its holder may drop it, and its ClientContext, while it waits.
+bool ClientStreamCall::PrepareAgain() {
+  MutexLock lock(end_mu_);
+  return !abandoned_ && OutboundCall::PrepareAgain();
 }
 
 absl::Status ClientStreamCall::OnStreamMessage(bool outgoing, size_t bytes) {

@@ -50,7 +50,8 @@ class ClientStreamCall final : public OutboundCall, public StreamPort {
 
   // OutboundCall
   bool wants_handle() const override { return true; }
-  void Started(CallHandle handle) override;
+  void Started(CallHandle handle) override WEFT_EXCLUDES(end_mu_);
+  bool PrepareAgain() override WEFT_EXCLUDES(end_mu_);
 
  private:
   void Complete(const CallEnd& end) override;

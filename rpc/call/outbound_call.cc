@@ -15,12 +15,12 @@ void OutboundCall::Started(CallHandle handle) {
 }
 
 bool OutboundCall::PrepareAgain() {
-  if (!waited && !request_stays && options.context != nullptr) {
+  if (!waited && !context_stays && options.context != nullptr) {
     waiting_attachment = options.context->attachment();
   }
   waited = true;
   // An interception has its own; a caller that waits keeps its context.
-  if (request_stays || has_own_metadata || interception != nullptr) return true;
+  if (context_stays || has_own_metadata || interception != nullptr) return true;
   if (options.context != nullptr) KeepMetadata(options.context->metadata());
   return true;
 }
@@ -47,7 +47,7 @@ void OutboundCall::KeepRequest(char* room, size_t size) {
 
 const absl::Cord* OutboundCall::SomeAttachment() const {
   const absl::Cord& own =
-      waited && !request_stays ? waiting_attachment : options.context->attachment();
+      waited && !context_stays ? waiting_attachment : options.context->attachment();
   return own.empty() ? nullptr : &own;
 }
 

@@ -152,7 +152,8 @@ class OutboundCall : public DeadlineEntry {
   MonoTime deadline = kNever;
   class DeadlineTarget* deadline_target = nullptr;  // who ends it when its time has come
   CallResender* resender = nullptr;
-  bool request_stays = false;  // until Complete: whoever called waits for it
+  bool request_stays = false;  // until Complete
+  bool context_stays = false;  // likewise: whoever called waits for the call
   bool serialized = false;     // `kept` takes the place of request
   bool waited = false;         // in the channel: it has less time left than it was given
   uint8_t resent = 0;          // how often no server had taken it

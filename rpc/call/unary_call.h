@@ -68,6 +68,7 @@ class BlockingCall final : public OutboundCall {
   BlockingCall(const MethodInfo& m, const google::protobuf::MessageLite& r, const CallOptions& o)
       : OutboundCall(m, r, o) {
     request_stays = true;
+    context_stays = true;
   }
   void Complete(const CallEnd& end) override {
     result = ResultOf<Reply>(*this, end);

@@ -5,7 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <fstream>
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -19,29 +19,14 @@ namespace {
 using absl::StatusCode;
 using ::testing::HasSubstr;
 
-constexpr const char* kSocket = "WEFT_TEST_KILLED_SERVER";
-
-// The child's part: this program again, with this test alone.
-TEST(KilledServer, DISABLED_Child) {
-  const char* const path = std::getenv(kSocket);
-  if (path == nullptr) GTEST_SKIP();
-  HookedEcho service;
-  Server server;
-  ASSERT_EQ(server.Register(service), absl::OkStatus());
-  ASSERT_EQ(server.Start(absl::StrCat("unix:", path)), absl::OkStatus());
-  ::pause();
-}
-
+// killed_server.cc, which stands beside this program.
 class Child {
  public:
-  explicit Child(const std::string& socket) {
-    std::string program = "/proc/self/exe";
-    std::string filter = "--gtest_filter=KilledServer.DISABLED_Child";
-    std::string disabled = "--gtest_also_run_disabled_tests";
-    char* arguments[] = {program.data(), filter.data(), disabled.data(), nullptr};
-    ::setenv(kSocket, socket.c_str(), 1);
+  explicit Child(std::string address) {
+    const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
+    std::string program = (self.parent_path() / "killed_server").string();
+    char* arguments[] = {program.data(), address.data(), nullptr};
     EXPECT_EQ(::posix_spawn(&pid_, program.c_str(), nullptr, nullptr, arguments, environ), 0);
-    ::unsetenv(kSocket);
   }
   ~Child() { Kill(); }
   void Kill() {
@@ -57,9 +42,9 @@ class Child {
 
 TEST(KilledServer, EndsEveryCall) {
   TempDir dir;
-  const std::string socket = absl::StrCat(dir.path(), "/s");
-  Child child(socket);
-  auto channel = ChannelTo(absl::StrCat("unix:", socket));
+  const std::string address = absl::StrCat("unix:", dir.path(), "/s");
+  Child child(address);
+  auto channel = ChannelTo(address);
   EchoService::Stub stub(*channel);
   ASSERT_TRUE(
       stub.Echo(RequestOf("hi"), {.timeout = absl::Seconds(30), .wait_for_ready = true}).ok());
