@@ -174,16 +174,23 @@ TEST(Authentication, HoldsCallsUntilItHasDecided) {
   const EchoRequest request = PayloadOf(300'000);
   stub.EchoAsync(request, {.timeout = kForever}, Into(large));
   // An expired one is not executed afterwards.
-  const absl::Status expired =
-      stub.Fail(FailRequest(), {.timeout = absl::Milliseconds(5)}).status();
+  constexpr absl::Duration kBrief = absl::Milliseconds(5);
+  const absl::Status expired = stub.Fail(FailRequest(), {.timeout = kBrief}).status();
   EXPECT_THAT(expired, HasCode(absl::StatusCode::kDeadlineExceeded));
+  // Unless it expired before there was a connection.
+  const bool sent = expired.message().find("no reply within") != std::string::npos;
+  // The server's time for it begins when it comes, and its cancelling may come later still.
+  EXPECT_TRUE(PollUntil([&] {
+    const auto list = server->connection_list();
+    return list.size() == 1 && list[0].calls == (sent ? 102u : 101u);
+  }));
+  const absl::Time over = absl::Now() + kBrief;
+  EXPECT_TRUE(PollUntil([&] { return absl::Now() >= over; }));
   EXPECT_TRUE(PollUntil([&] { return asked.load() == 1; }));
   EXPECT_EQ(service.entered.load(), 0);
   decide.Notify();
   for (const auto& reply : results.WaitForAll(100)) EXPECT_TRUE(reply.ok()) << reply.status();
   EXPECT_TRUE(large.Wait()->payload() == request.payload());
-  // Unless it expired before there was a connection.
-  const bool sent = expired.message().find("no reply within") != std::string::npos;
   EXPECT_TRUE(PollUntil([&] { return channel->counts().late_replies == (sent ? 1 : 0); }));
   EXPECT_EQ(service.entered.load(), 101);
 }

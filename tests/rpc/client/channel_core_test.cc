@@ -18,7 +18,9 @@
 #include "tests/support/raw_peer.h"
 #include "tests/support/watched.h"
 #include "weft/core/coro.h"
+#include "weft/core/in_process_network.h"
 #include "weft/rpc/channel.h"
+#include "weft/rpc/server.h"
 
 namespace weft {
 namespace {
@@ -201,34 +203,38 @@ TEST_P(SentAgain, NotWhenTheServerIsOverloaded) {
 }
 
 TEST_P(SentAgain, WhenTheConnectionIsLostBeforeItsFirstByte) {
-  // What the peer does not read fills the way: the call stays in this process.
+  // Nothing arrives on the first connection any more: the call stays in this process.
+  constexpr size_t kBuffer = 64 << 10;
+  test::HeldEcho service;
+  const auto network = InProcessNetwork::Create({.buffer_bytes = kBuffer});
+  Server server({.runtime = options_.runtime, .network = network});
+  ASSERT_EQ(server.Register(service), absl::OkStatus());
+  ASSERT_EQ(server.Start("inproc:echo"), absl::OkStatus());
+  options_.network = network;
+  channel_ = *Channel::Create("inproc:echo", options_);
+  EchoService::Stub stub(*channel_);
+  ASSERT_TRUE(stub.Echo(TextRequest("first")).ok());
+  const auto bytes_out = [this] { return channel_->connections().at(0).bytes_out; };
+  const auto arrived = [&server] { return server.connection_list().at(0).bytes_in; };
+  ASSERT_TRUE(network->Hold(0));
   EchoRequest large;
-  large.set_payload(std::string(size_t{32} << 20, 'x'));
+  large.set_payload(std::string(10 * kBuffer, 'x'));
   Call blocks, call;
-  blocks.Start(*stub_, Style::kCallback, large);
-  RawPeer first = Accept();
-  ReadRequest(first);
-  // Nothing moves any more: small calls go between the pieces of the large one as long as it does.
-  for (uint64_t before = 1, now = 0; before != now;) {
-    before = channel_->connections().at(0).bytes_out;
-    std::this_thread::sleep_for(std::chrono::milliseconds(30));
-    now = channel_->connections().at(0).bytes_out;
-  }
-  call.Start(*stub_, GetParam(), TextRequest("hi"));
-  // A blocking caller has its own thread; it has written when its context knows the call.
-  if (GetParam() == Style::kBlocking) {
-    Call last;
-    last.Start(*stub_, Style::kBlocking, TextRequest("also"), absl::Milliseconds(20));
-    EXPECT_EQ(last.Wait().status().code(), StatusCode::kDeadlineExceeded);
-  }
-  first.Reset();
+  blocks.Start(stub, Style::kCallback, large);
+  // The way is full. Until then small calls go between the pieces of the large one.
+  ASSERT_TRUE(PollUntil([&] { return bytes_out() == arrived() + kBuffer; }));
+  const size_t under_way = channel_->connections().at(0).calls;
+  call.Start(stub, GetParam(), TextRequest("hi"));
+  // A blocking caller has its own thread.
+  ASSERT_TRUE(PollUntil([&] { return channel_->connections().at(0).calls > under_way; }));
+  ASSERT_TRUE(network->Cut(0));
   EXPECT_EQ(blocks.Wait().status().code(), StatusCode::kUnavailable);
-  RawPeer second = Accept();
-  const RawFrame request = ReadRequest(second);
-  EXPECT_THAT(request.body, HasSubstr("hi"));
-  second.Send(raw::Reply(request.header.id, raw::Text("ho")));
   const absl::StatusOr<EchoReply> reply = call.Wait();
   ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(reply->text(), "hi");
+  EXPECT_EQ(call.context.attempts(), 2);
+  EXPECT_EQ(service.echoed.Get(), 2) << "the first and the small one, once";
+  channel_.reset();
 }
 
 // The call has come back from the first connection and waits for the second.
