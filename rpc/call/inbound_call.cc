@@ -71,13 +71,15 @@ void InboundCall::Reset() {
 
 void InboundCall::MarkCancelled() {
   cancelled_.store(true, std::memory_order_release);
-  if (stream != nullptr) stream->EndStream(/*drop=*/true);
+  // Whoever is told may answer at once, and then the call may be gone.
+  const std::shared_ptr<StreamPort> port = stream;
   std::shared_ptr<CallScope> scope;
   {
     MutexLock lock(scope_mu_);
     scope = scope_;
   }
-  if (scope != nullptr) scope->Stop();  // runs the handler's callbacks
+  if (scope != nullptr) scope->Stop();  // runs the handler's callbacks, before its waiting ends
+  if (port != nullptr) port->EndStream(/*drop=*/true);
 }
 
 std::shared_ptr<CallScope> InboundCall::Scope() {

@@ -189,6 +189,8 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   }
   // DeadlineEntry: only of calls whose handler asked for a stop token.
   void OnDeadline() override { MarkCancelled(); }
+  // Its answer is on its way, or has left: nothing that still comes matters to it.
+  bool has_answer() const { return answered_.load(std::memory_order_acquire); }
   bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
 
   // What calls made by its handler inherit; made when it is first asked for.

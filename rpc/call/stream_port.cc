@@ -16,12 +16,7 @@ constexpr int kFlood = 2;
 
 }  // namespace
 
-// What the reader had taken, and did not look at, counts as read.
-StreamPort::~StreamPort() {
-  size_t bytes = 0;
-  for (size_t i = next_; i < reading_.size(); ++i) bytes += reading_[i].cost;
-  if (bytes > 0 && !home_.Left()) carrier_->ReturnCredit(*this, bytes);
-}
+StreamPort::~StreamPort() = default;
 
 StreamRead StreamPort::TakeItem(Item* item) {
   if (next_ == reading_.size()) {

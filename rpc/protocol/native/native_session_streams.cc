@@ -33,7 +33,7 @@ std::shared_ptr<StreamPort> NativeSession::FindStream(const FrameHeader& header,
     known = link_->EverStarted(header.id);
   } else {
     const InboundCall* const call = inbound_.Find(header.id);
-    live = call != nullptr;
+    live = call != nullptr && !call->has_answer();
     if (live) port = call->stream;
     known = header.id > 0 && header.id <= last_inbound_;
   }

@@ -8,12 +8,15 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <gtest/gtest.h>
 
+#include "absl/status/status.h"
 #include "tests/support/raw_frames.h"
 #include "tests/support/raw_peer.h"
 
@@ -56,7 +59,7 @@ inline raw::HelloFields StreamingHello() {
 
 // A Row whose text makes it `size` bytes long.
 inline std::string RowBytes(size_t size) {
-  const size_t around = size < 130 ? 2 : 3;
+  const size_t around = size < 130 ? 2 : size < 16'387 ? 3 : 4;
   std::string bytes = raw::Varint(3, size - around);
   bytes[0] = '\x1A';
   return bytes + std::string(size - around, 'r');
@@ -82,6 +85,9 @@ class AccountingPeer {
       if (frame->header.type == native::FrameType::kWindow && frame->header.id == 0) {
         owed_ -= LoadWire<uint32_t>(frame->body.data());
       }
+      if (frame->header.type == native::FrameType::kResponse) {
+        answers_[frame->header.id].push_back(static_cast<absl::StatusCode>(frame->header.aux));
+      }
       if (frame->header.type == type) return frame;
     }
   }
@@ -90,12 +96,19 @@ class AccountingPeer {
     peer_.Send(raw::Ping(9));
     ASSERT_TRUE(ReadFrame(native::FrameType::kPing).has_value());
   }
+  // The statuses that came for a call, once there is one; none where the connection ends before.
+  std::vector<absl::StatusCode> Answers(uint64_t id) {
+    while (answers_[id].empty() && ReadFrame(native::FrameType::kResponse).has_value()) {
+    }
+    return answers_[id];
+  }
   // Of the connection's credit.
   int64_t owed() const { return owed_; }
 
  private:
   RawPeer peer_;
   int64_t owed_ = 0;
+  std::map<uint64_t, std::vector<absl::StatusCode>> answers_;
 };
 
 }  // namespace weft::test

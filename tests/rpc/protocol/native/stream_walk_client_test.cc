@@ -569,6 +569,7 @@ void ClientWalk::Walk(Kind kind, State state, Event event) {
   if (expected.connection == Connection::kLives) {
     server_.Settle();
     EXPECT_LT(server_.owed(), test::kReturned) << "credit of the connection is lost";
+    EXPECT_GE(server_.owed(), 0) << "credit was given back twice";
   }
   stub_.reset();
   channel_.reset();
