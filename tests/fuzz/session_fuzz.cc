@@ -2,9 +2,9 @@
 // connection.
 //
 //   input:  how u8 | seed u8 | bytes …
-//           how: 1 this side dials (and has calls under way), 2 the bytes stand behind a good
-//           opening, 4 calls of the peer are answered later, 8 calls of this side are cancelled;
-//           the rest: how large the pieces are
+//           how: 1 this side dials (and has calls of all kinds under way), 2 the bytes stand behind
+//           a good opening, 4 calls of the peer are answered later, 8 calls of this side are
+//           cancelled; the rest: how large the pieces are
 //
 // The session ends exactly once, every call of this side too, and what it writes are frames.
 #include <sys/eventfd.h>
@@ -15,6 +15,8 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -27,8 +29,10 @@
 #include "weft/core/loop_group.h"
 #include "weft/core/transport.h"
 #include "weft/rpc/base/method_stats.h"
+#include "weft/rpc/call/client_stream_call.h"
 #include "weft/rpc/call/inbound_sink.h"
 #include "weft/rpc/call/service.h"
+#include "weft/rpc/call/stream_port.h"
 #include "weft/rpc/protocol/native/hello.pb.h"
 #include "weft/rpc/protocol/native/native_session.h"
 
@@ -51,6 +55,7 @@ struct Run {
   IoThread* io = nullptr;
   std::shared_ptr<NativeLink> link;
   uint64_t next_cancel = 1;
+  std::function<void()> step;  // what streams do between two reads
 
   uint32_t Random() { return random = random * 1'664'525u + 1'013'904'223u; }
 };
@@ -68,6 +73,9 @@ class FuzzTransport final : public Transport {
     // Between two reads other things happen.
     if ((run_.how & kCancels) != 0 && run_.link != nullptr && run_.Random() % 4 == 0) {
       run_.link->CancelCall(run_.next_cancel++);
+    }
+    if (run_.step && run_.Random() % 2 == 0) {
+      run_.io->loop->Post([step = run_.step](TaskFate) { step(); });
     }
     const size_t largest = size_t{1} << (run_.how >> 4);
     size_t left = std::min(run_.input.size() - run_.at, 1 + (run_.Random() >> 8) % largest);
@@ -103,7 +111,26 @@ class FuzzTransport final : public Transport {
   const int fd_;
 };
 
-constexpr MethodInfo kMethod{"fuzz.Service", "Method", "fuzz.Service/Method"};
+// Of each kind; the peer calls them by their names, or by one letter.
+constexpr MethodInfo kMethods[] = {
+    {"fuzz.Service", "Method", "fuzz.Service/Method"},
+    {"fuzz.Service", "Add", "fuzz.Service/Add", MethodKind::kClientStreaming},
+    {"fuzz.Service", "List", "fuzz.Service/List", MethodKind::kServerStreaming},
+    {"fuzz.Service", "Talk", "fuzz.Service/Talk", MethodKind::kBidirectional},
+};
+constexpr const MethodInfo& kMethod = kMethods[0];
+
+// Reads what is there, and writes a little.
+void UseStream(Run& run, StreamPort& port, MethodKind kind, bool is_client) {
+  Hello message;
+  if (is_client ? ServerStreams(kind) : ClientStreams(kind)) {
+    while (port.TryRead(&message) == StreamRead::kMessage) {
+    }
+  }
+  if (!(is_client ? ClientStreams(kind) : ServerStreams(kind))) return;
+  message.set_auth_token(std::string(run.Random() % 3 == 0 ? 50'000 : 50, 't'));
+  (void)port.TryWrite(message, /*last=*/is_client && run.Random() % 8 == 0);
+}
 
 class FuzzReply final : public ReplyMessage {
  public:
@@ -119,17 +146,31 @@ class FuzzReply final : public ReplyMessage {
 class FuzzSink final : public InboundSink {
  public:
   explicit FuzzSink(Run& run) : run_(run) {
-    method_.info = &kMethod;
-    bound_.method = &method_;
-    bound_.stats = &stats_;
+    for (size_t i = 0; i < std::size(kMethods); ++i) {
+      methods_[i].info = &kMethods[i];
+      bound_[i].method = &methods_[i];
+      bound_[i].stats = &stats_;
+    }
   }
   const BoundMethod* Find(std::string_view name) override {
-    return name == kMethod.full_name || name.size() == 1 ? &bound_ : nullptr;
+    for (const BoundMethod& bound : bound_) {
+      if (name == bound.method->info->full_name) return &bound;
+    }
+    if (name.size() != 1) return nullptr;
+    return &bound_[name == "a" ? 1 : name == "l" ? 2 : name == "t" ? 3 : 0];
   }
   absl::Status Unknown(std::string_view) override { return absl::UnimplementedError("no"); }
   void OnCall(InboundCall& call) override {
     held_.push_back(&call);
-    if ((run_.how & kAnswersLater) == 0 || held_.size() > 3) AnswerAll();
+    const bool waits = (run_.how & kAnswersLater) != 0 || call.stream != nullptr;
+    if (!waits || held_.size() > 3) AnswerAll();
+  }
+  void UseStreams() {
+    for (InboundCall* call : held_) {
+      if (call->stream != nullptr) {
+        UseStream(run_, *call->stream, call->bound->method->info->kind, /*is_client=*/false);
+      }
+    }
   }
   void AnswerAll() {
     for (InboundCall* call : std::exchange(held_, {})) {
@@ -137,18 +178,20 @@ class FuzzSink final : public InboundSink {
         call->Refuse(s);
         continue;
       }
+      const MethodKind kind = call->bound->method->info->kind;
       auto message = std::make_shared<Hello>();
-      if (!call->Parse(*message)) continue;
+      if (!ClientStreams(kind) && !call->Parse(*message)) continue;
+      if (call->stream != nullptr) UseStream(run_, *call->stream, kind, /*is_client=*/false);
       FuzzReply reply(message);
-      call->Answer(absl::OkStatus(), &reply);
+      call->Answer(absl::OkStatus(), ServerStreams(kind) ? nullptr : &reply);
     }
   }
 
  private:
   Run& run_;
-  ServiceMethod method_;
+  ServiceMethod methods_[std::size(kMethods)];
   MethodStats stats_{"fuzz.Service/Method"};
-  BoundMethod bound_;
+  BoundMethod bound_[std::size(kMethods)];
   std::vector<InboundCall*> held_;
 };
 
@@ -173,6 +216,12 @@ class FuzzHost final : public SessionHost {
  public:
   FuzzHost(Run& run, FuzzSink& sink) : run_(run), sink_(sink) {
     for (int i = 0; i < 4; ++i) calls_.push_back(std::make_unique<FuzzCall>(request_));
+    run_.step = [this] {
+      sink_.UseStreams();
+      for (const auto& call : streams_) {
+        UseStream(run_, *call, call->method.kind, /*is_client=*/true);
+      }
+    };
   }
   void OnUp(Session& session) override {
     Check(!up_ && !ended_);
@@ -183,6 +232,12 @@ class FuzzHost final : public SessionHost {
       absl::Status why;
       call->taken = run_.link->TryStart(*call, &why) == NativeLink::Start::kStarted;
     }
+    for (size_t i = 1; i < std::size(kMethods); ++i) {
+      const bool one_reply = kMethods[i].kind == MethodKind::kClientStreaming;
+      streams_.push_back(ClientStreamCall::Launch(*run_.link->Caller(), kMethods[i], request_,
+                                                  one_reply ? std::make_unique<Hello>() : nullptr,
+                                                  CallOptions()));
+    }
   }
   void OnGoingAway(Session&, const absl::Status&) override {}
   void OnEnded(Session&, CloseReason, const absl::Status&) override {
@@ -190,8 +245,13 @@ class FuzzHost final : public SessionHost {
     ended_ = true;
     sink_.AnswerAll();
     for (const auto& call : calls_) Check(call->ends == (call->taken ? 1 : 0));
+    for (const auto& call : streams_) {
+      call->TellEnd([this](absl::Status) { ++stream_ends_; });
+    }
     ended.Notify();
   }
+  // When everything is over.
+  void CheckStreams() { Check(stream_ends_ == streams_.size()); }
   void Authenticate(std::string_view token, const std::string&, Verdict verdict) override {
     if (token == "no") {
       verdict(absl::UnauthenticatedError("no"));
@@ -210,6 +270,8 @@ class FuzzHost final : public SessionHost {
   FuzzSink& sink_;
   Hello request_;
   std::vector<std::unique_ptr<FuzzCall>> calls_;
+  std::vector<std::shared_ptr<ClientStreamCall>> streams_;
+  size_t stream_ends_ = 0;
   bool up_ = false;
   bool ended_ = false;
 };
@@ -244,7 +306,9 @@ void RunOne(LoopGroup& group, const uint8_t* data, size_t size) {
   run.random = data[1];
   run.io = &group.At(0);
   const bool dials = (run.how & kDials) != 0;
-  if ((run.how & kOpened) != 0) run.input = raw::Opening();
+  if ((run.how & kOpened) != 0) {
+    run.input = raw::Opening({.features = 1, .stream_window = 4'096, .connection_window = 16'384});
+  }
   run.input.append(reinterpret_cast<const char*>(data + 2), size - 2);
   FuzzSink sink(run);
   FuzzHost host(run, sink);
@@ -256,6 +320,8 @@ void RunOne(LoopGroup& group, const uint8_t* data, size_t size) {
     options.limits.max_message_bytes = 1 << 20;
     options.limits.max_calls = 20;
     options.limits.max_methods = 20;
+    options.limits.stream_window_bytes = 4'096;
+    options.limits.connection_window_bytes = 16'384;
     options.limits.heartbeat_interval = absl::ZeroDuration();
     options.limits.handshake_timeout = absl::Hours(1);
     session = std::make_unique<NativeSession>(*run.io, host, &sink, pool,
@@ -270,6 +336,7 @@ void RunOne(LoopGroup& group, const uint8_t* data, size_t size) {
   RunOnLoop(group, [&]() WEFT_NO_THREAD_ANALYSIS {
     pool->Close();
     Check(pool->out() == 0);
+    host.CheckStreams();
   });
   CheckOutput(run.output, (run.how & kOpened) != 0);
 }
