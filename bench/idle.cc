@@ -1,6 +1,6 @@
-// What an idle connection and an idle stream hold: bytes of the heap at each end, by malloc's own
-// books (mallinfo2: what is handed out, its overhead and libevent's share included; not the
-// kernel's buffers).
+// What an idle connection and an idle stream hold at each end: bytes that operator new gave out (as
+// malloc rounds them), which are weft's, and bytes of the whole heap by malloc's books (mallinfo2),
+// which are its overhead and libevent's share besides. The kernel's buffers are not in it.
 //
 //   idle [--conns <n>] [--streams <n>]
 //
@@ -9,13 +9,16 @@
 // bidirectional, all on one connection, each has carried one message both ways, and its handler is
 // a coroutine that waits for the next.
 //
-// The last lines: "idle connection: S bytes at the server, C at the client", and the same of a
-// stream.
+// The last lines: "idle connection: S bytes at the server (heap S'), C at the client (heap C')",
+// and the same of a stream. The client's connections are a channel each, which is in it.
 #include <malloc.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
@@ -34,10 +37,21 @@ namespace {
 using weft::bench::Chunk;
 using weft::bench::Fail;
 
-// Longer than buffers of a quiet connection are kept.
+// A connection gives its buffers back at the second heartbeat that finds it quiet.
+constexpr absl::Duration kHeartbeat = absl::Milliseconds(500);
 constexpr auto kQuiet = std::chrono::milliseconds(2500);
 
-double HeapBytes() { return static_cast<double>(mallinfo2().uordblks); }
+std::atomic<int64_t> own_bytes{0};
+
+struct Bytes {
+  double own = 0, heap = 0;
+  static Bytes Now() {
+    return {static_cast<double>(own_bytes.load()), static_cast<double>(mallinfo2().uordblks)};
+  }
+  Bytes Each(const Bytes& before, int things) const {
+    return {(own - before.own) / things, (heap - before.heap) / things};
+  }
+};
 
 class Streams final : public weft::bench::StreamService::CoroService {
  public:
@@ -75,8 +89,10 @@ int RunClient(int connections, int streams, int from, int to) {
   auto runtime = weft::Runtime::Create();
   if (!runtime.ok()) Fail(runtime.status().ToString());
   const auto connect = [&] {
-    auto channel =
-        weft::Channel::Create("127.0.0.1:" + std::to_string(port), {.runtime = *runtime});
+    weft::ChannelOptions options;
+    options.runtime = *runtime;
+    options.limits.heartbeat_interval = kHeartbeat;
+    auto channel = weft::Channel::Create("127.0.0.1:" + std::to_string(port), options);
     if (!channel.ok()) Fail(channel.status().ToString());
     weft::bench::EchoService::Stub stub(**channel);
     if (auto reply = stub.Echo(weft::bench::EchoRequest()); !reply.ok())
@@ -101,28 +117,36 @@ int RunClient(int connections, int streams, int from, int to) {
   std::this_thread::sleep_for(kQuiet);
   Tell(to);  // the server notes what it has
   Await(from);
-  const double before = HeapBytes();
+  const Bytes before = Bytes::Now();
   for (int i = 0; i < connections; ++i) channels.push_back(connect());
   std::this_thread::sleep_for(kQuiet);
-  const double with_connections = HeapBytes();
+  const Bytes with_connections = Bytes::Now();
   Tell(to);
   Await(from);
   for (int i = 0; i < streams; ++i) talk();
   std::this_thread::sleep_for(kQuiet);
-  const double with_streams = HeapBytes();
+  const Bytes with_streams = Bytes::Now();
   Tell(to);
   Await(from);
-  const double figures[] = {(with_connections - before) / connections,
-                            (with_streams - with_connections) / streams};
+  const Bytes figures[] = {with_connections.Each(before, connections),
+                           with_streams.Each(with_connections, streams)};
   if (::write(to, figures, sizeof figures) != sizeof figures) Fail("the server is gone");
   for (auto& stream : open) stream->Cancel();
   return 0;
 }
 
+void Print(const char* what, const Bytes& server, const Bytes& client) {
+  std::printf("idle %s: %.0f bytes at the server (heap %.0f), %.0f at the client (heap %.0f)\n",
+              what, server.own, server.heap, client.own, client.heap);
+}
+
 int RunServer(int connections, int streams, int from, int to) {
   Streams handlers;
   Echoer echo;
-  weft::Server server({.worker_threads = 2});
+  weft::ServerOptions options;
+  options.worker_threads = 2;
+  options.limits.heartbeat_interval = kHeartbeat;
+  weft::Server server(options);
   absl::Status s = server.Register(handlers);
   if (s.ok()) s = server.Register(echo);
   if (s.ok()) s = server.Start("127.0.0.1:0");
@@ -132,24 +156,36 @@ int RunServer(int connections, int streams, int from, int to) {
   if (::write(to, &port, sizeof port) != sizeof port) Fail("the client is gone");
   const auto note = [&] {
     Await(from);
-    const double bytes = HeapBytes();
+    const Bytes bytes = Bytes::Now();
     Tell(to);
     return bytes;
   };
-  const double before = note();
-  const double with_connections = note();
-  const double with_streams = note();
-  double client[2];
+  const Bytes before = note();
+  const Bytes with_connections = note();
+  const Bytes with_streams = note();
+  Bytes client[2];
   if (::read(from, client, sizeof client) != sizeof client) Fail("the client is gone");
-  std::printf("idle connection: %.0f bytes at the server, %.0f at the client\n",
-              (with_connections - before) / connections, client[0]);
-  std::printf("idle stream: %.0f bytes at the server, %.0f at the client\n",
-              (with_streams - with_connections) / streams, client[1]);
+  Print("connection", with_connections.Each(before, connections), client[0]);
+  Print("stream", with_streams.Each(with_connections, streams), client[1]);
   server.Stop();
   return 0;
 }
 
 }  // namespace
+
+// Of the whole program, the libraries included.
+void* operator new(size_t n) {
+  void* const p = std::malloc(n);
+  if (p == nullptr) std::abort();
+  own_bytes.fetch_add(static_cast<int64_t>(malloc_usable_size(p)), std::memory_order_relaxed);
+  return p;
+}
+void operator delete(void* p) noexcept {
+  if (p == nullptr) return;
+  own_bytes.fetch_sub(static_cast<int64_t>(malloc_usable_size(p)), std::memory_order_relaxed);
+  std::free(p);
+}
+void operator delete(void* p, size_t) noexcept { operator delete(p); }
 
 int main(int argc, char** argv) {
   weft::bench::Arguments arguments(argc, argv);

@@ -22,10 +22,20 @@ void OutputQueue::TellBudget() {
   counted_ = unsent();
 }
 
+size_t OutputQueue::NextBlock(size_t n) {
+  small_ = !tail_ && n <= kSmallBlock && small_left_ > 0;
+  if (small_) {
+    --small_left_;
+    return kSmallBlock;
+  }
+  small_left_ = 0;
+  const bool grows = tail_ && tail_->capacity() >= kFirstBlock;
+  return std::max(n, grows ? std::min(tail_->capacity() * 4, kLargestBlock) : kFirstBlock);
+}
+
 char* OutputQueue::Reserve(size_t n) {
   if (!tail_ || tail_->capacity() - tail_used_ < n) {
-    const size_t grown = tail_ ? std::min(tail_->capacity() * 4, kLargestBlock) : kFirstBlock;
-    tail_ = BlockRef::New(std::max(n, grown));
+    tail_ = BlockRef::New(NextBlock(n));
     tail_used_ = 0;
   }
   return tail_->data() + tail_used_;
@@ -105,6 +115,7 @@ void OutputQueue::Taken(size_t n) {
     segments_.clear();
     first_ = 0;
     if (tail_ && tail_->Sole()) tail_used_ = 0;  // nobody refers to its bytes: fill it again
+    if (small_) Forget();
   } else if (first_ > 1024 && first_ * 2 > segments_.size()) {
     segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(first_));
     first_ = 0;
@@ -178,11 +189,16 @@ void OutputQueue::Close() {
 
 void OutputQueue::Trim() {
   MutexLock lock(mu_);
-  if (queued_ == 0 && tail_ && !in_write_) {
-    tail_.reset();
-    tail_used_ = 0;
-    segments_.shrink_to_fit();
-  }
+  if (queued_ > 0 || in_write_) return;
+  small_left_ = kSmallBlocks;
+  Forget();
+}
+
+void OutputQueue::Forget() {
+  small_ = false;
+  tail_.reset();
+  tail_used_ = 0;
+  segments_.shrink_to_fit();
 }
 
 }  // namespace weft

@@ -141,7 +141,8 @@ class ANY_THREAD OutputQueue {
   uint64_t offered() const WEFT_REQUIRES(mu_) { return in_write_ ? written_ + queued_ : written_; }
   uint64_t appended() const WEFT_REQUIRES(mu_) { return written_ + queued_; }
 
-  // Gives back the tail block when nothing is queued: for connections gone quiet.
+  // Gives back the tail block when nothing is queued: for connections gone quiet. What is written
+  // next, a heartbeat mostly, gets a small one, which does not stay when it has been written.
   void Trim() WEFT_EXCLUDES(mu_);
 
   // Only for the loop, and only before Close.
@@ -155,6 +156,9 @@ class ANY_THREAD OutputQueue {
     BlockRef block;
     std::shared_ptr<const void> keeper;
   };
+  // A ping, and an answer to one.
+  static constexpr size_t kSmallBlock = 128;
+  static constexpr int kSmallBlocks = 2;
   static constexpr size_t kFirstBlock = 4 << 10;
   static constexpr size_t kLargestBlock = 64 << 10;
   static constexpr int kMostPieces = 64;
@@ -162,6 +166,8 @@ class ANY_THREAD OutputQueue {
   int Gather(iovec* pieces) WEFT_REQUIRES(mu_);
   void Taken(size_t n) WEFT_REQUIRES(mu_);
   void Drop() WEFT_REQUIRES(mu_);
+  size_t NextBlock(size_t n) WEFT_REQUIRES(mu_);
+  void Forget() WEFT_REQUIRES(mu_);
   // Tells the budget when it is a step behind, or all is written.
   void Count() WEFT_REQUIRES(mu_) {
     if (unsent() >= counted_ + OutputBudget::kStep ||
@@ -181,6 +187,8 @@ class ANY_THREAD OutputQueue {
   uint64_t written_ WEFT_GUARDED_BY(mu_) = 0;
   BlockRef tail_ WEFT_GUARDED_BY(mu_);
   size_t tail_used_ WEFT_GUARDED_BY(mu_) = 0;
+  int small_left_ WEFT_GUARDED_BY(mu_) = 0;  // blocks that may be small, since Trim
+  bool small_ WEFT_GUARDED_BY(mu_) = false;  // tail_ is such a one
   OutputFeeder* feeder_ WEFT_GUARDED_BY(mu_) = nullptr;
   Wants wants_ WEFT_GUARDED_BY(mu_) = Wants::kNothing;
   size_t held_ WEFT_GUARDED_BY(mu_) = 0;  // by the feeder

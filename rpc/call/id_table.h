@@ -63,6 +63,10 @@ class IdTable {
   }
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
+  // Gives back its memory where it is empty.
+  void Trim() {
+    if (size_ == 0) slots_ = {};
+  }
   void Clear() {
     slots_.clear();
     overflow_.clear();
@@ -74,7 +78,7 @@ class IdTable {
     uint64_t id = 0;
     T* value = nullptr;
   };
-  static constexpr size_t kFirst = 16;
+  static constexpr size_t kFirst = 4;
 
   void Grow() {
     std::vector<Slot> old =

@@ -22,7 +22,7 @@ class Backoff {
         factor_(std::max(1.0, factor)),
         jitter_(std::clamp(jitter, 0.0, 1.0)),
         next_(first),
-        random_(seed) {}
+        random_(static_cast<uint32_t>(seed ^ (seed >> 32))) {}
 
   // The wait before the next attempt.
   Nanos Next() {
@@ -43,7 +43,7 @@ class Backoff {
   const Nanos first_, most_;
   const double factor_, jitter_;
   Nanos next_;
-  std::mt19937_64 random_;
+  std::minstd_rand random_;  // small: every channel has one
 };
 
 }  // namespace weft

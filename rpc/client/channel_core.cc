@@ -54,6 +54,7 @@ ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::st
       address_(std::move(address)),
       target_(std::move(target)),
       options_(std::move(options)),
+      limits_(std::make_shared<const SessionLimits>(options_.limits)),
       default_timeout_(ToNanos(options_.timeout)),
       make_inbound_(std::move(make_inbound)),
       has_policies_(HasPolicies(options_)),
@@ -431,12 +432,11 @@ void ChannelCore::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transpo
   native::NativeSessionOptions options;
   options.dialer = true;
   options.auth_token = options_.auth_token;
-  options.limits = limits;
+  options.limits = limits_;
   // What is left of the time for this attempt.
   const absl::Duration left =
       options_.connect_timeout - ToAbsl(loop_->clock().Now() - attempt_began_);
-  options.limits.handshake_timeout =
-      std::clamp(left, absl::Milliseconds(1), limits.handshake_timeout);
+  options.handshake_timeout = std::max(left, absl::Milliseconds(1));
   if (inbound_ == nullptr && make_inbound_ != nullptr) inbound_ = make_inbound_(*loop_);
   auto session = std::make_unique<native::NativeSession>(
       io_, *this, inbound_ != nullptr ? inbound_->sink() : nullptr,

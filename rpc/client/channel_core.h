@@ -143,6 +143,7 @@ class ChannelCore final : public CallCarrier,
   const HostPort address_;
   const std::string target_;
   const ChannelOptions options_;
+  const std::shared_ptr<const SessionLimits> limits_;  // of options_, for the sessions
   const Nanos default_timeout_;
   const InboundPart::Maker make_inbound_;
   const bool has_policies_;

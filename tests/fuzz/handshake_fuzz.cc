@@ -18,7 +18,7 @@ void Check(bool condition) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace weft::native;  // NOLINT
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
-  const absl::StatusOr<Agreement> agreement = Handshake::ReadHello(bytes, weft::SessionLimits());
+  const absl::StatusOr<PeerHello> agreement = Handshake::ReadHello(bytes, weft::SessionLimits());
   if (!agreement.ok()) {
     Check(absl::IsInvalidArgument(agreement.status()) ||
           absl::IsFailedPrecondition(agreement.status()));

@@ -317,13 +317,15 @@ void RunOne(LoopGroup& group, const uint8_t* data, size_t size) {
   RunOnLoop(group, [&]() WEFT_NO_THREAD_ANALYSIS {
     NativeSessionOptions options;
     options.dialer = dials;
-    options.limits.max_message_bytes = 1 << 20;
-    options.limits.max_calls = 20;
-    options.limits.max_methods = 20;
-    options.limits.stream_window_bytes = 4'096;
-    options.limits.connection_window_bytes = 16'384;
-    options.limits.heartbeat_interval = absl::ZeroDuration();
-    options.limits.handshake_timeout = absl::Hours(1);
+    SessionLimits limits;
+    limits.max_message_bytes = 1 << 20;
+    limits.max_calls = 20;
+    limits.max_methods = 20;
+    limits.stream_window_bytes = 4'096;
+    limits.connection_window_bytes = 16'384;
+    limits.heartbeat_interval = absl::ZeroDuration();
+    limits.handshake_timeout = absl::Hours(1);
+    options.limits = std::make_shared<const SessionLimits>(limits);
     session = std::make_unique<NativeSession>(*run.io, host, &sink, pool,
                                               std::make_unique<FuzzTransport>(run), "fuzz",
                                               std::move(options));

@@ -49,12 +49,12 @@ std::string Handshake::MakeHello(const SessionLimits& limits, std::string_view a
   return hello.SerializeAsString();
 }
 
-absl::StatusOr<Agreement> Handshake::ReadHello(std::string_view bytes, const SessionLimits& own) {
+absl::StatusOr<PeerHello> Handshake::ReadHello(std::string_view bytes, const SessionLimits& own) {
   Hello hello;
   if (!hello.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
     return absl::InvalidArgumentError("its Hello cannot be parsed");
   }
-  Agreement a;
+  PeerHello a;
   a.version = std::min(hello.highest_version(), kWireVersion);
   if (a.version == 0 || a.version < hello.lowest_version()) {
     return absl::FailedPreconditionError(

@@ -48,6 +48,10 @@ struct Agreement {
   bool attachments = false;
   bool gzip = false;
   bool zstd = false;
+};
+
+// All that a Hello says; what counts after the handshake is kept.
+struct PeerHello : Agreement {
   std::string auth_token;
   std::string node;
 };
@@ -58,7 +62,7 @@ class Handshake {
   static size_t ConnectionWindow(const SessionLimits& limits);
   // The bytes of this side's Hello message.
   static std::string MakeHello(const SessionLimits& limits, std::string_view auth_token);
-  static absl::StatusOr<Agreement> ReadHello(std::string_view bytes, const SessionLimits& own);
+  static absl::StatusOr<PeerHello> ReadHello(std::string_view bytes, const SessionLimits& own);
 };
 
 }  // namespace weft::native

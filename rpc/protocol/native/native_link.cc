@@ -44,13 +44,14 @@ std::vector<MessagePiece> CopiedPieces(std::string_view bytes) {
 
 NativeLink::NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel,
                        std::shared_ptr<CallPool> pool, std::unique_ptr<Transport> transport,
-                       std::string peer, const SessionLimits& limits)
+                       std::string peer, std::shared_ptr<const SessionLimits> limits)
     : ConnectionHandle(std::move(loop), std::move(transport), std::move(peer)),
       wheel_(wheel),
       pool_(std::move(pool)),
-      limits_(limits),
-      unchecked_output_(std::min(limits.max_output_bytes, OutputBudget::kStep)),
-      receive_credit_(static_cast<int64_t>(Handshake::ConnectionWindow(limits))) {}
+      kept_limits_(std::move(limits)),
+      limits_(*kept_limits_),
+      unchecked_output_(std::min(limits_.max_output_bytes, OutputBudget::kStep)),
+      receive_credit_(static_cast<int64_t>(Handshake::ConnectionWindow(limits_))) {}
 
 uint16_t NativeLink::BindMethod(const MethodInfo& method, bool* first) {
   *first = false;
@@ -362,11 +363,15 @@ void NativeLink::SendFrame(const FrameHeader& header, std::string_view bytes) {
   Flush(claimed, /*gather=*/true, false);
 }
 
-void NativeLink::Open(const Agreement& agreement, std::string identity) {
-  identity_ = std::move(identity);
+void NativeLink::SetPeer(const Agreement& agreement) {
   MutexLock lock(output().mutex());
   peer_limits_ = agreement;
   credit_ = static_cast<int64_t>(agreement.connection_window);
+}
+
+void NativeLink::Open(std::string identity) {
+  identity_ = std::move(identity);
+  MutexLock lock(output().mutex());
   if (state_ == State::kOpening) state_ = State::kUp;
 }
 
@@ -467,6 +472,12 @@ bool NativeLink::UnderWay(uint64_t id) {
 uint64_t NativeLink::answered() {
   MutexLock lock(output().mutex());
   return answered_;
+}
+
+void NativeLink::Trim() {
+  output().Trim();
+  MutexLock lock(output().mutex());
+  calls_.Trim();
 }
 
 bool NativeLink::OutputOverLimit() {

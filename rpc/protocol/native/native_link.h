@@ -55,7 +55,8 @@ class NativeLink final : public ConnectionHandle,
   };
 
   NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel, std::shared_ptr<CallPool> pool,
-             std::unique_ptr<Transport> transport, std::string peer, const SessionLimits& limits);
+             std::unique_ptr<Transport> transport, std::string peer,
+             std::shared_ptr<const SessionLimits> limits);
 
   // Sends the call. Its `started` and `deadline` are set. kStarted: it is in the table and will be
   // completed.
@@ -68,6 +69,10 @@ class NativeLink final : public ConnectionHandle,
   ANY_THREAD void WatchDeadline(InboundCall& call) override;
   const std::string& peer() const override { return ConnectionHandle::peer(); }
   const std::string& identity() const override { return identity_; }
+
+  const SessionLimits& limits() const { return limits_; }
+  // What the peer's Hello said; written by the loop, once, and so read there without the mutex.
+  const Agreement& agreement() const LOOP_ONLY WEFT_NO_THREAD_ANALYSIS { return peer_limits_; }
 
   // StreamCarrier (native_link_streams.cc)
   ANY_THREAD StreamSent SendMessage(StreamPort& port, const google::protobuf::MessageLite& message,
@@ -123,7 +128,8 @@ class NativeLink final : public ConnectionHandle,
 
   // ---- for the session
   void Attach(NativeSession* session) LOOP_ONLY { session_ = session; }
-  void Open(const Agreement& agreement, std::string identity) LOOP_ONLY;
+  void SetPeer(const Agreement& agreement) LOOP_ONLY;
+  void Open(std::string identity) LOOP_ONLY;
   // No new calls. Those numbered above `last_taken` are taken out: the peer will not execute them.
   OutboundCall* GoAway(uint64_t last_taken) LOOP_ONLY;
   // Every call under way; from now on there are none. `*written`: how much of the stream the kernel
@@ -141,6 +147,7 @@ class NativeLink final : public ConnectionHandle,
   // The session of the connection, nullptr when it has ended.
   NativeSession* session() const LOOP_ONLY { return session_; }
   bool OutputOverLimit() LOOP_ONLY;
+  void Trim() LOOP_ONLY;
 
  private:
   enum class State : uint8_t { kOpening, kUp, kGoingAway, kClosed };
@@ -182,7 +189,8 @@ class NativeLink final : public ConnectionHandle,
   LinkTarget target_{*this};
   DeadlineWheel& wheel_;
   const std::shared_ptr<CallPool> pool_;  // kept for the calls that are out
-  const SessionLimits limits_;
+  const std::shared_ptr<const SessionLimits> kept_limits_;
+  const SessionLimits& limits_;
   // So much may wait to be written before a limit can be near.
   const size_t unchecked_output_;
 

@@ -37,30 +37,34 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
       host_(host),
       sink_(sink),
       pool_(std::move(pool)),
-      options_(std::move(options)),
-      max_frame_(std::clamp(options_.limits.max_frame_bytes, kLeastFrame, kLargestFrame)),
+      dialer_(options.dialer),
+      compression_(options.compression),
+      handshake_limit_(
+          ToNanos(std::min(options.handshake_timeout, options.limits->handshake_timeout))),
+      max_frame_(std::clamp(options.limits->max_frame_bytes, kLeastFrame, kLargestFrame)),
       link_(std::make_shared<NativeLink>(io.loop, *io.wheel, pool_, std::move(transport),
-                                         std::move(peer), options_.limits)),
+                                         std::move(peer), options.limits)),
+      auth_token_(options.auth_token.empty()
+                      ? nullptr
+                      : std::make_unique<const std::string>(std::move(options.auth_token))),
       connection_(*io.loop, *io.arena, link_, this),
-      handshake_timer_(*io.loop,
-                       [this] {
-                         loop_.AssertInLoop();
-                         Fail(
-                             CloseReason::kHandshakeTimeout,
-                             absl::StrCat("no Hello within ",
-                                          absl::FormatDuration(options_.limits.handshake_timeout)));
-                       }),
-      heartbeat_timer_(*io.loop,
-                       [this] {
-                         loop_.AssertInLoop();
-                         Heartbeat();
-                       }),
+      timer_(*io.loop,
+             [this] {
+               loop_.AssertInLoop();
+               if (hello_taken_) {
+                 Heartbeat();
+               } else {
+                 Fail(CloseReason::kHandshakeTimeout,
+                      absl::StrCat("no Hello within ",
+                                   absl::FormatDuration(ToAbsl(handshake_limit_))));
+               }
+             }),
       look_timer_(*io.loop,
                   [this] {
                     loop_.AssertInLoop();
                     LookForDeadlines();
                   }),
-      assembly_(std::max(options_.limits.max_message_bytes * 4, options_.limits.max_message_bytes),
+      assembly_(std::max(limits().max_message_bytes * 4, limits().max_message_bytes),
                 io.arena->large()) {
   loop_.AssertInLoop();
   link_->Attach(this);
@@ -69,7 +73,6 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
 NativeSession::~NativeSession() {
   loop_.AssertInLoop();
   WEFT_DCHECK(phase_ == Phase::kEnded);
-  *alive_ = false;
 }
 
 size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t size,
@@ -245,7 +248,7 @@ void NativeSession::EndDataFrame() {
   call->SetRequest(block, block->data(), assembly->whole);
   if (assembly->unusual()) {
     call->SetPayload(assembly->codec, assembly->inflated_size, assembly->attachment_size,
-                     options_.limits.max_message_bytes);
+                     limits().max_message_bytes);
   }
   assembly_.End(data_header_.id, false);
   Deliver(*call);
@@ -258,8 +261,8 @@ void NativeSession::OnReadEnd() {
   silent_intervals_ = 0;
   if (link_->OutputOverLimit()) {
     Fail(CloseReason::kOutputFull,
-         absl::StrCat("it does not read what is sent to it (limit ",
-                      options_.limits.max_output_bytes, " bytes, max_output_bytes)"));
+         absl::StrCat("it does not read what is sent to it (limit ", limits().max_output_bytes,
+                      " bytes, max_output_bytes)"));
   }
 }
 
@@ -289,7 +292,7 @@ void NativeSession::TellIfIdle() {
 void NativeSession::GoAway(const absl::Status& why) {
   if (going_away_after_ != UINT64_MAX || phase_ >= Phase::kEnding) return;
   going_away_after_ = last_inbound_;
-  if (phase_ == Phase::kOpening && !options_.dialer) return;  // nothing goes before our preface
+  if (phase_ == Phase::kOpening && !dialer_) return;  // nothing goes before our preface
   const std::string text(why.message());
   link_->SendFrame({0, FrameType::kGoAway, 0, ToWireCode(why.code()), last_inbound_},
                    text.substr(0, 1024));
@@ -345,8 +348,7 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
     }
   }
   if (why.ok()) why = absl::UnavailableError(absl::StrCat(peer(), " closed the connection"));
-  handshake_timer_.Stop();
-  heartbeat_timer_.Stop();
+  timer_.Stop();
   look_timer_.Stop();
   data_left_ = 0;
   EndAllCalls(why);

@@ -44,7 +44,10 @@ struct NativeSessionOptions {
   bool dialer = false;
   std::string auth_token;
   Compression compression = Compression::kNone;  // of replies
-  SessionLimits limits;
+  // Shared by the sessions of a side; not null.
+  std::shared_ptr<const SessionLimits> limits;
+  // For the handshake, where less is left than limits say.
+  absl::Duration handshake_timeout = absl::InfiniteDuration();
 };
 
 class NativeSession final : public Session, private ConnectionOwner, public DeadlineTarget {
@@ -66,6 +69,7 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   void CancelInbound() LOOP_ONLY override;
   size_t inbound_calls() const LOOP_ONLY override { return inbound_.size(); }
   const std::string& peer() const override { return link_->peer(); }
+  const SessionLimits& limits() const { return link_->limits(); }
   std::shared_ptr<ConnectionGauge> gauge() const override { return link_; }
 
   const std::shared_ptr<NativeLink>& link() const { return link_; }
@@ -95,7 +99,9 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   void SendHello() LOOP_ONLY;
   void TakeHello(std::string_view body) LOOP_ONLY;
   void TakeVerdict(absl::StatusOr<std::string> identity) LOOP_ONLY;
+  static void Judge(NativeLink& link, absl::StatusOr<std::string> identity) LOOP_ONLY;
   void Heartbeat() LOOP_ONLY;
+  void Trim() LOOP_ONLY;
 
   // Frames (native_session.cc).
   size_t TakeFrame(const BlockRef& block, const char* data, size_t size, InputNeed* need) LOOP_ONLY;
@@ -144,24 +150,24 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   SessionHost& host_;
   InboundSink* const sink_;
   const std::shared_ptr<CallPool> pool_;
-  const NativeSessionOptions options_;
+  const bool dialer_;
+  const Compression compression_;
+  const Nanos handshake_limit_;
   const size_t max_frame_;
   const std::shared_ptr<NativeLink> link_;
 
   // The loop's own.
+  std::unique_ptr<const std::string> auth_token_ LOOP_OWNED;  // until it is sent
   Connection connection_ LOOP_OWNED;
   Phase phase_ LOOP_OWNED = Phase::kOpening;
   bool hello_taken_ LOOP_OWNED = false;
   CloseReason reason_ LOOP_OWNED = CloseReason::kPeerClosed;  // until something sets another
   bool reason_set_ LOOP_OWNED = false;
-  Timer handshake_timer_ LOOP_OWNED;
-  Timer heartbeat_timer_ LOOP_OWNED;
+  Timer timer_ LOOP_OWNED;  // until Hello has come: the time for it; then the heartbeat
   Timer look_timer_ LOOP_OWNED;
-  Agreement agreement_ LOOP_OWNED;
+  uint64_t read_before_ LOOP_OWNED = 0;  // bytes, at the last look for life
   bool peer_leaves_ LOOP_OWNED = false;  // it has sent GOAWAY
   int silent_intervals_ LOOP_OWNED = 0;
-  std::shared_ptr<bool> alive_ LOOP_OWNED =
-      std::make_shared<bool>(true);  // for verdicts that come late
 
   // The peer's calls.
   uint64_t last_inbound_ LOOP_OWNED = 0;

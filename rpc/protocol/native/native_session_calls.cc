@@ -78,14 +78,14 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
   if (!frame.metadata.empty()) call.SetMetadata(frame.metadata);
   inbound_.Insert(header.id, &call);
   ++taken_;
-  call.reply_codec = options_.compression;
+  call.reply_codec = compression_;
   if (bound->method->info->kind != MethodKind::kUnary) OpenStream(call);
   const Payload& payload = frame.payload;
   if (!header.has(kMore)) {
     call.SetRequest(block, payload.bytes.data(), payload.bytes.size());
     if (payload.codec != 0 || payload.attachment_size > 0) {
       call.SetPayload(static_cast<Compression>(payload.codec), payload.inflated_size,
-                      payload.attachment_size, options_.limits.max_message_bytes);
+                      payload.attachment_size, limits().max_message_bytes);
     }
     Deliver(call);
     return;
@@ -103,7 +103,7 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
 
 // Whether this request may be served at all; what it is refused with otherwise.
 absl::Status NativeSession::AdmitRequest(const RequestFrame& frame, uint64_t id) {
-  const SessionLimits& limits = options_.limits;
+  const SessionLimits& limits = link_->limits();
   if (id > going_away_after_) return absl::UnavailableError("the server is going away");
   const size_t size = std::max(frame.payload.whole_size, frame.payload.inflated_size);
   if (size > limits.max_message_bytes) {
@@ -137,9 +137,9 @@ bool NativeSession::BindName(uint16_t number, std::string_view name, const Bound
     *bound = sink_ != nullptr ? sink_->Find(name) : nullptr;
     if (*bound == nullptr) *unknown = std::string(name);
     if (number == 0) return true;
-    if (number > std::min<size_t>(options_.limits.max_methods, 65535)) {
+    if (number > std::min<size_t>(limits().max_methods, 65535)) {
       Fail(CloseReason::kBadFrame, absl::StrCat("method number ", number, " is over the limit of ",
-                                                options_.limits.max_methods, " (max_methods)"));
+                                                limits().max_methods, " (max_methods)"));
       return false;
     }
     if (methods_.size() <= number) methods_.resize(number + size_t{1}, nullptr);
@@ -212,16 +212,15 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
   }
   Assembly* assembly = nullptr;
   const size_t size = std::max(reply.frame.payload.whole_size, reply.frame.payload.inflated_size);
-  if (size <= options_.limits.max_message_bytes) {
+  if (size <= limits().max_message_bytes) {
     assembly = assembly_.Begin(header.id, true, reply.frame.payload);
   }
   if (assembly == nullptr) {
     if (OutboundCall* call = link_->Take(header.id)) {
       EndCall(*call, absl::StatusCode::kResourceExhausted,
-              size > options_.limits.max_message_bytes
+              size > limits().max_message_bytes
                   ? absl::StrCat("the reply of ", size, " bytes is over the limit of ",
-                                 options_.limits.max_message_bytes,
-                                 " (max_message_bytes of the channel)")
+                                 limits().max_message_bytes, " (max_message_bytes of the channel)")
                   : absl::StrCat("unfinished messages on this connection would hold more than ",
                                  assembly_.most_bytes(), " bytes (4 x max_message_bytes)"),
               true);
@@ -292,10 +291,10 @@ void NativeSession::CompleteReply(OutboundCall* call, const FrameHeader& header,
   end.trailers = frame.metadata;
   const Payload& payload = frame.payload;
   const size_t size = std::max(payload.whole_size, payload.inflated_size);
-  if (header.aux == 0 && size > options_.limits.max_message_bytes) {
+  if (header.aux == 0 && size > limits().max_message_bytes) {
     EndCall(*call, absl::StatusCode::kResourceExhausted,
             absl::StrCat("the reply of ", size, " bytes is over the limit of ",
-                         options_.limits.max_message_bytes, " (max_message_bytes of the channel)"),
+                         limits().max_message_bytes, " (max_message_bytes of the channel)"),
             true);
     return;
   }
@@ -310,7 +309,7 @@ void NativeSession::CompleteReply(OutboundCall* call, const FrameHeader& header,
                                   payload.inflated_size,
                                   payload.attachment_size};
       end.whole_reply = &whole;
-      end.max_message = options_.limits.max_message_bytes;
+      end.max_message = limits().max_message_bytes;
       call->End(end);
       return;
     }

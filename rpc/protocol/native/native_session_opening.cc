@@ -21,8 +21,8 @@ absl::Status NativeSession::Start() {
     Close(CloseReason::kBroken, started);
     return started;
   }
-  handshake_timer_.StartAfter(ToNanos(options_.limits.handshake_timeout));
-  if (options_.dialer) SendHello();
+  timer_.StartAfter(handshake_limit_);
+  if (dialer_) SendHello();
   return absl::OkStatus();
 }
 
@@ -33,7 +33,8 @@ void NativeSession::SendHello() {
     link_->output().Commit(kPreface.size());
   }
   link_->SendFrame({0, FrameType::kHello, 0, 0, 0},
-                   Handshake::MakeHello(options_.limits, options_.auth_token));
+                   Handshake::MakeHello(limits(), auth_token_ != nullptr ? *auth_token_ : ""));
+  auth_token_.reset();
 }
 
 // The preface is refused at its first wrong byte, so that another protocol's client is not kept
@@ -48,7 +49,7 @@ size_t NativeSession::TakePreface(const char* data, size_t size) {
   }
   if (have < kPreface.size()) return 0;
   phase_ = Phase::kHello;
-  if (!options_.dialer) SendHello();
+  if (!dialer_) SendHello();
   return have;
 }
 
@@ -57,32 +58,36 @@ void NativeSession::TakeHello(std::string_view body) {
     Fail(CloseReason::kSecondHello, "a second Hello");
     return;
   }
-  absl::StatusOr<Agreement> agreement = Handshake::ReadHello(body, options_.limits);
-  if (!agreement.ok()) {
-    Fail(absl::IsFailedPrecondition(agreement.status()) ? CloseReason::kVersion
-                                                        : CloseReason::kBadFrame,
-         absl::StrCat("handshake: ", std::string(agreement.status().message())));
+  const absl::StatusOr<PeerHello> hello = Handshake::ReadHello(body, limits());
+  if (!hello.ok()) {
+    Fail(
+        absl::IsFailedPrecondition(hello.status()) ? CloseReason::kVersion : CloseReason::kBadFrame,
+        absl::StrCat("handshake: ", std::string(hello.status().message())));
     return;
   }
-  agreement_ = *std::move(agreement);
+  link_->SetPeer(*hello);
+  const Agreement& agreed = link_->agreement();
   phase_ = Phase::kVerdict;
-  handshake_timer_.Stop();
-  if (agreement_.heartbeat > Nanos::zero()) heartbeat_timer_.StartAfter(agreement_.heartbeat);
-  host_.Authenticate(agreement_.auth_token, peer(),
-                     [this, alive = std::weak_ptr<bool>(alive_),
-                      link = link_](absl::StatusOr<std::string> identity) {
-                       if (link->loop().InLoop()) {
-                         loop_.AssertInLoop();
-                         if (!alive.expired()) TakeVerdict(std::move(identity));
-                         return;
-                       }
-                       link->loop().Post([this, alive, link,
-                                          identity = std::move(identity)](TaskFate fate) mutable {
-                         if (fate == TaskFate::kCancelled) return;
-                         link->loop().AssertInLoop();
-                         if (!alive.expired()) TakeVerdict(std::move(identity));
-                       });
-                     });
+  timer_.Stop();
+  if (agreed.heartbeat > Nanos::zero()) timer_.StartAfter(agreed.heartbeat);
+  host_.Authenticate(
+      hello->auth_token, peer(), [link = link_](absl::StatusOr<std::string> identity) {
+        if (link->loop().InLoop()) {
+          link->loop().AssertInLoop();
+          Judge(*link, std::move(identity));
+          return;
+        }
+        link->loop().Post([link, identity = std::move(identity)](TaskFate fate) mutable {
+          if (fate == TaskFate::kCancelled) return;
+          link->loop().AssertInLoop();
+          Judge(*link, std::move(identity));
+        });
+      });
+}
+
+// A verdict may come when the session has ended.
+void NativeSession::Judge(NativeLink& link, absl::StatusOr<std::string> identity) {
+  if (link.session() != nullptr) link.session()->TakeVerdict(std::move(identity));
 }
 
 void NativeSession::TakeVerdict(absl::StatusOr<std::string> identity) {
@@ -99,37 +104,47 @@ void NativeSession::TakeVerdict(absl::StatusOr<std::string> identity) {
     return;
   }
   phase_ = Phase::kUp;
-  link_->Open(agreement_, *std::move(identity));
+  link_->Open(*std::move(identity));
   // A peer that sends calls and does not read their answers is not read either, unless we wait for
   // its answers: two such sides would wait for each other.
-  if (!options_.dialer) {
-    connection_.PauseReadsAbove(options_.limits.max_output_bytes / 16,
-                                options_.limits.max_output_bytes / 4);
+  if (!dialer_) {
+    connection_.PauseReadsAbove(limits().max_output_bytes / 16, limits().max_output_bytes / 4);
   }
   host_.OnUp(*this);
   for (InboundCall* call : held) Deliver(*call);
 }
 
+// What a connection gone quiet does not need.
+void NativeSession::Trim() {
+  link_->Trim();
+  inbound_.Trim();
+  if (replies_.empty()) replies_ = {};
+  spare_replies_ = {};
+}
+
 // Any byte counts as life. The first silent interval asks for one, `heartbeat_misses` more end the
 // connection.
 void NativeSession::Heartbeat() {
+  const Agreement& agreed = link_->agreement();
+  // Nothing but heartbeats since the last look: the connection is quiet.
+  const uint64_t read = connection_.bytes_read();
+  if (read - std::exchange(read_before_, read) <= 2 * kHeaderSize) Trim();
   const Nanos silent_for = loop_.clock().Now() - connection_.last_read();
-  if (silent_for >= agreement_.heartbeat) {
-    if (silent_intervals_++ >= agreement_.heartbeat_misses) {
+  if (silent_for >= agreed.heartbeat) {
+    if (silent_intervals_++ >= agreed.heartbeat_misses) {
       Close(CloseReason::kSilent,
             absl::UnavailableError(
                 absl::StrCat("connection with ", peer(), " lost: silent for ",
                              absl::FormatDuration(ToAbsl(silent_for)), " (heartbeat_interval ",
-                             absl::FormatDuration(ToAbsl(agreement_.heartbeat)), ")")));
+                             absl::FormatDuration(ToAbsl(agreed.heartbeat)), ")")));
       return;
     }
     if (silent_intervals_ == 2) host_.OnSuspect(*this, true);  // the first PING was not answered
     link_->SendFrame({0, FrameType::kPing, 0, 0, 0}, "");
-    link_->output().Trim();
-    heartbeat_timer_.StartAfter(agreement_.heartbeat);
+    timer_.StartAfter(agreed.heartbeat);
     return;
   }
-  heartbeat_timer_.StartAfter(agreement_.heartbeat - silent_for);
+  timer_.StartAfter(agreed.heartbeat - silent_for);
 }
 
 }  // namespace weft::native

@@ -14,7 +14,7 @@ void NativeSession::OpenStream(InboundCall& call) {
   const MethodKind kind = call.bound->method->info->kind;
   auto port = std::make_shared<InboundStream>(call);
   const uint64_t id = call.id.load(std::memory_order_relaxed);
-  link_->OpenInbound(id, *port, ServerStreams(kind), agreement_.stream_window);
+  link_->OpenInbound(id, *port, ServerStreams(kind), link_->agreement().stream_window);
   port->receive_ended = !ClientStreams(kind);
   port->codec.store(call.reply_codec, std::memory_order_relaxed);
   call.stream = std::move(port);
@@ -76,8 +76,7 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
   if (!link_->ChargeConnection(cost)) {
     Fail(CloseReason::kBadFrame,
          absl::StrCat("stream messages beyond the credit of the connection (",
-                      Handshake::ConnectionWindow(options_.limits),
-                      " bytes, connection_window_bytes)"));
+                      Handshake::ConnectionWindow(limits()), " bytes, connection_window_bytes)"));
     return;
   }
   if (port == nullptr) {
@@ -89,11 +88,11 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
   if (!port->Charge(cost)) {
     refused = absl::InternalError(
         absl::StrCat("flow-control violation: stream messages beyond the credit of the call (",
-                     Handshake::StreamWindow(options_.limits), " bytes, stream_window_bytes)"));
-  } else if (size > options_.limits.max_message_bytes) {
+                     Handshake::StreamWindow(limits()), " bytes, stream_window_bytes)"));
+  } else if (size > limits().max_message_bytes) {
     refused = absl::ResourceExhaustedError(
         absl::StrCat("a stream message of ", size, " bytes is over the limit of ",
-                     options_.limits.max_message_bytes, " (max_message_bytes)"));
+                     limits().max_message_bytes, " (max_message_bytes)"));
   }
   const bool last = header.has(kEnd);
   if (refused.ok() && !header.has(kMore)) {

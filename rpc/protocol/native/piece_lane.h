@@ -13,7 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -68,11 +68,11 @@ class PieceLane {
     LaneKey key;
     Rest rest;
     bool held = false;  // taken out
-    std::deque<std::pair<size_t, Later>> behind;
+    std::list<std::pair<size_t, Later>> behind;
   };
   Item* Find(LaneKey key);
 
-  std::deque<Item> items_;
+  std::list<Item> items_;
   size_t bytes_ = 0;
 };
 

@@ -20,7 +20,7 @@ Hello GoodHello() {
   return hello;
 }
 
-absl::StatusOr<Agreement> Read(const Hello& hello, const SessionLimits& own = {}) {
+absl::StatusOr<PeerHello> Read(const Hello& hello, const SessionLimits& own = {}) {
   return Handshake::ReadHello(hello.SerializeAsString(), own);
 }
 
@@ -76,7 +76,7 @@ TEST(Handshake, NeverAnnouncesMoreOrLessThanTheWireKnows) {
 }
 
 TEST(Handshake, TakesWhatItSays) {
-  const absl::StatusOr<Agreement> agreement =
+  const absl::StatusOr<PeerHello> agreement =
       Handshake::ReadHello(Handshake::MakeHello(SessionLimits(), "token"), SessionLimits());
   ASSERT_TRUE(agreement.ok()) << agreement.status();
   EXPECT_EQ(agreement->version, kWireVersion);
@@ -98,7 +98,7 @@ TEST(Handshake, UsesTheHighestVersionThatBothSpeak) {
     Hello hello = GoodHello();
     hello.set_lowest_version(row.lowest);
     hello.set_highest_version(row.highest);
-    const absl::StatusOr<Agreement> agreement = Read(hello);
+    const absl::StatusOr<PeerHello> agreement = Read(hello);
     if (row.agreed != 0) {
       ASSERT_TRUE(agreement.ok()) << agreement.status();
       EXPECT_EQ(agreement->version, row.agreed);
@@ -136,7 +136,7 @@ TEST(Handshake, RefusesBytesThatAreNoHello) {
             absl::StatusCode::kInvalidArgument);
   for (size_t n = 0; n < good.size(); ++n) {
     const std::vector<char> cut(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(n));
-    const absl::StatusOr<Agreement> agreement =
+    const absl::StatusOr<PeerHello> agreement =
         Handshake::ReadHello({cut.data(), cut.size()}, SessionLimits());
     // A cut between two fields is a Hello without the later ones: never more than was said.
     EXPECT_TRUE(!agreement.ok() || agreement->max_message <= size_t{64} << 20) << n;
@@ -153,7 +153,7 @@ TEST(Handshake, RefusesFrameLimitsOutOfRange) {
                          Row{uint32_t(kLargestFrame) + 1, false}, Row{UINT32_MAX, false}}) {
     Hello hello = GoodHello();
     hello.set_max_frame_bytes(row.max_frame);
-    const absl::StatusOr<Agreement> agreement = Read(hello);
+    const absl::StatusOr<PeerHello> agreement = Read(hello);
     EXPECT_EQ(agreement.ok(), row.ok) << row.max_frame;
     if (!row.ok) {
       EXPECT_EQ(agreement.status().code(), absl::StatusCode::kInvalidArgument);
@@ -167,7 +167,7 @@ TEST(Handshake, HoldsLargeLimitsToWhatThisVersionKnows) {
   hello.set_max_message_bytes(UINT64_MAX);
   hello.set_max_metadata_bytes(UINT32_MAX);
   hello.set_max_methods(UINT32_MAX);
-  const absl::StatusOr<Agreement> agreement = Read(hello);
+  const absl::StatusOr<PeerHello> agreement = Read(hello);
   ASSERT_TRUE(agreement.ok());
   EXPECT_EQ(agreement->max_message, (size_t{1} << 31) - 1);
   EXPECT_EQ(agreement->max_metadata, kMostMetadata);
