@@ -175,7 +175,8 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   IdTable<InboundCall> inbound_ LOOP_OWNED;
   uint64_t taken_ LOOP_OWNED = 0;                       // calls that were ever in it
   std::vector<const BoundMethod*> methods_ LOOP_OWNED;  // by number; null: unknown
-  absl::flat_hash_map<uint16_t, std::string> unknown_methods_ LOOP_OWNED;
+  using UnknownMethods = absl::flat_hash_map<uint16_t, std::string>;
+  std::unique_ptr<UnknownMethods> unknown_methods_ LOOP_OWNED;  // with the first one
   std::vector<InboundCall*> held_ LOOP_OWNED;
 
   // Input under way.

@@ -145,9 +145,10 @@ bool NativeSession::BindName(uint16_t number, std::string_view name, const Bound
     if (methods_.size() <= number) methods_.resize(number + size_t{1}, nullptr);
     methods_[number] = *bound;
     if (*bound == nullptr) {
-      unknown_methods_[number] = unknown->substr(0, kMostKeptOfName);
-    } else {
-      unknown_methods_.erase(number);
+      if (unknown_methods_ == nullptr) unknown_methods_ = std::make_unique<UnknownMethods>();
+      (*unknown_methods_)[number] = unknown->substr(0, kMostKeptOfName);
+    } else if (unknown_methods_ != nullptr) {
+      unknown_methods_->erase(number);
     }
     return true;
   }
@@ -155,8 +156,9 @@ bool NativeSession::BindName(uint16_t number, std::string_view name, const Bound
     *bound = methods_[number];
     return true;
   }
-  const auto it = unknown_methods_.find(number);
-  if (it == unknown_methods_.end()) {
+  const auto it =
+      unknown_methods_ != nullptr ? unknown_methods_->find(number) : UnknownMethods::iterator();
+  if (unknown_methods_ == nullptr || it == unknown_methods_->end()) {
     Fail(CloseReason::kBadFrame, absl::StrCat("method number ", number, " was never bound"));
     return false;
   }
