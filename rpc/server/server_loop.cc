@@ -121,6 +121,7 @@ void ServerLoop::OnGoAwayConfirmed(Session& session) { sessions_.at(&session).co
 // Every quarter of idle_timeout, while there are connections.
 void ServerLoop::LookForIdle() {
   if (draining_ || sessions_.empty()) return;
+  pool_->Collect();
   idle_look_.StartAfter(ToNanos(options_->idle_timeout) / IdleWatch::kLooks);
   const absl::Status why = absl::UnavailableError(
       absl::StrCat("no calls for ", absl::FormatDuration(options_->idle_timeout),

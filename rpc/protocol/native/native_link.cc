@@ -450,11 +450,12 @@ MonoTime NativeLink::ArmDeadlines(DeadlineTarget* target) {
 ConnectionVolume NativeLink::Volume() {
   ConnectionVolume volume;
   volume.bytes_in = bytes_in_.load(std::memory_order_relaxed);
-  volume.calls = inbound_calls_.load(std::memory_order_relaxed);
   volume.calls_begun = last_inbound_.load(std::memory_order_relaxed);
   MutexLock lock(output().mutex());
   volume.bytes_out = output().offered();
-  volume.calls += calls_.size();
+  // Of the peer's, those that a worker has answered since the loop last looked are no more.
+  const uint64_t taken = taken_.load(std::memory_order_relaxed);
+  volume.calls = calls_.size() + (taken > answered_ ? taken - answered_ : 0);
   volume.calls_begun += next_id_;
   return volume;
 }

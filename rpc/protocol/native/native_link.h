@@ -90,14 +90,11 @@ class NativeLink final : public ConnectionHandle,
 
   // ConnectionGauge
   ANY_THREAD ConnectionVolume Volume() override;
-  // For Volume: bytes read, and the peer's calls: those under way and the last number.
-  void CountInput(uint64_t bytes, size_t calls, uint64_t last) LOOP_ONLY {
+  // For Volume: bytes read, and the peer's calls: how many were taken and the last number.
+  void CountInput(uint64_t bytes, uint64_t taken, uint64_t last) LOOP_ONLY {
     bytes_in_.store(bytes, std::memory_order_relaxed);
-    inbound_calls_.store(calls, std::memory_order_relaxed);
+    taken_.store(taken, std::memory_order_relaxed);
     last_inbound_.store(last, std::memory_order_relaxed);
-  }
-  void CountCalls(size_t calls) LOOP_ONLY {
-    inbound_calls_.store(calls, std::memory_order_relaxed);
   }
 
   // Answers a call that no InboundCall was made for.
@@ -199,8 +196,7 @@ class NativeLink final : public ConnectionHandle,
   std::string identity_;
 
   // Written by the loop.
-  std::atomic<uint64_t> bytes_in_{0}, last_inbound_{0};
-  std::atomic<size_t> inbound_calls_{0};
+  std::atomic<uint64_t> bytes_in_{0}, taken_{0}, last_inbound_{0};
 
   // Under the output's mutex.
   State state_ WEFT_GUARDED_BY(output().mutex()) = State::kOpening;

@@ -256,7 +256,7 @@ void NativeSession::EndDataFrame() {
 
 void NativeSession::OnReadEnd() {
   loop_.AssertInLoop();
-  link_->CountInput(connection_.bytes_read(), inbound_.size(), last_inbound_);
+  link_->CountInput(connection_.bytes_read(), taken_, last_inbound_);
   if (silent_intervals_ > 1) host_.OnSuspect(*this, false);
   silent_intervals_ = 0;
   if (link_->OutputOverLimit()) {

@@ -179,7 +179,6 @@ void NativeSession::OnCallReturned(InboundCall& call) {
   const uint64_t id = call.id.load(std::memory_order_relaxed);
   inbound_.Take(id);
   if (call.stream != nullptr) DropAssembly(id, /*reply=*/false);
-  link_->CountCalls(inbound_.size());
   if (peer_leaves_) TellIfIdle();
 }
 
