@@ -35,7 +35,7 @@ namespace weft {
 namespace call_internal {
 
 template <typename Reply>
-absl::StatusOr<Reply> ResultOf(const OutboundCall& call, const CallEnd& end);
+void TakeResult(const OutboundCall& call, const CallEnd& end, absl::StatusOr<Reply>* result);
 
 // What the awaiter and a call that has ended, or not, share.
 template <typename Reply>
@@ -96,7 +96,7 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
       MutexLock lock(this->mu);
       handle_ = CallHandle();
       if (this->abandoned) return;  // its ClientContext may have gone with the coroutine
-      this->result.emplace(ResultOf<Reply>(*this, end));
+      TakeResult(*this, end, &this->result.emplace());
       resume = std::exchange(this->awaiter, nullptr);
       where = this->executor;
     }

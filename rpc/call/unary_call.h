@@ -44,22 +44,30 @@ absl::Status CheckMayBlock(const MethodInfo& method);
 // Waits, at first polling.
 void WaitForReply(Parker& parker);
 
-// The end of a call as the caller's result.
+// The end of a call as the caller's result. The reply is parsed where it will be: a move of a
+// message costs as much as parsing a small one.
+template <typename Reply>
+void TakeResult(const OutboundCall& call, const CallEnd& end, absl::StatusOr<Reply>* result) {
+  if (call.options.context != nullptr) TellContext(call, end);
+  if (!end.status.ok()) {
+    *result = ErrorOf(call, end);
+    return;
+  }
+  Reply& reply = result->emplace();
+  if (end.whole_reply != nullptr) {
+    if (absl::Status s = ParseWhole(call, end, &reply); !s.ok()) *result = std::move(s);
+  } else if (!reply.ParseFromArray(end.reply, static_cast<int>(end.reply_size))) {
+    *result = absl::InternalError(absl::StrCat("call ", std::string(call.method.full_name),
+                                               ": cannot parse the reply (", end.reply_size,
+                                               " bytes) as ", reply.GetTypeName()));
+  }
+}
+
 template <typename Reply>
 absl::StatusOr<Reply> ResultOf(const OutboundCall& call, const CallEnd& end) {
-  if (call.options.context != nullptr) TellContext(call, end);
-  if (!end.status.ok()) return ErrorOf(call, end);
-  absl::StatusOr<Reply> result(absl::in_place);
-  if (end.whole_reply != nullptr) {
-    absl::Status s = ParseWhole(call, end, &*result);
-    return s.ok() ? std::move(result) : absl::StatusOr<Reply>(std::move(s));
-  }
-  if (!result->ParseFromArray(end.reply, static_cast<int>(end.reply_size))) {
-    return absl::InternalError(absl::StrCat("call ", std::string(call.method.full_name),
-                                            ": cannot parse the reply (", end.reply_size,
-                                            " bytes) as ", result->GetTypeName()));
-  }
-  return result;
+  absl::StatusOr<Reply> result;
+  TakeResult(call, end, &result);
+  return result;  // the one return: nothing is moved
 }
 
 template <typename Reply>
@@ -71,7 +79,7 @@ class BlockingCall final : public OutboundCall {
     context_stays = true;
   }
   void Complete(const CallEnd& end) override {
-    result = ResultOf<Reply>(*this, end);
+    TakeResult(*this, end, &result);
     parker.Unpark();  // from here on the caller may be gone with this object
   }
   absl::StatusOr<Reply> result;
