@@ -1,6 +1,7 @@
 """Who may include whom.
 
     rpc/cli -> rpc/mesh -> rpc -> rpc/console -> rpc/server | rpc/client -> rpc/protocol/* -> rpc/call -> rpc/base -> core
+    rpc/testing -> rpc/call: for users' tests, which include it themselves
     rpc/server | rpc/client -> rpc/*_options.h -> rpc/protocol: what users set stands at the top, and is values only
     codegen -> protobuf's compiler library, rpc/options.proto
     nothing -> bench, tests, docs
@@ -19,6 +20,7 @@ ARROWS = {
     "rpc/options": [],
     "rpc/base": ["core", "rpc/options"],
     "rpc/call": ["rpc/base"],
+    "rpc/testing": ["rpc/call"],
     "rpc/protocol": ["rpc/call"],
     "rpc/protocol/native": ["rpc/protocol"],
     "rpc/protocol/grpc": ["rpc/protocol"],

@@ -18,6 +18,7 @@
 #include "weft/core/runtime.h"
 #include "weft/rpc/channel.h"
 #include "weft/rpc/server.h"
+#include "weft/rpc/testing/fake_streams.h"
 
 // Orders an item; says how that ended.
 std::future<std::string> Order(stock::Stock::StubInterface& stock, const std::string& item) {
@@ -49,6 +50,53 @@ void WithAMock() {
   std::printf("a mock: %s\n", Order(stock, "tea").get().c_str());
 }
 
+// Follows an item until it is sold out.
+std::string Watch(stock::Stock::StubInterface& stock) {
+  auto levels = stock.Watch(stock::TakeRequest(), {.timeout = absl::InfiniteDuration()});
+  stock::TakeReply level;
+  while (levels.Read(&level)) {
+    if (level.left() == 0) return "sold out";  // dropping the stream cancels the call
+  }
+  return absl::StrCat("lost: ", levels.Finish().message());
+}
+
+// Takes a tea at a time, for as long as there is some; says how many it got.
+int TakeAll(stock::Stock::StubInterface& stock) {
+  auto taking = stock.TakeMany();
+  stock::TakeReply reply;
+  int got = 0;
+  while (taking.Write(stock::TakeRequest()) && taking.Read(&reply)) {
+    ++got;
+    if (reply.left() == 0) taking.HalfClose();
+  }
+  return taking.Finish().ok() ? got : -1;
+}
+
+stock::TakeReply Left(int left) {
+  stock::TakeReply reply;
+  reply.set_left(left);
+  return reply;
+}
+
+void WithFakeStreams() {
+  testing::NiceMock<stock::MockStockStub> stock;
+  weft::FakeReader<stock::TakeReply> lost({Left(2)}, absl::UnavailableError("closed on Sundays"));
+  weft::FakeReader<stock::TakeReply> dropped({Left(1), Left(0), Left(9)});
+  EXPECT_CALL(stock, Watch)
+      .WillOnce([&](const stock::TakeRequest&, weft::CallOptions o) { return lost.Open(o); })
+      .WillOnce([&](const stock::TakeRequest&, weft::CallOptions o) { return dropped.Open(o); });
+  std::printf("a fake stream: %s\n", Watch(stock).c_str());
+  std::printf("another: %s", Watch(stock).c_str());
+  std::printf(", and then %s\n", dropped.cancelled() ? "dropped" : "left open");
+
+  int left = 3;
+  weft::FakeStream<stock::TakeRequest, stock::TakeReply> both;
+  both.OnWritten([&](const stock::TakeRequest&) { both.Push(Left(--left)); });
+  EXPECT_CALL(stock, TakeMany).WillOnce([&](weft::CallOptions o) { return both.Open(o); });
+  const int got = TakeAll(stock);
+  std::printf("both ways: %d taken, %zu written\n", got, both.written().size());
+}
+
 class Stock final : public stock::Stock::Service {
  public:
   absl::Status Take(weft::ServerContext&, stock::TakeRequest&, stock::TakeReply& reply) override {
@@ -60,6 +108,7 @@ class Stock final : public stock::Stock::Service {
 
 int main() {
   WithAMock();
+  WithFakeStreams();
 
   weft::ManualClock clock;
   auto runtime = weft::Runtime::Create({.log_level = weft::LogLevel::kOff, .clock = &clock});

@@ -1,0 +1,259 @@
+#include "weft/rpc/testing/fake_call.h"
+
+#include <utility>
+
+#include <google/protobuf/message_lite.h>
+
+#include "absl/strings/str_cat.h"
+#include "weft/core/clock.h"
+#include "weft/rpc/call/stream_port.h"
+
+namespace weft {
+namespace {
+
+// What each message costs of the call's credit: so what comes back is counted in messages.
+constexpr size_t kCost = 1;
+constexpr uint64_t kId = 1;
+
+}  // namespace
+
+// ---- by the test
+
+void FakeCall::Push(const google::protobuf::MessageLite& message) {
+  ReceivedMessage bytes;
+  bytes.size = message.ByteSizeLong();
+  bytes.block = BlockRef::New(bytes.size);
+  bytes.data = bytes.block->data();
+  message.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(bytes.block->data()));
+  {
+    MutexLock lock(mu_);
+    if (end_.has_value()) return;
+    pushed_.push_back(std::move(bytes));
+    ++unread_;
+  }
+  DeliverPushed();
+}
+
+void FakeCall::End(absl::Status status) {
+  {
+    MutexLock lock(mu_);
+    if (end_.has_value()) return;
+    end_ = std::move(status);
+  }
+  EndIfDue();
+}
+
+void FakeCall::EndAtHalfClose(absl::Status status) {
+  {
+    MutexLock lock(mu_);
+    end_at_half_close_ = std::move(status);
+  }
+  EndIfDue();
+}
+
+void FakeCall::SetReply(const google::protobuf::MessageLite& reply) {
+  std::string bytes = reply.SerializePartialAsString();
+  MutexLock lock(mu_);
+  reply_ = std::move(bytes);
+}
+
+void FakeCall::SetTrailers(const Metadata& trailers) {
+  std::string bytes(trailers.WireSize(), '\0');
+  trailers.WriteTo(bytes.data());
+  MutexLock lock(mu_);
+  trailers_ = std::move(bytes);
+}
+
+void FakeCall::FailAfter(size_t messages, absl::Status status) {
+  {
+    MutexLock lock(mu_);
+    failure_ = Failure{messages, std::move(status)};
+  }
+  EndIfDue();
+}
+
+void FakeCall::SetRoom(size_t messages) {
+  std::shared_ptr<StreamPort> port;
+  {
+    MutexLock lock(mu_);
+    room_ = messages;
+    if (room_ > 0 && std::exchange(wants_room_, false)) port = port_;
+  }
+  if (port != nullptr) port->OnRoom();
+}
+
+bool FakeCall::opened() const {
+  MutexLock lock(mu_);
+  return opened_;
+}
+
+bool FakeCall::half_closed() const {
+  MutexLock lock(mu_);
+  return half_closed_;
+}
+
+bool FakeCall::cancelled() const {
+  MutexLock lock(mu_);
+  return cancelled_;
+}
+
+bool FakeCall::ended() const {
+  MutexLock lock(mu_);
+  return opened_ && call_ == nullptr;
+}
+
+// ---- by the call
+
+void FakeCall::Start(OutboundCall& call) {
+  call.started = call.sent = Clock::System().Now();
+  call.id = kId;
+  const std::shared_ptr<StreamPort> port = call.stream;
+  bool again;
+  {
+    MutexLock lock(mu_);
+    again = std::exchange(opened_, true);
+    if (!again) {
+      call_ = &call;
+      port_ = port;
+      starting_ = true;  // a context that is cancelled already says so while it is locked
+    }
+  }
+  if (again) {
+    CallEnd end;
+    end.status = absl::FailedPreconditionError(
+        absl::StrCat("call ", std::string(call.method.full_name),
+                     ": the fake has been opened before; make one for each call"));
+    end.may_have_been_executed = false;
+    call.End(end);
+    return;
+  }
+  port->Bind(std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
+             /*window=*/0, /*max_message=*/kNoLimit);
+  if (call.wants_handle()) {
+    call.Started(CallHandle(
+        std::shared_ptr<CallCarrier>(shared_from_this(), static_cast<CallCarrier*>(this)), kId));
+  }
+  {
+    MutexLock lock(mu_);
+    starting_ = false;
+  }
+  DeliverPushed();
+  EndIfDue();
+}
+
+void FakeCall::CancelCall(uint64_t) {
+  {
+    MutexLock lock(mu_);
+    if (call_ == nullptr) return;
+    cancelled_ = true;
+  }
+  EndIfDue();
+}
+
+StreamSent FakeCall::SendMessage(StreamPort&, const google::protobuf::MessageLite& message,
+                                 bool last, bool, absl::Status*) {
+  {
+    MutexLock lock(mu_);
+    if (call_ == nullptr || half_closed_) return StreamSent::kEnded;
+    if (room_ == 0) {
+      wants_room_ = true;
+      return StreamSent::kBlocked;
+    }
+    if (room_ != kNoLimit) --room_;
+  }
+  const std::shared_ptr<FakeCall> self = shared_from_this();
+  if (on_message_) on_message_(message);
+  {
+    MutexLock lock(mu_);
+    ++written_;
+    if (last) half_closed_ = true;
+  }
+  EndIfDue();
+  return StreamSent::kSent;
+}
+
+void FakeCall::SendHalfClose(StreamPort&) {
+  {
+    MutexLock lock(mu_);
+    half_closed_ = true;
+  }
+  EndIfDue();
+}
+
+void FakeCall::ReturnCredit(StreamPort& port, size_t bytes) {
+  // Dropped with the stream: that is its cancelling, which follows.
+  if (port.ended()) return;
+  {
+    MutexLock lock(mu_);
+    unread_ -= bytes / kCost;
+  }
+  EndIfDue();
+}
+
+bool FakeCall::HasRoom(StreamPort&) {
+  MutexLock lock(mu_);
+  if (call_ == nullptr || half_closed_) return false;
+  if (room_ == 0) wants_room_ = true;
+  return room_ > 0;
+}
+
+void FakeCall::DeliverPushed() {
+  {
+    MutexLock lock(mu_);
+    if (starting_ || std::exchange(delivering_, true)) return;
+  }
+  for (;;) {
+    ReceivedMessage message;
+    std::shared_ptr<StreamPort> port;
+    {
+      MutexLock lock(mu_);
+      if (port_ == nullptr || pushed_.empty()) {
+        delivering_ = false;
+        return;
+      }
+      port = port_;
+      message = std::move(pushed_.front());
+      pushed_.pop_front();
+    }
+    port->Deliver(std::move(message), kCost);
+  }
+}
+
+std::optional<absl::Status> FakeCall::DueEnd() const {
+  if (call_ == nullptr || starting_) return std::nullopt;
+  if (cancelled_) {
+    return absl::CancelledError(
+        absl::StrCat("call ", std::string(call_->method.full_name), ": cancelled by the caller"));
+  }
+  if (failure_.has_value() && written_ >= failure_->after) return failure_->status;
+  if (unread_ > 0) return std::nullopt;
+  if (end_.has_value()) return end_;
+  if (half_closed_) return end_at_half_close_;
+  return std::nullopt;
+}
+
+void FakeCall::EndIfDue() {
+  CallEnd end;
+  std::string reply, trailers;
+  OutboundCall* call;
+  std::shared_ptr<StreamPort> port;  // goes without the lock
+  {
+    MutexLock lock(mu_);
+    std::optional<absl::Status> due = DueEnd();
+    if (!due.has_value()) return;
+    end.status = *std::move(due);
+    reply = reply_;
+    trailers = trailers_;
+    call = std::exchange(call_, nullptr);
+    port = std::move(port_);
+  }
+  if (end.status.ok()) {
+    end.reply = reply.data();
+    end.reply_size = reply.size();
+  }
+  end.trailers = trailers;
+  const std::shared_ptr<FakeCall> self = shared_from_this();
+  call->End(end);
+}
+
+}  // namespace weft
