@@ -180,29 +180,13 @@ void ChannelCore::Send(OutboundCall& call, native::NativeLink* link) {
   WaitForLink(call);
 }
 
-// Serializes what does not stay where it is. False: the call is too large and will end.
-bool ChannelCore::KeepWaiting(OutboundCall& call) {
-  call.waiting_size = call.serialized ? call.kept.size() : MessageCodec::ByteSize(*call.request);
-  const size_t limit = std::min(options_.limits.max_message_bytes, MessageCodec::kMost);
-  if (call.waiting_size > limit) {
-    CompleteLater(call,
-                  absl::ResourceExhaustedError(absl::StrCat(
-                      "the request of ", call.waiting_size, " bytes is over the limit of ",
-                      options_.limits.max_message_bytes, " (max_message_bytes of the channel)")));
-    return false;
-  }
-  if (!call.serialized && !call.request_stays) {
-    call.waiting_request.resize(call.waiting_size);
-    call.KeepRequest(call.waiting_request.data(), call.waiting_size);
-  }
-  if (!call.waited) (void)call.PrepareAgain();
-  return true;
-}
-
 // Keeps the call until there is a connection, and sees to there being one.
 void ChannelCore::WaitForLink(OutboundCall& call) {
-  if (!KeepWaiting(call)) return;
-  absl::Status refused;
+  absl::Status refused = WaitingCalls::Keep(call, options_.limits.max_message_bytes);
+  if (!refused.ok()) {
+    CompleteLater(call, std::move(refused));
+    return;
+  }
   uint64_t id = 0;
   {
     MutexLock lock(mu_);
@@ -210,16 +194,11 @@ void ChannelCore::WaitForLink(OutboundCall& call) {
       refused = absl::UnavailableError("the channel was closed");
     } else if (state_ == State::kPausing && !call.options.wait_for_ready && call.resent == 0) {
       refused = last_error_;
-    } else if (waiting_.size() >= kMostWaiting ||
-               waiting_bytes_ + call.waiting_size > options_.limits.max_output_bytes) {
-      refused = absl::ResourceExhaustedError(absl::StrCat(
-          "client side: ", waiting_.size(), " calls with ", waiting_bytes_,
-          " bytes wait for the connection; the limits are ", kMostWaiting, " calls and ",
-          options_.limits.max_output_bytes, " bytes (max_output_bytes)"));
     } else {
-      id = call.id = next_waiting_++;
-      waiting_bytes_ += call.waiting_size;
-      waiting_.Insert(id, &call);
+      refused = waiting_.Add(call);
+    }
+    if (refused.ok()) {
+      id = call.id;
       if (call.wants_handle()) {
         call.Started(CallHandle(
             std::shared_ptr<CallCarrier>(shared_from_this(), static_cast<CallCarrier*>(this)), id));
@@ -381,7 +360,7 @@ void ChannelCore::CloseOnLoop() {
   std::vector<Session*> leaving;
   for (const auto& session : leaving_) leaving.push_back(session.get());
   for (Session* session : leaving) session->Close(CloseReason::kLocal, why);
-  FailWaiting(why, Waiting::kAll);
+  FailWaiting(why, WaitingCalls::Which::kAll);
 }
 
 OutboundCall* ChannelCore::TakeWaiting(uint64_t id) WEFT_NO_THREAD_ANALYSIS {
@@ -389,7 +368,6 @@ OutboundCall* ChannelCore::TakeWaiting(uint64_t id) WEFT_NO_THREAD_ANALYSIS {
   {
     MutexLock lock(mu_);
     call = waiting_.Take(id);
-    if (call != nullptr) waiting_bytes_ -= call->waiting_size;
   }
   if (call != nullptr) io_.wheel->Remove(call);
   return call;
@@ -525,9 +503,8 @@ void ChannelCore::SendWaiting() {
   std::vector<uint64_t> ids;
   {
     MutexLock lock(mu_);
-    waiting_.ForEach([&](uint64_t id, OutboundCall*) { ids.push_back(id); });
+    ids = waiting_.Numbers(WaitingCalls::Which::kAll);
   }
-  std::sort(ids.begin(), ids.end());  // in the order in which they came
   for (uint64_t id : ids) {
     const std::shared_ptr<native::NativeLink> link = loop_link_;
     if (link == nullptr) return;
@@ -547,17 +524,12 @@ void ChannelCore::SendWaiting() {
   }
 }
 
-void ChannelCore::FailWaiting(const absl::Status& why, Waiting which) {
+void ChannelCore::FailWaiting(const absl::Status& why, WaitingCalls::Which which) {
   std::vector<uint64_t> ids;
   {
     MutexLock lock(mu_);
-    waiting_.ForEach([&](uint64_t id, OutboundCall* call) {
-      const bool patient =
-          call->options.wait_for_ready || (which == Waiting::kNew && call->resent > 0);
-      if (which == Waiting::kAll || !patient) ids.push_back(id);
-    });
+    ids = waiting_.Numbers(which);
   }
-  std::sort(ids.begin(), ids.end());
   for (uint64_t id : ids) {
     if (OutboundCall* call = TakeWaiting(id)) CompleteNow(*call, why);
   }
@@ -565,7 +537,7 @@ void ChannelCore::FailWaiting(const absl::Status& why, Waiting which) {
 
 // The attempt, or a connection that was up only for a moment, came to nothing: pause before the
 // next.
-void ChannelCore::ConnectFailed(const absl::Status& why, Waiting failing) {
+void ChannelCore::ConnectFailed(const absl::Status& why, WaitingCalls::Which failing) {
   failed_connects_.fetch_add(1, std::memory_order_relaxed);
   const Nanos pause = backoff_.Next();
   {
@@ -588,7 +560,7 @@ void ChannelCore::LinkLost(const absl::Status& why) {
   if (lasted && !absl::IsUnauthenticated(why) && !absl::IsPermissionDenied(why)) {
     BeginConnect();
   } else {
-    ConnectFailed(why, Waiting::kNew);
+    ConnectFailed(why, WaitingCalls::Which::kNew);
   }
 }
 

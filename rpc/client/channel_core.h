@@ -25,7 +25,6 @@
 #include "weft/core/mutex.h"
 #include "weft/core/timer.h"
 #include "weft/rpc/call/call_handle.h"
-#include "weft/rpc/call/id_table.h"
 #include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/channel_options.h"
 #include "weft/rpc/client/attempt_carrier.h"
@@ -33,6 +32,7 @@
 #include "weft/rpc/client/call_driver.h"
 #include "weft/rpc/client/inbound_part.h"
 #include "weft/rpc/client/retry_budget.h"
+#include "weft/rpc/client/waiting_calls.h"
 #include "weft/rpc/protocol/connection_list.h"
 #include "weft/rpc/protocol/idle_watch.h"
 #include "weft/rpc/protocol/native/native_link.h"
@@ -50,8 +50,6 @@ class ChannelCore final : public CallCarrier,
  public:
   // How often a call that no server has taken is sent again.
   static constexpr int kMostResends = 3;
-  // Calls that may wait for a connection; and their bytes, by SessionLimits::max_output_bytes.
-  static constexpr size_t kMostWaiting = 10'000;
 
   ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target,
               ChannelOptions options, InboundPart::Maker make_inbound = nullptr);
@@ -74,12 +72,6 @@ class ChannelCore final : public CallCarrier,
 
  private:
   enum class State : uint8_t { kIdle, kConnecting, kUp, kPausing, kClosed };
-  // Which of the calls that wait.
-  enum class Waiting : uint8_t {
-    kAll,    // the channel closes
-    kHasty,  // an attempt failed: those that do not wait for the server to be ready
-    kNew,    // a connection ended early: those, but for calls that it gave back
-  };
   // The loop's things that refer to the loop: made and destroyed on it.
   struct OnLoop {
     OnLoop(EventLoop& loop, ChannelCore* core);
@@ -117,16 +109,16 @@ class ChannelCore final : public CallCarrier,
   bool StartDriven(OutboundCall& call) WEFT_EXCLUDES(mu_);
   void Send(OutboundCall& call, native::NativeLink* link) WEFT_EXCLUDES(mu_);
   void WaitForLink(OutboundCall& call) WEFT_EXCLUDES(mu_);
-  bool KeepWaiting(OutboundCall& call) WEFT_EXCLUDES(mu_);
   void CompleteLater(OutboundCall& call, absl::Status status);
   void CompleteNow(OutboundCall& call, const absl::Status& status) WEFT_EXCLUDES(mu_);
   absl::Status Annotated(const OutboundCall& call, const absl::Status& why) const;
 
   void BeginConnect() LOOP_ONLY;
   void OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) LOOP_ONLY;
-  void ConnectFailed(const absl::Status& why, Waiting failing = Waiting::kHasty) LOOP_ONLY;
+  void ConnectFailed(const absl::Status& why,
+                     WaitingCalls::Which failing = WaitingCalls::Which::kHasty) LOOP_ONLY;
   void SendWaiting() LOOP_ONLY;
-  void FailWaiting(const absl::Status& why, Waiting which) LOOP_ONLY;
+  void FailWaiting(const absl::Status& why, WaitingCalls::Which which) LOOP_ONLY;
   OutboundCall* TakeWaiting(uint64_t id) WEFT_EXCLUDES(mu_);  // on the loop, or after its end
   void SetLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);
   void DrainInbound(std::function<void()> done) LOOP_ONLY;
@@ -173,9 +165,7 @@ class ChannelCore final : public CallCarrier,
   State state_ WEFT_GUARDED_BY(mu_) = State::kIdle;
   std::shared_ptr<native::NativeLink> link_ WEFT_GUARDED_BY(mu_);  // only in kUp
   absl::Status last_error_ WEFT_GUARDED_BY(mu_);
-  IdTable<OutboundCall> waiting_ WEFT_GUARDED_BY(mu_);
-  uint64_t next_waiting_ WEFT_GUARDED_BY(mu_) = 1;
-  size_t waiting_bytes_ WEFT_GUARDED_BY(mu_) = 0;
+  WaitingCalls waiting_ WEFT_GUARDED_BY(mu_){options_.limits.max_output_bytes};
 
   std::atomic<int64_t> connects_{0}, failed_connects_{0}, late_replies_{0}, resent_{0};
 };

@@ -1,0 +1,54 @@
+#include "weft/rpc/client/waiting_calls.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "weft/rpc/base/message_codec.h"
+
+namespace weft {
+
+absl::Status WaitingCalls::Keep(OutboundCall& call, size_t max_message) {
+  call.waiting_size = call.serialized ? call.kept.size() : MessageCodec::ByteSize(*call.request);
+  if (call.waiting_size > std::min(max_message, MessageCodec::kMost)) {
+    return absl::ResourceExhaustedError(absl::StrCat("the request of ", call.waiting_size,
+                                                     " bytes is over the limit of ", max_message,
+                                                     " (max_message_bytes of the channel)"));
+  }
+  if (!call.serialized && !call.request_stays) {
+    call.waiting_request.resize(call.waiting_size);
+    call.KeepRequest(call.waiting_request.data(), call.waiting_size);
+  }
+  if (!call.waited) (void)call.PrepareAgain();
+  return absl::OkStatus();
+}
+
+absl::Status WaitingCalls::Add(OutboundCall& call) {
+  if (calls_.size() >= kMost || bytes_ + call.waiting_size > most_bytes_) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("client side: ", calls_.size(), " calls with ", bytes_,
+                     " bytes wait for the connection; the limits are ", kMost, " calls and ",
+                     most_bytes_, " bytes (max_output_bytes)"));
+  }
+  call.id = next_++;
+  bytes_ += call.waiting_size;
+  calls_.Insert(call.id, &call);
+  return absl::OkStatus();
+}
+
+OutboundCall* WaitingCalls::Take(uint64_t id) {
+  OutboundCall* const call = calls_.Take(id);
+  if (call != nullptr) bytes_ -= call->waiting_size;
+  return call;
+}
+
+std::vector<uint64_t> WaitingCalls::Numbers(Which which) const {
+  std::vector<uint64_t> numbers;
+  calls_.ForEach([&](uint64_t id, const OutboundCall* call) {
+    const bool patient = call->options.wait_for_ready || (which == Which::kNew && call->resent > 0);
+    if (which == Which::kAll || !patient) numbers.push_back(id);
+  });
+  std::sort(numbers.begin(), numbers.end());
+  return numbers;
+}
+
+}  // namespace weft

@@ -1,0 +1,140 @@
+#include "weft/rpc/client/waiting_calls.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/protos/rows.pb.h"
+#include "weft/rpc/call/client_context.h"
+
+namespace weft::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr MethodInfo kMethod{"weft.test.Rows", "Get", "weft.test.Rows/Get"};
+constexpr size_t kMostMessage = 1000;
+
+class Call final : public OutboundCall {
+ public:
+  explicit Call(const Row& row, const CallOptions& wishes = {})
+      : OutboundCall(kMethod, row, wishes) {}
+
+ private:
+  void Complete(const CallEnd&) override {}
+};
+
+class WaitingCallsTest : public testing::Test {
+ protected:
+  WaitingCallsTest() { row.set_data(std::string(100, 'x')); }
+
+  Call& NewCall(const CallOptions& wishes = {}) {
+    made.push_back(std::make_unique<Call>(row, wishes));
+    return *made.back();
+  }
+  Call& Wait(const CallOptions& wishes = {}) {
+    Call& call = NewCall(wishes);
+    EXPECT_TRUE(WaitingCalls::Keep(call, kMostMessage).ok());
+    EXPECT_TRUE(calls.Add(call).ok());
+    return call;
+  }
+
+  Row row;
+  std::vector<std::unique_ptr<Call>> made;
+  WaitingCalls calls{1000};
+};
+
+TEST_F(WaitingCallsTest, AreTakenByTheirNumbersOnce) {
+  Call& first = Wait();
+  Call& second = Wait();
+  EXPECT_NE(first.id, second.id);
+  EXPECT_EQ(calls.Find(second.id), &second);
+  EXPECT_EQ(calls.Take(second.id), &second);
+  EXPECT_EQ(calls.Find(second.id), nullptr);
+  EXPECT_EQ(calls.Take(second.id), nullptr);
+  EXPECT_EQ(calls.size(), 1u);
+}
+
+TEST_F(WaitingCallsTest, CountTheirBytes) {
+  Call& first = Wait();
+  Wait();
+  EXPECT_EQ(calls.bytes(), 2 * row.ByteSizeLong());
+  calls.Take(first.id);
+  EXPECT_EQ(calls.bytes(), row.ByteSizeLong());
+}
+
+TEST_F(WaitingCallsTest, AreRefusedBeyondTheBytesOfTheLimit) {
+  while (calls.bytes() + row.ByteSizeLong() <= 1000) Wait();
+  Call& more = NewCall();
+  ASSERT_TRUE(WaitingCalls::Keep(more, kMostMessage).ok());
+  const size_t waiting = calls.size();
+  const absl::Status refused = calls.Add(more);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("1000 bytes (max_output_bytes)"));
+  EXPECT_EQ(calls.size(), waiting);
+  calls.Take(made.front()->id);
+  EXPECT_TRUE(calls.Add(more).ok());
+}
+
+TEST_F(WaitingCallsTest, AreRefusedBeyondTheirNumber) {
+  row.Clear();
+  for (size_t i = 0; i < WaitingCalls::kMost; ++i) Wait();
+  Call& more = NewCall();
+  ASSERT_TRUE(WaitingCalls::Keep(more, kMostMessage).ok());
+  EXPECT_EQ(calls.Add(more).code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(WaitingCallsTest, KeepTheirRequests) {
+  const std::string bytes = row.SerializeAsString();
+  Call& call = Wait();
+  row.Clear();
+  EXPECT_TRUE(call.serialized);
+  EXPECT_EQ(call.kept, bytes);
+}
+
+TEST_F(WaitingCallsTest, LeaveARequestThatStaysWhereItIs) {
+  Call& call = NewCall();
+  call.request_stays = true;
+  ASSERT_TRUE(WaitingCalls::Keep(call, kMostMessage).ok());
+  EXPECT_FALSE(call.serialized);
+  EXPECT_EQ(call.waiting_size, row.ByteSizeLong());
+}
+
+TEST_F(WaitingCallsTest, KeepTheirMetadata) {
+  ClientContext context;
+  ASSERT_TRUE(context.metadata().Add("tenant", "blue").ok());
+  Call& call = Wait({.context = &context});
+  context.metadata().Clear();
+  ASSERT_NE(call.metadata(), nullptr);
+  EXPECT_EQ(call.metadata()->Get("tenant"), "blue");
+}
+
+TEST_F(WaitingCallsTest, RefuseARequestOverTheLimit) {
+  Call& call = NewCall();
+  const absl::Status refused = WaitingCalls::Keep(call, 50);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("limit of 50 (max_message_bytes"));
+}
+
+TEST_F(WaitingCallsTest, FailInTheOrderInWhichTheyCame) {
+  const uint64_t hasty = Wait().id;
+  const uint64_t patient = Wait({.wait_for_ready = true}).id;
+  Call& given_back = Wait();
+  given_back.resent = 1;
+  EXPECT_THAT(calls.Numbers(WaitingCalls::Which::kAll), ElementsAre(hasty, patient, given_back.id));
+  EXPECT_THAT(calls.Numbers(WaitingCalls::Which::kHasty), ElementsAre(hasty, given_back.id));
+  EXPECT_THAT(calls.Numbers(WaitingCalls::Which::kNew), ElementsAre(hasty));
+}
+
+TEST_F(WaitingCallsTest, AreNoneAtFirst) {
+  EXPECT_THAT(calls.Numbers(WaitingCalls::Which::kAll), IsEmpty());
+  EXPECT_EQ(calls.Find(1), nullptr);
+}
+
+}  // namespace
+}  // namespace weft::test
