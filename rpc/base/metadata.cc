@@ -48,6 +48,10 @@ void Metadata::AddReserved(std::string_view key, std::string_view value) {
   entries_.emplace_back(key, value);
 }
 
+void Metadata::Append(const Metadata& more) {
+  entries_.insert(entries_.end(), more.entries_.begin(), more.entries_.end());
+}
+
 std::optional<std::string_view> Metadata::Get(std::string_view key) const {
   for (const Entry& e : entries_) {
     if (e.first == key) return e.second;

@@ -1,4 +1,5 @@
-// Pairs of texts that travel beside a message: request metadata one way, trailers the other.
+// Pairs of texts that travel beside a message: request metadata one way, initial metadata and
+// trailers the other.
 //
 // Keys are lower-case letters, digits and "-_."; a key that ends in "-bin" has any bytes as its
 // value, others printable ASCII. A key may come several times; order is kept. Keys beginning with
@@ -30,6 +31,8 @@ class Metadata {
   std::optional<std::string_view> Get(std::string_view key) const;
   std::vector<std::string_view> GetAll(std::string_view key) const;
   const std::vector<Entry>& entries() const { return entries_; }
+  // Behind what there is.
+  void Append(const Metadata& more);
   bool empty() const { return entries_.empty(); }
   void Clear() { entries_.clear(); }
 

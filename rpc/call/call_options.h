@@ -22,7 +22,7 @@ struct CallOptions {
   // How long the call may take, from now. Zero: the method's own timeout, or the channel's (10 s
   // unless told). absl::InfiniteDuration(): no limit. A negative one has expired already.
   absl::Duration timeout = absl::ZeroDuration();
-  // Metadata, trailers, cancelling; must outlive the call. Null: none of it.
+  // Metadata, initial metadata, trailers, cancelling; must outlive the call. Null: none of it.
   ClientContext* context = nullptr;
   // Where the server cannot be reached the call waits for it, within its timeout, instead of ending
   // with UNAVAILABLE.

@@ -29,6 +29,10 @@ void ClientContext::Started(CallHandle handle) {
   if (cancelled) handle.Cancel();
 }
 
+void ClientContext::Began(std::string_view initial_metadata) {
+  (void)initial_metadata_.ReadFrom(initial_metadata);  // up to what is damaged
+}
+
 void ClientContext::Ended(Metadata trailers, absl::Duration handler_time,
                           bool may_have_been_executed, int attempts) {
   trailers_ = std::move(trailers);

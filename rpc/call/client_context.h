@@ -5,7 +5,10 @@
 //   stub.Say(request, {.context = &context});
 //   context.trailers(), context.handler_time(), context.may_have_been_executed()
 //
-// Threads  Cancel, cancelled: any. metadata(): before the call starts. The rest: after it has ended
+// Threads  Cancel, cancelled: any. metadata(): before the call starts. initial_metadata(): after
+// the
+//          call has ended; of a stream that is read already when a Read or WaitForInitialMetadata,
+//          in any style, has said true, by whoever was told so. The rest: after it has ended
 // Owns     the metadata of both directions
 // Ends     serves one call; must outlive it
 #ifndef WEFT_RPC_CALL_CLIENT_CONTEXT_H_
@@ -14,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/cord.h"
@@ -37,6 +41,8 @@ class ClientContext {
   absl::Cord& attachment() { return attachment_; }
   // Those beside the reply, in the memory into which they were read.
   const absl::Cord& reply_attachment() const { return reply_attachment_; }
+  // Came before the reply, or the stream's first message; empty where the server sent none.
+  const Metadata& initial_metadata() const { return initial_metadata_; }
   // Came with the reply.
   const Metadata& trailers() const { return trailers_; }
   // How long the server took from having the request to answering it, the wait for a worker
@@ -62,6 +68,7 @@ class ClientContext {
 
   // For the session that carries the call.
   void Started(CallHandle handle) WEFT_EXCLUDES(mu_);
+  void Began(std::string_view initial_metadata);
   void Attached(absl::Cord attachment) { reply_attachment_ = std::move(attachment); }
   void Ended(Metadata trailers, absl::Duration handler_time, bool may_have_been_executed,
              int attempts) WEFT_EXCLUDES(mu_);
@@ -77,6 +84,7 @@ class ClientContext {
   };
 
   Metadata metadata_;
+  Metadata initial_metadata_;
   Metadata trailers_;
   absl::Cord attachment_;
   absl::Cord reply_attachment_;

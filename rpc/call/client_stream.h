@@ -39,6 +39,16 @@ class ClientStreamEnd {
  public:
   void Cancel() { call_->CancelFromHere(); }
 
+  // Waits for the server's initial metadata; one at a time. True: it has come, and is in the
+  // call's ClientContext. False: there is none; a message has come, or the call has ended. On an
+  // I/O thread it is refused, as Read is.
+  bool WaitForInitialMetadata() { return call_internal::InitialMetadataHere(*call_); }
+  // co_await it: bool.
+  InitialMetadataAwaiter WaitForInitialMetadataCoro() { return InitialMetadataAwaiter(*call_); }
+  void WaitForInitialMetadataAsync(StreamCallback done) {
+    call_internal::InitialMetadataLater(call_, std::move(done));
+  }
+
  protected:
   explicit ClientStreamEnd(std::shared_ptr<ClientStreamCall> call) : call_(std::move(call)) {}
   ClientStreamEnd(ClientStreamEnd&& o) noexcept = default;

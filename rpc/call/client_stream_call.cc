@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/parker.h"
+#include "weft/rpc/call/client_context.h"
 #include "weft/rpc/call/unary_call.h"
 
 namespace weft {
@@ -41,7 +42,18 @@ void ClientStreamCall::Started(CallHandle handle) {
 // Its holder may drop it, and its ClientContext, while it waits.
 bool ClientStreamCall::PrepareAgain() {
   MutexLock lock(end_mu_);
-  return !abandoned_ && OutboundCall::PrepareAgain();
+  // Once its caller knows that a server serves it, it stays with that one.
+  return !abandoned_ && initial_metadata == nullptr && OutboundCall::PrepareAgain();
+}
+
+void ClientStreamCall::OnInitialMetadata(std::string_view raw) {
+  OutboundCall::OnInitialMetadata(raw);
+  {
+    MutexLock lock(end_mu_);
+    // Its ClientContext may have gone with its holder.
+    if (!abandoned_ && options.context != nullptr) options.context->Began(raw);
+  }
+  StreamPort::OnInitialMetadata();
 }
 
 absl::Status ClientStreamCall::OnStreamMessage(bool outgoing, size_t bytes) {

@@ -8,6 +8,7 @@
 
 #include <coroutine>
 #include <memory>
+#include <string_view>
 #include <utility>
 
 #include <google/protobuf/message_lite.h>
@@ -52,6 +53,7 @@ class ClientStreamCall final : public OutboundCall, public StreamPort {
   bool wants_handle() const override { return true; }
   void Started(CallHandle handle) override WEFT_EXCLUDES(end_mu_);
   bool PrepareAgain() override WEFT_EXCLUDES(end_mu_);
+  void OnInitialMetadata(std::string_view raw) override WEFT_EXCLUDES(end_mu_);
 
  private:
   void Complete(const CallEnd& end) override;

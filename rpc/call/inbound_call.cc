@@ -67,6 +67,8 @@ void InboundCall::Reset() {
     metadata_.Clear();
   }
   if (!trailers_.empty()) trailers_.Clear();
+  if (!initial_metadata_.pairs.empty()) initial_metadata_.pairs.Clear();
+  initial_metadata_.sent = false;
 }
 
 void InboundCall::MarkCancelled() {

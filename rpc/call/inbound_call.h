@@ -36,6 +36,7 @@
 #include "weft/rpc/base/compression.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/call/call_scope.h"
+#include "weft/rpc/call/initial_metadata.h"
 #include "weft/rpc/call/interception.h"
 #include "weft/rpc/call/message_cache.h"
 #include "weft/rpc/call/server_context.h"
@@ -84,6 +85,11 @@ class CallOrigin {
   // are about to be made, so this one may leave together with them at the end of the loop's turn.
   virtual void SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply,
                           bool more_soon) = 0;
+  // Sends the call's initial metadata now; false: not, see ServerContext. The handler's thread.
+  virtual bool SendInitialMetadata(InboundCall& call) {
+    (void)call;
+    return false;
+  }
   // The call is back in its pool. On the loop.
   virtual void OnCallReturned(InboundCall& call) = 0;
   // Marks the call as cancelled when its deadline comes. Any thread.
@@ -200,6 +206,8 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   const absl::Status& ParseMetadata();
   Metadata& metadata() { return metadata_; }
   Metadata& trailers() { return trailers_; }
+  InitialMetadata& initial_metadata() { return initial_metadata_; }
+  bool SendInitialMetadata() { return !home_.Left() && origin->SendInitialMetadata(*this); }
   const absl::Cord& attachment() const { return attachment_; }
   absl::Cord& reply_attachment() { return reply_attachment_; }
 
@@ -233,6 +241,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   absl::Status metadata_status_;
   Metadata metadata_;
   Metadata trailers_;
+  InitialMetadata initial_metadata_;
 
   // Only where the request is compressed or has an attachment, or the reply has one.
   bool unusual_ = false;

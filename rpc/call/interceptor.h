@@ -81,8 +81,9 @@ class ClientInterceptor {
 // ---- on the server
 
 struct ServerCallStart {
-  ServerContext& context;  // method, peer, identity, deadline, trailers; valid until the end
-  Metadata& metadata;      // as the handler will see it
+  // Method, peer, identity, deadline, initial metadata, trailers; valid until the end.
+  ServerContext& context;
+  Metadata& metadata;  // as the handler will see it
 };
 
 struct ServerCallEnd {

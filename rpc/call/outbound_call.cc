@@ -19,6 +19,7 @@ bool OutboundCall::PrepareAgain() {
     waiting_attachment = options.context->attachment();
   }
   waited = true;
+  initial_metadata.reset();  // of a try that comes to nothing
   // An interception has its own; a caller that waits keeps its context.
   if (context_stays || has_own_metadata || interception != nullptr) return true;
   if (options.context != nullptr) KeepMetadata(options.context->metadata());

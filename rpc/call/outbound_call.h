@@ -114,6 +114,11 @@ class OutboundCall : public DeadlineEntry {
   // more.
   virtual bool PrepareAgain();
 
+  // What came before the reply and its messages: at most once a try, on the carrier's loop.
+  virtual void OnInitialMetadata(std::string_view raw) {
+    initial_metadata = std::make_unique<const std::string>(raw);
+  }
+
   // Serializes the request into `room`, which lives as long as the call: its size was computed
   // last.
   void KeepRequest(char* room, size_t size);
@@ -164,8 +169,10 @@ class OutboundCall : public DeadlineEntry {
   Metadata waiting_metadata;
   bool has_own_metadata = false;
   absl::Cord waiting_attachment;  // likewise
-  uint64_t stream_position = 0;   // where its frame begins in the connection's output
-  OutboundCall* next = nullptr;   // in a list of calls that are being moved or ended
+  // Raw; null: none has come.
+  std::unique_ptr<const std::string> initial_metadata;
+  uint64_t stream_position = 0;  // where its frame begins in the connection's output
+  OutboundCall* next = nullptr;  // in a list of calls that are being moved or ended
 
  protected:
   ~OutboundCall() = default;

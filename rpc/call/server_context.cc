@@ -19,6 +19,8 @@ const Metadata& ServerContext::metadata() const {
   (void)call_.ParseMetadata();
   return call_.metadata();
 }
+Metadata& ServerContext::initial_metadata() { return call_.initial_metadata().pairs; }
+bool ServerContext::SendInitialMetadata() { return call_.SendInitialMetadata(); }
 Metadata& ServerContext::trailers() { return call_.trailers(); }
 
 void ServerContext::RetryAfter(absl::Duration delay) {

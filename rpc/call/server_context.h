@@ -41,6 +41,15 @@ class ServerContext {
   // What came with the request. Parsed at the first use; damaged metadata refuses the call before
   // its handler.
   const Metadata& metadata() const;
+  // Reaches the caller before everything else: with SendInitialMetadata, else before the first
+  // message of the stream, else with the answer, whatever its status. What is added after that is
+  // not sent. More than max_metadata_bytes: the call ends with RESOURCE_EXHAUSTED. To a client
+  // whose protocol does not have it, it goes in front of the trailers.
+  Metadata& initial_metadata();
+  // Sends it now, even where it is empty: the caller learns that its call is being served. Not
+  // while another thread writes to the call's stream. False, and nothing is sent: it has been sent,
+  // or a message has; it is too large; the client does not have it; the connection has ended.
+  bool SendInitialMetadata();
   // Sent with the reply.
   Metadata& trailers();
   // Goes with an error: clients that would try the call again (RetryPolicy, HedgingPolicy) do so

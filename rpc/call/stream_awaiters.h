@@ -132,6 +132,36 @@ class [[nodiscard]] WriteAwaiter {
   Resumption resumption_;
 };
 
+// `bool`: the other side's initial metadata has come; false: there is none.
+class [[nodiscard]] InitialMetadataAwaiter {
+ public:
+  explicit InitialMetadataAwaiter(StreamPort& port) : port_(port) {}
+  ~InitialMetadataAwaiter() {
+    if (waiting_) port_.StopWaiting(StreamPort::For::kInitialMetadata);
+  }
+  InitialMetadataAwaiter(const InitialMetadataAwaiter&) = delete;
+  InitialMetadataAwaiter& operator=(const InitialMetadataAwaiter&) = delete;
+
+  bool await_ready() { return port_.begun(); }
+  bool await_suspend(std::coroutine_handle<> awaiter) {
+    resumption_ = Resumption(awaiter, port_.executor());
+    waiting_ = true;
+    // As with ReadAwaiter.
+    if (port_.Wait(StreamPort::For::kInitialMetadata, [this] { resumption_.Go(); })) return true;
+    waiting_ = false;
+    return false;
+  }
+  bool await_resume() {
+    waiting_ = false;
+    return port_.has_initial_metadata();
+  }
+
+ private:
+  StreamPort& port_;
+  bool waiting_ = false;
+  Resumption resumption_;
+};
+
 }  // namespace weft::call_internal
 
 #endif  // WEFT_RPC_CALL_STREAM_AWAITERS_H_

@@ -140,6 +140,11 @@ bool StreamPort::Wait(For what, Wake wake) {
     reader_ = std::move(wake);
     return true;
   }
+  if (what == For::kInitialMetadata) {
+    if (begun_) return false;
+    beginning_ = std::move(wake);
+    return true;
+  }
   if (std::exchange(room_signal_, false) || ended_.load(std::memory_order_relaxed)) return false;
   writer_ = std::move(wake);
   return true;
@@ -147,7 +152,7 @@ bool StreamPort::Wait(For what, Wake wake) {
 
 void StreamPort::StopWaiting(For what) {
   MutexLock lock(mu_);
-  (what == For::kMessages ? reader_ : writer_) = nullptr;
+  WakeOf(what) = nullptr;
 }
 
 bool StreamPort::WaitHere(For what) {
@@ -164,8 +169,33 @@ bool StreamPort::WaitHere(For what) {
   return true;
 }
 
-StreamPort::Wake StreamPort::TakeWake(For what) {
-  return std::exchange(what == For::kMessages ? reader_ : writer_, nullptr);
+StreamPort::Wake& StreamPort::WakeOf(For what) {
+  return what == For::kMessages ? reader_ : what == For::kRoom ? writer_ : beginning_;
+}
+
+StreamPort::Wake StreamPort::TakeWake(For what) { return std::exchange(WakeOf(what), nullptr); }
+
+bool StreamPort::begun() const {
+  if (home_.Left()) return true;
+  MutexLock lock(mu_);
+  return begun_;
+}
+
+bool StreamPort::has_initial_metadata() const {
+  if (home_.Left()) return false;
+  MutexLock lock(mu_);
+  return has_initial_metadata_;
+}
+
+void StreamPort::OnInitialMetadata() {
+  Wake beginning;
+  {
+    MutexLock lock(mu_);
+    begun_ = true;
+    has_initial_metadata_ = true;
+    beginning = TakeWake(For::kInitialMetadata);
+  }
+  if (beginning) std::move(beginning)();
 }
 
 void StreamPort::Fail(absl::Status error) {
@@ -200,7 +230,7 @@ void StreamPort::StopReading() {
 
 void StreamPort::EndStream(bool drop) {
   if (home_.Left()) return;
-  Wake reader, writer;
+  Wake reader, writer, beginning;
   std::vector<Item> dropped;
   std::shared_ptr<StreamCarrier> carrier;
   size_t cost = 0;
@@ -211,8 +241,11 @@ void StreamPort::EndStream(bool drop) {
     carrier = carrier_;
     reader = TakeWake(For::kMessages);
     writer = TakeWake(For::kRoom);
+    begun_ = true;
+    beginning = TakeWake(For::kInitialMetadata);
   }
   if (cost > 0) carrier->ReturnCredit(*this, cost);
+  if (beginning) std::move(beginning)();
   if (reader) std::move(reader)();
   if (writer) std::move(writer)();
 }
@@ -258,10 +291,11 @@ void StreamPort::Keep(ReceivedMessage* message) {
 }
 
 void StreamPort::Deliver(ReceivedMessage message, size_t cost) {
-  Wake reader;
+  Wake reader, beginning;
   std::shared_ptr<StreamCarrier> carrier;
   {
     MutexLock lock(mu_);
+    if (!std::exchange(begun_, true)) beginning = TakeWake(For::kInitialMetadata);
     if (dropped_) {
       carrier = carrier_;
     } else {
@@ -272,16 +306,19 @@ void StreamPort::Deliver(ReceivedMessage message, size_t cost) {
     }
   }
   if (carrier != nullptr) carrier->ReturnCredit(*this, cost);
+  if (beginning) std::move(beginning)();
   if (reader) std::move(reader)();
 }
 
 void StreamPort::OnHalfClose() {
-  Wake reader;
+  Wake reader, beginning;
   {
     MutexLock lock(mu_);
+    if (!std::exchange(begun_, true)) beginning = TakeWake(For::kInitialMetadata);
     peer_ended_ = true;
     reader = TakeWake(For::kMessages);
   }
+  if (beginning) std::move(beginning)();
   if (reader) std::move(reader)();
 }
 

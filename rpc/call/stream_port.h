@@ -38,6 +38,7 @@ class MessageLite;
 namespace weft {
 
 class Executor;
+struct InitialMetadata;
 
 enum class StreamRead : uint8_t { kMessage, kEnd, kNothingYet };
 
@@ -47,7 +48,11 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   static constexpr size_t kCopyBelow = 1 << 10;
   using Wake = absl::AnyInvocable<void() &&>;
   // What one may wait for.
-  enum class For : uint8_t { kMessages, kRoom };
+  enum class For : uint8_t {
+    kMessages,
+    kRoom,
+    kInitialMetadata,  // or to know that none comes
+  };
 
   explicit StreamPort(Executor* executor = nullptr) : executor_(executor) {}
   virtual ~StreamPort();
@@ -61,6 +66,11 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   StreamSent TryWrite(const google::protobuf::MessageLite& message, bool last) WEFT_EXCLUDES(mu_);
   bool HasRoom() WEFT_EXCLUDES(mu_);
   void HalfClose() WEFT_EXCLUDES(mu_);
+
+  // ---- by whoever waits for initial metadata
+  // It is known whether there is some: it has come, or a message, or the end.
+  bool begun() const WEFT_EXCLUDES(mu_);
+  bool has_initial_metadata() const WEFT_EXCLUDES(mu_);
 
   // ---- waiting
   // Calls `wake` once, from any thread, when it may go on; false: it need not wait.
@@ -90,6 +100,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   void Opened() WEFT_EXCLUDES(mu_);
   void Deliver(ReceivedMessage message, size_t cost) WEFT_EXCLUDES(mu_);
   void OnHalfClose() WEFT_EXCLUDES(mu_);
+  void OnInitialMetadata() WEFT_EXCLUDES(mu_);
   void OnRoom() WEFT_EXCLUDES(mu_);
   // Of the peer's credit; false: it has sent more than it was given.
   bool Charge(size_t cost) {
@@ -104,6 +115,9 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
     bool wants_room = false;
     int64_t credit = 0;
     bool over = false;  // the call has been answered, or has ended
+    // Goes before the first message; null: one has been sent, or this side is the caller. The
+    // call's, and valid while `open`.
+    InitialMetadata* initial_metadata = nullptr;
   };
   Sending sending;
   // What this side's messages are compressed with.
@@ -112,8 +126,9 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   std::atomic<int64_t> receive_credit{0};
   // Read and not given back yet; the carrier's, under its lock.
   size_t unreturned = 0;
-  // The peer has ended its side. The loop's.
+  // The peer has ended its side; has begun its messages. The loop's.
   bool receive_ended = false;
+  bool receive_begun = false;
 
  protected:
   // In a forked child nothing is read, sent or waited for.
@@ -137,6 +152,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   static constexpr size_t kChunk = 16 << 10;
 
   void Keep(ReceivedMessage* message) WEFT_REQUIRES(mu_);
+  Wake& WakeOf(For what) WEFT_REQUIRES(mu_);
   Wake TakeWake(For what) WEFT_REQUIRES(mu_);
   StreamRead TakeItem(Item* item) WEFT_EXCLUDES(mu_);
   bool TakeFromHand(size_t cost);
@@ -166,6 +182,9 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   bool writer_ended_ WEFT_GUARDED_BY(mu_) = false;
   Wake reader_ WEFT_GUARDED_BY(mu_);
   Wake writer_ WEFT_GUARDED_BY(mu_);
+  Wake beginning_ WEFT_GUARDED_BY(mu_);  // of who waits for initial metadata
+  bool begun_ WEFT_GUARDED_BY(mu_) = false;
+  bool has_initial_metadata_ WEFT_GUARDED_BY(mu_) = false;
   absl::Status error_ WEFT_GUARDED_BY(mu_);
   std::atomic<bool> ended_{false};
 };

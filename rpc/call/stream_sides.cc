@@ -46,6 +46,19 @@ void ReadLater(std::shared_ptr<StreamPort> port, google::protobuf::MessageLite* 
   }
 }
 
+bool InitialMetadataHere(StreamPort& port) {
+  if (!port.begun() && !port.WaitHere(StreamPort::For::kInitialMetadata)) return false;
+  return port.has_initial_metadata();
+}
+
+void InitialMetadataLater(std::shared_ptr<StreamPort> port, StreamCallback done) {
+  auto shared = std::make_shared<StreamCallback>(std::move(done));
+  const auto tell = [port, shared] {
+    Tell(*port, port->has_initial_metadata(), std::move(*shared));
+  };
+  if (port->begun() || !port->Wait(StreamPort::For::kInitialMetadata, tell)) tell();
+}
+
 void TellRoom(StreamPort& port, absl::AnyInvocable<void() &&> ready) {
   if (port.HasRoom() || port.ended()) {
     Tell(port, true, [ready = std::move(ready)](bool) mutable { std::move(ready)(); });

@@ -31,6 +31,8 @@ void ReadLater(std::shared_ptr<StreamPort> port, google::protobuf::MessageLite* 
                StreamCallback done);
 bool ReadHere(StreamPort& port, google::protobuf::MessageLite* out);
 bool WriteHere(StreamPort& port, const google::protobuf::MessageLite& message, bool last);
+bool InitialMetadataHere(StreamPort& port);
+void InitialMetadataLater(std::shared_ptr<StreamPort> port, StreamCallback done);
 void TellRoom(StreamPort& port, absl::AnyInvocable<void() &&> ready);
 
 }  // namespace call_internal

@@ -18,6 +18,9 @@ void TellContext(const OutboundCall& call, const CallEnd& end) {
   const bool sent = call.sent != MonoTime();
   call.options.context->Took(ToAbsl((sent ? call.sent : now) - call.started),
                              ToAbsl(now - call.started));
+  if (call.initial_metadata != nullptr && call.stream == nullptr) {  // a stream's is told at once
+    call.options.context->Began(*call.initial_metadata);
+  }
   Metadata trailers;
   (void)trailers.ReadFrom(end.trailers);  // what is damaged is left out: the reply itself is good
   if (end.whole_reply != nullptr) call.options.context->Attached(end.whole_reply->Attachment());

@@ -170,6 +170,7 @@ void CallDriver::AttemptEnded(Attempt& attempt, const CallEnd& end) {
   }
   maybe_executed_ |= end.may_have_been_executed;
   call_->sent = attempt.sent;
+  call_->initial_metadata = std::move(attempt.initial_metadata);
   if (end.status.ok()) {
     shared_.budget.GiveBack();
     Finish(end);

@@ -96,6 +96,12 @@ void CheckResponse(const FrameHeader& header, std::string_view frame, std::strin
   Check(Written([&](FrameWriter& w) { w.Response(head, message); }) == frame);
 }
 
+void CheckHeaders(const FrameHeader& header, std::string_view frame, std::string_view body) {
+  Metadata metadata;
+  if (!metadata.ReadFrom(body).ok() || header.aux != 0) return;
+  Check(Written([&](FrameWriter& w) { w.Headers(header.id, metadata); }) == frame);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -111,5 +117,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (body.size() != header.length) return 0;
   if (header.type == FrameType::kRequest) CheckRequest(header, frame, body);
   if (header.type == FrameType::kResponse) CheckResponse(header, frame, body);
+  if (header.type == FrameType::kHeaders) CheckHeaders(header, frame, body);
   return 0;
 }

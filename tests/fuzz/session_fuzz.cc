@@ -162,8 +162,15 @@ class FuzzSink final : public InboundSink {
   absl::Status Unknown(std::string_view) override { return absl::UnimplementedError("no"); }
   void OnCall(InboundCall& call) override {
     held_.push_back(&call);
+    SayFirst(call);
     const bool waits = (run_.how & kAnswersLater) != 0 || call.stream != nullptr;
     if (!waits || held_.size() > 3) AnswerAll();
+  }
+  // Of some calls something goes before their messages and their answer.
+  static void SayFirst(InboundCall& call) {
+    const uint64_t id = call.id.load(std::memory_order_relaxed);
+    if (id % 2 == 0) (void)call.context().initial_metadata().Add("k", std::string(id % 256, 'v'));
+    if (id % 4 == 0) (void)call.context().SendInitialMetadata();
   }
   void UseStreams() {
     for (InboundCall* call : held_) {
@@ -307,7 +314,8 @@ void RunOne(LoopGroup& group, const uint8_t* data, size_t size) {
   run.io = &group.At(0);
   const bool dials = (run.how & kDials) != 0;
   if ((run.how & kOpened) != 0) {
-    run.input = raw::Opening({.features = 1, .stream_window = 4'096, .connection_window = 16'384});
+    run.input =
+        raw::Opening({.features = 0x11, .stream_window = 4'096, .connection_window = 16'384});
   }
   run.input.append(reinterpret_cast<const char*>(data + 2), size - 2);
   FuzzSink sink(run);

@@ -153,6 +153,16 @@ inline std::string Window(uint64_t id, bool reply, uint32_t bytes) {
   return Frame(0x05, reply ? 0x80 : 0, 0, id, Number(bytes));
 }
 
+// A pair of metadata.
+inline std::string Pair(std::string_view key, std::string_view value) {
+  return Number(static_cast<uint16_t>(key.size())) + std::string(key) +
+         Number(static_cast<uint32_t>(value.size())) + std::string(value);
+}
+// Initial metadata.
+inline std::string Headers(uint64_t id, std::string_view pairs) {
+  return Frame(0x09, 0, 0, id, pairs);
+}
+
 inline std::string Cancel(uint64_t id) { return Frame(0x04, 0, 1, id); }
 inline std::string Ping(uint64_t id) { return Frame(0x06, 0, 0, id); }
 inline std::string GoAway(uint64_t last, std::string_view why) {

@@ -21,6 +21,7 @@ class Vault final : public vault::Vault::Service {
                     vault::OpenReply& reply) override {
     const std::string_view drawer = call.metadata().Get("drawer").value_or("top");
     reply.set_content(absl::StrCat("the ", std::string(drawer), " drawer, for ", call.identity()));
+    if (absl::Status s = call.initial_metadata().Add("vault", "north"); !s.ok()) return s;
     return call.trailers().Add("drawers-left", "3");
   }
 };
@@ -77,6 +78,8 @@ int main() {
   if (!status.ok()) return 1;
   const auto reply = vault.Open(request, {.timeout = absl::Seconds(1), .context = &context});
   std::printf("%s\n", reply.ok() ? reply->content().c_str() : reply.status().ToString().c_str());
+  std::printf("the vault: %s\n",
+              std::string(context.initial_metadata().Get("vault").value_or("?")).c_str());
   std::printf("drawers left: %s\n",
               std::string(context.trailers().Get("drawers-left").value_or("?")).c_str());
   std::printf("the server took less than a second: %s\n",

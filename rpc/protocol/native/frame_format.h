@@ -30,7 +30,7 @@ enum class FrameType : uint8_t {
   kPing = 0x06,       // id: the sender's; answered by the same with REPLY
   kGoAway = 0x07,     // no more calls please; id: the last one taken; aux: status code; bytes: why
   kGoAwayAck = 0x08,  // understood
-  kHeaders = 0x09,    // reserved: metadata before the first message of a stream
+  kHeaders = 0x09,    // initial metadata of a reply, before its first message; id: the call
   kMessage = 0x0A,    // a message of a stream, or only its end
   kHello = 0x10,      // the handshake, a protobuf message
 };

@@ -14,10 +14,9 @@ bool Known(FrameType type) {
     case FrameType::kGoAwayAck:
     case FrameType::kHello:
     case FrameType::kWindow:
+    case FrameType::kHeaders:
     case FrameType::kMessage:
       return true;
-    case FrameType::kHeaders:
-      return false;  // reserved: no version sends them yet
   }
   return false;
 }
@@ -26,7 +25,8 @@ bool Known(FrameType type) {
 // own.
 bool NumbersACall(FrameType type) {
   return type == FrameType::kRequest || type == FrameType::kResponse || type == FrameType::kData ||
-         type == FrameType::kCancel || type == FrameType::kMessage || type == FrameType::kWindow;
+         type == FrameType::kCancel || type == FrameType::kMessage || type == FrameType::kWindow ||
+         type == FrameType::kHeaders;
 }
 
 // Takes numbers and runs of bytes off the front; false when there are not enough.

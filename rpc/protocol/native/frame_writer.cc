@@ -165,6 +165,14 @@ void FrameWriter::Error(const ResponseHead& head, const absl::Status& status, bo
   queue_.Commit(total);
 }
 
+void FrameWriter::Headers(uint64_t id, const Metadata& metadata) {
+  queue_.mutex().AssumeHeld();
+  const size_t size = metadata.WireSize();
+  metadata.WriteTo(WriteHeader(queue_.Reserve(kHeaderSize + size),
+                               {static_cast<uint32_t>(size), FrameType::kHeaders, 0, 0, id}));
+  queue_.Commit(kHeaderSize + size);
+}
+
 void FrameWriter::Plain(const FrameHeader& header, std::string_view bytes) {
   queue_.mutex().AssumeHeld();
   FrameHeader sized = header;

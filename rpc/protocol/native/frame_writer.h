@@ -92,6 +92,8 @@ class FrameWriter {
             const std::shared_ptr<const void>& keeper, PieceCursor* cursor);
   // A status that is not OK. Message and details are cut to what one frame holds.
   void Error(const ResponseHead& head, const absl::Status& status, bool not_executed);
+  // The initial metadata of a reply; it fits.
+  void Headers(uint64_t id, const Metadata& metadata);
   // A frame of a header and some bytes.
   void Plain(const FrameHeader& header, std::string_view bytes);
 

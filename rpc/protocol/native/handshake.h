@@ -29,6 +29,7 @@ enum Feature : uint64_t {
   kAttachments = 1 << 1,
   kGzip = 1 << 2,
   kZstd = 1 << 3,
+  kInitialMetadata = 1 << 4,
 };
 
 // What was agreed, or said by the peer.
@@ -48,6 +49,7 @@ struct Agreement {
   bool attachments = false;
   bool gzip = false;
   bool zstd = false;
+  bool initial_metadata = false;
 };
 
 // All that a Hello says; what counts after the handshake is kept.

@@ -217,6 +217,14 @@ void NativeLink::Flush(bool claimed, bool gather, bool large) {
 
 void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply,
                             bool more_soon) {
+  absl::Status error = status;
+  // Of a call that is no stream, or whose stream has had no message.
+  const Metadata* first = nullptr;
+  bool begins = call.stream != nullptr;
+  if (!call.initial_metadata().pairs.empty()) {
+    first = TakeInitialMetadata(call, &error);
+    begins = true;
+  }
   ResponseHead head;
   head.id = call.id.load(std::memory_order_relaxed);
   head.metadata = call.trailers().empty() ? nullptr : &call.trailers();
@@ -225,7 +233,6 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
   head.handler_us = static_cast<uint32_t>(std::clamp<int64_t>(took, 0, UINT32_MAX));
   OutMessage out;
   std::vector<MessagePiece> pieces;
-  absl::Status error = status;
   // What the handler's own error says goes before its trailers.
   const auto check_trailers = [&head, &error](size_t limit, std::string_view setting) {
     if (head.metadata == nullptr || head.metadata->WireSize() <= limit) return;
@@ -268,9 +275,14 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
         (out.size > peer_limits_.max_message || output().unsent() + out.size > unchecked_output_)) {
       error = CheckReply(out.size);
     }
-    if (call.stream != nullptr) {
-      call.stream->sending.open = false;
-      call.stream->sending.over = true;
+    if (begins) {
+      if (call.stream != nullptr) {
+        call.stream->sending.open = false;
+        call.stream->sending.over = true;
+      }
+      if (first != nullptr && !call.aborted.load(std::memory_order_relaxed)) {
+        WriteHeaders(head.id, *first);
+      }
     }
     if (call.aborted.load(std::memory_order_relaxed)) {
       // The session has said how it ended.
@@ -465,9 +477,9 @@ size_t NativeLink::calls_under_way() {
   return calls_.size();
 }
 
-bool NativeLink::UnderWay(uint64_t id) {
+OutboundCall* NativeLink::Find(uint64_t id) {
   MutexLock lock(output().mutex());
-  return calls_.Find(id) != nullptr;
+  return calls_.Find(id);
 }
 
 uint64_t NativeLink::answered() {

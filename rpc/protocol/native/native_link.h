@@ -65,6 +65,7 @@ class NativeLink final : public ConnectionHandle,
   // CallOrigin
   ANY_THREAD void SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply,
                              bool more_soon) override;
+  ANY_THREAD bool SendInitialMetadata(InboundCall& call) override;
   void OnCallReturned(InboundCall& call) override;
   ANY_THREAD void WatchDeadline(InboundCall& call) override;
   const std::string& peer() const override { return ConnectionHandle::peer(); }
@@ -107,7 +108,7 @@ class NativeLink final : public ConnectionHandle,
   // Whether that call was ever started.
   bool EverStarted(uint64_t id) LOOP_ONLY;
   // Makes the stream of a call of the peer ready.
-  void OpenInbound(uint64_t id, StreamPort& port, bool sends, size_t credit) LOOP_ONLY;
+  void OpenInbound(InboundCall& call, StreamPort& port, bool sends, size_t credit) LOOP_ONLY;
   // More credit came: for one stream, for all together. False: more than can be.
   bool AddCredit(StreamPort& port, uint32_t bytes) LOOP_ONLY;
   bool AddConnectionCredit(uint32_t bytes) LOOP_ONLY;
@@ -138,7 +139,9 @@ class NativeLink final : public ConnectionHandle,
   // Puts the deadlines of calls that other threads started into the wheel; says when to look again.
   MonoTime ArmDeadlines(DeadlineTarget* target) LOOP_ONLY;
   size_t calls_under_way() LOOP_ONLY;
-  bool UnderWay(uint64_t id) LOOP_ONLY;
+  bool UnderWay(uint64_t id) LOOP_ONLY { return Find(id) != nullptr; }
+  // A call of ours that stays until the loop takes it out, or null.
+  OutboundCall* Find(uint64_t id) LOOP_ONLY;
   // Calls of the peer that were answered so far.
   uint64_t answered() LOOP_ONLY;
   // The session of the connection, nullptr when it has ended.
@@ -175,6 +178,12 @@ class NativeLink final : public ConnectionHandle,
   void WriteWindow(uint64_t id, bool reply, size_t bytes) WEFT_REQUIRES(output().mutex());
   void AnswerBehind(InboundCall& call, const ResponseHead& head, const absl::Status& error)
       WEFT_REQUIRES(output().mutex());
+  // Initial metadata (native_link_metadata.cc).
+  absl::Status CheckInitialMetadata(const Metadata& pairs) WEFT_REQUIRES(output().mutex());
+  const Metadata* TakeInitialMetadata(InboundCall& call, absl::Status* error);
+  bool BeginMessages(StreamPort::Sending& stream, absl::Status* why)
+      WEFT_REQUIRES(output().mutex());
+  void WriteHeaders(uint64_t id, const Metadata& pairs) WEFT_REQUIRES(output().mutex());
   void ForgetOutbound(uint64_t id, OutboundCall* call) WEFT_REQUIRES(output().mutex());
   absl::Status CheckRequest(const OutboundCall& call, size_t size, const Metadata* metadata)
       WEFT_REQUIRES(output().mutex());

@@ -226,6 +226,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const google::protobuf::Mes
       Park(port);
       return StreamSent::kBlocked;
     }
+    if (s.initial_metadata != nullptr && !BeginMessages(s, why)) return StreamSent::kRefused;
     const auto cost = static_cast<int64_t>(out.size + kMessageCost);
     s.credit -= cost;
     credit_ -= cost;
@@ -299,10 +300,14 @@ bool NativeLink::EverStarted(uint64_t id) {
   return id > 0 && id < next_id_;
 }
 
-void NativeLink::OpenInbound(uint64_t id, StreamPort& port, bool sends, size_t credit) {
+void NativeLink::OpenInbound(InboundCall& call, StreamPort& port, bool sends, size_t credit) {
   {
     MutexLock lock(output().mutex());
-    port.sending = {id, /*reply=*/true, sends, /*wants_room=*/false, static_cast<int64_t>(credit)};
+    port.sending = {.id = call.id.load(std::memory_order_relaxed),
+                    .reply = true,
+                    .open = sends,
+                    .credit = static_cast<int64_t>(credit),
+                    .initial_metadata = &call.initial_metadata()};
     port.Bind(std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
               Handshake::StreamWindow(limits_), limits_.max_message_bytes);
   }

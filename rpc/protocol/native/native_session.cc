@@ -138,6 +138,9 @@ void NativeSession::TakeWholeFrame(const BlockRef& block, const FrameHeader& hea
     case FrameType::kMessage:
       TakeStreamMessage(block, header, body);
       return;
+    case FrameType::kHeaders:
+      TakeHeaders(header, body);
+      return;
     case FrameType::kWindow:
       TakeWindow(header, body);
       return;

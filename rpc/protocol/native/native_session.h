@@ -118,6 +118,7 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   std::shared_ptr<StreamPort> FindStream(const FrameHeader& header, bool* wrong) LOOP_ONLY;
   void DeliverToStream(StreamPort& port, ReceivedMessage message, bool last) LOOP_ONLY;
   void EndStreamCall(const FrameHeader& header, const absl::Status& why) LOOP_ONLY;
+  void GiveUp(uint64_t id, const absl::Status& why) LOOP_ONLY;
   void OpenStream(InboundCall& call) LOOP_ONLY;
   void TakeCancel(uint64_t id) LOOP_ONLY;
   // Of a peer that takes no more calls: says so when none is under way.
@@ -134,6 +135,7 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
                 std::string* unknown) LOOP_ONLY;
   void Deliver(InboundCall& call) LOOP_ONLY;
   void TakeResponse(const FrameHeader& header, std::string_view body) LOOP_ONLY;
+  void TakeHeaders(const FrameHeader& header, std::string_view body) LOOP_ONLY;
   bool MayEndNow(const FrameHeader& header) LOOP_ONLY;
   void DropAssembly(uint64_t id, bool reply) LOOP_ONLY;
   void CompleteReplies() LOOP_ONLY;

@@ -232,6 +232,34 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
   assembly->trailers = std::string(reply.frame.metadata);
 }
 
+// Initial metadata of a call of ours: before everything else that its server says of it.
+void NativeSession::TakeHeaders(const FrameHeader& header, std::string_view body) {
+  CompleteReplies();  // one of them may end the call
+  OutboundCall* const call = link_->Find(header.id);
+  if (call == nullptr) {
+    if (!link_->EverStarted(header.id)) {
+      Fail(CloseReason::kBadFrame,
+           absl::StrCat("initial metadata of call ", header.id, ", which was never begun"));
+    }
+    return;
+  }
+  const std::shared_ptr<StreamPort> port = call->stream;  // whoever is told may end it
+  if (call->initial_metadata != nullptr || (port != nullptr && port->receive_begun) ||
+      (!assembly_.empty() && assembly_.Contains(header.id, true))) {
+    Fail(CloseReason::kBadFrame, absl::StrCat("initial metadata of call ", header.id,
+                                              " that is not the first of its reply"));
+    return;
+  }
+  if (body.size() > limits().max_metadata_bytes) {
+    GiveUp(header.id,
+           absl::ResourceExhaustedError(absl::StrCat(
+               "the reply's initial metadata of ", body.size(), " bytes is over the limit of ",
+               limits().max_metadata_bytes, " (max_metadata_bytes of the channel)")));
+    return;
+  }
+  call->OnInitialMetadata(body);
+}
+
 // Whether a reply may come before the last piece of what its call receives. False: the connection
 // was failed.
 bool NativeSession::MayEndNow(const FrameHeader& header) {

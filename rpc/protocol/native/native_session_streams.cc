@@ -13,8 +13,7 @@ namespace weft::native {
 void NativeSession::OpenStream(InboundCall& call) {
   const MethodKind kind = call.bound->method->info->kind;
   auto port = std::make_shared<InboundStream>(call);
-  const uint64_t id = call.id.load(std::memory_order_relaxed);
-  link_->OpenInbound(id, *port, ServerStreams(kind), link_->agreement().stream_window);
+  link_->OpenInbound(call, *port, ServerStreams(kind), link_->agreement().stream_window);
   port->receive_ended = !ClientStreams(kind);
   port->codec.store(call.reply_codec, std::memory_order_relaxed);
   call.stream = std::move(port);
@@ -66,6 +65,7 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
          absl::StrCat("a stream message of call ", header.id, " inside another one"));
     return;
   }
+  if (port != nullptr) port->receive_begun = true;
   if (header.has(kNoMessage)) {
     if (port == nullptr) return;
     port->receive_ended = true;
@@ -127,15 +127,20 @@ void NativeSession::DeliverToStream(StreamPort& port, ReceivedMessage message, b
 // What came on its stream cannot be taken: the call ends, on both sides.
 void NativeSession::EndStreamCall(const FrameHeader& header, const absl::Status& why) {
   if (header.has(kReply)) {
-    OutboundCall* const call = link_->Take(header.id);
-    if (call == nullptr) return;
-    link_->SendFrame({0, FrameType::kCancel, 0, ToWireCode(why.code()), header.id}, "");
-    DropAssembly(header.id, /*reply=*/true);
-    EndCall(*call, why.code(), std::string(why.message()), true);
+    GiveUp(header.id, why);
     return;
   }
   InboundCall* const call = inbound_.Find(header.id);
   if (call != nullptr && link_->Abort(*call, why)) call->MarkCancelled();
+}
+
+// A call of ours whose server sends what cannot be taken.
+void NativeSession::GiveUp(uint64_t id, const absl::Status& why) {
+  OutboundCall* const call = link_->Take(id);
+  if (call == nullptr) return;
+  link_->SendFrame({0, FrameType::kCancel, 0, ToWireCode(why.code()), id}, "");
+  DropAssembly(id, /*reply=*/true);
+  EndCall(*call, why.code(), std::string(why.message()), true);
 }
 
 void NativeSession::TakeWindow(const FrameHeader& header, std::string_view body) {

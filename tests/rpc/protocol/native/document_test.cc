@@ -170,6 +170,9 @@ std::map<std::string, std::string> WhatTheCodeWrites() {
   written["error"] = Written(kLeastFrame, [](FrameWriter& w) {
     w.Error({.id = 2}, absl::UnavailableError("going for now"), true);
   });
+  written["headers"] = Written(kLeastFrame, [](FrameWriter& w) {
+    w.Headers(1, MetadataOf({{"shard", "n-7"}}));
+  });
   absl::Status status = absl::NotFoundError("no cat");
   status.SetPayload("u/Detai", absl::Cord("v"));
   written["error-details"] = Written(
@@ -270,6 +273,8 @@ TEST(NativeProtocolDocument, ExamplesAreWhatTheCodeTakes) {
         const auto agreement = Handshake::ReadHello(body, SessionLimits());
         ASSERT_TRUE(agreement.ok()) << agreement.status();
         EXPECT_EQ(agreement->auth_token, "sesame");
+      } else if (header.type == FrameType::kHeaders) {
+        EXPECT_TRUE(Metadata().ReadFrom(body).ok()) << name;
       }
     }
   }

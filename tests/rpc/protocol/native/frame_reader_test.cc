@@ -25,6 +25,7 @@ constexpr TypeRow kTypes[] = {
     {0x03, 0x02 | 0x80, false, true},  // DATA
     {0x04, 0, true, false},            // CANCEL
     {0x05, 0x80, true, true},          // WINDOW
+    {0x09, 0, true, true},             // HEADERS
     {0x0A, 0x01 | 0x02 | 0x04 | 0x40 | 0x80, true, true},  // MESSAGE
     {0x06, 0x80, true, false},                             // PING
     {0x07, 0, true, true},                                 // GOAWAY
@@ -119,7 +120,7 @@ TEST(FrameReader, RefusesCallNumbersWithTheHighestBit) {
   for (const TypeRow& row : kTypes) {
     FrameHeader header = HeaderOf(row.type, 0, row.may_be_filled);
     header.id = uint64_t{1} << 63 | 5;
-    const bool numbers_a_call = row.type <= 0x05 || row.type == 0x0A;
+    const bool numbers_a_call = row.type <= 0x05 || row.type == 0x09 || row.type == 0x0A;
     EXPECT_EQ(FrameReader::CheckHeader(header, kLimit),
               numbers_a_call ? FrameError::kBadCallNumber : FrameError::kNone)
         << int{row.type};

@@ -144,6 +144,20 @@ TEST(FrameWriter, WritesAnErrorWithDetails) {
   EXPECT_EQ(plain, std::string("\x08\0\0\0\x02\x01\x01\0\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24));
 }
 
+TEST(FrameWriter, WritesInitialMetadata) {
+  Written written;
+  const Metadata one = OnePair();
+  const Metadata none;
+  const std::string bytes = written.Of(kLeastFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
+    w.Headers(3, one);
+    w.Headers(258, none);
+  });
+  EXPECT_EQ(bytes, std::string("\x08\0\0\0\x09\0\0\0\x03\0\0\0\0\0\0\0"
+                               "\x01\0k\x01\0\0\0v"
+                               "\0\0\0\0\x09\0\0\0\x02\x01\0\0\0\0\0\0",
+                               16 + 8 + 16));
+}
+
 TEST(FrameWriter, WritesPlainFrames) {
   Written written;
   const std::string bytes = written.Of(kLeastFrame, [](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {

@@ -87,6 +87,22 @@ TEST(Handshake, TakesWhatItSays) {
   EXPECT_EQ(agreement->max_methods, 4'096u);
   EXPECT_EQ(agreement->heartbeat, Nanos(std::chrono::seconds(10)));
   EXPECT_EQ(agreement->auth_token, "token");
+  EXPECT_TRUE(agreement->attachments && agreement->gzip && agreement->zstd);
+  EXPECT_TRUE(agreement->initial_metadata);
+}
+
+TEST(Handshake, TellsFeaturesFromOneAnother) {
+  Hello hello = GoodHello();
+  for (int bit = 0; bit < 6; ++bit) {
+    hello.set_features(uint64_t{1} << bit);
+    const absl::StatusOr<PeerHello> agreement = Read(hello);
+    ASSERT_TRUE(agreement.ok()) << agreement.status();
+    EXPECT_EQ(agreement->stream_window > 0, bit == 0) << bit;
+    EXPECT_EQ(agreement->attachments, bit == 1) << bit;
+    EXPECT_EQ(agreement->gzip, bit == 2) << bit;
+    EXPECT_EQ(agreement->zstd, bit == 3) << bit;
+    EXPECT_EQ(agreement->initial_metadata, bit == 4) << bit;
+  }
 }
 
 TEST(Handshake, UsesTheHighestVersionThatBothSpeak) {

@@ -330,7 +330,11 @@ TEST_F(NativeChannel, ClosesOnFaultsAndEndsItsCalls) {
   };
   for (const Row& row : {
            Row{raw::Hello(), "a second Hello"},
-           Row{raw::Frame(0x09, 0, 0, 1), "unknown frame type"},
+           Row{raw::Frame(0x0B, 0, 0, 1), "unknown frame type"},
+           Row{raw::Headers(9, ""), "initial metadata of call 9, which was never begun"},
+           Row{raw::Headers(0, ""), "initial metadata of call 0, which was never begun"},
+           Row{raw::Headers(1, "") + raw::Headers(1, ""), "not the first of its reply"},
+           Row{begin + raw::Headers(1, ""), "not the first of its reply"},
            Row{raw::Frame(0x02, 0x21, 0, 1, "1234"), "reserved bits"},
            Row{raw::Frame(0x05, 0x80, 0, 1), "too short"},
            Row{raw::Frame(0x05, 0x80, 0, 1, std::string(4, 1)), "which has no stream"},

@@ -43,6 +43,7 @@ enum class State {
 };
 enum class Event {
   kReply,
+  kInitialMetadata,  // and then a reply
   kDuplicateReply,
   kReplyInside,  // a message, or another reply
   kErrorInside,
@@ -68,14 +69,23 @@ const char* NameOf(State s) {
   return kNames[static_cast<int>(s)];
 }
 const char* NameOf(Event e) {
-  constexpr const char* kNames[] = {"Reply",          "DuplicateReply",
-                                    "ReplyInside",    "ErrorInside",
-                                    "MessageInside",  "DataAfterEnd",
-                                    "BeyondCredit",   "BeyondConnectionCredit",
-                                    "CreditOverflow", "ConnectionCreditOverflow",
-                                    "NoCredit",       "Cancel",
-                                    "Drop",           "Deadline",
-                                    "GoAwayBefore",   "GoAwayAfter",
+  constexpr const char* kNames[] = {"Reply",
+                                    "InitialMetadata",
+                                    "DuplicateReply",
+                                    "ReplyInside",
+                                    "ErrorInside",
+                                    "MessageInside",
+                                    "DataAfterEnd",
+                                    "BeyondCredit",
+                                    "BeyondConnectionCredit",
+                                    "CreditOverflow",
+                                    "ConnectionCreditOverflow",
+                                    "NoCredit",
+                                    "Cancel",
+                                    "Drop",
+                                    "Deadline",
+                                    "GoAwayBefore",
+                                    "GoAwayAfter",
                                     "Close"};
   return kNames[static_cast<int>(e)];
 }
@@ -134,6 +144,11 @@ Outcome Expected(Kind kind, State state, Event event) {
     case Event::kReply:
     case Event::kDuplicateReply:
       return kServed;
+    case Event::kInitialMetadata:
+      // Before everything else that the server says of the call.
+      return state == State::kSomeRead || state == State::kPeerEnded || state == State::kHalfMessage
+                 ? kFault
+                 : kServed;
     case Event::kErrorInside:
       // A server may give a stream up in the middle; a reply it may not.
       return ServerStreamsIn(kind) ? Outcome{StatusCode::kAborted, Connection::kLives} : kFault;
@@ -409,6 +424,9 @@ void ClientWalk::Happen(Kind kind, State state, Event event) {
   switch (event) {
     case Event::kReply:
       bytes += reply;
+      break;
+    case Event::kInitialMetadata:
+      bytes += raw::Headers(1, raw::Pair("k", "v")) + reply;
       break;
     case Event::kDuplicateReply:
       bytes += reply + raw::Reply(1, "") + raw::Error(1, 5, "again") +

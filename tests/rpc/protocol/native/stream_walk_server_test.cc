@@ -65,7 +65,8 @@ enum class Event {
   kCallBeyondAll,
   kUnknownFlags,
   kMessageOfNoCall,
-  kLast = kMessageOfNoCall
+  kInitialMetadata,  // which is not the client's to send
+  kLast = kInitialMetadata
 };
 
 const char* NameOf(Style s) {
@@ -101,7 +102,8 @@ const char* NameOf(Event e) {
                                     "CallZero",
                                     "CallBeyondAll",
                                     "UnknownFlags",
-                                    "MessageOfNoCall"};
+                                    "MessageOfNoCall",
+                                    "InitialMetadata"};
   return kNames[static_cast<int>(e)];
 }
 
@@ -189,6 +191,7 @@ Outcome Expected(Kind kind, State state, Event event) {
     case Event::kCallBeyondAll:
     case Event::kUnknownFlags:
     case Event::kMessageOfNoCall:
+    case Event::kInitialMetadata:
       return closes;
   }
   return goes_on;
@@ -358,6 +361,9 @@ void ServerWalk::Happen(Kind kind, Event event) {
       return;
     case Event::kMessageOfNoCall:
       client_.Send(raw::Message(77, false, ""));
+      return;
+    case Event::kInitialMetadata:
+      client_.Send(raw::Headers(1, raw::Pair("k", "v")));
       return;
   }
 }

@@ -1,0 +1,19 @@
+// What a server says of a call before its first message and its answer.
+//
+// Threads  pairs: the handler's, until they are sent; sent: the carrier's, under its lock
+#ifndef WEFT_RPC_CALL_INITIAL_METADATA_H_
+#define WEFT_RPC_CALL_INITIAL_METADATA_H_
+
+#include "weft/rpc/base/metadata.h"
+
+namespace weft {
+
+struct InitialMetadata {
+  Metadata pairs;
+  // They have left, or a message has, before which they would have had to.
+  bool sent = false;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_INITIAL_METADATA_H_
