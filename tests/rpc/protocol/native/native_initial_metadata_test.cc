@@ -243,13 +243,15 @@ TEST_F(ServersInitialMetadata, StandsBeforeTheFirstMessageOfAStream) {
 }
 
 TEST_F(ServersInitialMetadata, LeavesAtOnceWhenTheHandlerSaysSo) {
-  Notification go_on;
+  std::atomic<int> entered{0};
+  Watched<int> released{0};
   Start([&](ServerContext& call) {
+    const int number = ++entered;
     (void)AddPairs(call);
     EXPECT_TRUE(call.SendInitialMetadata());
     EXPECT_FALSE(call.SendInitialMetadata()) << "a second time";
     EXPECT_TRUE(call.initial_metadata().Add("too", "late").ok());
-    EXPECT_TRUE(go_on.Wait());
+    EXPECT_TRUE(released.WaitFor([number](int n) { return n >= number; }));
     return absl::OkStatus();
   });
   for (const char* method : {"Get", "List", "Add"}) {
@@ -264,7 +266,7 @@ TEST_F(ServersInitialMetadata, LeavesAtOnceWhenTheHandlerSaysSo) {
     ASSERT_TRUE(frame.has_value());
     EXPECT_EQ(frame->header.type, FrameType::kHeaders) << method;
     EXPECT_EQ(frame->body, raw::Pair("shard", "n-7"));
-    go_on.Notify();
+    released.Update([](int& n) { ++n; });
     EXPECT_THAT(ReadCall(peer).types, ElementsAre(FrameType::kResponse));
   }
 }
@@ -348,7 +350,7 @@ TEST_F(ServersInitialMetadata, IsNotTheCallersToSend) {
   ASSERT_TRUE(last.has_value());
   EXPECT_THAT(last->body, HasSubstr("initial metadata of call 1, which was never begun"));
   EXPECT_TRUE(peer.WaitForClose());
-  EXPECT_EQ(server_->closed(CloseReason::kBadFrame), 1);
+  EXPECT_TRUE(PollUntil([&] { return server_->closed(CloseReason::kBadFrame) == 1; }));
 }
 
 // ---- A channel
