@@ -1,6 +1,7 @@
 #include "weft/rpc/testing/fake_streams.h"
 
 #include <future>
+#include <latch>
 #include <memory>
 #include <optional>
 #include <string>
@@ -232,6 +233,29 @@ TEST(FakeReader, KeepsTheOrderOfWhatIsPushedWhileItIsRead) {
   fake.End(absl::OkStatus());
   while (rows.Read(&row)) read.push_back(row.number());
   EXPECT_THAT(read, ElementsAre(1, 2, 3));
+}
+
+TEST(FakeReader, KeepsTheOrderOfEachThreadThatPushes) {
+  constexpr int64_t kThreads = 4, kRows = 80'000;
+  FakeReader<Row> fake;
+  ClientReader<Row> rows = fake.Open();
+  std::latch begin(kThreads);
+  std::vector<std::thread> threads;
+  for (int64_t thread = 0; thread < kThreads; ++thread) {
+    threads.emplace_back([&, thread] {
+      begin.arrive_and_wait();
+      for (int64_t i = thread; i < kRows; i += kThreads) fake.Push(RowOf(i));
+    });
+  }
+  std::vector<int64_t> next = {0, 1, 2, 3};
+  Row row;
+  for (int64_t i = 0; i < kRows; ++i) {
+    EXPECT_TRUE(rows.Read(&row));
+    int64_t& expected = next[row.number() % kThreads];
+    EXPECT_EQ(row.number(), expected);
+    expected += kThreads;
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 Coro<absl::Status> Collect(ClientReader<Row> rows, std::vector<int64_t>* read) {
