@@ -15,6 +15,12 @@ namespace {
 constexpr size_t kCost = 1;
 constexpr uint64_t kId = 1;
 
+std::string BytesOf(const Metadata& metadata) {
+  std::string bytes(metadata.WireSize(), '\0');
+  metadata.WriteTo(bytes.data());
+  return bytes;
+}
+
 }  // namespace
 
 // ---- by the test
@@ -58,10 +64,15 @@ void FakeCall::SetReply(const google::protobuf::MessageLite& reply) {
 }
 
 void FakeCall::SetTrailers(const Metadata& trailers) {
-  std::string bytes(trailers.WireSize(), '\0');
-  trailers.WriteTo(bytes.data());
+  std::string bytes = BytesOf(trailers);
   MutexLock lock(mu_);
   trailers_ = std::move(bytes);
+}
+
+void FakeCall::SetInitialMetadata(const Metadata& metadata) {
+  std::string bytes = BytesOf(metadata);
+  MutexLock lock(mu_);
+  initial_metadata_ = std::move(bytes);
 }
 
 void FakeCall::FailAfter(size_t messages, absl::Status status) {
@@ -109,8 +120,10 @@ void FakeCall::Start(OutboundCall& call) {
   call.id = kId;
   const std::shared_ptr<StreamPort> port = call.stream;
   bool again;
+  std::optional<std::string> initial_metadata;
   {
     MutexLock lock(mu_);
+    initial_metadata = initial_metadata_;
     again = std::exchange(opened_, true);
     if (!again) {
       call_ = &call;
@@ -133,6 +146,7 @@ void FakeCall::Start(OutboundCall& call) {
     call.Started(CallHandle(
         std::shared_ptr<CallCarrier>(shared_from_this(), static_cast<CallCarrier*>(this)), kId));
   }
+  if (initial_metadata.has_value()) call.OnInitialMetadata(*initial_metadata);
   {
     MutexLock lock(mu_);
     starting_ = false;

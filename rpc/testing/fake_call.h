@@ -62,6 +62,8 @@ class ANY_THREAD FakeCall final : public CallTarget,
   // Goes with an OK end, where the caller alone streams.
   void SetReply(const google::protobuf::MessageLite& reply) WEFT_EXCLUDES(mu_);
   void SetTrailers(const Metadata& trailers) WEFT_EXCLUDES(mu_);
+  // Comes as the call opens. Before that.
+  void SetInitialMetadata(const Metadata& metadata) WEFT_EXCLUDES(mu_);
   // The call ends so when the caller has written so many messages; what waits to be read does not
   // hold it up.
   void FailAfter(size_t messages, absl::Status status) WEFT_EXCLUDES(mu_);
@@ -108,6 +110,7 @@ class ANY_THREAD FakeCall final : public CallTarget,
   std::optional<Failure> failure_ WEFT_GUARDED_BY(mu_);
   std::string reply_ WEFT_GUARDED_BY(mu_);
   std::string trailers_ WEFT_GUARDED_BY(mu_);
+  std::optional<std::string> initial_metadata_ WEFT_GUARDED_BY(mu_);
   size_t written_ WEFT_GUARDED_BY(mu_) = 0;
   size_t room_ WEFT_GUARDED_BY(mu_) = kNoLimit;
   bool wants_room_ WEFT_GUARDED_BY(mu_) = false;

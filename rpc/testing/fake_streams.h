@@ -49,6 +49,8 @@ class FakeEnd {
 
   // The call ends so, as soon as what was pushed has been read. The first End counts.
   void End(absl::Status status) { call_->End(std::move(status)); }
+  // Comes before the first message, in ClientContext::initial_metadata(). Before Open.
+  void SetInitialMetadata(const Metadata& metadata) { call_->SetInitialMetadata(metadata); }
   // Come with the end, in ClientContext::trailers(). Before the end.
   void SetTrailers(const Metadata& trailers) { call_->SetTrailers(trailers); }
 

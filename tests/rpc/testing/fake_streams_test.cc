@@ -149,6 +149,23 @@ TEST(FakeReader, TellsItsContextTheTrailers) {
   EXPECT_EQ(context.trailers().Get("rows"), "1");
 }
 
+TEST(FakeReader, TellsItsContextTheInitialMetadata) {
+  FakeReader<Row> fake;
+  Metadata initial;
+  ASSERT_TRUE(initial.Add("shard", "7").ok());
+  fake.SetInitialMetadata(initial);
+  ClientContext context;
+  ClientReader<Row> rows = fake.Open({.context = &context});
+  EXPECT_TRUE(rows.WaitForInitialMetadata());
+  EXPECT_EQ(context.initial_metadata().Get("shard"), "7");
+}
+
+TEST(FakeReader, HasNoInitialMetadataByItself) {
+  FakeReader<Row> fake({RowOf(1)});
+  ClientReader<Row> rows = fake.Open();
+  EXPECT_FALSE(rows.WaitForInitialMetadata());
+}
+
 TEST(FakeReader, IsForOneCall) {
   FakeReader<Row> fake({RowOf(1)});
   ClientReader<Row> first = fake.Open();
