@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/parker.h"
+#include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/call/client_context.h"
 #include "weft/rpc/call/unary_call.h"
 
@@ -25,6 +26,11 @@ std::shared_ptr<ClientStreamCall> ClientStreamCall::Launch(
   auto call = std::make_shared<ClientStreamCall>(method, request, std::move(reply), options);
   call->self_ = call;
   call->stream = std::shared_ptr<StreamPort>(call, call.get());
+  if (const size_t size = MessageCodec::ByteSize(request);
+      method.kind == MethodKind::kServerStreaming && size <= kMostKept) {
+    call->kept_request_.resize(size);
+    call->KeepRequest(call->kept_request_.data(), size);
+  }
   target.Start(*call);
   return call;
 }
@@ -39,8 +45,10 @@ void ClientStreamCall::Started(CallHandle handle) {
   handle.Cancel();  // given up on its way from one carrier to the next
 }
 
-// Its holder may drop it, and its ClientContext, while it waits.
+// Its holder may drop it, and its ClientContext, while it waits. What has brought messages is not
+// begun again.
 bool ClientStreamCall::PrepareAgain() {
+  if (receive_begun) return false;
   MutexLock lock(end_mu_);
   // Once its caller knows that a server serves it, it stays with that one.
   return !abandoned_ && initial_metadata == nullptr && OutboundCall::PrepareAgain();

@@ -16,7 +16,7 @@ void OutboundCall::Started(CallHandle handle) {
 
 bool OutboundCall::PrepareAgain() {
   if (!waited && !context_stays && options.context != nullptr) {
-    waiting_attachment = options.context->attachment();
+    KeepAttachment(options.context->attachment());
   }
   waited = true;
   initial_metadata.reset();  // of a try that comes to nothing
@@ -29,6 +29,11 @@ bool OutboundCall::PrepareAgain() {
 void OutboundCall::KeepMetadata(const Metadata& metadata) {
   waiting_metadata = metadata;
   has_own_metadata = true;
+}
+
+void OutboundCall::KeepAttachment(const absl::Cord& attachment) {
+  waiting_attachment = attachment;
+  has_own_attachment = true;
 }
 
 std::string OutboundCall::WhereTimeWent(MonoTime now, bool written) const {
@@ -47,8 +52,7 @@ void OutboundCall::KeepRequest(char* room, size_t size) {
 }
 
 const absl::Cord* OutboundCall::SomeAttachment() const {
-  const absl::Cord& own =
-      waited && !context_stays ? waiting_attachment : options.context->attachment();
+  const absl::Cord& own = has_own_attachment ? waiting_attachment : options.context->attachment();
   return own.empty() ? nullptr : &own;
 }
 

@@ -124,6 +124,7 @@ class OutboundCall : public DeadlineEntry {
   void KeepRequest(char* room, size_t size);
   // Is sent in place of what the context says.
   void KeepMetadata(const Metadata& metadata);
+  void KeepAttachment(const absl::Cord& attachment);
   // For the text of a deadline error: what came before it was handed to the connection, and after.
   std::string WhereTimeWent(MonoTime now, bool written) const;
   // DeadlineEntry: told by the wheel of the carrier's loop.
@@ -144,7 +145,7 @@ class OutboundCall : public DeadlineEntry {
   Compression codec = Compression::kNone;
   // Goes with the request; null where there is none.
   const absl::Cord* attachment() const {
-    return options.context == nullptr ? nullptr : SomeAttachment();
+    return options.context == nullptr && !has_own_attachment ? nullptr : SomeAttachment();
   }
 
   // Of the handler that made the call; set by the target, before wants_handle is asked.
@@ -169,6 +170,7 @@ class OutboundCall : public DeadlineEntry {
   Metadata waiting_metadata;
   bool has_own_metadata = false;
   absl::Cord waiting_attachment;  // likewise
+  bool has_own_attachment = false;
   // Raw; null: none has come.
   std::unique_ptr<const std::string> initial_metadata;
   uint64_t stream_position = 0;  // where its frame begins in the connection's output

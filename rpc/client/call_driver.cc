@@ -102,6 +102,9 @@ CallDriver::Attempt& CallDriver::NewAttempt() {
   const Metadata* metadata =
       attempt.number() == 1 ? call_->metadata() : attempts_.front()->metadata();
   if (metadata != nullptr) attempt.KeepMetadata(*metadata);
+  const absl::Cord* attachment =
+      attempt.number() == 1 ? call_->attachment() : attempts_.front()->attachment();
+  if (attachment != nullptr) attempt.KeepAttachment(*attachment);
   return attempt;
 }
 

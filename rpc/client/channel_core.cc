@@ -85,7 +85,8 @@ void ChannelCore::Start(OutboundCall& call) {
   }
   const Nanos timeout = TimeoutOf(call, default_timeout_);
   call.deadline = SaturatingAdd(call.started, timeout);
-  if (call.method.kind == MethodKind::kUnary) call.resender = this;
+  // What a client streams is gone when it has been sent.
+  if (!ClientStreams(call.method.kind)) call.resender = this;
   call.codec = call.options.compression.value_or(options_.compression);
   if (!call.options.detached) call.scope = CallScope::Current();
   if (call.scope != nullptr) call.deadline = std::min(call.deadline, call.scope->deadline());

@@ -1,4 +1,5 @@
 // Raw bytes beside messages, and messages that travel compressed.
+#include <atomic>
 #include <string>
 
 #include "tests/integration/stack.h"
@@ -70,6 +71,34 @@ TEST_P(Attachments, BesideCompressedMessages) {
 INSTANTIATE_TEST_SUITE_P(Sizes, Attachments,
                          testing::Values(size_t{1}, size_t{200}, size_t{5'000}, size_t{70'000},
                                          size_t{3'000'000}));
+
+// Fails the first two calls.
+class AttachingAtLast final : public Attaching {
+ public:
+  absl::Status Echo(ServerContext& call, EchoRequest& request, EchoReply& reply) override {
+    if (calls.fetch_add(1) < 2) return absl::UnavailableError("not now");
+    return Attaching::Echo(call, request, reply);
+  }
+  std::atomic<int> calls{0};
+};
+
+TEST(AttachmentsOfRetries, GoWithEveryAttempt) {
+  AttachingAtLast service;
+  TestServer server{service};
+  ChannelOptions options;
+  options.retry.attempts = 3;
+  options.retry.backoff = options.retry.backoff_most = absl::Milliseconds(1);
+  const auto channel = server.Connect(options);
+  EchoService::Stub echo(*channel);
+  const std::string bytes = Pattern(70'000);
+  ClientContext context;
+  context.attachment() = absl::Cord(bytes);
+  const absl::StatusOr<EchoReply> reply =
+      echo.Echo(RequestOf("beside"), {.context = &context, .idempotent = true});
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(context.attempts(), 3);
+  EXPECT_EQ(context.reply_attachment(), bytes);
+}
 
 class CompressedCalls : public testing::Test {
  protected:

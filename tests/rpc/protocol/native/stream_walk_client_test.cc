@@ -134,6 +134,13 @@ struct Outcome {
   Connection connection;
 };
 
+// A call that the server has not taken, whose request is all that there is of it, and that has
+// brought nothing.
+bool GoesElsewhere(Kind kind, State state) {
+  if (state == State::kEnded || ClientStreamsIn(kind)) return false;
+  return kind == Kind::kUnary || (state != State::kSomeRead && state != State::kPeerEnded);
+}
+
 Outcome Expected(Kind kind, State state, Event event) {
   constexpr Outcome kServed{StatusCode::kOk, Connection::kLives};
   constexpr Outcome kFault{StatusCode::kUnavailable, Connection::kCloses};
@@ -176,8 +183,7 @@ Outcome Expected(Kind kind, State state, Event event) {
     case Event::kDeadline:
       return {unless_ended(StatusCode::kDeadlineExceeded), Connection::kLives};
     case Event::kGoAwayBefore:
-      // One whose request is all that there is of it goes elsewhere, unnoticed.
-      return {kind == Kind::kUnary ? StatusCode::kOk : unless_ended(StatusCode::kUnavailable),
+      return {GoesElsewhere(kind, state) ? StatusCode::kOk : unless_ended(StatusCode::kUnavailable),
               Connection::kLeaves};
     case Event::kGoAwayAfter:
       return {StatusCode::kOk, Connection::kLeaves};
@@ -526,7 +532,7 @@ void ClientWalk::ExpectOthersServed(Kind kind, State state, Event event, const O
     accepted.Send(raw::Opening(test::StreamingHello()));
     accepted.Read(8);
     server_ = AccountingPeer(std::move(accepted));
-    ReadRequests(server_, kind == Kind::kUnary && state != State::kEnded ? 2 : 1);
+    ReadRequests(server_, GoesElsewhere(kind, state) ? 2 : 1);
     for (const uint64_t id : requests_) server_.Send(raw::Reply(id, ""));
   } else {
     ASSERT_FALSE(requests_.empty());
@@ -577,7 +583,7 @@ void ClientWalk::Walk(Kind kind, State state, Event event) {
     ExpectGivenUp(state, event, expected);
   }
   if (expected.connection == Connection::kLives) server_.Settle();
-  if (event != Event::kGoAwayBefore || kind != Kind::kUnary) {
+  if (event != Event::kGoAwayBefore || !GoesElsewhere(kind, state)) {
     ASSERT_TRUE(waits_->AllOver()) << "something waits for ever";
   }
   if (event != Event::kDrop) call_->Finish();
