@@ -160,7 +160,6 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
 
   Executor* const executor_;
 
-
   // The reader's own.
   std::vector<Item> reading_;
   size_t next_ = 0;

@@ -138,7 +138,8 @@ struct Outcome {
 // brought nothing.
 bool GoesElsewhere(Kind kind, State state) {
   if (state == State::kEnded || ClientStreamsIn(kind)) return false;
-  return kind == Kind::kUnary || (state != State::kSomeRead && state != State::kPeerEnded);
+  return kind == Kind::kUnary ||
+         (state != State::kSomeRead && state != State::kPeerEnded && state != State::kHalfMessage);
 }
 
 Outcome Expected(Kind kind, State state, Event event) {
