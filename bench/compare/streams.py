@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Streams, weft's and gRPC's side by side: messages and bytes a second, as a Markdown table.
 
-    python3 bench/compare/streams.py --build build/release [--rounds 3] [--seconds 1]
+    python3 bench/compare/streams.py --build build/release [--rounds 3] [--seconds 1] [--systems weft]
 
 Each round runs every system over every workload once; the table has the medians. weft's programs are
 bench/stream_server and stream_client, gRPC's (synchronous API) bench/peers/grpc_stream.
@@ -31,7 +31,7 @@ def programs(build):
     }
 
 
-def run(server, client, way, payload, streams, seconds):
+def run(server, client, way, payload, streams, seconds, warmup):
     port = str(free_port())
     with subprocess.Popen([server, "--port", port], stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -39,7 +39,7 @@ def run(server, client, way, payload, streams, seconds):
                 sys.exit(f"{server} did not start")
             done = subprocess.run(
                 [client, "--port", port, "--way", way, "--payload", str(payload), "--streams",
-                 str(streams), "--seconds", str(seconds), "--warmup", "0.5"],
+                 str(streams), "--seconds", str(seconds), "--warmup", str(warmup)],
                 capture_output=True, text=True, timeout=60 + seconds, check=True)
             return json.loads(done.stdout.splitlines()[-1])
         finally:
@@ -51,25 +51,30 @@ def main():
     parser.add_argument("--build", default="build/release")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=1)
+    parser.add_argument("--warmup", type=float, default=0.5)
+    parser.add_argument("--systems", default="weft,grpc")
     args = parser.parse_args()
-    systems = programs(args.build)
+    wanted = args.systems.split(",")
+    systems = {name: both for name, both in programs(args.build).items() if name in wanted}
     cases = [(way, payload, streams) for way in WAYS for payload in PAYLOADS for streams in STREAMS]
     found = {(name, case): [] for name in systems for case in cases}
     for _ in range(args.rounds):
         for case in cases:
             for name, (server, client) in systems.items():
-                found[name, case].append(run(server, client, *case, args.seconds))
-    print("| way | payload, streams | weft messages/s | weft MB/s | gRPC messages/s | gRPC MB/s | × gRPC |")
-    print("|---|---|---:|---:|---:|---:|---:|")
+                found[name, case].append(run(server, client, *case, args.seconds, args.warmup))
+    columns = "".join(f" {name} messages/s | {name} MB/s |" for name in systems)
+    compared = {"weft", "grpc"} <= systems.keys()
+    print(f"| way | payload, streams |{columns}" + (" × grpc |" if compared else ""))
+    print("|---|---|" + "---:|" * (2 * len(systems) + compared))
     for case in cases:
         way, payload, streams = case
         rate = {name: statistics.median(r["messages_per_s"] for r in found[name, case])
                 for name in systems}
         size = f"{payload:,} B" if payload < 1 << 20 else f"{payload >> 20} MiB"
-        print(f"| {WAYS[way]} | {size}, {streams} "
-              f"| {rate['weft']:,.0f} | {rate['weft'] * payload / 1e6:,.0f} "
-              f"| {rate['grpc']:,.0f} | {rate['grpc'] * payload / 1e6:,.0f} "
-              f"| {rate['weft'] / rate['grpc']:.2f} |")
+        figures = "".join(f" {rate[name]:,.0f} | {rate[name] * payload / 1e6:,.0f} |"
+                          for name in systems)
+        ratio = f" {rate['weft'] / max(rate['grpc'], 1e-9):.2f} |" if compared else ""
+        print(f"| {WAYS[way]} | {size}, {streams} |{figures}{ratio}")
 
 
 if __name__ == "__main__":
