@@ -54,7 +54,8 @@ void InboundCall::Reset() {
   if (!reply_attachment_.empty()) reply_attachment_.Clear();
   cancelled_.store(false, std::memory_order_relaxed);
   stopped_.store(false, std::memory_order_relaxed);
-  {
+  if (scoped_.load(std::memory_order_relaxed)) {
+    scoped_.store(false, std::memory_order_relaxed);
     MutexLock lock(scope_mu_);
     scope_.reset();
   }
@@ -88,7 +89,10 @@ std::shared_ptr<CallScope> InboundCall::Scope() {
   std::shared_ptr<CallScope> scope;
   {
     MutexLock lock(scope_mu_);
-    if (scope_ == nullptr) scope_ = std::make_shared<CallScope>(deadline);
+    if (scope_ == nullptr) {
+      scope_ = std::make_shared<CallScope>(deadline);
+      scoped_.store(true, std::memory_order_relaxed);
+    }
     scope = scope_;
   }
   if (cancelled()) scope->Stop();

@@ -234,6 +234,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   InboundCall* next_returned_ = nullptr;
   Mutex scope_mu_;
   std::shared_ptr<CallScope> scope_ WEFT_GUARDED_BY(scope_mu_);
+  std::atomic<bool> scoped_{false};  // scope_ is not null: for Reset, which most have no need of
 
   // Only with metadata.
   std::string raw_metadata_;

@@ -130,6 +130,9 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   // Calls of the peer and replies to ours (native_session_calls.cc).
   void TakeRequest(const BlockRef& block, const FrameHeader& header,
                    std::string_view body) LOOP_ONLY;
+  const BoundMethod* BoundAlready(const FrameHeader& header,
+                                  const RequestFrame& frame) const LOOP_ONLY;
+  const BoundMethod* Admit(const FrameHeader& header, const RequestFrame& frame) LOOP_ONLY;
   absl::Status AdmitRequest(const RequestFrame& frame, uint64_t id) LOOP_ONLY;
   bool BindName(uint16_t number, std::string_view name, const BoundMethod** bound,
                 std::string* unknown) LOOP_ONLY;

@@ -46,25 +46,8 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
     return;
   }
   last_inbound_ = header.id;
-  const BoundMethod* bound = nullptr;
-  std::string unknown;
-  if (!BindName(header.aux, frame.method_name, &bound, &unknown)) return;
-  absl::Status refused = AdmitRequest(frame, header.id);
-  if (refused.ok() && bound == nullptr) {
-    refused = sink_ != nullptr ? sink_->Unknown(unknown)
-                               : absl::UnimplementedError(absl::StrCat(
-                                     "this side offers no services; asked for ", unknown));
-  }
-  if (refused.ok() && header.has(kEnd) == ClientStreams(bound->method->info->kind)) {
-    refused = absl::UnimplementedError(
-        absl::StrCat(std::string(bound->method->info->full_name),
-                     header.has(kEnd) ? ": the method takes a stream, not one request"
-                                      : ": the method takes one request, not a stream"));
-  }
-  if (!refused.ok()) {
-    link_->SendError(header.id, refused, /*not_executed=*/true);
-    return;
-  }
+  const BoundMethod* bound = BoundAlready(header, frame);
+  if (bound == nullptr && (bound = Admit(header, frame)) == nullptr) return;
   InboundCall& call = pool_->Take();
   call.id.store(header.id, std::memory_order_relaxed);
   call.origin = std::shared_ptr<CallOrigin>(link_, static_cast<CallOrigin*>(link_.get()));
@@ -87,7 +70,11 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
       call.SetPayload(static_cast<Compression>(payload.codec), payload.inflated_size,
                       payload.attachment_size, limits().max_message_bytes);
     }
-    Deliver(call);
+    if (phase_ == Phase::kVerdict) {
+      Deliver(call);
+    } else {
+      sink_->OnCall(call);
+    }
     return;
   }
   Assembly* assembly = assembly_.Begin(header.id, false, payload);
@@ -99,6 +86,46 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
   }
   assembly->call = &call;
   if (phase_ == Phase::kUp) sink_->OnCallBegins(call);
+}
+
+// The method of a request that there is nothing to be said against, as of nearly all; null: ask
+// Admit.
+const BoundMethod* NativeSession::BoundAlready(const FrameHeader& header,
+                                               const RequestFrame& frame) const {
+  const SessionLimits& limits = link_->limits();
+  const bool plain = frame.method_name.empty() && header.aux < methods_.size() &&
+                     frame.metadata.empty() && frame.payload.codec == 0 &&
+                     frame.payload.whole_size <= limits.max_message_bytes &&
+                     header.id <= going_away_after_ && inbound_.size() < limits.max_calls &&
+                     phase_ != Phase::kVerdict;
+  if (!plain) return nullptr;
+  const BoundMethod* const bound = methods_[header.aux];
+  return bound != nullptr && header.has(kEnd) != ClientStreams(bound->method->info->kind) ? bound
+                                                                                          : nullptr;
+}
+
+// The method of a request that may be served; null: it was answered, or the connection failed.
+const BoundMethod* NativeSession::Admit(const FrameHeader& header, const RequestFrame& frame) {
+  const BoundMethod* bound = nullptr;
+  std::string unknown;
+  if (!BindName(header.aux, frame.method_name, &bound, &unknown)) return nullptr;
+  absl::Status refused = AdmitRequest(frame, header.id);
+  if (refused.ok() && bound == nullptr) {
+    refused = sink_ != nullptr ? sink_->Unknown(unknown)
+                               : absl::UnimplementedError(absl::StrCat(
+                                     "this side offers no services; asked for ", unknown));
+  }
+  if (refused.ok() && header.has(kEnd) == ClientStreams(bound->method->info->kind)) {
+    refused = absl::UnimplementedError(
+        absl::StrCat(std::string(bound->method->info->full_name),
+                     header.has(kEnd) ? ": the method takes a stream, not one request"
+                                      : ": the method takes one request, not a stream"));
+  }
+  if (!refused.ok()) {
+    link_->SendError(header.id, refused, /*not_executed=*/true);
+    return nullptr;
+  }
+  return bound;
 }
 
 // Whether this request may be served at all; what it is refused with otherwise.
