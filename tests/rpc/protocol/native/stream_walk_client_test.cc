@@ -304,8 +304,8 @@ class EndsKept final : public ClientInterceptor {
    public:
     Kept(EndsKept& all, std::string method) : all_(all), method_(std::move(method)) {}
     void OnEnd(const ClientCallEnd& end) override {
-      all_.ends.Update([&](auto& ends) {
-        ends.push_back({method_, end.status, end.may_have_been_executed});
+      all_.ends.Update([&](auto& list) {
+        list.push_back({method_, end.status, end.may_have_been_executed});
       });
     }
 
