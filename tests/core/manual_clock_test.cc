@@ -83,14 +83,14 @@ TEST(ManualClock, WaitsAtItsEndForLoopsThatGoByIt) {
   auto clock = std::make_unique<ManualClock>();
   auto thread = std::make_unique<LoopThread>(*clock);
   thread->Settle();
-  std::atomic<bool> loop_ended{false};
+  std::atomic<bool> told_to_end{false};
   std::thread ender([&] {
     thread->Run([] { std::this_thread::yield(); });
+    told_to_end.store(true);
     thread->loop().Stop();
-    loop_ended.store(true);
   });
   clock.reset();
-  EXPECT_TRUE(loop_ended.load());
+  EXPECT_TRUE(told_to_end.load());
   ender.join();
 }
 
