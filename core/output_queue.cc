@@ -46,7 +46,7 @@ void OutputQueue::Commit(size_t n) {
   tail_used_ += n;
   if (state_ == State::kClosed || n == 0) return;
   queued_ += n;
-  if (unsent() >= counted_ + OutputBudget::kStep) TellBudget();
+  CountMore();
   if (segments_.size() > first_) {
     Segment& last = segments_.back();
     if (last.block.get() == tail_.get() && last.data + last.size == data) {
@@ -60,14 +60,14 @@ void OutputQueue::Commit(size_t n) {
 void OutputQueue::AppendBlock(BlockRef block, const char* data, size_t size) {
   if (state_ == State::kClosed || size == 0) return;
   queued_ += size;
-  Count();
+  CountMore();
   segments_.push_back({data, size, std::move(block), nullptr});
 }
 
 void OutputQueue::AppendShared(std::shared_ptr<const void> keeper, const char* data, size_t size) {
   if (state_ == State::kClosed || size == 0) return;
   queued_ += size;
-  Count();
+  CountMore();
   segments_.push_back({data, size, BlockRef(), std::move(keeper)});
 }
 

@@ -170,10 +170,15 @@ class ANY_THREAD OutputQueue {
   void Forget() WEFT_REQUIRES(mu_);
   // Tells the budget when it is a step behind, or all is written.
   void Count() WEFT_REQUIRES(mu_) {
-    if (unsent() >= counted_ + OutputBudget::kStep ||
-        (counted_ > 0 && (unsent() == 0 || unsent() + OutputBudget::kStep <= counted_))) {
+    if (counted_ > 0 && (unsent() == 0 || unsent() + OutputBudget::kStep <= counted_)) {
       TellBudget();
+    } else {
+      CountMore();
     }
+  }
+  // The same, where there can only be more than before.
+  void CountMore() WEFT_REQUIRES(mu_) {
+    if (unsent() >= counted_ + OutputBudget::kStep) TellBudget();
   }
   void TellBudget() WEFT_REQUIRES(mu_);
 

@@ -46,6 +46,11 @@ std::optional<Compression> CompressionNamed(std::string_view name);
 // Whether messages can be compressed by it: false for kNone and for a number that is no codec.
 bool IsCodec(Compression codec);
 
+// Whether a message of `size` bytes is to be compressed at all.
+inline bool Compresses(Compression codec, size_t size) {
+  return codec != Compression::kNone && size >= kCompressFrom;
+}
+
 // Compresses the bytes of `message`, one piece after the other, to blocks of its own. False, with
 // `out` empty: the result would not be smaller, or the codec is none.
 bool TryCompress(Compression codec, std::span<const MessagePiece> message,

@@ -173,6 +173,11 @@ StreamPort::Wake& StreamPort::WakeOf(For what) {
   return what == For::kMessages ? reader_ : what == For::kRoom ? writer_ : beginning_;
 }
 
+// Whether the other side has initial metadata is known from here on.
+StreamPort::Wake StreamPort::Begin() {
+  return std::exchange(begun_, true) ? nullptr : TakeWake(For::kInitialMetadata);
+}
+
 StreamPort::Wake StreamPort::TakeWake(For what) { return std::exchange(WakeOf(what), nullptr); }
 
 bool StreamPort::begun() const {
@@ -191,9 +196,8 @@ void StreamPort::OnInitialMetadata() {
   Wake beginning;
   {
     MutexLock lock(mu_);
-    begun_ = true;
     has_initial_metadata_ = true;
-    beginning = TakeWake(For::kInitialMetadata);
+    beginning = Begin();
   }
   if (beginning) std::move(beginning)();
 }
@@ -241,8 +245,7 @@ void StreamPort::EndStream(bool drop) {
     carrier = carrier_;
     reader = TakeWake(For::kMessages);
     writer = TakeWake(For::kRoom);
-    begun_ = true;
-    beginning = TakeWake(For::kInitialMetadata);
+    beginning = Begin();
   }
   if (cost > 0) carrier->ReturnCredit(*this, cost);
   if (beginning) std::move(beginning)();
@@ -258,18 +261,15 @@ void StreamPort::Bind(std::shared_ptr<StreamCarrier> carrier, size_t window, siz
 }
 
 void StreamPort::Opened() {
-  Wake writer;
   bool half_close;
   std::shared_ptr<StreamCarrier> carrier;
   {
     MutexLock lock(mu_);
     carrier = carrier_;
     half_close = half_closed_early_;
-    writer = TakeWake(For::kRoom);
-    if (!writer) room_signal_ = true;
   }
   if (half_close) carrier->SendHalfClose(*this);
-  if (writer) std::move(writer)();
+  OnRoom();
 }
 
 // Small bytes go into a chunk of their own; large ones stay where they came.
@@ -295,7 +295,7 @@ void StreamPort::Deliver(ReceivedMessage message, size_t cost) {
   std::shared_ptr<StreamCarrier> carrier;
   {
     MutexLock lock(mu_);
-    if (!std::exchange(begun_, true)) beginning = TakeWake(For::kInitialMetadata);
+    beginning = Begin();
     if (dropped_) {
       carrier = carrier_;
     } else {
@@ -314,7 +314,7 @@ void StreamPort::OnHalfClose() {
   Wake reader, beginning;
   {
     MutexLock lock(mu_);
-    if (!std::exchange(begun_, true)) beginning = TakeWake(For::kInitialMetadata);
+    beginning = Begin();
     peer_ended_ = true;
     reader = TakeWake(For::kMessages);
   }

@@ -154,6 +154,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   void Keep(ReceivedMessage* message) WEFT_REQUIRES(mu_);
   Wake& WakeOf(For what) WEFT_REQUIRES(mu_);
   Wake TakeWake(For what) WEFT_REQUIRES(mu_);
+  Wake Begin() WEFT_REQUIRES(mu_);
   StreamRead TakeItem(Item* item) WEFT_EXCLUDES(mu_);
   bool TakeFromHand(size_t cost);
   size_t Drop(std::vector<Item>* dropped) WEFT_REQUIRES(mu_);

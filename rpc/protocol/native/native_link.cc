@@ -26,10 +26,6 @@ absl::Status TooLarge(std::string_view what, size_t size, size_t limit, std::str
       limit, " (", absl::string_view(setting.data(), setting.size()), ")"));
 }
 
-bool Compresses(Compression codec, size_t size) {
-  return codec != Compression::kNone && size >= kCompressFrom;
-}
-
 // A serialized request as pieces, for one that does not fit into a frame.
 std::vector<MessagePiece> CopiedPieces(std::string_view bytes) {
   BlockRef block = BlockRef::New(bytes.size());
@@ -48,10 +44,9 @@ NativeLink::NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel,
     : ConnectionHandle(std::move(loop), std::move(transport), std::move(peer)),
       wheel_(wheel),
       pool_(std::move(pool)),
-      kept_limits_(std::move(limits)),
-      limits_(*kept_limits_),
-      unchecked_output_(std::min(limits_.max_output_bytes, OutputBudget::kStep)),
-      receive_credit_(static_cast<int64_t>(Handshake::ConnectionWindow(limits_))) {}
+      limits_(std::move(limits)),
+      unchecked_output_(std::min(limits_->max_output_bytes, OutputBudget::kStep)),
+      receive_credit_(static_cast<int64_t>(Handshake::ConnectionWindow(*limits_))) {}
 
 uint16_t NativeLink::BindMethod(const MethodInfo& method, bool* first) {
   *first = false;
@@ -74,9 +69,9 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
   OutMessage out;
   std::vector<MessagePiece> pieces;
   out.size = call.serialized ? call.kept.size() : MessageCodec::ByteSize(*call.request);
-  if (out.size > limits_.max_message_bytes || out.size > MessageCodec::kMost) {
+  if (out.size > limits_->max_message_bytes || out.size > MessageCodec::kMost) {
     *why =
-        TooLarge("the request", out.size, std::min(limits_.max_message_bytes, MessageCodec::kMost),
+        TooLarge("the request", out.size, std::min(limits_->max_message_bytes, MessageCodec::kMost),
                  "max_message_bytes of the channel");
     return Start::kRefused;
   }
@@ -112,8 +107,7 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
     if (state_ != State::kUp || output().closed()) return Start::kGone;
     // What is small, plain and on a connection that keeps up is within every limit.
     if (head.metadata != nullptr || call.stream != nullptr || out.size > peer_limits_.max_message ||
-        calls_.size() >= peer_limits_.max_calls ||
-        output().unsent() + out.size > unchecked_output_) {
+        calls_.size() >= peer_limits_.max_calls || Waiting() + out.size > unchecked_output_) {
       *why = CheckRequest(call, out.size, head.metadata);
       if (!why->ok()) return Start::kRefused;
     }
@@ -151,7 +145,7 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
       stream->codec.store(call.codec, std::memory_order_relaxed);
       stream->Bind(
           std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
-          Handshake::StreamWindow(limits_), limits_.max_message_bytes);
+          Handshake::StreamWindow(*limits_), limits_->max_message_bytes);
     }
     const PieceCursor rest = FrameWriter(output(), peer_limits_.max_frame).Request(head, out);
     if (rest.left > 0) AddToLane(head.id, /*reply=*/false, rest, out, pieces);
@@ -197,11 +191,11 @@ absl::Status NativeLink::CheckRequest(const OutboundCall& call, size_t size,
   }
   if (call.stream != nullptr && peer_limits_.stream_window == 0)
     return absl::UnimplementedError("the server does not take streams");
-  if (Waiting() + size > limits_.max_output_bytes && Waiting() > 0) {
+  if (Waiting() + size > limits_->max_output_bytes && Waiting() > 0) {
     return absl::ResourceExhaustedError(
         absl::StrCat("client side: ", Waiting(), " bytes wait to be written to ", peer(),
                      ", with the request's ", size, " more than the limit of ",
-                     limits_.max_output_bytes, " (max_output_bytes of the channel)"));
+                     limits_->max_output_bytes, " (max_output_bytes of the channel)"));
   }
   return output().CheckBudget(size, "client side", "the request's");
 }
@@ -240,14 +234,14 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
       error = TooLarge("the reply's metadata", head.metadata->WireSize(), limit, setting);
     head.metadata = nullptr;
   };
-  check_trailers(std::min(limits_.max_metadata_bytes, kMostMetadata),
+  check_trailers(std::min(limits_->max_metadata_bytes, kMostMetadata),
                  "max_metadata_bytes of the server");
   if (error.ok() && reply != nullptr) {
     const google::protobuf::MessageLite& message = reply->message();
     out.size = MessageCodec::ByteSize(message);
-    if (out.size > limits_.max_message_bytes || out.size > MessageCodec::kMost) {
+    if (out.size > limits_->max_message_bytes || out.size > MessageCodec::kMost) {
       error =
-          TooLarge("the reply", out.size, std::min(limits_.max_message_bytes, MessageCodec::kMost),
+          TooLarge("the reply", out.size, std::min(limits_->max_message_bytes, MessageCodec::kMost),
                    "max_message_bytes of the server");
     } else if (const absl::Cord& attachment = call.reply_attachment();
                !attachment.empty() || Compresses(call.reply_codec, out.size)) {
@@ -272,7 +266,7 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
     ++answered_;
     check_trailers(peer_limits_.max_metadata, "max_metadata_bytes of the client");
     if (error.ok() &&
-        (out.size > peer_limits_.max_message || output().unsent() + out.size > unchecked_output_)) {
+        (out.size > peer_limits_.max_message || Waiting() + out.size > unchecked_output_)) {
       error = CheckReply(out.size);
     }
     if (begins) {
@@ -286,7 +280,7 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
     }
     if (call.aborted.load(std::memory_order_relaxed)) {
       // The session has said how it ended.
-    } else if (!lane_.empty() && lane_.Contains({head.id, true})) {
+    } else if (lane_.Contains({head.id, true})) {
       AnswerBehind(call, head, error);
     } else if (error.ok()) {
       const PieceCursor rest = writer.Response(head, out);
@@ -304,11 +298,11 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
 absl::Status NativeLink::CheckReply(size_t size) {
   if (size > peer_limits_.max_message)
     return TooLarge("the reply", size, peer_limits_.max_message, "max_message_bytes of the client");
-  if (Waiting() > 0 && Waiting() + size > limits_.max_output_bytes) {
+  if (Waiting() > 0 && Waiting() + size > limits_->max_output_bytes) {
     return absl::ResourceExhaustedError(
         absl::StrCat("server side: ", Waiting(), " bytes wait to be written to ", peer(),
                      ", with the reply's ", size, " more than the limit of ",
-                     limits_.max_output_bytes, " (max_output_bytes of the server)"));
+                     limits_->max_output_bytes, " (max_output_bytes of the server)"));
   }
   return output().CheckBudget(size, "server side", "the reply's");
 }
@@ -316,18 +310,17 @@ absl::Status NativeLink::CheckReply(size_t size) {
 // A stream whose last message is still on its way: the answer, without a message, follows it.
 void NativeLink::AnswerBehind(InboundCall& call, const ResponseHead& head,
                               const absl::Status& error) {
-  lane_.Behind(
-      {head.id, true}, kHeaderSize,
-      [own = head, error, trailers = head.metadata != nullptr ? *head.metadata : Metadata(),
-       refused = call.refused()](FrameWriter& writer) mutable {
-        own.metadata = &trailers;
-        if (error.ok()) {
-          writer.Response(own, OutMessage());
-        } else {
-          writer.Error(own, error, refused);
-        }
-        return PieceLane::Rest();
-      });
+  SendBehind({head.id, true}, kHeaderSize,
+             [own = head, error, trailers = head.metadata != nullptr ? *head.metadata : Metadata(),
+              refused = call.refused()](FrameWriter& writer) mutable {
+               own.metadata = &trailers;
+               if (error.ok()) {
+                 writer.Response(own, OutMessage());
+               } else {
+                 writer.Error(own, error, refused);
+               }
+               return PieceLane::Rest();
+             });
 }
 
 void NativeLink::OnCallReturned(InboundCall& call) {
@@ -496,7 +489,8 @@ void NativeLink::Trim() {
 bool NativeLink::OutputOverLimit() {
   MutexLock lock(output().mutex());
   // Refusals are small; a peer that lets so many of them pile up does not read.
-  return Waiting() > limits_.max_output_bytes + (limits_.max_output_bytes >> 2) + (size_t{1} << 20);
+  return Waiting() >
+         limits_->max_output_bytes + (limits_->max_output_bytes >> 2) + (size_t{1} << 20);
 }
 
 }  // namespace weft::native

@@ -71,7 +71,7 @@ class NativeLink final : public ConnectionHandle,
   const std::string& peer() const override { return ConnectionHandle::peer(); }
   const std::string& identity() const override { return identity_; }
 
-  const SessionLimits& limits() const { return limits_; }
+  const SessionLimits& limits() const { return *limits_; }
   // What the peer's Hello said; written by the loop, once, and so read there without the mutex.
   const Agreement& agreement() const LOOP_ONLY WEFT_NO_THREAD_ANALYSIS { return peer_limits_; }
 
@@ -167,6 +167,10 @@ class NativeLink final : public ConnectionHandle,
   // for an attachment that it does not). `pieces` hold the message.
   absl::Status Transform(Compression codec, const absl::Cord* attachment, OutMessage* out,
                          std::vector<MessagePiece>* pieces);
+  void DropFromLane(LaneKey key) WEFT_REQUIRES(output().mutex());
+  // `frame` is written when what the call has in the lane is out.
+  void SendBehind(LaneKey key, size_t bytes, PieceLane::Later frame)
+      WEFT_REQUIRES(output().mutex());
   void OwnBorrowed(uint64_t id);
   size_t Waiting() WEFT_REQUIRES(output().mutex()) { return output().queued() + lane_.bytes(); }
   bool RoomFor(const StreamPort& port) WEFT_REQUIRES(output().mutex());
@@ -175,6 +179,7 @@ class NativeLink final : public ConnectionHandle,
   void Park(StreamPort& port) WEFT_REQUIRES(output().mutex());
   void AwaitOutput(const StreamPort& port) WEFT_REQUIRES(output().mutex());
   void TellWaiting();
+  void GiveBack(size_t bytes) WEFT_REQUIRES(output().mutex());
   void WriteWindow(uint64_t id, bool reply, size_t bytes) WEFT_REQUIRES(output().mutex());
   void AnswerBehind(InboundCall& call, const ResponseHead& head, const absl::Status& error)
       WEFT_REQUIRES(output().mutex());
@@ -195,8 +200,7 @@ class NativeLink final : public ConnectionHandle,
   LinkTarget target_{*this};
   DeadlineWheel& wheel_;
   const std::shared_ptr<CallPool> pool_;  // kept for the calls that are out
-  const std::shared_ptr<const SessionLimits> kept_limits_;
-  const SessionLimits& limits_;
+  const std::shared_ptr<const SessionLimits> limits_;
   // So much may wait to be written before a limit can be near.
   const size_t unchecked_output_;
 

@@ -86,7 +86,7 @@ absl::Status NativeLink::Transform(Compression codec, const absl::Cord* attachme
   }
   out->pieces = pieces;
   std::vector<MessagePiece> smaller;
-  if (takes_codec && out->size >= kCompressFrom && TryCompress(codec, *pieces, &smaller)) {
+  if (takes_codec && Compresses(codec, out->size) && TryCompress(codec, *pieces, &smaller)) {
     out->codec = codec;
     out->inflated_size = out->size;
     out->size = 0;
@@ -112,9 +112,7 @@ void NativeLink::ForgetOutbound(uint64_t id, OutboundCall* call) {
     call->stream->sending.open = false;
     call->stream->sending.over = true;
   }
-  if (lane_.empty()) return;
-  lane_.Drop({id, false});
-  UpdateFeed();
+  DropFromLane({id, false});
 }
 
 bool NativeLink::Abort(InboundCall& call, const absl::Status& why) {
@@ -123,10 +121,7 @@ bool NativeLink::Abort(InboundCall& call, const absl::Status& why) {
     MutexLock lock(output().mutex());
     if (std::exchange(call.stream->sending.over, true)) return false;
     call.aborted.store(true, std::memory_order_relaxed);
-    if (!lane_.empty()) {
-      lane_.Drop({id, true});
-      UpdateFeed();
-    }
+    DropFromLane({id, true});
   }
   SendError(id, why, /*not_executed=*/false);
   return true;
@@ -134,8 +129,17 @@ bool NativeLink::Abort(InboundCall& call, const absl::Status& why) {
 
 void NativeLink::DropAnswer(uint64_t id) {
   MutexLock lock(output().mutex());
+  DropFromLane({id, true});
+}
+
+void NativeLink::DropFromLane(LaneKey key) {
   if (lane_.empty()) return;
-  lane_.Drop({id, true});
+  lane_.Drop(key);
+  UpdateFeed();
+}
+
+void NativeLink::SendBehind(LaneKey key, size_t bytes, PieceLane::Later frame) {
+  lane_.Behind(key, bytes, std::move(frame));
   UpdateFeed();
 }
 
@@ -191,7 +195,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const google::protobuf::Mes
   OutMessage out;
   std::vector<MessagePiece> pieces;
   out.size = MessageCodec::ByteSize(message);
-  const size_t own_limit = std::min(limits_.max_message_bytes, MessageCodec::kMost);
+  const size_t own_limit = std::min(limits_->max_message_bytes, MessageCodec::kMost);
   if (out.size > own_limit) {
     *why = absl::ResourceExhaustedError(absl::StrCat("a stream message of ", out.size,
                                                      " bytes is over the limit of ", own_limit,
@@ -199,7 +203,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const google::protobuf::Mes
     return StreamSent::kRefused;
   }
   const Compression codec = port.codec.load(std::memory_order_relaxed);
-  const bool compress = codec != Compression::kNone && out.size >= kCompressFrom;
+  const bool compress = Compresses(codec, out.size);
   if (!compress && out.size <= kLeastFrame - kHeaderSize) {
     out.message = &message;
   } else if (!HasRoom(port)) {  // before it is serialized
@@ -231,7 +235,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const google::protobuf::Mes
     s.credit -= cost;
     credit_ -= cost;
     const StreamMessageHead head{s.id, s.reply, last};
-    if (!lane_.empty() && lane_.Contains({s.id, s.reply})) {
+    if (lane_.Contains({s.id, s.reply})) {
       MessageBehind(head, out, pieces);
     } else {
       const PieceCursor rest = FrameWriter(output(), std::max(peer_limits_.max_frame, kLeastFrame))
@@ -253,14 +257,13 @@ void NativeLink::MessageBehind(const StreamMessageHead& head, OutMessage& out,
     pieces = MessageCodec::Pieces(*std::exchange(out.message, nullptr), out.size, /*share=*/false);
   }
   const size_t bytes = kHeaderSize + out.size;
-  lane_.Behind({head.id, head.reply}, bytes,
-               [head, own = std::move(out),
-                bytes_of = std::move(pieces)](FrameWriter& writer) mutable -> PieceLane::Rest {
-                 own.pieces = &bytes_of;
-                 const PieceCursor cursor = writer.StreamMessage(head, own);
-                 return {std::move(bytes_of), std::move(own.keeper), cursor};
-               });
-  UpdateFeed();
+  SendBehind({head.id, head.reply}, bytes,
+             [head, own = std::move(out),
+              bytes_of = std::move(pieces)](FrameWriter& writer) mutable -> PieceLane::Rest {
+               own.pieces = &bytes_of;
+               const PieceCursor cursor = writer.StreamMessage(head, own);
+               return {std::move(bytes_of), std::move(own.keeper), cursor};
+             });
 }
 
 void NativeLink::SendHalfClose(StreamPort& port) {
@@ -273,8 +276,8 @@ void NativeLink::SendHalfClose(StreamPort& port) {
         0, FrameType::kMessage,
         static_cast<uint8_t>(kEnd | kNoMessage | (s.reply ? uint8_t{kReply} : uint8_t{0})), 0,
         s.id};
-    if (!lane_.empty() && lane_.Contains({s.id, s.reply})) {
-      lane_.Behind({s.id, s.reply}, kHeaderSize, [header](FrameWriter& writer) {
+    if (lane_.Contains({s.id, s.reply})) {
+      SendBehind({s.id, s.reply}, kHeaderSize, [header](FrameWriter& writer) {
         writer.Plain(header, "");
         return PieceLane::Rest();
       });
@@ -309,7 +312,7 @@ void NativeLink::OpenInbound(InboundCall& call, StreamPort& port, bool sends, si
                     .credit = static_cast<int64_t>(credit),
                     .initial_metadata = &call.initial_metadata()};
     port.Bind(std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
-              Handshake::StreamWindow(limits_), limits_.max_message_bytes);
+              Handshake::StreamWindow(*limits_), limits_->max_message_bytes);
   }
   port.Opened();
 }
@@ -360,33 +363,33 @@ void NativeLink::ReturnCredit(StreamPort& port, size_t bytes) {
     MutexLock lock(output().mutex());
     if (output().closed()) return;
     port.unreturned += bytes;
-    unreturned_ += bytes;
     // A caller that waits for the end reads no more, and the server must get there all the same.
     const bool over = port.sending.reply ? port.ended() : port.sending.over;
-    if (port.unreturned >= Handshake::StreamWindow(limits_) / kReturnShare && !over) {
+    if (port.unreturned >= Handshake::StreamWindow(*limits_) / kReturnShare && !over) {
       const size_t back = std::exchange(port.unreturned, 0);
       port.receive_credit.fetch_add(static_cast<int64_t>(back), std::memory_order_relaxed);
       WriteWindow(port.sending.id, port.sending.reply, back);
     }
-    if (unreturned_ >= Handshake::ConnectionWindow(limits_) / kReturnShare) {
-      const size_t back = std::exchange(unreturned_, 0);
-      receive_credit_.fetch_add(static_cast<int64_t>(back), std::memory_order_relaxed);
-      WriteWindow(0, false, back);
-    }
+    GiveBack(bytes);
     claimed = output().Claim();
   }
   Flush(claimed, /*gather=*/loop().InLoop(), false);
+}
+
+// To the connection, in shares of its window.
+void NativeLink::GiveBack(size_t bytes) {
+  unreturned_ += bytes;
+  if (unreturned_ < Handshake::ConnectionWindow(*limits_) / kReturnShare) return;
+  const size_t back = std::exchange(unreturned_, 0);
+  receive_credit_.fetch_add(static_cast<int64_t>(back), std::memory_order_relaxed);
+  WriteWindow(0, false, back);
 }
 
 void NativeLink::ReturnConnectionCredit(size_t bytes) {
   bool claimed;
   {
     MutexLock lock(output().mutex());
-    unreturned_ += bytes;
-    if (unreturned_ < Handshake::ConnectionWindow(limits_) / kReturnShare) return;
-    const size_t back = std::exchange(unreturned_, 0);
-    receive_credit_.fetch_add(static_cast<int64_t>(back), std::memory_order_relaxed);
-    WriteWindow(0, false, back);
+    GiveBack(bytes);
     claimed = output().Claim();
   }
   Flush(claimed, /*gather=*/true, false);

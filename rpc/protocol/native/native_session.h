@@ -136,7 +136,14 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   absl::Status AdmitRequest(const RequestFrame& frame, uint64_t id) LOOP_ONLY;
   bool BindName(uint16_t number, std::string_view name, const BoundMethod** bound,
                 std::string* unknown) LOOP_ONLY;
-  void Deliver(InboundCall& call) LOOP_ONLY;
+  // Before the verdict calls wait for it.
+  void Deliver(InboundCall& call) LOOP_ONLY {
+    if (phase_ == Phase::kVerdict) {
+      held_.push_back(&call);
+    } else {
+      sink_->OnCall(call);
+    }
+  }
   void TakeResponse(const FrameHeader& header, std::string_view body) LOOP_ONLY;
   void TakeHeaders(const FrameHeader& header, std::string_view body) LOOP_ONLY;
   bool MayEndNow(const FrameHeader& header) LOOP_ONLY;

@@ -70,11 +70,7 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
       call.SetPayload(static_cast<Compression>(payload.codec), payload.inflated_size,
                       payload.attachment_size, limits().max_message_bytes);
     }
-    if (phase_ == Phase::kVerdict) {
-      Deliver(call);
-    } else {
-      sink_->OnCall(call);
-    }
+    Deliver(call);
     return;
   }
   Assembly* assembly = assembly_.Begin(header.id, false, payload);
@@ -183,22 +179,14 @@ bool NativeSession::BindName(uint16_t number, std::string_view name, const Bound
     *bound = methods_[number];
     return true;
   }
-  const auto it =
-      unknown_methods_ != nullptr ? unknown_methods_->find(number) : UnknownMethods::iterator();
-  if (unknown_methods_ == nullptr || it == unknown_methods_->end()) {
-    Fail(CloseReason::kBadFrame, absl::StrCat("method number ", number, " was never bound"));
-    return false;
+  if (unknown_methods_ != nullptr) {
+    if (const auto it = unknown_methods_->find(number); it != unknown_methods_->end()) {
+      *unknown = it->second;
+      return true;
+    }
   }
-  *unknown = it->second;
-  return true;
-}
-
-void NativeSession::Deliver(InboundCall& call) {
-  if (phase_ == Phase::kVerdict) {
-    held_.push_back(&call);
-  } else {
-    sink_->OnCall(call);
-  }
+  Fail(CloseReason::kBadFrame, absl::StrCat("method number ", number, " was never bound"));
+  return false;
 }
 
 void NativeSession::OnCallReturned(InboundCall& call) {

@@ -46,7 +46,7 @@ class PieceLane {
   bool empty() const { return items_.empty(); }
   // Bytes that wait here.
   size_t bytes() const { return bytes_; }
-  bool Contains(LaneKey key) { return Find(key) != nullptr; }
+  bool Contains(LaneKey key) { return !items_.empty() && Find(key) != nullptr; }
 
   // The call has none here yet.
   void Add(LaneKey key, Rest rest);
