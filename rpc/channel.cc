@@ -7,6 +7,7 @@
 #include "weft/rpc/client/channel_core.h"
 #include "weft/rpc/client/inbound_part.h"
 #include "weft/rpc/server/dispatcher.h"
+#include "weft/rpc/server/serving_side.h"
 
 namespace weft {
 
@@ -33,7 +34,9 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
   }
   InboundPart::Maker serving;
   if (!options.services.empty()) {
-    auto dispatcher = std::make_shared<Dispatcher>(/*run_inline=*/false);
+    auto dispatcher = std::make_shared<Dispatcher>(
+        /*run_inline=*/false, options.service_interceptors,
+        OverloadOptions{.max_calls = options.max_service_calls}, kChannelServes);
     absl::Status s;
     for (Service* service : options.services) s.Update(dispatcher->Add(*service));
     if (s.ok()) s = dispatcher->Serve(*runtime);

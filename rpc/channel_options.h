@@ -4,6 +4,7 @@
 #ifndef WEFT_RPC_CHANNEL_OPTIONS_H_
 #define WEFT_RPC_CHANNEL_OPTIONS_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -61,6 +62,12 @@ struct ChannelOptions {
   // Offered to the server, whose handlers call them by ServerContext::caller(); each outlives the
   // channel. They run on the runtime's worker pool.
   std::vector<Service*> services = {};
+  // Around every call that `services` serve, in this order, as a server's are around its own; see
+  // rpc/call/interceptor.h.
+  ServerInterceptors service_interceptors = {};
+  // Calls that `services` may have under way, waiting or served; more are refused with
+  // RESOURCE_EXHAUSTED. 0: no limit but `limits.max_calls`.
+  int64_t max_service_calls = 0;
   // What is taken from the server, and its heartbeat.
   SessionLimits limits = {};
 };

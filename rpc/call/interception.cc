@@ -116,8 +116,9 @@ CallEnd ClientInterception::End(const OutboundCall& call, const CallEnd& end) {
   return seen;
 }
 
-absl::Status ServerInterception::Start(const ServerInterceptors& interceptors, InboundCall& call) {
-  call.interception = std::make_unique<ServerInterception>();
+absl::Status ServerInterception::Start(const ServerInterceptors& interceptors, InboundCall& call,
+                                       const char* side) {
+  call.interception = std::make_unique<ServerInterception>(side);
   ServerInterception& self = *call.interception;
   const ServerCallStart start{call.context(), call.metadata()};
   absl::Status s = self.hooks_.RunStart(interceptors, start);

@@ -75,8 +75,12 @@ class ClientInterception {
 
 class ServerInterception {
  public:
+  // `side`: who serves, a server or a channel, for errors.
+  explicit ServerInterception(const char* side) : hooks_(side) {}
+
   // The start hooks of `call`, whose metadata has been parsed. An error: it is refused with it.
-  static absl::Status Start(const ServerInterceptors& interceptors, InboundCall& call);
+  static absl::Status Start(const ServerInterceptors& interceptors, InboundCall& call,
+                            const char* side);
 
   absl::Status OnMessage(MessageDirection direction, size_t bytes) {
     return hooks_.RunMessage(direction, bytes);
@@ -86,7 +90,7 @@ class ServerInterception {
   absl::Status End(InboundCall& call, const absl::Status& status, ptrdiff_t reply_bytes);
 
  private:
-  call_internal::Hooks<ServerInterceptor, ServerCallStart, ServerCallEnd> hooks_{"server"};
+  call_internal::Hooks<ServerInterceptor, ServerCallStart, ServerCallEnd> hooks_;
   MonoTime began_{};
 };
 

@@ -1,5 +1,6 @@
 // Code of the user's around every call of a channel or of a server: it may refuse a call, add
-// metadata or trailers, and measure.
+// metadata or trailers, and measure. What a channel serves of its server's calls
+// (ChannelOptions::services) has a server's, ChannelOptions::service_interceptors.
 //
 //   start (in the order of the list) ─► message, message … ─► end (in reverse), exactly once
 //
@@ -78,7 +79,7 @@ class ClientInterceptor {
   virtual absl::StatusOr<std::unique_ptr<Call>> Start(const ClientCallStart& start) = 0;
 };
 
-// ---- on the server
+// ---- on the server, or wherever calls are served
 
 struct ServerCallStart {
   // Method, peer, identity, deadline, initial metadata, trailers; valid until the end.

@@ -35,10 +35,9 @@ LaneLoad* Admission::LaneOf(const InboundCall& call) const {
 absl::Status Admission::Admit(InboundCall& call, MonoTime now) {
   MethodRules& rules = *call.bound->rules;
   if (!CountOneMore(options_.max_calls, calls_)) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the server is overloaded: ", calls_.load(std::memory_order_relaxed),
-                     " calls are under way, the limit is ", options_.max_calls,
-                     " (overload.max_calls of the server)"));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the ", side_.name, " is overloaded: ", calls_.load(std::memory_order_relaxed),
+        " calls are under way, the limit is ", options_.max_calls, " (", side_.max_calls, ")"));
   }
   absl::Status refused;
   if (!CountOneMore(rules.max_calls, rules.calls)) {

@@ -23,12 +23,14 @@
 #include "weft/rpc/overload_options.h"
 #include "weft/rpc/server/lane_load.h"
 #include "weft/rpc/server/method_rules.h"
+#include "weft/rpc/server/serving_side.h"
 
 namespace weft {
 
 class Admission {
  public:
-  explicit Admission(const OverloadOptions& options) : options_(options) {}
+  explicit Admission(const OverloadOptions& options, const ServingSide& side = kServerServes)
+      : options_(options), side_(side) {}
 
   // Whether it has anything to say about calls whose method has no limit of its own.
   bool watches_all() const { return options_.max_calls > 0 || watches_pools(); }
@@ -54,6 +56,7 @@ class Admission {
   LaneLoad* LaneOf(const InboundCall& call) const;
 
   const OverloadOptions options_;
+  const ServingSide side_;
   std::vector<std::unique_ptr<LaneLoad>> lanes_;
   alignas(64) std::atomic<int64_t> calls_{0};
 };

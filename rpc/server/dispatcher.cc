@@ -176,7 +176,7 @@ void Dispatcher::Run(InboundCall& call, MessageCache& cache) {
     return;
   }
   if (!interceptors_.empty()) {
-    if (absl::Status s = ServerInterception::Start(interceptors_, call); !s.ok()) {
+    if (absl::Status s = ServerInterception::Start(interceptors_, call, side_.name); !s.ok()) {
       call.Refuse(s);
       return;
     }
@@ -235,9 +235,9 @@ void LoopDispatcher::HandOverBatches() {
     const size_t accepted = lane.pool().TrySubmit(batch.data(), batch.size());
     for (size_t k = accepted; k < batch.size(); ++k) {
       static_cast<InboundCall*>(batch[k])->Refuse(absl::ResourceExhaustedError(
-          absl::StrCat("the server's queue is full: ", lane.pool().queued(), " calls wait for ",
-                       lane.pool().threads(), " workers, the limit is ", lane.pool().queue_limit(),
-                       " (", lane.QueueSetting(), ")")));
+          absl::StrCat("the ", dispatcher_.side().name, "'s queue is full: ", lane.pool().queued(),
+                       " calls wait for ", lane.pool().threads(), " workers, the limit is ",
+                       lane.pool().queue_limit(), " (", lane.QueueSetting(), ")")));
     }
     batch.clear();
   }
@@ -313,8 +313,8 @@ void LoopDispatcher::OnSerialCall(InboundCall& call) {
   if (TryQueue(call, *std::move(key), /*ready=*/true)) return;
   const std::string setting = dispatcher_.lanes()[call.bound->lane]->QueueSetting();
   call.Refuse(absl::ResourceExhaustedError(absl::StrCat(
-      "the server's queue is full: ", serial.waiting(), " calls wait for their turn, the limit is ",
-      serial.limit(), " (", setting, ")")));
+      "the ", dispatcher_.side().name, "'s queue is full: ", serial.waiting(),
+      " calls wait for their turn, the limit is ", serial.limit(), " (", setting, ")")));
 }
 
 void LoopDispatcher::OnAnswered(InboundCall& call) {

@@ -35,6 +35,7 @@
 #include "weft/rpc/server/admission.h"
 #include "weft/rpc/server/lane.h"
 #include "weft/rpc/server/method_rules.h"
+#include "weft/rpc/server/serving_side.h"
 
 namespace weft {
 
@@ -45,8 +46,11 @@ class Dispatcher final {
 
   // `run_inline`: every handler runs on the loop.
   explicit Dispatcher(bool run_inline, ServerInterceptors interceptors = {},
-                      const OverloadOptions& overload = {})
-      : run_inline_(run_inline), interceptors_(std::move(interceptors)), admission_(overload) {}
+                      const OverloadOptions& overload = {}, const ServingSide& side = kServerServes)
+      : run_inline_(run_inline),
+        side_(side),
+        interceptors_(std::move(interceptors)),
+        admission_(overload, side) {}
 
   // ALREADY_EXISTS when a service of that name is there.
   absl::Status Add(Service& service, const ServiceOptions& options = {});
@@ -74,6 +78,7 @@ class Dispatcher final {
   const std::vector<std::unique_ptr<Lane>>& lanes() const { return lanes_; }
   WorkerPool& pool() { return lanes_.front()->pool(); }
   Admission& admission() { return admission_; }
+  const ServingSide& side() const { return side_; }
 
  private:
   struct Offered {
@@ -87,6 +92,7 @@ class Dispatcher final {
   absl::StatusOr<uint16_t> LaneOf(const std::string& pool, Runtime& runtime);
 
   const bool run_inline_;
+  const ServingSide side_;
   const ServerInterceptors interceptors_;
   Admission admission_;
   std::vector<Service*> services_;
