@@ -4,7 +4,8 @@
 //   call_history [--calls N] [--seed S]
 //                [--plant double-reply|lost-end|executed-not-sent|lost-message]
 //
-// Prints the seed first and, last, the number of broken rules; ends with 1 if there are any. A
+// Prints the seed first and, last, the number of broken rules; ends with 1 if there are any. A long
+// run has to meet every kind of call, in every style of its caller, at every style of handler. A
 // plant falsifies what the history is told, so that the checker can be seen to notice.
 #include "tests/history/call_history.h"
 
@@ -36,6 +37,8 @@ namespace {
 using Plant = FalsifiedHistory::Plant;
 
 constexpr int kCallers = 6;
+// So many calls draw every kind there is many times.
+constexpr size_t kLongRun = 50'000;
 constexpr int kMostUnderWay = 40;  // of one caller, beside a blocking one
 
 struct Arguments {
@@ -112,7 +115,12 @@ class Caller {
     call->request.set_payload(std::string(plan.bytes, static_cast<char>('a' + key % 26)));
     if (plan.fate == CallPlan::Fate::kFailing) call->request.set_text("fail");
     if (plan.fate == CallPlan::Fate::kSlow) call->request.set_text("slow");
-    history_.OnStarted(key, plan.ToString(), plan.method == CallPlan::Method::kIdempotent);
+    if (plan.fate == CallPlan::Fate::kCallsBack) {
+      call->request.add_words(absl::StrCat(first_back_ + static_cast<int64_t>(key)));
+    }
+    history_.OnStarted(
+        key,
+        {plan.ToString(), {plan.method, plan.style}, plan.method == CallPlan::Method::kIdempotent});
     if (plan.fate == CallPlan::Fate::kStopped) call->context.CancelOn(call->stop.get_token());
     if (plan.fate == CallPlan::Fate::kCancelledFirst) call->context.Cancel();
     const bool late = NextRandomBits(random) % 2 == 0;
@@ -340,8 +348,14 @@ int Run(const Arguments& arguments) {
     violations.push_back(
         absl::StrCat(framing_faults, " connections were closed for broken frames"));
   }
-  for (size_t i = 0; i < violations.size() && i < 20; ++i)
+  const std::vector<std::string> unmet = history.Unmet();
+  std::printf("kinds of caller and handler: %zu of %zu\n", kAllKinds - unmet.size(), kAllKinds);
+  if (arguments.calls >= kLongRun) {
+    violations.insert(violations.end(), unmet.begin(), unmet.end());
+  }
+  for (size_t i = 0; i < violations.size() && i < 20; ++i) {
     std::printf("%s\n", violations[i].c_str());
+  }
   std::printf("violations: %zu\n", violations.size());
   return violations.empty() ? 0 : 1;
 }

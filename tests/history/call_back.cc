@@ -2,8 +2,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 
-#include "tests/history/history_services.h"
 #include "tests/history/stream_caller.h"
 #include "tests/protos/echo.weft.h"
 #include "weft/rpc/call/call_target.h"
@@ -15,29 +15,34 @@ namespace {
 // The call that is to be made.
 class Back {
  public:
-  Back(HistorySink& history, ServerContext& call, const StreamScript& script)
-      : history_(history), key_(script.call_back), caller_(call.caller()) {
+  Back(HistorySink& history, ServerContext& call, CallBackWish wish, CallStyle style)
+      : history_(history),
+        key_(wish.key),
+        method_(static_cast<CallMethod>(static_cast<int64_t>(CallMethod::kBackEcho) +
+                                        wish.key % kBackMethods)),
+        caller_(call.caller()) {
     request_.set_number(key_);
-    request_.set_payload(std::string(static_cast<size_t>(script.bytes), 'b'));
+    request_.set_payload(std::string(static_cast<size_t>(wish.bytes), 'b'));
     own_.key = key_;
     own_.requests = own_.replies = key_ % 7;
-    own_.bytes = script.bytes;
-    static constexpr const char* kKinds[] = {"unary", "client streams", "server streams"};
-    history_.OnStarted(static_cast<size_t>(key_), absl::StrCat("called back, ", kKinds[kind()]),
-                       /*may_run_twice=*/false);
+    own_.bytes = wish.bytes;
+    const CallKind kind{method_, style};
+    history_.OnStarted(static_cast<size_t>(key_),
+                       {absl::StrCat(NameOf(style), ", ", NameOf(method_)), kind});
   }
 
-  // 0: unary, 1: the client, which is the handler, streams, 2: the server does.
-  int kind() const { return static_cast<int>(key_ % 3); }
+  bool streams() const { return method_ != CallMethod::kBackEcho; }
   EchoService::Stub echo() { return EchoService::Stub(*caller_); }
   const EchoRequest& request() const { return request_; }
   CallOptions options() { return {.context = &context_}; }
   std::shared_ptr<StreamCaller> Stream() {
-    return std::make_shared<StreamCaller>(
-        Rows::Stub(*caller_),
-        StreamCaller::Wishes{kind() == 1 ? StreamCaller::Kind::kAdd : StreamCaller::Kind::kList,
-                             own_},
-        options());
+    StreamCaller::Wishes wishes;
+    wishes.kind = method_ == CallMethod::kBackAdd    ? StreamCaller::Kind::kAdd
+                  : method_ == CallMethod::kBackList ? StreamCaller::Kind::kList
+                                                     : StreamCaller::Kind::kTalk;
+    wishes.script = own_;
+    wishes.in_turn = true;
+    return std::make_shared<StreamCaller>(Rows::Stub(*caller_), wishes, options());
   }
 
   void Ended(const absl::StatusOr<EchoReply>& reply) {
@@ -63,7 +68,6 @@ class Back {
     switch (status.code()) {
       case absl::StatusCode::kOk:
       case absl::StatusCode::kCancelled:
-      case absl::StatusCode::kDeadlineExceeded:
       case absl::StatusCode::kResourceExhausted:
       case absl::StatusCode::kUnavailable:
         break;
@@ -75,6 +79,7 @@ class Back {
 
   HistorySink& history_;
   const int64_t key_;
+  const CallMethod method_;
   const std::shared_ptr<CallTarget> caller_;
   StreamScript own_;
   EchoRequest request_;
@@ -83,31 +88,47 @@ class Back {
 
 }  // namespace
 
-void CallBack(HistorySink& history, ServerContext& call, const StreamScript& script) {
-  if (script.call_back == 0) return;
-  Back back(history, call, script);
-  if (back.kind() == 0) {
-    back.Ended(back.echo().Echo(back.request(), back.options()));
-  } else {
+void CallBack(HistorySink& history, ServerContext& call, CallBackWish wish) {
+  if (wish.key == 0) return;
+  Back back(history, call, wish, CallStyle::kBlocking);
+  if (back.streams()) {
     back.Ended(back.Stream()->Block());
+  } else {
+    back.Ended(back.echo().Echo(back.request(), back.options()));
   }
 }
 
-Coro<int> CallBackCoro(HistorySink& history, ServerContext& call, const StreamScript& script) {
-  Back back(history, call, script);
-  if (back.kind() == 0) {
+void CallBackAsync(HistorySink& history, ServerContext& call, CallBackWish wish,
+                   absl::AnyInvocable<void() &&> done) {
+  if (wish.key == 0) return std::move(done)();
+  const auto back = std::make_shared<Back>(history, call, wish, CallStyle::kCallback);
+  if (back->streams()) {
+    const auto then = std::make_shared<absl::AnyInvocable<void() &&>>(std::move(done));
+    back->Stream()->BeginCallbacks([back, then](const StreamOutcome& outcome) {
+      back->Ended(outcome);
+      std::move (*then)();
+    });
+  } else {
+    back->echo().EchoAsync(
+        back->request(), back->options(),
+        [back, done = std::move(done)](const absl::StatusOr<EchoReply>& reply) mutable {
+          back->Ended(reply);
+          std::move(done)();
+        });
+  }
+}
+
+Coro<int> CallBackCoro(HistorySink& history, ServerContext& call, CallBackWish wish) {
+  if (wish.key == 0) co_return 0;
+  Back back(history, call, wish, CallStyle::kCoroutine);
+  if (back.streams()) {
+    const std::shared_ptr<StreamCaller> stream = back.Stream();
+    const StreamOutcome outcome = co_await stream->Await();
+    back.Ended(outcome);
+  } else {
     EchoService::Stub echo = back.echo();
     const absl::StatusOr<EchoReply> reply = co_await echo.EchoCoro(back.request(), back.options());
     back.Ended(reply);
-    co_return 0;
-  }
-  const std::shared_ptr<StreamCaller> stream = back.Stream();
-  if (back.kind() == 1) {
-    const StreamOutcome outcome = co_await stream->AwaitAdd();
-    back.Ended(outcome);
-  } else {
-    const StreamOutcome outcome = co_await stream->AwaitList();
-    back.Ended(outcome);
   }
   co_return 0;
 }

@@ -8,10 +8,10 @@
 namespace weft::test {
 
 struct CallHistory::Record {
-  std::string what;
-  bool may_run_twice = false;
+  CallStart start;
   std::atomic<bool> started{false};
   std::atomic<int> executions{0};
+  std::atomic<CallStyle> handler{};  // of the last execution; a call has one server
   std::atomic<int> endings{0};
   CallEnding ending;  // the first
   std::atomic<int> servings{0};
@@ -24,18 +24,18 @@ CallHistory::CallHistory(size_t calls)
 
 CallHistory::~CallHistory() = default;
 
-void CallHistory::OnStarted(size_t key, std::string what, bool may_run_twice) {
+void CallHistory::OnStarted(size_t key, CallStart start) {
   Record& record = records_[key];
-  record.what = std::move(what);
-  record.may_run_twice = may_run_twice;
+  record.start = std::move(start);
   record.started.store(true, std::memory_order_release);
 }
 
-void CallHistory::OnExecuted(size_t key) {
+void CallHistory::OnExecuted(size_t key, CallStyle style) {
   if (key >= calls_ || !records_[key].started.load(std::memory_order_acquire)) {
     unknown_.fetch_add(1);
     return;
   }
+  records_[key].handler.store(style);
   records_[key].executions.fetch_add(1);
 }
 
@@ -61,7 +61,7 @@ std::vector<std::string> CallHistory::Check() const {
     if (!record.started.load(std::memory_order_acquire)) continue;
     for (const std::string& rule : BrokenRules(record)) {
       violations.push_back(
-          absl::StrCat("call ", key, " (", record.what, ") ", rule, "; endings ",
+          absl::StrCat("call ", key, " (", record.start.what, ") ", rule, "; endings ",
                        record.endings.load(), ", executions ", record.executions.load(),
                        ", first ending ", absl::StatusCodeToString(record.ending.code),
                        record.ending.may_have_been_executed ? "" : ", not executed"));
@@ -89,7 +89,8 @@ std::vector<std::string> CallHistory::BrokenRules(const Record& record) {
   if (!ending.unexplained.empty()) {
     broken.push_back(absl::StrCat("ended for no reason: ", ending.unexplained));
   }
-  if (executions > 1 && !record.may_run_twice) broken.push_back("was executed more than once");
+  if (executions > 1 && !record.start.may_run_twice)
+    broken.push_back("was executed more than once");
   return broken;
 }
 
@@ -117,6 +118,29 @@ std::vector<std::string> CallHistory::BrokenStreamRules(const Record& record) {
   return broken;
 }
 
+std::vector<std::string> CallHistory::Unmet() const {
+  bool met[kCallMethods][kCallStyles][kCallStyles] = {};
+  for (size_t key = 0; key < calls_; ++key) {
+    const Record& record = records_[key];
+    if (record.endings.load() == 0 || record.executions.load() == 0 ||
+        record.ending.code != absl::StatusCode::kOk)
+      continue;
+    const CallKind& kind = record.start.kind;
+    met[static_cast<size_t>(kind.method)][static_cast<size_t>(kind.style)]
+       [static_cast<size_t>(record.handler.load())] = true;
+  }
+  std::vector<std::string> unmet;
+  for (size_t i = 0; i < kAllKinds; ++i) {
+    const size_t method = i / (kCallStyles * kCallStyles);
+    const size_t style = i / kCallStyles % kCallStyles, handler = i % kCallStyles;
+    if (met[method][style][handler]) continue;
+    unmet.push_back(absl::StrCat("no call ended with OK: ", NameOf(CallStyle(style)), ", ",
+                                 NameOf(CallMethod(method)), ", at a ", NameOf(CallStyle(handler)),
+                                 " handler"));
+  }
+  return unmet;
+}
+
 std::string CallHistory::Summary() const {
   std::map<std::string, int> codes;
   int never = 0, refused = 0, repeated = 0, streams = 0;
@@ -140,8 +164,8 @@ std::string CallHistory::Summary() const {
   return text;
 }
 
-void FalsifiedHistory::OnStarted(size_t key, std::string what, bool may_run_twice) {
-  history_.OnStarted(key, std::move(what), may_run_twice);
+void FalsifiedHistory::OnStarted(size_t key, CallStart start) {
+  history_.OnStarted(key, std::move(start));
 }
 
 void FalsifiedHistory::OnServed(size_t key, const StreamTally& tally, absl::StatusCode code) {

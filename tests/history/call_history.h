@@ -10,6 +10,9 @@
 // when the call has ended with OK and both have read to the end; a handler that was begun comes to
 // its end, and with OK when the call has.
 //
+// A long run has to meet every kind of call with every style of handler; Unmet says which it has
+// not.
+//
 // Threads  any; Check when nothing happens any more
 #ifndef WEFT_TESTS_HISTORY_CALL_HISTORY_H_
 #define WEFT_TESTS_HISTORY_CALL_HISTORY_H_
@@ -23,6 +26,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "tests/history/call_kind.h"
 
 namespace weft::test {
 
@@ -43,12 +47,19 @@ struct CallEnding {
   std::optional<StreamTally> stream = std::nullopt;
 };
 
+struct CallStart {
+  std::string what;  // for people
+  CallKind kind;
+  bool may_run_twice = false;
+};
+
 // Who is told what happens.
 class HistorySink {
  public:
   virtual ~HistorySink() = default;
-  virtual void OnStarted(size_t key, std::string what, bool may_run_twice) = 0;
-  virtual void OnExecuted(size_t key) = 0;
+  virtual void OnStarted(size_t key, CallStart start) = 0;
+  // `style`: the handler's.
+  virtual void OnExecuted(size_t key, CallStyle style) = 0;
   // A stream's handler returns `code`.
   virtual void OnServed(size_t key, const StreamTally& tally, absl::StatusCode code) = 0;
   virtual void OnEnded(size_t key, const CallEnding& ending) = 0;
@@ -59,14 +70,16 @@ class CallHistory final : public HistorySink {
   explicit CallHistory(size_t calls);
   ~CallHistory() override;
 
-  void OnStarted(size_t key, std::string what, bool may_run_twice) override;
-  void OnExecuted(size_t key) override;
+  void OnStarted(size_t key, CallStart start) override;
+  void OnExecuted(size_t key, CallStyle style) override;
   void OnServed(size_t key, const StreamTally& tally, absl::StatusCode code) override;
   void OnEnded(size_t key, const CallEnding& ending) override;
 
   bool executed(size_t key) const;
   // A line for each broken rule.
   std::vector<std::string> Check() const;
+  // A line for each kind of call and style of handler of which no call has ended with OK.
+  std::vector<std::string> Unmet() const;
   // How many calls ended with each code, and how many were not executed: for people.
   std::string Summary() const;
 
@@ -86,8 +99,8 @@ class FalsifiedHistory final : public HistorySink {
   enum class Plant : uint8_t { kDoubleReply, kLostEnd, kExecutedNotSent, kLostMessage };
 
   FalsifiedHistory(CallHistory& history, Plant plant) : history_(history), plant_(plant) {}
-  void OnStarted(size_t key, std::string what, bool may_run_twice) override;
-  void OnExecuted(size_t key) override { history_.OnExecuted(key); }
+  void OnStarted(size_t key, CallStart start) override;
+  void OnExecuted(size_t key, CallStyle style) override { history_.OnExecuted(key, style); }
   void OnServed(size_t key, const StreamTally& tally, absl::StatusCode code) override;
   void OnEnded(size_t key, const CallEnding& ending) override;
 

@@ -11,13 +11,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "tests/history/call_kind.h"
 #include "weft/core/random_bits.h"
 
 namespace weft::test {
 
 struct CallPlan {
-  enum class Style : uint8_t { kBlocking, kCallback, kCoroutine };
-  enum class Method : uint8_t { kEcho, kInline, kIdempotent, kAdd, kList, kTalk };
+  using Style = CallStyle;
+  using Method = CallMethod;  // none that handlers call back
   enum class Fate : uint8_t {
     kPlain,
     kCancelled,       // by its handle
@@ -28,12 +29,12 @@ struct CallPlan {
     kSlow,
     kLarge,
     kWaitForReady,
+    kCallsBack,  // the handler calls its caller
     // Of streams:
     kCancelledMidway,  // by its own writer or reader
     kDropped,          // destroyed before its end
     kLeftUnread,       // finished while messages wait to be read
     kEndedEarly,       // with OK, by the handler
-    kCallsBack,        // the handler calls its caller
   };
 
   Style style = Style::kCallback;
@@ -65,6 +66,10 @@ struct CallPlan {
     plan.bytes = below(300);
     plan.fate = plan.streams() ? Pick(kStreamFates, random) : Pick(kUnaryFates, random);
     plan.messages = below(24);
+    // What may be executed twice would call back twice, and what runs inline must not block.
+    if (plan.method == Method::kInline || plan.method == Method::kIdempotent) {
+      if (plan.fate == Fate::kCallsBack) plan.fate = Fate::kPlain;
+    }
     if (plan.fate == Fate::kShort) {
       plan.timeout = absl::Microseconds(100 + static_cast<int64_t>(below(5'000)));
     } else if (plan.fate == Fate::kLarge) {
@@ -77,14 +82,11 @@ struct CallPlan {
       plan.messages = 1 + below(24);
     }
     plan.midway = plan.messages == 0 ? 0 : below(plan.messages);
-    plan.order = below(3);
+    plan.order = below(4);
     return plan;
   }
 
   std::string ToString() const {
-    static constexpr const char* kStyles[] = {"blocking", "callback", "coroutine"};
-    static constexpr const char* kMethodNames[] = {
-        "", ", inline", ", idempotent", ", client streams", ", server streams", ", both stream"};
     static constexpr const char* kFates[] = {"plain",
                                              "cancelled by handle",
                                              "stopped by token",
@@ -94,14 +96,13 @@ struct CallPlan {
                                              "slow",
                                              "large",
                                              "wait for ready",
+                                             "calls back",
                                              "cancelled midway",
                                              "dropped",
                                              "left unread",
-                                             "ended early",
-                                             "calls back"};
-    std::string text =
-        absl::StrCat(kStyles[static_cast<int>(style)], kMethodNames[static_cast<int>(method)], ", ",
-                     kFates[static_cast<int>(fate)], ", ", bytes, " bytes");
+                                             "ended early"};
+    std::string text = absl::StrCat(NameOf(style), ", ", NameOf(method), ", ",
+                                    kFates[static_cast<int>(fate)], ", ", bytes, " bytes");
     if (streams()) {
       absl::StrAppend(&text, ", ", messages, " messages, midway ", midway, ", order ", order);
     }
@@ -131,7 +132,8 @@ struct CallPlan {
   static constexpr Weight<Fate> kUnaryFates[] = {
       {Fate::kPlain, 45},         {Fate::kCancelled, 8}, {Fate::kStopped, 6},
       {Fate::kCancelledFirst, 1}, {Fate::kShort, 10},    {Fate::kFailing, 10},
-      {Fate::kSlow, 5},           {Fate::kLarge, 2},     {Fate::kWaitForReady, 13}};
+      {Fate::kSlow, 5},           {Fate::kLarge, 2},     {Fate::kWaitForReady, 13},
+      {Fate::kCallsBack, 8}};
   static constexpr Weight<Fate> kStreamFates[] = {
       {Fate::kPlain, 28},        {Fate::kCancelled, 6},
       {Fate::kStopped, 5},       {Fate::kCancelledFirst, 1},
@@ -139,7 +141,7 @@ struct CallPlan {
       {Fate::kSlow, 4},          {Fate::kLarge, 4},
       {Fate::kWaitForReady, 10}, {Fate::kCancelledMidway, 5},
       {Fate::kDropped, 5},       {Fate::kLeftUnread, 4},
-      {Fate::kEndedEarly, 5},    {Fate::kCallsBack, 7}};
+      {Fate::kEndedEarly, 5},    {Fate::kCallsBack, 9}};
 };
 
 }  // namespace weft::test

@@ -1,7 +1,8 @@
 // Echo services that tell a history of every call they execute, in three handler styles.
 //
 // A request's `number` is its key. Its `text` says what to do: "fail" ends with ABORTED and the key
-// in its message, "slow" answers a little later, anything else comes back.
+// in its message, "slow" answers a little later, anything else comes back. Its first word, if there
+// is one, is the key of a call to be made back to the caller.
 //
 // Threads  as Service
 // Owns     nothing: the history outlives them
@@ -15,7 +16,9 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "tests/history/call_back.h"
 #include "tests/history/call_history.h"
 #include "tests/protos/echo.weft.h"
 #include "tests/protos/rows.pb.h"
@@ -32,9 +35,9 @@ inline void AddToSum(const Row& row, RowSum* sum) {
 }
 
 // Executes one request.
-inline absl::Status ExecuteInHistory(HistorySink& history, const EchoRequest& request,
-                                     EchoReply* reply) {
-  history.OnExecuted(static_cast<size_t>(request.number()));
+inline absl::Status ExecuteInHistory(HistorySink& history, CallStyle style,
+                                     const EchoRequest& request, EchoReply* reply) {
+  history.OnExecuted(static_cast<size_t>(request.number()), style);
   if (request.text() == "fail") return absl::AbortedError(FailureOf(request.number()));
   if (request.text() == "slow") {
     std::this_thread::sleep_for(std::chrono::microseconds(200 + request.number() % 1'500));
@@ -45,41 +48,60 @@ inline absl::Status ExecuteInHistory(HistorySink& history, const EchoRequest& re
   return absl::OkStatus();
 }
 
+inline CallBackWish BackOf(const EchoRequest& request) {
+  CallBackWish wish;
+  if (request.words_size() > 0 && absl::SimpleAtoi(request.words(0), &wish.key)) {
+    wish.bytes = static_cast<int64_t>(request.payload().size());
+  }
+  return wish;
+}
+
 class BlockingHistoryService final : public EchoService::Service {
  public:
   explicit BlockingHistoryService(HistorySink& history) : history_(history) {}
-  absl::Status Echo(ServerContext&, EchoRequest& request, EchoReply& reply) override {
-    return ExecuteInHistory(history_, request, &reply);
+  absl::Status Echo(ServerContext& call, EchoRequest& request, EchoReply& reply) override {
+    return Execute(call, request, &reply);
   }
-  absl::Status EchoInline(ServerContext&, EchoRequest& request, EchoReply& reply) override {
-    return ExecuteInHistory(history_, request, &reply);
+  absl::Status EchoInline(ServerContext& call, EchoRequest& request, EchoReply& reply) override {
+    return Execute(call, request, &reply);
   }
-  absl::Status EchoIdempotent(ServerContext&, EchoRequest& request, EchoReply& reply) override {
-    return ExecuteInHistory(history_, request, &reply);
+  absl::Status EchoIdempotent(ServerContext& call, EchoRequest& request,
+                              EchoReply& reply) override {
+    return Execute(call, request, &reply);
   }
 
  private:
+  absl::Status Execute(ServerContext& call, const EchoRequest& request, EchoReply* reply) {
+    const absl::Status status = ExecuteInHistory(history_, CallStyle::kBlocking, request, reply);
+    CallBack(history_, call, BackOf(request));
+    return status;
+  }
   HistorySink& history_;
 };
 
 class AsyncHistoryService final : public EchoService::AsyncService {
  public:
   explicit AsyncHistoryService(HistorySink& history) : history_(history) {}
-  void Echo(ServerContext&, EchoRequest& request, Responder<EchoReply> responder) override {
-    Answer(request, std::move(responder));
+  void Echo(ServerContext& call, EchoRequest& request, Responder<EchoReply> responder) override {
+    Execute(call, request, std::move(responder));
   }
-  void EchoInline(ServerContext&, EchoRequest& request, Responder<EchoReply> responder) override {
-    Answer(request, std::move(responder));
+  void EchoInline(ServerContext& call, EchoRequest& request,
+                  Responder<EchoReply> responder) override {
+    Execute(call, request, std::move(responder));
   }
-  void EchoIdempotent(ServerContext&, EchoRequest& request,
+  void EchoIdempotent(ServerContext& call, EchoRequest& request,
                       Responder<EchoReply> responder) override {
-    Answer(request, std::move(responder));
+    Execute(call, request, std::move(responder));
   }
 
  private:
-  void Answer(const EchoRequest& request, Responder<EchoReply> responder) {
-    const absl::Status status = ExecuteInHistory(history_, request, &responder.reply());
-    status.ok() ? responder.Finish() : responder.Finish(status);
+  void Execute(ServerContext& call, const EchoRequest& request, Responder<EchoReply> responder) {
+    const absl::Status status =
+        ExecuteInHistory(history_, CallStyle::kCallback, request, &responder.reply());
+    CallBackAsync(history_, call, BackOf(request),
+                  [status, responder = std::move(responder)]() mutable {
+                    status.ok() ? responder.Finish() : responder.Finish(status);
+                  });
   }
   HistorySink& history_;
 };
@@ -87,18 +109,25 @@ class AsyncHistoryService final : public EchoService::AsyncService {
 class CoroHistoryService final : public EchoService::CoroService {
  public:
   explicit CoroHistoryService(HistorySink& history) : history_(history) {}
-  Coro<absl::Status> Echo(ServerContext&, EchoRequest& request, EchoReply& reply) override {
-    co_return ExecuteInHistory(history_, request, &reply);
+  Coro<absl::Status> Echo(ServerContext& call, EchoRequest& request, EchoReply& reply) override {
+    return Execute(call, request, &reply);
   }
-  Coro<absl::Status> EchoInline(ServerContext&, EchoRequest& request, EchoReply& reply) override {
-    co_return ExecuteInHistory(history_, request, &reply);
+  Coro<absl::Status> EchoInline(ServerContext& call, EchoRequest& request,
+                                EchoReply& reply) override {
+    return Execute(call, request, &reply);
   }
-  Coro<absl::Status> EchoIdempotent(ServerContext&, EchoRequest& request,
+  Coro<absl::Status> EchoIdempotent(ServerContext& call, EchoRequest& request,
                                     EchoReply& reply) override {
-    co_return ExecuteInHistory(history_, request, &reply);
+    return Execute(call, request, &reply);
   }
 
  private:
+  Coro<absl::Status> Execute(ServerContext& call, const EchoRequest& request, EchoReply* reply) {
+    const absl::Status status = ExecuteInHistory(history_, CallStyle::kCoroutine, request, reply);
+    const CallBackWish wish = BackOf(request);
+    (void)co_await CallBackCoro(history_, call, wish);
+    co_return status;
+  }
   HistorySink& history_;
 };
 

@@ -140,16 +140,15 @@ StreamOutcome StreamCaller::TalkInTurn() {
     if (!talk_->Read(&in_)) break;
     TakeReply(tally_.received);
   }
+  talk_->HalfClose();
+  while (talk_->Read(&in_)) TakeReply(tally_.received);
+  tally_.whole = true;
   return Ended(talk_->Finish());
 }
 
 // ---- callbacks
 
 void StreamCaller::BeginCallbacks(Done done) {
-  if (wishes_.kind == Kind::kTalk && in_turn()) {
-    BeginCoroutines(std::move(done));
-    return;
-  }
   done_ = std::move(done);
   switch (wishes_.kind) {
     case Kind::kAdd:
@@ -160,7 +159,8 @@ void StreamCaller::BeginCallbacks(Done done) {
       return ReadListed();
     case Kind::kTalk:
       talk_.emplace(stub_.Talk(options_));
-      parts_.store(2);
+      parts_.store(in_turn() ? 1 : 2);
+      if (in_turn()) return TalkNext();
       WriteTalk();
       return ReadTalk();
   }
@@ -215,6 +215,23 @@ void StreamCaller::ReadTalk() {
   });
 }
 
+void StreamCaller::TalkNext() {
+  const auto self = shared_from_this();
+  if (AtMidway(tally_.sent, Midway::kDrop)) return done_(Dropped());
+  if (tally_.sent < script_.requests && !talk_->ended()) {
+    if (!talk_->TryWrite(script_.Request(tally_.sent))) {
+      return talk_->OnReady([self] { self->TalkNext(); });
+    }
+    ++tally_.sent;
+    return talk_->ReadAsync(&in_, [self](bool more) {
+      if (more) self->TakeReply(self->tally_.received);
+      self->TalkNext();
+    });
+  }
+  talk_->HalfClose();
+  ReadTalk();
+}
+
 void StreamCaller::PartDone() {
   if (parts_.fetch_sub(1) > 1) return;
   talk_->FinishAsync(
@@ -227,18 +244,23 @@ void StreamCaller::BeginCoroutines(Done done) {
   const auto self = shared_from_this();
   const auto keep = [self](std::optional<int>, std::exception_ptr) {};
   done_ = std::move(done);
+  if (wishes_.kind != Kind::kTalk || in_turn()) return Spawn(CoTell(Await()), keep);
+  talk_.emplace(stub_.Talk(options_));
+  parts_.store(2);
+  Spawn(CoWriteTalk(), keep);
+  Spawn(CoReadTalk(), keep);
+}
+
+Coro<StreamOutcome> StreamCaller::Await() {
   switch (wishes_.kind) {
     case Kind::kAdd:
-      return Spawn(CoTell(AwaitAdd()), keep);
+      return AwaitAdd();
     case Kind::kList:
-      return Spawn(CoTell(AwaitList()), keep);
+      return AwaitList();
     case Kind::kTalk:
-      talk_.emplace(stub_.Talk(options_));
-      if (in_turn()) return Spawn(CoTalkInTurn(), keep);
-      parts_.store(2);
-      Spawn(CoWriteTalk(), keep);
-      return Spawn(CoReadTalk(), keep);
+      return AwaitTalk();
   }
+  std::abort();
 }
 
 Coro<int> StreamCaller::CoTell(Coro<StreamOutcome> call) {
@@ -276,6 +298,28 @@ Coro<StreamOutcome> StreamCaller::AwaitList() {
   co_return Ended(status);
 }
 
+Coro<StreamOutcome> StreamCaller::AwaitTalk() {
+  talk_.emplace(stub_.Talk(options_));
+  while (tally_.sent < script_.requests) {
+    if (AtMidway(tally_.sent, Midway::kDrop)) co_return Dropped();
+    out_ = script_.Request(tally_.sent);
+    const bool written = co_await talk_->WriteCoro(out_);
+    if (!written) break;
+    ++tally_.sent;
+    const bool more = co_await talk_->ReadCoro(&in_);
+    if (!more) break;
+    TakeReply(tally_.received);
+  }
+  talk_->HalfClose();
+  while (!tally_.whole) {
+    const bool more = co_await talk_->ReadCoro(&in_);
+    tally_.whole = !more;
+    if (more) TakeReply(tally_.received);
+  }
+  const absl::Status status = co_await talk_->FinishCoro();
+  co_return Ended(status);
+}
+
 Coro<int> StreamCaller::CoWriteTalk() {
   const bool writes = wishes_.at_midway != Midway::kFinish;
   for (; writes && tally_.sent < script_.requests; ++tally_.sent) {
@@ -299,25 +343,6 @@ Coro<int> StreamCaller::CoReadTalk() {
     if (!TakeReply(tally_.received)) break;
   }
   if (parts_.fetch_sub(1) > 1) co_return 0;
-  const absl::Status status = co_await talk_->FinishCoro();
-  done_(Ended(status));
-  co_return 0;
-}
-
-Coro<int> StreamCaller::CoTalkInTurn() {
-  while (tally_.sent < script_.requests) {
-    if (AtMidway(tally_.sent, Midway::kDrop)) {
-      done_(Dropped());
-      co_return 0;
-    }
-    out_ = script_.Request(tally_.sent);
-    const bool written = co_await talk_->WriteCoro(out_);
-    if (!written) break;
-    ++tally_.sent;
-    const bool more = co_await talk_->ReadCoro(&in_);
-    if (!more) break;
-    TakeReply(tally_.received);
-  }
   const absl::Status status = co_await talk_->FinishCoro();
   done_(Ended(status));
   co_return 0;

@@ -45,7 +45,8 @@ class StreamCaller : public std::enable_shared_from_this<StreamCaller> {
     StreamScript script;
     Midway at_midway = Midway::kNothing;
     int64_t midway = 0;
-    bool slow = false;  // where it may block
+    bool slow = false;     // where it may block
+    bool in_turn = false;  // where both stream: writes one, reads one, as kDrop always does
   };
 
   // `options.context` outlives the call; the script goes into its metadata.
@@ -55,9 +56,8 @@ class StreamCaller : public std::enable_shared_from_this<StreamCaller> {
   // `done` once, from any thread.
   void BeginCallbacks(Done done);
   void BeginCoroutines(Done done);
-  // Of the kinds in which one side alone streams.
-  Coro<StreamOutcome> AwaitAdd();
-  Coro<StreamOutcome> AwaitList();
+  // Where both stream, in turn alone.
+  Coro<StreamOutcome> Await();
 
  private:
   using Stream = ClientStream<Row, Row>;
@@ -71,16 +71,19 @@ class StreamCaller : public std::enable_shared_from_this<StreamCaller> {
   void ReadListed();
   void WriteTalk();
   void ReadTalk();
+  void TalkNext();
   void PartDone();
+  Coro<StreamOutcome> AwaitAdd();
+  Coro<StreamOutcome> AwaitList();
+  Coro<StreamOutcome> AwaitTalk();
   Coro<int> CoTell(Coro<StreamOutcome> call);
   Coro<int> CoWriteTalk();
   Coro<int> CoReadTalk();
-  Coro<int> CoTalkInTurn();
 
   bool AtMidway(int64_t count, Midway what) const {
     return wishes_.at_midway == what && count == wishes_.midway;
   }
-  bool in_turn() const { return wishes_.at_midway == Midway::kDrop; }
+  bool in_turn() const { return wishes_.in_turn || wishes_.at_midway == Midway::kDrop; }
   bool TakeReply(int64_t expected_index);
   StreamOutcome Dropped();
   StreamOutcome Ended(absl::Status status);

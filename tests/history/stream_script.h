@@ -24,7 +24,7 @@ struct StreamScript {
   static constexpr std::string_view kMetadataKey = "history";
   static constexpr int64_t kNever = -1;
   // In which order the handler of a call in which both stream reads and writes.
-  enum class Order : uint8_t { kInTurn, kRepliesFirst, kRepliesLast };
+  enum class Order : uint8_t { kInTurn, kRepliesFirst, kRepliesLast, kAtOnce };
 
   int64_t key = 0;
   Order order = Order::kInTurn;

@@ -1,19 +1,42 @@
 #include "tests/history/stream_services.h"
 
+#include <atomic>
 #include <chrono>
-#include <memory>
+#include <coroutine>
 #include <thread>
 
-#include "tests/history/call_back.h"
 #include "tests/history/history_services.h"
 
 namespace weft::test {
+namespace {
 
-StreamExecution::StreamExecution(HistorySink& history, ServerContext& call) : history_(history) {
+// A coroutine awaits it when it is through itself: it goes on when another one is, too.
+class BothParts {
+ public:
+  // The other one is through.
+  void Other() {
+    if (left_.fetch_sub(1) == 1) awaiter_.resume();
+  }
+  bool await_ready() const { return false; }
+  bool await_suspend(std::coroutine_handle<> awaiter) {
+    awaiter_ = awaiter;
+    return left_.fetch_sub(1) > 1;
+  }
+  void await_resume() {}
+
+ private:
+  std::atomic<int> left_{2};
+  std::coroutine_handle<> awaiter_;
+};
+
+}  // namespace
+
+StreamExecution::StreamExecution(HistorySink& history, ServerContext& call, CallStyle style)
+    : history_(history) {
   const auto text = call.metadata().Get(StreamScript::kMetadataKey);
   // Key -1 belongs to no call.
   script_ = StreamScript::FromText(text.value_or("")).value_or(StreamScript{.key = -1});
-  history_.OnExecuted(static_cast<size_t>(script_.key));
+  history_.OnExecuted(static_cast<size_t>(script_.key), style);
 }
 
 bool StreamExecution::OnRead(bool more) {
@@ -51,34 +74,37 @@ absl::Status StreamExecution::End() {
 // ---- blocking
 
 absl::Status BlockingStreamService::Add(ServerContext& call, ServerReader<Row>& rows, RowSum& sum) {
-  StreamExecution run(history_, call);
-  CallBack(history_, call, run.script());
+  StreamExecution run(history_, call, CallStyle::kBlocking);
+  CallBack(history_, call, run.back());
   while (run.wants_more() && run.OnRead(rows.Read(&run.in()))) AddToSum(run.in(), &sum);
   return run.End();
 }
 
 absl::Status BlockingStreamService::List(ServerContext& call, RowQuery&, ServerWriter<Row>& rows) {
-  StreamExecution run(history_, call);
-  CallBack(history_, call, run.script());
+  StreamExecution run(history_, call, CallStyle::kBlocking);
+  CallBack(history_, call, run.back());
   while (run.writes_more() && run.OnWritten(rows.Write(run.out()))) {
   }
   return run.End();
 }
 
 absl::Status BlockingStreamService::Talk(ServerContext& call, ServerStream<Row, Row>& stream) {
-  StreamExecution run(history_, call);
-  CallBack(history_, call, run.script());
+  StreamExecution run(history_, call, CallStyle::kBlocking);
+  CallBack(history_, call, run.back());
   const auto write_all = [&] {
     while (run.talks_more() && run.OnWritten(stream.Write(run.out()))) {
     }
   };
-  const bool in_turn = run.script().order == StreamScript::Order::kInTurn;
-  const bool first = run.script().order == StreamScript::Order::kRepliesFirst;
-  if (first) write_all();
+  using Order = StreamScript::Order;
+  const Order order = run.script().order;
+  std::thread writer;
+  if (order == Order::kAtOnce) writer = std::thread(write_all);
+  if (order == Order::kRepliesFirst) write_all();
   while (run.wants_more() && run.OnRead(stream.Read(&run.in()))) {
-    if (in_turn && !run.OnWritten(stream.Write(run.out()))) break;
+    if (order == Order::kInTurn && !run.OnWritten(stream.Write(run.out()))) break;
   }
-  if (!in_turn && !first) write_all();
+  if (order == Order::kRepliesLast) write_all();
+  if (writer.joinable()) writer.join();
   return run.End();
 }
 
@@ -87,8 +113,8 @@ absl::Status BlockingStreamService::Talk(ServerContext& call, ServerStream<Row, 
 
 Coro<absl::Status> CoroStreamService::Add(ServerContext& call, ServerReader<Row>& rows,
                                           RowSum& sum) {
-  StreamExecution run(history_, call);
-  if (run.script().call_back != 0) (void)co_await CallBackCoro(history_, call, run.script());
+  StreamExecution run(history_, call, CallStyle::kCoroutine);
+  (void)co_await CallBackCoro(history_, call, run.back());
   while (run.wants_more()) {
     const bool more = co_await rows.ReadCoro(&run.in());
     if (!run.OnRead(more)) break;
@@ -99,8 +125,8 @@ Coro<absl::Status> CoroStreamService::Add(ServerContext& call, ServerReader<Row>
 
 Coro<absl::Status> CoroStreamService::List(ServerContext& call, RowQuery&,
                                            ServerWriter<Row>& rows) {
-  StreamExecution run(history_, call);
-  if (run.script().call_back != 0) (void)co_await CallBackCoro(history_, call, run.script());
+  StreamExecution run(history_, call, CallStyle::kCoroutine);
+  (void)co_await CallBackCoro(history_, call, run.back());
   while (run.writes_more()) {
     const bool written = co_await rows.WriteCoro(run.out());
     if (!run.OnWritten(written)) break;
@@ -113,23 +139,29 @@ Coro<bool> CoroStreamService::Reply(StreamExecution& run, ServerStream<Row, Row>
   co_return run.OnWritten(written);
 }
 
+Coro<bool> CoroStreamService::ReplyAll(StreamExecution& run, ServerStream<Row, Row>& stream) {
+  bool open = true;
+  while (open && run.talks_more()) open = co_await Reply(run, stream);
+  co_return open;
+}
+
 Coro<absl::Status> CoroStreamService::Talk(ServerContext& call, ServerStream<Row, Row>& stream) {
-  StreamExecution run(history_, call);
-  if (run.script().call_back != 0) (void)co_await CallBackCoro(history_, call, run.script());
+  StreamExecution run(history_, call, CallStyle::kCoroutine);
+  (void)co_await CallBackCoro(history_, call, run.back());
   using Order = StreamScript::Order;
   const Order order = run.script().order;
   bool open = true;
-  while (order == Order::kRepliesFirst && open && run.talks_more()) {
-    open = co_await Reply(run, stream);
-  }
+  BothParts parts;
+  if (order == Order::kRepliesFirst) open = co_await ReplyAll(run, stream);
+  if (order == Order::kAtOnce)
+    Spawn(ReplyAll(run, stream), [&parts](auto, auto) { parts.Other(); });
   while (open && run.wants_more()) {
     const bool more = co_await stream.ReadCoro(&run.in());
     if (!run.OnRead(more)) break;
     if (order == Order::kInTurn) open = co_await Reply(run, stream);
   }
-  while (order == Order::kRepliesLast && open && run.talks_more()) {
-    open = co_await Reply(run, stream);
-  }
+  if (order == Order::kRepliesLast) open = co_await ReplyAll(run, stream);
+  if (order == Order::kAtOnce) co_await parts;
   co_return run.End();
 }
 

@@ -1,5 +1,5 @@
-// Streaming services that tell a history of every call they execute, in two handler styles. What a
-// handler does stands in its caller's StreamScript.
+// Streaming services that tell a history of every call they execute: handlers that block, and
+// coroutines. What a handler does stands in its caller's StreamScript.
 //
 // Threads  as Service
 // Owns     nothing: the history outlives them
@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "tests/history/call_back.h"
 #include "tests/history/call_history.h"
 #include "tests/history/stream_script.h"
 #include "tests/protos/rows.weft.h"
@@ -17,13 +18,15 @@
 namespace weft::test {
 
 // One execution of a stream: what its handler reads and writes, told to the history at its end.
+// One thread may read and another write.
 class StreamExecution {
  public:
-  StreamExecution(HistorySink& history, ServerContext& call);
+  StreamExecution(HistorySink& history, ServerContext& call, CallStyle style);
   StreamExecution(const StreamExecution&) = delete;
   StreamExecution& operator=(const StreamExecution&) = delete;
 
   const StreamScript& script() const { return script_; }
+  CallBackWish back() const { return {script_.call_back, script_.bytes}; }
   bool wants_more() const { return tally_.received != script_.end_after; }
   bool writes_more() const { return tally_.sent < script_.ToBeListed(); }
   bool talks_more() const { return tally_.sent < script_.replies; }
@@ -67,6 +70,7 @@ class CoroStreamService final : public Rows::CoroService {
 
  private:
   static Coro<bool> Reply(StreamExecution& run, ServerStream<Row, Row>& stream);
+  static Coro<bool> ReplyAll(StreamExecution& run, ServerStream<Row, Row>& stream);
 
   HistorySink& history_;
 };

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "tests/history/async_stream_service.h"
 #include "tests/history/history_services.h"
 #include "tests/history/stream_services.h"
 #include "weft/core/random_bits.h"
@@ -66,7 +67,7 @@ UnsteadyWorld::UnsteadyWorld(uint64_t seed, HistorySink& history) : seed_(seed) 
   services_.push_back(std::make_unique<AsyncHistoryService>(history));
   services_.push_back(std::make_unique<CoroHistoryService>(history));
   stream_services_.push_back(std::make_unique<BlockingStreamService>(history));
-  stream_services_.push_back(std::make_unique<CoroStreamService>(history));
+  stream_services_.push_back(std::make_unique<AsyncStreamService>(history));
   stream_services_.push_back(std::make_unique<CoroStreamService>(history));
   servers_.resize(kServers);
   for (size_t i = 0; i < kServers; ++i) StartServer(i);
