@@ -442,7 +442,7 @@ void ChannelCore::OnSuspect(Session& session, bool suspect) {
 
 void ChannelCore::OnLastCallEnded(Session& session) {
   session.CloseWhenWritten(CloseReason::kGoAway, absl::UnavailableError("the server is going away"),
-                           std::chrono::seconds(1));
+                           kLastWords);
 }
 
 // Both know that it is over, and nothing is on its way any more.
@@ -454,7 +454,7 @@ void ChannelCore::CloseIfIdle(Session& session) {
   if (session.gauge()->Volume().calls > 0) return;
   session.CloseWhenWritten(CloseReason::kLocal,
                            absl::UnavailableError("the connection was not used"),
-                           std::chrono::seconds(1));
+                           kLastWords);
 }
 
 // Every quarter of idle_timeout, while there is a connection.
@@ -571,7 +571,7 @@ void ChannelCore::OnGoingAway(Session& session, const absl::Status& why) {
   const bool idle = !was_up || (loop_link_->calls_under_way() == 0 && session.inbound_calls() == 0);
   leaving_.push_back(std::move(session_));
   list_.Set(IdOf(session), ConnectionState::kGoingAway, CloseReason::kGoAway, why);
-  if (idle) session.CloseWhenWritten(CloseReason::kGoAway, why, std::chrono::seconds(1));
+  if (idle) session.CloseWhenWritten(CloseReason::kGoAway, why, kLastWords);
   if (was_up) LinkLost(why);
 }
 

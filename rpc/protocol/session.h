@@ -6,6 +6,7 @@
 #ifndef WEFT_RPC_PROTOCOL_SESSION_H_
 #define WEFT_RPC_PROTOCOL_SESSION_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -18,6 +19,10 @@
 #include "weft/rpc/protocol/connection_info.h"
 
 namespace weft {
+
+// For CloseWhenWritten: how long a peer that does not read may hold up the end of its connection.
+// Long enough for a goaway and the last replies to get through a busy network; nobody waits for it.
+inline constexpr Nanos kLastWords = std::chrono::seconds(1);
 
 class Session {
  public:

@@ -14,7 +14,8 @@ namespace weft {
 namespace {
 
 constexpr Nanos kDrainLook = std::chrono::milliseconds(1);
-constexpr Nanos kLastWords = std::chrono::milliseconds(500);
+// Shorter than kLastWords: Stop may have to wait for it, behind its drain time.
+constexpr Nanos kServerLastWords = std::chrono::milliseconds(500);
 constexpr Nanos kConfirm = std::chrono::milliseconds(200);
 constexpr Nanos kWarnEvery = std::chrono::seconds(5);
 
@@ -135,7 +136,7 @@ void ServerLoop::LookForIdle() {
     }
   }
   // The client closes it when it has heard; where it has not by the next look, this side does.
-  for (Session* session : left) session->CloseWhenWritten(CloseReason::kLocal, why, kLastWords);
+  for (Session* session : left) session->CloseWhenWritten(CloseReason::kLocal, why, kServerLastWords);
   for (Session* session : idle) {
     Entry& entry = sessions_.at(session);
     entry.leaving = true;
@@ -191,7 +192,7 @@ void ServerLoop::OnAge(Session& session) {
       session.CloseWhenWritten(CloseReason::kLocal,
                                absl::UnavailableError("the connection has reached its "
                                                       "max_connection_age"),
-                               kLastWords);
+                               kServerLastWords);
       return;
     }
   }
@@ -246,7 +247,7 @@ void ServerLoop::ContinueDrain() {
   if (late) cancelled_ = true;
   for (Session* session : finished) {
     session->CloseWhenWritten(CloseReason::kLocal, absl::UnavailableError("the server has stopped"),
-                              kLastWords);
+                              kServerLastWords);
   }
   // A handler that has answered may still be on its way out of its service.
   if (sessions_.empty() && pool_->out() == 0 &&

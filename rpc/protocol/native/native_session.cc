@@ -11,9 +11,6 @@
 namespace weft::native {
 namespace {
 
-// For the reason of a close to reach the peer.
-constexpr Nanos kLastWords = std::chrono::seconds(1);
-
 CloseReason ReasonOf(FrameError error) {
   switch (error) {
     case FrameError::kTooLong:

@@ -9,11 +9,6 @@
 #include "weft/rpc/protocol/native/native_session.h"
 
 namespace weft::native {
-namespace {
-
-constexpr Nanos kLastWords = std::chrono::seconds(1);
-
-}  // namespace
 
 absl::Status NativeSession::Start() {
   absl::Status started = connection_.Start();
