@@ -1,7 +1,6 @@
 // Calls of all kinds, walked through their states by a server that speaks byte by byte: whatever
 // happens in whatever state, a call ends once, everything that waits for it goes on, and the rest
 // of the connection does not notice, or is told why it ended.
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,8 +12,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/protos/rows.weft.h"
+#include "tests/rpc/protocol/native/client_walk_table.h"
 #include "tests/rpc/protocol/native/stream_walk.h"
-#include "tests/support/watched.h"
+#include "tests/rpc/protocol/native/walked_call.h"
 #include "weft/core/manual_clock.h"
 #include "weft/rpc/channel.h"
 
@@ -23,299 +23,21 @@ namespace {
 
 using absl::StatusCode;
 using test::AccountingPeer;
-using test::ClientStreamsIn;
+using test::EndsKept;
 using test::Kind;
 using test::kKinds;
 using test::RowBytes;
 using test::ServerStreamsIn;
-
-enum class State {
-  kWaiting,      // for the server's Hello
-  kStarted,      // the server has the request, and has sent nothing
-  kSomeRead,     // three messages came, one was read
-  kHalfClosed,   // by the client
-  kPeerEnded,    // the server has ended its messages, not the call
-  kReading,      // somebody waits for a message
-  kWriting,      // somebody waits for credit
-  kHalfMessage,  // of a large message, or reply, a part is here
-  kFinishing,    // somebody waits for the end
-  kEnded,
-};
-enum class Event {
-  kReply,
-  kInitialMetadata,  // and then a reply
-  kDuplicateReply,
-  kReplyInside,  // a message, or another reply
-  kErrorInside,
-  kMessageInside,
-  kDataAfterEnd,
-  kBeyondCredit,
-  kBeyondConnectionCredit,
-  kCreditOverflow,
-  kConnectionCreditOverflow,
-  kNoCredit,
-  kCancel,
-  kDrop,  // by whoever holds the call
-  kDeadline,
-  kGoAwayBefore,  // the call is not among those that the server took
-  kGoAwayAfter,   // it is; its reply follows
-  kClose,
-  kLast = kClose
-};
-
-const char* NameOf(State s) {
-  constexpr const char* kNames[] = {"Waiting", "Started", "SomeRead",    "HalfClosed", "PeerEnded",
-                                    "Reading", "Writing", "HalfMessage", "Finishing",  "Ended"};
-  return kNames[static_cast<int>(s)];
-}
-const char* NameOf(Event e) {
-  constexpr const char* kNames[] = {"Reply",
-                                    "InitialMetadata",
-                                    "DuplicateReply",
-                                    "ReplyInside",
-                                    "ErrorInside",
-                                    "MessageInside",
-                                    "DataAfterEnd",
-                                    "BeyondCredit",
-                                    "BeyondConnectionCredit",
-                                    "CreditOverflow",
-                                    "ConnectionCreditOverflow",
-                                    "NoCredit",
-                                    "Cancel",
-                                    "Drop",
-                                    "Deadline",
-                                    "GoAwayBefore",
-                                    "GoAwayAfter",
-                                    "Close"};
-  return kNames[static_cast<int>(e)];
-}
-
-bool CanBe(Kind kind, State state) {
-  switch (state) {
-    case State::kSomeRead:
-    case State::kPeerEnded:
-    case State::kReading:
-      return ServerStreamsIn(kind);
-    case State::kHalfClosed:
-    case State::kWriting:
-      return ClientStreamsIn(kind);
-    case State::kFinishing:
-      return kind != Kind::kUnary;
-    default:
-      return true;
-  }
-}
-
-bool CanCome(Kind kind, State state, Event event) {
-  switch (event) {
-    case Event::kReplyInside:
-    case Event::kErrorInside:
-    case Event::kMessageInside:
-      return state == State::kHalfMessage;
-    case Event::kBeyondCredit:
-    case Event::kBeyondConnectionCredit:
-      return ServerStreamsIn(kind) && state != State::kPeerEnded && state != State::kHalfMessage;
-    case Event::kDrop:
-      return kind != Kind::kUnary;
-    default:
-      return true;
-  }
-}
-
-// ---- What is to come of it
-
-enum class Connection {
-  kLives,
-  kLeaves,  // no new calls; those under way end
-  kCloses,
-};
-struct Outcome {
-  StatusCode code;
-  Connection connection;
-};
-
-// A call that the server has not taken, whose request is all that there is of it, and that has
-// brought nothing.
-bool GoesElsewhere(Kind kind, State state) {
-  if (state == State::kEnded || ClientStreamsIn(kind)) return false;
-  return kind == Kind::kUnary ||
-         (state != State::kSomeRead && state != State::kPeerEnded && state != State::kHalfMessage);
-}
-
-Outcome Expected(Kind kind, State state, Event event) {
-  constexpr Outcome kServed{StatusCode::kOk, Connection::kLives};
-  constexpr Outcome kFault{StatusCode::kUnavailable, Connection::kCloses};
-  const bool ended = state == State::kEnded;
-  // The call's own status where it has ended before.
-  const auto unless_ended = [ended](StatusCode code) { return ended ? StatusCode::kOk : code; };
-  switch (event) {
-    case Event::kReply:
-    case Event::kDuplicateReply:
-      return kServed;
-    case Event::kInitialMetadata:
-      // Before everything else that the server says of the call.
-      return state == State::kSomeRead || state == State::kPeerEnded || state == State::kHalfMessage
-                 ? kFault
-                 : kServed;
-    case Event::kErrorInside:
-      // A server may give a stream up in the middle; a reply it may not.
-      return ServerStreamsIn(kind) ? Outcome{StatusCode::kAborted, Connection::kLives} : kFault;
-    case Event::kReplyInside:
-    case Event::kMessageInside:
-      return kFault;
-    case Event::kDataAfterEnd:
-    case Event::kCreditOverflow:
-      return ended ? kServed : kFault;
-    case Event::kBeyondCredit:
-    case Event::kBeyondConnectionCredit:
-      // What nobody will read is given back at once, and so is within any credit.
-      if (ended || state == State::kFinishing) return kServed;
-      // After some that were not read the stream's own credit is used up first.
-      return event == Event::kBeyondCredit || state == State::kSomeRead
-                 ? Outcome{StatusCode::kInternal, Connection::kLives}
-                 : kFault;
-    case Event::kConnectionCreditOverflow:
-    case Event::kNoCredit:
-    case Event::kClose:
-      return {unless_ended(StatusCode::kUnavailable), Connection::kCloses};
-    case Event::kCancel:
-    case Event::kDrop:
-      return {unless_ended(StatusCode::kCancelled), Connection::kLives};
-    case Event::kDeadline:
-      return {unless_ended(StatusCode::kDeadlineExceeded), Connection::kLives};
-    case Event::kGoAwayBefore:
-      return {GoesElsewhere(kind, state) ? StatusCode::kOk : unless_ended(StatusCode::kUnavailable),
-              Connection::kLeaves};
-    case Event::kGoAwayAfter:
-      return {StatusCode::kOk, Connection::kLeaves};
-  }
-  return kServed;
-}
-
-// ---- The caller
-
-// What waits, and how often it went on.
-struct Waits {
-  Watched<int> begun{0};
-  Watched<int> over{0};
-  Watched<std::vector<absl::Status>> ends;
-
-  std::function<void()> One() {
-    begun.Update([](int& n) { ++n; });
-    return [this] { over.Update([](int& n) { ++n; }); };
-  }
-  [[nodiscard]] bool AllOver() {
-    return over.WaitFor([n = begun.Get()](int done) { return done >= n; });
-  }
-};
-
-// A call of any kind, in the style of callbacks.
-class WalkedCall {
- public:
-  WalkedCall(Kind kind, test::Rows::Stub& stub, const std::shared_ptr<Waits>& waits,
-             absl::Duration timeout)
-      : kind_(kind), waits_(waits) {
-    const CallOptions options{.timeout = timeout, .context = &context_};
-    switch (kind) {
-      case Kind::kUnary:
-        stub.GetAsync({}, options, [waits, over = waits->One()](absl::StatusOr<test::Row> row) {
-          waits->ends.Update([&](auto& all) { all.push_back(row.status()); });
-          over();
-        });
-        return;
-      case Kind::kClientStreams:
-        writer_.emplace(stub.Add(options));
-        return;
-      case Kind::kServerStreams:
-        reader_.emplace(stub.List({}, options));
-        return;
-      case Kind::kBothStream:
-        both_.emplace(stub.Talk(options));
-        return;
-    }
-  }
-
-  void Read() {
-    const auto done = [waits = waits_, row = row_, over = waits_->One()](bool) { over(); };
-    reader_.has_value() ? reader_->ReadAsync(row_.get(), done) : both_->ReadAsync(row_.get(), done);
-  }
-  // Until there is no more room, and then waits for some.
-  void Write() {
-    test::Row row;
-    row.set_text(std::string(900, 'w'));
-    const auto on = [&](auto& stream) {
-      while (stream.TryWrite(row)) {
-      }
-      stream.OnReady([waits = waits_, over = waits_->One()] { over(); });
-    };
-    writer_.has_value() ? on(*writer_) : on(*both_);
-  }
-  void HalfClose() { writer_.has_value() ? writer_->HalfClose() : both_->HalfClose(); }
-  void Cancel() {
-    if (kind_ == Kind::kUnary) context_.Cancel();
-    if (writer_.has_value()) writer_->Cancel();
-    if (reader_.has_value()) reader_->Cancel();
-    if (both_.has_value()) both_->Cancel();
-  }
-  void Finish() {
-    if (std::exchange(finishing_, true) || kind_ == Kind::kUnary) return;
-    const auto end = [waits = waits_, over = waits_->One()](const absl::Status& status) {
-      waits->ends.Update([&](auto& all) { all.push_back(status); });
-      over();
-    };
-    if (writer_.has_value()) {
-      writer_->FinishAsync([end](absl::StatusOr<test::RowSum> sum) { end(sum.status()); });
-    }
-    if (reader_.has_value()) reader_->FinishAsync(end);
-    if (both_.has_value()) both_->FinishAsync(end);
-  }
-  void Drop() {
-    writer_.reset();
-    reader_.reset();
-    both_.reset();
-  }
-
- private:
-  const Kind kind_;
-  const std::shared_ptr<Waits> waits_;
-  const std::shared_ptr<test::Row> row_ = std::make_shared<test::Row>();
-  ClientContext context_;
-  std::optional<ClientWriter<test::Row, test::RowSum>> writer_;
-  std::optional<ClientReader<test::Row>> reader_;
-  std::optional<ClientStream<test::Row, test::Row>> both_;
-  bool finishing_ = false;
-};
-
-// Keeps how each call ended, as it was told.
-class EndsKept final : public ClientInterceptor {
- public:
-  struct End {
-    std::string method;
-    absl::Status status;
-    bool may_have_been_executed;
-  };
-  absl::StatusOr<std::unique_ptr<Call>> Start(const ClientCallStart& start) override {
-    return std::make_unique<Kept>(*this, std::string(start.method));
-  }
-  Watched<std::vector<End>> ends;
-
- private:
-  class Kept final : public Call {
-   public:
-    Kept(EndsKept& all, std::string method) : all_(all), method_(std::move(method)) {}
-    void OnEnd(const ClientCallEnd& end) override {
-      all_.ends.Update([&](auto& list) {
-        list.push_back({method_, end.status, end.may_have_been_executed});
-      });
-    }
-
-   private:
-    EndsKept& all_;
-    const std::string method_;
-  };
-};
-
-// ---- The walk
+using test::Waits;
+using test::WalkedCall;
+using test::client_walk::CanBe;
+using test::client_walk::CanCome;
+using test::client_walk::Connection;
+using test::client_walk::Event;
+using test::client_walk::Expected;
+using test::client_walk::GoesElsewhere;
+using test::client_walk::Outcome;
+using test::client_walk::State;
 
 class ClientWalk : public ::testing::TestWithParam<State> {
  protected:
