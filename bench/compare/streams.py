@@ -10,12 +10,12 @@ bench/stream_server and stream_client, gRPC's (synchronous API) bench/peers/grpc
 import argparse
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 
-from measurement import free_port
+from measurement import RunFailed, free_port, stop_server, tail_of, wait_until_ready
 
 WAYS = {"down": "server to client", "up": "client to server", "both": "there and back"}
 PAYLOADS = (32, 4096, 65536, 1048576)
@@ -32,18 +32,27 @@ def programs(build):
 
 
 def run(server, client, way, payload, streams, seconds, warmup):
+    """The figures of one run; raises RunFailed where there are none."""
     port = str(free_port())
-    with subprocess.Popen([server, "--port", port], stdout=subprocess.PIPE, text=True) as process:
-        try:
-            if process.stdout.readline().strip() != "READY":
-                sys.exit(f"{server} did not start")
-            done = subprocess.run(
-                [client, "--port", port, "--way", way, "--payload", str(payload), "--streams",
-                 str(streams), "--seconds", str(seconds), "--warmup", str(warmup)],
-                capture_output=True, text=True, timeout=60 + seconds, check=True)
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen([server, "--port", port], stdout=subprocess.PIPE, stderr=errors)
+        with process.stdout:
+            try:
+                wait_until_ready(process, errors)
+                done = subprocess.run(
+                    [client, "--port", port, "--way", way, "--payload", str(payload), "--streams",
+                     str(streams), "--seconds", str(seconds), "--warmup", str(warmup)],
+                    capture_output=True, text=True, timeout=60 + seconds)
+            except subprocess.TimeoutExpired as error:
+                raise RunFailed("the client did not end") from error
+            finally:
+                ending = stop_server(process)
+            if done.returncode != 0:
+                raise RunFailed(f"the client ended with status {done.returncode} "
+                                f"{done.stdout[-300:]} {done.stderr[-300:]}".rstrip())
+            if ending:
+                raise RunFailed(f"{ending} {tail_of(errors)}".rstrip())
             return json.loads(done.stdout.splitlines()[-1])
-        finally:
-            process.send_signal(signal.SIGTERM)
 
 
 def main():
@@ -61,7 +70,11 @@ def main():
     for _ in range(args.rounds):
         for case in cases:
             for name, (server, client) in systems.items():
-                found[name, case].append(run(server, client, *case, args.seconds, args.warmup))
+                try:
+                    measured = run(server, client, *case, args.seconds, args.warmup)
+                except (RunFailed, OSError) as error:
+                    sys.exit(f"{name}, {case}: {error}")
+                found[name, case].append(measured)
     columns = "".join(f" {name} messages/s | {name} MB/s |" for name in systems)
     compared = {"weft", "grpc"} <= systems.keys()
     print(f"| way | payload, streams |{columns}" + (" × grpc |" if compared else ""))
