@@ -453,8 +453,7 @@ void ChannelCore::OnGoAwayConfirmed(Session& session) {
 void ChannelCore::CloseIfIdle(Session& session) {
   if (session.gauge()->Volume().calls > 0) return;
   session.CloseWhenWritten(CloseReason::kLocal,
-                           absl::UnavailableError("the connection was not used"),
-                           kLastWords);
+                           absl::UnavailableError("the connection was not used"), kLastWords);
 }
 
 // Every quarter of idle_timeout, while there is a connection.

@@ -136,7 +136,8 @@ void ServerLoop::LookForIdle() {
     }
   }
   // The client closes it when it has heard; where it has not by the next look, this side does.
-  for (Session* session : left) session->CloseWhenWritten(CloseReason::kLocal, why, kServerLastWords);
+  for (Session* session : left)
+    session->CloseWhenWritten(CloseReason::kLocal, why, kServerLastWords);
   for (Session* session : idle) {
     Entry& entry = sessions_.at(session);
     entry.leaving = true;

@@ -5,11 +5,9 @@
 //
 // Threads  Start and Finish on the main thread; recorder and PartyDone from any thread
 // Owns     the recorders
-// Ends     Finish returns when all parties are done, or kPatience after the window: that is an
+// Ends     Finish returns when all parties are done, or kPatience after the window, which is an
 // error
 #pragma once
-
-#include <sys/resource.h>
 
 #include <chrono>
 #include <condition_variable>
@@ -25,6 +23,7 @@
 #include "bench/peers/common/echo_report.h"
 #include "bench/peers/common/measured_window.h"
 #include "bench/peers/common/monotonic_clock.h"
+#include "bench/peers/common/process_cpu.h"
 
 namespace weft::bench {
 
@@ -68,10 +67,10 @@ class EchoRun {
   EchoReport Finish() {
     EchoReport report;
     SleepUntilNanos(window_.begin());
-    const double cpu_before = CpuSeconds();
+    const double cpu_before = ProcessCpuSeconds();
     const uint64_t before = NowNanos();
     SleepUntilNanos(window_.end());
-    const double cpu = CpuSeconds() - cpu_before;
+    const double cpu = ProcessCpuSeconds() - cpu_before;
     report.seconds = options_.seconds;
     // This thread may have woken late at either end: bring the CPU time to the window's length.
     report.cpu_seconds =
@@ -102,15 +101,6 @@ class EchoRun {
 
  private:
   static constexpr std::chrono::seconds kPatience{10};
-
-  static double CpuSeconds() {
-    rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    const auto seconds = [](const timeval& t) {
-      return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-    };
-    return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-  }
 
   const EchoClientOptions options_;
   const EchoPattern pattern_;

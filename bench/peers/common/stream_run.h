@@ -1,4 +1,5 @@
-// A stream client's run: how many streams of what, for how long, and the line it prints.
+// A stream client's run: how many streams of what, for how long, a thread each, and the line it
+// prints.
 //
 //   {"messages_per_s": 1.0e6, "mb_per_s": 32.0, "client_cpu_us": 0.7, "err": 0}
 //
@@ -6,19 +7,23 @@
 // inside the window; MB are 10^6 bytes of their payload; client_cpu_us is the process' CPU time a
 // message.
 //
-// Threads  options: value; a counter: one thread; Report: after the threads have ended
+// Threads  options: value; a counter: one thread; a run: Do on the main thread, the rest from any
+// Ends     Do returns when every stream has ended
 #pragma once
 
-#include <sys/resource.h>
-
-#include <cinttypes>
+#include <atomic>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "bench/peers/common/arguments.h"
 #include "bench/peers/common/fail.h"
 #include "bench/peers/common/measured_window.h"
+#include "bench/peers/common/monotonic_clock.h"
+#include "bench/peers/common/process_cpu.h"
 
 namespace weft::bench {
 
@@ -42,47 +47,77 @@ struct StreamClientOptions {
   }
 };
 
-// Messages of one stream; a clock reading every 16th.
+// Messages of one stream. Reads the clock at every 16th, at large ones each time.
 class StreamCounter {
  public:
-  explicit StreamCounter(const MeasuredWindow& window) : window_(window) {}
+  StreamCounter(const MeasuredWindow& window, size_t payload)
+      : window_(window), skipped_(payload >= kLarge ? 0 : 15) {}
 
   // One more message. False: the time is over.
   bool Count() {
-    if ((++seen_ & 15) == 0) now_ = NowNanos();
+    if ((++seen_ & skipped_) == 0) now_ = NowNanos();
     if (window_.Counts(now_)) ++counted_;
     return !window_.Over(now_);
   }
-  // For large messages: a clock reading for this one.
-  void ReadClock() { now_ = NowNanos(); }
   uint64_t counted() const { return counted_; }
 
  private:
+  static constexpr size_t kLarge = 4096;
+
   const MeasuredWindow& window_;
+  const uint64_t skipped_;  // between two readings; a power of two less one
   uint64_t now_ = NowNanos();
   uint64_t seen_ = 0;
   uint64_t counted_ = 0;
 };
 
-inline double ProcessCpuSeconds() {
-  rusage used{};
-  getrusage(RUSAGE_SELF, &used);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
-  };
-  return seconds(used.ru_utime) + seconds(used.ru_stime);
-}
+class StreamRun {
+ public:
+  explicit StreamRun(const StreamClientOptions& options) : options_(options) {}
+  StreamRun(const StreamRun&) = delete;
+  StreamRun& operator=(const StreamRun&) = delete;
 
-// `cpu`: seconds of the process in the window.
-inline int PrintStreamReport(const StreamClientOptions& options, uint64_t messages, double cpu,
-                             int errors) {
-  const double rate = static_cast<double>(messages) / options.seconds;
-  std::printf(
-      "{\"messages_per_s\": %.1f, \"mb_per_s\": %.3f, \"client_cpu_us\": %.3f, \"err\": %d}\n",
-      rate, rate * static_cast<double>(options.payload) * 1e-6,
-      messages == 0 ? 0.0 : cpu * 1e6 / static_cast<double>(messages), errors);
-  std::fflush(stdout);
-  return errors == 0 ? 0 : 1;
-}
+  // Runs the wanted way's function on a thread for each stream and prints the line. The exit
+  // status: 0 if every stream ended as it should.
+  int Do(const std::function<void()>& down, const std::function<void()>& up,
+         const std::function<void()>& both) {
+    window_.Open(options_.warmup, options_.seconds);
+    const auto& stream = options_.way == "down" ? down : options_.way == "up" ? up : both;
+    std::vector<std::thread> threads;
+    for (int i = 0; i < options_.streams; ++i) threads.emplace_back(stream);
+    SleepUntilNanos(window_.begin());
+    const double before = ProcessCpuSeconds();
+    SleepUntilNanos(window_.end());
+    const double cpu = ProcessCpuSeconds() - before;
+    for (std::thread& thread : threads) thread.join();
+    return Print(cpu);
+  }
+
+  bool Over() const { return window_.Over(NowNanos()); }
+  StreamCounter Counter() const { return StreamCounter(window_, options_.payload); }
+  bool IsWhole(const std::string& payload) const { return payload.size() == options_.payload; }
+  // Of one stream; `right`: as it should.
+  void End(const StreamCounter& counter, bool right) {
+    messages_ += counter.counted();
+    if (!right) ++errors_;
+  }
+
+ private:
+  // `cpu`: seconds of the process in the window.
+  int Print(double cpu) const {
+    const double rate = static_cast<double>(messages_) / options_.seconds;
+    std::printf(
+        "{\"messages_per_s\": %.1f, \"mb_per_s\": %.3f, \"client_cpu_us\": %.3f, \"err\": %d}\n",
+        rate, rate * static_cast<double>(options_.payload) * 1e-6,
+        messages_ == 0 ? 0.0 : cpu * 1e6 / static_cast<double>(messages_), errors_.load());
+    std::fflush(stdout);
+    return errors_ == 0 ? 0 : 1;
+  }
+
+  const StreamClientOptions& options_;
+  MeasuredWindow window_;
+  std::atomic<uint64_t> messages_{0};
+  std::atomic<int> errors_{0};
+};
 
 }  // namespace weft::bench
