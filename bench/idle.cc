@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "bench/echo.weft.h"
+#include "bench/echoer.h"
 #include "bench/peers/common/arguments.h"
 #include "bench/peers/common/fail.h"
 #include "bench/streams.weft.h"
@@ -60,15 +61,6 @@ class Streams final : public weft::bench::StreamService::CoroService {
     Chunk chunk;
     while (co_await stream.ReadCoro(&chunk)) co_await stream.WriteCoro(chunk);
     co_return absl::OkStatus();
-  }
-};
-
-class Echoer final : public weft::bench::EchoService::Service {
- public:
-  absl::Status Echo(weft::ServerContext&, weft::bench::EchoRequest& request,
-                    weft::bench::EchoResponse& reply) override {
-    reply.set_payload(std::move(*request.mutable_payload()));
-    return absl::OkStatus();
   }
 };
 
@@ -142,7 +134,7 @@ void Print(const char* what, const Bytes& server, const Bytes& client) {
 
 int RunServer(int connections, int streams, int from, int to) {
   Streams handlers;
-  Echoer echo;
+  weft::bench::Echoer echo;
   weft::ServerOptions options;
   options.worker_threads = 2;
   options.limits.heartbeat_interval = kHeartbeat;

@@ -4,9 +4,8 @@
 #include <atomic>
 #include <cstdio>
 #include <string>
-#include <utility>
 
-#include "bench/echo.weft.h"
+#include "bench/echoer.h"
 #include "bench/peers/common/arguments.h"
 #include "bench/peers/common/termination.h"
 #include "bench/streams.weft.h"
@@ -42,15 +41,6 @@ class Streams final : public weft::bench::StreamService::Service {
   }
 };
 
-class Echoer final : public weft::bench::EchoService::Service {
- public:
-  absl::Status Echo(weft::ServerContext&, weft::bench::EchoRequest& request,
-                    weft::bench::EchoResponse& reply) override {
-    reply.set_payload(std::move(*request.mutable_payload()));
-    return absl::OkStatus();
-  }
-};
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -63,7 +53,7 @@ int main(int argc, char** argv) {
   arguments.RefuseUnread();
 
   Streams streams;
-  Echoer echo;
+  weft::bench::Echoer echo;
   weft::Server server(options);
   absl::Status status = server.Register(streams);
   if (status.ok()) status = server.Register(echo);

@@ -6,30 +6,15 @@
 
 #include <benchmark/benchmark.h>
 
+#include "bench/core/sink_transport.h"
 #include "weft/core/output_queue.h"
 
 namespace weft {
 namespace {
 
-// Takes everything.
-class Sink final : public Transport {
- public:
-  ssize_t Read(const iovec*, int) override { return 0; }
-  ssize_t Write(const iovec* pieces, int count) override {
-    ssize_t n = 0;
-    for (int i = 0; i < count; ++i) n += static_cast<ssize_t>(pieces[i].iov_len);
-    return n;
-  }
-  void ShutDown() override {}
-  absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop&, WatchEvents*) override {
-    return absl::UnimplementedError("nobody watches it");
-  }
-  bool AnyThreadMayWrite() const override { return true; }
-};
-
 // Arguments: bytes a reply, replies a flush.
 void BM_AppendAndFlush(benchmark::State& state) {
-  OutputQueue queue(std::make_unique<Sink>());
+  OutputQueue queue(std::make_unique<bench::SinkTransport>());
   const auto size = static_cast<size_t>(state.range(0));
   for (auto _ : state) {
     for (int64_t i = 0; i < state.range(1); ++i) {
@@ -52,7 +37,7 @@ BENCHMARK(BM_AppendAndFlush)
     ->Args({60'000, 4});
 
 void BM_AppendSharedAndFlush(benchmark::State& state) {
-  OutputQueue queue(std::make_unique<Sink>());
+  OutputQueue queue(std::make_unique<bench::SinkTransport>());
   const auto bytes = std::make_shared<std::string>(1 << 20, 'x');
   for (auto _ : state) {
     {
@@ -68,7 +53,7 @@ BENCHMARK(BM_AppendSharedAndFlush);
 // Each thread appends and flushes what it claims: contention for one connection.
 void BM_AppendFromManyThreads(benchmark::State& state) {
   static OutputQueue* queue = nullptr;
-  if (state.thread_index() == 0) queue = new OutputQueue(std::make_unique<Sink>());
+  if (state.thread_index() == 0) queue = new OutputQueue(std::make_unique<bench::SinkTransport>());
   for (auto _ : state) {
     bool claimed;
     {

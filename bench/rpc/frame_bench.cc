@@ -6,6 +6,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include "bench/core/sink_transport.h"
 #include "weft/core/output_queue.h"
 #include "weft/rpc/protocol/native/frame_reader.h"
 #include "weft/rpc/protocol/native/frame_writer.h"
@@ -14,28 +15,12 @@
 namespace weft::native {
 namespace {
 
-// Takes everything, keeps nothing.
-class Sink final : public Transport {
- public:
-  ssize_t Read(const iovec*, int) override { return 0; }
-  ssize_t Write(const iovec* pieces, int count) override {
-    ssize_t n = 0;
-    for (int i = 0; i < count; ++i) n += static_cast<ssize_t>(pieces[i].iov_len);
-    return n;
-  }
-  void ShutDown() override {}
-  absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop&, WatchEvents*) override {
-    return absl::UnimplementedError("nobody watches it");
-  }
-  bool AnyThreadMayWrite() const override { return true; }
-};
-
 // So many frames leave in one write.
 constexpr int kGathered = 32;
 
 template <typename Write>
 void WriteFrames(benchmark::State& state, Write&& write) {
-  OutputQueue queue(std::make_unique<Sink>());
+  OutputQueue queue(std::make_unique<bench::SinkTransport>());
   int in_queue = 0;
   for (auto _ : state) {
     bool flush = false;

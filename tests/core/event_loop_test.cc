@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/loop_thread.h"
+#include "tests/support/watch_recorder.h"
 #include "tests/support/watched.h"
 #include "weft/core/fd_watch.h"
 #include "weft/core/socket.h"
@@ -340,20 +341,6 @@ TEST(EventLoop, DoesNotSpinOnAClockThatStandsStill) {
 
 // ---- FdWatch, which is the loop's other half.
 
-class Recorder final : public WatchEvents {
- public:
-  void OnReadable() override {
-    reads.Update([](int& n) { ++n; });
-    if (on_readable) on_readable();
-  }
-  void OnWritable() override {
-    writes.Update([](int& n) { ++n; });
-    if (on_writable) on_writable();
-  }
-  Watched<int> reads{0}, writes{0};
-  std::function<void()> on_readable, on_writable;
-};
-
 struct SocketPair {
   SocketPair() {
     int fds[2];
@@ -367,7 +354,7 @@ struct SocketPair {
 TEST(FdWatch, TellsReadinessAsLongAsItLasts) {
   LoopThread thread;
   SocketPair pair;
-  Recorder recorder;
+  WatchRecorder recorder;
   FdWatch watch;
   recorder.on_readable = [&] {
     if (recorder.reads.Get() == 3) {
@@ -392,7 +379,7 @@ TEST(FdWatch, StoppedWhileTheOtherEventIsReadyTooSaysNothingMore) {
   for (const bool stop_in_read : {true, false}) {
     LoopThread thread;
     SocketPair pair;
-    Recorder recorder;
+    WatchRecorder recorder;
     auto watch = std::make_unique<FdWatch>();
     const auto end = [&] { watch.reset(); };  // the harder case: destroyed inside its callback
     (stop_in_read ? recorder.on_readable : recorder.on_writable) = end;
@@ -417,7 +404,7 @@ TEST(FdWatch, StoppedWhileTheOtherEventIsReadyTooSaysNothingMore) {
 TEST(FdWatch, MayMoveToAnotherDescriptorInsideItsCallback) {
   LoopThread thread;
   SocketPair first, second;
-  Recorder recorder;
+  WatchRecorder recorder;
   FdWatch watch;
   recorder.on_writable = [&] {
     if (recorder.writes.Get() > 1) {

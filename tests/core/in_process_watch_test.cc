@@ -2,14 +2,13 @@
 
 #include <errno.h>
 
-#include <functional>
 #include <memory>
 #include <string>
 
 #include <gtest/gtest.h>
 
 #include "tests/support/loop_thread.h"
-#include "tests/support/watched.h"
+#include "tests/support/watch_recorder.h"
 #include "weft/core/in_process_transport.h"
 #include "weft/core/manual_clock.h"
 
@@ -18,20 +17,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using Side = InProcessLink::Side;
-
-class Recorder final : public WatchEvents {
- public:
-  void OnReadable() override {
-    reads.Update([](int& n) { ++n; });
-    if (on_readable) on_readable();
-  }
-  void OnWritable() override {
-    writes.Update([](int& n) { ++n; });
-    if (on_writable) on_writable();
-  }
-  Watched<int> reads{0}, writes{0};
-  std::function<void()> on_readable, on_writable;
-};
 
 // The listener's end, watched on a loop; the test has the dialer's.
 class InProcessWatchTest : public testing::Test {
@@ -61,7 +46,7 @@ class InProcessWatchTest : public testing::Test {
 
   ManualClock clock_;
   LoopThread thread_{clock_};
-  Recorder recorder_;
+  WatchRecorder recorder_;
   std::shared_ptr<InProcessLink> link_;
   std::unique_ptr<Transport> here_, there_;
   std::unique_ptr<Watch> watch_;
@@ -173,7 +158,7 @@ TEST_F(InProcessWatchTest, AClosedLoopIsToldNothing) {
   Open();
   thread_.Run([&] { watch_->WatchRead(true); });
   auto other = std::make_unique<LoopThread>(clock_);
-  Recorder recorder;
+  WatchRecorder recorder;
   std::unique_ptr<Watch> watch;
   other->Run([&] {
     watch = std::make_unique<InProcessWatch>(other->loop(), link_, Side::kDialer, &recorder);

@@ -57,89 +57,70 @@ class CoroRelay : public EchoService::CoroService {
   EchoService::Stub stub_;
 };
 
-TEST(NestedCalls, EndByTheDeadlineOfTheCallThatIsServed) {
+// A caller, a server that asks another one, and that one.
+template <typename AnyRelay = Relay>
+struct Chain {
   HookedEcho far;
-  TestServer far_server(far);
-  Relay relay(far_server.target());
-  TestServer near_server(relay);
+  TestServer far_server{far};
+  AnyRelay relay{far_server.target()};
+  TestServer near_server{relay};
   std::unique_ptr<Channel> channel = ChannelTo(near_server.target());
-  EchoService::Stub stub(*channel);
-  absl::StatusOr<WhereReply> reply = stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
+  EchoService::Stub stub{*channel};
+};
+
+TEST(NestedCalls, EndByTheDeadlineOfTheCallThatIsServed) {
+  Chain chain;
+  absl::StatusOr<WhereReply> reply = chain.stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
   ASSERT_EQ(reply.status(), absl::OkStatus());
   EXPECT_LE(reply->remaining_micros(), 20'000'000);
   EXPECT_GT(reply->remaining_micros(), 0);
 }
 
 TEST(NestedCalls, KeepTheirOwnDeadlineWhereItIsEarlier) {
-  HookedEcho far;
-  TestServer far_server(far);
-  Relay relay(far_server.target());
-  relay.timeout = absl::Seconds(15);
-  TestServer near_server(relay);
-  std::unique_ptr<Channel> channel = ChannelTo(near_server.target());
-  EchoService::Stub stub(*channel);
-  absl::StatusOr<WhereReply> reply = stub.Where(WhereRequest(), {.timeout = absl::Minutes(5)});
+  Chain chain;
+  chain.relay.timeout = absl::Seconds(15);
+  absl::StatusOr<WhereReply> reply = chain.stub.Where(WhereRequest(), {.timeout = absl::Minutes(5)});
   ASSERT_EQ(reply.status(), absl::OkStatus());
   EXPECT_LE(reply->remaining_micros(), 15'000'000);
 }
 
 TEST(NestedCalls, InheritNothingWhenTheyAreDetached) {
-  HookedEcho far;
-  TestServer far_server(far);
-  Relay relay(far_server.target());
-  relay.detached = true;
-  TestServer near_server(relay);
-  std::unique_ptr<Channel> channel = ChannelTo(near_server.target());
-  EchoService::Stub stub(*channel);
-  absl::StatusOr<WhereReply> reply = stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
+  Chain chain;
+  chain.relay.detached = true;
+  absl::StatusOr<WhereReply> reply = chain.stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
   ASSERT_EQ(reply.status(), absl::OkStatus());
   EXPECT_GT(reply->remaining_micros(), 20'000'000);
 }
 
 TEST(NestedCalls, OfACoroutineInheritWhereverItResumes) {
-  HookedEcho far;
-  TestServer far_server(far);
-  CoroRelay relay(far_server.target());
-  TestServer near_server(relay);
-  std::unique_ptr<Channel> channel = ChannelTo(near_server.target());
-  EchoService::Stub stub(*channel);
-  absl::StatusOr<WhereReply> reply = stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
+  Chain<CoroRelay> chain;
+  absl::StatusOr<WhereReply> reply = chain.stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
   ASSERT_EQ(reply.status(), absl::OkStatus());
   EXPECT_LE(reply->remaining_micros(), 20'000'000);
 }
 
 TEST(NestedCalls, AreCancelledWithTheCallThatIsServed) {
-  HookedEcho far;
-  TestServer far_server(far);
-  Relay relay(far_server.target());
-  TestServer near_server(relay);
-  std::unique_ptr<Channel> channel = ChannelTo(near_server.target());
-  EchoService::Stub stub(*channel);
+  Chain chain;
   ClientContext context;
   EchoResult result;
-  stub.HangAsync(EchoRequest(), {.timeout = absl::InfiniteDuration(), .context = &context},
+  chain.stub.HangAsync(EchoRequest(), {.timeout = absl::InfiniteDuration(), .context = &context},
                  Into(result));
-  ASSERT_TRUE(far.hanging.WaitForValue(1));
+  ASSERT_TRUE(chain.far.hanging.WaitForValue(1));
   context.Cancel();
   EXPECT_EQ(result.Wait().status().code(), absl::StatusCode::kCancelled);
-  EXPECT_EQ(relay.inner.Wait().code(), absl::StatusCode::kCancelled);
-  EXPECT_TRUE(far.seen_cancelled.WaitForValue(1));
+  EXPECT_EQ(chain.relay.inner.Wait().code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(chain.far.seen_cancelled.WaitForValue(1));
 }
 
 TEST(NestedCalls, AreCancelledWhenTheCallersConnectionIsLost) {
-  HookedEcho far;
-  TestServer far_server(far);
-  Relay relay(far_server.target());
-  TestServer near_server(relay);
-  std::unique_ptr<Channel> channel = ChannelTo(near_server.target());
-  EchoService::Stub stub(*channel);
+  Chain chain;
   EchoResult result;
-  stub.HangAsync(EchoRequest(), {.timeout = absl::InfiniteDuration()}, Into(result));
-  ASSERT_TRUE(far.hanging.WaitForValue(1));
-  channel.reset();
+  chain.stub.HangAsync(EchoRequest(), {.timeout = absl::InfiniteDuration()}, Into(result));
+  ASSERT_TRUE(chain.far.hanging.WaitForValue(1));
+  chain.channel.reset();
   EXPECT_EQ(result.Wait().status().code(), absl::StatusCode::kUnavailable);
-  EXPECT_EQ(relay.inner.Wait().code(), absl::StatusCode::kCancelled);
-  EXPECT_TRUE(far.seen_cancelled.WaitForValue(1));
+  EXPECT_EQ(chain.relay.inner.Wait().code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(chain.far.seen_cancelled.WaitForValue(1));
 }
 
 // Its handlers wait for the token of their call.

@@ -188,15 +188,19 @@ TEST(Order, OtherConnectionsAndOtherMethodsGoOnBesideIt) {
   EXPECT_THAT(service.journal.state.Get().numbers["a"], ElementsAre(0, 1));
 }
 
-TEST(Order, TheNextCallStartsWhenTheResponderHasAnswered) {
+// That of 20 calls each starts when the responder of the one before has answered.
+void ExpectOneAfterTheOther(void (Ledger::Stub::*append)(const Entry&, CallOptions,
+                                                         Callback<EntryReply>),
+                            int worker_threads) {
   LaterLedger service;
-  TestServer server(service, ServerOptions{.worker_threads = 2});
+  TestServer server(service, ServerOptions{.worker_threads = worker_threads});
   const auto channel = server.Connect();
   Ledger::Stub stub(*channel);
   Connect(*channel);
   EntryResult replies;
-  for (int i = 0; i < 20; ++i)
-    stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
+  for (int i = 0; i < 20; ++i) {
+    (stub.*append)(EntryOf("a", i), {.timeout = kForever}, Into(replies));
+  }
   for (size_t i = 0; i < 20; ++i) {
     ASSERT_TRUE(service.waiting.WaitForValue(1));
     service.Answer();
@@ -206,24 +210,11 @@ TEST(Order, TheNextCallStartsWhenTheResponderHasAnswered) {
   EXPECT_FALSE(service.journal.state.Get().overlapped);
 }
 
-TEST(Order, HoldsOnTheLoopToo) {
-  LaterLedger service;
-  TestServer server(service, ServerOptions{.worker_threads = 1});
-  const auto channel = server.Connect();
-  Ledger::Stub stub(*channel);
-  Connect(*channel);
-  EntryResult replies;
-  for (int i = 0; i < 20; ++i) {
-    stub.AppendInlineAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
-  }
-  for (size_t i = 0; i < 20; ++i) {
-    ASSERT_TRUE(service.waiting.WaitForValue(1));
-    service.Answer();
-    replies.WaitForAll(i + 1);
-  }
-  EXPECT_EQ(service.journal.state.Get().numbers["a"], UpTo(20));
-  EXPECT_FALSE(service.journal.state.Get().overlapped);
+TEST(Order, TheNextCallStartsWhenTheResponderHasAnswered) {
+  ExpectOneAfterTheOther(&Ledger::Stub::AppendAsync, 2);
 }
+
+TEST(Order, HoldsOnTheLoopToo) { ExpectOneAfterTheOther(&Ledger::Stub::AppendInlineAsync, 1); }
 
 TEST(Order, CoroutinesWaitForEachOthersEnd) {
   HookedEcho echo;

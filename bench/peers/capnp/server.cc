@@ -2,11 +2,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <future>
 #include <memory>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -18,7 +15,6 @@
 #include "bench/peers/capnp/capnp_tuning.h"
 #include "bench/peers/common/arguments.h"
 #include "bench/peers/common/echo_server_options.h"
-#include "bench/peers/common/fail.h"
 #include "bench/peers/common/loopback_socket.h"
 #include "bench/peers/common/sleeper.h"
 #include "bench/peers/common/task_pool.h"
@@ -108,19 +104,6 @@ class IoThread {
   kj::Own<const kj::Executor> executor_;
   std::thread thread_;
 };
-
-// Deals new connections out in turn.
-[[noreturn]] void AcceptForever(int listener, std::vector<std::unique_ptr<IoThread>>& threads) {
-  for (size_t turn = 0;; ++turn) {
-    const int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-      if (errno == EINTR || errno == ECONNABORTED) continue;
-      Fail(std::string("accept: ") + std::strerror(errno));
-    }
-    SetNoDelay(fd);
-    threads[turn % threads.size()]->Give(fd);
-  }
-}
 
 int Main(int argc, char** argv) {
   BlockTermination();

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -56,6 +57,20 @@ inline int Listen(int port) {
     Fail(std::string("listen: ") + std::strerror(errno));
   }
   return fd;
+}
+
+// Deals new connections out, in turn; `takers` have a Give(int fd).
+template <typename Takers>
+[[noreturn]] void AcceptForever(int listener, Takers& takers) {
+  for (size_t turn = 0;; ++turn) {
+    const int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd < 0) {
+      if (errno == EINTR || errno == ECONNABORTED) continue;
+      Fail(std::string("accept: ") + std::strerror(errno));
+    }
+    SetNoDelay(fd);
+    takers[turn % takers.size()]->Give(fd);
+  }
 }
 
 }  // namespace weft::bench

@@ -210,19 +210,6 @@ class IoThread {
   std::thread thread_;
 };
 
-// Deals new connections out in turn.
-[[noreturn]] void AcceptForever(int listener, std::vector<std::unique_ptr<IoThread>>& threads) {
-  for (size_t turn = 0;; ++turn) {
-    const int fd = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd < 0) {
-      if (errno == EINTR || errno == ECONNABORTED) continue;
-      Fail(std::string("accept: ") + std::strerror(errno));
-    }
-    SetNoDelay(fd);
-    threads[turn % threads.size()]->Give(fd);
-  }
-}
-
 int Main(int argc, char** argv) {
   BlockTermination();
   Arguments arguments(argc, argv);
