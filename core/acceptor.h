@@ -7,9 +7,11 @@
 // share the thread.
 //
 // Threads  any but its own: AddListener, Stop. Any: counts. The callback runs on the acceptor's
-// thread Owns     its loop and thread, the listening sockets, the reserve descriptor Errors
-// AddListener: a Status that names the address and errno Ends     Stop closes the listeners and
-// joins; no callback follows it. Unix socket files are removed
+//          thread
+// Owns     its loop and thread, the listening sockets, the reserve descriptor
+// Errors   AddListener: a Status that names the address and errno
+// Ends     Stop closes the listeners and joins; no callback follows it. Unix socket files are
+//          removed
 #ifndef WEFT_CORE_ACCEPTOR_H_
 #define WEFT_CORE_ACCEPTOR_H_
 

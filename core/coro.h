@@ -1,7 +1,9 @@
 // Coro<T>: a coroutine that starts when it is awaited and resumes its awaiter when it ends.
 //
-//   weft::Coro<absl::Status> Work() { absl::StatusOr<Reply> r = co_await stub.SayCoro(request); …
-//   co_return …; }
+//   weft::Coro<absl::Status> Work() {
+//     absl::StatusOr<Reply> r = co_await stub.SayCoro(request);
+//     …
+//   }
 //
 // Spawn(coro, done) starts one from ordinary code. Dropping a Coro destroys its frame, suspended
 // wherever it is, and so cancels the call that it waits for.

@@ -9,9 +9,10 @@
 // (Cancel), never dropped.
 //
 // Threads  Post, Stop, InLoop: any. Run: the thread that becomes the loop's. Everything else: that
-// thread Owns     its event_base (without locks), its notification pipe, one timerfd for all its
-// timers Errors   Create: a Status with errno Ends     Stop lets the turn finish; then every queued
-// task is run or cancelled, and Run returns
+//          thread
+// Owns     its event_base (without locks), its notification pipe, one timerfd for all its timers
+// Errors   Create: a Status with errno
+// Ends     Stop lets the turn finish; then every queued task is run or cancelled, and Run returns
 #ifndef WEFT_CORE_EVENT_LOOP_H_
 #define WEFT_CORE_EVENT_LOOP_H_
 

@@ -1,7 +1,8 @@
 // A client's view of one server: calls start on it, over one connection that it keeps up.
 //
 //   absl::StatusOr<std::unique_ptr<weft::Channel>> channel =
-//   weft::Channel::Create("127.0.0.1:7000"); demo::Greeter::Stub greeter(**channel);
+//       weft::Channel::Create("127.0.0.1:7000");
+//   demo::Greeter::Stub greeter(**channel);
 //
 // Connects with the first call. Calls made while it connects wait, within their deadlines; when an
 // attempt fails they end with UNAVAILABLE, and so do calls made until the next attempt begins. A
@@ -11,9 +12,9 @@
 // Threads  any
 // Owns     its connection and, without a shared Runtime, its I/O thread
 // Errors   Create: INVALID_ARGUMENT for an address that cannot be. A call's Status names peer,
-// phase, cause and time Ends     the destructor ends calls under way with UNAVAILABLE and returns
-// when their callbacks have run; on the
-//          channel's I/O thread (in a callback) it returns at once
+//          phase, cause and time
+// Ends     the destructor ends calls under way with UNAVAILABLE and returns when their callbacks
+//          have run; on the channel's I/O thread (in a callback) it returns at once.
 //          In a process forked from its own, calls end with FAILED_PRECONDITION inside Start, and
 //          the destructor leaves everything as it is
 #ifndef WEFT_RPC_CHANNEL_H_

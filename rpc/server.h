@@ -1,18 +1,20 @@
 // A server: services, addresses, start, drain, stop.
 //
-//   Greeter greeter;                                             // derives from
-//   demo::Greeter::Service weft::Server server({.io_threads = 2, .worker_threads = 4});
+//   Greeter greeter;                                // derives from demo::Greeter::Service
+//   weft::Server server({.io_threads = 2, .worker_threads = 4});
 //   server.Register(greeter);
-//   absl::Status s = server.Start("0.0.0.0:7000");               // "[::]:7000",
-//   "unix:/run/x.sock", port 0 … server.Stop();
+//   absl::Status s = server.Start("0.0.0.0:7000");  // "[::]:7000", "unix:/run/x.sock", port 0
+//   …
+//   server.Stop();
 //
 // An acceptor thread deals connections to the I/O threads in turn; handlers run on the worker pool.
 //
 // Threads  any, once constructed; Register and Configure before Start
 // Owns     its sessions and, without a shared Runtime, its threads; refers to services, which
-// outlive it Errors   Start: a Status that names the address and errno, or the setting Ends Stop
-// announces the end, lets calls under way finish within `drain`, cancels the rest, waits for their
-//          handlers and closes; idempotent. The destructor stops too
+//          outlive it
+// Errors   Start: a Status that names the address and errno, or the setting
+// Ends     Stop announces the end, lets calls under way finish within `drain`, cancels the rest,
+//          waits for their handlers and closes; idempotent. The destructor stops too.
 //          In a process forked from its own it does nothing, and is left as it is
 #ifndef WEFT_RPC_SERVER_H_
 #define WEFT_RPC_SERVER_H_

@@ -4,7 +4,8 @@
 // the cells up. The histogram has 16 steps to each power of two of nanoseconds: at most 6 % wide.
 //
 // Threads  any. A snapshot taken while calls end may see one in the count and not yet in the
-// histogram Owns     its cells, made when a thread first adds
+//          histogram
+// Owns     its cells, made when a thread first adds
 #ifndef WEFT_RPC_BASE_METHOD_STATS_H_
 #define WEFT_RPC_BASE_METHOD_STATS_H_
 

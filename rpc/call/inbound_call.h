@@ -1,18 +1,18 @@
 // A call that the other side started: its request, and the one answer it gets.
 //
-//   taken from its loop's CallPool ─► filled by the session ─► queued, run by a worker (or on the
-//   loop)
-//      ─► Answer, once, from any thread ─► back to the pool, which hands it out again only on its
-//      loop
+//   taken from its loop's CallPool ─► filled by the session ─► queued, run by a worker or on the
+//      loop ─► Answer, once, from any thread ─► back to the pool, which hands it out again only on
+//      its loop
 //
 // Memory of a call is type-stable while its pool lives: a cancel that comes for a number finds
 // either that call or, checked against `id`, another one, never freed memory.
 //
 // Threads  the loop's until handed over; then the handler's. Cancel, cancelled: any. Answer: any,
-// once Owns     its request's bytes until they are parsed, the messages of handlers that answer
-// later Errors   Answer takes a Status; Parse answers INTERNAL by itself when the request cannot be
-// parsed Ends     exactly one Answer; a call never answered is a bug of its handler, which
-// Responder excludes
+//          once
+// Owns     its request's bytes until they are parsed, the messages of handlers that answer later
+// Errors   Answer takes a Status; Parse answers INTERNAL by itself when the request cannot be parsed
+// Ends     exactly one Answer; a call never answered is a bug of its handler, which Responder
+//          excludes
 #ifndef WEFT_RPC_CALL_INBOUND_CALL_H_
 #define WEFT_RPC_CALL_INBOUND_CALL_H_
 

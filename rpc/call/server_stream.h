@@ -1,9 +1,8 @@
 // A streaming call as its handler holds it.
 //
-//   absl::Status Add(ServerContext&, ServerReader<Row>& rows, Sum& sum)        // the client
-//   streams absl::Status List(ServerContext&, Query& query, ServerWriter<Row>& rows)   // the
-//   server streams absl::Status Talk(ServerContext&, ServerStream<Ping, Pong>& stream)        //
-//   both stream
+//   absl::Status Add(ServerContext&, ServerReader<Row>& rows, Sum& sum);       // client streams
+//   absl::Status List(ServerContext&, Query& query, ServerWriter<Row>& rows);  // server streams
+//   absl::Status Talk(ServerContext&, ServerStream<Ping, Pong>& stream);       // both stream
 //
 // for handlers that block or are coroutines: what they return ends the call. Handlers that answer
 // later get one that can: AsyncServerReader<Row, Sum>, AsyncServerWriter<Row>,

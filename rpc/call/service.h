@@ -6,9 +6,10 @@
 // and CoroMethod make a table entry out of a member function.
 //
 // Threads  handlers run on the worker pool, several at once, or on the I/O thread when the method
-// is inline Owns     nothing; the server refers to the service, which must outlive it Errors   a
-// handler's Status is the call's; what it throws ends the call with UNKNOWN Ends     a service must
-// live until the server has stopped
+//          is inline
+// Owns     nothing; the server refers to the service, which must outlive it
+// Errors   a handler's Status is the call's; what it throws ends the call with UNKNOWN
+// Ends     a service must live until the server has stopped
 #ifndef WEFT_RPC_CALL_SERVICE_H_
 #define WEFT_RPC_CALL_SERVICE_H_
 

@@ -62,6 +62,8 @@ PLANTED = {
     "contracts": [
         ({"core/x.h": "// A thing.\n#pragma once\nclass X {};\n"}, "core/x.h:1: its first comment has no"),
         ({"rpc/base/x.h": "#pragma once\n// Threads  any\nclass X {};\n"}, "rpc/base/x.h:1: begins without a comment"),
+        ({"core/x.h": "// A thing.\n//\n// Threads  any, once\n// made Owns     nothing\n"},
+         "core/x.h:4: a line of the contract runs into"),
     ],
     "gates": [
         ({"core/x.cc": "void F() {\n  std::abort();\n}\n"}, "core/x.cc:2: ends the process"),

@@ -10,9 +10,9 @@
 // Threads  loop-only; other threads hold the NativeLink
 // Owns     its connection, the numbers of the peer's methods, unfinished messages
 // Errors   what breaks framing closes the connection with a CloseReason; what concerns one call
-// answers it Ends     SessionHost::OnEnded exactly once; before it every call of this side has been
-// completed and every call of
-//          the peer marked as cancelled
+//          answers it
+// Ends     SessionHost::OnEnded exactly once; before it every call of this side has been completed
+//          and every call of the peer marked as cancelled
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_NATIVE_SESSION_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_NATIVE_SESSION_H_
 
