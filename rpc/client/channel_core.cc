@@ -69,6 +69,19 @@ ChannelCore::~ChannelCore() = default;
 
 // ---- calls, from any thread
 
+// Over `link` if that takes it, else over the next one.
+inline void ChannelCore::Send(OutboundCall& call, native::NativeLink* link) {
+  using Start = native::NativeLink::Start;
+  absl::Status why;
+  const Start start = link != nullptr ? link->TryStart(call, &why) : Start::kGone;
+  if (start == Start::kStarted) return;
+  if (start == Start::kRefused) {
+    CompleteLater(call, std::move(why));
+  } else {
+    WaitForLink(call, link);
+  }
+}
+
 void ChannelCore::Start(OutboundCall& call) {
   const bool in_loop = loop_->InLoop();
   std::shared_ptr<native::NativeLink> held;
@@ -164,47 +177,37 @@ void ChannelCore::DontWake(CallDriver& driver) {
   io_.wheel->Remove(&driver);
 }
 
-// Over `link` if that takes it, else over the next one.
-void ChannelCore::Send(OutboundCall& call, native::NativeLink* link) {
-  if (link != nullptr) {
-    absl::Status why;
-    switch (link->TryStart(call, &why)) {
-      case native::NativeLink::Start::kStarted:
-        return;
-      case native::NativeLink::Start::kRefused:
-        CompleteLater(call, std::move(why));
-        return;
-      case native::NativeLink::Start::kGone:
-        break;
-    }
-  }
-  WaitForLink(call);
-}
-
-// Keeps the call until there is a connection, and sees to there being one.
-void ChannelCore::WaitForLink(OutboundCall& call) {
+// Keeps the call until there is a connection other than `gone`, and sees to there being one.
+void ChannelCore::WaitForLink(OutboundCall& call, const native::NativeLink* gone) {
   absl::Status refused = WaitingCalls::Keep(call, options_.limits.max_message_bytes);
   if (!refused.ok()) {
     CompleteLater(call, std::move(refused));
     return;
   }
   uint64_t id = 0;
+  std::shared_ptr<native::NativeLink> come;
   {
     MutexLock lock(mu_);
-    if (state_ == State::kClosed) {
+    if (link_.get() != gone && link_ != nullptr) {
+      come = link_;
+    } else if (state_ == State::kClosed) {
       refused = absl::UnavailableError("the channel was closed");
     } else if (state_ == State::kPausing && !call.options.wait_for_ready && call.resent == 0) {
       refused = last_error_;
     } else {
       refused = waiting_.Add(call);
     }
-    if (refused.ok()) {
+    if (come == nullptr && refused.ok()) {
       id = call.id;
       if (call.wants_handle()) {
         call.Started(CallHandle(
             std::shared_ptr<CallCarrier>(shared_from_this(), static_cast<CallCarrier*>(this)), id));
       }
     }
+  }
+  if (come != nullptr) {  // meanwhile; nothing waits any more that this call would overtake
+    Send(call, come.get());
+    return;
   }
   if (!refused.ok()) {
     CompleteLater(call, std::move(refused));
@@ -231,7 +234,7 @@ void ChannelCore::WaitForLink(OutboundCall& call) {
       }
     }
     if (loop_link_ != nullptr) {
-      SendWaiting();
+      (void)SendWaiting(loop_link_);
     } else if (!pausing) {
       BeginConnect();
     }
@@ -267,7 +270,7 @@ bool ChannelCore::SendAgain(OutboundCall& call, const CallEnd& end) {
   if (!call.PrepareAgain()) return false;
   ++call.resent;
   resent_.fetch_add(1, std::memory_order_relaxed);
-  WaitForLink(call);
+  WaitForLink(call, nullptr);
   return true;
 }
 
@@ -478,36 +481,47 @@ void ChannelCore::LookForIdle() {
 void ChannelCore::OnUp(Session& session) {
   connects_.fetch_add(1, std::memory_order_relaxed);
   up_since_ = loop_->clock().Now();
-  SetLink(std::static_pointer_cast<native::NativeLink>(
-      std::exchange(opening_, nullptr)->shared_from_this()));
+  const auto link = std::static_pointer_cast<native::NativeLink>(
+      std::exchange(opening_, nullptr)->shared_from_this());
   idle_watch_ = IdleWatch();
   if (options_.idle_timeout > absl::ZeroDuration() && on_loop_ != nullptr) {
     on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
   }
   list_.Set(IdOf(session), ConnectionState::kUp);
-  SendWaiting();
+  // Calls that waited go first: until they have, others wait behind them.
+  while (session_.get() == &session) {
+    const bool takes_more = SendWaiting(link);
+    MutexLock lock(mu_);
+    if (takes_more && waiting_.size() > 0) continue;
+    PutLink(link);
+    return;
+  }
 }
 
 void ChannelCore::SetLink(std::shared_ptr<native::NativeLink> link) {
-  loop_link_ = link;
   MutexLock lock(mu_);
+  PutLink(std::move(link));
+}
+
+void ChannelCore::PutLink(std::shared_ptr<native::NativeLink> link) {
   if (state_ == State::kClosed) {
     loop_link_.reset();
     return;
   }
   state_ = link != nullptr ? State::kUp : State::kIdle;
+  loop_link_ = link;
   link_ = std::move(link);
 }
 
-void ChannelCore::SendWaiting() {
+// All of them, in their order. False: the link takes no more; those that it did not take wait on.
+bool ChannelCore::SendWaiting(std::shared_ptr<native::NativeLink> link) {
   std::vector<uint64_t> ids;
   {
     MutexLock lock(mu_);
     ids = waiting_.Numbers(WaitingCalls::Which::kAll);
   }
+  bool takes_more = true;
   for (uint64_t id : ids) {
-    const std::shared_ptr<native::NativeLink> link = loop_link_;
-    if (link == nullptr) return;
     OutboundCall* call = TakeWaiting(id);
     if (call == nullptr) continue;
     absl::Status why;
@@ -518,10 +532,12 @@ void ChannelCore::SendWaiting() {
         CompleteNow(*call, why);
         break;
       case native::NativeLink::Start::kGone:
-        WaitForLink(*call);
+        takes_more = false;
+        WaitForLink(*call, link.get());
         break;
     }
   }
+  return takes_more;
 }
 
 void ChannelCore::FailWaiting(const absl::Status& why, WaitingCalls::Which which) {
@@ -586,8 +602,7 @@ void ChannelCore::OnEnded(Session& session, CloseReason reason, const absl::Stat
   std::unique_ptr<Session> ended;
   if (session_.get() == &session) {
     ended = std::move(session_);
-    const bool was_up = loop_link_ != nullptr;
-    opening_ = nullptr;
+    const bool was_up = std::exchange(opening_, nullptr) == nullptr;
     if (on_loop_ != nullptr) {  // else the channel is closing
       if (was_up) {
         LinkLost(why);

@@ -108,7 +108,7 @@ class ChannelCore final : public CallCarrier,
   // False: the call has one attempt, as most have.
   bool StartDriven(OutboundCall& call) WEFT_EXCLUDES(mu_);
   void Send(OutboundCall& call, native::NativeLink* link) WEFT_EXCLUDES(mu_);
-  void WaitForLink(OutboundCall& call) WEFT_EXCLUDES(mu_);
+  void WaitForLink(OutboundCall& call, const native::NativeLink* gone) WEFT_EXCLUDES(mu_);
   void CompleteLater(OutboundCall& call, absl::Status status);
   void CompleteNow(OutboundCall& call, const absl::Status& status) WEFT_EXCLUDES(mu_);
   absl::Status Annotated(const OutboundCall& call, const absl::Status& why) const;
@@ -117,10 +117,11 @@ class ChannelCore final : public CallCarrier,
   void OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) LOOP_ONLY;
   void ConnectFailed(const absl::Status& why,
                      WaitingCalls::Which failing = WaitingCalls::Which::kHasty) LOOP_ONLY;
-  void SendWaiting() LOOP_ONLY;
+  bool SendWaiting(std::shared_ptr<native::NativeLink> link) LOOP_ONLY;
   void FailWaiting(const absl::Status& why, WaitingCalls::Which which) LOOP_ONLY;
   OutboundCall* TakeWaiting(uint64_t id) WEFT_EXCLUDES(mu_);  // on the loop, or after its end
   void SetLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);
+  void PutLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_REQUIRES(mu_);
   void DrainInbound(std::function<void()> done) LOOP_ONLY;
   void CloseOnLoop() LOOP_ONLY WEFT_EXCLUDES(mu_);
   void LinkLost(const absl::Status& why) LOOP_ONLY;

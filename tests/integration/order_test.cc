@@ -251,6 +251,45 @@ TEST(Order, ALargeRequestKeepsItsPlaceBeforeASmallOneBehindIt) {
   EXPECT_EQ(service.journal.state.Get().numbers["a"], UpTo(20));
 }
 
+TEST(Order, HoldsForCallsThatWaitForTheConnection) {
+  BlockingLedger service;
+  TestServer server(service, ServerOptions{.worker_threads = 4});
+  EntryResult replies;
+  Ledger::Stub* at_up = nullptr;
+  Notification all_wait;
+  ChannelOptions options;
+  options.on_connection = [&](const ConnectionEvent& event) {
+    if (event.state == ConnectionState::kConnecting) {
+      EXPECT_TRUE(PollUntil([&] { return all_wait.HasHappened(); }));
+    }
+    if (event.state != ConnectionState::kUp) return;
+    at_up->AppendAsync(EntryOf("a", 50), {.timeout = kForever}, Into(replies));
+  };
+  const auto channel = server.Connect(options);
+  Ledger::Stub stub(*channel);
+  at_up = &stub;
+  for (int i = 0; i < 50; ++i)
+    stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
+  all_wait.Notify();
+  replies.WaitForAll(51);
+  EXPECT_EQ(service.journal.state.Get().numbers["a"], UpTo(51));
+}
+
+TEST(Order, HoldsWhileTheConnectionComesUp) {
+  BlockingLedger service;
+  TestServer server(service, ServerOptions{.worker_threads = 4});
+  for (int round = 0; round < 20; ++round) {
+    const std::string account = absl::StrCat("round ", round);
+    const auto channel = server.Connect();
+    Ledger::Stub stub(*channel);
+    EntryResult replies;
+    for (int i = 0; i < 500; ++i)
+      stub.AppendAsync(EntryOf(account, i), {.timeout = kForever}, Into(replies));
+    replies.WaitForAll(500);
+    EXPECT_EQ(service.journal.state.Get().numbers[account], UpTo(500)) << account;
+  }
+}
+
 // ---- Keys
 
 std::string KeyFromMetadata(const ServerContext& call) {

@@ -99,7 +99,6 @@ int main() {
   auto channel = weft::Channel::Create("127.0.0.1:" + std::to_string(server.port()));
   if (!status.ok() || !channel.ok()) return 1;
   bank::Bank::Stub stub(**channel);
-  if (!stub.Pay(bank::Payment()).ok()) return 1;  // connected
 
   Append(stub, 50);
   std::printf("%d lines, in order: %s\n", static_cast<int>(service.lines.size()),
