@@ -4,7 +4,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/call/client_context.h"
 
 namespace weft {
@@ -15,26 +14,25 @@ void OutboundCall::Started(CallHandle handle) {
 }
 
 bool OutboundCall::PrepareAgain() {
-  if (!waited && !context_stays && options.context != nullptr) {
-    KeepAttachment(options.context->attachment());
-  }
-  waited = true;
+  const bool first = !std::exchange(waited, true);
   initial_metadata.reset();  // of a try that comes to nothing
-  // An interception has its own; a caller that waits keeps its context.
-  if (context_stays || has_own_metadata || interception != nullptr) return true;
-  if (options.context != nullptr) KeepMetadata(options.context->metadata());
+  // A caller that waits keeps its context.
+  if (context_stays || options.context == nullptr) return true;
+  if (first) KeepAttachment(options.context->attachment());
+  // An interception has its own.
+  if (interception == nullptr && !own().metadata.has_value())
+    KeepMetadata(options.context->metadata());
   return true;
 }
 
-void OutboundCall::KeepMetadata(const Metadata& metadata) {
-  waiting_metadata = metadata;
-  has_own_metadata = true;
+OutboundCall::Own& OutboundCall::own() {
+  if (own_ == nullptr) own_ = std::make_unique<Own>();
+  return *own_;
 }
 
-void OutboundCall::KeepAttachment(const absl::Cord& attachment) {
-  waiting_attachment = attachment;
-  has_own_attachment = true;
-}
+void OutboundCall::KeepMetadata(const Metadata& metadata) { own().metadata = metadata; }
+
+void OutboundCall::KeepAttachment(const absl::Cord& attachment) { own().attachment = attachment; }
 
 std::string OutboundCall::WhereTimeWent(MonoTime now, bool written) const {
   const auto ms = [](Nanos d) {
@@ -45,20 +43,26 @@ std::string OutboundCall::WhereTimeWent(MonoTime now, bool written) const {
                       written ? " at the server or on the way)" : " in this side's output)");
 }
 
-void OutboundCall::KeepRequest(char* room, size_t size) {
-  MessageCodec::WriteTo(*request, room);
-  kept = std::string_view(room, size);
-  serialized = true;
+void OutboundCall::KeepRequest(size_t size) {
+  std::string& room = own().request;
+  room.resize(size);
+  KeepRequest(room.data(), size);
 }
 
 const absl::Cord* OutboundCall::SomeAttachment() const {
-  const absl::Cord& own = has_own_attachment ? waiting_attachment : options.context->attachment();
-  return own.empty() ? nullptr : &own;
+  const absl::Cord* attachment = nullptr;
+  if (own_ != nullptr && own_->attachment.has_value()) {
+    attachment = &*own_->attachment;
+  } else if (options.context != nullptr) {
+    attachment = &options.context->attachment();
+  }
+  return attachment == nullptr || attachment->empty() ? nullptr : attachment;
 }
 
-const Metadata& OutboundCall::SomeMetadata() const {
-  if (interception != nullptr) return interception->metadata();
-  return has_own_metadata ? waiting_metadata : options.context->metadata();
+const Metadata* OutboundCall::SomeMetadata() const {
+  if (interception != nullptr) return &interception->metadata();
+  if (own_ != nullptr && own_->metadata.has_value()) return &*own_->metadata;
+  return options.context != nullptr ? &options.context->metadata() : nullptr;
 }
 
 }  // namespace weft

@@ -27,6 +27,7 @@
 #include "absl/strings/cord.h"
 #include "weft/core/clock.h"
 #include "weft/core/deadline_wheel.h"
+#include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/base/method.h"
 #include "weft/rpc/base/received_message.h"
@@ -102,9 +103,18 @@ class OutboundCall : public DeadlineEntry {
   }
   // Goes with the request; null where there is none.
   const Metadata* metadata() const {
-    return options.context == nullptr && interception == nullptr && !has_own_metadata
+    return options.context == nullptr && interception == nullptr && own_ == nullptr
                ? nullptr
-               : &SomeMetadata();
+               : SomeMetadata();
+  }
+  // Goes with the request; null where there is none.
+  const absl::Cord* attachment() const {
+    return options.context == nullptr && own_ == nullptr ? nullptr : SomeAttachment();
+  }
+  // Nothing but a request and its reply.
+  bool plain() const {
+    return options.context == nullptr && interception == nullptr && own_ == nullptr &&
+           stream == nullptr;
   }
 
   // True: Start must call Started before the call can end, for its starter may want to cancel it.
@@ -121,7 +131,13 @@ class OutboundCall : public DeadlineEntry {
 
   // Serializes the request into `room`, which lives as long as the call: its size was computed
   // last.
-  void KeepRequest(char* room, size_t size);
+  void KeepRequest(char* room, size_t size) {
+    MessageCodec::WriteTo(*request, room);
+    kept = std::string_view(room, size);
+    serialized = true;
+  }
+  // The same, into room made for it.
+  void KeepRequest(size_t size);
   // Is sent in place of what the context says.
   void KeepMetadata(const Metadata& metadata);
   void KeepAttachment(const absl::Cord& attachment);
@@ -143,10 +159,6 @@ class OutboundCall : public DeadlineEntry {
 
   // What its messages are compressed with; by the target, from the options.
   Compression codec = Compression::kNone;
-  // Goes with the request; null where there is none.
-  const absl::Cord* attachment() const {
-    return options.context == nullptr && !has_own_attachment ? nullptr : SomeAttachment();
-  }
 
   // Of the handler that made the call; set by the target, before wants_handle is asked.
   std::shared_ptr<CallScope> scope;
@@ -163,14 +175,8 @@ class OutboundCall : public DeadlineEntry {
   bool serialized = false;     // `kept` takes the place of request
   bool waited = false;         // in the channel: it has less time left than it was given
   uint8_t resent = 0;          // how often no server had taken it
-  std::string_view kept;       // in the call's own memory, or in waiting_request
+  std::string_view kept;       // in the call's own memory
   size_t waiting_size = 0;     // of the request, while it waits
-  std::string waiting_request;
-  // Copied then: a coroutine that is dropped takes its context with it.
-  Metadata waiting_metadata;
-  bool has_own_metadata = false;
-  absl::Cord waiting_attachment;  // likewise
-  bool has_own_attachment = false;
   // Raw; null: none has come.
   std::unique_ptr<const std::string> initial_metadata;
   uint64_t stream_position = 0;  // where its frame begins in the connection's output
@@ -182,7 +188,15 @@ class OutboundCall : public DeadlineEntry {
   virtual void Complete(const CallEnd& end) = 0;
 
  private:
-  const Metadata& SomeMetadata() const;
+  // What it takes along where it cannot refer to it: a coroutine that is dropped, say, takes its
+  // context with it.
+  struct Own {
+    std::string request;
+    std::optional<Metadata> metadata;
+    std::optional<absl::Cord> attachment;
+  };
+  Own& own();
+  const Metadata* SomeMetadata() const;
   const absl::Cord* SomeAttachment() const;
 
   struct CancelByScope {
@@ -190,6 +204,7 @@ class OutboundCall : public DeadlineEntry {
     void operator()() const { handle.Cancel(); }
   };
   std::optional<std::stop_callback<CancelByScope>> cancel_by_scope_;
+  std::unique_ptr<Own> own_;  // null for most calls
 };
 
 // Who ends a call whose deadline has come.

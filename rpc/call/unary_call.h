@@ -44,16 +44,11 @@ absl::Status CheckMayBlock(const MethodInfo& method);
 // Waits, at first polling.
 void WaitForReply(Parker& parker);
 
-// The end of a call as the caller's result. The reply is parsed where it will be: a move of a
-// message costs as much as parsing a small one.
+// Parses the reply of a call that ended well into the one in `result`: where it will be, for a move
+// of a message costs as much as parsing a small one.
 template <typename Reply>
-void TakeResult(const OutboundCall& call, const CallEnd& end, absl::StatusOr<Reply>* result) {
-  if (call.options.context != nullptr) TellContext(call, end);
-  if (!end.status.ok()) {
-    *result = ErrorOf(call, end);
-    return;
-  }
-  Reply& reply = result->emplace();
+void ParseReply(const OutboundCall& call, const CallEnd& end, absl::StatusOr<Reply>* result) {
+  Reply& reply = **result;
   if (end.whole_reply != nullptr) {
     if (absl::Status s = ParseWhole(call, end, &reply); !s.ok()) *result = std::move(s);
   } else if (!reply.ParseFromArray(end.reply, static_cast<int>(end.reply_size))) {
@@ -63,11 +58,30 @@ void TakeResult(const OutboundCall& call, const CallEnd& end, absl::StatusOr<Rep
   }
 }
 
+// The end of a call as the caller's result.
+template <typename Reply>
+void TakeResult(const OutboundCall& call, const CallEnd& end, absl::StatusOr<Reply>* result) {
+  if (call.options.context != nullptr) TellContext(call, end);
+  if (!end.status.ok()) {
+    *result = ErrorOf(call, end);
+    return;
+  }
+  result->emplace();
+  ParseReply(call, end, result);
+}
+
+template <typename Reply>
+absl::StatusOr<Reply> ParsedReply(const OutboundCall& call, const CallEnd& end) {
+  absl::StatusOr<Reply> result(absl::in_place);
+  ParseReply(call, end, &result);
+  return result;  // the one return: nothing is moved
+}
+
 template <typename Reply>
 absl::StatusOr<Reply> ResultOf(const OutboundCall& call, const CallEnd& end) {
-  absl::StatusOr<Reply> result;
-  TakeResult(call, end, &result);
-  return result;  // the one return: nothing is moved
+  if (call.options.context != nullptr) TellContext(call, end);
+  if (!end.status.ok()) return ErrorOf(call, end);
+  return ParsedReply<Reply>(call, end);
 }
 
 template <typename Reply>

@@ -14,10 +14,7 @@ absl::Status WaitingCalls::Keep(OutboundCall& call, size_t max_message) {
                                                      " bytes is over the limit of ", max_message,
                                                      " (max_message_bytes of the channel)"));
   }
-  if (!call.serialized && !call.request_stays) {
-    call.waiting_request.resize(call.waiting_size);
-    call.KeepRequest(call.waiting_request.data(), call.waiting_size);
-  }
+  if (!call.serialized && !call.request_stays) call.KeepRequest(call.waiting_size);
   if (!call.waited) (void)call.PrepareAgain();
   return absl::OkStatus();
 }

@@ -75,6 +75,13 @@ class FrameWriter {
   FrameWriter(OutputQueue& queue, size_t max_frame) WEFT_REQUIRES(queue.mutex())
       : queue_(queue), max_frame_(max_frame) {}
 
+  // Of a request frame, without the method's name, the metadata and the message.
+  static constexpr size_t kMostRequestHead = 8 + 2;
+
+  // The bytes of metadata in a frame.
+  static size_t MetadataSize(const Metadata* metadata) {
+    return metadata == nullptr || metadata->empty() ? 0 : 4 + metadata->WireSize();
+  }
   // The bytes of a request or response frame besides its message.
   static size_t Overhead(const RequestHead& head) {
     return 8 + (head.method_name.empty() ? 0 : 2 + head.method_name.size()) +
@@ -98,9 +105,6 @@ class FrameWriter {
   void Plain(const FrameHeader& header, std::string_view bytes);
 
  private:
-  static size_t MetadataSize(const Metadata* metadata) {
-    return metadata == nullptr || metadata->empty() ? 0 : 4 + metadata->WireSize();
-  }
   template <typename Head>
   PieceCursor WithMessage(FrameHeader header, const Head& head, const OutMessage& message)
       WEFT_REQUIRES(queue_.mutex());

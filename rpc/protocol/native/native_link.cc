@@ -36,6 +36,10 @@ std::vector<MessagePiece> CopiedPieces(std::string_view bytes) {
   return pieces;
 }
 
+// What fits into a frame of every peer beside a request's head: its method's name, for whether that
+// goes along is not known before the mutex is taken, its metadata, its message.
+constexpr size_t kFits = kLeastFrame - kHeaderSize - FrameWriter::kMostRequestHead;
+
 }  // namespace
 
 NativeLink::NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel,
@@ -64,40 +68,13 @@ uint16_t NativeLink::BindMethod(const MethodInfo& method, bool* first) {
   return last_number_ = number;
 }
 
-NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
+template <bool kPlain>
+NativeLink::Start NativeLink::SendRequest(OutboundCall& call, OutMessage& out,
+                                          std::vector<MessagePiece>* pieces, bool borrow,
+                                          absl::Status* why) {
   const bool in_loop = loop().InLoop();
-  OutMessage out;
-  std::vector<MessagePiece> pieces;
-  out.size = call.serialized ? call.kept.size() : MessageCodec::ByteSize(*call.request);
-  if (out.size > limits_->max_message_bytes || out.size > MessageCodec::kMost) {
-    *why =
-        TooLarge("the request", out.size, std::min(limits_->max_message_bytes, MessageCodec::kMost),
-                 "max_message_bytes of the channel");
-    return Start::kRefused;
-  }
-  // A large request is written here and now from where it is; what the kernel does not take is
-  // copied then.
-  const absl::Cord* const attachment = call.attachment();
-  const bool unusual = attachment != nullptr || Compresses(call.codec, out.size);
-  const bool borrow = !call.serialized && out.size >= kWriteAtOnce && !unusual;
   RequestHead head;
-  head.metadata = call.metadata();
-  // Room enough for any name and metadata: whether pieces are needed is decided before the mutex is
-  // taken.
-  const size_t around = FrameWriter::Overhead(head) + 2 + call.method.full_name.size();
-  if (unusual || out.size + around > kLeastFrame - kHeaderSize) {
-    pieces = call.serialized ? CopiedPieces(call.kept)
-                             : MessageCodec::Pieces(*call.request, out.size, borrow);
-    out.pieces = &pieces;
-  } else if (call.serialized) {
-    out.bytes = call.kept;
-  } else {
-    out.message = call.request;
-  }
-  if (unusual) {
-    *why = Transform(call.codec, attachment, &out, &pieces);
-    if (!why->ok()) return Start::kRefused;
-  }
+  if (!kPlain) head.metadata = call.metadata();
   std::shared_ptr<StreamPort> stream;
   bool claimed = false;
   bool look = false;
@@ -106,8 +83,9 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
     MutexLock lock(output().mutex());
     if (state_ != State::kUp || output().closed()) return Start::kGone;
     // What is small, plain and on a connection that keeps up is within every limit.
-    if (head.metadata != nullptr || call.stream != nullptr || out.size > peer_limits_.max_message ||
-        calls_.size() >= peer_limits_.max_calls || Waiting() + out.size > unchecked_output_) {
+    if (head.metadata != nullptr || (!kPlain && call.stream != nullptr) ||
+        out.size > peer_limits_.max_message || calls_.size() >= peer_limits_.max_calls ||
+        Waiting() + out.size > unchecked_output_) {
       *why = CheckRequest(call, out.size, head.metadata);
       if (!why->ok()) return Start::kRefused;
     }
@@ -120,14 +98,7 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
     if (call.deadline != kNever) {
       const Nanos left = call.deadline - call.sent;
       head.timeout_us = static_cast<uint64_t>(std::max<int64_t>(1, left.count() / 1000));
-      if (!in_loop) {
-        unarmed_ = true;
-        shortest_timeout_ = std::min(shortest_timeout_, left);
-        if (call.deadline < looked_for_by_) {
-          look = true;
-          looked_for_by_ = call.deadline;  // asked for: the next one need not ask again
-        }
-      }
+      if (!in_loop) look = NoteDeadline(call.deadline, left);
     }
     call.id = head.id;
     call.stream_position = output().appended();
@@ -137,19 +108,14 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
           head.id));
     }
     calls_.Insert(head.id, &call);
-    if (call.stream != nullptr) {
+    if (!kPlain && call.stream != nullptr) {
       stream = call.stream;
       head.open = ClientStreams(call.method.kind);
-      stream->sending = {head.id, /*reply=*/false, head.open, /*wants_room=*/false,
-                         static_cast<int64_t>(peer_limits_.stream_window)};
-      stream->codec.store(call.codec, std::memory_order_relaxed);
-      stream->Bind(
-          std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
-          Handshake::StreamWindow(*limits_), limits_->max_message_bytes);
+      BindStream(call, head);
     }
     const PieceCursor rest = FrameWriter(output(), peer_limits_.max_frame).Request(head, out);
-    if (rest.left > 0) AddToLane(head.id, /*reply=*/false, rest, out, pieces);
-    large = Waiting() >= kWriteAtOnce || borrow;
+    if (!kPlain && rest.left > 0) AddToLane(head.id, /*reply=*/false, rest, out, *pieces);
+    large = Waiting() >= kWriteAtOnce || (!kPlain && borrow);
     claimed = output().Claim();
     // A deadline goes into the wheel before anything can complete the call: only this loop does
     // that.
@@ -160,17 +126,83 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
     }
   }
   // From here on `call` may be gone.
-  if (look) {
-    loop().Post([self = shared_from_this(), this](TaskFate fate) {
-      if (fate == TaskFate::kCancelled) return;
-      loop().AssertInLoop();
-      if (session_ != nullptr) session_->LookForDeadlines();
-    });
-  }
-  if (stream != nullptr) stream->Opened();
+  if (look) AskToLook();
+  if (!kPlain && stream != nullptr) stream->Opened();
   Flush(claimed, in_loop, large);
-  if (borrow) OwnBorrowed(head.id);
+  if (!kPlain && borrow) OwnBorrowed(head.id);
   return Start::kStarted;
+}
+
+NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
+  OutMessage out;
+  out.size = call.serialized ? call.kept.size() : MessageCodec::ByteSize(*call.request);
+  const bool plain = call.plain() && out.size + call.method.full_name.size() <= kFits &&
+                     out.size <= limits_->max_message_bytes && !Compresses(call.codec, out.size);
+  if (!plain) return TryStartUnusual(call, out, why);
+  if (call.serialized) {
+    out.bytes = call.kept;
+  } else {
+    out.message = call.request;
+  }
+  return SendRequest</*kPlain=*/true>(call, out, nullptr, /*borrow=*/false, why);
+}
+
+// A request that is large, compressed, or has something beside it.
+NativeLink::Start NativeLink::TryStartUnusual(OutboundCall& call, OutMessage& out,
+                                              absl::Status* why) {
+  const size_t most = std::min(limits_->max_message_bytes, MessageCodec::kMost);
+  if (out.size > most) {
+    *why = TooLarge("the request", out.size, most, "max_message_bytes of the channel");
+    return Start::kRefused;
+  }
+  // A large request is written here and now from where it is; what the kernel does not take is
+  // copied then.
+  const absl::Cord* const attachment = call.attachment();
+  const bool changes = attachment != nullptr || Compresses(call.codec, out.size);
+  const bool borrow = !call.serialized && out.size >= kWriteAtOnce && !changes;
+  std::vector<MessagePiece> pieces;
+  if (changes ||
+      out.size + call.method.full_name.size() + FrameWriter::MetadataSize(call.metadata()) >
+          kFits) {
+    pieces = call.serialized ? CopiedPieces(call.kept)
+                             : MessageCodec::Pieces(*call.request, out.size, borrow);
+    out.pieces = &pieces;
+  } else if (call.serialized) {
+    out.bytes = call.kept;
+  } else {
+    out.message = call.request;
+  }
+  if (changes) {
+    *why = Transform(call.codec, attachment, &out, &pieces);
+    if (!why->ok()) return Start::kRefused;
+  }
+  return SendRequest</*kPlain=*/false>(call, out, &pieces, borrow, why);
+}
+
+// For a deadline that the loop does not know of yet; whether it is to be asked to look at it.
+bool NativeLink::NoteDeadline(MonoTime deadline, Nanos left) {
+  unarmed_ = true;
+  shortest_timeout_ = std::min(shortest_timeout_, left);
+  if (deadline >= looked_for_by_) return false;
+  looked_for_by_ = deadline;  // asked for: the next one need not ask again
+  return true;
+}
+
+void NativeLink::AskToLook() {
+  loop().Post([self = shared_from_this(), this](TaskFate fate) {
+    if (fate == TaskFate::kCancelled) return;
+    loop().AssertInLoop();
+    if (session_ != nullptr) session_->LookForDeadlines();
+  });
+}
+
+void NativeLink::BindStream(const OutboundCall& call, const RequestHead& head) {
+  StreamPort& stream = *call.stream;
+  stream.sending = {head.id, /*reply=*/false, head.open, /*wants_room=*/false,
+                    static_cast<int64_t>(peer_limits_.stream_window)};
+  stream.codec.store(call.codec, std::memory_order_relaxed);
+  stream.Bind(std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
+              Handshake::StreamWindow(*limits_), limits_->max_message_bytes);
 }
 
 // Why a request must not be sent, or OK.

@@ -157,6 +157,16 @@ class NativeLink final : public ConnectionHandle,
   // How far pieces of large messages are queued ahead.
   static constexpr size_t kFeedTo = size_t{256} << 10;
 
+  Start TryStartUnusual(OutboundCall& call, OutMessage& out, absl::Status* why);
+  // kPlain: OutboundCall::plain, and it fits into a frame. `pieces`: of one that does not; else
+  // null.
+  template <bool kPlain>
+  Start SendRequest(OutboundCall& call, OutMessage& out, std::vector<MessagePiece>* pieces,
+                    bool borrow, absl::Status* why);
+  bool NoteDeadline(MonoTime deadline, Nanos left) WEFT_REQUIRES(output().mutex());
+  void AskToLook();
+  void BindStream(const OutboundCall& call, const RequestHead& head)
+      WEFT_REQUIRES(output().mutex());
   // OutputFeeder
   void Feed(OutputQueue& queue) override WEFT_NO_THREAD_ANALYSIS;
   void UpdateFeed() WEFT_REQUIRES(output().mutex());

@@ -84,6 +84,7 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
  private:
   enum class Phase : uint8_t { kOpening, kHello, kVerdict, kUp, kEnding, kEnded };
   struct ReadyReply {
+    explicit ReadyReply(const FrameHeader& of) : header(of) {}
     FrameHeader header;
     ResponseFrame frame;
   };
@@ -151,6 +152,8 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   void CompleteReplies() LOOP_ONLY;
   void CompleteReply(OutboundCall* call, const FrameHeader& header,
                      const ResponseFrame& frame) LOOP_ONLY;
+  void CompleteUnusualReply(OutboundCall& call, const FrameHeader& header,
+                            const ResponseFrame& frame) LOOP_ONLY;
   void EndCall(OutboundCall& call, absl::StatusCode code, std::string_view why,
                bool may_have_been_executed) LOOP_ONLY;
   void EndExpired(OutboundCall& call) LOOP_ONLY;

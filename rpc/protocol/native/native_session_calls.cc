@@ -205,9 +205,16 @@ void NativeSession::WatchInboundDeadline(uint64_t id) {
 // ---- replies to our calls
 
 void NativeSession::TakeResponse(const FrameHeader& header, std::string_view body) {
-  ReadyReply reply{header, {}};
-  if (const FrameError error = FrameReader::ReadResponse(header, body, &reply.frame);
-      error != FrameError::kNone) {
+  // Read where it waits for the others of this turn.
+  ReadyReply& read = replies_.emplace_back(header);
+  const FrameError error = FrameReader::ReadResponse(header, body, &read.frame);
+  if (error == FrameError::kNone && (header.flags & (kEnd | kMore)) == kEnd && assembly_.empty()) {
+    if (replies_.size() >= kReplyBatch) CompleteReplies();
+    return;
+  }
+  const ReadyReply reply = read;
+  replies_.pop_back();
+  if (error != FrameError::kNone) {
     FailFrame(error, header);
     return;
   }
@@ -330,45 +337,59 @@ void NativeSession::CompleteReply(OutboundCall* call, const FrameHeader& header,
     host_.CountLateReply();
     return;
   }
+  const Payload& payload = frame.payload;
+  const bool plain = header.aux == 0 && (payload.codec | payload.attachment_size) == 0 &&
+                     payload.whole_size <= limits().max_message_bytes;
+  if (!plain) {
+    CompleteUnusualReply(*call, header, frame);
+    return;
+  }
   CallEnd end;
   end.handler_time = std::chrono::microseconds(frame.handler_us);
   end.trailers = frame.metadata;
-  const Payload& payload = frame.payload;
-  const size_t size = std::max(payload.whole_size, payload.inflated_size);
-  if (header.aux == 0 && size > limits().max_message_bytes) {
-    EndCall(*call, absl::StatusCode::kResourceExhausted,
-            absl::StrCat("the reply of ", size, " bytes is over the limit of ",
-                         limits().max_message_bytes, " (max_message_bytes of the channel)"),
-            true);
-    return;
-  }
+  end.reply = payload.bytes.data();
+  end.reply_size = payload.bytes.size();
+  call->End(end);
+}
+
+// One that is an error, or too large, or not just a message.
+void NativeSession::CompleteUnusualReply(OutboundCall& call, const FrameHeader& header,
+                                         const ResponseFrame& frame) {
+  CallEnd end;
+  end.handler_time = std::chrono::microseconds(frame.handler_us);
+  end.trailers = frame.metadata;
   if (header.aux == 0) {
-    end.reply = payload.bytes.data();
-    end.reply_size = payload.bytes.size();
-    if (payload.codec != 0 || payload.attachment_size > 0) {
-      const ReceivedMessage whole{*input_,
-                                  payload.bytes.data(),
-                                  payload.message_size(),
-                                  static_cast<Compression>(payload.codec),
-                                  payload.inflated_size,
-                                  payload.attachment_size};
-      end.whole_reply = &whole;
-      end.max_message = limits().max_message_bytes;
-      call->End(end);
+    const Payload& payload = frame.payload;
+    const size_t size = std::max(payload.whole_size, payload.inflated_size);
+    if (size > limits().max_message_bytes) {
+      EndCall(call, absl::StatusCode::kResourceExhausted,
+              absl::StrCat("the reply of ", size, " bytes is over the limit of ",
+                           limits().max_message_bytes, " (max_message_bytes of the channel)"),
+              true);
       return;
     }
-  } else if (header.aux == ToWireCode(absl::StatusCode::kCancelled) &&
-             loop_.clock().Now() >= call->deadline) {
-    EndExpired(*call);  // the server was the first to see it
+    const ReceivedMessage whole{*input_,
+                                payload.bytes.data(),
+                                payload.message_size(),
+                                static_cast<Compression>(payload.codec),
+                                payload.inflated_size,
+                                payload.attachment_size};
+    end.whole_reply = &whole;
+    end.max_message = limits().max_message_bytes;
+    call.End(end);
     return;
-  } else {
-    end.may_have_been_executed = !header.has(kNotExecuted);
-    end.status =
-        absl::Status(FromWireCode(header.aux),
-                     absl::string_view(frame.error_message.data(), frame.error_message.size()));
-    if (!frame.error_details.empty()) SetStatusDetails(frame.error_details, &end.status);
   }
-  call->End(end);
+  if (header.aux == ToWireCode(absl::StatusCode::kCancelled) &&
+      loop_.clock().Now() >= call.deadline) {
+    EndExpired(call);  // the server was the first to see it
+    return;
+  }
+  end.may_have_been_executed = !header.has(kNotExecuted);
+  end.status =
+      absl::Status(FromWireCode(header.aux),
+                   absl::string_view(frame.error_message.data(), frame.error_message.size()));
+  if (!frame.error_details.empty()) SetStatusDetails(frame.error_details, &end.status);
+  call.End(end);
 }
 
 // Ends a call that is out of the table with an error of this side's making.
