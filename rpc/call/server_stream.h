@@ -63,11 +63,15 @@ class StreamAnswer {
   }
   ~StreamAnswer() {
     if (call_ == nullptr || HandlerScope::Leave(*call_)) return;
-    Finish(absl::InternalError("the handler dropped its stream without an answer"));
+    Finish(Dropped());
   }
 
   ServerContext& context() { return call_->context(); }
   bool finished() const { return call_ == nullptr; }
+  static absl::Status Dropped() {
+    return absl::InternalError("the handler dropped its stream without an answer");
+  }
+
   void Finish(const absl::Status& status = absl::OkStatus()) {
     WEFT_DCHECK(call_ != nullptr);
     if (InboundCall* call = std::exchange(call_, nullptr)) call->Answer(status, nullptr);

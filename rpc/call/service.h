@@ -90,6 +90,24 @@ class OwnReply final : public ReplyMessage {
   InboundCall& call_;
 };
 
+// Runs a handler that was given the right to answer. What it throws once it has passed that on, or
+// has answered, is harmless; what it drops of it inside itself ends the call with `dropped`.
+template <typename F>
+void RunAsync(InboundCall& call, absl::Status (*dropped)(), F&& handler) {
+  // Its own, not the call's: the handler may go on after the answer, when the call is somebody
+  // else's.
+  CallScope::Enter enter(call.Scope());
+  call_internal::HandlerScope scope(call);
+  try {
+    handler();
+  } catch (...) {
+    if (scope.left()) throw;
+    return;  // it has answered, or passed its answer on
+  }
+  // Thrown and caught inside the handler.
+  if (scope.left()) call.Answer(dropped(), nullptr);
+}
+
 template <auto Handler>
 struct Serve;
 
@@ -133,18 +151,9 @@ struct Serve<Handler> {
                                  OwnReply<Pair> reply(c);
                                  c.Answer(status, &reply);
                                });
-    // Its own, not the call's: the handler may go on after the answer, when the call is somebody
-    // else's.
-    CallScope::Enter enter(call.Scope());
-    call_internal::HandlerScope scope(call);
-    try {
+    RunAsync(call, &Responder<Reply>::Dropped, [&] {
       (static_cast<S&>(service).*Handler)(call.context(), messages.request, std::move(responder));
-    } catch (...) {
-      if (scope.left()) throw;
-      return;  // it has answered, or passed its responder on
-    }
-    // Thrown and caught inside the handler.
-    if (scope.left()) call.Answer(Responder<Reply>::Dropped(), nullptr);
+    });
   }
 };
 

@@ -30,22 +30,6 @@ inline void AnswerStream(InboundCall& call, const absl::Status& status) {
   call.Answer(status, nullptr);
 }
 
-// Runs the handler where an exception out of it, once it has passed its answer on, is harmless.
-template <typename F>
-void RunAsync(InboundCall& call, F&& handler) {
-  CallScope::Enter enter(call.Scope());
-  call_internal::HandlerScope scope(call);
-  try {
-    handler();
-  } catch (...) {
-    if (scope.left()) throw;
-    return;
-  }
-  if (scope.left()) {
-    call.Answer(absl::InternalError("the handler dropped its stream without an answer"), nullptr);
-  }
-}
-
 // ---- the client streams
 
 template <auto Handler>
@@ -107,7 +91,8 @@ struct ServeClientStream<Handler> {
           OwnReply<Pair> reply(c);
           c.Answer(status, &reply);
         }));
-    RunAsync(call, [&] { (static_cast<S&>(service).*Handler)(call.context(), std::move(reader)); });
+    RunAsync(call, &call_internal::StreamAnswer::Dropped,
+             [&] { (static_cast<S&>(service).*Handler)(call.context(), std::move(reader)); });
   }
 };
 
@@ -162,7 +147,7 @@ struct ServeServerStream<Handler> {
     call.own_messages = std::move(pair);
     if (!call.Parse(request)) return;
     AsyncServerWriter<Reply> writer(call.stream, call);
-    RunAsync(call, [&] {
+    RunAsync(call, &call_internal::StreamAnswer::Dropped, [&] {
       (static_cast<S&>(service).*Handler)(call.context(), request, std::move(writer));
     });
   }
@@ -213,7 +198,8 @@ template <typename S, typename Request, typename Reply,
 struct ServeBothStreams<Handler> {
   static void Async(const MethodInfo&, Service& service, InboundCall& call, MessageCache&) {
     AsyncServerStream<Request, Reply> stream(call.stream, call);
-    RunAsync(call, [&] { (static_cast<S&>(service).*Handler)(call.context(), std::move(stream)); });
+    RunAsync(call, &call_internal::StreamAnswer::Dropped,
+             [&] { (static_cast<S&>(service).*Handler)(call.context(), std::move(stream)); });
   }
 };
 
