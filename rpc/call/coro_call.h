@@ -26,6 +26,7 @@
 #include "weft/core/executor.h"
 #include "weft/core/mutex.h"
 #include "weft/rpc/base/message_codec.h"
+#include "weft/rpc/call/call_scope.h"
 #include "weft/rpc/call/call_target.h"
 #include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/call/room_behind.h"
@@ -100,16 +101,7 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
       resume = std::exchange(this->awaiter, nullptr);
       where = this->executor;
     }
-    if (!resume) return;
-    if (where == nullptr) {
-      CallScope::Enter enter(this->scope);
-      resume.resume();
-    } else {
-      where->Execute([resume, inherited = this->scope]() mutable {
-        CallScope::Enter enter(std::move(inherited));
-        resume.resume();
-      });
-    }
+    if (resume) CallScope::Resume(this->scope, resume, where);
   }
 
   // The awaiter is gone: nobody is to be resumed, and the call need not go on.

@@ -29,19 +29,7 @@ class Resumption {
         scope_(CallScope::Current()) {}
 
   // Once; may destroy whatever holds this.
-  void Go() {
-    const std::coroutine_handle<> awaiter = awaiter_;
-    std::shared_ptr<CallScope> scope = std::move(scope_);
-    if (executor_ == nullptr) {
-      CallScope::Enter enter(std::move(scope));
-      awaiter.resume();
-      return;
-    }
-    executor_->Execute([awaiter, scope = std::move(scope)]() mutable {
-      CallScope::Enter enter(std::move(scope));
-      awaiter.resume();
-    });
-  }
+  void Go() { CallScope::Resume(std::move(scope_), awaiter_, executor_); }
 
  private:
   std::coroutine_handle<> awaiter_;
