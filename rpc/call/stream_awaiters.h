@@ -37,117 +37,118 @@ class Resumption {
   std::shared_ptr<CallScope> scope_;
 };
 
-// `bool`: a message was read; false: there are no more.
-class [[nodiscard]] ReadAwaiter {
+// A coroutine's wait for one thing of a stream; given up where the awaiter goes before its end.
+class StreamAwaiter {
  public:
-  ReadAwaiter(StreamPort& port, google::protobuf::MessageLite* out) : port_(port), out_(out) {}
-  ~ReadAwaiter() {
-    if (waiting_) port_.StopWaiting(StreamPort::For::kMessages);
-  }
-  ReadAwaiter(const ReadAwaiter&) = delete;
-  ReadAwaiter& operator=(const ReadAwaiter&) = delete;
+  StreamAwaiter(const StreamAwaiter&) = delete;
+  StreamAwaiter& operator=(const StreamAwaiter&) = delete;
 
-  bool await_ready() {
-    read_ = port_.TryRead(out_);
-    return read_ != StreamRead::kNothingYet;
+ protected:
+  StreamAwaiter(StreamPort& port, StreamPort::For what) : port_(port), what_(what) {}
+  ~StreamAwaiter() {
+    if (waiting_) port_.StopWaiting(what_);
   }
-  bool await_suspend(std::coroutine_handle<> awaiter) {
+
+  StreamPort& port() { return port_; }
+  // `awaiter` is suspended: from the next word of the stream on it may run elsewhere, or be gone.
+  void Suspend(std::coroutine_handle<> awaiter) {
     resumption_ = Resumption(awaiter, port_.executor());
     waiting_ = true;
-    // Behind a true the coroutine may run elsewhere, or be gone.
-    if (port_.Wait(StreamPort::For::kMessages, [this] { resumption_.Go(); })) return true;
-    waiting_ = false;
-    return false;
   }
-  bool await_resume() {
-    waiting_ = false;
-    if (read_ == StreamRead::kNothingYet) read_ = port_.TryRead(out_);
-    return read_ == StreamRead::kMessage;
+  // Once, behind Suspend; may destroy this.
+  void Resume() { resumption_.Go(); }
+  // It goes on: resumed, or not suspended after all.
+  void EndWait() { waiting_ = false; }
+  // Suspends it until the stream's next word; false: there is one already.
+  bool SuspendUntilWord(std::coroutine_handle<> awaiter) {
+    Suspend(awaiter);
+    if (port_.Wait(what_, [this] { Resume(); })) return true;
+    EndWait();
+    return false;
   }
 
  private:
   StreamPort& port_;
-  google::protobuf::MessageLite* const out_;
-  StreamRead read_ = StreamRead::kNothingYet;
+  const StreamPort::For what_;
   bool waiting_ = false;
   Resumption resumption_;
 };
 
+// `bool`: a message was read; false: there are no more.
+class [[nodiscard]] ReadAwaiter : public StreamAwaiter {
+ public:
+  ReadAwaiter(StreamPort& port, google::protobuf::MessageLite* out)
+      : StreamAwaiter(port, StreamPort::For::kMessages), out_(out) {}
+
+  bool await_ready() {
+    read_ = port().TryRead(out_);
+    return read_ != StreamRead::kNothingYet;
+  }
+  bool await_suspend(std::coroutine_handle<> awaiter) { return SuspendUntilWord(awaiter); }
+  bool await_resume() {
+    EndWait();
+    if (read_ == StreamRead::kNothingYet) read_ = port().TryRead(out_);
+    return read_ == StreamRead::kMessage;
+  }
+
+ private:
+  google::protobuf::MessageLite* const out_;
+  StreamRead read_ = StreamRead::kNothingYet;
+};
+
 // `bool`: the message is on its way; false: the call has ended, or this side of it.
-class [[nodiscard]] WriteAwaiter {
+class [[nodiscard]] WriteAwaiter : public StreamAwaiter {
  public:
   WriteAwaiter(StreamPort& port, const google::protobuf::MessageLite& message, bool last)
-      : port_(port), message_(message), last_(last) {}
-  ~WriteAwaiter() {
-    if (waiting_) port_.StopWaiting(StreamPort::For::kRoom);
-  }
-  WriteAwaiter(const WriteAwaiter&) = delete;
-  WriteAwaiter& operator=(const WriteAwaiter&) = delete;
+      : StreamAwaiter(port, StreamPort::For::kRoom), message_(message), last_(last) {}
 
   bool await_ready() { return Try(); }
   bool await_suspend(std::coroutine_handle<> awaiter) {
-    resumption_ = Resumption(awaiter, port_.executor());
-    waiting_ = true;
-    while (!port_.Wait(StreamPort::For::kRoom, [this] { OnRoom(); })) {
+    Suspend(awaiter);
+    while (!WaitForRoom()) {
       if (!Try()) continue;
-      waiting_ = false;
+      EndWait();
       return false;
     }
     return true;
   }
   bool await_resume() {
-    waiting_ = false;
+    EndWait();
     return sent_ == StreamSent::kSent;
   }
 
  private:
   bool Try() {
-    sent_ = port_.TryWrite(message_, last_);
+    sent_ = port().TryWrite(message_, last_);
     return sent_ != StreamSent::kBlocked;
+  }
+  bool WaitForRoom() {
+    return port().Wait(StreamPort::For::kRoom, [this] { OnRoom(); });
   }
   void OnRoom() {
     while (!Try()) {
-      if (port_.Wait(StreamPort::For::kRoom, [this] { OnRoom(); })) return;
+      if (WaitForRoom()) return;
     }
-    resumption_.Go();
+    Resume();
   }
 
-  StreamPort& port_;
   const google::protobuf::MessageLite& message_;
   const bool last_;
   StreamSent sent_ = StreamSent::kBlocked;
-  bool waiting_ = false;
-  Resumption resumption_;
 };
 
 // `bool`: the other side's initial metadata has come; false: there is none.
-class [[nodiscard]] InitialMetadataAwaiter {
+class [[nodiscard]] InitialMetadataAwaiter : public StreamAwaiter {
  public:
-  explicit InitialMetadataAwaiter(StreamPort& port) : port_(port) {}
-  ~InitialMetadataAwaiter() {
-    if (waiting_) port_.StopWaiting(StreamPort::For::kInitialMetadata);
-  }
-  InitialMetadataAwaiter(const InitialMetadataAwaiter&) = delete;
-  InitialMetadataAwaiter& operator=(const InitialMetadataAwaiter&) = delete;
+  explicit InitialMetadataAwaiter(StreamPort& port)
+      : StreamAwaiter(port, StreamPort::For::kInitialMetadata) {}
 
-  bool await_ready() { return port_.begun(); }
-  bool await_suspend(std::coroutine_handle<> awaiter) {
-    resumption_ = Resumption(awaiter, port_.executor());
-    waiting_ = true;
-    // As with ReadAwaiter.
-    if (port_.Wait(StreamPort::For::kInitialMetadata, [this] { resumption_.Go(); })) return true;
-    waiting_ = false;
-    return false;
-  }
+  bool await_ready() { return port().begun(); }
+  bool await_suspend(std::coroutine_handle<> awaiter) { return SuspendUntilWord(awaiter); }
   bool await_resume() {
-    waiting_ = false;
-    return port_.has_initial_metadata();
+    EndWait();
+    return port().has_initial_metadata();
   }
-
- private:
-  StreamPort& port_;
-  bool waiting_ = false;
-  Resumption resumption_;
 };
 
 }  // namespace weft::call_internal
