@@ -78,7 +78,8 @@ struct ServerOptions {
   // A connection that has been open for this long, ± 10 %, is ended: its client is told to make
   // another, and is moved as the cluster changes. Zero: never.
   absl::Duration max_connection_age = absl::ZeroDuration();
-  // How long the calls of such a connection may go on; then they are cancelled.
+  // How long the calls of such a connection may go on, and its client may take to confirm; then
+  // they are cancelled, and it is closed.
   absl::Duration max_connection_age_grace = absl::Seconds(30);
   // A connection without calls for so long, at most half as long again, is closed. Zero: never.
   absl::Duration idle_timeout = absl::ZeroDuration();

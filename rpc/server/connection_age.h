@@ -1,7 +1,9 @@
 // When a connection has been open for long enough, and how it ends then:
 //
-//   age ± 10 % ─► announced (GOAWAY): its client sends new calls elsewhere
-//        ─► its calls have ended, or the grace is over ─► closed
+//   age ± 10 % ─► announced (GOAWAY): its client sends new calls elsewhere, and confirms
+//        ─► it has confirmed and its calls have ended, or the grace is over ─► closed
+//
+// Nothing is announced before the handshake is done, which has a limit of its own.
 //
 // The jitter keeps connections that were made together, as after a restart, from ending together.
 //
@@ -32,7 +34,7 @@ class ConnectionAgeHost {
 
 class ConnectionAge final : public DeadlineEntry {
  public:
-  // How often one that was announced is looked at; the client has as long to hear of it.
+  // How often one that was announced is looked at.
   static constexpr Nanos kLook = std::chrono::milliseconds(100);
 
   ConnectionAge(ConnectionAgeHost& host, Session& session) : host_(host), session_(session) {}
@@ -44,7 +46,7 @@ class ConnectionAge final : public DeadlineEntry {
     return Nanos(static_cast<int64_t>(static_cast<double>(age.count()) * factor));
   }
 
-  // Until when its calls may go on; kNever before it was announced.
+  // Until when its calls may go on and its client may confirm; kNever before it was announced.
   MonoTime grace_end = kNever;
   bool announced = false;
 

@@ -130,7 +130,7 @@ void ServerLoop::LookForIdle() {
   std::vector<Session*> idle, left;
   for (auto& [session, entry] : sessions_) {
     if (entry.leaving) {
-      if (session->inbound_calls() == 0) left.push_back(session);
+      if (entry.Finished(/*waited_for=*/true)) left.push_back(session);
     } else if (entry.up && entry.idle.Look(session->gauge()->Volume())) {
       idle.push_back(session);
     }
@@ -180,22 +180,23 @@ void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Statu
 void ServerLoop::OnAge(Session& session) {
   loop_.AssertInLoop();
   ConnectionAge& age = *ages_.at(&session);
+  Entry& entry = sessions_.at(&session);
   const MonoTime now = loop_.clock().Now();
-  if (!age.announced) {
-    age.announced = true;
-    age.grace_end = SaturatingAdd(now, ToNanos(options_->max_connection_age_grace));
-    session.GoAway(absl::UnavailableError("the connection has reached its max_connection_age"));
-  } else {
+  const absl::Status why =
+      absl::UnavailableError("the connection has reached its max_connection_age");
+  if (age.announced) {
     pool_->Collect();
     const bool late = now >= age.grace_end;
-    if (late || session.inbound_calls() == 0) {
+    if (late || entry.Finished(/*waited_for=*/false)) {
       if (late) session.CancelInbound();
-      session.CloseWhenWritten(CloseReason::kLocal,
-                               absl::UnavailableError("the connection has reached its "
-                                                      "max_connection_age"),
-                               kServerLastWords);
+      session.CloseWhenWritten(CloseReason::kLocal, why, kServerLastWords);
       return;
     }
+  } else if (entry.up) {
+    age.announced = true;
+    age.grace_end = SaturatingAdd(now, ToNanos(options_->max_connection_age_grace));
+    counts_->connections.Set(entry.id, ConnectionState::kGoingAway, CloseReason::kLocal, why);
+    session.GoAway(why);
   }
   io_.wheel->Insert(&age, std::min(now + ConnectionAge::kLook, age.grace_end));
 }
@@ -240,10 +241,8 @@ void ServerLoop::ContinueDrain() {
   std::vector<Session*> finished;
   for (auto& [session, entry] : sessions_) {
     if (late && !cancelled_) session->CancelInbound();
-    // What a client sent before it heard of the end is read and refused; closing earlier would
-    // reset the connection, and take our last words with it.
-    const bool agreed = !entry.up || entry.confirmed || now >= confirm_by_;
-    if (late || (agreed && session->inbound_calls() == 0)) finished.push_back(session);
+    const bool waited_for = !entry.up || now >= confirm_by_;
+    if (late || entry.Finished(waited_for)) finished.push_back(session);
   }
   if (late) cancelled_ = true;
   for (Session* session : finished) {

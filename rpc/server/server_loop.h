@@ -62,6 +62,13 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
     bool up = false;
     bool confirmed = false;  // it knows that we go away, and sends no more calls
     bool leaving = false;    // for want of calls
+
+    // It may be closed after our GOAWAY: its calls have ended and, unless that is `waited_for`
+    // long enough, its client has confirmed. What a client sent before it heard of the end is read
+    // and refused; closing earlier would reset the connection, and take our last words with it.
+    bool Finished(bool waited_for) const LOOP_ONLY {
+      return (confirmed || waited_for) && session->inbound_calls() == 0;
+    }
   };
 
   // SessionHost

@@ -639,50 +639,5 @@ TEST(Idle, LoopsSleepUntilThereIsSomethingToDo) {
   EXPECT_LE(sleeps() - before, 10);
 }
 
-// ---- The age of connections
-
-TEST(ServerAge, AnOldConnectionIsReplacedWithoutACallBeingLost) {
-  HookedEcho service;
-  TestServer server(service, ServerOptions{.max_connection_age = absl::Milliseconds(50)});
-  const auto channel = server.Connect();
-  EchoService::Stub stub(*channel);
-  EXPECT_TRUE(PollUntil([&] {
-    // A connection that was up for so short a time is followed by a pause.
-    EXPECT_EQ(stub.Echo(RequestOf("x"), {.wait_for_ready = true}).status(), absl::OkStatus());
-    return server->connections().accepted >= 3 &&
-           server->closed(CloseReason::kLocal) + server->closed(CloseReason::kPeerClosed) >= 2;
-  }));
-}
-
-TEST(ServerAge, CallsOfAnOldConnectionGoOnWithinTheGrace) {
-  HookedEcho service;
-  TestServer server(service, ServerOptions{.max_connection_age = absl::Milliseconds(20)});
-  const auto channel = server.Connect();
-  EchoService::Stub stub(*channel);
-  EchoResult hung;
-  stub.HangAsync(RequestOf("x"), {.timeout = absl::InfiniteDuration()}, Into(hung));
-  ASSERT_TRUE(service.hanging.WaitForValue(1));
-  // Others have moved to a new connection by now.
-  EXPECT_TRUE(PollUntil([&] {
-    EXPECT_TRUE(stub.Echo(RequestOf("x"), {.wait_for_ready = true}).ok());
-    return server->connections().accepted >= 2;
-  }));
-  EXPECT_EQ(hung.count(), 0u);
-  service.release.Notify();
-  EXPECT_TRUE(hung.Wait().ok());
-}
-
-TEST(ServerAge, TheGraceEndsInCancelling) {
-  HookedEcho service;
-  TestServer server(service, ServerOptions{.max_connection_age = absl::Milliseconds(20),
-                                           .max_connection_age_grace = absl::Milliseconds(20)});
-  const auto channel = server.Connect();
-  EchoService::Stub stub(*channel);
-  EchoResult hung;
-  stub.HangAsync(RequestOf("x"), {.timeout = absl::InfiniteDuration()}, Into(hung));
-  EXPECT_FALSE(hung.Wait().ok());
-  EXPECT_TRUE(service.seen_cancelled.WaitForValue(1));
-}
-
 }  // namespace
 }  // namespace weft::test

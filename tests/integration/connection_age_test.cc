@@ -1,0 +1,183 @@
+// How connections end that have been open for long enough: announced, confirmed, closed.
+#include "weft/rpc/server/connection_age.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/integration/stack.h"
+#include "tests/support/raw_frames.h"
+#include "tests/support/raw_peer.h"
+#include "weft/core/manual_clock.h"
+
+namespace weft::test {
+namespace {
+
+using native::FrameType;
+
+TEST(ConnectionAge, AnOldConnectionIsReplacedWithoutACallBeingLost) {
+  HookedEcho service;
+  TestServer server(service, ServerOptions{.max_connection_age = absl::Milliseconds(50)});
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  EXPECT_TRUE(PollUntil([&] {
+    // A connection that was up for so short a time is followed by a pause.
+    EXPECT_EQ(stub.Echo(RequestOf("x"), {.wait_for_ready = true}).status(), absl::OkStatus());
+    return server->connections().accepted >= 3 &&
+           server->closed(CloseReason::kLocal) + server->closed(CloseReason::kPeerClosed) >= 2;
+  }));
+}
+
+TEST(ConnectionAge, CallsOfAnOldConnectionGoOnWithinTheGrace) {
+  HookedEcho service;
+  TestServer server(service, ServerOptions{.max_connection_age = absl::Milliseconds(20)});
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  EchoResult hung;
+  stub.HangAsync(RequestOf("x"), {.timeout = absl::InfiniteDuration()}, Into(hung));
+  ASSERT_TRUE(service.hanging.WaitForValue(1));
+  // Others have moved to a new connection by now.
+  EXPECT_TRUE(PollUntil([&] {
+    EXPECT_TRUE(stub.Echo(RequestOf("x"), {.wait_for_ready = true}).ok());
+    return server->connections().accepted >= 2;
+  }));
+  EXPECT_EQ(hung.count(), 0u);
+  service.release.Notify();
+  EXPECT_TRUE(hung.Wait().ok());
+}
+
+TEST(ConnectionAge, TheGraceEndsInCancelling) {
+  HookedEcho service;
+  TestServer server(service, ServerOptions{.max_connection_age = absl::Milliseconds(20),
+                                           .max_connection_age_grace = absl::Milliseconds(20)});
+  const auto channel = server.Connect();
+  EchoService::Stub stub(*channel);
+  EchoResult hung;
+  stub.HangAsync(RequestOf("x"), {.timeout = absl::InfiniteDuration()}, Into(hung));
+  EXPECT_FALSE(hung.Wait().ok());
+  EXPECT_TRUE(service.seen_cancelled.WaitForValue(1));
+}
+
+// A client that confirms when the test says, and a clock that the test moves.
+class AgeOfARawClient : public testing::Test {
+ protected:
+  static constexpr absl::Duration kOld = absl::Hours(11);  // the age and its jitter are over
+  static constexpr absl::Duration kGrace = absl::Minutes(1);
+
+  ~AgeOfARawClient() override { server_.reset(); }
+
+  void Start() {
+    ServerOptions options{.runtime = RuntimeOf({.clock = &clock_}),
+                          .max_connection_age = absl::Hours(10),
+                          .max_connection_age_grace = kGrace};
+    options.limits.handshake_timeout = absl::Hours(24);
+    server_.emplace(service_, std::move(options));
+    peer_ = RawPeer::ConnectTo((*server_)->port());
+  }
+  void Open() {
+    peer_.Send(raw::Opening());
+    EXPECT_EQ(peer_.Read(8), raw::Preface());
+    EXPECT_TRUE(peer_.ReadFrame(FrameType::kHello).has_value());
+    Settle();
+  }
+  // What was sent has been taken.
+  void Settle() {
+    peer_.Send(raw::Ping(++pings_));
+    const std::optional<RawFrame> pong = peer_.ReadFrame(FrameType::kPing);
+    ASSERT_TRUE(pong.has_value()) << "the connection has ended";
+    EXPECT_EQ(pong->header.id, pings_);
+  }
+  uint64_t ReadGoAway() {
+    const std::optional<RawFrame> goaway = peer_.ReadFrame(FrameType::kGoAway);
+    if (!goaway.has_value()) {
+      ADD_FAILURE() << "no GOAWAY";
+      return 0;
+    }
+    EXPECT_EQ(goaway->body, "the connection has reached its max_connection_age");
+    return goaway->header.id;
+  }
+  void Confirm() {
+    peer_.Send(raw::Frame(static_cast<int>(FrameType::kGoAwayAck), 0, 0, 0));
+    Settle();
+  }
+  // The server looks whether it may close the connection.
+  void LetItLook() {
+    for (int i = 0; i < 3; ++i) clock_.Advance(ConnectionAge::kLook);
+  }
+
+  ManualClock clock_;
+  HookedEcho service_;
+  std::optional<TestServer> server_;
+  RawPeer peer_;
+  uint64_t pings_ = 0;
+};
+
+TEST_F(AgeOfARawClient, IsOverWhenItHasConfirmedAndARequestThatWasOnItsWayIsReadBefore) {
+  Start();
+  Open();
+  clock_.Advance(kOld);
+  EXPECT_EQ(ReadGoAway(), 0u);
+  EXPECT_EQ((*server_)->connection_list().at(0).state, ConnectionState::kGoingAway);
+  LetItLook();
+  // It left the client before the client heard of the end.
+  peer_.Send(raw::Request({.id = 1}));
+  const std::optional<RawFrame> refused = peer_.ReadFrame(FrameType::kResponse);
+  ASSERT_TRUE(refused.has_value()) << "the connection has ended";
+  EXPECT_TRUE(refused->header.has(native::kNotExecuted));
+  EXPECT_EQ(refused->header.aux, static_cast<int>(absl::StatusCode::kUnavailable));
+  LetItLook();
+  Confirm();
+  LetItLook();
+  EXPECT_TRUE(peer_.WaitForClose());
+  EXPECT_EQ(service_.entered.load(), 0);
+}
+
+TEST_F(AgeOfARawClient, GoesOnForCallsThatWereTakenBefore) {
+  Start();
+  Open();
+  peer_.Send(raw::Request({.id = 1, .name = "weft.test.EchoService/Hang"}));
+  ASSERT_TRUE(service_.hanging.WaitForValue(1));
+  clock_.Advance(kOld);
+  EXPECT_EQ(ReadGoAway(), 1u);
+  Confirm();
+  LetItLook();
+  Settle();
+  service_.release.Notify();
+  const std::optional<RawFrame> reply = peer_.ReadFrame(FrameType::kResponse);
+  ASSERT_TRUE(reply.has_value());
+  EXPECT_EQ(reply->header.aux, 0);
+  // An answer may come before its call is seen to be over.
+  EXPECT_TRUE(PollUntil([&] {
+    LetItLook();
+    return (*server_)->closed(CloseReason::kLocal) == 1;
+  }));
+  EXPECT_TRUE(peer_.WaitForClose());
+}
+
+TEST_F(AgeOfARawClient, ThatNeverConfirmsEndsWithItsGrace) {
+  Start();
+  Open();
+  clock_.Advance(kOld);
+  EXPECT_EQ(ReadGoAway(), 0u);
+  clock_.Advance(kGrace - absl::Seconds(1));
+  LetItLook();
+  Settle();
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_TRUE(peer_.WaitForClose());
+}
+
+TEST_F(AgeOfARawClient, IsToldAfterTheHandshakeThatWasUnderWay) {
+  Start();
+  ASSERT_TRUE(PollUntil([&] { return (*server_)->connections().open == 1; }));
+  clock_.Advance(kOld);
+  LetItLook();
+  Open();
+  LetItLook();
+  EXPECT_EQ(ReadGoAway(), 0u);
+  Confirm();
+  LetItLook();
+  EXPECT_TRUE(peer_.WaitForClose());
+}
+
+}  // namespace
+}  // namespace weft::test
