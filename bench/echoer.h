@@ -12,8 +12,7 @@ namespace weft::bench {
 
 class Echoer final : public EchoService::Service {
  public:
-  absl::Status Echo(ServerContext&, EchoRequest& request,
-                    EchoResponse& reply) override {
+  absl::Status Echo(ServerContext&, EchoRequest& request, EchoResponse& reply) override {
     reply.set_payload(std::move(*request.mutable_payload()));
     return absl::OkStatus();
   }

@@ -1,5 +1,7 @@
 #include "weft/core/clock.h"
 
+#include "absl/strings/str_format.h"
+
 namespace weft {
 namespace {
 
@@ -15,6 +17,10 @@ const Clock& Clock::System() {
   // Never destroyed: threads may read the time while the process ends.
   static const SystemClock* const clock = new SystemClock;
   return *clock;
+}
+
+std::string InMs(Nanos d) {
+  return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count());
 }
 
 }  // namespace weft

@@ -8,6 +8,7 @@
 #define WEFT_CORE_CLOCK_H_
 
 #include <chrono>
+#include <string>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
@@ -48,6 +49,9 @@ class Clock {
 // absl's and chrono's durations, both ways; infinite ones saturate.
 inline Nanos ToNanos(absl::Duration d) { return Nanos(absl::ToInt64Nanoseconds(d)); }
 inline absl::Duration ToAbsl(Nanos d) { return absl::Nanoseconds(d.count()); }
+
+// As texts of errors say it: "12.3 ms".
+std::string InMs(Nanos d);
 
 // `start` + `d`, where an infinite or too large `d` means never.
 inline MonoTime SaturatingAdd(MonoTime start, Nanos d) {

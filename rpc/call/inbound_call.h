@@ -10,7 +10,7 @@
 // Threads  the loop's until handed over; then the handler's. Cancel, cancelled: any. Answer: any,
 //          once
 // Owns     its request's bytes until they are parsed, the messages of handlers that answer later
-// Errors   Answer takes a Status; Parse answers INTERNAL by itself when the request cannot be parsed
+// Errors   Answer takes a Status; Parse answers INTERNAL by itself for bytes that are no request
 // Ends     exactly one Answer; a call never answered is a bug of its handler, which Responder
 //          excludes
 #ifndef WEFT_RPC_CALL_INBOUND_CALL_H_

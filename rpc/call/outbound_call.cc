@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "weft/rpc/call/client_context.h"
 
 namespace weft {
@@ -35,11 +34,8 @@ void OutboundCall::KeepMetadata(const Metadata& metadata) { own().metadata = met
 void OutboundCall::KeepAttachment(const absl::Cord& attachment) { own().attachment = attachment; }
 
 std::string OutboundCall::WhereTimeWent(MonoTime now, bool written) const {
-  const auto ms = [](Nanos d) {
-    return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count());
-  };
-  return absl::StrCat(" (", ms(sent - started), " until it was given to the connection, ",
-                      ms(now - sent),
+  return absl::StrCat(" (", InMs(sent - started), " until it was given to the connection, ",
+                      InMs(now - sent),
                       written ? " at the server or on the way)" : " in this side's output)");
 }
 

@@ -3,15 +3,10 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "weft/rpc/call/service.h"
 
 namespace weft {
 namespace {
-
-std::string Ms(Nanos d) {
-  return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count());
-}
 
 // Counts one more of at most `most` (0: no limit).
 bool CountOneMore(int64_t most, std::atomic<int64_t>& count) {
@@ -59,8 +54,8 @@ absl::Status Admission::AdmitToLane(InboundCall& call, LaneLoad& lane, MonoTime 
     const Nanos needed = lane.present_wait() + call.bound->rules->typical_time();
     if (call.deadline - now < needed) {
       return absl::ResourceExhaustedError(
-          absl::StrCat("the server is overloaded: the call has ", Ms(call.deadline - now),
-                       " left and would need ", Ms(needed), " (overload.shed of the server)"));
+          absl::StrCat("the server is overloaded: the call has ", InMs(call.deadline - now),
+                       " left and would need ", InMs(needed), " (overload.shed of the server)"));
     }
   }
   if (lane.TryEnter()) return absl::OkStatus();
@@ -76,17 +71,17 @@ absl::Status Admission::OnStart(InboundCall& call) {
   if (lane == nullptr) return absl::OkStatus();
   const Nanos wait = call.started - call.received;
   if (lane->OnStart(call.started, wait)) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("the server is overloaded: the call waited ", Ms(wait),
-                     " in a queue that stands, more than twice the target of ",
-                     Ms(ToNanos(options_.queue_target)), " (overload.queue_target of the server)"));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the server is overloaded: the call waited ", InMs(wait),
+        " in a queue that stands, more than twice the target of ",
+        InMs(ToNanos(options_.queue_target)), " (overload.queue_target of the server)"));
   }
   const Nanos needed = call.bound->rules->typical_time();
   if (lane->stands() && call.deadline != kNever && call.started < call.deadline &&
       call.deadline - call.started < needed) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("the server is overloaded: after ", Ms(wait), " in the queue the call has ",
-                     Ms(call.deadline - call.started), " left and would need ", Ms(needed),
+        absl::StrCat("the server is overloaded: after ", InMs(wait), " in the queue the call has ",
+                     InMs(call.deadline - call.started), " left and would need ", InMs(needed),
                      " (overload.shed of the server)"));
   }
   return absl::OkStatus();

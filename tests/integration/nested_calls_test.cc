@@ -70,7 +70,8 @@ struct Chain {
 
 TEST(NestedCalls, EndByTheDeadlineOfTheCallThatIsServed) {
   Chain chain;
-  absl::StatusOr<WhereReply> reply = chain.stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
+  absl::StatusOr<WhereReply> reply =
+      chain.stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
   ASSERT_EQ(reply.status(), absl::OkStatus());
   EXPECT_LE(reply->remaining_micros(), 20'000'000);
   EXPECT_GT(reply->remaining_micros(), 0);
@@ -79,7 +80,8 @@ TEST(NestedCalls, EndByTheDeadlineOfTheCallThatIsServed) {
 TEST(NestedCalls, KeepTheirOwnDeadlineWhereItIsEarlier) {
   Chain chain;
   chain.relay.timeout = absl::Seconds(15);
-  absl::StatusOr<WhereReply> reply = chain.stub.Where(WhereRequest(), {.timeout = absl::Minutes(5)});
+  absl::StatusOr<WhereReply> reply =
+      chain.stub.Where(WhereRequest(), {.timeout = absl::Minutes(5)});
   ASSERT_EQ(reply.status(), absl::OkStatus());
   EXPECT_LE(reply->remaining_micros(), 15'000'000);
 }
@@ -87,14 +89,16 @@ TEST(NestedCalls, KeepTheirOwnDeadlineWhereItIsEarlier) {
 TEST(NestedCalls, InheritNothingWhenTheyAreDetached) {
   Chain chain;
   chain.relay.detached = true;
-  absl::StatusOr<WhereReply> reply = chain.stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
+  absl::StatusOr<WhereReply> reply =
+      chain.stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
   ASSERT_EQ(reply.status(), absl::OkStatus());
   EXPECT_GT(reply->remaining_micros(), 20'000'000);
 }
 
 TEST(NestedCalls, OfACoroutineInheritWhereverItResumes) {
   Chain<CoroRelay> chain;
-  absl::StatusOr<WhereReply> reply = chain.stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
+  absl::StatusOr<WhereReply> reply =
+      chain.stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
   ASSERT_EQ(reply.status(), absl::OkStatus());
   EXPECT_LE(reply->remaining_micros(), 20'000'000);
 }
@@ -104,7 +108,7 @@ TEST(NestedCalls, AreCancelledWithTheCallThatIsServed) {
   ClientContext context;
   EchoResult result;
   chain.stub.HangAsync(EchoRequest(), {.timeout = absl::InfiniteDuration(), .context = &context},
-                 Into(result));
+                       Into(result));
   ASSERT_TRUE(chain.far.hanging.WaitForValue(1));
   context.Cancel();
   EXPECT_EQ(result.Wait().status().code(), absl::StatusCode::kCancelled);

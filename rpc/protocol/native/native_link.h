@@ -152,6 +152,9 @@ class NativeLink final : public ConnectionHandle,
  private:
   enum class State : uint8_t { kOpening, kUp, kGoingAway, kClosed };
 
+  // From so many bytes on, a request or reply is written at once instead of at the turn's end:
+  // while it is in the cache.
+  static constexpr size_t kWriteAtOnce = size_t{256} << 10;
   // Until so many bytes wait, streams may send.
   static constexpr size_t kStreamRoom = size_t{256} << 10;
   // How far pieces of large messages are queued ahead.
@@ -204,7 +207,16 @@ class NativeLink final : public ConnectionHandle,
       WEFT_REQUIRES(output().mutex());
   absl::Status CheckReply(size_t size) WEFT_REQUIRES(output().mutex());
   uint16_t BindMethod(const MethodInfo& method, bool* first) WEFT_REQUIRES(output().mutex());
-  void Flush(bool claimed, bool gather, bool large);
+  static absl::Status TooLarge(std::string_view what, size_t size, size_t limit,
+                               std::string_view setting);
+  void Flush(bool claimed, bool gather, bool large) {
+    if (!claimed) return;
+    if (gather && !large) {
+      FlushOnLoop();
+    } else {
+      FlushNow();
+    }
+  }
 
   // Fixed at construction.
   LinkTarget target_{*this};

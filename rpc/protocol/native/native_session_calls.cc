@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/service.h"
 #include "weft/rpc/protocol/native/native_session.h"
@@ -14,10 +13,6 @@ namespace {
 constexpr size_t kReplyBatch = 64;
 // Of a name that stands for no method: it is only for the text of an error.
 constexpr size_t kMostKeptOfName = 256;
-
-std::string Ms(Nanos d) {
-  return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count());
-}
 
 // Whether any byte of its request may have left this process.
 bool Written(NativeLink& link, const OutboundCall& call) {
@@ -400,7 +395,7 @@ void NativeSession::EndCall(OutboundCall& call, absl::StatusCode code, std::stri
   end.status =
       absl::Status(code, absl::StrCat("call ", std::string(call.method.full_name), " to ", peer(),
                                       ": ", absl::string_view(why.data(), why.size()), " (after ",
-                                      Ms(loop_.clock().Now() - call.started), ")"));
+                                      InMs(loop_.clock().Now() - call.started), ")"));
   call.End(end);
 }
 
@@ -428,7 +423,7 @@ void NativeSession::OnCallDeadline(OutboundCall& expired) {
 void NativeSession::EndExpired(OutboundCall& call) {
   const bool written = Written(*link_, call);
   EndCall(call, absl::StatusCode::kDeadlineExceeded,
-          absl::StrCat("no reply within ", Ms(call.deadline - call.started),
+          absl::StrCat("no reply within ", InMs(call.deadline - call.started),
                        written ? "; the request was sent"
                                : "; the request still waited to be sent: the peer does not read",
                        call.WhereTimeWent(loop_.clock().Now(), written)),

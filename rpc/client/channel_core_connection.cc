@@ -1,0 +1,265 @@
+// The connection of a channel, on its loop: made, come up, lost, left.
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "weft/rpc/base/wire_status.h"
+#include "weft/rpc/client/channel_core.h"
+#include "weft/rpc/protocol/native/native_session.h"
+
+namespace weft {
+namespace {
+
+// A connection that was up for so long was a good one: the next attempt need not wait.
+constexpr Nanos kLasting = std::chrono::seconds(1);
+
+}  // namespace
+
+ChannelCore::OnLoop::OnLoop(EventLoop& loop, ChannelCore* core)
+    : connector(loop, core->options_.network),
+      pause(loop,
+            [core] {
+              core->loop_->AssertInLoop();
+              core->BeginConnect();
+            }),
+      idle_look(loop, [core] {
+        core->loop_->AssertInLoop();
+        core->LookForIdle();
+      }) {}
+
+void ChannelCore::BeginConnect() {
+  {
+    MutexLock lock(mu_);
+    if (state_ == State::kClosed || state_ == State::kConnecting || state_ == State::kUp) return;
+    state_ = State::kConnecting;
+  }
+  if (on_loop_ == nullptr) on_loop_ = std::make_unique<OnLoop>(*loop_, this);
+  on_loop_->pause.Stop();
+  attempt_began_ = loop_->clock().Now();
+  list_.Tell({0, target_, ConnectionState::kConnecting, CloseReason::kLocal, absl::OkStatus()});
+  on_loop_->connector.Start(address_, target_, ToNanos(options_.connect_timeout),
+                            [this](absl::StatusOr<std::unique_ptr<Transport>> transport) {
+                              loop_->AssertInLoop();
+                              OnConnected(std::move(transport));
+                            });
+}
+
+void ChannelCore::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) {
+  if (!transport.ok()) {
+    list_.Tell({0, target_, ConnectionState::kDown, CloseReason::kBroken, transport.status()});
+    ConnectFailed(transport.status());
+    return;
+  }
+  const SessionLimits& limits = options_.limits;
+  (*transport)->SetLostAfter(ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1)));
+  native::NativeSessionOptions options;
+  options.dialer = true;
+  options.auth_token = options_.auth_token;
+  options.limits = limits_;
+  // What is left of the time for this attempt.
+  const absl::Duration left =
+      options_.connect_timeout - ToAbsl(loop_->clock().Now() - attempt_began_);
+  options.handshake_timeout = std::max(left, absl::Milliseconds(1));
+  if (inbound_ == nullptr && make_inbound_ != nullptr) inbound_ = make_inbound_(*loop_);
+  auto session = std::make_unique<native::NativeSession>(
+      io_, *this, inbound_ != nullptr ? inbound_->sink() : nullptr,
+      inbound_ != nullptr ? inbound_->pool() : nullptr, *std::move(transport), target_,
+      std::move(options));
+  opening_ = session->link().get();
+  session_ = std::move(session);
+  ids_[session_.get()] = list_.Add(target_, attempt_began_, session_->gauge());
+  (void)session_->Start();  // a failure ends the session, which tells us
+}
+
+void ChannelCore::Authenticate(std::string_view, const std::string&, Verdict verdict) {
+  verdict(std::string());  // it is we who dialled
+}
+
+uint64_t ChannelCore::IdOf(const Session& session) const {
+  const auto it = ids_.find(&session);
+  return it == ids_.end() ? 0 : it->second;
+}
+
+void ChannelCore::OnSuspect(Session& session, bool suspect) {
+  list_.Set(IdOf(session), suspect ? ConnectionState::kSuspect : ConnectionState::kUp);
+}
+
+void ChannelCore::OnLastCallEnded(Session& session) {
+  session.CloseWhenWritten(CloseReason::kGoAway, absl::UnavailableError("the server is going away"),
+                           kLastWords);
+}
+
+// Both know that it is over, and nothing is on its way any more.
+void ChannelCore::OnGoAwayConfirmed(Session& session) {
+  if (session_.get() != &session) CloseIfIdle(session);
+}
+
+void ChannelCore::CloseIfIdle(Session& session) {
+  if (session.gauge()->Volume().calls > 0) return;
+  session.CloseWhenWritten(CloseReason::kLocal,
+                           absl::UnavailableError("the connection was not used"), kLastWords);
+}
+
+// Every quarter of idle_timeout, while there is a connection.
+void ChannelCore::LookForIdle() {
+  std::vector<Session*> leaving;
+  for (const auto& session : leaving_) leaving.push_back(session.get());
+  for (Session* session : leaving) CloseIfIdle(*session);
+  if (loop_link_ == nullptr) return;
+  on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
+  if (!idle_watch_.Look(session_->gauge()->Volume())) return;
+  const absl::Status why = absl::UnavailableError(absl::StrCat(
+      "no calls for ", absl::FormatDuration(options_.idle_timeout), " (idle_timeout)"));
+  // Calls of other threads go to the next connection from here on; what slipped in before goes on.
+  loop_link_->GoAway(UINT64_MAX);
+  Session& session = *session_;
+  leaving_.push_back(std::move(session_));
+  SetLink(nullptr);
+  list_.Set(IdOf(session), ConnectionState::kGoingAway, CloseReason::kLocal, why);
+  session.GoAway(why);
+}
+
+void ChannelCore::OnUp(Session& session) {
+  connects_.fetch_add(1, std::memory_order_relaxed);
+  up_since_ = loop_->clock().Now();
+  const auto link = std::static_pointer_cast<native::NativeLink>(
+      std::exchange(opening_, nullptr)->shared_from_this());
+  idle_watch_ = IdleWatch();
+  if (options_.idle_timeout > absl::ZeroDuration() && on_loop_ != nullptr) {
+    on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
+  }
+  list_.Set(IdOf(session), ConnectionState::kUp);
+  // Calls that waited go first: until they have, others wait behind them.
+  while (session_.get() == &session) {
+    const bool takes_more = SendWaiting(link);
+    MutexLock lock(mu_);
+    if (takes_more && waiting_.size() > 0) continue;
+    PutLink(link);
+    return;
+  }
+}
+
+void ChannelCore::SetLink(std::shared_ptr<native::NativeLink> link) {
+  MutexLock lock(mu_);
+  PutLink(std::move(link));
+}
+
+void ChannelCore::PutLink(std::shared_ptr<native::NativeLink> link) {
+  if (state_ == State::kClosed) {
+    loop_link_.reset();
+    return;
+  }
+  state_ = link != nullptr ? State::kUp : State::kIdle;
+  loop_link_ = link;
+  link_ = std::move(link);
+}
+
+// All of them, in their order. False: the link takes no more; those that it did not take wait on.
+bool ChannelCore::SendWaiting(std::shared_ptr<native::NativeLink> link) {
+  std::vector<uint64_t> ids;
+  {
+    MutexLock lock(mu_);
+    ids = waiting_.Numbers(WaitingCalls::Which::kAll);
+  }
+  bool takes_more = true;
+  for (uint64_t id : ids) {
+    OutboundCall* call = TakeWaiting(id);
+    if (call == nullptr) continue;
+    absl::Status why;
+    switch (link->TryStart(*call, &why)) {
+      case native::NativeLink::Start::kStarted:
+        break;
+      case native::NativeLink::Start::kRefused:
+        CompleteNow(*call, why);
+        break;
+      case native::NativeLink::Start::kGone:
+        takes_more = false;
+        WaitForLink(*call, link.get());
+        break;
+    }
+  }
+  return takes_more;
+}
+
+void ChannelCore::FailWaiting(const absl::Status& why, WaitingCalls::Which which) {
+  std::vector<uint64_t> ids;
+  {
+    MutexLock lock(mu_);
+    ids = waiting_.Numbers(which);
+  }
+  for (uint64_t id : ids) {
+    if (OutboundCall* call = TakeWaiting(id)) CompleteNow(*call, why);
+  }
+}
+
+// The attempt, or a connection that was up only for a moment, came to nothing: pause before the
+// next.
+void ChannelCore::ConnectFailed(const absl::Status& why, WaitingCalls::Which failing) {
+  failed_connects_.fetch_add(1, std::memory_order_relaxed);
+  const Nanos pause = backoff_.Next();
+  {
+    MutexLock lock(mu_);
+    if (state_ == State::kClosed) return;
+    state_ = State::kPausing;
+    link_.reset();
+    last_error_ = absl::Status(
+        why.code(), absl::StrCat(std::string(why.message()), "; next attempt in ", InMs(pause)));
+  }
+  on_loop_->pause.StartAfter(pause);
+  FailWaiting(why, failing);
+}
+
+// The connection is over, or takes no more calls.
+void ChannelCore::LinkLost(const absl::Status& why) {
+  SetLink(nullptr);
+  const bool lasted = loop_->clock().Now() - up_since_ >= kLasting;
+  if (lasted) backoff_.Reset();
+  if (lasted && !absl::IsUnauthenticated(why) && !absl::IsPermissionDenied(why)) {
+    BeginConnect();
+  } else {
+    ConnectFailed(why, WaitingCalls::Which::kNew);
+  }
+}
+
+void ChannelCore::OnGoingAway(Session& session, const absl::Status& why) {
+  if (session_.get() != &session) return;
+  const bool was_up = loop_link_ != nullptr;
+  const bool idle = !was_up || (loop_link_->calls_under_way() == 0 && session.inbound_calls() == 0);
+  leaving_.push_back(std::move(session_));
+  list_.Set(IdOf(session), ConnectionState::kGoingAway, CloseReason::kGoAway, why);
+  if (idle) session.CloseWhenWritten(CloseReason::kGoAway, why, kLastWords);
+  if (was_up) LinkLost(why);
+}
+
+void ChannelCore::OnEnded(Session& session, CloseReason reason, const absl::Status& why) {
+  if (log_.Wants(LogLevel::kInfo) && reason != CloseReason::kLocal) {
+    const std::string_view name = CloseReasonName(reason);
+    log_.Info(absl::StrCat("channel to ", target_, ": ",
+                           absl::string_view(name.data(), name.size()), ": ",
+                           std::string(why.message())));
+  }
+  list_.Set(IdOf(session), ConnectionState::kDown, reason, why);
+  ids_.erase(&session);
+  std::unique_ptr<Session> ended;
+  if (session_.get() == &session) {
+    ended = std::move(session_);
+    const bool was_up = std::exchange(opening_, nullptr) == nullptr;
+    if (on_loop_ != nullptr) {  // else the channel is closing
+      if (was_up) {
+        LinkLost(why);
+      } else {
+        ConnectFailed(Annotate(why, "handshake"));
+      }
+    }
+  } else {
+    const auto it = std::find_if(leaving_.begin(), leaving_.end(),
+                                 [&](const auto& s) { return s.get() == &session; });
+    ended = std::move(*it);
+    leaving_.erase(it);
+  }
+  // Not now: its callbacks are still on the stack.
+  loop_->Post(
+      [self = shared_from_this(), ended = std::move(ended)](TaskFate) mutable { ended.reset(); });
+}
+
+}  // namespace weft
