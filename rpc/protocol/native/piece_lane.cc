@@ -31,11 +31,11 @@ bool PieceLane::Feed(OutputQueue& queue, FrameWriter& writer, size_t until) {
   bool ended = false;
   size_t held = 0;  // in a row
   while (queue.queued() < until && held < items_.size()) {
-    Item item = std::move(items_.front());
-    items_.pop_front();
+    const auto to_the_end = [this] { items_.splice(items_.end(), items_, items_.begin()); };
+    Item& item = items_.front();
     if (item.held) {
       ++held;
-      items_.push_back(std::move(item));
+      to_the_end();
       continue;
     }
     held = 0;
@@ -52,8 +52,9 @@ bool PieceLane::Feed(OutputQueue& queue, FrameWriter& writer, size_t until) {
       bytes_ += item.rest.cursor.left;
     }
     if (item.rest.cursor.left > 0 || !item.behind.empty()) {
-      items_.push_back(std::move(item));
+      to_the_end();
     } else {
+      items_.pop_front();
       ended = true;
     }
   }
