@@ -103,7 +103,9 @@ void InboundCall::Run(int worker) { runner->RunCall(*this, worker); }
 void InboundCall::Cancel() { runner->RefuseCall(*this); }
 
 absl::Status InboundCall::CheckStillWanted() const {
-  if (cancelled() && stopped_.load(std::memory_order_relaxed)) {
+  // Seen once: what happens from here on is the handler's to see.
+  const bool was_cancelled = cancelled();
+  if (was_cancelled && stopped_.load(std::memory_order_relaxed)) {
     return absl::UnavailableError("the server has stopped; the call was not executed");
   }
   if (deadline != kNever) {
@@ -115,7 +117,7 @@ absl::Status InboundCall::CheckStillWanted() const {
     }
   }
   // After the deadline, which cancels too.
-  if (cancelled()) return absl::CancelledError("cancelled before it was executed");
+  if (was_cancelled) return absl::CancelledError("cancelled before it was executed");
   return absl::OkStatus();
 }
 

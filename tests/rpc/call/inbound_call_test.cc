@@ -1,5 +1,6 @@
 #include "weft/rpc/call/inbound_call.h"
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -65,6 +66,28 @@ TEST(InboundCall, ThatTheServerHasNoTimeForIsUnavailable) {
   const absl::Status status =
       WantedAfter([](InboundCall& call, ManualClock&) { call.MarkStopped(); });
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+}
+
+// Something happens whenever its time is read.
+class EventfulClock final : public Clock {
+ public:
+  explicit EventfulClock(std::function<void()> happening) : happening_(std::move(happening)) {}
+  MonoTime Now() const override {
+    happening_();
+    return MonoTime();
+  }
+
+ private:
+  const std::function<void()> happening_;
+};
+
+TEST(InboundCall, ThatTheServerStopsWhileItIsAskedIsNotSaidToBeCancelledByItsCaller) {
+  std::unique_ptr<EventfulClock> eventful;
+  const absl::Status status = WantedAfter([&](InboundCall& call, ManualClock&) {
+    eventful = std::make_unique<EventfulClock>([&call] { call.MarkStopped(); });
+    call.clock = eventful.get();
+  });
+  EXPECT_FALSE(absl::IsCancelled(status)) << status;
 }
 
 // The deadline cancels, too, but what it says is that it has passed.
