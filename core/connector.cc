@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "weft/core/plain_transport.h"
 
 namespace weft {
@@ -48,9 +47,7 @@ Connector::Connector(EventLoop& loop, std::shared_ptr<InProcessNetwork> network)
 Connector::~Connector() WEFT_NO_THREAD_ANALYSIS { Cancel(); }
 
 std::string Connector::After() {
-  const double ms =
-      std::chrono::duration<double, std::milli>(loop_.clock().Now() - started_).count();
-  return absl::StrFormat(" (after %.1f ms)", ms);
+  return absl::StrCat(" (after ", InMs(loop_.clock().Now() - started_), ")");
 }
 
 void Connector::Start(const HostPort& target, const std::string& target_text, Nanos limit,

@@ -26,10 +26,9 @@ std::shared_ptr<ClientStreamCall> ClientStreamCall::Launch(
   auto call = std::make_shared<ClientStreamCall>(method, request, std::move(reply), options);
   call->self_ = call;
   call->stream = std::shared_ptr<StreamPort>(call, call.get());
-  if (const size_t size = MessageCodec::ByteSize(request);
-      method.kind == MethodKind::kServerStreaming && size <= kMostKept) {
-    call->kept_request_.resize(size);
-    call->KeepRequest(call->kept_request_.data(), size);
+  if (method.kind == MethodKind::kServerStreaming) {  // so that it can be sent again
+    const size_t size = MessageCodec::ByteSize(request);
+    if (size <= kMostKept) call->KeepRequest(size);
   }
   target.Start(*call);
   return call;

@@ -8,7 +8,6 @@
 
 #include <coroutine>
 #include <memory>
-#include <string>
 #include <string_view>
 #include <utility>
 
@@ -64,7 +63,6 @@ class ClientStreamCall final : public OutboundCall, public StreamPort {
   absl::Status TakeReply(const CallEnd& end);
 
   std::shared_ptr<ClientStreamCall> self_;  // until Complete
-  std::string kept_request_;                // so that it can be sent again
   const std::unique_ptr<google::protobuf::MessageLite> reply_;
   Mutex end_mu_;
   CallHandle handle_ WEFT_GUARDED_BY(end_mu_);

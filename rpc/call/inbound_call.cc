@@ -6,7 +6,6 @@
 #include <google/protobuf/message_lite.h>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "weft/core/check.h"
 #include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/base/received_message.h"
@@ -112,8 +111,8 @@ absl::Status InboundCall::CheckStillWanted() const {
     const MonoTime now = clock->Now();
     if (now >= deadline) {
       return absl::DeadlineExceededError(
-          absl::StrFormat("deadline passed in the server's queue, not executed (waited %.1f ms)",
-                          std::chrono::duration<double, std::milli>(now - received).count()));
+          absl::StrCat("deadline passed in the server's queue, not executed (waited ",
+                       InMs(now - received), ")"));
     }
   }
   // After the deadline, which cancels too.

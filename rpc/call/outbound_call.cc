@@ -13,11 +13,11 @@ void OutboundCall::Started(CallHandle handle) {
 }
 
 bool OutboundCall::PrepareAgain() {
-  const bool first = !std::exchange(waited, true);
+  waited = true;
   initial_metadata.reset();  // of a try that comes to nothing
   // A caller that waits keeps its context.
   if (context_stays || options.context == nullptr) return true;
-  if (first) KeepAttachment(options.context->attachment());
+  if (!own().attachment.has_value()) KeepAttachment(options.context->attachment());
   // An interception has its own.
   if (interception == nullptr && !own().metadata.has_value())
     KeepMetadata(options.context->metadata());

@@ -8,7 +8,8 @@
 // cancelling, the end of the connection. Nobody else can, for it is not in the table any more.
 //
 // Threads  the starter's until CallTarget::Start; then the carrier's, under its lock or on its loop
-// Owns     nothing; its starter keeps it alive until Complete
+// Owns     copies of what it cannot refer to while it waits; its starter keeps it alive until
+//          Complete
 // Ends     Complete runs exactly once, on the carrier's loop; on the starter's thread inside Start
 //          only when that loop has closed. It may destroy the call
 #ifndef WEFT_RPC_CALL_OUTBOUND_CALL_H_
