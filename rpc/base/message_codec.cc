@@ -1,6 +1,7 @@
 #include "weft/rpc/base/message_codec.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include <google/protobuf/io/coded_stream.h>
@@ -100,6 +101,15 @@ std::vector<MessagePiece> MessageCodec::Pieces(const google::protobuf::MessageLi
     coded.EnableAliasing(share);
     message.SerializeWithCachedSizes(&coded);
   }
+  return pieces;
+}
+
+std::vector<MessagePiece> MessageCodec::Copied(std::string_view bytes) {
+  BlockRef block = BlockRef::New(bytes.size());
+  std::memcpy(block->data(), bytes.data(), bytes.size());
+  const char* const data = block->data();
+  std::vector<MessagePiece> pieces;
+  pieces.push_back({std::move(block), data, bytes.size()});
   return pieces;
 }
 

@@ -9,6 +9,7 @@
 #define WEFT_RPC_BASE_MESSAGE_CODEC_H_
 
 #include <cstddef>
+#include <string_view>
 #include <vector>
 
 #include "weft/core/block.h"
@@ -40,6 +41,8 @@ class MessageCodec {
   // The same as pieces. `share`: the message outlives them, so its large fields are referenced.
   static std::vector<MessagePiece> Pieces(const google::protobuf::MessageLite& message,
                                           size_t byte_size, bool share);
+  // Of a message that is serialized already: one piece, a copy.
+  static std::vector<MessagePiece> Copied(std::string_view bytes);
 };
 
 }  // namespace weft

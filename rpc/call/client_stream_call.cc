@@ -44,13 +44,11 @@ void ClientStreamCall::Started(CallHandle handle) {
   handle.Cancel();  // given up on its way from one carrier to the next
 }
 
-// Its holder may drop it, and its ClientContext, while it waits. What has brought messages is not
-// begun again.
+// Its holder may drop it, and its ClientContext, while it waits. One of which a server has said
+// something stays with that one.
 bool ClientStreamCall::PrepareAgain() {
-  if (receive_begun) return false;
   MutexLock lock(end_mu_);
-  // Once its caller knows that a server serves it, it stays with that one.
-  return !abandoned_ && initial_metadata == nullptr && OutboundCall::PrepareAgain();
+  return !abandoned_ && Unbind() && OutboundCall::PrepareAgain();
 }
 
 void ClientStreamCall::OnInitialMetadata(std::string_view raw) {
@@ -95,6 +93,7 @@ void ClientStreamCall::Complete(const CallEnd& end) {
     if (!abandoned_ && options.context != nullptr) call_internal::TellContext(*this, end);
     told = std::exchange(told_, nullptr);
   }
+  OnTaken();
   EndStream(/*drop=*/false);
   stream.reset();
   if (told) std::move(told)(std::move(status));

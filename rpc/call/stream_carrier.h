@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "weft/core/thread_contract.h"
@@ -25,12 +26,18 @@ enum class StreamSent : uint8_t {
   kRefused,  // it can never go: see `why`
 };
 
+// One of them, as it is or serialized.
+struct StreamMessage {
+  const google::protobuf::MessageLite* message = nullptr;
+  std::string_view bytes = {};  // where `message` is null
+};
+
 class ANY_THREAD StreamCarrier {
  public:
   virtual ~StreamCarrier() = default;
   // `last`: it ends this side's stream. `gather`: more follow soon.
-  virtual StreamSent SendMessage(StreamPort& port, const google::protobuf::MessageLite& message,
-                                 bool last, bool gather, absl::Status* why) = 0;
+  virtual StreamSent SendMessage(StreamPort& port, const StreamMessage& message, bool last,
+                                 bool gather, absl::Status* why) = 0;
   // Ends this side's stream without a message.
   virtual void SendHalfClose(StreamPort& port) = 0;
   // So many bytes of its messages have been read, or thrown away.

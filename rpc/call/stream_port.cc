@@ -76,17 +76,23 @@ StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out) {
   return StreamRead::kEnd;
 }
 
+StreamSent StreamPort::Way(std::shared_ptr<StreamCarrier>* carrier, bool* keeps) {
+  MutexLock lock(mu_);
+  if (writer_ended_ || ended_.load(std::memory_order_relaxed)) return StreamSent::kEnded;
+  if (carrier_ == nullptr || (sent_ != nullptr && !sent_->open())) return StreamSent::kBlocked;
+  *carrier = carrier_;
+  *keeps = sent_ != nullptr && sent_->keeps();
+  return StreamSent::kSent;
+}
+
 StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bool last) {
   if (home_.Left()) return StreamSent::kEnded;
   std::shared_ptr<StreamCarrier> carrier;
-  {
-    MutexLock lock(mu_);
-    if (writer_ended_ || ended_.load(std::memory_order_relaxed)) return StreamSent::kEnded;
-    if (carrier_ == nullptr) return StreamSent::kBlocked;
-    carrier = carrier_;
-  }
+  bool keeps = false;
+  if (const StreamSent way = Way(&carrier, &keeps); way != StreamSent::kSent) return way;
   absl::Status why;
   if (WantsMessages()) {
+    if (!carrier->HasRoom(*this)) return StreamSent::kBlocked;  // it sees each message once
     why = OnStreamMessage(/*outgoing=*/true, message.ByteSizeLong());
     if (!why.ok()) {
       Fail(std::move(why));
@@ -94,7 +100,9 @@ StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bo
     }
   }
   const bool flood = writes_in_a_row_.fetch_add(1, std::memory_order_relaxed) >= kFlood;
-  const StreamSent sent = carrier->SendMessage(*this, message, last, flood, &why);
+  const StreamSent sent = keeps
+                              ? SendKept(message, last, flood, &why)
+                              : carrier->SendMessage(*this, {.message = &message}, last, flood, &why);
   if (sent == StreamSent::kRefused) {
     Fail(std::move(why));
     return StreamSent::kEnded;
@@ -106,15 +114,42 @@ StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bo
   return sent;
 }
 
+// The call may lose its carrier at any moment: then the message goes with those that are kept.
+StreamSent StreamPort::SendKept(const google::protobuf::MessageLite& message, bool last,
+                                bool gather, absl::Status* why) {
+  std::shared_ptr<StreamCarrier> carrier;
+  StreamMessage outgoing{.message = &message};
+  bool added;
+  uint32_t turn;
+  {
+    MutexLock lock(mu_);
+    if (ended_.load(std::memory_order_relaxed)) return StreamSent::kEnded;
+    if (!sent_->open()) return StreamSent::kBlocked;
+    carrier = carrier_;
+    added = sent_->Add(message, last, &outgoing.bytes);
+    if (added) outgoing.message = nullptr;
+    turn = sent_->turn();
+    sent_->Use();
+  }
+  StreamSent sent = carrier->SendMessage(*this, outgoing, last, gather, why);
+  MutexLock lock(mu_);
+  if (added && sent != StreamSent::kSent) {
+    if (sent_->turn() == turn) {
+      sent_->TakeBack();
+    } else if (sent != StreamSent::kRefused) {
+      sent = StreamSent::kSent;
+    }
+  }
+  sent_->Unuse();
+  // Whether the call has ended or goes on elsewhere is not known yet: either wakes the writer.
+  return sent == StreamSent::kEnded ? StreamSent::kBlocked : sent;
+}
+
 bool StreamPort::HasRoom() {
   if (home_.Left()) return false;
   std::shared_ptr<StreamCarrier> carrier;
-  {
-    MutexLock lock(mu_);
-    if (writer_ended_ || ended_.load(std::memory_order_relaxed)) return false;
-    carrier = carrier_;
-  }
-  return carrier != nullptr && carrier->HasRoom(*this);
+  bool keeps;
+  return Way(&carrier, &keeps) == StreamSent::kSent && carrier->HasRoom(*this);
 }
 
 void StreamPort::HalfClose() {
@@ -123,10 +158,8 @@ void StreamPort::HalfClose() {
   {
     MutexLock lock(mu_);
     if (std::exchange(writer_ended_, true) || ended_.load(std::memory_order_relaxed)) return;
-    if (carrier_ == nullptr) {
-      half_closed_early_ = true;
-      return;
-    }
+    half_closed_ = true;
+    if (carrier_ == nullptr || (sent_ != nullptr && !sent_->open())) return;  // with its opening
     carrier = carrier_;
   }
   carrier->SendHalfClose(*this);
@@ -254,22 +287,79 @@ void StreamPort::EndStream(bool drop) {
 }
 
 void StreamPort::Bind(std::shared_ptr<StreamCarrier> carrier, size_t window, size_t max_message) {
+  carried_by.store(carrier.get(), std::memory_order_relaxed);
   receive_credit.store(static_cast<int64_t>(window), std::memory_order_relaxed);
   MutexLock lock(mu_);
   max_message_ = max_message;
   carrier_ = std::move(carrier);
+  if (sent_ != nullptr) sent_->Bind();
 }
 
-void StreamPort::Opened() {
-  bool half_close;
-  std::shared_ptr<StreamCarrier> carrier;
+void StreamPort::KeepSent() {
+  MutexLock lock(mu_);
+  sent_ = std::make_unique<SentMessages>();
+}
+
+bool StreamPort::Unbind() {
+  MutexLock lock(mu_);
+  if (taken || (sent_ != nullptr && !sent_->Unbind())) return false;
+  carrier_.reset();
+  return true;
+}
+
+void StreamPort::StopKeeping() {
+  MutexLock lock(mu_);
+  if (sent_ != nullptr) sent_->Forget();
+}
+
+void StreamPort::Opened(const StreamCarrier& carrier) {
+  std::shared_ptr<StreamCarrier> opened;
   {
     MutexLock lock(mu_);
-    carrier = carrier_;
-    half_close = half_closed_early_;
+    if (carrier_.get() != &carrier) return;  // lost meanwhile
+    if (sent_ != nullptr) {
+      if (!sent_->Open()) return;
+    } else if (half_closed_) {
+      opened = carrier_;
+    }
   }
-  if (half_close) carrier->SendHalfClose(*this);
+  if (opened != nullptr) opened->SendHalfClose(*this);
   OnRoom();
+}
+
+// What was sent to the carrier before goes to this one, as far as there is room. False: it has not
+// all gone.
+bool StreamPort::SendAgain() {
+  std::shared_ptr<StreamCarrier> carrier;
+  for (;;) {
+    SentMessages::Message next;
+    uint32_t turn;
+    {
+      MutexLock lock(mu_);
+      if (!sent_->sending_again()) return false;
+      carrier = carrier_;
+      if (!sent_->Next(&next)) {
+        if (!half_closed_) return true;
+        break;
+      }
+      turn = sent_->turn();
+      sent_->Use();
+    }
+    absl::Status why;
+    const StreamSent sent =
+        carrier->SendMessage(*this, {.bytes = next.bytes}, next.last, /*gather=*/true, &why);
+    {
+      MutexLock lock(mu_);
+      const bool same = sent_->turn() == turn;
+      if (same && sent == StreamSent::kSent) sent_->SentNext();
+      sent_->Unuse();
+      if (!same) return false;
+    }
+    if (sent == StreamSent::kRefused) Fail(std::move(why));
+    if (sent != StreamSent::kSent) return false;
+  }
+  carrier->SendHalfClose(*this);
+  return true;
 }
 
 // Small bytes go into a chunk of their own; large ones stay where they came.
@@ -323,13 +413,20 @@ void StreamPort::OnHalfClose() {
 }
 
 void StreamPort::OnRoom() {
+  if (!TellWriter() && SendAgain()) (void)TellWriter();
+}
+
+// False: what was kept goes first.
+bool StreamPort::TellWriter() {
   Wake writer;
   {
     MutexLock lock(mu_);
+    if (sent_ != nullptr && sent_->sending_again()) return false;
     writer = TakeWake(For::kRoom);
     if (!writer) room_signal_ = true;
   }
   if (writer) std::move(writer)();
+  return true;
 }
 
 }  // namespace weft

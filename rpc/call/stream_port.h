@@ -7,6 +7,10 @@
 // What waits to be read is bounded by the credit that was given (SessionLimits::stream_window_bytes
 // and one message more); reading returns it.
 //
+// A caller's stream whose call may go to another server keeps what it sends (sent_messages.h). When
+// the call has lost its carrier (Unbind), the writer waits; the next one is sent what was kept
+// before anything new.
+//
 // Threads  one reader and one writer at a time, each any thread; On…, Bind and Opened: whoever
 //          carries it; EndStream: any
 // Owns     what came and was not read; its share of the carrier
@@ -29,6 +33,7 @@
 #include "weft/core/home_process.h"
 #include "weft/core/mutex.h"
 #include "weft/rpc/base/received_message.h"
+#include "weft/rpc/call/sent_messages.h"
 #include "weft/rpc/call/stream_carrier.h"
 
 namespace google::protobuf {
@@ -92,12 +97,23 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   Executor* executor() const { return executor_; }
   bool ended() const { return ended_.load(std::memory_order_acquire); }
 
+  // ---- by whoever starts the call
+  // It may have to be sent to another server: what it sends is kept from here on.
+  void KeepSent() WEFT_EXCLUDES(mu_);
+  // It is out of its carrier's hands, and is to go to another; false: it must not, for the server
+  // has said something of it, or has been sent too much. On the loop.
+  bool Unbind() WEFT_EXCLUDES(mu_);
+
   // ---- by the carrier
   // The call has its number. `window`: credit that the peer was given. Under the carrier's lock;
   // Opened follows without it.
   void Bind(std::shared_ptr<StreamCarrier> carrier, size_t window, size_t max_message)
       WEFT_EXCLUDES(mu_);
-  void Opened() WEFT_EXCLUDES(mu_);
+  void Opened(const StreamCarrier& carrier) WEFT_EXCLUDES(mu_);
+  // The server has said something of the call: it stays there. On the loop.
+  void OnTaken() {
+    if (!std::exchange(taken, true)) StopKeeping();
+  }
   void Deliver(ReceivedMessage message, size_t cost) WEFT_EXCLUDES(mu_);
   void OnHalfClose() WEFT_EXCLUDES(mu_);
   void OnInitialMetadata() WEFT_EXCLUDES(mu_);
@@ -107,6 +123,9 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
     return receive_credit.fetch_sub(static_cast<int64_t>(cost), std::memory_order_relaxed) > 0;
   }
 
+  // Whose `sending` is; set and unset under its lock. Another one leaves it alone: a writer may
+  // still be on its way to the carrier that the call had before.
+  std::atomic<const StreamCarrier*> carried_by{nullptr};
   // The carrier's, under its lock.
   struct Sending {
     uint64_t id = 0;
@@ -114,7 +133,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
     bool open = false;
     bool wants_room = false;
     int64_t credit = 0;
-    bool over = false;  // the call has been answered, or has ended
+    bool over = false;  // a call that the peer started has been answered
     // Goes before the first message; null: one has been sent, or this side is the caller. The
     // call's, and valid while `open`.
     InitialMetadata* initial_metadata = nullptr;
@@ -129,6 +148,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   // The peer has ended its side; has begun its messages. The loop's.
   bool receive_ended = false;
   bool receive_begun = false;
+  bool taken = false;  // by a server that has said something of the call; the loop's
 
  protected:
   // In a forked child nothing is read, sent or waited for.
@@ -156,6 +176,13 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   Wake TakeWake(For what) WEFT_REQUIRES(mu_);
   Wake Begin() WEFT_REQUIRES(mu_);
   StreamRead TakeItem(Item* item) WEFT_EXCLUDES(mu_);
+  // kSent: a message may go to the carrier now. `*keeps`: by SendKept.
+  StreamSent Way(std::shared_ptr<StreamCarrier>* carrier, bool* keeps) WEFT_EXCLUDES(mu_);
+  StreamSent SendKept(const google::protobuf::MessageLite& message, bool last, bool gather,
+                      absl::Status* why) WEFT_EXCLUDES(mu_);
+  bool TellWriter() WEFT_EXCLUDES(mu_);
+  bool SendAgain() WEFT_EXCLUDES(mu_);
+  void StopKeeping() WEFT_EXCLUDES(mu_);
   bool TakeFromHand(size_t cost);
   size_t Drop(std::vector<Item>* dropped) WEFT_REQUIRES(mu_);
 
@@ -171,6 +198,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
 
   mutable Mutex mu_;
   std::shared_ptr<StreamCarrier> carrier_ WEFT_GUARDED_BY(mu_);
+  std::unique_ptr<SentMessages> sent_ WEFT_GUARDED_BY(mu_);  // null: nothing is kept
   size_t max_message_ WEFT_GUARDED_BY(mu_) = 0;
   std::vector<Item> inbox_ WEFT_GUARDED_BY(mu_);
   size_t inbox_cost_ WEFT_GUARDED_BY(mu_) = 0;
@@ -178,7 +206,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   size_t chunk_used_ WEFT_GUARDED_BY(mu_) = 0;
   bool peer_ended_ WEFT_GUARDED_BY(mu_) = false;
   bool dropped_ WEFT_GUARDED_BY(mu_) = false;
-  bool half_closed_early_ WEFT_GUARDED_BY(mu_) = false;  // before it was open
+  bool half_closed_ WEFT_GUARDED_BY(mu_) = false;        // without a last message
   bool room_signal_ WEFT_GUARDED_BY(mu_) = false;        // came while nobody waited
   bool writer_ended_ WEFT_GUARDED_BY(mu_) = false;
   Wake reader_ WEFT_GUARDED_BY(mu_);

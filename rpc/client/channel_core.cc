@@ -78,8 +78,8 @@ void ChannelCore::Start(OutboundCall& call) {
   }
   const Nanos timeout = TimeoutOf(call, default_timeout_);
   call.deadline = SaturatingAdd(call.started, timeout);
-  // What a client streams is gone when it has been sent.
-  if (!ClientStreams(call.method.kind)) call.resender = this;
+  call.resender = this;
+  if (ClientStreams(call.method.kind)) call.stream->KeepSent();
   call.codec = call.options.compression.value_or(options_.compression);
   if (!call.options.detached) call.scope = CallScope::Current();
   if (call.scope != nullptr) call.deadline = std::min(call.deadline, call.scope->deadline());

@@ -164,8 +164,8 @@ void FakeCall::CancelCall(uint64_t) {
   EndIfDue();
 }
 
-StreamSent FakeCall::SendMessage(StreamPort&, const google::protobuf::MessageLite& message,
-                                 bool last, bool, absl::Status*) {
+StreamSent FakeCall::SendMessage(StreamPort&, const StreamMessage& message, bool last, bool,
+                                 absl::Status*) {
   {
     MutexLock lock(mu_);
     if (call_ == nullptr || half_closed_) return StreamSent::kEnded;
@@ -176,7 +176,7 @@ StreamSent FakeCall::SendMessage(StreamPort&, const google::protobuf::MessageLit
     if (room_ != kNoLimit) --room_;
   }
   const std::shared_ptr<FakeCall> self = shared_from_this();
-  if (on_message_) on_message_(message);
+  if (on_message_) on_message_(*message.message);  // nothing of a fake's call is sent again
   {
     MutexLock lock(mu_);
     ++written_;

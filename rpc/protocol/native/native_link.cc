@@ -232,7 +232,8 @@ OutboundCall* NativeLink::Close(uint64_t* written) {
   lane_.Clear();
   waiting.swap(waiting_);
   OutboundCall* list = nullptr;
-  calls_.ForEach([&](uint64_t, OutboundCall* call) {
+  calls_.ForEach([&](uint64_t, OutboundCall* call) WEFT_NO_THREAD_ANALYSIS {
+    if (call->stream != nullptr) LetGo(*call->stream);
     call->next = list;
     list = call;
   });

@@ -76,8 +76,8 @@ class NativeLink final : public ConnectionHandle,
   const Agreement& agreement() const LOOP_ONLY WEFT_NO_THREAD_ANALYSIS { return peer_limits_; }
 
   // StreamCarrier (native_link_streams.cc)
-  ANY_THREAD StreamSent SendMessage(StreamPort& port, const google::protobuf::MessageLite& message,
-                                    bool last, bool gather, absl::Status* why) override;
+  ANY_THREAD StreamSent SendMessage(StreamPort& port, const StreamMessage& message, bool last,
+                                    bool gather, absl::Status* why) override;
   ANY_THREAD void SendHalfClose(StreamPort& port) override;
   ANY_THREAD void ReturnCredit(StreamPort& port, size_t bytes) override;
   ANY_THREAD bool HasRoom(StreamPort& port) override;
@@ -203,6 +203,16 @@ class NativeLink final : public ConnectionHandle,
       WEFT_REQUIRES(output().mutex());
   void WriteHeaders(uint64_t id, const Metadata& pairs) WEFT_REQUIRES(output().mutex());
   void ForgetOutbound(uint64_t id, OutboundCall* call) WEFT_REQUIRES(output().mutex());
+  void LetGo(StreamPort& port) WEFT_REQUIRES(output().mutex());
+  void StopWaiting(StreamPort& port) WEFT_REQUIRES(output().mutex());
+  // Whether what there is of the stream's sending is this link's.
+  bool Carries(const StreamPort& port) WEFT_REQUIRES(output().mutex()) {
+    return port.carried_by.load(std::memory_order_relaxed) == this;
+  }
+  // Whether it may send messages, or may yet.
+  bool Sends(const StreamPort& port) WEFT_REQUIRES(output().mutex()) {
+    return Carries(port) && port.sending.open && !output().closed();
+  }
   absl::Status CheckRequest(const OutboundCall& call, size_t size, const Metadata* metadata)
       WEFT_REQUIRES(output().mutex());
   absl::Status CheckReply(size_t size) WEFT_REQUIRES(output().mutex());

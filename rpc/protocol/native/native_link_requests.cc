@@ -12,16 +12,6 @@
 namespace weft::native {
 namespace {
 
-// A serialized request as pieces, for one that does not fit into a frame.
-std::vector<MessagePiece> CopiedPieces(std::string_view bytes) {
-  BlockRef block = BlockRef::New(bytes.size());
-  StoreBytes(block->data(), bytes.data(), bytes.size());
-  const char* data = block->data();
-  std::vector<MessagePiece> pieces;
-  pieces.push_back({std::move(block), data, bytes.size()});
-  return pieces;
-}
-
 // What fits into a frame of every peer beside a request's head: its method's name, for whether that
 // goes along is not known before the mutex is taken, its metadata, its message.
 constexpr size_t kFits = kLeastFrame - kHeaderSize - FrameWriter::kMostRequestHead;
@@ -103,7 +93,7 @@ NativeLink::Start NativeLink::SendRequest(OutboundCall& call, OutMessage& out,
   }
   // From here on `call` may be gone.
   if (look) AskToLook();
-  if (!kPlain && stream != nullptr) stream->Opened();
+  if (!kPlain && stream != nullptr) stream->Opened(*this);
   Flush(claimed, in_loop, large);
   if (!kPlain && borrow) OwnBorrowed(head.id);
   return Start::kStarted;
@@ -140,7 +130,7 @@ NativeLink::Start NativeLink::TryStartUnusual(OutboundCall& call, OutMessage& ou
   if (changes ||
       out.size + call.method.full_name.size() + FrameWriter::MetadataSize(call.metadata()) >
           kFits) {
-    pieces = call.serialized ? CopiedPieces(call.kept)
+    pieces = call.serialized ? MessageCodec::Copied(call.kept)
                              : MessageCodec::Pieces(*call.request, out.size, borrow);
     out.pieces = &pieces;
   } else if (call.serialized) {

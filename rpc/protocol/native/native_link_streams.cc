@@ -14,6 +14,12 @@ namespace {
 constexpr size_t kReturnShare = 4;
 constexpr int64_t kMostCredit = int64_t{1} << 31;
 
+// For a message that does not fit into a frame, or waits behind others.
+std::vector<MessagePiece> PiecesOf(const StreamMessage& message, size_t size) {
+  return message.message != nullptr ? MessageCodec::Pieces(*message.message, size, /*share=*/false)
+                                    : MessageCodec::Copied(message.bytes);
+}
+
 }  // namespace
 
 // ---- pieces of large messages
@@ -108,11 +114,21 @@ absl::Status NativeLink::Transform(Compression codec, const absl::Cord* attachme
 }
 
 void NativeLink::ForgetOutbound(uint64_t id, OutboundCall* call) {
-  if (call->stream != nullptr) {
-    call->stream->sending.open = false;
-    call->stream->sending.over = true;
-  }
+  if (call->stream != nullptr) LetGo(*call->stream);
   DropFromLane({id, false});
+}
+
+// The stream of a call of ours: it has ended, or goes to another link.
+void NativeLink::LetGo(StreamPort& port) {
+  if (port.sending.wants_room) StopWaiting(port);
+  port.carried_by.store(nullptr, std::memory_order_relaxed);
+}
+
+void NativeLink::StopWaiting(StreamPort& port) {
+  port.sending.wants_room = false;
+  const auto it = std::find_if(waiting_.begin(), waiting_.end(),
+                               [&](const auto& waiting) { return waiting.get() == &port; });
+  if (it != waiting_.end()) waiting_.erase(it);
 }
 
 bool NativeLink::Abort(InboundCall& call, const absl::Status& why) {
@@ -184,17 +200,18 @@ void NativeLink::TellWaiting() {
 
 bool NativeLink::HasRoom(StreamPort& port) {
   MutexLock lock(output().mutex());
-  if (!port.sending.open || output().closed()) return false;
+  if (!Sends(port)) return false;
   if (RoomFor(port)) return true;
   Park(port);
   return false;
 }
 
-StreamSent NativeLink::SendMessage(StreamPort& port, const google::protobuf::MessageLite& message,
-                                   bool last, bool gather, absl::Status* why) {
+StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& message, bool last,
+                                   bool gather, absl::Status* why) {
   OutMessage out;
   std::vector<MessagePiece> pieces;
-  out.size = MessageCodec::ByteSize(message);
+  out.size =
+      message.message != nullptr ? MessageCodec::ByteSize(*message.message) : message.bytes.size();
   const size_t own_limit = std::min(limits_->max_message_bytes, MessageCodec::kMost);
   if (out.size > own_limit) {
     *why = absl::ResourceExhaustedError(absl::StrCat("a stream message of ", out.size,
@@ -205,12 +222,13 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const google::protobuf::Mes
   const Compression codec = port.codec.load(std::memory_order_relaxed);
   const bool compress = Compresses(codec, out.size);
   if (!compress && out.size <= kLeastFrame - kHeaderSize) {
-    out.message = &message;
+    out.message = message.message;
+    out.bytes = message.bytes;
   } else if (!HasRoom(port)) {  // before it is serialized
     MutexLock lock(output().mutex());
-    return port.sending.open && !output().closed() ? StreamSent::kBlocked : StreamSent::kEnded;
+    return Sends(port) ? StreamSent::kBlocked : StreamSent::kEnded;
   } else {
-    pieces = MessageCodec::Pieces(message, out.size, /*share=*/false);
+    pieces = PiecesOf(message, out.size);
     out.pieces = &pieces;
     if (compress) (void)Transform(codec, nullptr, &out, &pieces);
   }
@@ -219,7 +237,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const google::protobuf::Mes
   {
     MutexLock lock(output().mutex());
     StreamPort::Sending& s = port.sending;
-    if (!s.open || output().closed()) return StreamSent::kEnded;
+    if (!Sends(port)) return StreamSent::kEnded;
     if (out.size > peer_limits_.max_message) {
       *why = absl::ResourceExhaustedError(
           absl::StrCat("a stream message of ", out.size, " bytes is over the limit of ",
@@ -253,8 +271,8 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const google::protobuf::Mes
 // A message whose stream still has one in the lane.
 void NativeLink::MessageBehind(const StreamMessageHead& head, OutMessage& out,
                                std::vector<MessagePiece>& pieces) {
-  if (out.message != nullptr) {
-    pieces = MessageCodec::Pieces(*std::exchange(out.message, nullptr), out.size, /*share=*/false);
+  if (out.pieces == nullptr) {
+    pieces = PiecesOf({std::exchange(out.message, nullptr), std::exchange(out.bytes, {})}, out.size);
   }
   const size_t bytes = kHeaderSize + out.size;
   SendBehind({head.id, head.reply}, bytes,
@@ -271,7 +289,8 @@ void NativeLink::SendHalfClose(StreamPort& port) {
   {
     MutexLock lock(output().mutex());
     StreamPort::Sending& s = port.sending;
-    if (!std::exchange(s.open, false) || output().closed()) return;
+    if (!Sends(port)) return;
+    s.open = false;
     const FrameHeader header{
         0, FrameType::kMessage,
         static_cast<uint8_t>(kEnd | kNoMessage | (s.reply ? uint8_t{kReply} : uint8_t{0})), 0,
@@ -314,7 +333,7 @@ void NativeLink::OpenInbound(InboundCall& call, StreamPort& port, bool sends, si
     port.Bind(std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
               Handshake::StreamWindow(*limits_), limits_->max_message_bytes);
   }
-  port.Opened();
+  port.Opened(*this);
 }
 
 bool NativeLink::AddCredit(StreamPort& port, uint32_t bytes) {
@@ -328,10 +347,7 @@ bool NativeLink::AddCredit(StreamPort& port, uint32_t bytes) {
       AwaitOutput(port);
       return true;
     }
-    s.wants_room = false;
-    const auto it = std::find_if(waiting_.begin(), waiting_.end(),
-                                 [&](const auto& waiting) { return waiting.get() == &port; });
-    if (it != waiting_.end()) waiting_.erase(it);
+    StopWaiting(port);
   }
   port.OnRoom();
   return true;
@@ -362,10 +378,10 @@ void NativeLink::ReturnCredit(StreamPort& port, size_t bytes) {
   {
     MutexLock lock(output().mutex());
     if (output().closed()) return;
-    port.unreturned += bytes;
     // A caller that waits for the end reads no more, and the server must get there all the same.
-    const bool over = port.sending.reply ? port.ended() : port.sending.over;
-    if (port.unreturned >= Handshake::StreamWindow(*limits_) / kReturnShare && !over) {
+    const bool goes_on = Carries(port) && !(port.sending.reply && port.ended());
+    if (goes_on) port.unreturned += bytes;
+    if (goes_on && port.unreturned >= Handshake::StreamWindow(*limits_) / kReturnShare) {
       const size_t back = std::exchange(port.unreturned, 0);
       port.receive_credit.fetch_add(static_cast<int64_t>(back), std::memory_order_relaxed);
       WriteWindow(port.sending.id, port.sending.reply, back);

@@ -274,6 +274,7 @@ void NativeSession::TakeHeaders(const FrameHeader& header, std::string_view body
                limits().max_metadata_bytes, " (max_metadata_bytes of the channel)")));
     return;
   }
+  if (port != nullptr) port->OnTaken();
   call->OnInitialMetadata(body);
 }
 

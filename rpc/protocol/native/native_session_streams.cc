@@ -30,6 +30,7 @@ std::shared_ptr<StreamPort> NativeSession::FindStream(const FrameHeader& header,
     CompleteReplies();  // one of them may end the call
     port = link_->StreamOf(header.id, &live);
     known = link_->EverStarted(header.id);
+    if (port != nullptr) port->OnTaken();
   } else {
     const InboundCall* const call = inbound_.Find(header.id);
     live = call != nullptr && !call->has_answer();

@@ -1,6 +1,7 @@
 // A stream's end with a carrier that keeps books about credit.
 #include "weft/rpc/call/stream_port.h"
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -16,8 +17,7 @@ namespace {
 class CountingCarrier final : public StreamCarrier {
  public:
   bool HasRoom(StreamPort&) override { return true; }
-  StreamSent SendMessage(StreamPort&, const google::protobuf::MessageLite&, bool, bool,
-                         absl::Status*) override {
+  StreamSent SendMessage(StreamPort&, const StreamMessage&, bool, bool, absl::Status*) override {
     return StreamSent::kSent;
   }
   void SendHalfClose(StreamPort&) override {}
@@ -113,6 +113,192 @@ TEST_F(StreamPortReading, ThatStopsTellsAReaderWhoWaits) {
   EXPECT_FALSE(port->Wait(StreamPort::For::kMessages, [] {}));
   Row row;
   EXPECT_EQ(port->TryRead(&row), StreamRead::kEnd);
+}
+
+// Takes messages as it is told to, and says what it was sent.
+class ScriptedCarrier final : public StreamCarrier {
+ public:
+  bool HasRoom(StreamPort&) override { return room > 0; }
+  StreamSent SendMessage(StreamPort&, const StreamMessage& message, bool last, bool,
+                         absl::Status*) override {
+    if (inside) std::exchange(inside, nullptr)();
+    if (gone) return StreamSent::kEnded;
+    if (room == 0) return StreamSent::kBlocked;
+    --room;
+    Row row;
+    if (message.message != nullptr) {
+      row = static_cast<const Row&>(*message.message);
+    } else {
+      EXPECT_TRUE(row.ParseFromArray(message.bytes.data(), static_cast<int>(message.bytes.size())));
+    }
+    sent.push_back(row.number());
+    if (last) sent.push_back(-1);
+    return StreamSent::kSent;
+  }
+  void SendHalfClose(StreamPort&) override {
+    if (!gone) sent.push_back(-1);
+  }
+  void ReturnCredit(StreamPort&, size_t) override {}
+
+  bool gone = false;
+  int room = 100;
+  std::function<void()> inside;  // while a message is being sent
+  std::vector<int64_t> sent;     // -1: the end
+};
+
+// A caller's stream whose call may go to another server.
+class StreamPortSendingAgain : public testing::Test {
+ protected:
+  using Numbers = std::vector<int64_t>;
+
+  StreamPortSendingAgain() {
+    port->KeepSent();
+    Bind(first);
+  }
+  void Bind(const std::shared_ptr<ScriptedCarrier>& carrier) {
+    port->Bind(carrier, 1 << 20, 1 << 20);
+    port->Opened(*carrier);
+  }
+  void Lose() {
+    first->gone = true;
+    EXPECT_TRUE(port->Unbind());
+  }
+  StreamSent Write(int64_t number, bool last = false, size_t bytes = 0) {
+    Row row;
+    row.set_number(number);
+    row.set_data(std::string(bytes, 'd'));
+    return port->TryWrite(row, last);
+  }
+
+  // As a writer does who was told that there is none.
+  void AwaitRoom() {
+    told = false;
+    while (!port->Wait(StreamPort::For::kRoom, [this] { told = true; })) {
+    }
+  }
+
+  bool told = false;
+  std::shared_ptr<ScriptedCarrier> first = std::make_shared<ScriptedCarrier>();
+  std::shared_ptr<ScriptedCarrier> second = std::make_shared<ScriptedCarrier>();
+  std::shared_ptr<StreamPort> port = std::make_shared<StreamPort>();
+};
+
+TEST_F(StreamPortSendingAgain, WritesToTheNextCarrierWhatItWroteToTheFirst) {
+  EXPECT_EQ(Write(1), StreamSent::kSent);
+  EXPECT_EQ(Write(2), StreamSent::kSent);
+  first->gone = true;
+  EXPECT_EQ(Write(3), StreamSent::kBlocked) << "the call may go on elsewhere";
+  AwaitRoom();
+  Lose();
+  EXPECT_FALSE(port->HasRoom());
+  EXPECT_EQ(Write(3), StreamSent::kBlocked);
+  EXPECT_FALSE(told);
+  Bind(second);
+  EXPECT_TRUE(told);
+  EXPECT_EQ(second->sent, (Numbers{1, 2}));
+  EXPECT_EQ(Write(3, /*last=*/true), StreamSent::kSent);
+  EXPECT_EQ(second->sent, (Numbers{1, 2, 3, -1}));
+  EXPECT_EQ(first->sent, (Numbers{1, 2}));
+}
+
+TEST_F(StreamPortSendingAgain, EndsItsSideBehindWhatGoesAgain) {
+  EXPECT_EQ(Write(1), StreamSent::kSent);
+  port->HalfClose();
+  EXPECT_EQ(first->sent, (Numbers{1, -1}));
+  Lose();
+  Bind(second);
+  EXPECT_EQ(second->sent, (Numbers{1, -1}));
+}
+
+TEST_F(StreamPortSendingAgain, EndsItsSideOnceWhenThatComesBetweenCarriers) {
+  EXPECT_EQ(Write(1), StreamSent::kSent);
+  Lose();
+  port->HalfClose();
+  EXPECT_EQ(Write(2), StreamSent::kEnded);
+  Bind(second);
+  EXPECT_EQ(second->sent, (Numbers{1, -1}));
+}
+
+TEST_F(StreamPortSendingAgain, GoesOnWhenThereIsRoomAndWakesItsWriterThen) {
+  for (int64_t i = 1; i <= 3; ++i) EXPECT_EQ(Write(i), StreamSent::kSent);
+  Lose();
+  AwaitRoom();
+  second->room = 2;
+  Bind(second);
+  EXPECT_EQ(second->sent, (Numbers{1, 2}));
+  EXPECT_FALSE(told);
+  EXPECT_EQ(Write(4), StreamSent::kBlocked);
+  second->room = 1;
+  port->OnRoom();
+  EXPECT_EQ(second->sent, (Numbers{1, 2, 3}));
+  EXPECT_TRUE(told);
+}
+
+TEST_F(StreamPortSendingAgain, WhatWasBeingWrittenWhenTheCarrierWentGoesOnce) {
+  EXPECT_EQ(Write(1), StreamSent::kSent);
+  // The call goes to the next carrier while its writer is on the way to the first one.
+  first->inside = [&] {
+    Lose();
+    Bind(second);
+  };
+  EXPECT_EQ(Write(2), StreamSent::kSent);
+  EXPECT_EQ(second->sent, (Numbers{1, 2}));
+  EXPECT_EQ(Write(3), StreamSent::kSent);
+  EXPECT_EQ(second->sent, (Numbers{1, 2, 3}));
+  EXPECT_EQ(first->sent, Numbers{1});
+}
+
+TEST_F(StreamPortSendingAgain, WhatHadNoRoomIsNotKept) {
+  first->room = 1;
+  EXPECT_EQ(Write(1), StreamSent::kSent);
+  EXPECT_EQ(Write(2), StreamSent::kBlocked);
+  Lose();
+  Bind(second);
+  EXPECT_EQ(second->sent, Numbers{1});
+}
+
+TEST_F(StreamPortSendingAgain, LosesACarrierWhileItSendsAgain) {
+  for (int64_t i = 1; i <= 2; ++i) EXPECT_EQ(Write(i), StreamSent::kSent);
+  Lose();
+  const auto third = std::make_shared<ScriptedCarrier>();
+  second->inside = [&] {
+    second->gone = true;
+    EXPECT_TRUE(port->Unbind());
+    Bind(third);
+  };
+  Bind(second);
+  EXPECT_TRUE(second->sent.empty());
+  EXPECT_EQ(third->sent, (Numbers{1, 2}));
+  EXPECT_EQ(Write(3), StreamSent::kSent);
+  EXPECT_EQ(third->sent, (Numbers{1, 2, 3}));
+}
+
+TEST_F(StreamPortSendingAgain, OpeningThatComesLateDoesNothing) {
+  EXPECT_EQ(Write(1), StreamSent::kSent);
+  Lose();
+  port->Opened(*first);
+  port->Bind(second, 1 << 20, 1 << 20);
+  port->Opened(*first);
+  EXPECT_TRUE(second->sent.empty());
+  port->Opened(*second);
+  EXPECT_EQ(second->sent, Numbers{1});
+}
+
+TEST_F(StreamPortSendingAgain, StaysWhereAServerHasTakenIt) {
+  EXPECT_EQ(Write(1), StreamSent::kSent);
+  port->OnTaken();
+  EXPECT_FALSE(port->Unbind());
+  EXPECT_EQ(Write(2), StreamSent::kSent);
+  first->gone = true;
+  EXPECT_EQ(Write(3), StreamSent::kEnded);
+}
+
+TEST_F(StreamPortSendingAgain, StaysWhereItHasBeenSentTooMuch) {
+  EXPECT_EQ(Write(1), StreamSent::kSent);
+  EXPECT_EQ(Write(2, false, SentMessages::kMost), StreamSent::kSent);
+  EXPECT_FALSE(port->Unbind());
+  EXPECT_EQ(Write(3), StreamSent::kSent);
+  EXPECT_EQ(first->sent, (Numbers{1, 2, 3}));
 }
 
 }  // namespace

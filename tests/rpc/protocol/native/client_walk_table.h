@@ -113,11 +113,11 @@ struct Outcome {
   Connection connection;
 };
 
-// A call that the server has not taken, whose request is all that there is of it, and that has
-// brought nothing.
+// A call that the server has not taken, and that has brought nothing. What its client has streamed
+// goes along.
 inline bool GoesElsewhere(Kind kind, State state) {
-  if (state == State::kEnded || ClientStreamsIn(kind)) return false;
-  return kind == Kind::kUnary ||
+  if (state == State::kEnded) return false;
+  return !ServerStreamsIn(kind) ||
          (state != State::kSomeRead && state != State::kPeerEnded && state != State::kHalfMessage);
 }
 

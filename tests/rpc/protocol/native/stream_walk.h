@@ -88,6 +88,9 @@ class AccountingPeer {
       if (frame->header.type == native::FrameType::kResponse) {
         answers_[frame->header.id].push_back(static_cast<absl::StatusCode>(frame->header.aux));
       }
+      if (frame->header.type == native::FrameType::kMessage) {
+        messages_[frame->header.id].push_back(frame->header.flags);
+      }
       if (frame->header.type == type) return frame;
     }
   }
@@ -102,6 +105,13 @@ class AccountingPeer {
     }
     return answers_[id];
   }
+  // The flags of the stream messages that came for a call, once there are so many.
+  std::vector<int> Messages(uint64_t id, size_t count) {
+    while (messages_[id].size() < count &&
+           ReadFrame(native::FrameType::kMessage).has_value()) {
+    }
+    return messages_[id];
+  }
   // Of the connection's credit.
   int64_t owed() const { return owed_; }
 
@@ -109,6 +119,7 @@ class AccountingPeer {
   RawPeer peer_;
   int64_t owed_ = 0;
   std::map<uint64_t, std::vector<absl::StatusCode>> answers_;
+  std::map<uint64_t, std::vector<int>> messages_;
 };
 
 }  // namespace weft::test

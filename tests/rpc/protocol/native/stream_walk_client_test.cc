@@ -55,6 +55,7 @@ class ClientWalk : public ::testing::TestWithParam<State> {
   void ReadRequests(AccountingPeer& server, int count);
   void ExpectGivenUp(State state, Event event, const Outcome& expected);
   void ExpectOthersServed(Kind kind, State state, Event event, const Outcome& expected);
+  void ExpectStreamedAgain(State state);
 
   // The rest of an answer that is OK.
   std::string Reply(Kind kind, State state) const {
@@ -76,6 +77,7 @@ class ClientWalk : public ::testing::TestWithParam<State> {
   std::unique_ptr<WalkedCall> call_;
   std::shared_ptr<Waits> waits_;
   std::vector<uint64_t> requests_;  // read last
+  uint64_t stream_request_ = 0;     // of those, the one that opened a stream
   std::unique_ptr<WalkedCall> bystander_;
   std::shared_ptr<Waits> bystander_waits_;
 };
@@ -227,6 +229,7 @@ void ClientWalk::ReadRequests(AccountingPeer& server, int count) {
     const std::optional<RawFrame> request = server.ReadFrame(FrameType::kRequest);
     ASSERT_TRUE(request.has_value()) << "no request";
     requests_.push_back(request->header.id);
+    if (!request->header.has(kEnd)) stream_request_ = request->header.id;
   }
 }
 
@@ -246,6 +249,17 @@ void ClientWalk::ExpectGivenUp(State state, Event event, const Outcome& expected
   server_.Send(raw::Reply(1, "late"));
 }
 
+// On the next connection: what the client had streamed on the first one.
+void ClientWalk::ExpectStreamedAgain(State state) {
+  const uint64_t id = stream_request_;
+  if (state == State::kWriting) {  // as much as there is credit for
+    EXPECT_EQ(server_.Messages(id, 5), std::vector<int>(5, 0));
+  }
+  if (state == State::kHalfClosed) {
+    EXPECT_EQ(server_.Messages(id, 1), std::vector<int>{kEnd | kNoMessage});
+  }
+}
+
 // The other call of the connection, and, where it goes on elsewhere, the call itself.
 void ClientWalk::ExpectOthersServed(Kind kind, State state, Event event, const Outcome& expected) {
   if (expected.connection == Connection::kCloses) return;
@@ -256,6 +270,7 @@ void ClientWalk::ExpectOthersServed(Kind kind, State state, Event event, const O
     accepted.Read(8);
     server_ = AccountingPeer(std::move(accepted));
     ReadRequests(server_, GoesElsewhere(kind, state) ? 2 : 1);
+    ExpectStreamedAgain(state);
     for (const uint64_t id : requests_) server_.Send(raw::Reply(id, ""));
   } else {
     ASSERT_FALSE(requests_.empty());

@@ -1,0 +1,85 @@
+// What the caller's side of a stream has sent, while its call may still go to another server: the
+// bytes of its messages in their order, and how far they have been sent again.
+//
+//   kNowhere ──Bind──► kBound ──Open──► kSendingAgain ──all are sent──► kOpen
+//       ▲                 │                   │                           │
+//       └─────────────────┴────── Unbind ─────┴───────────────────────────┘
+//
+// Nothing is kept any more once they are more than kMost, or the server has said something of the
+// call: from then on it stays where it is.
+//
+// Threads  value; its stream's mutex guards it. Bytes that were given out stay where they are
+//          between Use and its Unuse
+// Owns     the bytes
+#ifndef WEFT_RPC_CALL_SENT_MESSAGES_H_
+#define WEFT_RPC_CALL_SENT_MESSAGES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace google::protobuf {
+class MessageLite;
+}
+
+namespace weft {
+
+class SentMessages {
+ public:
+  // The first window of a stream, as most servers give it (SessionLimits::stream_window_bytes).
+  static constexpr size_t kMost = 256 << 10;
+
+  struct Message {
+    std::string_view bytes;
+    bool last = false;
+  };
+
+  // ---- by the writer
+  // New messages may go: the call has a carrier, and what was sent before is there.
+  bool open() const { return state_ == State::kOpen; }
+  bool keeps() const { return keeps_; }
+  // How often the call has lost its carrier.
+  uint32_t turn() const { return turn_; }
+  // Keeps one more; false: they would be too many, and none is kept from here on. `*bytes`: the
+  // message, serialized.
+  bool Add(const google::protobuf::MessageLite& message, bool last, std::string_view* bytes);
+  // The one that was added last: it has not been sent.
+  void TakeBack() { bytes_.resize(last_added_); }
+
+  // ---- by who carries the call
+  void Bind() { state_ = State::kBound; }
+  // False: it is open, or lost its carrier meanwhile.
+  bool Open();
+  // In kSendingAgain: the next one to be sent; false: there is none, and it is open now.
+  bool Next(Message* message);
+  void SentNext() { next_ += next_size_; }
+  bool sending_again() const { return state_ == State::kSendingAgain; }
+  // The call is to go to another server; false: it stays where it is.
+  bool Unbind();
+  // The call stays where it is.
+  void Forget();
+
+  // ---- by both
+  void Use() { ++users_; }
+  void Unuse();
+
+ private:
+  enum class State : uint8_t { kNowhere, kBound, kSendingAgain, kOpen };
+
+  void FreeIfIdle();
+
+  // Each message behind its size, which says in its lowest bit whether it is the last one.
+  std::string bytes_;
+  size_t last_added_ = 0;
+  size_t next_ = 0;
+  size_t next_size_ = 0;
+  uint32_t turn_ = 0;
+  uint32_t users_ = 0;
+  State state_ = State::kNowhere;
+  bool keeps_ = true;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_SENT_MESSAGES_H_

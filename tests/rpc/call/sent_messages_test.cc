@@ -1,0 +1,129 @@
+#include "weft/rpc/call/sent_messages.h"
+
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "tests/protos/rows.pb.h"
+
+namespace weft::test {
+namespace {
+
+Row RowOf(int64_t number, size_t bytes = 0) {
+  Row row;
+  row.set_number(number);
+  row.set_data(std::string(bytes, 'd'));
+  return row;
+}
+
+class SentMessagesKept : public testing::Test {
+ protected:
+  SentMessagesKept() { Begin(); }
+  // A carrier, and nothing to send again before new messages go.
+  void Begin() {
+    sent.Bind();
+    EXPECT_TRUE(sent.Open());
+  }
+  bool Add(const Row& row, bool last = false) {
+    std::string_view bytes;
+    if (!sent.Add(row, last, &bytes)) return false;
+    EXPECT_EQ(bytes, row.SerializeAsString());
+    return true;
+  }
+  // What is to be sent, at most so many; negative: the last one.
+  std::vector<int64_t> Again(size_t most = 100) {
+    std::vector<int64_t> numbers;
+    SentMessages::Message next;
+    while (numbers.size() < most && sent.Next(&next)) {
+      Row row;
+      EXPECT_TRUE(row.ParseFromArray(next.bytes.data(), static_cast<int>(next.bytes.size())));
+      numbers.push_back(next.last ? -row.number() : row.number());
+      sent.SentNext();
+    }
+    return numbers;
+  }
+
+  SentMessages sent;
+};
+
+TEST_F(SentMessagesKept, GoAgainInTheirOrderToEachCarrier) {
+  EXPECT_TRUE(Again().empty());
+  ASSERT_TRUE(sent.open());
+  for (int64_t i = 1; i <= 3; ++i) EXPECT_TRUE(Add(RowOf(i), i == 3));
+  for (uint32_t turn = 1; turn <= 2; ++turn) {
+    ASSERT_TRUE(sent.Unbind());
+    EXPECT_EQ(sent.turn(), turn);
+    EXPECT_FALSE(sent.open());
+    Begin();
+    EXPECT_FALSE(sent.open()) << "what was sent goes first";
+    EXPECT_EQ(Again(), (std::vector<int64_t>{1, 2, -3}));
+    EXPECT_TRUE(sent.open());
+  }
+}
+
+TEST_F(SentMessagesKept, GoAgainFromTheFirstOneWhenACarrierIsLostHalfWay) {
+  EXPECT_TRUE(Again().empty());
+  for (int64_t i = 1; i <= 3; ++i) EXPECT_TRUE(Add(RowOf(i)));
+  ASSERT_TRUE(sent.Unbind());
+  Begin();
+  EXPECT_EQ(Again(2), (std::vector<int64_t>{1, 2}));
+  ASSERT_TRUE(sent.Unbind());
+  EXPECT_FALSE(sent.sending_again());
+  Begin();
+  EXPECT_EQ(Again(), (std::vector<int64_t>{1, 2, 3}));
+}
+
+TEST_F(SentMessagesKept, LeavesOutWhatWasTakenBack) {
+  EXPECT_TRUE(Again().empty());
+  EXPECT_TRUE(Add(RowOf(1)));
+  EXPECT_TRUE(Add(RowOf(2, 100)));
+  sent.TakeBack();
+  EXPECT_TRUE(Add(RowOf(3)));
+  ASSERT_TRUE(sent.Unbind());
+  Begin();
+  EXPECT_EQ(Again(), (std::vector<int64_t>{1, 3}));
+}
+
+TEST_F(SentMessagesKept, AreNoneOnceTheyWouldBeTooMany) {
+  EXPECT_TRUE(Again().empty());
+  EXPECT_TRUE(Add(RowOf(1, SentMessages::kMost - 100)));
+  EXPECT_TRUE(sent.keeps());
+  EXPECT_FALSE(Add(RowOf(2, 100)));
+  EXPECT_FALSE(sent.keeps());
+  EXPECT_FALSE(Add(RowOf(3))) << "not even a small one";
+  EXPECT_FALSE(sent.Unbind());
+  EXPECT_TRUE(sent.open());
+}
+
+TEST_F(SentMessagesKept, GoToTheirEndAlsoWhenTheCallIsToStay) {
+  EXPECT_TRUE(Again().empty());
+  for (int64_t i = 1; i <= 3; ++i) EXPECT_TRUE(Add(RowOf(i)));
+  ASSERT_TRUE(sent.Unbind());
+  Begin();
+  EXPECT_EQ(Again(1), std::vector<int64_t>{1});
+  sent.Forget();
+  EXPECT_FALSE(sent.Unbind());
+  EXPECT_EQ(Again(), (std::vector<int64_t>{2, 3}));
+  EXPECT_TRUE(sent.open());
+}
+
+TEST_F(SentMessagesKept, StayWhileTheyAreUsed) {
+  EXPECT_TRUE(Again().empty());
+  std::string_view bytes;
+  sent.Use();
+  ASSERT_TRUE(sent.Add(RowOf(1, 1000), false, &bytes));
+  const std::string copy(bytes);
+  sent.Forget();
+  EXPECT_EQ(bytes, copy);
+  sent.Unuse();
+  EXPECT_FALSE(sent.keeps());
+}
+
+TEST_F(SentMessagesKept, OpenOncePerCarrier) {
+  EXPECT_FALSE(sent.Open()) << "twice";
+  ASSERT_TRUE(sent.Unbind());
+  EXPECT_FALSE(sent.Open()) << "without a carrier";
+}
+
+}  // namespace
+}  // namespace weft::test
