@@ -434,6 +434,37 @@ TEST_F(Streams, LostConnectionEndsThemOnBothSides) {
   while (service.ended.load() == 0) std::this_thread::yield();
 }
 
+// A server that ends its connections all the time: calls cross its GOAWAY, and no caller notices.
+TEST(StreamsOverConnectionsThatEnd, GoOnElsewhere) {
+  constexpr int kCallers = 4;
+  constexpr int64_t kRows = 5;
+  BlockingRows service;
+  ServerOptions server_options;
+  server_options.max_connection_age = absl::Milliseconds(2);
+  TestServer server(service, server_options);
+  ChannelOptions options;
+  options.backoff = options.backoff_most = absl::Milliseconds(1);
+  const auto channel = server.Connect(options);
+  std::atomic<int> calls{0};
+  std::vector<std::thread> callers;
+  for (int c = 0; c < kCallers; ++c) {
+    callers.emplace_back([&] {
+      Rows::Stub stub(*channel);
+      while (channel->counts().resent < 20 && calls.fetch_add(1) < 50'000) {
+        auto adding = stub.Add({.timeout = absl::Seconds(60), .wait_for_ready = true});
+        for (int64_t i = 1; i <= kRows; ++i) EXPECT_TRUE(adding.Write(RowOf(i, 100)));
+        const absl::StatusOr<RowSum> sum = adding.Finish();
+        ASSERT_TRUE(sum.ok()) << sum.status();
+        EXPECT_EQ(sum->rows(), kRows);
+        EXPECT_EQ(sum->total(), kRows * (kRows + 1) / 2);
+        EXPECT_EQ(sum->bytes(), kRows * 100);
+      }
+    });
+  }
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_GE(channel->counts().resent, 20) << "in " << calls.load() << " calls";
+}
+
 TEST_F(Streams, ConnectsWithTheFirstStream) {
   auto adding = rows.Add();  // nothing is connected yet
   EXPECT_TRUE(adding.Write(RowOf(5)));

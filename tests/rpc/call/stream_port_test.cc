@@ -146,6 +146,31 @@ class ScriptedCarrier final : public StreamCarrier {
   std::vector<int64_t> sent;     // -1: the end
 };
 
+// Whose interceptors look at messages.
+class WatchedPort final : public StreamPort {
+ public:
+  bool WantsMessages() const override { return true; }
+  absl::Status OnStreamMessage(bool, size_t bytes) override {
+    seen.push_back(bytes);
+    return absl::OkStatus();
+  }
+  std::vector<size_t> seen;
+};
+
+TEST(StreamPortWatched, ShowsAMessageOnceHoweverOftenItHadNoRoom) {
+  const auto carrier = std::make_shared<ScriptedCarrier>();
+  const auto port = std::make_shared<WatchedPort>();
+  port->Bind(carrier, 1 << 20, 1 << 20);
+  Row row;
+  row.set_number(1);
+  carrier->room = 0;
+  EXPECT_EQ(port->TryWrite(row, false), StreamSent::kBlocked);
+  EXPECT_EQ(port->TryWrite(row, false), StreamSent::kBlocked);
+  carrier->room = 1;
+  EXPECT_EQ(port->TryWrite(row, false), StreamSent::kSent);
+  EXPECT_EQ(port->seen, std::vector<size_t>{row.ByteSizeLong()});
+}
+
 // A caller's stream whose call may go to another server.
 class StreamPortSendingAgain : public testing::Test {
  protected:
