@@ -100,9 +100,9 @@ StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bo
     }
   }
   const bool flood = writes_in_a_row_.fetch_add(1, std::memory_order_relaxed) >= kFlood;
-  const StreamSent sent = keeps
-                              ? SendKept(message, last, flood, &why)
-                              : carrier->SendMessage(*this, {.message = &message}, last, flood, &why);
+  const StreamSent sent =
+      keeps ? SendKept(message, last, flood, &why)
+            : carrier->SendMessage(*this, {.message = &message}, last, flood, &why);
   if (sent == StreamSent::kRefused) {
     Fail(std::move(why));
     return StreamSent::kEnded;

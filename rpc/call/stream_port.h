@@ -206,8 +206,8 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   size_t chunk_used_ WEFT_GUARDED_BY(mu_) = 0;
   bool peer_ended_ WEFT_GUARDED_BY(mu_) = false;
   bool dropped_ WEFT_GUARDED_BY(mu_) = false;
-  bool half_closed_ WEFT_GUARDED_BY(mu_) = false;        // without a last message
-  bool room_signal_ WEFT_GUARDED_BY(mu_) = false;        // came while nobody waited
+  bool half_closed_ WEFT_GUARDED_BY(mu_) = false;  // without a last message
+  bool room_signal_ WEFT_GUARDED_BY(mu_) = false;  // came while nobody waited
   bool writer_ended_ WEFT_GUARDED_BY(mu_) = false;
   Wake reader_ WEFT_GUARDED_BY(mu_);
   Wake writer_ WEFT_GUARDED_BY(mu_);

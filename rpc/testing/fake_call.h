@@ -78,8 +78,8 @@ class ANY_THREAD FakeCall final : public CallTarget,
   // ---- CallTarget, CallCarrier, StreamCarrier
   void Start(OutboundCall& call) override WEFT_EXCLUDES(mu_);
   void CancelCall(uint64_t id) override WEFT_EXCLUDES(mu_);
-  StreamSent SendMessage(StreamPort& port, const StreamMessage& message, bool last,
-                         bool gather, absl::Status* why) override WEFT_EXCLUDES(mu_);
+  StreamSent SendMessage(StreamPort& port, const StreamMessage& message, bool last, bool gather,
+                         absl::Status* why) override WEFT_EXCLUDES(mu_);
   void SendHalfClose(StreamPort& port) override WEFT_EXCLUDES(mu_);
   void ReturnCredit(StreamPort& port, size_t bytes) override WEFT_EXCLUDES(mu_);
   bool HasRoom(StreamPort& port) override WEFT_EXCLUDES(mu_);

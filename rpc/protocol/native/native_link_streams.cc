@@ -272,7 +272,8 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
 void NativeLink::MessageBehind(const StreamMessageHead& head, OutMessage& out,
                                std::vector<MessagePiece>& pieces) {
   if (out.pieces == nullptr) {
-    pieces = PiecesOf({std::exchange(out.message, nullptr), std::exchange(out.bytes, {})}, out.size);
+    pieces =
+        PiecesOf({std::exchange(out.message, nullptr), std::exchange(out.bytes, {})}, out.size);
   }
   const size_t bytes = kHeaderSize + out.size;
   SendBehind({head.id, head.reply}, bytes,

@@ -54,8 +54,7 @@ class StreamServer {
   }
   // Waits for so many messages, and the end where there is to be one.
   Streamed Read(size_t messages, bool end) {
-    while (streamed_.messages.size() < messages || unfinished_ > 0 ||
-           (end && !streamed_.ended)) {
+    while (streamed_.messages.size() < messages || unfinished_ > 0 || (end && !streamed_.ended)) {
       const std::optional<RawFrame> frame = peer_.ReadFrame();
       if (!frame.has_value()) {
         ADD_FAILURE() << "the connection has ended after " << streamed_.messages.size();
@@ -172,7 +171,8 @@ TEST_F(StreamSentAgain, WhenItsClientHasEndedItsSide) {
   first.ReadRequest();  // the server lives: it is the next one, too
   StreamServer* const second = &first;
   EXPECT_EQ(second->id(), 2u);
-  for (int i = 0; i < 2; ++i) ASSERT_TRUE(second->peer().ReadFrame(FrameType::kMessage).has_value());
+  for (int i = 0; i < 2; ++i)
+    ASSERT_TRUE(second->peer().ReadFrame(FrameType::kMessage).has_value());
   second->Send(raw::Reply(second->id(), Sum(1)));
   ASSERT_TRUE(result.WaitFor([](const auto& r) { return r.has_value(); }));
   EXPECT_TRUE((*result.Get()).ok()) << (*result.Get()).status();

@@ -107,8 +107,7 @@ class AccountingPeer {
   }
   // The flags of the stream messages that came for a call, once there are so many.
   std::vector<int> Messages(uint64_t id, size_t count) {
-    while (messages_[id].size() < count &&
-           ReadFrame(native::FrameType::kMessage).has_value()) {
+    while (messages_[id].size() < count && ReadFrame(native::FrameType::kMessage).has_value()) {
     }
     return messages_[id];
   }
