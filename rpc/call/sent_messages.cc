@@ -6,21 +6,39 @@
 
 namespace weft {
 
-bool SentMessages::Add(const google::protobuf::MessageLite& message, bool last,
-                       std::string_view* bytes) {
+bool SentMessages::Add(const google::protobuf::MessageLite& message, const absl::Cord* attachment,
+                       bool last, std::string_view* bytes) {
   const size_t size = MessageCodec::ByteSize(message);
-  uint64_t head = uint64_t{size} << 1 | (last ? 1 : 0);
-  if (!keeps_ || size > kMost || bytes_.size() + sizeof head + size > kMost) {
+  const size_t attached = attachment == nullptr ? 0 : attachment->size();
+  const size_t others = bytes_.size() + attached_bytes_ + sizeof(Head);
+  if (!keeps_ || size > kMost || attached > kMost || others + size + attached > kMost) {
     Forget();
     return false;
   }
+  const Head head{static_cast<uint32_t>(size), attached > 0, last};
   last_added_ = bytes_.size();
   bytes_.resize(last_added_ + sizeof head + size);
   char* const to = bytes_.data() + last_added_;
   std::memcpy(to, &head, sizeof head);
   MessageCodec::WriteTo(message, to + sizeof head);
   *bytes = std::string_view(to + sizeof head, size);
+  if (head.attached) attachments_.push_back(*attachment);
+  attached_bytes_ += attached;
   return true;
+}
+
+SentMessages::Head SentMessages::HeadAt(size_t at) const {
+  Head head;
+  std::memcpy(&head, bytes_.data() + at, sizeof head);
+  return head;
+}
+
+void SentMessages::TakeBack() {
+  if (HeadAt(last_added_).attached) {
+    attached_bytes_ -= attachments_.back().size();
+    attachments_.pop_back();
+  }
+  bytes_.resize(last_added_);
 }
 
 bool SentMessages::Open() {
@@ -35,18 +53,24 @@ bool SentMessages::Next(Message* message) {
     FreeIfIdle();
     return false;
   }
-  uint64_t head;
-  std::memcpy(&head, bytes_.data() + next_, sizeof head);
-  next_size_ = sizeof head + (head >> 1);
-  message->bytes = std::string_view(bytes_).substr(next_ + sizeof head, head >> 1);
-  message->last = (head & 1) != 0;
+  const Head head = HeadAt(next_);
+  message->bytes = std::string_view(bytes_).substr(next_ + sizeof head, head.size);
+  message->attachment = head.attached ? &attachments_[next_attachment_] : nullptr;
+  message->last = head.last;
   return true;
+}
+
+void SentMessages::SentNext() {
+  const Head head = HeadAt(next_);
+  if (head.attached) ++next_attachment_;
+  next_ += sizeof head + head.size;
 }
 
 bool SentMessages::Unbind() {
   if (!keeps_) return false;
   state_ = State::kNowhere;
   next_ = 0;
+  next_attachment_ = 0;
   ++turn_;
   return true;
 }
@@ -64,7 +88,9 @@ void SentMessages::Unuse() {
 void SentMessages::FreeIfIdle() {
   if (keeps_ || users_ > 0 || state_ == State::kSendingAgain) return;
   bytes_ = std::string();
+  attachments_ = std::vector<absl::Cord>();
   next_ = 0;
+  next_attachment_ = 0;
 }
 
 }  // namespace weft

@@ -18,6 +18,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "absl/strings/cord.h"
 
 namespace google::protobuf {
 class MessageLite;
@@ -32,6 +35,7 @@ class SentMessages {
 
   struct Message {
     std::string_view bytes;
+    const absl::Cord* attachment = nullptr;
     bool last = false;
   };
 
@@ -41,11 +45,12 @@ class SentMessages {
   bool keeps() const { return keeps_; }
   // How often the call has lost its carrier.
   uint32_t turn() const { return turn_; }
-  // Keeps one more; false: they would be too many, and none is kept from here on. `*bytes`: the
-  // message, serialized.
-  bool Add(const google::protobuf::MessageLite& message, bool last, std::string_view* bytes);
+  // Keeps one more, and shares its attachment; false: they would be too many, and none is kept
+  // from here on. `*bytes`: the message, serialized.
+  bool Add(const google::protobuf::MessageLite& message, const absl::Cord* attachment, bool last,
+           std::string_view* bytes);
   // The one that was added last: it has not been sent.
-  void TakeBack() { bytes_.resize(last_added_); }
+  void TakeBack();
 
   // ---- by who carries the call
   void Bind() { state_ = State::kBound; }
@@ -53,7 +58,7 @@ class SentMessages {
   bool Open();
   // In kSendingAgain: the next one to be sent; false: there is none, and it is open now.
   bool Next(Message* message);
-  void SentNext() { next_ += next_size_; }
+  void SentNext();
   bool sending_again() const { return state_ == State::kSendingAgain; }
   // The call is to go to another server; false: it stays where it is.
   bool Unbind();
@@ -69,11 +74,20 @@ class SentMessages {
 
   void FreeIfIdle();
 
-  // Each message behind its size, which says in its lowest bit whether it is the last one.
+  // What stands before each message.
+  struct Head {
+    uint32_t size;
+    bool attached;
+    bool last;
+  };
+  Head HeadAt(size_t at) const;
+
   std::string bytes_;
+  std::vector<absl::Cord> attachments_;
+  size_t attached_bytes_ = 0;
   size_t last_added_ = 0;
   size_t next_ = 0;
-  size_t next_size_ = 0;
+  size_t next_attachment_ = 0;
   uint32_t turn_ = 0;
   uint32_t users_ = 0;
   State state_ = State::kNowhere;

@@ -77,30 +77,32 @@ class StreamAwaiter {
 // `bool`: a message was read; false: there are no more.
 class [[nodiscard]] ReadAwaiter : public StreamAwaiter {
  public:
-  ReadAwaiter(StreamPort& port, google::protobuf::MessageLite* out)
-      : StreamAwaiter(port, StreamPort::For::kMessages), out_(out) {}
+  ReadAwaiter(StreamPort& port, google::protobuf::MessageLite* out, absl::Cord* attachment)
+      : StreamAwaiter(port, StreamPort::For::kMessages), out_(out), attachment_(attachment) {}
 
   bool await_ready() {
-    read_ = port().TryRead(out_);
+    read_ = port().TryRead(out_, attachment_);
     return read_ != StreamRead::kNothingYet;
   }
   bool await_suspend(std::coroutine_handle<> awaiter) { return SuspendUntilWord(awaiter); }
   bool await_resume() {
     EndWait();
-    if (read_ == StreamRead::kNothingYet) read_ = port().TryRead(out_);
+    if (read_ == StreamRead::kNothingYet) read_ = port().TryRead(out_, attachment_);
     return read_ == StreamRead::kMessage;
   }
 
  private:
   google::protobuf::MessageLite* const out_;
+  absl::Cord* const attachment_;
   StreamRead read_ = StreamRead::kNothingYet;
 };
 
 // `bool`: the message is on its way; false: the call has ended, or this side of it.
 class [[nodiscard]] WriteAwaiter : public StreamAwaiter {
  public:
-  WriteAwaiter(StreamPort& port, const google::protobuf::MessageLite& message, bool last)
-      : StreamAwaiter(port, StreamPort::For::kRoom), message_(message), last_(last) {}
+  WriteAwaiter(StreamPort& port, const google::protobuf::MessageLite& message,
+               const absl::Cord* attachment)
+      : StreamAwaiter(port, StreamPort::For::kRoom), message_(message), attachment_(attachment) {}
 
   bool await_ready() { return Try(); }
   bool await_suspend(std::coroutine_handle<> awaiter) {
@@ -119,7 +121,7 @@ class [[nodiscard]] WriteAwaiter : public StreamAwaiter {
 
  private:
   bool Try() {
-    sent_ = port().TryWrite(message_, last_);
+    sent_ = port().TryWrite(message_, /*last=*/false, attachment_);
     return sent_ != StreamSent::kBlocked;
   }
   bool WaitForRoom() {
@@ -133,7 +135,7 @@ class [[nodiscard]] WriteAwaiter : public StreamAwaiter {
   }
 
   const google::protobuf::MessageLite& message_;
-  const bool last_;
+  const absl::Cord* const attachment_;
   StreamSent sent_ = StreamSent::kBlocked;
 };
 

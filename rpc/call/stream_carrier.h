@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "absl/strings/cord.h"
 #include "weft/core/thread_contract.h"
 
 namespace google::protobuf {
@@ -29,7 +30,8 @@ enum class StreamSent : uint8_t {
 // One of them, as it is or serialized.
 struct StreamMessage {
   const google::protobuf::MessageLite* message = nullptr;
-  std::string_view bytes = {};  // where `message` is null
+  std::string_view bytes = {};             // where `message` is null
+  const absl::Cord* attachment = nullptr;  // beside it; null: none
 };
 
 class ANY_THREAD StreamCarrier {

@@ -54,7 +54,7 @@ size_t StreamPort::Drop(std::vector<Item>* dropped) {
   return std::exchange(inbox_cost_, 0) + in_hand_.exchange(0, std::memory_order_relaxed);
 }
 
-StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out) {
+StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out, absl::Cord* attachment) {
   if (home_.Left()) return StreamRead::kEnd;
   Item item;
   const StreamRead what = TakeItem(&item);
@@ -69,6 +69,7 @@ StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out) {
   }
   absl::Status s = item.message.Parse(max_message, out);
   if (s.ok() && WantsMessages()) s = OnStreamMessage(/*outgoing=*/false, item.message.size);
+  if (attachment != nullptr) *attachment = item.message.Attachment();
   item.message.block.reset();
   if (TakeFromHand(item.cost)) carrier->ReturnCredit(*this, item.cost);
   if (s.ok()) return StreamRead::kMessage;
@@ -85,7 +86,8 @@ StreamSent StreamPort::Way(std::shared_ptr<StreamCarrier>* carrier, bool* keeps)
   return StreamSent::kSent;
 }
 
-StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bool last) {
+StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bool last,
+                                const absl::Cord* attachment) {
   if (home_.Left()) return StreamSent::kEnded;
   std::shared_ptr<StreamCarrier> carrier;
   bool keeps = false;
@@ -100,9 +102,9 @@ StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bo
     }
   }
   const bool flood = writes_in_a_row_.fetch_add(1, std::memory_order_relaxed) >= kFlood;
-  const StreamSent sent =
-      keeps ? SendKept(message, last, flood, &why)
-            : carrier->SendMessage(*this, {.message = &message}, last, flood, &why);
+  const StreamMessage outgoing{.message = &message, .attachment = attachment};
+  const StreamSent sent = keeps ? SendKept(outgoing, last, flood, &why)
+                                : carrier->SendMessage(*this, outgoing, last, flood, &why);
   if (sent == StreamSent::kRefused) {
     Fail(std::move(why));
     return StreamSent::kEnded;
@@ -115,10 +117,10 @@ StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bo
 }
 
 // The call may lose its carrier at any moment: then the message goes with those that are kept.
-StreamSent StreamPort::SendKept(const google::protobuf::MessageLite& message, bool last,
-                                bool gather, absl::Status* why) {
+StreamSent StreamPort::SendKept(const StreamMessage& message, bool last, bool gather,
+                                absl::Status* why) {
   std::shared_ptr<StreamCarrier> carrier;
-  StreamMessage outgoing{.message = &message};
+  StreamMessage outgoing = message;
   bool added;
   uint32_t turn;
   {
@@ -126,7 +128,7 @@ StreamSent StreamPort::SendKept(const google::protobuf::MessageLite& message, bo
     if (ended_.load(std::memory_order_relaxed)) return StreamSent::kEnded;
     if (!sent_->open()) return StreamSent::kBlocked;
     carrier = carrier_;
-    added = sent_->Add(message, last, &outgoing.bytes);
+    added = sent_->Add(*message.message, message.attachment, last, &outgoing.bytes);
     if (added) outgoing.message = nullptr;
     turn = sent_->turn();
     sent_->Use();
@@ -346,8 +348,8 @@ bool StreamPort::SendAgain() {
       sent_->Use();
     }
     absl::Status why;
-    const StreamSent sent =
-        carrier->SendMessage(*this, {.bytes = next.bytes}, next.last, /*gather=*/true, &why);
+    const StreamMessage again{.bytes = next.bytes, .attachment = next.attachment};
+    const StreamSent sent = carrier->SendMessage(*this, again, next.last, /*gather=*/true, &why);
     {
       MutexLock lock(mu_);
       const bool same = sent_->turn() == turn;
@@ -364,18 +366,19 @@ bool StreamPort::SendAgain() {
 
 // Small bytes go into a chunk of their own; large ones stay where they came.
 void StreamPort::Keep(ReceivedMessage* message) {
-  if (message->size >= kCopyBelow) return;
-  if (message->size == 0) {
+  const size_t size = message->size + message->attachment_size;
+  if (size >= kCopyBelow) return;
+  if (size == 0) {
     message->block.reset();
     return;
   }
-  if (!chunk_ || chunk_->capacity() - chunk_used_ < message->size) {
+  if (!chunk_ || chunk_->capacity() - chunk_used_ < size) {
     chunk_ = BlockRef::New(inbox_.empty() && !chunk_ ? kCopyBelow : kChunk);
     chunk_used_ = 0;
   }
   char* const to = chunk_->data() + chunk_used_;
-  std::memcpy(to, message->data, message->size);
-  chunk_used_ += message->size;
+  std::memcpy(to, message->data, size);
+  chunk_used_ += size;
   message->block = chunk_;
   message->data = to;
 }

@@ -65,10 +65,14 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   StreamPort& operator=(const StreamPort&) = delete;
 
   // ---- by the reader
-  StreamRead TryRead(google::protobuf::MessageLite* out) WEFT_EXCLUDES(mu_);
+  // `attachment`: what came beside the message; null: nobody asks.
+  StreamRead TryRead(google::protobuf::MessageLite* out, absl::Cord* attachment = nullptr)
+      WEFT_EXCLUDES(mu_);
 
   // ---- by the writer
-  StreamSent TryWrite(const google::protobuf::MessageLite& message, bool last) WEFT_EXCLUDES(mu_);
+  // `attachment`: goes beside the message, and is shared; null: nothing does.
+  StreamSent TryWrite(const google::protobuf::MessageLite& message, bool last,
+                      const absl::Cord* attachment = nullptr) WEFT_EXCLUDES(mu_);
   bool HasRoom() WEFT_EXCLUDES(mu_);
   void HalfClose() WEFT_EXCLUDES(mu_);
 
@@ -178,8 +182,8 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   StreamRead TakeItem(Item* item) WEFT_EXCLUDES(mu_);
   // kSent: a message may go to the carrier now. `*keeps`: by SendKept.
   StreamSent Way(std::shared_ptr<StreamCarrier>* carrier, bool* keeps) WEFT_EXCLUDES(mu_);
-  StreamSent SendKept(const google::protobuf::MessageLite& message, bool last, bool gather,
-                      absl::Status* why) WEFT_EXCLUDES(mu_);
+  StreamSent SendKept(const StreamMessage& message, bool last, bool gather, absl::Status* why)
+      WEFT_EXCLUDES(mu_);
   bool TellWriter() WEFT_EXCLUDES(mu_);
   bool SendAgain() WEFT_EXCLUDES(mu_);
   void StopKeeping() WEFT_EXCLUDES(mu_);

@@ -13,33 +13,35 @@ void Tell(StreamPort& port, bool result, StreamCallback done) {
 
 }  // namespace
 
-bool ReadHere(StreamPort& port, google::protobuf::MessageLite* out) {
+bool ReadHere(StreamPort& port, google::protobuf::MessageLite* out, absl::Cord* attachment) {
   for (;;) {
-    const StreamRead read = port.TryRead(out);
+    const StreamRead read = port.TryRead(out, attachment);
     if (read != StreamRead::kNothingYet) return read == StreamRead::kMessage;
     if (!port.WaitHere(StreamPort::For::kMessages)) return false;
   }
 }
 
-bool WriteHere(StreamPort& port, const google::protobuf::MessageLite& message, bool last) {
+bool WriteHere(StreamPort& port, const google::protobuf::MessageLite& message,
+               const absl::Cord* attachment) {
   for (;;) {
-    const StreamSent sent = port.TryWrite(message, last);
+    const StreamSent sent = port.TryWrite(message, /*last=*/false, attachment);
     if (sent != StreamSent::kBlocked) return sent == StreamSent::kSent;
     if (!port.WaitHere(StreamPort::For::kRoom)) return false;
   }
 }
 
 void ReadLater(std::shared_ptr<StreamPort> port, google::protobuf::MessageLite* out,
-               StreamCallback done) {
+               absl::Cord* attachment, StreamCallback done) {
   for (;;) {
-    const StreamRead read = port->TryRead(out);
+    const StreamRead read = port->TryRead(out, attachment);
     if (read != StreamRead::kNothingYet) {
       Tell(*port, read == StreamRead::kMessage, std::move(done));
       return;
     }
     auto shared = std::make_shared<StreamCallback>(std::move(done));
-    if (port->Wait(StreamPort::For::kMessages,
-                   [port, out, shared] { ReadLater(port, out, std::move(*shared)); })) {
+    if (port->Wait(StreamPort::For::kMessages, [port, out, attachment, shared] {
+          ReadLater(port, out, attachment, std::move(*shared));
+        })) {
       return;
     }
     done = std::move(*shared);

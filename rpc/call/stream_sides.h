@@ -5,6 +5,9 @@
 //   while (co_await stream.ReadCoro(&message)) …     in a coroutine
 //   stream.ReadAsync(&message, [](bool more) { … }); calls back, once
 //
+// Raw bytes may travel beside a message, neither parsed nor copied: what is written shares the
+// attachment's bytes, and what was read shares those that came.
+//
 // Threads  one reader and one writer at a time, each any thread
 // Errors   false: there is nothing more to read, or nothing can be written any more; the call's
 //          status says why
@@ -15,6 +18,7 @@
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/strings/cord.h"
 #include "weft/core/executor.h"
 #include "weft/rpc/call/stream_awaiters.h"
 #include "weft/rpc/call/stream_port.h"
@@ -28,9 +32,10 @@ using StreamCallback = absl::AnyInvocable<void(bool) &&>;
 namespace call_internal {
 
 void ReadLater(std::shared_ptr<StreamPort> port, google::protobuf::MessageLite* out,
-               StreamCallback done);
-bool ReadHere(StreamPort& port, google::protobuf::MessageLite* out);
-bool WriteHere(StreamPort& port, const google::protobuf::MessageLite& message, bool last);
+               absl::Cord* attachment, StreamCallback done);
+bool ReadHere(StreamPort& port, google::protobuf::MessageLite* out, absl::Cord* attachment);
+bool WriteHere(StreamPort& port, const google::protobuf::MessageLite& message,
+               const absl::Cord* attachment);
 bool InitialMetadataHere(StreamPort& port);
 void InitialMetadataLater(std::shared_ptr<StreamPort> port, StreamCallback done);
 void TellRoom(StreamPort& port, absl::AnyInvocable<void() &&> ready);
@@ -41,13 +46,24 @@ template <typename Message>
 class StreamReadSide {
  public:
   // Waits for the next message; false: there are no more.
-  bool Read(Message* out) { return call_internal::ReadHere(*read_port_, out); }
+  bool Read(Message* out) { return call_internal::ReadHere(*read_port_, out, nullptr); }
   call_internal::ReadAwaiter ReadCoro(Message* out) {
-    return call_internal::ReadAwaiter(*read_port_, out);
+    return call_internal::ReadAwaiter(*read_port_, out, nullptr);
   }
   // `out` lives until `done` is called.
   void ReadAsync(Message* out, StreamCallback done) {
-    call_internal::ReadLater(read_port_, out, std::move(done));
+    call_internal::ReadLater(read_port_, out, nullptr, std::move(done));
+  }
+
+  // The same with what came beside the message; empty where nothing did.
+  bool Read(Message* out, absl::Cord* attachment) {
+    return call_internal::ReadHere(*read_port_, out, attachment);
+  }
+  call_internal::ReadAwaiter ReadCoro(Message* out, absl::Cord* attachment) {
+    return call_internal::ReadAwaiter(*read_port_, out, attachment);
+  }
+  void ReadAsync(Message* out, absl::Cord* attachment, StreamCallback done) {
+    call_internal::ReadLater(read_port_, out, attachment, std::move(done));
   }
 
  protected:
@@ -63,17 +79,30 @@ class StreamWriteSide {
   // Waits until there is room for the message: the other side's credit, and little to be written
   // on the connection. False: nothing can be written any more.
   bool Write(const Message& message) {
-    return call_internal::WriteHere(*write_port_, message, false);
+    return call_internal::WriteHere(*write_port_, message, nullptr);
   }
   // The message lives until the coroutine goes on.
   call_internal::WriteAwaiter WriteCoro(const Message& message) {
-    return call_internal::WriteAwaiter(*write_port_, message, false);
+    return call_internal::WriteAwaiter(*write_port_, message, nullptr);
   }
   // True: there was room, and the message is on its way. False: there was none, or the call has
   // ended; OnReady says when to try again.
   bool TryWrite(const Message& message) {
     return write_port_->TryWrite(message, false) == StreamSent::kSent;
   }
+
+  // The same with raw bytes beside the message. A peer that does not take them ends the call with
+  // UNIMPLEMENTED.
+  bool Write(const Message& message, const absl::Cord& attachment) {
+    return call_internal::WriteHere(*write_port_, message, &attachment);
+  }
+  call_internal::WriteAwaiter WriteCoro(const Message& message, const absl::Cord& attachment) {
+    return call_internal::WriteAwaiter(*write_port_, message, &attachment);
+  }
+  bool TryWrite(const Message& message, const absl::Cord& attachment) {
+    return write_port_->TryWrite(message, false, &attachment) == StreamSent::kSent;
+  }
+
   // Whether TryWrite would write.
   bool ready() const { return write_port_->HasRoom(); }
   // Nothing can be written any more.

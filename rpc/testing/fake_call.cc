@@ -1,5 +1,6 @@
 #include "weft/rpc/testing/fake_call.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <google/protobuf/message_lite.h>
@@ -25,12 +26,17 @@ std::string BytesOf(const Metadata& metadata) {
 
 // ---- by the test
 
-void FakeCall::Push(const google::protobuf::MessageLite& message) {
+void FakeCall::Push(const google::protobuf::MessageLite& message, const absl::Cord& attachment) {
   ReceivedMessage bytes;
   bytes.size = message.ByteSizeLong();
-  bytes.block = BlockRef::New(bytes.size);
+  bytes.attachment_size = attachment.size();
+  bytes.block = BlockRef::New(bytes.size + bytes.attachment_size);
   bytes.data = bytes.block->data();
   message.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(bytes.block->data()));
+  char* to = bytes.block->data() + bytes.size;
+  for (const absl::string_view chunk : attachment.Chunks()) {
+    to = std::copy(chunk.begin(), chunk.end(), to);
+  }
   {
     MutexLock lock(mu_);
     if (end_.has_value()) return;
@@ -176,7 +182,10 @@ StreamSent FakeCall::SendMessage(StreamPort&, const StreamMessage& message, bool
     if (room_ != kNoLimit) --room_;
   }
   const std::shared_ptr<FakeCall> self = shared_from_this();
-  if (on_message_) on_message_(*message.message);  // nothing of a fake's call is sent again
+  if (on_message_) {  // nothing of a fake's call is sent again: it comes as it is
+    on_message_(*message.message,
+                message.attachment != nullptr ? *message.attachment : absl::Cord());
+  }
   {
     MutexLock lock(mu_);
     ++written_;

@@ -46,7 +46,9 @@ class ANY_THREAD FakeCall final : public CallTarget,
                                   public StreamCarrier,
                                   public std::enable_shared_from_this<FakeCall> {
  public:
-  using OnMessage = absl::AnyInvocable<void(const google::protobuf::MessageLite&)>;
+  // With what was written beside it.
+  using OnMessage =
+      absl::AnyInvocable<void(const google::protobuf::MessageLite&, const absl::Cord& attachment)>;
   static constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
 
   // `on_message`: gets what the caller writes.
@@ -54,7 +56,8 @@ class ANY_THREAD FakeCall final : public CallTarget,
 
   // ---- by the test
   // To be read by the caller, behind what was pushed before. Nothing after End.
-  void Push(const google::protobuf::MessageLite& message) WEFT_EXCLUDES(mu_);
+  void Push(const google::protobuf::MessageLite& message, const absl::Cord& attachment)
+      WEFT_EXCLUDES(mu_);
   // The call ends so when what was pushed has been read; the first End counts.
   void End(absl::Status status) WEFT_EXCLUDES(mu_);
   // Unless End comes first: when the caller has half-closed, too.

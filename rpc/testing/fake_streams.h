@@ -31,6 +31,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/cord.h"
 #include "weft/core/mutex.h"
 #include "weft/rpc/base/method.h"
 #include "weft/rpc/call/call_options.h"
@@ -73,11 +74,13 @@ class FakeEnd {
 template <typename Request>
 struct Written {
   static FakeCall::OnMessage Recorder(std::shared_ptr<Written> to) {
-    return [to = std::move(to)](const google::protobuf::MessageLite& message) {
+    return [to = std::move(to)](const google::protobuf::MessageLite& message,
+                                const absl::Cord& attachment) {
       const auto& request = static_cast<const Request&>(message);
       {
         MutexLock lock(to->mu);
         to->messages.push_back(request);
+        to->attachments.push_back(attachment);
       }
       if (to->told) to->told(request);
     };
@@ -86,6 +89,7 @@ struct Written {
   std::function<void(const Request&)> told;  // fixed when the call begins
   Mutex mu;
   std::vector<Request> messages WEFT_GUARDED_BY(mu);
+  std::vector<absl::Cord> attachments WEFT_GUARDED_BY(mu);
 };
 
 // What fakes have whose caller writes.
@@ -96,6 +100,11 @@ class FakeWriteSide : public FakeEnd {
   std::vector<Request> written() const {
     MutexLock lock(written_->mu);
     return written_->messages;
+  }
+  // Beside each of them; empty where there was none.
+  std::vector<absl::Cord> written_attachments() const {
+    MutexLock lock(written_->mu);
+    return written_->attachments;
   }
   bool half_closed() const { return call().half_closed(); }
   // Is called with each message that the code under test writes; may push, end and make room.
@@ -145,8 +154,10 @@ class FakeReader : public fake_internal::FakeEnd {
     return ClientReader<Reply>(ClientStreamCall::Launch(
         call(), fake_internal::kRead, Reply::default_instance(), nullptr, options));
   }
-  // One more to be read. Nothing after End.
-  void Push(const Reply& message) { call().Push(message); }
+  // One more to be read, and what comes beside it. Nothing after End.
+  void Push(const Reply& message, const absl::Cord& attachment = {}) {
+    call().Push(message, attachment);
+  }
 };
 
 // The client streams.
@@ -182,8 +193,10 @@ class FakeStream : public fake_internal::FakeWriteSide<Request> {
     return ClientStream<Request, Reply>(ClientStreamCall::Launch(
         this->call(), fake_internal::kTalk, Request::default_instance(), nullptr, options));
   }
-  // One more to be read. Nothing after End.
-  void Push(const Reply& message) { this->call().Push(message); }
+  // One more to be read, and what comes beside it. Nothing after End.
+  void Push(const Reply& message, const absl::Cord& attachment = {}) {
+    this->call().Push(message, attachment);
+  }
 };
 
 }  // namespace weft

@@ -165,5 +165,138 @@ TEST(CompressedStreams, TravelBothWays) {
   EXPECT_TRUE(talk.Finish().ok());
 }
 
+// Each row and what came beside it comes back; the sum's number of bytes is that of all
+// attachments.
+class AttachingRows : public Rows::Service {
+ public:
+  absl::Status Add(ServerContext&, ServerReader<Row>& rows, RowSum& sum) override {
+    Row row;
+    absl::Cord beside;
+    while (rows.Read(&row, &beside)) {
+      sum.set_rows(sum.rows() + 1);
+      sum.set_bytes(sum.bytes() + static_cast<int64_t>(beside.size()));
+    }
+    return absl::OkStatus();
+  }
+  absl::Status Talk(ServerContext& call, ServerStream<Row, Row>& stream) override {
+    call.set_compression(Compression::kZstd);
+    Row row;
+    absl::Cord beside;
+    while (stream.Read(&row, &beside)) {
+      if (!stream.Write(row, beside)) break;
+    }
+    return absl::OkStatus();
+  }
+};
+
+class CoroutineAttachingRows : public Rows::CoroService {
+ public:
+  Coro<absl::Status> Talk(ServerContext&, ServerStream<Row, Row>& stream) override {
+    Row row;
+    absl::Cord beside;
+    while (co_await stream.ReadCoro(&row, &beside)) {
+      if (!co_await stream.WriteCoro(row, beside)) break;
+    }
+    co_return absl::OkStatus();
+  }
+};
+
+class StreamAttachments : public testing::TestWithParam<size_t> {
+ protected:
+  static Row RowOf(int64_t number, size_t bytes) {
+    Row row;
+    row.set_number(number);
+    row.set_data(Pattern(bytes, 7));
+    return row;
+  }
+  void EchoThrough(Service& service, const CallOptions& options) {
+    TestServer server{service};
+    const auto channel = server.Connect();
+    auto talk = Rows::Stub(*channel).Talk(options);
+    for (int64_t i = 0; i < 8; ++i) {
+      // Large and small messages beside large and small attachments, and beside none.
+      const Row row = RowOf(i, i % 2 == 0 ? 10 : 100'000);
+      const std::string bytes = i % 4 == 3 ? "" : Pattern(GetParam(), static_cast<uint64_t>(i) + 1);
+      ASSERT_TRUE(talk.Write(row, absl::Cord(bytes)));
+      Row back;
+      absl::Cord beside("from the message before");
+      ASSERT_TRUE(talk.Read(&back, &beside));
+      EXPECT_EQ(back.number(), i);
+      EXPECT_EQ(back.data(), row.data());
+      EXPECT_EQ(beside, bytes);
+    }
+    EXPECT_TRUE(talk.Finish().ok());
+  }
+};
+
+TEST_P(StreamAttachments, GoBothWays) {
+  AttachingRows service;
+  EchoThrough(service, {});
+}
+
+TEST_P(StreamAttachments, GoThroughCoroutines) {
+  CoroutineAttachingRows service;
+  EchoThrough(service, {});
+}
+
+TEST_P(StreamAttachments, BesideCompressedMessages) {
+  AttachingRows service;
+  EchoThrough(service, {.compression = Compression::kGzip});
+}
+
+TEST_P(StreamAttachments, ByCallbacks) {
+  AttachingRows service;
+  TestServer server{service};
+  const auto channel = server.Connect();
+  auto talk = Rows::Stub(*channel).Talk();
+  const std::string bytes = Pattern(GetParam());
+  ASSERT_TRUE(talk.TryWrite(RowOf(1, 10), absl::Cord(bytes)) ||
+              talk.Write(RowOf(1, 10), absl::Cord(bytes)));
+  Row back;
+  absl::Cord beside;
+  Awaited<bool> read;
+  talk.ReadAsync(&back, &beside, [&](bool more) { read.Add(more); });
+  EXPECT_TRUE(read.Wait());
+  EXPECT_EQ(beside, bytes);
+  EXPECT_TRUE(talk.Finish().ok());
+}
+
+TEST_P(StreamAttachments, AreHeldBackByCredit) {
+  AttachingRows service;
+  ServerOptions options;
+  options.limits.stream_window_bytes = 64 << 10;
+  TestServer server{service, options};
+  const auto channel = server.Connect();
+  auto adding = Rows::Stub(*channel).Add({.timeout = absl::InfiniteDuration()});
+  const absl::Cord bytes(Pattern(GetParam()));
+  constexpr int64_t kRows = 20;
+  for (int64_t i = 0; i < kRows; ++i) ASSERT_TRUE(adding.Write(RowOf(i, 10), bytes));
+  const absl::StatusOr<RowSum> sum = adding.Finish();
+  ASSERT_TRUE(sum.ok()) << sum.status();
+  EXPECT_EQ(sum->rows(), kRows);
+  EXPECT_EQ(sum->bytes(), kRows * static_cast<int64_t>(bytes.size()));
+}
+
+INSTANTIATE_TEST_SUITE_P(Sizes, StreamAttachments,
+                         testing::Values(size_t{1}, size_t{200}, size_t{5'000}, size_t{70'000},
+                                         size_t{3'000'000}));
+
+// Where nobody asks for it the attachment is dropped, and its credit comes back.
+TEST(StreamAttachmentsThatNobodyReads, CostNothing) {
+  CompressedRows service;
+  TestServer server{service};
+  const auto channel = server.Connect();
+  auto talk = Rows::Stub(*channel).Talk();
+  const absl::Cord bytes(Pattern(70'000));
+  for (int64_t i = 0; i < 30; ++i) {
+    Row row, back;
+    row.set_number(i);
+    ASSERT_TRUE(talk.Write(row, bytes));
+    ASSERT_TRUE(talk.Read(&back));
+    EXPECT_EQ(back.number(), i);
+  }
+  EXPECT_TRUE(talk.Finish().ok());
+}
+
 }  // namespace
 }  // namespace weft::test

@@ -57,7 +57,7 @@ constexpr uint8_t AllowedFlags(FrameType type) {
     case FrameType::kResponse:
       return kEnd | kMore | kCompressed | kMetadata | kAttachment | kNotExecuted;
     case FrameType::kMessage:
-      return kEnd | kMore | kCompressed | kNoMessage | kReply;
+      return kEnd | kMore | kCompressed | kAttachment | kNoMessage | kReply;
     case FrameType::kWindow:
       return kReply;
     case FrameType::kData:

@@ -137,7 +137,8 @@ FrameError FrameReader::ReadResponse(const FrameHeader& header, std::string_view
 FrameError FrameReader::ReadStreamMessage(const FrameHeader& header, std::string_view body,
                                           Payload* out) {
   if (header.has(kNoMessage)) {
-    const bool bare = (header.flags & (kEnd | kMore | kCompressed)) == kEnd && body.empty();
+    constexpr uint8_t kSections = kMore | kCompressed | kAttachment;
+    const bool bare = header.has(kEnd) && (header.flags & kSections) == 0 && body.empty();
     return bare ? FrameError::kNone : FrameError::kBadSection;
   }
   Cursor cursor(body);

@@ -43,7 +43,8 @@ std::string Handshake::MakeHello(const SessionLimits& limits, std::string_view a
   hello.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(heartbeat)));
   hello.set_heartbeat_misses(static_cast<uint32_t>(std::max(1, limits.heartbeat_misses)));
   hello.set_auth_token(std::string(auth_token));
-  hello.set_features(kStreams | kAttachments | kGzip | kZstd | kInitialMetadata);
+  hello.set_features(kStreams | kAttachments | kGzip | kZstd | kInitialMetadata |
+                     kStreamAttachments);
   hello.set_stream_window_bytes(U32(StreamWindow(limits)));
   hello.set_connection_window_bytes(U32(ConnectionWindow(limits)));
   return hello.SerializeAsString();
@@ -86,6 +87,7 @@ absl::StatusOr<PeerHello> Handshake::ReadHello(std::string_view bytes, const Ses
     a.connection_window = std::min<size_t>(hello.connection_window_bytes(), kLargestWindow);
   }
   a.attachments = (hello.features() & kAttachments) != 0;
+  a.stream_attachments = (hello.features() & kStreamAttachments) != 0;
   a.gzip = (hello.features() & kGzip) != 0;
   a.zstd = (hello.features() & kZstd) != 0;
   a.initial_metadata = (hello.features() & kInitialMetadata) != 0;

@@ -30,6 +30,7 @@ enum Feature : uint64_t {
   kGzip = 1 << 2,
   kZstd = 1 << 3,
   kInitialMetadata = 1 << 4,
+  kStreamAttachments = 1 << 5,
 };
 
 // What was agreed, or said by the peer.
@@ -46,7 +47,8 @@ struct Agreement {
   // Zero: it takes no streams.
   size_t stream_window = 0;
   size_t connection_window = 0;
-  bool attachments = false;
+  bool attachments = false;         // beside requests and replies
+  bool stream_attachments = false;  // beside the messages of streams
   bool gzip = false;
   bool zstd = false;
   bool initial_metadata = false;

@@ -66,7 +66,7 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
     } else if (const absl::Cord& attachment = call.reply_attachment();
                !attachment.empty() || Compresses(call.reply_codec, out.size)) {
       pieces = MessageCodec::Pieces(message, out.size, /*share=*/false);
-      error = Transform(call.reply_codec, &attachment, &out, &pieces);
+      error = Transform(call.reply_codec, &attachment, /*of_stream=*/false, &out, &pieces);
     } else if (out.size + FrameWriter::Overhead(head) > kLeastFrame - kHeaderSize) {
       pieces = MessageCodec::Pieces(message, out.size, /*share=*/true);
       out.pieces = &pieces;

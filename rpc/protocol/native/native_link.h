@@ -178,8 +178,8 @@ class NativeLink final : public ConnectionHandle,
                  std::vector<MessagePiece>& pieces) WEFT_REQUIRES(output().mutex());
   // Compresses the message and puts the attachment behind it, as far as the peer takes it (an error
   // for an attachment that it does not). `pieces` hold the message.
-  absl::Status Transform(Compression codec, const absl::Cord* attachment, OutMessage* out,
-                         std::vector<MessagePiece>* pieces);
+  absl::Status Transform(Compression codec, const absl::Cord* attachment, bool of_stream,
+                         OutMessage* out, std::vector<MessagePiece>* pieces);
   void DropFromLane(LaneKey key) WEFT_REQUIRES(output().mutex());
   // `frame` is written when what the call has in the lane is out.
   void SendBehind(LaneKey key, size_t bytes, PieceLane::Later frame)

@@ -146,7 +146,7 @@ NativeLink::Start NativeLink::TryStartUnusual(OutboundCall& call, OutMessage& ou
   }
   if (changes) {
     if (keep) call.request_pieces() = pieces;
-    *why = Transform(call.codec, attachment, &out, &pieces);
+    *why = Transform(call.codec, attachment, /*of_stream=*/false, &out, &pieces);
     if (!why->ok()) return Start::kRefused;
   }
   return SendRequest</*kPlain=*/false>(call, out, &pieces, borrow, why);

@@ -80,15 +80,15 @@ void NativeLink::OwnBorrowed(uint64_t id) {
   Flush(claimed, false, true);
 }
 
-absl::Status NativeLink::Transform(Compression codec, const absl::Cord* attachment, OutMessage* out,
-                                   std::vector<MessagePiece>* pieces) {
+absl::Status NativeLink::Transform(Compression codec, const absl::Cord* attachment, bool of_stream,
+                                   OutMessage* out, std::vector<MessagePiece>* pieces) {
   bool takes_codec;
   bool takes_attachments;
   {
     MutexLock lock(output().mutex());
     takes_codec = (codec == Compression::kGzip && peer_limits_.gzip) ||
                   (codec == Compression::kZstd && peer_limits_.zstd);
-    takes_attachments = peer_limits_.attachments;
+    takes_attachments = of_stream ? peer_limits_.stream_attachments : peer_limits_.attachments;
   }
   out->pieces = pieces;
   std::vector<MessagePiece> smaller;
@@ -101,7 +101,8 @@ absl::Status NativeLink::Transform(Compression codec, const absl::Cord* attachme
   }
   if (attachment == nullptr || attachment->empty()) return absl::OkStatus();
   if (!takes_attachments) {
-    return absl::UnimplementedError(absl::StrCat(peer(), " does not take attachments"));
+    return absl::UnimplementedError(absl::StrCat(peer(), " does not take attachments",
+                                                 of_stream ? " beside messages of streams" : ""));
   }
   const auto keeper = std::make_shared<const absl::Cord>(*attachment);
   for (const absl::string_view chunk : keeper->Chunks()) {
@@ -212,6 +213,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
   std::vector<MessagePiece> pieces;
   out.size =
       message.message != nullptr ? MessageCodec::ByteSize(*message.message) : message.bytes.size();
+  const bool attached = message.attachment != nullptr && !message.attachment->empty();
   const size_t own_limit = std::min(limits_->max_message_bytes, MessageCodec::kMost);
   if (out.size > own_limit) {
     *why = absl::ResourceExhaustedError(absl::StrCat("a stream message of ", out.size,
@@ -221,7 +223,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
   }
   const Compression codec = port.codec.load(std::memory_order_relaxed);
   const bool compress = Compresses(codec, out.size);
-  if (!compress && out.size <= kLeastFrame - kHeaderSize) {
+  if (!compress && !attached && out.size <= kLeastFrame - kHeaderSize) {
     out.message = message.message;
     out.bytes = message.bytes;
   } else if (!HasRoom(port)) {  // before it is serialized
@@ -230,7 +232,10 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
   } else {
     pieces = PiecesOf(message, out.size);
     out.pieces = &pieces;
-    if (compress) (void)Transform(codec, nullptr, &out, &pieces);
+    if (compress || attached) {
+      *why = Transform(codec, message.attachment, /*of_stream=*/true, &out, &pieces);
+      if (!why->ok()) return StreamSent::kRefused;
+    }
   }
   bool claimed;
   bool large;

@@ -97,10 +97,11 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
   }
   const bool last = header.has(kEnd);
   if (refused.ok() && !header.has(kMore)) {
-    DeliverToStream(*port,
-                    {block, payload.bytes.data(), payload.message_size(),
-                     static_cast<Compression>(payload.codec), payload.inflated_size, 0},
-                    last);
+    DeliverToStream(
+        *port,
+        {block, payload.bytes.data(), payload.message_size(),
+         static_cast<Compression>(payload.codec), payload.inflated_size, payload.attachment_size},
+        last);
     return;
   }
   if (refused.ok()) {

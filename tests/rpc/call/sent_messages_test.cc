@@ -26,7 +26,7 @@ class SentMessagesKept : public testing::Test {
   }
   bool Add(const Row& row, bool last = false) {
     std::string_view bytes;
-    if (!sent.Add(row, last, &bytes)) return false;
+    if (!sent.Add(row, nullptr, last, &bytes)) return false;
     EXPECT_EQ(bytes, row.SerializeAsString());
     return true;
   }
@@ -73,6 +73,39 @@ TEST_F(SentMessagesKept, GoAgainFromTheFirstOneWhenACarrierIsLostHalfWay) {
   EXPECT_EQ(Again(), (std::vector<int64_t>{1, 2, 3}));
 }
 
+TEST_F(SentMessagesKept, GoAgainWithTheirAttachments) {
+  EXPECT_TRUE(Again().empty());
+  std::string_view bytes;
+  const absl::Cord one("one"), three("three");
+  ASSERT_TRUE(sent.Add(RowOf(1), &one, false, &bytes));
+  ASSERT_TRUE(sent.Add(RowOf(2), nullptr, false, &bytes));
+  ASSERT_TRUE(sent.Add(RowOf(9), &one, false, &bytes));
+  sent.TakeBack();
+  ASSERT_TRUE(sent.Add(RowOf(3), &three, true, &bytes));
+  for (int turn = 0; turn < 2; ++turn) {
+    ASSERT_TRUE(sent.Unbind());
+    Begin();
+    SentMessages::Message next;
+    for (const absl::Cord* attachment : {&one, static_cast<const absl::Cord*>(nullptr), &three}) {
+      ASSERT_TRUE(sent.Next(&next));
+      ASSERT_EQ(next.attachment != nullptr, attachment != nullptr);
+      if (attachment != nullptr) {
+        EXPECT_EQ(*next.attachment, *attachment);
+      }
+      sent.SentNext();
+    }
+    EXPECT_FALSE(sent.Next(&next));
+  }
+}
+
+TEST_F(SentMessagesKept, AttachmentsCountAsMessagesDo) {
+  EXPECT_TRUE(Again().empty());
+  std::string_view bytes;
+  const absl::Cord large(std::string(SentMessages::kMost - 100, 'a'));
+  ASSERT_TRUE(sent.Add(RowOf(1), &large, false, &bytes));
+  EXPECT_FALSE(sent.Add(RowOf(2, 100), nullptr, false, &bytes));
+}
+
 TEST_F(SentMessagesKept, LeavesOutWhatWasTakenBack) {
   EXPECT_TRUE(Again().empty());
   EXPECT_TRUE(Add(RowOf(1)));
@@ -111,7 +144,7 @@ TEST_F(SentMessagesKept, StayWhileTheyAreUsed) {
   EXPECT_TRUE(Again().empty());
   std::string_view bytes;
   sent.Use();
-  ASSERT_TRUE(sent.Add(RowOf(1, 1000), false, &bytes));
+  ASSERT_TRUE(sent.Add(RowOf(1, 1000), nullptr, false, &bytes));
   const std::string copy(bytes);
   sent.Forget();
   EXPECT_EQ(bytes, copy);

@@ -329,16 +329,13 @@ class SentAgainBySize : public SentAgain {
 TEST_P(SentAgainBySize, OnlyWhatIsKept) {
   // A blocking caller still has its request, however large; others keep what is not.
   const bool blocking = GetParam() == Style::kBlocking;
-  for (const size_t size :
-       {OutboundCall::kMostKept - 4, OutboundCall::kMostKept, size_t{100'000},
-        OutboundCall::kMostShared - 10, OutboundCall::kMostShared}) {
+  for (const size_t size : {OutboundCall::kMostKept - 4, OutboundCall::kMostKept, size_t{100'000},
+                            OutboundCall::kMostShared - 10, OutboundCall::kMostShared}) {
     Call call;
     EchoRequest request;
     request.set_payload(Pattern(size));
-    ASSERT_EQ(request.ByteSizeLong() <= OutboundCall::kMostKept,
-              size < OutboundCall::kMostKept);
-    ASSERT_EQ(request.ByteSizeLong() < OutboundCall::kMostShared,
-              size < OutboundCall::kMostShared);
+    ASSERT_EQ(request.ByteSizeLong() <= OutboundCall::kMostKept, size < OutboundCall::kMostKept);
+    ASSERT_EQ(request.ByteSizeLong() < OutboundCall::kMostShared, size < OutboundCall::kMostShared);
     // What waits for the first connection is kept in any case.
     Call first_call;
     first_call.Start(*stub_, Style::kCallback, TextRequest("hi"));

@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/cord.h"
 #include "tests/protos/rows.weft.h"
 #include "tests/rpc/protocol/native/held_echo.h"
 #include "tests/support/raw_frames.h"
@@ -83,6 +84,7 @@ class StreamServer {
     if (header.has(native::kNoMessage)) return;
     streamed_.compressed |= header.has(native::kCompressed);
     std::string_view bytes = frame.body;
+    if (header.has(native::kAttachment)) bytes.remove_prefix(4);
     if (header.has(native::kMore)) {
       unfinished_ = LoadWire<uint32_t>(bytes.data());
       bytes.remove_prefix(4);
@@ -113,7 +115,7 @@ class StreamSentAgain : public ::testing::Test {
     EXPECT_EQ(peer.Read(8), raw::Preface());
     EXPECT_EQ(peer.ReadFrame()->header.type, FrameType::kHello);
     peer.Send(raw::Opening({.max_message = 4 << 20,
-                            .features = 1,
+                            .features = features_,
                             .stream_window = window,
                             .connection_window = 1 << 20}));
     return StreamServer(std::move(peer));
@@ -124,6 +126,7 @@ class StreamSentAgain : public ::testing::Test {
     return sum.SerializeAsString();
   }
 
+  uint64_t features_ = 0x01;
   RawListener listener_;
   ChannelOptions options_;
   std::unique_ptr<Channel> channel_;
@@ -263,6 +266,37 @@ TEST_F(StreamSentAgain, LargeMessagesInPieces) {
                                       RowOf(3, 50'000).SerializeAsString()}));
   second.Send(raw::Reply(second.id(), Sum(3)));
   EXPECT_TRUE(adding.Finish().ok());
+}
+
+TEST_F(StreamSentAgain, WithAttachments) {
+  features_ |= 0x20;
+  ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
+  StreamServer first = Accept();
+  first.ReadRequest();
+  const std::string bytes(70'000, 'b');
+  ASSERT_TRUE(adding.Write(RowOf(1), absl::Cord(bytes)));
+  ASSERT_TRUE(adding.Write(RowOf(2)));
+  ASSERT_TRUE(adding.Write(RowOf(3), absl::Cord("small")));
+  const Streamed before = first.Read(3, false);
+  EXPECT_EQ(before.messages.at(0), RowOf(1).SerializeAsString() + bytes);
+  EXPECT_EQ(before.messages.at(2), RowOf(3).SerializeAsString() + "small");
+  first.Send(raw::GoAway(0, "bye"));
+  StreamServer second = Accept();
+  second.ReadRequest();
+  EXPECT_EQ(second.Read(3, false).messages, before.messages);
+  second.Send(raw::Reply(second.id(), Sum(3)));
+  EXPECT_TRUE(adding.Finish().ok());
+}
+
+TEST_F(StreamSentAgain, NotWithAnAttachmentThatItsServerDoesNotTake) {
+  ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
+  StreamServer first = Accept();
+  first.ReadRequest();
+  EXPECT_FALSE(adding.Write(RowOf(1), absl::Cord("beside")));
+  const absl::Status status = adding.Finish().status();
+  EXPECT_EQ(status.code(), StatusCode::kUnimplemented);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("does not take attachments beside messages of streams"));
 }
 
 TEST_F(StreamSentAgain, CompressedAsBefore) {

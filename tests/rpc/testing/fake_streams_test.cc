@@ -60,6 +60,24 @@ TEST(FakeReader, GivesItsMessagesAndItsEnd) {
   EXPECT_FALSE(fake.cancelled());
 }
 
+TEST(FakeStream, PassesAttachmentsBothWays) {
+  FakeStream<Row, Row> fake;
+  fake.Push(RowOf(1), absl::Cord("beside"));
+  fake.Push(RowOf(2));
+  auto stream = fake.Open();
+  Row row;
+  absl::Cord beside;
+  ASSERT_TRUE(stream.Read(&row, &beside));
+  EXPECT_EQ(row.number(), 1);
+  EXPECT_EQ(beside, "beside");
+  ASSERT_TRUE(stream.Read(&row, &beside));
+  EXPECT_TRUE(beside.empty());
+  ASSERT_TRUE(stream.Write(RowOf(3), absl::Cord("too")));
+  ASSERT_TRUE(stream.Write(RowOf(4)));
+  EXPECT_EQ(fake.written_attachments(), (std::vector<absl::Cord>{absl::Cord("too"), absl::Cord()}));
+  EXPECT_TRUE(stream.Finish().ok());
+}
+
 TEST(FakeReader, EndsAtOnceWithoutMessages) {
   FakeReader<Row> fake({}, absl::NotFoundError("no such table"));
   ClientReader<Row> rows = fake.Open();

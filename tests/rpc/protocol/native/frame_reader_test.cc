@@ -26,11 +26,11 @@ constexpr TypeRow kTypes[] = {
     {0x04, 0, true, false},            // CANCEL
     {0x05, 0x80, true, true},          // WINDOW
     {0x09, 0, true, true},             // HEADERS
-    {0x0A, 0x01 | 0x02 | 0x04 | 0x40 | 0x80, true, true},  // MESSAGE
-    {0x06, 0x80, true, false},                             // PING
-    {0x07, 0, true, true},                                 // GOAWAY
-    {0x08, 0, true, false},                                // GOAWAY_ACK
-    {0x10, 0, true, true},                                 // HELLO
+    {0x0A, 0xD7, true, true},          // MESSAGE
+    {0x06, 0x80, true, false},         // PING
+    {0x07, 0, true, true},             // GOAWAY
+    {0x08, 0, true, false},            // GOAWAY_ACK
+    {0x10, 0, true, true},             // HELLO
 };
 
 const TypeRow* RowOf(int type) {
@@ -89,6 +89,27 @@ TEST(FrameReader, RefusesEveryReservedBitOfEveryType) {
       EXPECT_EQ(error, (flags & ~row.flags) == 0 ? FrameError::kNone : FrameError::kReservedBits)
           << "type " << int{row.type} << " flags " << flags;
     }
+  }
+}
+
+TEST(FrameReader, ReadsTheAttachmentOfAStreamsMessage) {
+  const auto read = [](uint8_t flags, const std::string& body, Payload* out) {
+    *out = Payload();
+    return FrameReader::ReadStreamMessage(HeaderOf(0x0A, flags, static_cast<uint32_t>(body.size())),
+                                          body, out);
+  };
+  Payload payload;
+  ASSERT_EQ(read(kAttachment, Number(uint32_t{3}) + "messageraw", &payload), FrameError::kNone);
+  EXPECT_EQ(payload.attachment_size, 3u);
+  EXPECT_EQ(payload.message_size(), 7u);
+  EXPECT_EQ(payload.bytes, "messageraw");
+  EXPECT_EQ(read(kAttachment, Number(uint32_t{11}) + "messageraw", &payload),
+            FrameError::kBadMessageSize);
+  EXPECT_EQ(read(kAttachment, "abc", &payload), FrameError::kBadSection);
+  // One that is only an end has no sections.
+  EXPECT_EQ(read(kEnd | kNoMessage, "", &payload), FrameError::kNone);
+  for (const uint8_t section : {kMore, kCompressed, kAttachment}) {
+    EXPECT_EQ(read(kEnd | kNoMessage | section, "", &payload), FrameError::kBadSection);
   }
 }
 
