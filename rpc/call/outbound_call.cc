@@ -15,7 +15,6 @@ void OutboundCall::Started(CallHandle handle) {
 bool OutboundCall::PrepareAgain() {
   waited = true;
   initial_metadata.reset();  // of a try that comes to nothing
-  if (!serialized && own_ != nullptr && !own_->pieces.empty()) KeepWhatWasSent();
   // A caller that waits keeps its context.
   if (context_stays || options.context == nullptr) return true;
   if (!own().attachment.has_value()) KeepAttachment(options.context->attachment());
@@ -44,14 +43,6 @@ void OutboundCall::KeepRequest(size_t size) {
   std::string& room = own().request;
   room.resize(size);
   KeepRequest(room.data(), size);
-}
-
-void OutboundCall::KeepWhatWasSent() {
-  std::string& room = own_->request;
-  for (const MessagePiece& piece : own_->pieces) room.append(piece.data, piece.size);
-  own_->pieces.clear();
-  kept = room;
-  serialized = true;
 }
 
 const absl::Cord* OutboundCall::SomeAttachment() const {

@@ -22,7 +22,6 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
@@ -77,11 +76,8 @@ class CallResender {
 
 class OutboundCall : public DeadlineEntry {
  public:
-  // A request up to this size, about a frame, is kept in its call's own memory, so that the call
-  // can be sent again.
-  static constexpr size_t kMostKept = 32 << 10;
-  // A larger one, below this size, shares the memory from which it is written.
-  static constexpr size_t kMostShared = 256 << 10;
+  // A request up to this size is kept in its call's own memory, so that the call can be sent again.
+  static constexpr size_t kMostKept = 4096;
 
   OutboundCall(const MethodInfo& called, const google::protobuf::MessageLite& message,
                const CallOptions& wishes)
@@ -142,12 +138,6 @@ class OutboundCall : public DeadlineEntry {
   }
   // The same, into room made for it.
   void KeepRequest(size_t size);
-  // Where the request's bytes are put before they are sent, to stay until the end.
-  std::vector<MessagePiece>& request_pieces() { return own().pieces; }
-  // It can be sent once more.
-  bool keeps_request() const {
-    return serialized || request_stays || (own_ != nullptr && !own_->pieces.empty());
-  }
   // Is sent in place of what the context says.
   void KeepMetadata(const Metadata& metadata);
   void KeepAttachment(const absl::Cord& attachment);
@@ -202,12 +192,10 @@ class OutboundCall : public DeadlineEntry {
   // context with it.
   struct Own {
     std::string request;
-    std::vector<MessagePiece> pieces;  // of the request, as it was sent
     std::optional<Metadata> metadata;
     std::optional<absl::Cord> attachment;
   };
   Own& own();
-  void KeepWhatWasSent();
   const Metadata* SomeMetadata() const;
   const absl::Cord* SomeAttachment() const;
 

@@ -19,6 +19,7 @@
 #include "weft/core/parker.h"
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/method.h"
+#include "weft/rpc/call/call_memory.h"
 #include "weft/rpc/call/call_options.h"
 #include "weft/rpc/call/call_target.h"
 #include "weft/rpc/call/coro_call.h"
@@ -108,13 +109,13 @@ class CallbackCall final : public OutboundCall {
                            const CallOptions& o, Callback<Reply>&& done) {
     const size_t size = MessageCodec::ByteSize(r);
     const bool keep = size <= kMostKept;
-    void* const memory = ::operator new(sizeof(CallbackCall) + (keep ? size : 0));
+    void* const memory = CallMemory::Take(sizeof(CallbackCall) + (keep ? size : 0));
     auto* const call = new (memory) CallbackCall(m, r, o, std::move(done));
     if (keep) call->KeepRequest(static_cast<char*>(memory) + sizeof(CallbackCall), size);
     return *call;
   }
-  // Without a size: the block is larger than the call.
-  static void operator delete(void* memory) { ::operator delete(memory); }
+  // Without a size: there is more of it than the call.
+  static void operator delete(void* memory) { CallMemory::Give(memory); }
 
   void Complete(const CallEnd& end) override {
     const std::unique_ptr<CallbackCall> self(this);

@@ -241,7 +241,7 @@ void ChannelCore::CompleteNow(OutboundCall& call, const absl::Status& status) {
 // next, and does not fail with a pause before that, only with an attempt to connect.
 bool ChannelCore::SendAgain(OutboundCall& call, const CallEnd& end) {
   if (end.by != CallEnd::By::kSession || !absl::IsUnavailable(end.status)) return false;
-  if (call.resent >= kMostResends || !call.keeps_request()) return false;
+  if (call.resent >= kMostResends || !(call.serialized || call.request_stays)) return false;
   if (loop_->clock().Now() >= call.deadline) return false;
   {
     MutexLock lock(mu_);

@@ -80,10 +80,7 @@ NativeLink::Start NativeLink::SendRequest(OutboundCall& call, OutMessage& out,
       BindStream(call, head);
     }
     const PieceCursor rest = FrameWriter(output(), peer_limits_.max_frame).Request(head, out);
-    if (!kPlain && rest.left > 0) {
-      std::vector<MessagePiece> in_lane = *pieces;  // the call may keep its own
-      AddToLane(head.id, /*reply=*/false, rest, out, in_lane);
-    }
+    if (!kPlain && rest.left > 0) AddToLane(head.id, /*reply=*/false, rest, out, *pieces);
     large = Waiting() >= kWriteAtOnce || (!kPlain && borrow);
     claimed = output().Claim();
     // A deadline goes into the wheel before anything can complete the call: only this loop does
@@ -129,10 +126,7 @@ NativeLink::Start NativeLink::TryStartUnusual(OutboundCall& call, OutMessage& ou
   const absl::Cord* const attachment = call.attachment();
   const bool changes = attachment != nullptr || Compresses(call.codec, out.size);
   const bool borrow = !call.serialized && out.size >= kWriteAtOnce && !changes;
-  const bool keep = !call.serialized && !call.request_stays && call.resender != nullptr &&
-                    out.size < OutboundCall::kMostShared;
-  std::vector<MessagePiece> own;
-  std::vector<MessagePiece>& pieces = keep && !changes ? call.request_pieces() : own;
+  std::vector<MessagePiece> pieces;
   if (changes ||
       out.size + call.method.full_name.size() + FrameWriter::MetadataSize(call.metadata()) >
           kFits) {
@@ -145,7 +139,6 @@ NativeLink::Start NativeLink::TryStartUnusual(OutboundCall& call, OutMessage& ou
     out.message = call.request;
   }
   if (changes) {
-    if (keep) call.request_pieces() = pieces;
     *why = Transform(call.codec, attachment, /*of_stream=*/false, &out, &pieces);
     if (!why->ok()) return Start::kRefused;
   }
