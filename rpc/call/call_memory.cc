@@ -51,9 +51,7 @@ class List {
 struct Lists {
   List small, large;
   List* Of(size_t size) {
-    return size == CallMemory::kSmall   ? &small
-           : size == CallMemory::kLarge ? &large
-                                        : nullptr;
+    return size == CallMemory::kSmall ? &small : size == CallMemory::kLarge ? &large : nullptr;
   }
 };
 

@@ -20,6 +20,11 @@ bool Written(NativeLink& link, const OutboundCall& call) {
   return call.stream_position < link.output().offered();
 }
 
+std::string ReplyOverLimit(size_t size, size_t limit) {
+  return absl::StrCat("the reply of ", size, " bytes is over the limit of ", limit,
+                      " (max_message_bytes of the channel)");
+}
+
 }  // namespace
 
 // ---- the peer's calls
@@ -237,8 +242,7 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
     if (OutboundCall* call = link_->Take(header.id)) {
       EndCall(*call, absl::StatusCode::kResourceExhausted,
               size > limits().max_message_bytes
-                  ? absl::StrCat("the reply of ", size, " bytes is over the limit of ",
-                                 limits().max_message_bytes, " (max_message_bytes of the channel)")
+                  ? ReplyOverLimit(size, limits().max_message_bytes)
                   : absl::StrCat("unfinished messages on this connection would hold more than ",
                                  assembly_.most_bytes(), " bytes (4 x max_message_bytes)"),
               true);
@@ -359,9 +363,7 @@ void NativeSession::CompleteUnusualReply(OutboundCall& call, const FrameHeader& 
     const size_t size = std::max(payload.whole_size, payload.inflated_size);
     if (size > limits().max_message_bytes) {
       EndCall(call, absl::StatusCode::kResourceExhausted,
-              absl::StrCat("the reply of ", size, " bytes is over the limit of ",
-                           limits().max_message_bytes, " (max_message_bytes of the channel)"),
-              true);
+              ReplyOverLimit(size, limits().max_message_bytes), true);
       return;
     }
     const ReceivedMessage whole{*input_,
