@@ -423,7 +423,9 @@ TEST(Stop, CancelsWhatIsLeftAtItsDeadline) {
   server->Stop(absl::Milliseconds(5));
   EXPECT_EQ(service.seen_cancelled.Get(), 1);
   EXPECT_EQ(service.hanging.Get(), 0);
-  EXPECT_THAT(hung.Wait().status(), HasCode(absl::StatusCode::kUnavailable));
+  // What the handler then says may still get through.
+  EXPECT_THAT(hung.Wait().status(), testing::AnyOf(HasCode(absl::StatusCode::kUnavailable),
+                                                   HasCode(absl::StatusCode::kCancelled)));
 }
 
 TEST(Stop, MayComeTwiceFromSeveralThreadsBeforeStartAndAfter) {

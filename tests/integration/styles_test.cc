@@ -518,13 +518,16 @@ TEST(ManyCalls, ThousandsUnderWayAtOnce) {
 
 TEST(ManyCalls, OneThreadServes256Channels) {
   HookedEcho service;
-  TestServer server(service);
+  ServerOptions patient;
+  patient.limits.handshake_timeout = absl::Seconds(60);  // a machine may be slow
+  TestServer server(service, patient);
   const auto runtime = RuntimeOf();
   std::vector<std::unique_ptr<Channel>> channels;
   EchoResult result;
   for (int i = 0; i < 256; ++i) {
-    channels.push_back(server.Connect({.runtime = runtime}));
-    EchoService::Stub(*channels.back()).EchoAsync(RequestOf("x"), {}, Into(result));
+    channels.push_back(server.Connect({.runtime = runtime, .connect_timeout = absl::Seconds(60)}));
+    EchoService::Stub(*channels.back())
+        .EchoAsync(RequestOf("x"), {.timeout = absl::Seconds(60)}, Into(result));
   }
   for (const auto& reply : result.WaitForAll(256)) EXPECT_TRUE(reply.ok()) << reply.status();
   EXPECT_EQ(server->connections().open, 256);
