@@ -342,7 +342,7 @@ void ChannelCore::CloseOnLoop() {
   if (session_ != nullptr) session_->Close(CloseReason::kLocal, why);
   // One of them may be ending already, with us inside a callback of its calls.
   std::vector<Session*> leaving;
-  for (const auto& session : leaving_) leaving.push_back(session.get());
+  for (const Leaving& left : leaving_) leaving.push_back(left.session.get());
   for (Session* session : leaving) session->Close(CloseReason::kLocal, why);
   FailWaiting(why, WaitingCalls::Which::kAll);
 }

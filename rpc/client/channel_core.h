@@ -145,8 +145,11 @@ class ChannelCore final : public CallCarrier,
   std::unique_ptr<OnLoop> on_loop_ LOOP_OWNED;
   std::shared_ptr<InboundPart> inbound_ LOOP_OWNED;  // from the first connection on
   std::unique_ptr<Session> session_ LOOP_OWNED;      // connecting or up
-  std::vector<std::unique_ptr<Session>> leaving_
-      LOOP_OWNED;  // the server went away; their calls go on
+  struct Leaving {
+    std::unique_ptr<Session> session;
+    MonoTime since;
+  };
+  std::vector<Leaving> leaving_ LOOP_OWNED;  // the server went away; their calls go on
   std::shared_ptr<native::NativeLink> loop_link_ LOOP_OWNED;  // the same as link_, without the lock
   native::NativeLink* opening_ LOOP_OWNED = nullptr;          // of session_, until it is up
   Backoff backoff_ LOOP_OWNED;

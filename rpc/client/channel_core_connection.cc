@@ -102,18 +102,23 @@ void ChannelCore::CloseIfIdle(Session& session) {
 
 // Every quarter of idle_timeout, while there is a connection.
 void ChannelCore::LookForIdle() {
-  std::vector<Session*> leaving;
-  for (const auto& session : leaving_) leaving.push_back(session.get());
-  for (Session* session : leaving) CloseIfIdle(*session);
-  if (loop_link_ == nullptr) return;
+  // A server that has not confirmed by then is not waited for.
+  const MonoTime now = loop_->clock().Now();
+  std::vector<Session*> late;
+  for (const Leaving& left : leaving_) {
+    if (now - left.since >= kLastWords) late.push_back(left.session.get());
+  }
+  for (Session* session : late) CloseIfIdle(*session);
+  if (loop_link_ == nullptr && leaving_.empty()) return;
   on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
+  if (loop_link_ == nullptr) return;
   if (!idle_watch_.Look(session_->gauge()->Volume())) return;
   const absl::Status why = absl::UnavailableError(absl::StrCat(
       "no calls for ", absl::FormatDuration(options_.idle_timeout), " (idle_timeout)"));
   // Calls of other threads go to the next connection from here on; what slipped in before goes on.
   loop_link_->GoAway(UINT64_MAX);
   Session& session = *session_;
-  leaving_.push_back(std::move(session_));
+  leaving_.push_back({std::move(session_), now});
   SetLink(nullptr);
   list_.Set(IdOf(session), ConnectionState::kGoingAway, CloseReason::kLocal, why);
   session.GoAway(why);
@@ -225,7 +230,7 @@ void ChannelCore::OnGoingAway(Session& session, const absl::Status& why) {
   if (session_.get() != &session) return;
   const bool was_up = loop_link_ != nullptr;
   const bool idle = !was_up || (loop_link_->calls_under_way() == 0 && session.inbound_calls() == 0);
-  leaving_.push_back(std::move(session_));
+  leaving_.push_back({std::move(session_), loop_->clock().Now()});
   list_.Set(IdOf(session), ConnectionState::kGoingAway, CloseReason::kGoAway, why);
   if (idle) session.CloseWhenWritten(CloseReason::kGoAway, why, kLastWords);
   if (was_up) LinkLost(why);
@@ -253,8 +258,8 @@ void ChannelCore::OnEnded(Session& session, CloseReason reason, const absl::Stat
     }
   } else {
     const auto it = std::find_if(leaving_.begin(), leaving_.end(),
-                                 [&](const auto& s) { return s.get() == &session; });
-    ended = std::move(*it);
+                                 [&](const Leaving& l) { return l.session.get() == &session; });
+    ended = std::move(it->session);
     leaving_.erase(it);
   }
   // Not now: its callbacks are still on the stack.

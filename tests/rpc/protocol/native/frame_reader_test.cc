@@ -99,7 +99,8 @@ TEST(FrameReader, ReadsTheAttachmentOfAStreamsMessage) {
                                           body, out);
   };
   Payload payload;
-  ASSERT_EQ(read(kAttachment, Number(uint32_t{3}) + "messageraw", &payload), FrameError::kNone);
+  const std::string body = Number(uint32_t{3}) + "messageraw";
+  ASSERT_EQ(read(kAttachment, body, &payload), FrameError::kNone);
   EXPECT_EQ(payload.attachment_size, 3u);
   EXPECT_EQ(payload.message_size(), 7u);
   EXPECT_EQ(payload.bytes, "messageraw");

@@ -419,7 +419,11 @@ void ServerWalk::Walk(Kind kind, State state, Event event) {
   ASSERT_TRUE(script_.AllLeft()) << "a handler waits for ever";
   const bool ran = state != State::kHalfRequest && state != State::kAnswered;
   const RowsScript::Counts counts = script_.counts.Get();
-  EXPECT_EQ(counts.cancelled, expected.cancelled && ran ? 1 : 0);
+  // Of a connection that ends its writer may hear first: it cannot write any more.
+  const bool heard = state == State::kWriting && !expected.answer.has_value();
+  if (!heard || counts.cancelled != 0) {
+    EXPECT_EQ(counts.cancelled, expected.cancelled && ran ? 1 : 0);
+  }
 }
 
 void ServerWalk::WalkAll(Style style, Service& service) {
