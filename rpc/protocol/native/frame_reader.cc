@@ -58,6 +58,9 @@ bool ReadMetadata(const FrameHeader& header, Cursor* cursor, std::string_view* m
   return cursor->Number(&size) && cursor->Bytes(size, metadata);
 }
 
+// Each says that something of the message stands before it.
+constexpr uint8_t kSections = kMore | kCompressed | kAttachment;
+
 // The message's part in this frame, and what is said of the whole.
 FrameError ReadUnusualPayload(const FrameHeader& header, Cursor* cursor, Payload* out) {
   if (header.has(kCompressed) &&
@@ -81,8 +84,7 @@ FrameError ReadUnusualPayload(const FrameHeader& header, Cursor* cursor, Payload
 }
 
 inline FrameError ReadPayload(const FrameHeader& header, Cursor* cursor, Payload* out) {
-  if ((header.flags & (kMore | kCompressed | kAttachment)) != 0)
-    return ReadUnusualPayload(header, cursor, out);
+  if ((header.flags & kSections) != 0) return ReadUnusualPayload(header, cursor, out);
   out->bytes = cursor->rest();
   out->whole_size = static_cast<uint32_t>(out->bytes.size());
   return FrameError::kNone;
@@ -126,7 +128,7 @@ FrameError FrameReader::ReadResponse(const FrameHeader& header, std::string_view
   if (!cursor.Number(&out->handler_us)) return FrameError::kBadSection;
   if (!ReadMetadata(header, &cursor, &out->metadata)) return FrameError::kBadSection;
   if (header.aux == 0) return ReadPayload(header, &cursor, &out->payload);
-  if ((header.flags & (kMore | kCompressed | kAttachment)) != 0) return FrameError::kBadSection;
+  if ((header.flags & kSections) != 0) return FrameError::kBadSection;
   uint32_t size;
   if (!cursor.Number(&size) || !cursor.Bytes(size, &out->error_message))
     return FrameError::kBadSection;
@@ -137,7 +139,6 @@ FrameError FrameReader::ReadResponse(const FrameHeader& header, std::string_view
 FrameError FrameReader::ReadStreamMessage(const FrameHeader& header, std::string_view body,
                                           Payload* out) {
   if (header.has(kNoMessage)) {
-    constexpr uint8_t kSections = kMore | kCompressed | kAttachment;
     const bool bare = header.has(kEnd) && (header.flags & kSections) == 0 && body.empty();
     return bare ? FrameError::kNone : FrameError::kBadSection;
   }

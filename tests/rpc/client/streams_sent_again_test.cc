@@ -110,7 +110,8 @@ class StreamSentAgain : public ::testing::Test {
     channel_ = *Channel::Create(listener_.address(), options_);
     stub_ = std::make_unique<Rows::Stub>(*channel_);
   }
-  StreamServer Accept(uint32_t window = 1 << 20) {
+  // A connection, and the request that opens the stream on it.
+  StreamServer AcceptStream(uint32_t window = 1 << 20) {
     RawPeer peer = listener_.Accept();
     EXPECT_EQ(peer.Read(8), raw::Preface());
     EXPECT_EQ(peer.ReadFrame()->header.type, FrameType::kHello);
@@ -118,7 +119,9 @@ class StreamSentAgain : public ::testing::Test {
                             .features = features_,
                             .stream_window = window,
                             .connection_window = 1 << 20}));
-    return StreamServer(std::move(peer));
+    StreamServer server(std::move(peer));
+    server.ReadRequest();
+    return server;
   }
   static std::string Sum(int64_t rows) {
     RowSum sum;
@@ -137,14 +140,12 @@ class StreamSentAgain : public ::testing::Test {
 TEST_F(StreamSentAgain, WithWhatWasWrittenAndWhatIsWrittenThen) {
   ASSERT_TRUE(context_.metadata().Add("tenant", "blue").ok());
   ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
-  StreamServer first = Accept();
-  first.ReadRequest();
+  StreamServer first = AcceptStream();
   ASSERT_TRUE(adding.Write(RowOf(1)));
   ASSERT_TRUE(adding.Write(RowOf(2)));
   EXPECT_EQ(first.Read(2, false).messages.size(), 2u);
   first.Send(raw::GoAway(0, "bye"));
-  StreamServer second = Accept();
-  second.ReadRequest();
+  StreamServer second = AcceptStream();
   EXPECT_THAT(second.request(), HasSubstr("blue"));
   ASSERT_TRUE(adding.Write(RowOf(3)));
   std::thread answers([&] {
@@ -164,8 +165,7 @@ TEST_F(StreamSentAgain, WithWhatWasWrittenAndWhatIsWrittenThen) {
 
 TEST_F(StreamSentAgain, WhenItsClientHasEndedItsSide) {
   ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
-  StreamServer first = Accept();
-  first.ReadRequest();
+  StreamServer first = AcceptStream();
   ASSERT_TRUE(adding.Write(RowOf(1)));
   Watched<std::optional<absl::StatusOr<RowSum>>> result;
   adding.FinishAsync([&](absl::StatusOr<RowSum> sum) { result.Set(std::move(sum)); });
@@ -204,11 +204,9 @@ TEST_F(StreamSentAgain, InBothDirectionsByACoroutine) {
   Spawn(talk(*stub_, &context_), [&](std::optional<absl::Status> status, std::exception_ptr) {
     end.Set(std::move(status));
   });
-  StreamServer first = Accept();
-  first.ReadRequest();
+  StreamServer first = AcceptStream();
   first.Send(raw::GoAway(0, "bye"));
-  StreamServer second = Accept();
-  second.ReadRequest();
+  StreamServer second = AcceptStream();
   EXPECT_EQ(second.Read(3, true).messages.size(), 3u);
   second.Send(raw::Message(second.id(), true, RowOf(9).SerializeAsString()) +
               raw::Reply(second.id(), ""));
@@ -225,13 +223,11 @@ TEST_F(StreamSentAgain, ByAWriterWhoWaitsForCredit) {
       written.Update([](int& n) { ++n; });
     }
   });
-  StreamServer first = Accept(/*window=*/3000);
-  first.ReadRequest();
+  StreamServer first = AcceptStream(/*window=*/3000);
   EXPECT_EQ(first.Read(3, false).messages.size(), 3u);
   EXPECT_TRUE(written.WaitFor([](int n) { return n == 3; }));
   first.Send(raw::GoAway(0, "bye"));
-  StreamServer second = Accept(/*window=*/1000);  // what goes again waits for credit, too
-  second.ReadRequest();
+  StreamServer second = AcceptStream(/*window=*/1000);  // what goes again waits for credit, too
   EXPECT_EQ(second.Read(1, false).messages.size(), 1u);
   second.Send(raw::Window(second.id(), true, 1000));
   EXPECT_EQ(second.Read(2, false).messages.size(), 2u);
@@ -251,15 +247,13 @@ TEST_F(StreamSentAgain, ByAWriterWhoWaitsForCredit) {
 
 TEST_F(StreamSentAgain, LargeMessagesInPieces) {
   ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
-  StreamServer first = Accept();
-  first.ReadRequest();
+  StreamServer first = AcceptStream();
   ASSERT_TRUE(adding.Write(RowOf(1, 100'000)));
   ASSERT_TRUE(adding.Write(RowOf(2, 10)));
   ASSERT_TRUE(adding.Write(RowOf(3, 50'000)));
   EXPECT_EQ(first.Read(3, false).messages.size(), 3u);
   first.Send(raw::GoAway(0, "bye"));
-  StreamServer second = Accept();
-  second.ReadRequest();
+  StreamServer second = AcceptStream();
   EXPECT_EQ(second.Read(3, false).messages,
             (std::vector<std::string>{RowOf(1, 100'000).SerializeAsString(),
                                       RowOf(2, 10).SerializeAsString(),
@@ -271,8 +265,7 @@ TEST_F(StreamSentAgain, LargeMessagesInPieces) {
 TEST_F(StreamSentAgain, WithAttachments) {
   features_ |= 0x20;
   ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
-  StreamServer first = Accept();
-  first.ReadRequest();
+  StreamServer first = AcceptStream();
   const std::string bytes(70'000, 'b');
   ASSERT_TRUE(adding.Write(RowOf(1), absl::Cord(bytes)));
   ASSERT_TRUE(adding.Write(RowOf(2)));
@@ -281,8 +274,7 @@ TEST_F(StreamSentAgain, WithAttachments) {
   EXPECT_EQ(before.messages.at(0), RowOf(1).SerializeAsString() + bytes);
   EXPECT_EQ(before.messages.at(2), RowOf(3).SerializeAsString() + "small");
   first.Send(raw::GoAway(0, "bye"));
-  StreamServer second = Accept();
-  second.ReadRequest();
+  StreamServer second = AcceptStream();
   EXPECT_EQ(second.Read(3, false).messages, before.messages);
   second.Send(raw::Reply(second.id(), Sum(3)));
   EXPECT_TRUE(adding.Finish().ok());
@@ -290,8 +282,7 @@ TEST_F(StreamSentAgain, WithAttachments) {
 
 TEST_F(StreamSentAgain, NotWithAnAttachmentThatItsServerDoesNotTake) {
   ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
-  StreamServer first = Accept();
-  first.ReadRequest();
+  StreamServer first = AcceptStream();
   EXPECT_FALSE(adding.Write(RowOf(1), absl::Cord("beside")));
   const absl::Status status = adding.Finish().status();
   EXPECT_EQ(status.code(), StatusCode::kUnimplemented);
@@ -302,13 +293,11 @@ TEST_F(StreamSentAgain, NotWithAnAttachmentThatItsServerDoesNotTake) {
 TEST_F(StreamSentAgain, CompressedAsBefore) {
   ClientWriter<Row, RowSum> adding =
       stub_->Add({.context = &context_, .compression = Compression::kZstd});
-  StreamServer first = Accept();
-  first.ReadRequest();
+  StreamServer first = AcceptStream();
   ASSERT_TRUE(adding.Write(RowOf(1, 5'000)));
   const Streamed before = first.Read(1, false);
   first.Send(raw::GoAway(0, "bye"));
-  StreamServer second = Accept();
-  second.ReadRequest();
+  StreamServer second = AcceptStream();
   const Streamed again = second.Read(1, false);
   EXPECT_EQ(again.messages, before.messages);
   EXPECT_EQ(again.compressed, before.compressed);
@@ -322,8 +311,7 @@ class StreamStays : public StreamSentAgain, public ::testing::WithParamInterface
 
 TEST_P(StreamStays, WhereItsServerHasSaidSomethingOfIt) {
   ClientStream<Row, Row> talk = stub_->Talk({.context = &context_});
-  StreamServer first = Accept();
-  first.ReadRequest();
+  StreamServer first = AcceptStream();
   ASSERT_TRUE(talk.Write(RowOf(1)));
   EXPECT_EQ(first.Read(1, false).messages.size(), 1u);
   const std::string said = GetParam();
@@ -343,8 +331,7 @@ INSTANTIATE_TEST_SUITE_P(By, StreamStays, ::testing::Values("Window", "Message",
 
 TEST_F(StreamSentAgain, NotWhenMoreWasWrittenThanIsKept) {
   ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
-  StreamServer first = Accept();
-  first.ReadRequest();
+  StreamServer first = AcceptStream();
   ASSERT_TRUE(adding.Write(RowOf(1, SentMessages::kMost)));
   EXPECT_EQ(first.Read(1, false).messages.size(), 1u);
   first.Send(raw::GoAway(0, "bye"));
@@ -355,8 +342,7 @@ TEST_F(StreamSentAgain, NotWhenMoreWasWrittenThanIsKept) {
 
 TEST_F(StreamSentAgain, NotWhenNobodyHoldsItAnyMore) {
   std::optional<ClientWriter<Row, RowSum>> adding = stub_->Add();
-  StreamServer first = Accept();
-  first.ReadRequest();
+  StreamServer first = AcceptStream();
   ASSERT_TRUE(adding->Write(RowOf(1)));
   adding.reset();
   EXPECT_TRUE(first.peer().ReadFrame(FrameType::kCancel).has_value());
@@ -369,8 +355,7 @@ TEST_F(StreamSentAgain, NotWhenNobodyHoldsItAnyMore) {
 
 TEST_F(StreamSentAgain, IsCancelledBetweenConnections) {
   ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
-  StreamServer first = Accept();
-  first.ReadRequest();
+  StreamServer first = AcceptStream();
   ASSERT_TRUE(adding.Write(RowOf(1)));
   first.Send(raw::GoAway(0, "bye"));
   ASSERT_TRUE(first.peer().WaitForClose());
@@ -382,8 +367,7 @@ TEST_F(StreamSentAgain, IsCancelledBetweenConnections) {
 
 TEST_F(StreamSentAgain, EndsWithItsChannelBetweenConnections) {
   ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
-  StreamServer first = Accept();
-  first.ReadRequest();
+  StreamServer first = AcceptStream();
   ASSERT_TRUE(adding.Write(RowOf(1)));
   first.Send(raw::GoAway(0, "bye"));
   ASSERT_TRUE(first.peer().WaitForClose());
