@@ -453,6 +453,32 @@ TEST_F(NativeChannel, CountsLateAndUnknownReplies) {
   ExpectServed(server);
 }
 
+// A server that does not confirm that the connection is over is given a second, however short the
+// timeout is.
+TEST_F(NativeChannel, ClosesAnIdleConnectionThoughItsServerDoesNotConfirm) {
+  constexpr absl::Duration kLook = absl::Milliseconds(100);
+  options_.idle_timeout = 4 * kLook;
+  StopTime();
+  Start();
+  channel_->Connect();
+  RawPeer server = Accept();
+  const auto leaves = [&] {
+    const std::vector<ConnectionInfo> all = channel_->connections();
+    return !all.empty() && all.front().state == ConnectionState::kGoingAway;
+  };
+  const auto look = [&] {
+    clock_.Advance(kLook);
+    Settle(server);
+  };
+  Settle(server);
+  for (int i = 0; i < 20 && !leaves(); ++i) look();
+  ASSERT_TRUE(leaves());
+  for (int i = 0; i < 5; ++i) look();
+  EXPECT_TRUE(leaves());
+  for (int i = 0; i < 10; ++i) clock_.Advance(kLook);
+  EXPECT_TRUE(server.WaitForClose());
+}
+
 TEST_F(NativeChannel, DropsAReplyBeingReadWhenItsCallEnds) {
   for (const bool by_deadline : {false, true}) {
     if (by_deadline) StopTime();
