@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/fd_watch.h"
 #include "weft/core/timer.h"
+#include "weft/core/unix_socket_file.h"
 
 namespace weft {
 namespace {
@@ -50,18 +51,15 @@ bool ConnectionDied(int error) {
 // One listening socket. Threads: the acceptor's loop.
 class Acceptor::Listener final : private WatchEvents {
  public:
-  Listener(Acceptor& acceptor, Socket socket, SocketAddress address)
+  Listener(Acceptor& acceptor, Socket socket, UnixSocketFile file, SocketAddress address)
       : acceptor_(acceptor),
         socket_(std::move(socket)),
+        file_(std::move(file)),
         address_(std::move(address)),
         resume_(*acceptor.loop_, [this] {
           acceptor_.loop_->AssertInLoop();
           watch_.WatchRead(true);
         }) {}
-  ~Listener() {
-    if (const std::string file = address_.unix_file(); !file.empty()) ::unlink(file.c_str());
-  }
-
   absl::Status Start() LOOP_ONLY {
     absl::Status s = watch_.Start(*acceptor_.loop_, socket_.fd(), this);
     if (s.ok()) watch_.WatchRead(true);
@@ -110,6 +108,7 @@ class Acceptor::Listener final : private WatchEvents {
 
   Acceptor& acceptor_;
   const Socket socket_;
+  const UnixSocketFile file_;  // after the socket: removed before it is closed
   const SocketAddress address_;
   FdWatch watch_ LOOP_OWNED;
   Timer resume_ LOOP_OWNED;
@@ -142,19 +141,20 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Create(
 Acceptor::~Acceptor() { Stop(); }
 
 absl::StatusOr<SocketAddress> Acceptor::AddListener(const SocketAddress& address) {
-  absl::StatusOr<Socket> socket = Socket::Listen(address, options_.backlog);
+  UnixSocketFile file;
+  absl::StatusOr<Socket> socket = Socket::Listen(address, options_.listen, &file);
   if (!socket.ok()) return socket.status();
   absl::StatusOr<SocketAddress> local = socket->LocalAddress();
   if (!local.ok()) return local.status();
   std::promise<absl::Status> started;
-  loop_->Post([&, s = *std::move(socket)](TaskFate fate) mutable {
+  loop_->Post([&, s = *std::move(socket), f = std::move(file)](TaskFate fate) mutable {
     if (fate == TaskFate::kCancelled) {
-      if (const std::string file = local->unix_file(); !file.empty()) ::unlink(file.c_str());
+      f.Remove();
       started.set_value(absl::FailedPreconditionError("the acceptor has stopped"));
       return;
     }
     loop_->AssertInLoop();
-    auto listener = std::make_unique<Listener>(*this, std::move(s), *local);
+    auto listener = std::make_unique<Listener>(*this, std::move(s), std::move(f), *local);
     absl::Status status = listener->Start();
     if (status.ok()) listeners_.push_back(std::move(listener));
     started.set_value(std::move(status));

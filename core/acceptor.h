@@ -11,7 +11,7 @@
 // Owns     its loop and thread, the listening sockets, the reserve descriptor
 // Errors   AddListener: a Status that names the address and errno
 // Ends     Stop closes the listeners and joins; no callback follows it. Unix socket files are
-//          removed
+//          removed, where they are still those that were bound
 #ifndef WEFT_CORE_ACCEPTOR_H_
 #define WEFT_CORE_ACCEPTOR_H_
 
@@ -30,8 +30,7 @@
 namespace weft {
 
 struct AcceptorOptions {
-  // The kernel's queue of connections not yet accepted.
-  int backlog = 4096;
+  ListenOptions listen;
   Log log;
 };
 

@@ -4,12 +4,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/unix_socket_file.h"
 
 namespace weft {
 namespace {
@@ -36,35 +36,43 @@ absl::StatusOr<Socket> NewStreamSocket(const SocketAddress& address) {
   return s;
 }
 
-// A socket file that nobody listens on any more keeps the next process from binding.
-void RemoveStaleUnixFile(const SocketAddress& address) {
-  const std::string file = address.unix_file();
-  struct stat info;
-  if (file.empty() || ::lstat(file.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return;
-  Socket probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!probe.valid()) return;
-  if (::connect(probe.fd(), address.get(), address.length()) != 0 && errno == ECONNREFUSED) {
-    ::unlink(file.c_str());
-  }
-}
-
 }  // namespace
 
 void Socket::Close() {
   if (fd_ >= 0) ::close(std::exchange(fd_, -1));
 }
 
-absl::StatusOr<Socket> Socket::Listen(const SocketAddress& address, int backlog) {
+absl::StatusOr<Socket> Socket::Listen(const SocketAddress& address, const ListenOptions& options,
+                                      UnixSocketFile* file) {
   absl::StatusOr<Socket> s = NewStreamSocket(address);
   if (!s.ok()) return s.status();
-  if (address.is_unix()) {
-    RemoveStaleUnixFile(address);
+  UnixSocketFile bound;
+  if (!address.unix_file().empty()) {
+    absl::StatusOr<UnixSocketFile> made = UnixSocketFile::Bind(s->fd(), address, options.unix_mode);
+    if (!made.ok()) return made.status();
+    bound = *std::move(made);
   } else {
-    SetInt(s->fd(), SOL_SOCKET, SO_REUSEADDR, 1);
-    if (address.family() == AF_INET6) SetInt(s->fd(), IPPROTO_IPV6, IPV6_V6ONLY, 0);
+    if (!address.is_unix()) SetInt(s->fd(), SOL_SOCKET, SO_REUSEADDR, 1);
+    if (address.family() == AF_INET6) {
+      SetInt(s->fd(), IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6_only ? 1 : 0);
+    }
+    if (::bind(s->fd(), address.get(), address.length()) != 0) {
+      return Failed(errno, "bind", address);
+    }
   }
-  if (::bind(s->fd(), address.get(), address.length()) != 0) return Failed(errno, "bind", address);
-  if (::listen(s->fd(), backlog) != 0) return Failed(errno, "listen on", address);
+  if (::listen(s->fd(), options.backlog) != 0) {
+    const int error = errno;
+    bound.Remove();
+    return Failed(error, "listen on", address);
+  }
+  *file = std::move(bound);
+  return s;
+}
+
+absl::StatusOr<Socket> Socket::Listen(const SocketAddress& address, int backlog) {
+  UnixSocketFile file;
+  absl::StatusOr<Socket> s = Listen(address, ListenOptions{.backlog = backlog}, &file);
+  file.Leave();
   return s;
 }
 

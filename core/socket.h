@@ -8,6 +8,8 @@
 #ifndef WEFT_CORE_SOCKET_H_
 #define WEFT_CORE_SOCKET_H_
 
+#include <sys/types.h>
+
 #include <utility>
 
 #include "absl/status/status.h"
@@ -16,6 +18,17 @@
 #include "weft/core/socket_address.h"
 
 namespace weft {
+
+class UnixSocketFile;
+
+struct ListenOptions {
+  // The kernel's queue of connections not yet accepted.
+  int backlog = 4096;
+  // The permissions of a unix socket's file; 0: as the umask has them.
+  mode_t unix_mode = 0;
+  // An IPv6 wildcard takes no IPv4 connections, because the IPv4 one is listened on besides.
+  bool ipv6_only = false;
+};
 
 class Socket {
  public:
@@ -33,8 +46,11 @@ class Socket {
   int Release() { return std::exchange(fd_, -1); }
   void Close();
 
-  // A listening socket. A unix path that an ended process left behind is replaced; one that is
-  // listened on is not.
+  // A listening socket. A unix path that an ended process left behind is replaced; one that a
+  // socket is bound to is not. `*file` removes that of a unix address: before the socket is closed.
+  static absl::StatusOr<Socket> Listen(const SocketAddress& address, const ListenOptions& options,
+                                       UnixSocketFile* file);
+  // The same; a unix socket's file stays.
   static absl::StatusOr<Socket> Listen(const SocketAddress& address, int backlog);
   // Begins to connect; the socket becomes writable when that is decided. `*connected`: it is so
   // already.

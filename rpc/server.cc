@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "weft/core/acceptor.h"
 #include "weft/core/home_process.h"
 #include "weft/core/mutex.h"
@@ -143,6 +144,7 @@ absl::Status ServerCore::StartThreads() {
   loops_ = &runtime_->loops();
   AcceptorOptions acceptor;
   acceptor.log = runtime_->log();
+  acceptor.listen.unix_mode = options_->unix_socket_mode;
   absl::StatusOr<std::unique_ptr<Acceptor>> made =
       Acceptor::Create(std::move(acceptor), [this](Socket socket, const SocketAddress& peer) {
         Deal(std::make_unique<PlainTransport>(std::move(socket)), peer.ToString());
@@ -165,6 +167,10 @@ absl::Status ServerCore::Listen(std::string_view text) {
   if (!in_process) {
     address = ListenAddress(text);
     if (!address.ok()) return address.status();
+  }
+  if (options_->unix_socket_mode > 0777) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "unix_socket_mode: expected 0 to 0777, got %#o", options_->unix_socket_mode));
   }
   MutexLock lock(mu_);
   if (!error_.ok()) return error_;

@@ -5,6 +5,8 @@
 #ifndef WEFT_RPC_SERVER_OPTIONS_H_
 #define WEFT_RPC_SERVER_OPTIONS_H_
 
+#include <sys/types.h>
+
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -59,6 +61,10 @@ struct ServerOptions {
 
   // For "inproc:name", listened on in this network instead of on a socket. Null: sockets only.
   std::shared_ptr<InProcessNetwork> network = nullptr;
+  // The permissions of the files of unix sockets, as chmod takes them (0660), in place before the
+  // first client can connect. 0: as the process's umask leaves them (0755 with 022: only the owner
+  // can connect).
+  mode_t unix_socket_mode = 0;
 
   // Run every handler on its I/O thread, as if its method had `option (weft.inline) = true`.
   bool run_inline = false;

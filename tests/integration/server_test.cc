@@ -1,5 +1,8 @@
 // A server's life: services, addresses, authentication, statistics, threads, and the ways to stop.
 #include <dirent.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <map>
@@ -86,6 +89,45 @@ TEST(ServerStart, ListensOnSeveralAddresses) {
 }
 
 // ---- Authentication
+
+bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
+
+TEST(UnixSocket, OfTheSuccessorIsLeftByTheServerThatStops) {
+  const TempDir dir;
+  const std::string path = dir.path() + "/s";
+  Server old_one, new_one;
+  ASSERT_TRUE(old_one.Start("unix:" + path).ok());
+  ASSERT_TRUE(new_one.Start("unix:" + path + ".new").ok());
+  ASSERT_EQ(::rename((path + ".new").c_str(), path.c_str()), 0) << "the usual hand-over";
+  old_one.Stop();
+  EXPECT_TRUE(Exists(path));
+}
+
+TEST(UnixSocket, IsRemovedAfterAChangeOfTheWorkingDirectory) {
+  const TempDir dir;
+  const std::unique_ptr<char, decltype(&::free)> before(::getcwd(nullptr, 0), &::free);
+  ASSERT_EQ(::chdir(dir.path().c_str()), 0);
+  Server server;
+  const absl::Status started = server.Start("unix:./s");
+  ASSERT_EQ(::chdir(before.get()), 0);
+  ASSERT_TRUE(started.ok()) << started;
+  EXPECT_TRUE(Exists(dir.path() + "/s"));
+  server.Stop();
+  EXPECT_FALSE(Exists(dir.path() + "/s"));
+}
+
+TEST(UnixSocket, HasTheModeThatTheServersOptionsSay) {
+  const TempDir dir;
+  const std::string path = dir.path() + "/s";
+  Server server({.unix_socket_mode = 0660});
+  ASSERT_TRUE(server.Start("unix:" + path).ok());
+  struct stat info {};
+  ASSERT_EQ(::stat(path.c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777u, 0660u);
+  Server wrong({.unix_socket_mode = 01777});
+  EXPECT_THAT(wrong.Start("unix:" + path + "2"),
+              IsStatus(absl::StatusCode::kInvalidArgument, HasSubstr("unix_socket_mode")));
+}
 
 TEST(Authentication, TellsHandlersWhoCalls) {
   HookedEcho service;
