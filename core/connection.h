@@ -93,6 +93,9 @@ class Connection final : private WatchEvents {
   // Stops reading while more than `high` bytes are unsent, until `low`; 0 and 0: never.
   void PauseReadsAbove(size_t low, size_t high) LOOP_ONLY;
 
+  // Reading is paused: what the peer says stays unread.
+  bool paused() const LOOP_ONLY { return paused_; }
+
   MonoTime last_read() const LOOP_ONLY { return last_read_; }
   uint64_t bytes_read() const LOOP_ONLY { return bytes_read_; }
 

@@ -105,6 +105,7 @@ void InProcessLink::Take(Way& way, const iovec* pieces, int count, size_t n) {
 }
 
 void InProcessLink::Drop(Way& way) {
+  way.lost += way.size;
   way.runs.clear();
   way.first = way.size = 0;
 }
@@ -150,6 +151,7 @@ ssize_t InProcessLink::Write(Side side, const iovec* pieces, int count) {
     Put(way, pieces, count, written.arriving, way.last_due, buffer_bytes_);
     WakeEnd(Index(side) ^ 1);
   }
+  way.lost += written.taken - (way.reader_closed ? 0 : written.arriving);
   if (written.cut) {
     // What is on its way to the writer is lost; what it has written arrives.
     Drop(In(side));
@@ -172,6 +174,12 @@ void InProcessLink::Close(Side side) {
   in.reader_closed = true;
   Drop(in);
   WakeEnd(Index(side) ^ 1);
+}
+
+size_t InProcessLink::Unread(Side side) const {
+  MutexLock lock(mu_);
+  const Way& way = Out(side);
+  return way.size + way.lost;
 }
 
 void InProcessLink::SetWaker(Side side, std::shared_ptr<InProcessWaker> waker) {

@@ -61,6 +61,8 @@ class ANY_THREAD InProcessLink {
   ssize_t Read(Side side, const iovec* pieces, int count) WEFT_EXCLUDES(mu_);
   ssize_t Write(Side side, const iovec* pieces, int count) WEFT_EXCLUDES(mu_);
   void Close(Side side) WEFT_EXCLUDES(mu_);
+  // Bytes that `side` has written and the other end has not read; those that were lost count too.
+  size_t Unread(Side side) const WEFT_EXCLUDES(mu_);
   // Null: nobody is told any more.
   void SetWaker(Side side, std::shared_ptr<InProcessWaker> waker) WEFT_EXCLUDES(mu_);
   struct Readiness {
@@ -93,6 +95,7 @@ class ANY_THREAD InProcessLink {
     std::vector<char> ring;
     size_t first = 0;
     size_t size = 0;
+    size_t lost = 0;  // bytes that were taken and never arrive
     std::deque<Run> runs;
     MonoTime last_due{};
     MonoTime next_read{};

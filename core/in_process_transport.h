@@ -27,6 +27,7 @@ class InProcessTransport final : public Transport {
   ssize_t Write(const iovec* pieces, int count) override {
     return link_->Write(side_, pieces, count);
   }
+  size_t Unacknowledged() const override { return link_->Unread(side_); }
   void ShutDown() override { link_->Close(side_); }
   absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop,
                                                   WatchEvents* events) LOOP_ONLY override;

@@ -158,6 +158,17 @@ OutputQueue::Flushed OutputQueue::Flush() {
   }
 }
 
+uint64_t OutputQueue::Acknowledged() {
+  uint64_t written;
+  {
+    MutexLock lock(mu_);
+    written = written_;
+  }
+  // Asked behind it: what is written meanwhile makes this smaller.
+  const size_t left = transport_->Unacknowledged();
+  return left < written ? written - left : 0;
+}
+
 bool OutputQueue::Unblock() {
   MutexLock lock(mu_);
   if (state_ != State::kBlocked) return false;

@@ -140,6 +140,9 @@ class ANY_THREAD OutputQueue {
   // under way: all that is queued), and bytes appended.
   uint64_t offered() const WEFT_REQUIRES(mu_) { return in_write_ ? written_ + queued_ : written_; }
   uint64_t appended() const WEFT_REQUIRES(mu_) { return written_ + queued_; }
+  // How much of the stream the other end has taken, as far as the transport can tell; perhaps less,
+  // never more. Only for the loop, and only before Close.
+  uint64_t Acknowledged() WEFT_EXCLUDES(mu_);
 
   // Gives back the tail block when nothing is queued: for connections gone quiet. What is written
   // next, a heartbeat mostly, gets a small one, which does not stay when it has been written.

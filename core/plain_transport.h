@@ -18,6 +18,7 @@ class PlainTransport final : public Transport {
   explicit PlainTransport(Socket socket) : socket_(std::move(socket)) {}
   ssize_t Read(const iovec* pieces, int count) override;
   ssize_t Write(const iovec* pieces, int count) override;
+  size_t Unacknowledged() const override;
   void ShutDown() override;
   absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop,
                                                   WatchEvents* events) LOOP_ONLY override;

@@ -1,7 +1,7 @@
 // How a connection's bytes travel, and how one learns that they can: over a socket
 // (PlainTransport), in memory (InProcessTransport).
 //
-// Threads  NewWatch, Read: the loop. Write: one thread at a time, which OutputQueue sees to.
+// Threads  NewWatch, Read, Unacknowledged: the loop. Write: one thread at a time, which OutputQueue sees to.
 //          ShutDown: any
 // Owns     its descriptor, or its end of what stands for one
 // Errors   Read and Write return what the system call would: a count, 0 for end of file, -1 with
@@ -12,6 +12,8 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 
 #include "absl/status/statusor.h"
@@ -27,6 +29,9 @@ class Transport {
   virtual ~Transport() = default;
   virtual ssize_t Read(const iovec* pieces, int count) = 0;
   virtual ssize_t Write(const iovec* pieces, int count) = 0;
+  // Bytes that Write took and that the other end has not: its system has not acknowledged them (a
+  // socket), or it has not read them (in memory). SIZE_MAX: nobody can tell.
+  virtual size_t Unacknowledged() const { return SIZE_MAX; }
   // Ends both directions without giving the descriptor back, so a Write under way elsewhere fails
   // cleanly.
   virtual void ShutDown() = 0;

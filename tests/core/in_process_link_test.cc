@@ -217,6 +217,22 @@ TEST_F(InProcessLinkTest, HeldBytesArriveWhenItIsLetGo) {
   EXPECT_EQ(Read(Side::kListener), "<end>");
 }
 
+TEST_F(InProcessLinkTest, KnowsWhatTheOtherEndHasNotRead) {
+  Open({.to_listener = {.drop_from = 8}});
+  EXPECT_EQ(link_->Unread(Side::kDialer), 0u);
+  EXPECT_EQ(Write(Side::kDialer, "hello"), 5);
+  EXPECT_EQ(link_->Unread(Side::kDialer), 5u);
+  EXPECT_EQ(link_->Unread(Side::kListener), 0u) << "the other way";
+  EXPECT_EQ(Read(Side::kListener, 2), "he");
+  EXPECT_EQ(link_->Unread(Side::kDialer), 3u);
+  EXPECT_EQ(Read(Side::kListener), "llo");
+  EXPECT_EQ(link_->Unread(Side::kDialer), 0u);
+  // What vanishes on the way is never read.
+  EXPECT_EQ(Write(Side::kDialer, "beyond"), 6);
+  EXPECT_EQ(Read(Side::kListener), "bey");
+  EXPECT_EQ(link_->Unread(Side::kDialer), 3u);
+}
+
 TEST_F(InProcessLinkTest, KeepsEveryByteInOrderWhateverThePiecesAre) {
   Open({.to_listener = {.delay_most = absl::Milliseconds(1), .write_most = 37, .seed = 3}}, 100);
   uint64_t random = 11;

@@ -70,6 +70,22 @@ TEST_F(OutputQueueTest, WithNothingQueuedThereIsNothingToClaim) {
   EXPECT_TRUE(Append(queue_, "y")) << "idle again";
 }
 
+TEST_F(OutputQueueTest, KnowsWhatTheOtherEndHasTaken) {
+  EXPECT_EQ(queue_.Acknowledged(), 0u);
+  EXPECT_TRUE(Append(queue_, "0123456789"));
+  record_->Take(6);
+  record_->Block();
+  EXPECT_EQ(queue_.Flush(), Flushed::kBlocked);
+  EXPECT_EQ(queue_.Acknowledged(), 6u) << "what is queued was not written";
+  record_->unacknowledged = 4;
+  EXPECT_EQ(queue_.Acknowledged(), 2u);
+  // A unix socket tells more than was written; others cannot tell.
+  record_->unacknowledged = 1'000;
+  EXPECT_EQ(queue_.Acknowledged(), 0u);
+  record_->unacknowledged = SIZE_MAX;
+  EXPECT_EQ(queue_.Acknowledged(), 0u);
+}
+
 TEST_F(OutputQueueTest, IgnoresEmptyAppends) {
   MutexLock lock(queue_.mutex());
   queue_.Reserve(10);

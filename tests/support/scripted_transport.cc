@@ -69,6 +69,8 @@ ssize_t ScriptedTransport::Write(const iovec* pieces, int count) {
   return taken;
 }
 
+size_t ScriptedTransport::Unacknowledged() const { return record_->unacknowledged; }
+
 void ScriptedTransport::ShutDown() {
   std::lock_guard<std::mutex> lock(record_->mu_);
   record_->shut_down_ = true;

@@ -9,6 +9,7 @@
 #ifndef WEFT_TESTS_SUPPORT_SCRIPTED_TRANSPORT_H_
 #define WEFT_TESTS_SUPPORT_SCRIPTED_TRANSPORT_H_
 
+#include <atomic>
 #include <cstddef>
 #include <deque>
 #include <functional>
@@ -30,6 +31,8 @@ class WriteRecord {
   // Runs inside each Write, before its step: for what happens meanwhile. Set before the first
   // Write.
   std::function<void()> in_write;
+  // What the other end is said not to have taken.
+  std::atomic<size_t> unacknowledged{0};
 
   std::string written() const;
   int writes() const;
@@ -62,6 +65,7 @@ class ScriptedTransport final : public Transport {
   ssize_t Read(const iovec* pieces, int count) override;
   // EPIPE after ShutDown.
   ssize_t Write(const iovec* pieces, int count) override;
+  size_t Unacknowledged() const override;
   void ShutDown() override;
   // It has nothing to be ready for.
   absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop&, WatchEvents*) override {

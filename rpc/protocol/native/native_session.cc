@@ -49,7 +49,7 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
              [this] {
                loop_.AssertInLoop();
                if (hello_taken_) {
-                 Heartbeat();
+                 LookForLife();
                } else {
                  Fail(CloseReason::kHandshakeTimeout,
                       absl::StrCat("no Hello within ",
@@ -257,8 +257,7 @@ void NativeSession::EndDataFrame() {
 void NativeSession::OnReadEnd() {
   loop_.AssertInLoop();
   link_->CountInput(connection_.bytes_read(), taken_, last_inbound_);
-  if (silent_intervals_ > 1) host_.OnSuspect(*this, false);
-  silent_intervals_ = 0;
+  if (heartbeat_.OnRead()) host_.OnSuspect(*this, false);
   if (link_->OutputOverLimit()) {
     Fail(CloseReason::kOutputFull,
          absl::StrCat("it does not read what is sent to it (limit ", limits().max_output_bytes,

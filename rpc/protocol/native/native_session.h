@@ -32,6 +32,7 @@
 #include "weft/rpc/call/inbound_sink.h"
 #include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/protocol/native/frame_reader.h"
+#include "weft/rpc/protocol/native/heartbeat.h"
 #include "weft/rpc/protocol/native/message_assembly.h"
 #include "weft/rpc/protocol/native/native_link.h"
 #include "weft/rpc/protocol/session.h"
@@ -101,7 +102,7 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   void TakeHello(std::string_view body) LOOP_ONLY;
   void TakeVerdict(absl::StatusOr<std::string> identity) LOOP_ONLY;
   static void Judge(NativeLink& link, absl::StatusOr<std::string> identity) LOOP_ONLY;
-  void Heartbeat() LOOP_ONLY;
+  void LookForLife() LOOP_ONLY;
   void Trim() LOOP_ONLY;
 
   // Frames (native_session.cc).
@@ -180,9 +181,9 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   bool reason_set_ LOOP_OWNED = false;
   Timer timer_ LOOP_OWNED;  // until Hello has come: the time for it; then the heartbeat
   Timer look_timer_ LOOP_OWNED;
+  Heartbeat heartbeat_ LOOP_OWNED;
   uint64_t read_before_ LOOP_OWNED = 0;  // bytes, at the last look for life
   bool peer_leaves_ LOOP_OWNED = false;  // it has sent GOAWAY
-  int silent_intervals_ LOOP_OWNED = 0;
 
   // The peer's calls.
   uint64_t last_inbound_ LOOP_OWNED = 0;

@@ -64,7 +64,14 @@ void NativeSession::TakeHello(std::string_view body) {
   const Agreement& agreed = link_->agreement();
   phase_ = Phase::kVerdict;
   timer_.Stop();
-  if (agreed.heartbeat > Nanos::zero()) timer_.StartAfter(agreed.heartbeat);
+  if (agreed.heartbeat > Nanos::zero()) {
+    heartbeat_.Begin(agreed.heartbeat, agreed.heartbeat_misses);
+    timer_.StartAfter(agreed.heartbeat);
+    // The system below gives a peer up no earlier than the heartbeat does.
+    if (agreed.heartbeat > ToNanos(limits().heartbeat_interval)) {
+      link_->output().transport().SetLostAfter(agreed.heartbeat * (agreed.heartbeat_misses + 1));
+    }
+  }
   host_.Authenticate(
       hello->auth_token, peer(), [link = link_](absl::StatusOr<std::string> identity) {
         if (link->loop().InLoop()) {
@@ -117,29 +124,38 @@ void NativeSession::Trim() {
   spare_replies_ = {};
 }
 
-// Any byte counts as life. The first silent interval asks for one, `heartbeat_misses` more end the
-// connection.
-void NativeSession::Heartbeat() {
-  const Agreement& agreed = link_->agreement();
+// Asks the peer for a sign of life, or gives it up.
+void NativeSession::LookForLife() {
+  if (phase_ >= Phase::kEnding) return;
   // Nothing but heartbeats since the last look: the connection is quiet.
   const uint64_t read = connection_.bytes_read();
   if (read - std::exchange(read_before_, read) <= 2 * kHeaderSize) Trim();
-  const Nanos silent_for = loop_.clock().Now() - connection_.last_read();
-  if (silent_for >= agreed.heartbeat) {
-    if (silent_intervals_++ >= agreed.heartbeat_misses) {
-      Close(CloseReason::kSilent,
-            absl::UnavailableError(
-                absl::StrCat("connection with ", peer(), " lost: silent for ",
-                             absl::FormatDuration(ToAbsl(silent_for)), " (heartbeat_interval ",
-                             absl::FormatDuration(ToAbsl(agreed.heartbeat)), ")")));
-      return;
-    }
-    if (silent_intervals_ == 2) host_.OnSuspect(*this, true);  // the first PING was not answered
-    link_->SendFrame({0, FrameType::kPing, 0, 0, 0}, "");
-    timer_.StartAfter(agreed.heartbeat);
+  Heartbeat::Signs signs;
+  signs.now = loop_.clock().Now();
+  signs.last_read = connection_.last_read();
+  {
+    MutexLock lock(link_->output().mutex());
+    signs.appended = link_->output().appended();
+  }
+  signs.taken = link_->output().Acknowledged();
+  signs.paused = connection_.paused();
+  const Heartbeat::Verdict verdict = heartbeat_.Look(signs);
+  if (verdict.act == Heartbeat::Verdict::Act::kEnd) {
+    Close(CloseReason::kSilent,
+          absl::UnavailableError(absl::StrCat(
+              "connection with ", peer(), " lost: silent for ",
+              absl::FormatDuration(ToAbsl(verdict.silent_for)), " (heartbeat_interval ",
+              absl::FormatDuration(ToAbsl(heartbeat_.interval())), ")")));
     return;
   }
-  timer_.StartAfter(agreed.heartbeat - silent_for);
+  timer_.StartAfter(verdict.next_look);
+  if (verdict.act == Heartbeat::Verdict::Act::kPing) {
+    link_->SendFrame({0, FrameType::kPing, 0, 0, 0}, "");
+    if (phase_ >= Phase::kEnding) return;  // the write found the connection broken
+  }
+  if (verdict.became_suspect || verdict.no_longer_suspect) {
+    host_.OnSuspect(*this, verdict.became_suspect);
+  }
 }
 
 }  // namespace weft::native
