@@ -1,51 +1,79 @@
 // A reference-counted piece of memory that input, output and messages share.
 //
-//   Block ──► [ refs | capacity | bytes … ]       BlockRef counts; Slice is a BlockRef with a range
-//   of its bytes
+//   Block ──► [ home | refs | capacity | bytes … ]     BlockRef counts; Slice is a BlockRef with a
+//   range of its bytes
 //
 // Bytes below what somebody has handed out are never changed again, so slices of one block may be
 // read by any thread while its owner goes on filling the rest.
 //
+// Small blocks come from malloc. From kMapFrom bytes on, header included, a block is a mapping of
+// its own, which goes back to the system as soon as it is freed; from kHugeFrom on it is aligned to
+// huge pages and asks for them.
+//
 // Threads  value; the count is atomic, the bytes are as said above
-// Owns     its memory, freed with the last BlockRef
-// Errors   none; running out of memory ends the process, as everywhere in C++
+// Owns     its memory; the last BlockRef gives it back to its home (a BlockPool), or frees it
+// Errors   New throws std::bad_alloc; TryNew returns null where a mapping cannot be had, and throws
+//          only for small blocks
 #ifndef WEFT_CORE_BLOCK_H_
 #define WEFT_CORE_BLOCK_H_
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <new>
 #include <utility>
 
 namespace weft {
 
+class Block;
+
+// Where blocks go that nobody refers to any more.
+class BlockHome {
+ public:
+  // Any thread. The block is the home's again: to be given out once more, or freed.
+  virtual void TakeBack(Block* block) = 0;
+
+ protected:
+  ~BlockHome() = default;
+};
+
 class Block {
  public:
-  static Block* New(size_t capacity) {
-    void* memory = ::operator new(sizeof(Block) + capacity);
-    return new (memory) Block(capacity);
-  }
+  // Bytes, with the header.
+  static constexpr size_t kMapFrom = 64 << 10;
+  static constexpr size_t kHugeFrom = 2 << 20;
+
+  static Block* New(size_t capacity, BlockHome* home = nullptr);
+  // Null when there is no memory for a block of kMapFrom and more.
+  static Block* TryNew(size_t capacity, BlockHome* home = nullptr);
+  // By its home: gives the memory back. Nobody refers to it.
+  static void Free(Block* block);
+
   char* data() { return reinterpret_cast<char*>(this + 1); }
   size_t capacity() const { return capacity_; }
+  // Of memory, as far as it has been touched.
+  size_t footprint() const { return sizeof(Block) + capacity_; }
 
   void Ref() { refs_.fetch_add(1, std::memory_order_relaxed); }
   void Unref() {
-    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-      this->~Block();
-      ::operator delete(this);
+    if (refs_.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    if (home_ != nullptr) {
+      home_->TakeBack(this);
+    } else {
+      Free(this);
     }
   }
+  // By its home: the first reference of its next life.
+  void Revive() { refs_.store(1, std::memory_order_relaxed); }
   // True when the caller's reference is the only one: what others did with the bytes is over.
   bool Sole() const { return refs_.load(std::memory_order_acquire) == 1; }
 
  private:
-  explicit Block(size_t capacity) : capacity_(capacity) {}
+  Block(size_t capacity, BlockHome* home) : home_(home), capacity_(capacity) {}
   ~Block() = default;
 
-  std::atomic<uint32_t> refs_{1};
+  BlockHome* const home_;  // null: none
   const size_t capacity_;
+  std::atomic<uint32_t> refs_{1};
 };
 
 class BlockRef {
@@ -64,6 +92,8 @@ class BlockRef {
   ~BlockRef() { reset(); }
 
   static BlockRef New(size_t capacity) { return BlockRef(Block::New(capacity)); }
+  // Empty when there is no memory for a block of Block::kMapFrom and more.
+  static BlockRef TryNew(size_t capacity) { return BlockRef(Block::TryNew(capacity)); }
   void reset() {
     if (Block* old = std::exchange(block_, nullptr)) old->Unref();
   }

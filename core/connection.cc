@@ -79,7 +79,7 @@ bool Connection::ReadOnce() {
   const size_t direct = need_.direct_size;
   if (direct > 0) pieces[count++] = {need_.direct, direct};
   // The rest is read to the end of its frame; before a direct read there is none.
-  const size_t rest_room = rest_ ? rest_->capacity() - rest_size_ : 0;
+  const size_t rest_room = rest_ ? rest_room_ - rest_size_ : 0;
   if (rest_room > 0) pieces[count++] = {rest_->data() + rest_size_, rest_room};
   const size_t room = direct > 0 ? std::min(arena_.room(), need_.behind_direct) : arena_.room();
   pieces[count++] = {arena_.space(), room};
@@ -120,7 +120,7 @@ bool Connection::Distribute(size_t n, size_t direct, size_t rest_room) {
       KeepRest(rest->data() + used, size - used);
       if (n > 0) {  // so the arena's bytes go behind it
         const size_t have = rest_size_;
-        BlockRef joined = BlockRef::New(std::max(have + n, need_.frame));
+        BlockRef joined = arena_.large().Get(std::max(have + n, need_.frame));
         std::memcpy(joined->data(), rest_->data(), have);
         std::memcpy(joined->data() + have, arena_.space(), n);
         rest_.reset();
@@ -158,7 +158,8 @@ bool Connection::Distribute(size_t n, size_t direct, size_t rest_room) {
 
 void Connection::KeepRest(const char* data, size_t size) {
   WEFT_DCHECK(need_.direct_size == 0);
-  BlockRef block = BlockRef::New(std::max(need_.frame, size + kHeadRoom));
+  rest_room_ = std::max(need_.frame, size + kHeadRoom);
+  BlockRef block = arena_.large().Get(rest_room_);
   std::memcpy(block->data(), data, size);
   rest_ = std::move(block);
   rest_size_ = size;

@@ -122,6 +122,7 @@ class Connection final : private WatchEvents {
   InputNeed need_ LOOP_OWNED;
   BlockRef rest_ LOOP_OWNED;
   size_t rest_size_ LOOP_OWNED = 0;
+  size_t rest_room_ LOOP_OWNED = 0;  // up to the end of the frame; the block may have more
   std::unique_ptr<Watermark> pause_ LOOP_OWNED;
   bool paused_ LOOP_OWNED = false;
   bool blocked_ LOOP_OWNED = false;  // the kernel took no more; waiting until it does

@@ -14,26 +14,27 @@
 #include <utility>
 
 #include "weft/core/block.h"
-#include "weft/core/large_blocks.h"
+#include "weft/core/block_pool.h"
 #include "weft/core/thread_contract.h"
 
 namespace weft {
 
 class InputArena {
  public:
-  static constexpr size_t kBlock = 64 << 10;
+  // The bytes of a block of 64 KiB, header included: a class of the pool.
+  static constexpr size_t kBlock = (64 << 10) - sizeof(Block);
   // A block with less room than this is given up.
   static constexpr size_t kLeastRoom = 16 << 10;
 
   char* space() LOOP_ONLY {
-    if (!block_) block_ = large_.Take(kBlock);
+    if (!block_) block_ = large_.Get(kBlock);
     return block_->data() + used_;
   }
   size_t room() const LOOP_ONLY { return kBlock - used_; }
   const BlockRef& block() const LOOP_ONLY { return block_; }
 
-  // For messages that come in pieces.
-  LargeBlocks& large() LOOP_ONLY { return large_; }
+  // For what does not fit into the block.
+  BlockPool& large() LOOP_ONLY { return large_; }
 
   // `used` bytes of space() were filled and looked through.
   void Release(size_t used) LOOP_ONLY {
@@ -43,13 +44,13 @@ class InputArena {
     }
     used_ += used;
     if (room() < kLeastRoom) {
-      large_.Keep(std::move(block_));
+      block_.reset();
       used_ = 0;
     }
   }
 
  private:
-  LargeBlocks large_ LOOP_OWNED;
+  BlockPool large_ LOOP_OWNED;
   BlockRef block_ LOOP_OWNED;
   size_t used_ LOOP_OWNED = 0;
 };

@@ -8,7 +8,6 @@
 #include <gtest/gtest.h>
 
 #include "weft/core/input_arena.h"
-#include "weft/core/large_blocks.h"
 
 namespace weft {
 namespace {
@@ -124,25 +123,15 @@ TEST(InputArena, TakesABlockBackOnceNobodyRefersToIt) {
   EXPECT_EQ(arena.space(), first);
 }
 
-TEST(LargeBlocks, HandsOutAgainWhatNobodyRefersTo) {
-  LargeBlocks blocks;
-  BlockRef one = blocks.Get(1 << 20);
-  char* const memory = one->data();
-  EXPECT_NE(blocks.Get(1 << 20)->data(), memory);
-  one.reset();
-  EXPECT_EQ(blocks.Get(1 << 20)->data(), memory);
-}
-
-TEST(LargeBlocks, KeepsNoMoreThanItsBound) {
-  LargeBlocks blocks;
-  BlockRef first = blocks.Get(1 << 20);
-  // So many that the first is not kept any more.
-  std::vector<BlockRef> others;
-  for (size_t i = 0; i < LargeBlocks::kMostBytes >> 20; ++i) others.push_back(blocks.Get(1 << 20));
-  EXPECT_TRUE(first->Sole());
-  EXPECT_FALSE(others.back()->Sole());
-  blocks.Trim();
-  EXPECT_TRUE(others.back()->Sole());
+TEST(BlockRef, IsAlignedToHugePagesWhereItIsLargeEnough) {
+  for (size_t size : {size_t{2} << 20, (size_t{2} << 20) + 1, size_t{7'000'001}}) {
+    const BlockRef block = BlockRef::New(size);
+    std::memset(block->data(), 5, size);
+    EXPECT_EQ(block->capacity(), size);
+#if !defined(__SANITIZE_ADDRESS__)
+    EXPECT_EQ(reinterpret_cast<uintptr_t>(block.get()) % (2 << 20), 0u);
+#endif
+  }
 }
 
 }  // namespace

@@ -1,0 +1,85 @@
+#include "weft/core/block.h"
+
+#include <sys/mman.h>
+
+#include <new>
+
+namespace weft {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__)
+#define WEFT_ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define WEFT_ADDRESS_SANITIZER 1
+#endif
+#endif
+
+#if defined(WEFT_ADDRESS_SANITIZER)
+constexpr bool kMaps = false;  // what is written beyond a block is to be seen
+#else
+constexpr bool kMaps = true;
+#endif
+
+constexpr size_t kPage = 4 << 10;
+constexpr size_t kHugePage = 2 << 20;
+// More cannot be asked for, of anybody.
+constexpr size_t kMost = SIZE_MAX / 4;
+
+size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+// Null: there is none.
+char* MapPages(size_t size) {
+  void* const memory =
+      ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory == MAP_FAILED ? nullptr : static_cast<char*>(memory);
+}
+
+// At a multiple of kHugePage; what lies before and behind is given back.
+char* MapHugePages(size_t size) {
+  const size_t spare = kHugePage - kPage;
+  char* const memory = MapPages(size + spare);
+  if (memory == nullptr) return nullptr;
+  const size_t before =
+      RoundUp(reinterpret_cast<uintptr_t>(memory), kHugePage) - reinterpret_cast<uintptr_t>(memory);
+  if (before > 0) ::munmap(memory, before);
+  if (before < spare) ::munmap(memory + before + size, spare - before);
+  ::madvise(memory + before, size, MADV_HUGEPAGE);  // where the system allows
+  return memory + before;
+}
+
+}  // namespace
+
+Block* Block::TryNew(size_t capacity, BlockHome* home) {
+  if (capacity > kMost) return nullptr;
+  const size_t size = sizeof(Block) + capacity;
+  void* memory;
+  if (size < kMapFrom) {
+    memory = ::operator new(size);
+  } else if (!kMaps) {
+    memory = ::operator new(size, std::nothrow);
+  } else if (size < kHugeFrom) {
+    memory = MapPages(RoundUp(size, kPage));
+  } else {
+    memory = MapHugePages(RoundUp(size, kPage));
+  }
+  return memory == nullptr ? nullptr : new (memory) Block(capacity, home);
+}
+
+Block* Block::New(size_t capacity, BlockHome* home) {
+  Block* const block = TryNew(capacity, home);
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+
+void Block::Free(Block* block) {
+  const size_t size = block->footprint();
+  block->~Block();
+  if (size < kMapFrom || !kMaps) {
+    ::operator delete(block);
+  } else {
+    ::munmap(block, RoundUp(size, kPage));
+  }
+}
+
+}  // namespace weft

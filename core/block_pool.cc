@@ -1,0 +1,155 @@
+#include "weft/core/block_pool.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include "weft/core/check.h"
+
+namespace weft {
+namespace {
+
+constexpr size_t kLeastLog = std::bit_width(BlockPool::kLeast) - 1;
+
+// The class of blocks of at least `size` bytes, header included.
+size_t ClassOf(size_t size) {
+  const size_t last = std::max(size, BlockPool::kLeast) - 1;
+  const auto log = static_cast<size_t>(std::bit_width(last)) - 1;
+  const size_t quarter = (last >> (log - 2)) & 3;
+  return log < kLeastLog ? 0 : (log - kLeastLog) * 4 + quarter + 1;
+}
+
+// Bytes of a block of a class, header included.
+size_t SizeOf(size_t index) { return (BlockPool::kLeast / 4 * (4 + index % 4)) << (index / 4); }
+
+}  // namespace
+
+Block* BlockPool::Take(size_t size) {
+  if (size + sizeof(Block) <= kLeast) return Block::TryNew(size);
+  if (size > SIZE_MAX / 4) return nullptr;
+  const size_t index = ClassOf(size + sizeof(Block));
+  return index < kClasses ? core_->Take(index) : Block::TryNew(size);
+}
+
+BlockRef BlockPool::TryGet(size_t size) { return BlockRef(Take(size)); }
+
+BlockRef BlockPool::Get(size_t size) {
+  Block* const block = Take(size);
+  return BlockRef(block != nullptr ? block : Block::New(size));
+}
+
+Block* BlockPool::Core::Take(size_t index) {
+  const size_t size = SizeOf(index);
+  {
+    MutexLock lock(mu_);
+    ++counts_.out;
+    Class& own = classes_[index];
+    if (!own.free.empty()) {
+      Block* const block = own.free.back();
+      own.free.pop_back();
+      own.unused = std::min(own.unused, own.free.size());
+      --counts_.free_blocks;
+      counts_.free_bytes -= size;
+      block->Revive();
+      return block;
+    }
+    ++counts_.made;
+  }
+  Block* block = Block::TryNew(size - sizeof(Block), this);
+  if (block != nullptr) return block;
+  std::vector<Block*> freed;
+  {
+    MutexLock lock(mu_);
+    Shrink(0, &freed);
+  }
+  for (Block* old : freed) Block::Free(old);
+  if (!freed.empty()) block = Block::TryNew(size - sizeof(Block), this);
+  if (block == nullptr) {
+    MutexLock lock(mu_);
+    --counts_.out;
+  }
+  return block;
+}
+
+void BlockPool::Core::TakeBack(Block* block) {
+  const size_t size = block->footprint();
+  std::vector<Block*> freed;
+  bool last = false;
+  {
+    MutexLock lock(mu_);
+    WEFT_DCHECK(counts_.out > 0);
+    --counts_.out;
+    if (closed_ || quiet_ || size > kMostFree) {
+      last = closed_ && counts_.out == 0;
+      freed.push_back(block);
+    } else {
+      classes_[ClassOf(size)].free.push_back(block);
+      ++counts_.free_blocks;
+      counts_.free_bytes += size;
+      if (counts_.free_bytes > kMostFree) Shrink(kMostFree, &freed);
+    }
+  }
+  for (Block* old : freed) Block::Free(old);
+  if (last) delete this;
+}
+
+void BlockPool::Core::Shrink(size_t most, std::vector<Block*>* freed) {
+  for (size_t index = kClasses; index-- > 0 && counts_.free_bytes > most;) {
+    Class& own = classes_[index];
+    while (!own.free.empty() && counts_.free_bytes > most) {
+      freed->push_back(own.free.back());
+      own.free.pop_back();
+      --counts_.free_blocks;
+      counts_.free_bytes -= SizeOf(index);
+    }
+    own.unused = std::min(own.unused, own.free.size());
+    if (own.free.empty()) own.free.shrink_to_fit();
+  }
+}
+
+bool BlockPool::Core::Trim() {
+  std::vector<Block*> freed;
+  bool left;
+  {
+    MutexLock lock(mu_);
+    for (size_t index = 0; index < kClasses; ++index) {
+      Class& own = classes_[index];
+      // The oldest, which lie at the front.
+      const auto end = own.free.begin() + static_cast<std::ptrdiff_t>(own.unused);
+      freed.insert(freed.end(), own.free.begin(), end);
+      own.free.erase(own.free.begin(), end);
+      counts_.free_blocks -= own.unused;
+      counts_.free_bytes -= own.unused * SizeOf(index);
+      own.unused = own.free.size();
+      if (own.free.empty()) own.free = {};
+    }
+    left = counts_.free_blocks > 0;
+  }
+  for (Block* old : freed) Block::Free(old);
+  return left;
+}
+
+void BlockPool::Core::SetQuiet(bool quiet) {
+  MutexLock lock(mu_);
+  quiet_ = quiet;
+}
+
+void BlockPool::Core::Close() {
+  std::vector<Block*> freed;
+  bool last;
+  {
+    MutexLock lock(mu_);
+    closed_ = true;
+    Shrink(0, &freed);
+    last = counts_.out == 0;
+  }
+  for (Block* old : freed) Block::Free(old);
+  if (last) delete this;
+}
+
+BlockPool::Counts BlockPool::Core::counts() const {
+  MutexLock lock(mu_);
+  return counts_;
+}
+
+}  // namespace weft

@@ -1,0 +1,143 @@
+#include "weft/core/block_pool.h"
+
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace weft {
+namespace {
+
+constexpr size_t kMiB = 1 << 20;
+
+TEST(BlockPool, HandsOutAgainWhatNobodyRefersTo) {
+  BlockPool pool;
+  BlockRef one = pool.Get(kMiB);
+  char* const memory = one->data();
+  EXPECT_NE(pool.Get(kMiB)->data(), memory);
+  one.reset();
+  EXPECT_EQ(pool.Get(kMiB)->data(), memory);
+}
+
+TEST(BlockPool, GivesAtLeastWhatWasAskedForAndLittleMore) {
+  BlockPool pool;
+  for (size_t size = 1; size < 200 * kMiB; size += size / 7 + 1) {
+    const BlockRef block = pool.TryGet(size);
+    ASSERT_TRUE(block) << size;
+    EXPECT_GE(block->capacity(), size);
+    // A quarter of a power of two, above the least class.
+    EXPECT_LE(block->capacity(), std::max(BlockPool::kLeast, size + size / 4 + 64)) << size;
+    block->data()[0] = block->data()[size - 1] = 1;
+  }
+}
+
+TEST(BlockPool, UsesABlockForEverySizeOfItsClass) {
+  BlockPool pool;
+  for (int i = 0; i < 100; ++i) {
+    for (size_t size : {33'000, 70'000, 600'000, 5'000'000}) pool.Get(size + 10 * i);
+  }
+  EXPECT_EQ(pool.counts().made, 4u);
+  EXPECT_EQ(pool.counts().out, 0u);
+}
+
+TEST(BlockPool, KeepsNoMoreThanItsBound) {
+  BlockPool pool;
+  std::vector<BlockRef> blocks;
+  for (size_t i = 0; i < 3 * BlockPool::kMostFree / kMiB; ++i) blocks.push_back(pool.Get(kMiB));
+  const BlockRef small = pool.Get(BlockPool::kLeast);
+  EXPECT_EQ(pool.counts().free_bytes, 0u);
+  blocks.clear();
+  EXPECT_LE(pool.counts().free_bytes, BlockPool::kMostFree);
+  EXPECT_GT(pool.counts().free_bytes, BlockPool::kMostFree / 2);
+  // One that is larger than all that may be kept.
+  const BlockPool::Counts before = pool.counts();
+  pool.Get(BlockPool::kMostFree + 1).reset();
+  EXPECT_EQ(pool.counts().free_bytes, before.free_bytes);
+}
+
+TEST(BlockPool, LetsGoOfTheLargestFirst) {
+  BlockPool pool;
+  BlockRef large = pool.Get(BlockPool::kMostFree / 2);
+  std::vector<BlockRef> blocks;
+  for (size_t i = 0; i < BlockPool::kMostFree / kMiB / 2; ++i) blocks.push_back(pool.Get(kMiB));
+  large.reset();
+  blocks.clear();
+  const uint64_t made = pool.counts().made;
+  for (size_t i = 0; i < 10; ++i) blocks.push_back(pool.Get(kMiB));
+  EXPECT_EQ(pool.counts().made, made);
+  pool.Get(BlockPool::kMostFree / 2);
+  EXPECT_EQ(pool.counts().made, made + 1);
+}
+
+TEST(BlockPool, TrimGivesBackWhatWasNotNeededSinceTheLast) {
+  BlockPool pool;
+  std::vector<BlockRef> burst;
+  for (int i = 0; i < 10; ++i) burst.push_back(pool.Get(100'000));
+  burst.clear();
+  EXPECT_TRUE(pool.Trim());  // the burst itself was since the last
+  EXPECT_EQ(pool.counts().free_blocks, 10u);
+  for (int i = 0; i < 5; ++i) {
+    const BlockRef one = pool.Get(100'000), other = pool.Get(100'000);
+  }
+  EXPECT_TRUE(pool.Trim());
+  EXPECT_EQ(pool.counts().free_blocks, 2u);
+  EXPECT_FALSE(pool.Trim());
+  EXPECT_EQ(pool.counts().free_bytes, 0u);
+}
+
+TEST(BlockPool, KeepsNothingThatComesBackWhileItIsQuiet) {
+  BlockPool pool;
+  BlockRef kept = pool.Get(kMiB);
+  pool.SetQuiet(true);
+  kept.reset();
+  EXPECT_EQ(pool.counts().free_bytes, 0u);
+  pool.SetQuiet(false);
+  pool.Get(kMiB);
+  EXPECT_EQ(pool.counts().free_blocks, 1u);
+}
+
+TEST(BlockPool, BlocksOutliveIt) {
+  auto pool = std::make_unique<BlockPool>();
+  BlockRef one = pool->Get(kMiB), other = pool->Get(20'000);
+  pool->Get(kMiB);
+  pool.reset();
+  std::memset(one->data(), 7, kMiB);
+  std::memset(other->data(), 7, 20'000);
+}
+
+TEST(BlockPool, TakesBlocksBackFromAnyThread) {
+  BlockPool pool;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 3; ++t) {
+    threads.emplace_back([&pool, t] {
+      for (int i = 0; i < 2'000; ++i) {
+        BlockRef block = pool.Get(static_cast<size_t>(17'000 + 9'000 * ((i + t) % 5)));
+        block->data()[block->capacity() - 1] = static_cast<char>(i);
+        const BlockRef second = block;
+        block.reset();
+      }
+    });
+  }
+  for (int i = 0; i < 200; ++i) {
+    pool.Trim();
+    pool.SetQuiet(i % 2 == 0);
+    std::this_thread::yield();
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(pool.counts().out, 0u);
+}
+
+TEST(BlockPool, HasNothingForWhatCannotBe) {
+  BlockPool pool;
+  EXPECT_FALSE(pool.TryGet(SIZE_MAX / 2));
+  EXPECT_FALSE(BlockRef::TryNew(SIZE_MAX / 2));
+  EXPECT_THROW(pool.Get(SIZE_MAX / 2), std::bad_alloc);
+  EXPECT_THROW(BlockRef::New(SIZE_MAX / 2), std::bad_alloc);
+  EXPECT_EQ(pool.counts().out, 0u);
+}
+
+}  // namespace
+}  // namespace weft
