@@ -31,6 +31,7 @@ class SerialExecutor::Queue final : public WorkItem {
 
   SerialExecutor& executor;
   SerialKey key;
+  std::shared_ptr<WorkShare> share;
   std::deque<Waiting> waiting;
   State state = State::kHeld;
   bool over = false;  // its running item has been told as done
@@ -40,11 +41,12 @@ SerialExecutor::SerialExecutor(WorkCarrier& carrier, size_t limit)
     : carrier_(carrier), limit_(limit) {}
 SerialExecutor::~SerialExecutor() { WEFT_DCHECK(queues() == 0); }
 
-bool SerialExecutor::TrySubmit(SerialKey key, WorkItem& item, Queue** queue, bool ready) {
+bool SerialExecutor::TrySubmit(SerialKey key, WorkItem& item, Queue** queue, bool ready,
+                               const std::shared_ptr<WorkShare>& share) {
   Queue* first = nullptr;
   {
     MutexLock lock(mu_);
-    if (waiting_ >= limit_) return false;
+    if (!HasRoom(share.get())) return false;
     std::unique_ptr<Queue>& place = queues_[key];
     const bool fresh = place == nullptr;
     if (fresh) {
@@ -55,11 +57,13 @@ bool SerialExecutor::TrySubmit(SerialKey key, WorkItem& item, Queue** queue, boo
         spare_.pop_back();
       }
       place->key = std::move(key);
+      place->share = share;
+      place->SetShare(share.get());
       place->state = Queue::State::kHeld;
     }
     *queue = place.get();
     place->waiting.push_back({&item, ready});
-    ++waiting_;
+    CountWaiting(*place, 1);
     if (fresh && ready) {
       first = place.get();
       first->state = Queue::State::kWithCarrier;
@@ -68,11 +72,11 @@ bool SerialExecutor::TrySubmit(SerialKey key, WorkItem& item, Queue** queue, boo
   if (first == nullptr || carrier_.TrySubmit(*first)) return true;
   MutexLock lock(mu_);
   first->waiting.erase(first->Find(item));
-  --waiting_;
+  CountWaiting(*first, -1);
   if (!NextOrRest(*first)) return false;
   // Another thread's item came behind this one: that one was taken, so it is not refused any more.
   lock.Unlock();
-  carrier_.Resume(*first);
+  carrier_.Requeue(*first);
   return false;
 }
 
@@ -85,7 +89,7 @@ void SerialExecutor::SetReady(Queue& queue, WorkItem& item) {
     if (queue.state != Queue::State::kHeld || place != queue.waiting.begin()) return;
     queue.state = Queue::State::kWithCarrier;
   }
-  carrier_.Resume(queue);
+  carrier_.Requeue(queue);
 }
 
 void SerialExecutor::Done(Queue& queue, WorkItem& item) {
@@ -94,7 +98,7 @@ void SerialExecutor::Done(Queue& queue, WorkItem& item) {
     if (const auto place = queue.Find(item); place != queue.waiting.end()) {
       // Before its turn.
       queue.waiting.erase(place);
-      --waiting_;
+      CountWaiting(queue, -1);
       if (queue.state != Queue::State::kHeld || !NextOrRest(queue)) return;
     } else if (queue.state == Queue::State::kRunning) {
       queue.over = true;
@@ -104,7 +108,39 @@ void SerialExecutor::Done(Queue& queue, WorkItem& item) {
       if (!NextOrRest(queue)) return;
     }
   }
-  carrier_.Resume(queue);
+  carrier_.Requeue(queue);
+}
+
+bool SerialExecutor::HasRoom(const WorkShare* share) const {
+  if (waiting_ < limit_) return true;
+  if (share == nullptr || waiting_ >= 2 * limit_) return false;
+  const size_t shares = shares_ + (share->ordered_waiting == 0 ? 1 : 0);
+  return share->ordered_waiting < limit_ / shares;
+}
+
+void SerialExecutor::CountWaiting(Queue& queue, ptrdiff_t change) {
+  waiting_ += static_cast<size_t>(change);
+  if (queue.share == nullptr) return;
+  size_t& own = queue.share->ordered_waiting;
+  if (own == 0) ++shares_;
+  own += static_cast<size_t>(change);
+  if (own == 0) --shares_;
+}
+
+std::vector<WorkItem*> SerialExecutor::TakeOutAll(const void* owner) {
+  std::vector<WorkItem*> out;
+  MutexLock lock(mu_);
+  for (auto& [key, queue] : queues_) {
+    if (key.owner != owner) continue;
+    const size_t before = out.size();
+    std::erase_if(queue->waiting, [&out](const Queue::Waiting& each) {
+      if (each.ready) out.push_back(each.item);
+      return each.ready;
+    });
+    // Whoever goes on with the queue finds it empty.
+    if (out.size() > before) CountWaiting(*queue, -static_cast<ptrdiff_t>(out.size() - before));
+  }
+  return out;
 }
 
 bool SerialExecutor::NextOrRest(Queue& queue) {
@@ -122,6 +158,8 @@ void SerialExecutor::Free(Queue& queue) {
   WEFT_DCHECK(place != queues_.end() && place->second.get() == &queue);
   std::unique_ptr<Queue> idle = std::move(place->second);
   queues_.erase(place);
+  idle->SetShare(nullptr);
+  idle->share.reset();
   if (spare_.size() < kMostSpare) spare_.push_back(std::move(idle));
 }
 
@@ -131,7 +169,7 @@ WorkItem* SerialExecutor::Begin(Queue& queue) {
   if (!queue.waiting.empty() && queue.waiting.front().ready) {
     WorkItem* const item = queue.waiting.front().item;
     queue.waiting.pop_front();
-    --waiting_;
+    CountWaiting(queue, -1);
     queue.state = Queue::State::kRunning;
     queue.over = false;
     return item;
@@ -141,6 +179,7 @@ WorkItem* SerialExecutor::Begin(Queue& queue) {
 }
 
 SerialExecutor::AfterItem SerialExecutor::End(Queue& queue, bool go_on) {
+  std::shared_ptr<WorkShare> share;  // its queue may be gone before the carrier is done with it
   {
     MutexLock lock(mu_);
     if (!queue.over) {
@@ -149,8 +188,9 @@ SerialExecutor::AfterItem SerialExecutor::End(Queue& queue, bool go_on) {
     }
     if (!NextOrRest(queue)) return AfterItem::kElsewhere;
     if (go_on) return AfterItem::kNext;
+    share = queue.share;
   }
-  if (!carrier_.TrySubmit(queue)) carrier_.Resume(queue);
+  carrier_.Requeue(queue);
   return AfterItem::kElsewhere;
 }
 

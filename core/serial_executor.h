@@ -11,7 +11,9 @@
 // A place may be kept for an item that is not complete yet (`ready` false): it holds up its queue
 // until SetReady.
 //
-// A queue exists while it has items; `limit` bounds those that wait, in all queues together.
+// A queue exists while it has items; `limit` bounds those that wait, in all queues together. At the
+// limit a share is refused that has its part of them, the limit divided by the shares whose items
+// wait; one that has less is taken, until twice the limit waits.
 //
 // Threads  any, all methods
 // Owns     its queues; items stay their embedders'; refers to its carrier. Is kept alive by a
@@ -35,6 +37,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/core/work_carrier.h"
 #include "weft/core/work_item.h"
+#include "weft/core/work_share.h"
 
 namespace weft {
 
@@ -67,13 +70,16 @@ class ANY_THREAD SerialExecutor final : public std::enable_shared_from_this<Seri
   SerialExecutor(const SerialExecutor&) = delete;
   SerialExecutor& operator=(const SerialExecutor&) = delete;
 
-  // Puts `item` at the end of its key's queue. `*queue` is written before it can run.
-  bool TrySubmit(SerialKey key, WorkItem& item, Queue** queue, bool ready = true)
-      WEFT_EXCLUDES(mu_);
+  // Puts `item` at the end of its key's queue. `*queue` is written before it can run. `share`: of
+  // the carrier's queue and of the limit; the same for all items of a key; null: nobody's.
+  bool TrySubmit(SerialKey key, WorkItem& item, Queue** queue, bool ready = true,
+                 const std::shared_ptr<WorkShare>& share = nullptr) WEFT_EXCLUDES(mu_);
   // An item whose place was kept is complete.
   void SetReady(Queue& queue, WorkItem& item) WEFT_EXCLUDES(mu_);
   // `item` is over. The item and its queue may be gone when this returns.
   void Done(Queue& queue, WorkItem& item) WEFT_EXCLUDES(mu_);
+  // Takes out all items of keys of that owner that wait and are complete. They are not Done.
+  std::vector<WorkItem*> TakeOutAll(const void* owner) WEFT_EXCLUDES(mu_);
 
   // Items that wait for those before them, or for the carrier.
   size_t waiting() const WEFT_EXCLUDES(mu_);
@@ -91,6 +97,9 @@ class ANY_THREAD SerialExecutor final : public std::enable_shared_from_this<Seri
   // When its item is over. True: it is to be handed to the carrier.
   bool NextOrRest(Queue& queue) WEFT_REQUIRES(mu_);
   void Free(Queue& queue) WEFT_REQUIRES(mu_);
+  bool HasRoom(const WorkShare* share) const WEFT_REQUIRES(mu_);
+  // So many more of the queue's items wait.
+  void CountWaiting(Queue& queue, ptrdiff_t change) WEFT_REQUIRES(mu_);
 
   WorkCarrier& carrier_;
   const size_t limit_;
@@ -99,6 +108,7 @@ class ANY_THREAD SerialExecutor final : public std::enable_shared_from_this<Seri
   absl::flat_hash_map<SerialKey, std::unique_ptr<Queue>> queues_ WEFT_GUARDED_BY(mu_);
   std::vector<std::unique_ptr<Queue>> spare_ WEFT_GUARDED_BY(mu_);
   size_t waiting_ WEFT_GUARDED_BY(mu_) = 0;
+  size_t shares_ WEFT_GUARDED_BY(mu_) = 0;  // those whose items wait
 };
 
 }  // namespace weft

@@ -14,7 +14,10 @@ class WorkCarrier {
  public:
   // Something new. False: there is no room for it.
   virtual bool TrySubmit(WorkItem& item) = 0;
-  // A further step of what was taken before. Never refused, and not counted against any limit.
+  // A further step of what was taken before, behind what waits of others. Never refused.
+  virtual void Requeue(WorkItem& item) = 0;
+  // A further step of what was taken before, as soon as possible. Never refused, and not counted
+  // against any limit.
   virtual void Resume(WorkItem& item) = 0;
 
  protected:

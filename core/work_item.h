@@ -8,6 +8,8 @@
 
 namespace weft {
 
+class WorkShare;
+
 class WorkItem {
  public:
   WorkItem() = default;
@@ -20,12 +22,22 @@ class WorkItem {
   // Instead of Run, when the pool has stopped.
   virtual void Cancel() = 0;
 
+  // Whose part of a pool's queue it takes; null: nobody's. Set before it is submitted; outlives the
+  // item.
+  void SetShare(WorkShare* share) { share_ = share; }
+  WorkShare* share() const { return share_; }
+
  protected:
   virtual ~WorkItem() = default;
 
  private:
+  friend class FairQueue;
   friend class WorkerPool;
+  WorkShare* share_ = nullptr;
   WorkItem* next_ = nullptr;
+  // Under the share's mutex: it stands in the share's own line, behind that one.
+  WorkItem* previous_ = nullptr;
+  bool parked_ = false;
 };
 
 }  // namespace weft

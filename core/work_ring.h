@@ -88,6 +88,8 @@ class ANY_THREAD WorkRing {
   }
   // How many were ever taken: a consumer's progress.
   uint64_t taken() const { return taken_.load(std::memory_order_relaxed); }
+  // How many were ever pushed.
+  uint64_t pushed() const { return pushed_.load(std::memory_order_relaxed); }
   size_t limit() const { return limit_; }
 
  private:

@@ -17,6 +17,9 @@ namespace {
 constexpr Nanos kLookEvery = std::chrono::microseconds(500);
 // A worker that used less CPU than this between two looks is blocked.
 constexpr Nanos kBlockedBelow = kLookEvery / 10;
+// Of one connection this many items for each thread stand in front of others' at the most: enough
+// that no worker waits while the next are moved up.
+constexpr int kQuantumPerThread = 2;
 
 class ClosureItem final : public WorkItem {
  public:
@@ -46,7 +49,7 @@ WorkerPool::WorkerPool(WorkerPoolOptions options)
       min_threads_(std::max(1, options.threads)),
       max_threads_(std::max(min_threads_, options.max_threads)),
       idle_after_(options.idle_after),
-      ring_(std::max<size_t>(1, options.queue_limit)),
+      queue_(options.queue_limit, kQuantumPerThread * max_threads_),
       workers_(std::make_unique<Worker[]>(static_cast<size_t>(max_threads_))) {}
 
 absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Create(WorkerPoolOptions options) {
@@ -97,14 +100,28 @@ absl::Status WorkerPool::StartWorker(int index) {
   return absl::OkStatus();
 }
 
-size_t WorkerPool::TrySubmit(WorkItem* const* items, size_t count) {
-  size_t accepted = 0;
-  while (accepted < count && ring_.TryPush(items[accepted])) ++accepted;
+size_t WorkerPool::TrySubmit(WorkItem** items, size_t count) {
+  const size_t accepted = queue_.TryPush(items, count);
   if (accepted > 0) WakeIfNeeded();
-  if (stopping_.load(std::memory_order_seq_cst)) {
-    while (WorkItem* item = Take()) item->Cancel();
-  }
+  if (stopping_.load(std::memory_order_seq_cst)) CancelQueued();
   return accepted;
+}
+
+void WorkerPool::Requeue(WorkItem& item) {
+  executing_.fetch_add(1, std::memory_order_relaxed);
+  queue_.Push(item);
+  WakeIfNeeded();
+  if (stopping_.load(std::memory_order_seq_cst)) CancelQueued();
+  executing_.fetch_sub(1, std::memory_order_release);  // from here on it may be gone
+}
+
+void WorkerPool::CancelQueued() {
+  int in_a_row = 0;
+  while (WorkItem* item = Take(&in_a_row)) item->Cancel();
+}
+
+void WorkerPool::CancelAll(WorkShare& share) {
+  queue_.WithdrawAll(share, [](WorkItem& item) { item.Cancel(); });
 }
 
 void WorkerPool::Execute(absl::AnyInvocable<void() &&> closure) {
@@ -116,8 +133,8 @@ void WorkerPool::Execute(absl::AnyInvocable<void() &&> closure) {
 }
 
 bool WorkerPool::TrySubmit(WorkItem& item) {
-  WorkItem* const items[] = {&item};
-  return TrySubmit(items, 1) == 1;
+  WorkItem* one = &item;
+  return TrySubmit(&one, 1) == 1;
 }
 
 void WorkerPool::Resume(WorkItem& item) {
@@ -129,9 +146,7 @@ void WorkerPool::Resume(WorkItem& item) {
     resumed_count_.fetch_add(1, std::memory_order_seq_cst);
   }
   WakeIfNeeded();
-  if (stopping_.load(std::memory_order_seq_cst)) {
-    while (WorkItem* left = Take()) left->Cancel();
-  }
+  if (stopping_.load(std::memory_order_seq_cst)) CancelQueued();
   executing_.fetch_sub(1, std::memory_order_release);  // from here on it may be gone
 }
 
@@ -145,11 +160,19 @@ WorkItem* WorkerPool::TakeResumed() {
   return item;
 }
 
-WorkItem* WorkerPool::Take() {
+WorkItem* WorkerPool::Take(int* resumed_in_a_row) {
   if (resumed_count_.load(std::memory_order_relaxed) > 0) {
-    if (WorkItem* item = TakeResumed()) return item;
+    // What goes on is served first, but starves nothing that is new.
+    if (*resumed_in_a_row >= kMaxResumedInARow) {
+      *resumed_in_a_row = 0;
+      if (WorkItem* item = queue_.TryTake()) return item;
+    }
+    if (WorkItem* item = TakeResumed()) {
+      ++*resumed_in_a_row;
+      return item;
+    }
   }
-  return ring_.TryTake();
+  return queue_.TryTake();
 }
 
 void WorkerPool::WakeIfNeeded() {
@@ -192,7 +215,7 @@ void WorkerPool::RunWorker(int index) {
   Worker& self = workers_[static_cast<size_t>(index)];
   for (;;) {
     if (stopping_.load(std::memory_order_acquire)) return;
-    if (WorkItem* item = Take()) {
+    if (WorkItem* item = Take(&self.resumed_in_a_row)) {
       if (queued() > 0) WakeIfNeeded();
       self.in_item.store(true, std::memory_order_relaxed);
       item->Run(index);
@@ -265,12 +288,12 @@ bool WorkerPool::Overloaded() const {
 // still.
 void WorkerPool::GrowWhileBlocked() {
   std::vector<Nanos> cpu;
-  uint64_t taken = ring_.taken();
+  uint64_t taken = queue_.taken();
   while (Overloaded()) {
     AllBlocked(&cpu);
     supervisor_parker_.ParkFor(kLookEvery);
-    const bool stood_still = ring_.taken() == taken;
-    taken = ring_.taken();
+    const bool stood_still = queue_.taken() == taken;
+    taken = queue_.taken();
     if (!stood_still || !AllBlocked(&cpu)) continue;
     MutexLock lock(mu_);
     for (int i = min_threads_; i < max_threads_; ++i) {
@@ -314,7 +337,7 @@ void WorkerPool::Stop() {
     worker.parker.Unpark();
     if (worker.thread.joinable()) worker.thread.join();
   }
-  while (WorkItem* item = Take()) item->Cancel();
+  CancelQueued();
 }
 
 }  // namespace weft

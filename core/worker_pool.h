@@ -1,12 +1,14 @@
-// A bounded pool of threads for handlers that may block. First in, first out; one item at a time a
-// worker, so that a slow one holds up nobody's neighbours.
+// A bounded pool of threads for handlers that may block. First in, first out among the items of one
+// share, round robin among shares (see FairQueue); one item at a time a worker, so that a slow one
+// holds up nobody's neighbours.
 //
 // It has `threads` workers from the start. When items wait and every worker is blocked (inside an
 // item, using no CPU) it adds one, up to `max_threads`; an added one ends after `idle_after`
 // without work. The newest idle worker is woken first: its cache is warm. At most one worker is
 // being woken at a time; one that takes an item and sees more wakes the next.
 //
-// Threads  any: TrySubmit, Execute, queued, counts. Stop: not a worker of this pool
+// Threads  any: TrySubmit, Requeue, Execute, Withdraw, queued, counts. Stop: not a worker of this
+//          pool
 // Owns     its threads; items stay their embedders'
 // Errors   TrySubmit refuses what does not fit; Create: a Status when a thread cannot be started
 // Ends     Stop waits for running items and cancels the queued ones; from then on submissions are
@@ -24,13 +26,14 @@
 #include "absl/status/statusor.h"
 #include "weft/core/clock.h"
 #include "weft/core/executor.h"
+#include "weft/core/fair_queue.h"
 #include "weft/core/home_process.h"
 #include "weft/core/mutex.h"
 #include "weft/core/parker.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/work_carrier.h"
 #include "weft/core/work_item.h"
-#include "weft/core/work_ring.h"
+#include "weft/core/work_share.h"
 
 namespace weft {
 
@@ -40,7 +43,7 @@ struct WorkerPoolOptions {
   int threads = 4;
   // The most it may grow to; 0 or less than `threads`: it does not grow.
   int max_threads = 0;
-  // Items that may wait; more are refused.
+  // Items that may wait; more are refused, see FairQueue.
   size_t queue_limit = 10'000;
   // How long an added worker stays without work.
   Nanos idle_after = std::chrono::minutes(1);
@@ -53,23 +56,33 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
   WorkerPool(const WorkerPool&) = delete;
   WorkerPool& operator=(const WorkerPool&) = delete;
 
-  // Queues the first so many of `items` as fit and says how many; wakes at most one worker.
-  size_t TrySubmit(WorkItem* const* items, size_t count);
+  // Items of Execute and Resume that a worker takes in a row while new ones wait.
+  static constexpr int kMaxResumedInARow = 4;
+
+  // Queues those of `items` that there is room for and says how many; the refused ones stand at the
+  // end of `items` then. Wakes at most one worker.
+  size_t TrySubmit(WorkItem** items, size_t count);
 
   // What was accepted before and goes on now (a coroutine's next step): not bounded by the queue's
-  // limit, and served before new items. In a process forked from the pool's, where its threads are
-  // not, the closure runs inside.
+  // limit, and served before new items, kMaxResumedInARow of them for each new one that waits. In a
+  // process forked from the pool's, where its threads are not, the closure runs inside.
   void Execute(absl::AnyInvocable<void() &&> closure) override;
 
-  // WorkCarrier: one item as TrySubmit, or as Execute.
+  // WorkCarrier: one item as TrySubmit; as TrySubmit, but never refused; as Execute.
   bool TrySubmit(WorkItem& item) override;
+  void Requeue(WorkItem& item) override;
   void Resume(WorkItem& item) override;
+
+  // Takes an item back that stands in its share's own line. False: a worker has it, or soon will.
+  bool Withdraw(WorkItem& item) { return queue_.Withdraw(item); }
+  // Takes back and cancels all that stands in the share's own line.
+  void CancelAll(WorkShare& share);
 
   void Stop();
 
   // Items that wait for a worker.
-  size_t queued() const { return ring_.size() + resumed_count_.load(std::memory_order_seq_cst); }
-  size_t queue_limit() const { return ring_.limit(); }
+  size_t queued() const { return queue_.size() + resumed_count_.load(std::memory_order_seq_cst); }
+  size_t queue_limit() const { return queue_.limit(); }
   int threads() const { return thread_count_.load(std::memory_order_relaxed); }
   int max_threads() const { return max_threads_; }
   bool InPool() const { return Current() == this; }
@@ -79,15 +92,17 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
     Parker parker;
     std::thread thread;
     std::atomic<bool> in_item{false};
-    bool running = false;  // under mu_: has a thread
-    bool idle = false;     // under mu_: stands in idle_
+    int resumed_in_a_row = 0;  // its thread's own
+    bool running = false;      // under mu_: has a thread
+    bool idle = false;         // under mu_: stands in idle_
   };
 
   explicit WorkerPool(WorkerPoolOptions options);
   absl::Status StartWorker(int index) WEFT_REQUIRES(mu_);
   void RunWorker(int index);
-  WorkItem* Take();
+  WorkItem* Take(int* resumed_in_a_row);
   WorkItem* TakeResumed();
+  void CancelQueued();
   // True: go on. False: this worker ends.
   bool BecomeIdle(int index);
   void WakeOne();
@@ -105,7 +120,7 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
   const int max_threads_;
   const Nanos idle_after_;
 
-  WorkRing<WorkItem> ring_;
+  FairQueue queue_;
   std::atomic<size_t> resumed_count_{0};
   std::atomic<int> executing_{0};  // threads inside Resume
   alignas(64) std::atomic<int> idle_count_{0};

@@ -35,6 +35,7 @@ void InboundCall::Reset() {
   runner = nullptr;
   listener = nullptr;
   queue = nullptr;
+  SetShare(nullptr);
   admitted = false;
   deadline = kNever;
   block_.reset();

@@ -23,6 +23,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
@@ -98,6 +99,9 @@ class CallOrigin {
   virtual std::shared_ptr<CallTarget> Caller() = 0;
   virtual const std::string& peer() const = 0;
   virtual const std::string& identity() const = 0;
+
+  // What its calls take of the queues that they wait in; by whoever serves them, on the loop.
+  std::vector<std::shared_ptr<WorkShare>> shares;
 };
 
 // Says whether more answers are about to be made: asked when one is ready.

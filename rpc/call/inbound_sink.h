@@ -11,6 +11,7 @@
 
 namespace weft {
 
+class CallOrigin;
 class InboundCall;
 struct BoundMethod;
 
@@ -29,6 +30,10 @@ class InboundSink {
   // A call to answer, with its whole request. Kept until the turn's end, so that all go to the
   // workers at once.
   virtual void OnCall(InboundCall& call) LOOP_ONLY = 0;
+  // Such a call was cancelled. One that still waits to be run may be answered at once.
+  virtual void OnCancelled(InboundCall&) LOOP_ONLY {}
+  // The same of all calls that came from there.
+  virtual void OnAllCancelled(CallOrigin&) LOOP_ONLY {}
 };
 
 }  // namespace weft

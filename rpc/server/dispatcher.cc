@@ -218,6 +218,7 @@ void LoopDispatcher::OnCall(InboundCall& call) {
     return;
   }
   call.runner = dispatcher_.lanes()[bound.lane].get();
+  call.SetShare(ShareOf(call).get());
   if (!handing_over_) {
     handing_over_ = true;
     loop_.AtTurnEnd(&hand_over_);
@@ -240,6 +241,36 @@ void LoopDispatcher::HandOverBatches() {
                        lane.pool().queue_limit(), " (", lane.QueueSetting(), ")")));
     }
     batch.clear();
+  }
+}
+
+const std::shared_ptr<WorkShare>& LoopDispatcher::ShareOf(const InboundCall& call) {
+  std::vector<std::shared_ptr<WorkShare>>& shares = call.origin->shares;
+  const size_t place = call.bound->run_inline ? batches_.size() : call.bound->lane;
+  if (shares.size() <= place) shares.resize(place + 1);
+  if (shares[place] == nullptr) shares[place] = std::make_shared<WorkShare>();
+  return shares[place];
+}
+
+void LoopDispatcher::OnCancelled(InboundCall& call) {
+  if (call.share() == nullptr || !dispatcher_.lanes()[call.bound->lane]->pool().Withdraw(call)) {
+    return;
+  }
+  const absl::Status why = call.CheckStillWanted();
+  call.Refuse(why.ok() ? absl::CancelledError("cancelled before it was executed") : why);
+}
+
+void LoopDispatcher::OnAllCancelled(CallOrigin& origin) {
+  for (size_t i = 0; i < origin.shares.size(); ++i) {
+    if (origin.shares[i] == nullptr) continue;
+    const bool of_lane = i < batches_.size();
+    // First those that have an order: their queues may stand in the share's line.
+    for (WorkItem* item : (of_lane ? serial_[i] : inline_serial_)->TakeOutAll(&origin)) {
+      auto& call = static_cast<InboundCall&>(*item);
+      call.queue = nullptr;
+      Dispatcher::RefuseStopped(call);
+    }
+    if (of_lane) dispatcher_.lanes()[i]->pool().CancelAll(*origin.shares[i]);
   }
 }
 
@@ -280,7 +311,9 @@ bool LoopDispatcher::TryQueue(InboundCall& call, SerialKey key, bool ready) {
                                  : dispatcher_.lanes()[bound.lane].get();
   call.listener = this;
   // It may be over when this returns.
-  if (SerialOf(bound).TrySubmit(std::move(key), call, &call.queue, ready)) return true;
+  if (SerialOf(bound).TrySubmit(std::move(key), call, &call.queue, ready, ShareOf(call))) {
+    return true;
+  }
   call.queue = nullptr;
   if (!call.admitted) call.listener = nullptr;
   return false;

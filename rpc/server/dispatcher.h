@@ -102,7 +102,7 @@ class Dispatcher final {
 };
 
 // A loop's way into the dispatcher: gathers the calls of a turn, keeps those in order that have
-// one.
+// one. Each connection has its share of each lane's queue.
 class LoopDispatcher final : public InboundSink, public AnswerListener {
  public:
   // The dispatcher serves.
@@ -116,6 +116,8 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
   }
   void OnCallBegins(InboundCall& call) LOOP_ONLY override;
   void OnCall(InboundCall& call) LOOP_ONLY override;
+  void OnCancelled(InboundCall& call) LOOP_ONLY override;
+  void OnAllCancelled(CallOrigin& origin) LOOP_ONLY override;
 
   // AnswerListener
   ANY_THREAD void OnAnswered(InboundCall& call) override;
@@ -135,6 +137,7 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
    public:
     explicit InlineCarrier(LoopDispatcher& of) : of_(of) {}
     bool TrySubmit(WorkItem& item) override;
+    void Requeue(WorkItem& item) override { Resume(item); }
     void Resume(WorkItem& item) override;
     void RunCall(InboundCall& call, int worker) override;
     void RefuseCall(InboundCall& call) override { Dispatcher::RefuseStopped(call); }
@@ -147,6 +150,8 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
   // False: the executor has no room.
   bool TryQueue(InboundCall& call, SerialKey key, bool ready) LOOP_ONLY;
   void OnSerialCall(InboundCall& call) LOOP_ONLY;
+  // What the call's connection has of its lane; of inline methods, where they have an order.
+  const std::shared_ptr<WorkShare>& ShareOf(const InboundCall& call) LOOP_ONLY;
   // False: it was refused.
   bool Admit(InboundCall& call) LOOP_ONLY;
   SerialExecutor& SerialOf(const BoundMethod& bound) const {

@@ -28,11 +28,12 @@ class HandCarrier final : public WorkCarrier {
     submitted.push_back(&item);
     return true;
   }
-  void Resume(WorkItem& item) override { resumed.push_back(&item); }
+  void Requeue(WorkItem& item) override { requeued.push_back(&item); }
+  void Resume(WorkItem&) override { FAIL() << "an order is nothing that goes before others"; }
 
-  // Runs one step, those that go on first; false when there is none.
+  // Runs one step, those that go on last; false when there is none.
   bool Step(bool cancel = false) {
-    std::vector<WorkItem*>& from = resumed.empty() ? submitted : resumed;
+    std::vector<WorkItem*>& from = submitted.empty() ? requeued : submitted;
     if (from.empty()) return false;
     WorkItem* const item = from.front();
     from.erase(from.begin());
@@ -45,7 +46,7 @@ class HandCarrier final : public WorkCarrier {
   }
 
   bool full = false;
-  std::vector<WorkItem*> submitted, resumed;
+  std::vector<WorkItem*> submitted, requeued;
 };
 
 // Notes its run; is over at once unless told otherwise.

@@ -366,6 +366,7 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
 
 void NativeSession::CancelInbound() {
   inbound_.ForEach([](uint64_t, InboundCall* call) { call->MarkStopped(); });
+  if (sink_ != nullptr) sink_->OnAllCancelled(*link_);
 }
 
 }  // namespace weft::native

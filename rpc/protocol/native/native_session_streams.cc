@@ -177,7 +177,11 @@ void NativeSession::TakeCancel(uint64_t id) {
   call->MarkCancelled();
   DropAssembly(id, /*reply=*/false);
   // Its request never became whole, so nobody else will answer it.
-  if (unfinished) call->Refuse(absl::CancelledError("cancelled before its request had come"));
+  if (unfinished) {
+    call->Refuse(absl::CancelledError("cancelled before its request had come"));
+  } else if (sink_ != nullptr) {
+    sink_->OnCancelled(*call);
+  }
 }
 
 }  // namespace weft::native

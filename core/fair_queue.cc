@@ -1,0 +1,209 @@
+#include "weft/core/fair_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "weft/core/check.h"
+
+namespace weft {
+
+FairQueue::FairQueue(size_t limit, int32_t quantum)
+    : limit_(std::max<size_t>(1, limit)),
+      quantum_(std::max(kMinQuantum, quantum)),
+      ring_(limit_),
+      express_(std::min(limit_, kMaxExpress)) {}
+
+size_t FairQueue::TryPush(WorkItem** items, size_t count) {
+  size_t refused = 0;
+  for (size_t i = 0; i < count;) {
+    WorkShare* const share = items[i]->share_;
+    size_t end = i + 1;
+    while (end < count && items[end]->share_ == share) ++end;
+    const size_t taken =
+        share != nullptr ? PushOfShare(*share, items + i, end - i) : PushAlone(items + i, end - i);
+    for (size_t k = i + taken; k < end; ++k) items[refused++] = items[k];
+    i = end;
+  }
+  if (refused > 0) std::move_backward(items, items + refused, items + count);
+  return count - refused;
+}
+
+// Of nobody's share.
+size_t FairQueue::PushAlone(WorkItem** items, size_t count) {
+  size_t done = 0;
+  while (done < count && size() < limit_ && ring_.TryPush(items[done])) ++done;
+  return done;
+}
+
+size_t FairQueue::PushOfShare(WorkShare& share, WorkItem** items, size_t count) {
+  size_t done = 0;
+  // Behind what waits in the line already, or, of an express item, behind that one.
+  if (share.parked_.load(std::memory_order_acquire) == 0) done = PushDirect(share, items, count);
+  if (done < count) done += Park(share, items + done, count - done, /*bounded=*/true);
+  return done;
+}
+
+size_t FairQueue::PushDirect(WorkShare& share, WorkItem** items, size_t count) {
+  const int32_t held = share.in_ring_.load(std::memory_order_relaxed);
+  if (held >= quantum_) return 0;
+  if (count == 1 && held == 0 &&
+      ring_.taken() >= share.next_express_.load(std::memory_order_relaxed)) {
+    // As heavy as a quantum: what comes behind it waits in the line until it has been taken, and so
+    // does not overtake it.
+    share.next_express_.store(ring_.pushed(), std::memory_order_relaxed);
+    share.in_ring_.fetch_add(quantum_, std::memory_order_relaxed);
+    if (express_.TryPush(items[0])) return 1;
+    Release(share, quantum_);
+  }
+  const auto wanted = static_cast<int32_t>(std::min(count, static_cast<size_t>(quantum_ - held)));
+  share.in_ring_.fetch_add(wanted, std::memory_order_relaxed);
+  int32_t done = 0;
+  // The first ones fit beside others' lines, as long as the ring has room.
+  while (done < wanted && ring_.TryPush(items[done])) ++done;
+  if (done < wanted) Release(share, wanted - done);
+  return static_cast<size_t>(done);
+}
+
+size_t FairQueue::RoomFor(const WorkShare& share) const {
+  const auto own = static_cast<size_t>(share.waiting());
+  const size_t all = size();
+  const size_t lines = lines_.load(std::memory_order_relaxed) + (share.parked() == 0 ? 1 : 0);
+  const size_t part = limit_ / lines;
+  const size_t room = all < limit_ ? limit_ - all : 0;
+  const size_t beyond = all < 2 * limit_ ? 2 * limit_ - all : 0;
+  return std::max(room, std::min(own < part ? part - own : 0, beyond));
+}
+
+size_t FairQueue::Park(WorkShare& share, WorkItem** items, size_t count, bool bounded) {
+  MutexLock lock(share.mu_);
+  if (bounded) count = std::min(count, RoomFor(share));
+  if (count == 0) return 0;
+  for (size_t i = 0; i < count; ++i) {
+    WorkItem& item = *items[i];
+    WEFT_DCHECK(!item.parked_ && item.next_ == nullptr);
+    item.parked_ = true;
+    item.previous_ = share.last_;
+    (share.last_ == nullptr ? share.first_ : share.last_->next_) = &item;
+    share.last_ = &item;
+  }
+  CountParked(share, static_cast<ptrdiff_t>(count));
+  // Pairs with Release: either it sees the line, or this sees that the ring has none of the share's
+  // items left, and nobody would come for the line.
+  if (share.in_ring_.load(std::memory_order_seq_cst) <= quantum_ / 2) Refill(share);
+  return count;
+}
+
+void FairQueue::Push(WorkItem& item) {
+  WorkItem* one = &item;
+  WorkShare* const share = item.share_;
+  if (share == nullptr) {
+    if (!ring_.TryPush(one)) Strand(item);
+    return;
+  }
+  if (share->parked_.load(std::memory_order_acquire) == 0 && PushDirect(*share, &one, 1) == 1) {
+    return;
+  }
+  Park(*share, &one, 1, /*bounded=*/false);
+}
+
+WorkItem* FairQueue::TryTake() {
+  if (stranded_.load(std::memory_order_relaxed) > 0) {
+    if (WorkItem* item = TakeStranded()) return item;
+  }
+  int32_t weight = quantum_;
+  WorkItem* item = express_.TryTake();
+  if (item == nullptr) {
+    weight = 1;
+    item = ring_.TryTake();
+  }
+  // The item keeps its share.
+  if (item != nullptr && item->share_ != nullptr) Release(*item->share_, weight);
+  return item;
+}
+
+void FairQueue::Release(WorkShare& share, int32_t weight) {
+  const int32_t left = share.in_ring_.fetch_sub(weight, std::memory_order_seq_cst) - weight;
+  if (share.parked_.load(std::memory_order_seq_cst) == 0 || left > quantum_ / 2) return;
+  MutexLock lock(share.mu_);
+  Refill(share);
+}
+
+// Moves the line's first into the ring, up to the quantum.
+void FairQueue::Refill(WorkShare& share) {
+  ptrdiff_t moved = 0;
+  while (share.first_ != nullptr && share.in_ring_.load(std::memory_order_relaxed) < quantum_) {
+    WorkItem* const item = share.first_;
+    share.first_ = std::exchange(item->next_, nullptr);
+    (share.first_ == nullptr ? share.last_ : share.first_->previous_) = nullptr;
+    item->parked_ = false;
+    share.in_ring_.fetch_add(1, std::memory_order_relaxed);
+    ++moved;
+    if (!ring_.TryPush(item)) {
+      Strand(*item);
+      break;
+    }
+  }
+  // Only now: who finds no line may put an item into the ring behind those that were moved.
+  if (moved > 0) CountParked(share, -moved);
+}
+
+void FairQueue::CountParked(WorkShare& share, ptrdiff_t change) {
+  const uint32_t before = share.parked_.load(std::memory_order_relaxed);
+  const auto after = static_cast<uint32_t>(before + change);
+  if (before == 0) lines_.fetch_add(1, std::memory_order_relaxed);
+  if (after == 0) lines_.fetch_sub(1, std::memory_order_relaxed);
+  parked_.fetch_add(static_cast<size_t>(change), std::memory_order_seq_cst);
+  share.parked_.store(after, std::memory_order_seq_cst);
+}
+
+bool FairQueue::Withdraw(WorkItem& item) {
+  WorkShare* const share = item.share_;
+  if (share == nullptr) return false;
+  MutexLock lock(share->mu_);
+  if (!item.parked_) return false;
+  WorkItem* const previous = std::exchange(item.previous_, nullptr);
+  WorkItem* const next = std::exchange(item.next_, nullptr);
+  (previous == nullptr ? share->first_ : previous->next_) = next;
+  (next == nullptr ? share->last_ : next->previous_) = previous;
+  item.parked_ = false;
+  CountParked(*share, -1);
+  return true;
+}
+
+WorkItem* FairQueue::TakeLine(WorkShare& share) {
+  MutexLock lock(share.mu_);
+  WorkItem* const first = std::exchange(share.first_, nullptr);
+  share.last_ = nullptr;
+  ptrdiff_t count = 0;
+  for (WorkItem* item = first; item != nullptr; item = item->next_) {
+    item->parked_ = false;
+    item->previous_ = nullptr;
+    ++count;
+  }
+  if (count > 0) CountParked(share, -count);
+  return first;
+}
+
+void FairQueue::Strand(WorkItem& item) {
+  MutexLock lock(stranded_mu_);
+  (stranded_first_ == nullptr ? stranded_first_ : stranded_last_->next_) = &item;
+  stranded_last_ = &item;
+  stranded_.fetch_add(1, std::memory_order_relaxed);
+  parked_.fetch_add(1, std::memory_order_seq_cst);
+}
+
+WorkItem* FairQueue::TakeStranded() {
+  WorkItem* item = nullptr;
+  {
+    MutexLock lock(stranded_mu_);
+    item = stranded_first_;
+    if (item == nullptr) return nullptr;
+    stranded_first_ = std::exchange(item->next_, nullptr);
+    stranded_.fetch_sub(1, std::memory_order_relaxed);
+    parked_.fetch_sub(1, std::memory_order_seq_cst);
+  }
+  if (item->share_ != nullptr) Release(*item->share_, 1);
+  return item;
+}
+
+}  // namespace weft
