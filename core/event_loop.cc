@@ -225,7 +225,9 @@ bool EventLoop::SpinForEvents(Nanos budget) {
 void EventLoop::Poll(bool block) {
   now_fresh_ = false;
   active_ = false;
-  event_base_loop(base_, EVLOOP_NO_EXIT_ON_EMPTY | (block ? EVLOOP_ONCE : EVLOOP_NONBLOCK));
+  // EVLOOP_NONBLOCK alone would go on for as long as anything is ready, and tasks would wait.
+  const int once = EVLOOP_NO_EXIT_ON_EMPTY | EVLOOP_ONCE;
+  event_base_loop(base_, block ? once : once | EVLOOP_NONBLOCK);
   if (!system_clock_) RunDueTimers();  // a clock set by hand does not move the timerfd
 }
 
