@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "weft/codegen/comment.h"
 #include "weft/codegen/cpp_names.h"
@@ -31,7 +32,20 @@ std::string CommentOf(const Descriptor& descriptor) {
 
 // ---- What is refused
 
+// Whether it can stand between the quotes of an #include, and in a comment's line.
+bool IsIncludable(const std::string& path) {
+  for (const char c : path) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F || c == '"' || c == '\\') return false;
+  }
+  return true;
+}
+
 absl::Status CheckSupported(const pb::FileDescriptor& file) {
+  if (!IsIncludable(PathOf(file))) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the file's name, \"", absl::CEscape(PathOf(file)),
+        "\", has a quote, a backslash or a control character: no #include can name it"));
+  }
   if (file.service_count() > 0 && file.options().cc_generic_services()) {
     return absl::InvalidArgumentError(
         "option cc_generic_services = true makes protoc write classes of its own with the names of "

@@ -274,5 +274,19 @@ TEST(Model, RefusesProtobufsOwnServices) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("option cc_generic_services"));
 }
 
+// protoc takes such names in descriptors that other programs have made.
+TEST(Model, RefusesAFileWhoseNameNoIncludeCanHold) {
+  for (const char* name : {"a\nint x;.proto", "a\"b.proto", "a\\b.proto", "\x7F.proto"}) {
+    google::protobuf::FileDescriptorProto file;
+    file.set_name(name);
+    google::protobuf::DescriptorPool pool;
+    const google::protobuf::FileDescriptor* built = pool.BuildFile(file);
+    ASSERT_NE(built, nullptr) << name;
+    const absl::Status status = BuildModel(*built).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << name;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("no #include can name it"));
+  }
+}
+
 }  // namespace
 }  // namespace weft::codegen

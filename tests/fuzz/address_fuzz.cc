@@ -1,27 +1,23 @@
 // Addresses as texts: any text. What is taken says itself as a text that means the same.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
 
+#include "tests/fuzz/check.h"
 #include "weft/core/socket_address.h"
 
-namespace {
-
-void Check(bool condition) {
-  if (!condition) std::abort();
-}
-
-}  // namespace
+using weft::fuzz::Check;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   const absl::StatusOr<weft::HostPort> host_port = weft::HostPort::Parse(text);
   if (host_port.ok()) {
-    Check(host_port->is_unix() == host_port->host.empty());
-    (void)weft::SocketAddress::From(*host_port);
+    Check((host_port->is_unix() || host_port->is_in_process()) == host_port->host.empty());
+    Check(!(host_port->is_unix() && host_port->is_in_process()));
+    const absl::StatusOr<weft::SocketAddress> from = weft::SocketAddress::From(*host_port);
+    Check(!(from.ok() && host_port->is_in_process()));
   }
   const absl::StatusOr<weft::SocketAddress> address = weft::SocketAddress::Parse(text);
   if (!address.ok()) return 0;

@@ -2,20 +2,18 @@
 // Whatever inflates has the declared size, and comes back from being compressed again.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <string_view>
 #include <vector>
 
+#include "tests/fuzz/check.h"
 #include "weft/rpc/base/compression.h"
 
 namespace {
 
-constexpr size_t kLimit = 1 << 20;
+using weft::fuzz::Check;
 
-void Check(bool condition) {
-  if (!condition) std::abort();
-}
+constexpr size_t kLimit = 1 << 20;
 
 }  // namespace
 

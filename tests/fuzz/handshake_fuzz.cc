@@ -1,19 +1,13 @@
 // A Hello from the wire: any bytes. What is agreed lies within what this version knows.
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <string_view>
 
+#include "tests/fuzz/check.h"
 #include "weft/rpc/protocol/native/frame_format.h"
 #include "weft/rpc/protocol/native/handshake.h"
 
-namespace {
-
-void Check(bool condition) {
-  if (!condition) std::abort();
-}
-
-}  // namespace
+using weft::fuzz::Check;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace weft::native;  // NOLINT

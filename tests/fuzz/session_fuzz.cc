@@ -7,14 +7,9 @@
 //           cancelled; the rest: how large the pieces are
 //
 // The session ends exactly once, every call of this side too, and what it writes are frames.
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <iterator>
 #include <memory>
@@ -23,11 +18,12 @@
 #include <utility>
 #include <vector>
 
+#include "tests/fuzz/check.h"
+#include "tests/fuzz/fuzz_loop.h"
+#include "tests/fuzz/fuzz_transport.h"
 #include "tests/support/raw_frames.h"
 #include "tests/support/watched.h"
-#include "weft/core/fd_watch.h"
 #include "weft/core/loop_group.h"
-#include "weft/core/transport.h"
 #include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/call/client_stream_call.h"
 #include "weft/rpc/call/inbound_sink.h"
@@ -41,74 +37,26 @@ namespace {
 
 constexpr int kDials = 1, kOpened = 2, kAnswersLater = 4, kCancels = 8;
 
-void Check(bool condition) {
-  if (!condition) std::abort();
-}
+using fuzz::Check;
 
 // What one run shares. Touched on the loop alone.
 struct Run {
   int how = 0;
   uint32_t random = 0;
-  std::string input;
-  size_t at = 0;
-  std::string output;
+  fuzz::FuzzStream stream;
   IoThread* io = nullptr;
   std::shared_ptr<NativeLink> link;
   uint64_t next_cancel = 1;
   std::function<void()> step;  // what streams do between two reads
 
   uint32_t Random() { return random = random * 1'664'525u + 1'013'904'223u; }
-};
-
-// Brings the input in pieces; always readable, takes every byte that is written.
-class FuzzTransport final : public Transport {
- public:
-  explicit FuzzTransport(Run& run) : run_(run), fd_(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)) {
-    Check(fd_ >= 0);
-  }
-  ~FuzzTransport() override { ::close(fd_); }
-
-  ssize_t Read(const iovec* pieces, int count) override {
-    if (run_.at == run_.input.size()) return 0;
-    // Between two reads other things happen.
-    if ((run_.how & kCancels) != 0 && run_.link != nullptr && run_.Random() % 4 == 0) {
-      run_.link->CancelCall(run_.next_cancel++);
+  // Between two reads other things happen.
+  void BeforeRead() {
+    if ((how & kCancels) != 0 && link != nullptr && Random() % 4 == 0) {
+      link->CancelCall(next_cancel++);
     }
-    if (run_.step && run_.Random() % 2 == 0) {
-      run_.io->loop->Post([step = run_.step](TaskFate) { step(); });
-    }
-    const size_t largest = size_t{1} << (run_.how >> 4);
-    size_t left = std::min(run_.input.size() - run_.at, 1 + (run_.Random() >> 8) % largest);
-    ssize_t read = 0;
-    for (int i = 0; i < count && left > 0; ++i) {
-      const size_t n = std::min(left, pieces[i].iov_len);
-      std::memcpy(pieces[i].iov_base, run_.input.data() + run_.at, n);
-      run_.at += n;
-      left -= n;
-      read += static_cast<ssize_t>(n);
-    }
-    return read;
+    if (step && Random() % 2 == 0) io->loop->Post([s = step](TaskFate) { s(); });
   }
-  ssize_t Write(const iovec* pieces, int count) override {
-    ssize_t written = 0;
-    for (int i = 0; i < count; ++i) {
-      run_.output.append(static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len);
-      written += static_cast<ssize_t>(pieces[i].iov_len);
-    }
-    return written;
-  }
-  void ShutDown() override {}
-  absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop, WatchEvents* events) override {
-    loop.AssertInLoop();
-    auto watch = std::make_unique<FdWatch>();
-    if (absl::Status s = watch->Start(loop, fd_, events); !s.ok()) return s;
-    return watch;
-  }
-  bool AnyThreadMayWrite() const override { return false; }
-
- private:
-  Run& run_;
-  const int fd_;
 };
 
 // Of each kind; the peer calls them by their names, or by one letter.
@@ -298,31 +246,24 @@ void CheckOutput(std::string_view output, bool opened) {
   }
 }
 
-void RunOnLoop(LoopGroup& group, const std::function<void()>& closure) {
-  Notification done;
-  group.At(0).loop->Post([&](TaskFate) {
-    closure();
-    done.Notify();
-  });
-  Check(done.Wait());
-}
-
-void RunOne(LoopGroup& group, const uint8_t* data, size_t size) {
+void RunOne(const uint8_t* data, size_t size) {
   Run run;
   run.how = data[0];
   run.random = data[1];
-  run.io = &group.At(0);
+  run.io = &fuzz::FuzzLoop();
+  run.stream.before_read = [&run] { run.BeforeRead(); };
+  run.stream.next_read = [&run] { return 1 + (run.Random() >> 8) % (size_t{1} << (run.how >> 4)); };
   const bool dials = (run.how & kDials) != 0;
   if ((run.how & kOpened) != 0) {
-    run.input =
+    run.stream.input =
         raw::Opening({.features = 0x11, .stream_window = 4'096, .connection_window = 16'384});
   }
-  run.input.append(reinterpret_cast<const char*>(data + 2), size - 2);
+  run.stream.input.append(reinterpret_cast<const char*>(data + 2), size - 2);
   FuzzSink sink(run);
   FuzzHost host(run, sink);
   auto pool = std::make_shared<CallPool>(nullptr);
   std::unique_ptr<NativeSession> session;
-  RunOnLoop(group, [&]() WEFT_NO_THREAD_ANALYSIS {
+  fuzz::RunOnLoop([&]() WEFT_NO_THREAD_ANALYSIS {
     NativeSessionOptions options;
     options.dialer = dials;
     SessionLimits limits;
@@ -335,30 +276,20 @@ void RunOne(LoopGroup& group, const uint8_t* data, size_t size) {
     limits.handshake_timeout = absl::Hours(1);
     options.limits = std::make_shared<const SessionLimits>(limits);
     session = std::make_unique<NativeSession>(*run.io, host, &sink, pool,
-                                              std::make_unique<FuzzTransport>(run), "fuzz",
-                                              std::move(options));
+                                              std::make_unique<fuzz::FuzzTransport>(run.stream),
+                                              "fuzz", std::move(options));
     Check(session->Start().ok());
   });
   Check(host.ended.Wait());
   run.link.reset();
   // What was posted is over then.
-  RunOnLoop(group, [&]() WEFT_NO_THREAD_ANALYSIS { session.reset(); });
-  RunOnLoop(group, [&]() WEFT_NO_THREAD_ANALYSIS {
+  fuzz::RunOnLoop([&]() WEFT_NO_THREAD_ANALYSIS { session.reset(); });
+  fuzz::RunOnLoop([&]() WEFT_NO_THREAD_ANALYSIS {
     pool->Close();
     Check(pool->out() == 0);
     host.CheckStreams();
   });
-  CheckOutput(run.output, (run.how & kOpened) != 0);
-}
-
-LoopGroup& Loops() {
-  // One for all runs; it ends with the process.
-  static LoopGroup* const kGroup = [] {
-    EventLoopOptions options;
-    options.spin = std::chrono::milliseconds(1);
-    return LoopGroup::Create(1, options)->release();
-  }();
-  return *kGroup;
+  CheckOutput(run.stream.output, (run.how & kOpened) != 0);
 }
 
 }  // namespace
@@ -366,6 +297,6 @@ LoopGroup& Loops() {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;
-  weft::native::RunOne(weft::native::Loops(), data, size);
+  weft::native::RunOne(data, size);
   return 0;
 }

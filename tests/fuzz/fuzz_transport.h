@@ -1,0 +1,47 @@
+// A transport whose input is an array of bytes, brought in reads of sizes that somebody else says;
+// it takes every byte that is written. Always readable; at its end the peer has closed.
+//
+// Threads  loop-only, the stream too
+// Owns     a descriptor to be watched
+#ifndef WEFT_TESTS_FUZZ_FUZZ_TRANSPORT_H_
+#define WEFT_TESTS_FUZZ_FUZZ_TRANSPORT_H_
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "weft/core/transport.h"
+
+namespace weft::fuzz {
+
+// Both directions of one connection.
+struct FuzzStream {
+  std::string input, output;
+  size_t at = 0;  // bytes of the input that have been read
+  // The next read's largest size.
+  std::function<size_t()> next_read;
+  // Before each read, and once more before the end is told. Null: nothing.
+  std::function<void()> before_read;
+};
+
+class FuzzTransport final : public Transport {
+ public:
+  explicit FuzzTransport(FuzzStream& stream);
+  ~FuzzTransport() override;
+
+  ssize_t Read(const iovec* pieces, int count) override;
+  ssize_t Write(const iovec* pieces, int count) override;
+  void ShutDown() override {}
+  absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop, WatchEvents* events) override;
+  bool AnyThreadMayWrite() const override { return false; }
+
+ private:
+  FuzzStream& stream_;
+  const int fd_;
+  bool at_end_ = false;
+};
+
+}  // namespace weft::fuzz
+
+#endif  // WEFT_TESTS_FUZZ_FUZZ_TRANSPORT_H_
