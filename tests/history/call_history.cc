@@ -4,11 +4,15 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "tests/history/ledger.h"
 
 namespace weft::test {
 
 struct CallHistory::Record {
   CallStart start;
+  absl::Time started_at;
   std::atomic<bool> started{false};
   std::atomic<int> executions{0};
   std::atomic<CallStyle> handler{};  // of the last execution; a call has one server
@@ -19,14 +23,15 @@ struct CallHistory::Record {
   absl::StatusCode served_code = absl::StatusCode::kOk;
 };
 
-CallHistory::CallHistory(size_t calls)
-    : calls_(calls), records_(std::make_unique<Record[]>(calls)) {}
+CallHistory::CallHistory(size_t calls, const Ledger* ledger)
+    : calls_(calls), ledger_(ledger), records_(std::make_unique<Record[]>(calls)) {}
 
 CallHistory::~CallHistory() = default;
 
 void CallHistory::OnStarted(size_t key, CallStart start) {
   Record& record = records_[key];
   record.start = std::move(start);
+  record.started_at = absl::Now();
   record.started.store(true, std::memory_order_release);
 }
 
@@ -49,21 +54,38 @@ void CallHistory::OnServed(size_t key, const StreamTally& tally, absl::StatusCod
 
 void CallHistory::OnEnded(size_t key, const CallEnding& ending) {
   Record& record = records_[key];
-  if (record.endings.fetch_add(1) == 0) record.ending = ending;
+  if (record.endings.fetch_add(1) > 0) return;
+  record.ending = ending;
+  ended_.fetch_add(1);
 }
 
-bool CallHistory::executed(size_t key) const { return records_[key].executions.load() > 0; }
+int CallHistory::ExecutionsOf(size_t key) const {
+  return ledger_ != nullptr ? ledger_->executions(key) : records_[key].executions.load();
+}
+
+std::vector<std::string> CallHistory::Unended() const {
+  std::vector<std::string> lines;
+  for (size_t key = 0; key < calls_; ++key) {
+    const Record& record = records_[key];
+    if (!record.started.load(std::memory_order_acquire) || record.endings.load() > 0) continue;
+    lines.push_back(absl::StrCat("call ", key, " (", record.start.what, ") has not ended for ",
+                                 absl::FormatDuration(absl::Now() - record.started_at),
+                                 "; executed ", ExecutionsOf(key), " times, its handler has ended ",
+                                 record.servings.load(), " times"));
+  }
+  return lines;
+}
 
 std::vector<std::string> CallHistory::Check() const {
   std::vector<std::string> violations;
   for (size_t key = 0; key < calls_; ++key) {
     const Record& record = records_[key];
     if (!record.started.load(std::memory_order_acquire)) continue;
-    for (const std::string& rule : BrokenRules(record)) {
+    for (const std::string& rule : BrokenRules(key)) {
       violations.push_back(
           absl::StrCat("call ", key, " (", record.start.what, ") ", rule, "; endings ",
-                       record.endings.load(), ", executions ", record.executions.load(),
-                       ", first ending ", absl::StatusCodeToString(record.ending.code),
+                       record.endings.load(), ", executions ", ExecutionsOf(key), ", first ending ",
+                       absl::StatusCodeToString(record.ending.code),
                        record.ending.may_have_been_executed ? "" : ", not executed"));
     }
   }
@@ -73,11 +95,17 @@ std::vector<std::string> CallHistory::Check() const {
   return violations;
 }
 
-std::vector<std::string> CallHistory::BrokenRules(const Record& record) {
+std::vector<std::string> CallHistory::BrokenRules(size_t key) const {
+  const Record& record = records_[key];
   if (record.endings.load() == 0) return {"never ended"};
-  std::vector<std::string> broken = BrokenStreamRules(record);
+  std::vector<std::string> broken;
+  if (ledger_ == nullptr) {
+    broken = BrokenStreamRules(record);
+  } else if (record.ending.stream.has_value() && !record.ending.stream->in_order) {
+    broken.push_back("got a reply that was not the next");
+  }
   const CallEnding& ending = record.ending;
-  const int executions = record.executions.load();
+  const int executions = ExecutionsOf(key);
   if (record.endings.load() > 1) broken.push_back("ended more than once");
   if (ending.code == absl::StatusCode::kOk && executions == 0) {
     broken.push_back("ended with OK and was not executed");
@@ -149,8 +177,8 @@ std::string CallHistory::Summary() const {
     const Record& record = records_[key];
     if (record.endings.load() == 0) continue;
     ++codes[absl::StatusCodeToString(record.ending.code)];
-    never += record.executions.load() == 0 ? 1 : 0;
-    repeated += record.executions.load() > 1 ? 1 : 0;
+    never += ExecutionsOf(key) == 0 ? 1 : 0;
+    repeated += ExecutionsOf(key) > 1 ? 1 : 0;
     refused += record.ending.may_have_been_executed ? 0 : 1;
     if (!record.ending.stream.has_value()) continue;
     ++streams;
@@ -187,10 +215,21 @@ void FalsifiedHistory::OnEnded(size_t key, const CallEnding& ending) {
         if (history_.executed(key)) told = {absl::StatusCode::kUnavailable, false};
         break;
       case Plant::kLostMessage:
+      case Plant::kExecutedTwice:
+      case Plant::kLostExecution:
         break;
     }
   }
   history_.OnEnded(key, told);
+}
+
+void PlantInLedger(FalsifiedHistory::Plant plant, Ledger& ledger) {
+  using Plant = FalsifiedHistory::Plant;
+  for (size_t key = 0; key < ledger.keys(); key += 97) {
+    if (ledger.executions(key) == 0) continue;
+    if (plant == Plant::kExecutedTwice) ledger.Falsify(key, 2);
+    if (plant == Plant::kLostExecution) ledger.Falsify(key, 0);
+  }
 }
 
 }  // namespace weft::test

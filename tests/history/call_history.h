@@ -65,9 +65,13 @@ class HistorySink {
   virtual void OnEnded(size_t key, const CallEnding& ending) = 0;
 };
 
+class Ledger;
+
 class CallHistory final : public HistorySink {
  public:
-  explicit CallHistory(size_t calls);
+  // With a ledger, executions are those that stand there: their servers are other processes, and
+  // what a stream's handler has seen is not known.
+  explicit CallHistory(size_t calls, const Ledger* ledger = nullptr);
   ~CallHistory() override;
 
   void OnStarted(size_t key, CallStart start) override;
@@ -75,7 +79,11 @@ class CallHistory final : public HistorySink {
   void OnServed(size_t key, const StreamTally& tally, absl::StatusCode code) override;
   void OnEnded(size_t key, const CallEnding& ending) override;
 
-  bool executed(size_t key) const;
+  bool executed(size_t key) const { return ExecutionsOf(key) > 0; }
+  // Calls that have ended; rises while things go on.
+  uint64_t ended() const { return ended_.load(); }
+  // A line for each call that has begun and not ended: how far it has come, and since when.
+  std::vector<std::string> Unended() const;
   // A line for each broken rule.
   std::vector<std::string> Check() const;
   // A line for each kind of call and style of handler of which no call has ended with OK.
@@ -85,18 +93,29 @@ class CallHistory final : public HistorySink {
 
  private:
   struct Record;
-  static std::vector<std::string> BrokenRules(const Record& record);
+  std::vector<std::string> BrokenRules(size_t key) const;
   static std::vector<std::string> BrokenStreamRules(const Record& record);
+  int ExecutionsOf(size_t key) const;
   const size_t calls_;
+  const Ledger* const ledger_;
   const std::unique_ptr<Record[]> records_;
   std::atomic<size_t> unknown_{0};  // keys that no call has
+  std::atomic<uint64_t> ended_{0};
 };
 
 // Hands on to a history what happens, but for what it falsifies in about one call of a hundred: so
 // that the checker can be seen to notice.
 class FalsifiedHistory final : public HistorySink {
  public:
-  enum class Plant : uint8_t { kDoubleReply, kLostEnd, kExecutedNotSent, kLostMessage };
+  // The last two falsify a ledger, not what a history is told: see PlantInLedger.
+  enum class Plant : uint8_t {
+    kDoubleReply,
+    kLostEnd,
+    kExecutedNotSent,
+    kLostMessage,
+    kExecutedTwice,
+    kLostExecution,
+  };
 
   FalsifiedHistory(CallHistory& history, Plant plant) : history_(history), plant_(plant) {}
   void OnStarted(size_t key, CallStart start) override;
@@ -108,6 +127,9 @@ class FalsifiedHistory final : public HistorySink {
   CallHistory& history_;
   const Plant plant_;
 };
+
+// kExecutedTwice and kLostExecution, in about one call of a hundred; others do nothing here.
+void PlantInLedger(FalsifiedHistory::Plant plant, Ledger& ledger);
 
 }  // namespace weft::test
 

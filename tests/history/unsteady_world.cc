@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/history/async_stream_service.h"
 #include "tests/history/history_services.h"
+#include "tests/history/session_limits.h"
 #include "tests/history/stream_services.h"
 #include "weft/core/random_bits.h"
 
@@ -33,19 +34,6 @@ void Must(const absl::Status& status) {
 }  // namespace
 
 std::string UnsteadyWorld::AddressOf(size_t server) { return absl::StrCat("inproc:s", server); }
-
-SessionLimits UnsteadyWorld::Limits() {
-  SessionLimits limits;
-  limits.max_calls = 300;
-  limits.handshake_timeout = absl::Milliseconds(300);
-  limits.heartbeat_interval = absl::Milliseconds(100);
-  limits.heartbeat_misses = 1;
-  // Streams wait for credit often. All that can be under way fit into a connection's, large
-  // messages too: else those that wait for one another's credit could wait for ever.
-  limits.stream_window_bytes = 8 << 10;
-  limits.connection_window_bytes = 16 << 20;
-  return limits;
-}
 
 UnsteadyWorld::UnsteadyWorld(uint64_t seed, HistorySink& history) : seed_(seed) {
   const FaultMix mix{.refused = 0.03,
@@ -79,33 +67,18 @@ UnsteadyWorld::UnsteadyWorld(uint64_t seed, HistorySink& history) : seed_(seed) 
 
 UnsteadyWorld::~UnsteadyWorld() { Settle(); }
 
-// Of the channels to one server the first tries calls once, the second up to three times, and the
-// third tries twice at once where that is allowed. Each offers its server services of another
-// style.
+// Each channel to a server offers it services of another style.
 ChannelOptions UnsteadyWorld::OptionsOf(size_t kind) const {
-  ChannelOptions options;
+  ChannelOptions options = HistoryChannelOptions(kind);
   options.runtime = client_runtime_;
   options.network = network_;
-  options.connect_timeout = absl::Milliseconds(300);
-  options.backoff = absl::Milliseconds(1);
-  options.backoff_most = absl::Milliseconds(20);
-  options.limits = Limits();
   options.services = {services_[kind].get(), stream_services_[kind].get()};
-  options.retry_budget.per_success = 1;
-  if (kind >= 1) {
-    options.retry.attempts = 3;
-    options.retry.backoff = absl::Milliseconds(1);
-  }
-  if (kind >= 2) {
-    options.hedging.attempts = 2;
-    options.hedging.delay = absl::Milliseconds(1);
-  }
   return options;
 }
 
 void UnsteadyWorld::StartServer(size_t server) {
   servers_[server] = std::make_unique<Server>(
-      ServerOptions{.runtime = server_runtime_, .network = network_, .limits = Limits()});
+      ServerOptions{.runtime = server_runtime_, .network = network_, .limits = HistoryLimits()});
   Must(servers_[server]->Register(*services_[server]));
   Must(servers_[server]->Register(*stream_services_[server]));
   Must(servers_[server]->Start(AddressOf(server)));
@@ -113,12 +86,7 @@ void UnsteadyWorld::StartServer(size_t server) {
 
 void UnsteadyWorld::StopServer(size_t server, absl::Duration drain) {
   servers_[server]->Stop(drain);
-  for (const CloseReason reason :
-       {CloseReason::kWrongPreface, CloseReason::kVersion, CloseReason::kSecondHello,
-        CloseReason::kFrameTooLong, CloseReason::kReservedBits, CloseReason::kUnknownFrameType,
-        CloseReason::kBadFrame}) {
-    framing_faults_ += servers_[server]->closed(reason);
-  }
+  framing_faults_ += FramingFaultsOf(*servers_[server]);
   servers_[server].reset();
 }
 
@@ -165,6 +133,15 @@ void UnsteadyWorld::Settle() {
 std::string UnsteadyWorld::Summary() const {
   return absl::StrCat(network_->dialled(), " connections, ", cuts_.load(), " cut, ", pulls_.load(),
                       " pulled, ", holds_.load(), " held, ", restarts_.load(), " server restarts");
+}
+
+std::string UnsteadyWorld::Links() const {
+  std::string text;
+  for (size_t i = 0; i < channels_.size(); ++i) {
+    absl::StrAppend(&text,
+                    LinksOf(absl::StrCat(i, " to ", AddressOf(i % kServers)), *channels_[i]));
+  }
+  return text;
 }
 
 }  // namespace weft::test

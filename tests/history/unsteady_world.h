@@ -1,8 +1,7 @@
 // Servers that come and go, channels to them, and a network that breaks: where a history happens.
 //
-// Threads  any: channel, which never changes. Its own thread makes the trouble
+// Threads  as CallWorld. Its own thread makes the trouble
 // Owns     all of it; the history outlives it
-// Ends     Settle ends the trouble and stops the servers, so that no handler runs any more
 #ifndef WEFT_TESTS_HISTORY_UNSTEADY_WORLD_H_
 #define WEFT_TESTS_HISTORY_UNSTEADY_WORLD_H_
 
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "tests/history/call_history.h"
+#include "tests/history/call_world.h"
 #include "weft/core/in_process_network.h"
 #include "weft/core/runtime.h"
 #include "weft/rpc/call/service.h"
@@ -23,29 +23,24 @@
 
 namespace weft::test {
 
-class UnsteadyWorld {
+class UnsteadyWorld final : public CallWorld {
  public:
   UnsteadyWorld(uint64_t seed, HistorySink& history);
-  ~UnsteadyWorld();
+  ~UnsteadyWorld() override;
   UnsteadyWorld(const UnsteadyWorld&) = delete;
   UnsteadyWorld& operator=(const UnsteadyWorld&) = delete;
 
-  Channel& channel(size_t n) { return *channels_[n % channels_.size()]; }
-
-  // When no call is under way any more.
-  void Settle();
-
-  std::string Summary() const;
-  // Connections that servers ended because of what came on them; this network changes no bytes.
-  // After Settle.
-  int64_t framing_faults() const { return framing_faults_; }
+  Channel& channel(size_t n) override { return *channels_[n % channels_.size()]; }
+  void Settle() override;
+  std::string Summary() const override;
+  int64_t framing_faults() const override { return framing_faults_; }
+  std::string Links() const override;
 
  private:
   static constexpr size_t kServers = 3;
   static constexpr size_t kChannelsToEach = 3;
 
   static std::string AddressOf(size_t server);
-  static SessionLimits Limits();
   ChannelOptions OptionsOf(size_t kind) const;
   void StartServer(size_t server);
   void StopServer(size_t server, absl::Duration drain);
