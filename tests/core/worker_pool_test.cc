@@ -413,19 +413,24 @@ TEST(WorkerPool, LosesNothingWhileItGrowsAndShrinks) {
   options.idle_after = std::chrono::microseconds(200);
   auto pool = NewPool(options);
   std::vector<std::thread> submitters;
+  std::atomic<int> submitting{3};
   for (int s = 0; s < 3; ++s) {
     submitters.emplace_back([&] {
       for (int i = 0; i < 300; ++i) {
         Parker ended;
         Item item([&] {
-          // Every few, a worker that stands still for longer than the supervisor watches.
-          if (i % 10 == 0) std::this_thread::sleep_for(milliseconds(2));
+          // Every few, a worker stands still until the supervisor has made another one, while there
+          // are items that wait for it.
+          if (i % 10 == 0) {
+            EXPECT_TRUE(PollUntil([&] { return pool->threads() > 1 || submitting.load() < 3; }));
+          }
           ended.Unpark();
         });
         ASSERT_TRUE(Submit(*pool, item));
         ASSERT_TRUE(ended.ParkFor(kTestPatience));
         while (item.runs.load() == 0) std::this_thread::yield();
       }
+      submitting.fetch_sub(1);
     });
   }
   for (std::thread& t : submitters) t.join();

@@ -120,11 +120,13 @@ TEST(Deadline, IsTheCallsElseTheMethodsElseTheChannels) {
   const auto endless = server.Connect({.timeout = kForever});
   EXPECT_EQ(EchoService::Stub(*endless).Where(WhereRequest())->remaining_micros(), -1);
   // The method says 50 ms: it goes before the channel, and the call before it.
-  SleepRequest request;
-  request.set_micros(200'000);
-  EXPECT_THAT(stub.SleepBriefly(request).status(),
+  service.in_sleep = [](ServerContext& call) {
+    if (call.time_left() > absl::Minutes(1)) return;
+    EXPECT_TRUE(PollUntil([&] { return call.cancelled(); }));
+  };
+  EXPECT_THAT(stub.SleepBriefly(SleepRequest()).status(),
               IsStatus(absl::StatusCode::kDeadlineExceeded, HasSubstr("50.0 ms")));
-  EXPECT_TRUE(stub.SleepBriefly(request, {.timeout = absl::Hours(1)}).ok());
+  EXPECT_TRUE(stub.SleepBriefly(SleepRequest(), {.timeout = absl::Hours(1)}).ok());
   const auto brief = server.Connect({.timeout = kSoon});
   EXPECT_THAT(EchoService::Stub(*brief).Hang(RequestOf("x")).status(),
               IsStatus(absl::StatusCode::kDeadlineExceeded, HasSubstr("10.0 ms")));

@@ -7,6 +7,7 @@
 
 #include "absl/strings/escaping.h"
 #include "tests/integration/stack.h"
+#include "weft/core/manual_clock.h"
 #include "weft/rpc/call/unary_call.h"
 
 namespace weft::test {
@@ -385,14 +386,14 @@ INSTANTIATE_TEST_SUITE_P(Families, Context, Values(Family::kTcp4, Family::kTcp6,
 
 TEST(HandlerTime, IsToldToTheCaller) {
   HookedEcho service;
-  TestServer server(service);
+  ManualClock clock;
+  TestServer server(service, ServerOptions{.runtime = RuntimeOf({.clock = &clock})});
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
   ClientContext context;
-  SleepRequest request;
-  request.set_micros(20'000);
-  ASSERT_TRUE(stub.Sleep(request, {.context = &context}).ok());
-  EXPECT_GE(context.handler_time(), absl::Milliseconds(20));
+  service.in_sleep = [&clock](ServerContext&) { clock.Advance(absl::Milliseconds(20)); };
+  ASSERT_TRUE(stub.Sleep(SleepRequest(), {.context = &context}).ok());
+  EXPECT_EQ(context.handler_time(), absl::Milliseconds(20));
   EXPECT_TRUE(context.may_have_been_executed());
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "tests/integration/stack.h"
+#include "tests/support/loop_thread.h"
 
 namespace weft::test {
 namespace {
@@ -586,23 +587,31 @@ TEST(Stop, WaitsForHandlersThatHaveAnswered) {
   const auto runtime = RuntimeOf({.worker_threads = 2});
   class Late : public EchoService::AsyncService {
    public:
+    explicit Late(std::atomic<bool>* left) : left_(left) {}
     void Echo(ServerContext&, EchoRequest&, Responder<EchoReply> responder) override {
       responder.Finish();
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-      ++done_;  // whose memory is this?
+      EXPECT_TRUE(stopping.Wait());
+      // Long enough for a Stop that does not wait to have returned.
+      for (int i = 0; i < 200; ++i) std::this_thread::yield();
+      left_->store(true);  // whose memory is this?
     }
+    Notification stopping;
 
    private:
-    std::atomic<int> done_{0};
+    std::atomic<bool>* const left_;
   };
   for (int i = 0; i < 20; ++i) {
-    auto service = std::make_unique<Late>();
-    Server server({.runtime = runtime});
+    std::atomic<bool> left{false};
+    auto service = std::make_unique<Late>(&left);
+    Server server({.runtime = runtime, .on_state = [&](ServerState state) {
+                     if (state == ServerState::kDraining) service->stopping.Notify();
+                   }});
     ASSERT_TRUE(server.Register(*service).ok());
     ASSERT_TRUE(server.Start("127.0.0.1:0").ok());
     const auto channel = ChannelTo(server.addresses()[0], {.runtime = runtime});
     ASSERT_TRUE(EchoService::Stub(*channel).Echo(RequestOf("x")).ok());
     server.Stop();
+    EXPECT_TRUE(left.load());
     service.reset();
   }
 }
@@ -676,10 +685,15 @@ TEST(Idle, LoopsSleepUntilThereIsSomethingToDo) {
            runtime->loops().At(1).loop->counts().sleeps;
   };
   // Once what the calls left to do is done, a loop that is asleep stays so: a heartbeat is ten
-  // seconds away. What a busy one would do in this time is thousands of times as much.
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  // seconds away. How long that is looked at is measured in what others do meanwhile; a busy loop
+  // would do about as much.
+  LoopThread other;
+  const auto others_work = [&] {
+    for (int i = 0; i < 2'000; ++i) other.Run([] {});
+  };
+  others_work();
   const int64_t before = sleeps();
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  others_work();
   EXPECT_LE(sleeps() - before, 10);
 }
 

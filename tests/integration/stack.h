@@ -89,6 +89,8 @@ inline std::string ListenAddressOf(Family family, const TempDir& dir) {
 class HookedEcho : public EchoService::Service {
  public:
   std::function<absl::Status(ServerContext&, EchoRequest&, EchoReply&)> echo;
+  // What Sleep and SleepBriefly wait for; null: nothing.
+  std::function<void(ServerContext&)> in_sleep;
   // Calls inside Hang, which ends when `release` has happened or when it is cancelled.
   Watched<int> hanging{0};
   Watched<int> seen_cancelled{0};
@@ -119,9 +121,9 @@ class HookedEcho : public EchoService::Service {
     if (request.code() == 0) throw std::runtime_error(request.message());
     throw request.code();
   }
-  absl::Status Sleep(ServerContext&, SleepRequest& request, SleepReply& reply) override {
+  absl::Status Sleep(ServerContext& call, SleepRequest& request, SleepReply& reply) override {
     entered.fetch_add(1);
-    std::this_thread::sleep_for(std::chrono::microseconds(request.micros()));
+    if (in_sleep) in_sleep(call);
     reply.set_micros(request.micros());
     return absl::OkStatus();
   }

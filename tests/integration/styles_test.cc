@@ -323,10 +323,12 @@ TEST(CoroutineStyle, ResumesOnTheLoopUnlessToldOtherwise) {
   const auto runtime = RuntimeOf();
   const auto channel = server.Connect({.runtime = runtime});
   EchoService::Stub stub(*channel);
-  service.echo = [](ServerContext&, EchoRequest&, EchoReply&) {
-    // Late enough for the caller to have been suspended, whatever the machine does: it need not be,
-    // then it goes on at once where it is.
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  // Answers when the caller has been suspended: else it would go on at once where it is.
+  Watched<int> suspended{0};
+  int calls = 0;
+  service.echo = [&](ServerContext&, EchoRequest&, EchoReply&) {
+    const int mine = ++calls;
+    EXPECT_TRUE(suspended.WaitFor([mine](int n) { return n >= mine; }));
     return absl::OkStatus();
   };
   for (Executor* executor :
@@ -334,8 +336,9 @@ TEST(CoroutineStyle, ResumesOnTheLoopUnlessToldOtherwise) {
     Awaited<Place> place;
     Spawn(PlaceAfterCall(stub, executor),
           [&](std::optional<Place> p, std::exception_ptr) { place.Add(*p); });
+    suspended.Update([](int& n) { ++n; });
     const Place p = place.Wait();
-    if (p.thread == std::this_thread::get_id()) continue;  // was not suspended
+    EXPECT_NE(p.thread, std::this_thread::get_id());
     EXPECT_EQ(p.loop, executor == nullptr ? runtime->loops().At(0).loop.get() : nullptr);
     EXPECT_EQ(p.executor, executor);
   }

@@ -72,6 +72,14 @@ PLANTED = {
         ({"rpc/base/x.cc": "void F() { throw 1; }\n"}, "rpc/base/x.cc:1: throws"),
         ({"rpc/base/x.cc": "void F() { __builtin_trap(); }\n"}, "rpc/base/x.cc:1: ends the process"),
     ],
+    "sleeps": [
+        ({"tests/core/x_test.cc": "void F() {\n  std::this_thread::sleep_for(s);\n}\n"},
+         "tests/core/x_test.cc:2: a test that sleeps"),
+        ({"tests/support/x.h": HEAD + "inline void F() { absl::SleepFor(absl::Seconds(1)); }\n"},
+         "tests/support/x.h:4: a test that sleeps"),
+        ({"tests/rpc/x_test.cc": "void F() { ::usleep(5); }\n"}, "tests/rpc/x_test.cc:1: a test that sleeps"),
+        ({"tests/support/watched.cc": "bool F() { return true; }\n"}, "tests/support/watched.cc:1: does not sleep any more"),
+    ],
     "sizes": [({"core/x.cc": "\n" * 701}, "core/x.cc:701: has 701 lines")],
     "markers": [
         ({"core/x.cc": f"// {UNFINISHED}: later\n"}, "core/x.cc:1: a note of work left undone"),

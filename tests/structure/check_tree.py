@@ -12,6 +12,7 @@ import gates
 import include_graph
 import markers
 import sizes
+import sleeps
 
 RULES = {
     "include_graph": include_graph.check,
@@ -19,6 +20,7 @@ RULES = {
     "gates": gates.check,
     "sizes": sizes.check,
     "markers": markers.check,
+    "sleeps": sleeps.check,
 }
 
 
