@@ -13,9 +13,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/address_order.h"
 #include "weft/core/fd_watch.h"
+#include "weft/core/listening.h"
+#include "weft/core/resolver.h"
 #include "weft/core/timer.h"
-#include "weft/core/unix_socket_file.h"
 
 namespace weft {
 namespace {
@@ -51,11 +53,11 @@ bool ConnectionDied(int error) {
 // One listening socket. Threads: the acceptor's loop.
 class Acceptor::Listener final : private WatchEvents {
  public:
-  Listener(Acceptor& acceptor, Socket socket, UnixSocketFile file, SocketAddress address)
+  Listener(Acceptor& acceptor, Listening listening)
       : acceptor_(acceptor),
-        socket_(std::move(socket)),
-        file_(std::move(file)),
-        address_(std::move(address)),
+        socket_(std::move(listening.socket)),
+        file_(std::move(listening.file)),
+        address_(std::move(listening.address)),
         resume_(*acceptor.loop_, [this] {
           acceptor_.loop_->AssertInLoop();
           watch_.WatchRead(true);
@@ -115,6 +117,46 @@ class Acceptor::Listener final : private WatchEvents {
   Nanos pause_ LOOP_OWNED = kFirstPause;
 };
 
+// A lookup that a thread waits for. Answers once: at the latest when it is destroyed.
+class Acceptor::NameLookup {
+ public:
+  using Result = absl::StatusOr<std::vector<SocketAddress>>;
+
+  NameLookup(Acceptor& acceptor, std::promise<Result> answer)
+      : acceptor_(acceptor),
+        answer_(std::move(answer)),
+        resolver_(*acceptor.loop_, acceptor.options_.resolver) {}
+  ~NameLookup() {
+    if (!answered_) answer_.set_value(absl::FailedPreconditionError("the acceptor has stopped"));
+  }
+
+  void Start(const HostPort& host_port) LOOP_ONLY {
+    resolver_.Resolve(host_port, kLookupLimit, [this](Result found, bool last) {
+      acceptor_.loop_->AssertInLoop();
+      if (!found.ok()) {
+        Answer(found.status());
+        return;
+      }
+      found_.insert(found_.end(), found->begin(), found->end());
+      if (last) Answer(InOrderOfTrying(std::move(found_)));
+    });
+  }
+
+ private:
+  void Answer(Result result) LOOP_ONLY {
+    answered_ = true;
+    answer_.set_value(std::move(result));
+    auto& all = acceptor_.lookups_;
+    all.erase(std::find_if(all.begin(), all.end(), [&](const auto& l) { return l.get() == this; }));
+  }
+
+  Acceptor& acceptor_;
+  std::promise<Result> answer_;
+  bool answered_ = false;
+  Resolver resolver_ LOOP_OWNED;
+  std::vector<SocketAddress> found_ LOOP_OWNED;
+};
+
 Acceptor::Acceptor(AcceptorOptions options, OnAccept on_accept)
     : options_(std::move(options)), on_accept_(std::move(on_accept)) {}
 
@@ -141,27 +183,63 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Create(
 Acceptor::~Acceptor() { Stop(); }
 
 absl::StatusOr<SocketAddress> Acceptor::AddListener(const SocketAddress& address) {
-  UnixSocketFile file;
-  absl::StatusOr<Socket> socket = Socket::Listen(address, options_.listen, &file);
-  if (!socket.ok()) return socket.status();
-  absl::StatusOr<SocketAddress> local = socket->LocalAddress();
-  if (!local.ok()) return local.status();
+  absl::StatusOr<std::vector<SocketAddress>> bound = AddListeners({address});
+  if (!bound.ok()) return bound.status();
+  return bound->front();
+}
+
+absl::StatusOr<std::vector<SocketAddress>> Acceptor::AddListeners(
+    const std::vector<SocketAddress>& addresses) {
+  std::vector<std::string> left_out;
+  absl::StatusOr<std::vector<Listening>> all = ListenOnAll(addresses, options_.listen, &left_out);
+  if (!all.ok()) return all.status();
+  for (const std::string& why : left_out) {
+    options_.log.Warning(absl::StrCat("not listened on: ", why));
+  }
+  std::vector<SocketAddress> bound;
+  for (const Listening& one : *all) bound.push_back(one.address);
   std::promise<absl::Status> started;
-  loop_->Post([&, s = *std::move(socket), f = std::move(file)](TaskFate fate) mutable {
+  loop_->Post([&, made = *std::move(all)](TaskFate fate) mutable {
     if (fate == TaskFate::kCancelled) {
-      f.Remove();
+      made.clear();
       started.set_value(absl::FailedPreconditionError("the acceptor has stopped"));
       return;
     }
     loop_->AssertInLoop();
-    auto listener = std::make_unique<Listener>(*this, std::move(s), std::move(f), *local);
-    absl::Status status = listener->Start();
-    if (status.ok()) listeners_.push_back(std::move(listener));
+    std::vector<std::unique_ptr<Listener>> listeners;
+    absl::Status status;
+    for (Listening& one : made) {
+      listeners.push_back(std::make_unique<Listener>(*this, std::move(one)));
+      status = listeners.back()->Start();
+      if (!status.ok()) {
+        listeners.clear();
+        break;
+      }
+    }
+    for (auto& listener : listeners) listeners_.push_back(std::move(listener));
     started.set_value(std::move(status));
   });
   absl::Status status = started.get_future().get();
   if (!status.ok()) return status;
-  return local;
+  return bound;
+}
+
+absl::StatusOr<std::vector<SocketAddress>> Acceptor::LookUp(const HostPort& host_port) {
+  absl::StatusOr<SocketAddress> literal = SocketAddress::From(host_port);
+  if (literal.ok()) return std::vector<SocketAddress>{*literal};
+  if (!absl::IsNotFound(literal.status())) return literal.status();
+  std::promise<NameLookup::Result> answer;
+  std::future<NameLookup::Result> answered = answer.get_future();
+  loop_->Post([&, answer = std::move(answer)](TaskFate fate) mutable {
+    if (fate == TaskFate::kCancelled) {
+      answer.set_value(absl::FailedPreconditionError("the acceptor has stopped"));
+      return;
+    }
+    loop_->AssertInLoop();
+    lookups_.push_back(std::make_unique<NameLookup>(*this, std::move(answer)));
+    lookups_.back()->Start(host_port);
+  });
+  return answered.get();
 }
 
 // Takes one connection with the reserve's descriptor and closes it, so that its client does not
@@ -175,7 +253,10 @@ void Acceptor::RefuseOne(int listen_fd) WEFT_NO_THREAD_ANALYSIS {
 void Acceptor::Stop() {
   MutexLock lock(stop_mu_);
   if (!thread_.joinable()) return;
-  loop_->Post([this](TaskFate) WEFT_NO_THREAD_ANALYSIS { listeners_.clear(); });
+  loop_->Post([this](TaskFate) WEFT_NO_THREAD_ANALYSIS {
+    listeners_.clear();
+    lookups_.clear();
+  });
   loop_->Stop();
   thread_.join();
 }

@@ -6,10 +6,11 @@
 // spinning. At most kAcceptAtOnce connections are taken in one turn, so that several listeners
 // share the thread.
 //
-// Threads  any but its own: AddListener, Stop. Any: counts. The callback runs on the acceptor's
+// Threads  any but its own: AddListener, AddListeners, LookUp, Stop. Any: counts. The callback runs on the acceptor's
 //          thread
 // Owns     its loop and thread, the listening sockets, the reserve descriptor
-// Errors   AddListener: a Status that names the address and errno
+// Errors   AddListener, AddListeners: a Status that names the address and errno. LookUp: as
+//          Resolver's
 // Ends     Stop closes the listeners and joins; no callback follows it. Unix socket files are
 //          removed, where they are still those that were bound
 #ifndef WEFT_CORE_ACCEPTOR_H_
@@ -24,6 +25,7 @@
 #include "absl/status/statusor.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/mutex.h"
+#include "weft/core/resolver_options.h"
 #include "weft/core/socket.h"
 #include "weft/core/socket_address.h"
 
@@ -31,12 +33,15 @@ namespace weft {
 
 struct AcceptorOptions {
   ListenOptions listen;
+  ResolverOptions resolver;
   Log log;
 };
 
 class Acceptor {
  public:
   static constexpr int kAcceptAtOnce = 64;
+  // The longest that LookUp waits.
+  static constexpr Nanos kLookupLimit = std::chrono::seconds(10);
   // A connection, and the address it came from.
   using OnAccept = std::function<void(Socket socket, const SocketAddress& peer)>;
 
@@ -48,6 +53,12 @@ class Acceptor {
 
   // Listens from now on; says on which address (the port, where 0 was asked for).
   ANY_THREAD absl::StatusOr<SocketAddress> AddListener(const SocketAddress& address);
+  // The same on every address of a name, all with one port. Addresses that are not this machine's
+  // are left out with a line in the log, unless they are all.
+  ANY_THREAD absl::StatusOr<std::vector<SocketAddress>> AddListeners(
+      const std::vector<SocketAddress>& addresses);
+  // Looks a name up, as clients do; a numeric or unix address is itself. Waits for the answer.
+  ANY_THREAD absl::StatusOr<std::vector<SocketAddress>> LookUp(const HostPort& host_port);
   void Stop();
 
   struct Counts {
@@ -57,6 +68,7 @@ class Acceptor {
 
  private:
   class Listener;
+  class NameLookup;
 
   Acceptor(AcceptorOptions options, OnAccept on_accept);
   void RefuseOne(int listen_fd);
@@ -67,6 +79,7 @@ class Acceptor {
   std::thread thread_;
   Mutex stop_mu_;
   std::vector<std::unique_ptr<Listener>> listeners_ LOOP_OWNED;
+  std::vector<std::unique_ptr<NameLookup>> lookups_ LOOP_OWNED;
   Socket reserve_ LOOP_OWNED;
   LogLimiter limiter_{5};
   std::atomic<int64_t> accepted_{0}, out_of_descriptors_{0};

@@ -1,24 +1,31 @@
-// One non-blocking connect: a name or address to a connected transport, within a deadline.
+// One non-blocking connect: a name or address to a connected transport, within a time limit.
 //
-// Resolves, then tries the addresses in order until one connects; the deadline covers all of it.
-// An in-process address is dialled on the network it was given.
+// A name's addresses are tried in turn, each with a head start before the next (RFC 8305, "happy
+// eyeballs"): the first that connects wins, and the others are closed. Attempts that were given up
+// go on beside the later ones. The lookup may take two thirds of the limit; trying begins as soon
+// as there is an address, with 50 ms for the IPv6 answer where the IPv4 one came first. The head
+// start is 250 ms, or less where the time that is left must do for more addresses. Addresses that
+// failed are tried last the next time. An in-process address is dialled on the network it was
+// given.
 //
 // Threads  loop-only
-// Owns     the transport until it hands it over
-// Errors   a Status that names peer, phase (resolve, connect), errno and the time it took
+// Owns     the lookup and the sockets of its attempts; the transport until it hands it over
+// Errors   a Status that names peer, phase (resolve, connect), each address with its errno, and the
+// time it took
 // Ends     each Start calls back exactly once, unless it was cancelled or the connector was
 // destroyed
 #ifndef WEFT_CORE_CONNECTOR_H_
 #define WEFT_CORE_CONNECTOR_H_
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "weft/core/event_loop.h"
-#include "weft/core/fd_watch.h"
 #include "weft/core/in_process_network.h"
 #include "weft/core/resolver.h"
 #include "weft/core/socket.h"
@@ -27,12 +34,19 @@
 
 namespace weft {
 
-class Connector final : private WatchEvents {
+class Connector final {
  public:
   using OnConnected = std::function<void(absl::StatusOr<std::unique_ptr<Transport>>)>;
 
+  static constexpr Nanos kHeadStart = std::chrono::milliseconds(250);
+  static constexpr Nanos kMinHeadStart = std::chrono::milliseconds(10);
+  static constexpr Nanos kResolutionDelay = std::chrono::milliseconds(50);
+  // Further addresses of a name are not tried.
+  static constexpr size_t kMaxAddresses = 64;
+
   // `network` is for in-process addresses; null: there are none.
-  explicit Connector(EventLoop& loop, std::shared_ptr<InProcessNetwork> network = nullptr);
+  explicit Connector(EventLoop& loop, std::shared_ptr<InProcessNetwork> network = nullptr,
+                     ResolverOptions resolver = {});
   ~Connector();
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
@@ -41,30 +55,47 @@ class Connector final : private WatchEvents {
   void Start(const HostPort& target, const std::string& target_text, Nanos limit,
              OnConnected done) LOOP_ONLY;
   void Cancel() LOOP_ONLY;
+  // What was handed over last came to nothing: the next Start tries its address last.
+  void AvoidLast() LOOP_ONLY;
 
  private:
-  void OnReadable() override {}
-  void OnWritable() override;
+  class Attempt;
+
+  void Begin() LOOP_ONLY;
+  void OnFound(absl::StatusOr<std::vector<SocketAddress>> found, bool last) LOOP_ONLY;
   void TryNext() LOOP_ONLY;
+  void OnDecided(Attempt* attempt) LOOP_ONLY;
+  void Connected(const SocketAddress& address, Socket socket) LOOP_ONLY;
+  void OnLimit() LOOP_ONLY;
+  // `why` without the address.
+  void Failed(const SocketAddress& address, absl::string_view why) LOOP_ONLY;
+  void TryLast(const SocketAddress& address) LOOP_ONLY;
+  std::vector<SocketAddress> Order(std::vector<SocketAddress> addresses) LOOP_ONLY;
+  Nanos HeadStart() LOOP_ONLY;
   void Finish(absl::StatusOr<std::unique_ptr<Transport>> result) LOOP_ONLY;
-  void FinishWith(Socket socket) LOOP_ONLY;
+  std::string Failures() const LOOP_ONLY;
   std::string After() LOOP_ONLY;
 
   EventLoop& loop_;
   const std::shared_ptr<InProcessNetwork> network_;
   Resolver resolver_ LOOP_OWNED;
-  FdWatch watch_ LOOP_OWNED;
-  Timer deadline_ LOOP_OWNED;
+  Timer limit_ LOOP_OWNED;
   Timer begin_ LOOP_OWNED;
+  Timer next_ LOOP_OWNED;  // for the resolution delay first, then for the head starts
   HostPort target_ LOOP_OWNED;
   std::string target_text_ LOOP_OWNED;
   std::string phase_ LOOP_OWNED;
   OnConnected done_ LOOP_OWNED;
   MonoTime started_ LOOP_OWNED{};
-  std::vector<SocketAddress> addresses_ LOOP_OWNED;
-  size_t next_ LOOP_OWNED = 0;
-  Socket socket_ LOOP_OWNED;
-  absl::Status last_error_ LOOP_OWNED;
+  MonoTime ends_ LOOP_OWNED{};
+  bool all_found_ LOOP_OWNED = false;
+  std::vector<SocketAddress> found_ LOOP_OWNED;
+  std::deque<SocketAddress> untried_ LOOP_OWNED;
+  std::vector<std::unique_ptr<Attempt>> attempts_ LOOP_OWNED;  // under way, oldest first
+  std::vector<std::string> failures_ LOOP_OWNED;
+  // From one Start to the next.
+  std::vector<SocketAddress> last_to_try_ LOOP_OWNED;  // the longest ago first
+  SocketAddress handed_over_ LOOP_OWNED;
 };
 
 }  // namespace weft

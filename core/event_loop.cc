@@ -108,9 +108,6 @@ void EventLoop::Close() {
   RunTurnEnd();
   for (TaskList last = posted_.Close(); LoopTask* task = last.Pop();) task->Cancel();
   RunTurnEnd();
-  // Answers that libevent has deferred (evdns') reach those who wait for them, and so free what
-  // they hold.
-  if (InLoop()) event_base_loop(base_, EVLOOP_NO_EXIT_ON_EMPTY | EVLOOP_NONBLOCK);
   // Tasks that schedule one another go on no longer.
   while (LoopTask* task = turn_end_.Pop()) task->Cancel();
 }

@@ -1,120 +1,171 @@
 #include "weft/core/resolver.h"
 
-#include <errno.h>
+#include <sys/socket.h>
 
 #include <algorithm>
-#include <string>
 #include <utility>
 
-#include <event2/dns.h>
-#include <event2/util.h>
-
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "weft/core/hosts_file.h"
 
 namespace weft {
-
 namespace {
 
-// Later, for libevent may have put off callbacks that look at it: not before the loop has polled
-// once more. Lookups under way are failed by it.
-void FreeLater(EventLoop& loop, evdns_base* dns, bool polled) {
-  loop.Post([&loop, dns, polled](TaskFate fate) {
-    if (fate == TaskFate::kRun && !polled) {
-      FreeLater(loop, dns, true);
-    } else {
-      evdns_base_free(dns, 1);
-    }
-  });
+constexpr size_t kMaxNameBytes = 253;
+
+bool IsLocalhost(const std::string& name) {
+  return absl::EqualsIgnoreCase(name, "localhost") || absl::EndsWithIgnoreCase(name, ".localhost");
 }
 
 }  // namespace
 
-// One getaddrinfo under way; frees itself when libevent is done with it, which may be after its
-// resolver.
-struct Resolver::Lookup {
-  Resolver* resolver;
-  std::string host;
-  OnResolved done;
-
-  static void OnAnswer(int error, evutil_addrinfo* list, void* self) {
-    auto* lookup = static_cast<Lookup*>(self);
-    std::vector<SocketAddress> addresses;
-    for (evutil_addrinfo* a = list; a != nullptr; a = a->ai_next) {
-      addresses.push_back(
-          SocketAddress::FromSockaddr(a->ai_addr, static_cast<socklen_t>(a->ai_addrlen)));
-    }
-    if (list != nullptr) evutil_freeaddrinfo(list);
-    Resolver* const resolver = lookup->resolver;
-    if (resolver == nullptr) {  // cancelled
-      delete lookup;
-      return;
-    }
-    resolver->loop_.AssertInLoop();
-    resolver->lookup_ = nullptr;
-    OnResolved done = std::move(lookup->done);
-    const std::string host = std::move(lookup->host);
-    delete lookup;
-    std::stable_sort(addresses.begin(), addresses.end(),
-                     [](const SocketAddress& a, const SocketAddress& b) {
-                       return a.family() == AF_INET && b.family() != AF_INET;
-                     });
-    if (error != 0 || addresses.empty()) {
-      done(absl::UnavailableError(absl::StrCat(
-          "resolve ", host, ": ", error != 0 ? evutil_gai_strerror(error) : "no address")));
-    } else {
-      done(std::move(addresses));
-    }
+std::vector<std::string> SearchNames(const std::string& name,
+                                     const std::vector<std::string>& search, int ndots) {
+  if (name.back() == '.') return {name.substr(0, name.size() - 1)};
+  std::vector<std::string> names;
+  for (const std::string& domain : search) {
+    if (domain.empty()) continue;
+    std::string candidate = absl::StrCat(name, domain.front() == '.' ? "" : ".", domain);
+    if (candidate.back() == '.') candidate.pop_back();
+    if (candidate.size() <= kMaxNameBytes) names.push_back(std::move(candidate));
   }
-};
-
-Resolver::~Resolver() WEFT_NO_THREAD_ANALYSIS {
-  Cancel();
-  if (dns_ != nullptr) FreeLater(loop_, dns_, false);
+  const bool as_it_is_first = std::count(name.begin(), name.end(), '.') >= ndots;
+  names.insert(as_it_is_first ? names.begin() : names.end(), name);
+  return names;
 }
+
+Resolver::Resolver(EventLoop& loop, ResolverOptions options)
+    : loop_(loop), options_(std::move(options)), limit_(loop, [this] {
+        loop_.AssertInLoop();
+        if (told_) {
+          Tell({}, true);
+        } else {
+          Fail(absl::StrCat("no answer from the name servers within ", InMs(time_)));
+        }
+      }) {}
+
+Resolver::~Resolver() WEFT_NO_THREAD_ANALYSIS { Cancel(); }
 
 void Resolver::Cancel() {
-  // It ends in its own time, with an answer to nobody: cancelled, it could not be told from one
-  // that libevent still has to call back when its evdns_base goes.
-  if (Lookup* const lookup = std::exchange(lookup_, nullptr)) lookup->resolver = nullptr;
+  limit_.Stop();
+  on_found_ = nullptr;
+  dns_.reset();
 }
 
-void Resolver::Resolve(const HostPort& host_port, OnResolved done) {
+void Resolver::Resolve(const HostPort& host_port, Nanos limit, OnFound on_found) {
   Cancel();
+  on_found_ = std::move(on_found);
+  host_ = name_ = host_port.host;
+  port_ = host_port.port;
+  told_ = false;
   absl::StatusOr<SocketAddress> address = SocketAddress::From(host_port);
   if (address.ok()) {
-    done(std::vector<SocketAddress>{*address});
+    Tell({*address}, true);
     return;
   }
   if (!absl::IsNotFound(address.status())) {
-    done(absl::UnavailableError(
-        absl::StrCat("resolve ", host_port.host, ": ", std::string(address.status().message()))));
+    Fail(std::string(address.status().message()));
     return;
   }
-  if (dns_ == nullptr) {
-    // Not keeping the loop busy while idle matters more than a warm name server.
-    dns_ = evdns_base_new(loop_.base(),
-                          EVDNS_BASE_INITIALIZE_NAMESERVERS | EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-    if (dns_ == nullptr) {
-      dns_ = evdns_base_new(loop_.base(), EVDNS_BASE_DISABLE_WHEN_INACTIVE);
-      if (dns_ != nullptr) evdns_base_load_hosts(dns_, nullptr);
-    }
-    if (dns_ == nullptr) {
-      done(absl::UnavailableError(
-          absl::StrCat("resolve ", host_port.host, ": cannot start a resolver")));
-      return;
+  if (name_.back() == '.') name_.pop_back();
+  absl::StatusOr<std::unique_ptr<DnsClient>> dns =
+      DnsClient::Create(loop_, options_, limit, [this](DnsClient::Answer answer) {
+        loop_.AssertInLoop();
+        OnAnswer(std::move(answer));
+      });
+  const bool files_first = !dns.ok() || (*dns)->facts().lookups[0] == 'f';
+  if (files_first && FindInFiles()) return;
+  if (IsLocalhost(name_)) {
+    if (!files_first && FindInFiles()) return;
+    Tell({*SocketAddress::Parse(absl::StrCat("[::1]:", port_)),
+          *SocketAddress::Parse(absl::StrCat("127.0.0.1:", port_))},
+         true);
+    return;
+  }
+  if (!dns.ok()) {
+    Fail(std::string(dns.status().message()));
+    return;
+  }
+  dns_ = *std::move(dns);
+  worst_ = DnsClient::Answer();
+  worst_.verdict = DnsClient::Verdict::kNoName;
+  worst_.why = "no such name in the hosts file";
+  candidates_.clear();
+  next_ = 0;
+  if (dns_->facts().lookups.find('b') != std::string::npos) {
+    candidates_ = SearchNames(host_, dns_->facts().search, dns_->facts().ndots);
+  }
+  time_ = limit;
+  limit_.StartAfter(limit);
+  AskNext();
+}
+
+bool Resolver::FindInFiles() {
+  std::vector<SocketAddress> found = FindInHosts(options_.hosts, name_, port_);
+  if (found.empty()) return false;
+  Tell(std::move(found), true);
+  return true;
+}
+
+void Resolver::AskNext() {
+  if (next_ == candidates_.size()) {
+    OnNobodyKnows();
+    return;
+  }
+  answers_left_ = 2;
+  dns_->Ask(candidates_[next_++]);
+}
+
+void Resolver::OnAnswer(DnsClient::Answer answer) {
+  using Verdict = DnsClient::Verdict;
+  --answers_left_;
+  if (answer.verdict == Verdict::kFound) {
+    std::vector<SocketAddress> found;
+    for (const SocketAddress& a : answer.addresses) found.push_back(a.WithPort(port_));
+    Tell(std::move(found), answers_left_ == 0);
+    return;
+  }
+  if (told_) {
+    Tell({}, true);
+    return;
+  }
+  // A failure may pass, and so says more than that a name is not there.
+  if (worst_.verdict != Verdict::kFailed && (next_ == 1 || answer.verdict != Verdict::kNoName)) {
+    worst_ = answer;
+  }
+  // A name that is not there has no address of the other family either.
+  if (answers_left_ == 0 || answer.verdict == Verdict::kNoName) AskNext();
+}
+
+void Resolver::OnNobodyKnows() {
+  if (dns_->facts().lookups[0] != 'f' && dns_->facts().lookups.find('f') != std::string::npos &&
+      FindInFiles()) {
+    return;
+  }
+  Fail(worst_.why);
+}
+
+void Resolver::Tell(std::vector<SocketAddress> found, bool last) {
+  told_ = true;
+  const OnFound tell = on_found_;
+  if (last) Cancel();
+  tell(std::move(found), last);
+}
+
+void Resolver::Fail(const std::string& why) {
+  std::string text = absl::StrCat("resolve ", host_, ": ", why);
+  if (dns_ != nullptr && next_ > 0) {
+    absl::StrAppend(&text, "; asked ", dns_->facts().servers);
+    if (candidates_.size() > 1) {
+      absl::StrAppend(&text, " for ",
+                      absl::StrJoin(candidates_.begin(), candidates_.begin() + next_, ", "));
     }
   }
-  evutil_addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_protocol = IPPROTO_TCP;
-  hints.ai_flags = EVUTIL_AI_ADDRCONFIG;
-  auto* lookup = new Lookup{this, host_port.host, std::move(done)};
-  lookup_ = lookup;
-  const std::string port = absl::StrCat(host_port.port);
-  // May answer at once, from the hosts file or with an error; `lookup`, and perhaps the resolver,
-  // are gone then.
-  evdns_getaddrinfo(dns_, host_port.host.c_str(), port.c_str(), &hints, &Lookup::OnAnswer, lookup);
+  const OnFound tell = on_found_;
+  Cancel();
+  tell(absl::UnavailableError(text), true);
 }
 
 }  // namespace weft

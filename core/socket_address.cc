@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <cstddef>
 
 #include "absl/strings/numbers.h"
@@ -22,6 +23,25 @@ absl::Status BadAddress(std::string_view text, std::string_view why) {
   return absl::InvalidArgumentError(
       absl::StrCat("address \"", ToAbsl(text), "\": ", ToAbsl(why),
                    "; expected host:port, [IPv6]:port or unix:/path"));
+}
+
+// Empty: `host` may be a name. Not a judgement of its letters: a hosts file has all kinds.
+std::string_view WhyNotAName(std::string_view host) {
+  if (host.back() == '.') host.remove_suffix(1);  // an absolute one
+  if (host.empty()) return "no host";
+  if (host.size() > 253) return "the host name is too long (limit 253 bytes)";
+  for (size_t label = 0, end; label <= host.size(); label = end + 1) {
+    end = std::min(host.find('.', label), host.size());
+    if (end == label) return "two dots in a row, or a dot in front, in the host name";
+    if (end - label > 63) return "a part of the host name is too long (limit 63 bytes)";
+  }
+  const auto no_part_of_names = [](char c) {
+    return static_cast<unsigned char>(c) <= ' ' || c == 0x7f || c == '/';
+  };
+  if (std::any_of(host.begin(), host.end(), no_part_of_names)) {
+    return "a space, a slash or a control character in the host name";
+  }
+  return "";
 }
 
 }  // namespace
@@ -61,6 +81,9 @@ absl::StatusOr<HostPort> HostPort::Parse(std::string_view text) {
     }
   }
   if (result.host.empty()) return BadAddress(text, "no host");
+  if (const std::string_view why = WhyNotAName(result.host); text[0] != '[' && !why.empty()) {
+    return BadAddress(text, why);
+  }
   uint32_t number = 0;
   if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos ||
       !absl::SimpleAtoi(ToAbsl(port), &number) || number > 65535) {

@@ -44,6 +44,9 @@ class SocketAddress {
   static SocketAddress FromSockaddr(const sockaddr* address, socklen_t length);
   SocketAddress WithPort(uint16_t port) const;
 
+  bool operator==(const SocketAddress& o) const {
+    return length_ == o.length_ && std::memcmp(&storage_, &o.storage_, length_) == 0;
+  }
   const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage_); }
   socklen_t length() const { return length_; }
   int family() const { return storage_.ss_family; }

@@ -31,7 +31,8 @@ struct ChannelOptions {
   // How long a call may take where neither it nor its method says. absl::InfiniteDuration(): no
   // limit.
   absl::Duration timeout = absl::Seconds(10);
-  // For one attempt to connect: resolving the name, connecting, the handshake.
+  // For one attempt to connect: resolving the name, which may take two thirds of it, connecting to
+  // its addresses in turn, the handshake.
   absl::Duration connect_timeout = absl::Seconds(3);
   // After a failed attempt the next one waits: at first this long, each time longer by the factor,
   // up to the most, and each wait up to `backoff_jitter` (a share) longer or shorter, so that many

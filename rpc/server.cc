@@ -1,7 +1,5 @@
 #include "weft/rpc/server.h"
 
-#include <netdb.h>
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -10,35 +8,11 @@
 #include "weft/core/home_process.h"
 #include "weft/core/mutex.h"
 #include "weft/core/plain_transport.h"
+#include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/server_loop.h"
 
 namespace weft {
-namespace {
-
-// An address to listen on; a name is looked up, blocking.
-absl::StatusOr<SocketAddress> ListenAddress(std::string_view text) {
-  absl::StatusOr<HostPort> host_port = HostPort::Parse(text);
-  if (!host_port.ok()) return host_port.status();
-  absl::StatusOr<SocketAddress> address = SocketAddress::From(*host_port);
-  if (!absl::IsNotFound(address.status())) return address;
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  if (const int error = ::getaddrinfo(host_port->host.c_str(), nullptr, &hints, &found);
-      error != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("listen on \"",
-                                                   absl::string_view(text.data(), text.size()),
-                                                   "\": ", ::gai_strerror(error)));
-  }
-  address =
-      SocketAddress::FromSockaddr(found->ai_addr, found->ai_addrlen).WithPort(host_port->port);
-  ::freeaddrinfo(found);
-  return address;
-}
-
-}  // namespace
-
 // Everything of a server; threads that still stop it keep it alive beyond the Server.
 class ServerCore : public std::enable_shared_from_this<ServerCore> {
  public:
@@ -80,6 +54,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   enum class State : uint8_t { kNew, kRunning, kStopping, kStopped };
 
   absl::Status StartThreads() WEFT_REQUIRES(mu_);
+  absl::Status BeReady() WEFT_REQUIRES(mu_);
   absl::Status Listen(std::string_view text) WEFT_EXCLUDES(mu_);
   void Turn(ServerState state) WEFT_EXCLUDES(mu_);
   absl::Status ListenInProcess(const std::string& name) WEFT_REQUIRES(mu_);
@@ -163,28 +138,44 @@ absl::Status ServerCore::Listen(std::string_view text) {
   absl::StatusOr<HostPort> host_port = HostPort::Parse(text);
   if (!host_port.ok()) return host_port.status();
   const bool in_process = host_port->is_in_process() && options_->network != nullptr;
-  absl::StatusOr<SocketAddress> address;
   if (!in_process) {
-    address = ListenAddress(text);
-    if (!address.ok()) return address.status();
+    // What is no address starts no threads.
+    const absl::Status address = SocketAddress::From(*host_port).status();
+    if (!address.ok() && !absl::IsNotFound(address)) return address;
   }
   if (options_->unix_socket_mode > 0777) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "unix_socket_mode: expected 0 to 0777, got %#o", options_->unix_socket_mode));
   }
+  std::shared_ptr<Acceptor> acceptor;
+  {
+    MutexLock lock(mu_);
+    if (absl::Status s = BeReady(); !s.ok()) return s;
+    if (in_process) return ListenInProcess(host_port->in_process_name);
+    acceptor = acceptor_;
+  }
+  // Without the mutex: a name server may take its time.
+  absl::StatusOr<std::vector<SocketAddress>> addresses = acceptor->LookUp(*host_port);
+  if (!addresses.ok()) {
+    return Annotate(
+        addresses.status(),
+        absl::StrCat("listen on \"", absl::string_view(text.data(), text.size()), "\""));
+  }
   MutexLock lock(mu_);
+  if (absl::Status s = BeReady(); !s.ok()) return s;
+  absl::StatusOr<std::vector<SocketAddress>> bound = acceptor_->AddListeners(*addresses);
+  if (!bound.ok()) return bound.status();
+  addresses_.insert(addresses_.end(), bound->begin(), bound->end());
+  return absl::OkStatus();
+}
+
+// The threads run, and nobody stops them.
+absl::Status ServerCore::BeReady() {
   if (!error_.ok()) return error_;
   if (state_ == State::kStopping || state_ == State::kStopped) {
     return absl::FailedPreconditionError("the server has been stopped");
   }
-  if (state_ == State::kNew) {
-    if (absl::Status s = StartThreads(); !s.ok()) return s;
-  }
-  if (in_process) return ListenInProcess(host_port->in_process_name);
-  absl::StatusOr<SocketAddress> bound = acceptor_->AddListener(*address);
-  if (!bound.ok()) return bound.status();
-  addresses_.push_back(*bound);
-  return absl::OkStatus();
+  return state_ == State::kNew ? StartThreads() : absl::OkStatus();
 }
 
 absl::Status ServerCore::Start(std::string_view text) {

@@ -49,7 +49,7 @@ class Server {
   // the last word on a method holds.
   absl::Status Configure(const MethodInfo& method, MethodOptions options);
 
-  // Listens. A second Start adds an address.
+  // Listens: on every address of a name. A second Start adds an address.
   absl::Status Start(std::string_view address);
 
   // The port of the first TCP address; 0 before Start and for unix sockets.

@@ -201,6 +201,7 @@ void ChannelCore::FailWaiting(const absl::Status& why, WaitingCalls::Which which
 // next.
 void ChannelCore::ConnectFailed(const absl::Status& why, WaitingCalls::Which failing) {
   failed_connects_.fetch_add(1, std::memory_order_relaxed);
+  on_loop_->connector.AvoidLast();
   const Nanos pause = backoff_.Next();
   {
     MutexLock lock(mu_);
@@ -220,6 +221,7 @@ void ChannelCore::LinkLost(const absl::Status& why) {
   const bool lasted = loop_->clock().Now() - up_since_ >= kLasting;
   if (lasted) backoff_.Reset();
   if (lasted && !absl::IsUnauthenticated(why) && !absl::IsPermissionDenied(why)) {
+    if (on_loop_ != nullptr) on_loop_->connector.AvoidLast();
     BeginConnect();
   } else {
     ConnectFailed(why, WaitingCalls::Which::kNew);

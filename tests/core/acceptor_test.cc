@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -15,6 +16,7 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/scripted_dns.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/watched.h"
 
@@ -135,6 +137,47 @@ TEST(Acceptor, StopClosesListenersAndRemovesUnixFiles) {
   acceptor->Stop();
   EXPECT_FALSE(Exists(file.unix_file()));
   EXPECT_TRUE(Socket::Listen(tcp, 1).ok()) << "its port is free again";
+}
+
+TEST(Acceptor, ListensOnEveryAddressOfAName) {
+  const TempDir dir;
+  AcceptorOptions options;
+  options.resolver.hosts = dir.path() + "/hosts";
+  std::ofstream(options.resolver.hosts) << "127.0.0.1 me\n::1 me\n127.0.0.2 me\n";
+  Accepted accepted;
+  auto acceptor = *Acceptor::Create(std::move(options), accepted.Callback());
+  absl::StatusOr<std::vector<SocketAddress>> addresses = acceptor->LookUp(*HostPort::Parse("me:0"));
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  addresses = acceptor->AddListeners(*addresses);
+  ASSERT_TRUE(addresses.ok()) << addresses.status();
+  ASSERT_EQ(addresses->size(), 3u);
+  size_t n = 0;
+  for (const SocketAddress& address : *addresses) {
+    EXPECT_EQ(address.port(), addresses->front().port());
+    const Socket client = Connect(address);
+    EXPECT_TRUE(accepted.Await(++n)) << address.ToString();
+  }
+}
+
+TEST(Acceptor, StopEndsALookupThatSomebodyWaitsFor) {
+  const TempDir dir;
+  const ScriptedDns dns(
+      [](const ScriptedDns::Question&) { return ScriptedDns::Reply{.silent = true}; });
+  AcceptorOptions options;
+  options.resolver.hosts = dir.path() + "/hosts";
+  options.resolver.resolv_conf = dir.path() + "/resolv.conf";
+  options.resolver.dns_port = dns.port();
+  std::ofstream(options.resolver.resolv_conf) << "nameserver 127.0.0.1\n";
+  auto acceptor = *Acceptor::Create(std::move(options), [](Socket, const SocketAddress&) {});
+  absl::Status status;
+  std::thread waiting(
+      [&] { status = acceptor->LookUp(*HostPort::Parse("web.example:0")).status(); });
+  EXPECT_TRUE(dns.WaitUntilAsked("web.example A"));
+  acceptor->Stop();
+  waiting.join();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_TRUE(
+      absl::IsFailedPrecondition(acceptor->LookUp(*HostPort::Parse("web.example:0")).status()));
 }
 
 TEST(Acceptor, StopMayComeTwiceAndFromSeveralThreads) {

@@ -141,6 +141,38 @@ TEST(SocketAddress, CopiesASockaddrAndNoMoreThanFits) {
   EXPECT_EQ(SocketAddress().ToString(), "(no address)");
 }
 
+TEST(HostPort, RefusesWhatCannotBeAName) {
+  const std::pair<std::string, std::string> cases[] = {
+      {std::string("a\0b:1", 5), "a zero byte"},
+      {std::string(64, 'x') + ":1", "part of the host name is too long (limit 63"},
+      {"a." + std::string(64, 'x') + ".b:1", "part of the host name is too long (limit 63"},
+      {std::string(63, 'x') + "." + std::string(63, 'x') + "." + std::string(63, 'x') + "." +
+           std::string(63, 'x') + ":1",
+       "host name is too long (limit 253"},
+      {"a..b:1", "two dots"},
+      {".a:1", "a dot in front"},
+      {".:1", "no host"},
+      {"a b:1", "a space"},
+      {"a\n:1", "a control character"},
+      {"http//x:1", "a slash"},
+  };
+  for (const auto& [text, why] : cases) {
+    const absl::Status status = HostPort::Parse(text).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << text;
+    EXPECT_NE(status.message().find(why), absl::string_view::npos) << status;
+  }
+}
+
+TEST(HostPort, TakesTheLongestNamesAndAbsoluteOnes) {
+  for (const std::string& host : {std::string(63, 'x'), std::string("a."), std::string("_a-b.c_d"),
+                                  std::string(63, 'x') + "." + std::string(63, 'x') + "." +
+                                      std::string(63, 'x') + "." + std::string(61, 'x') + "."}) {
+    absl::StatusOr<HostPort> parsed = HostPort::Parse(host + ":1");
+    ASSERT_TRUE(parsed.ok()) << parsed.status();
+    EXPECT_EQ(parsed->host, host);
+  }
+}
+
 TEST(HostPort, KeepsNamesForTheResolver) {
   absl::StatusOr<HostPort> name = HostPort::Parse("db-7.example.org:5432");
   ASSERT_TRUE(name.ok()) << name.status();

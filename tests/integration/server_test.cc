@@ -130,6 +130,21 @@ TEST(UnixSocket, HasTheModeThatTheServersOptionsSay) {
               IsStatus(absl::StatusCode::kInvalidArgument, HasSubstr("unix_socket_mode")));
 }
 
+// Both halves understand it the same way.
+TEST(ServerStart, OfLocalhostIsReachedByEachOfItsAddressesAndByItsName) {
+  HookedEcho service;
+  Server server;
+  ASSERT_TRUE(server.Register(service).ok());
+  ASSERT_TRUE(server.Start("localhost:0").ok());
+  std::vector<std::string> targets = server.addresses();
+  targets.push_back(absl::StrCat("localhost:", server.port()));
+  for (const std::string& target : targets) {
+    EXPECT_THAT(target, testing::EndsWith(absl::StrCat(":", server.port())));
+    const auto channel = ChannelTo(target);
+    EXPECT_TRUE(EchoService::Stub(*channel).Echo(RequestOf("x")).ok()) << target;
+  }
+}
+
 TEST(Authentication, TellsHandlersWhoCalls) {
   HookedEcho service;
   service.echo = [](ServerContext& call, EchoRequest&, EchoReply& reply) {

@@ -1,0 +1,81 @@
+#include "weft/core/listening.h"
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace weft {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+std::vector<SocketAddress> Addresses(const std::vector<std::string>& texts) {
+  std::vector<SocketAddress> addresses;
+  for (const std::string& text : texts) addresses.push_back(*SocketAddress::Parse(text));
+  return addresses;
+}
+
+TEST(ListenOnAll, TakesOnePortForAllAddresses) {
+  std::vector<std::string> left_out;
+  const auto all = ListenOnAll(Addresses({"127.0.0.1:0", "[::1]:0", "127.0.0.2:0"}), {}, &left_out);
+  ASSERT_TRUE(all.ok()) << all.status();
+  ASSERT_EQ(all->size(), 3u);
+  EXPECT_NE((*all)[0].address.port(), 0);
+  for (const Listening& one : *all) {
+    EXPECT_EQ(one.address.port(), (*all)[0].address.port());
+    bool connected = false;
+    EXPECT_TRUE(Socket::StartConnect(one.address, &connected).ok()) << one.address.ToString();
+  }
+  EXPECT_THAT(left_out, IsEmpty());
+}
+
+TEST(ListenOnAll, TakesBothWildcards) {
+  std::vector<std::string> left_out;
+  const auto all = ListenOnAll(Addresses({"0.0.0.0:0", "[::]:0"}), {}, &left_out);
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_EQ(all->size(), 2u);
+}
+
+TEST(ListenOnAll, LeavesOutAnAddressOfAnotherMachine) {
+  std::vector<std::string> left_out;
+  const auto all = ListenOnAll(Addresses({"240.0.0.1:0", "127.0.0.1:0"}), {}, &left_out);
+  ASSERT_TRUE(all.ok()) << all.status();
+  ASSERT_EQ(all->size(), 1u);
+  EXPECT_NE((*all)[0].address.port(), 0);
+  EXPECT_THAT(left_out, ElementsAre(HasSubstr("240.0.0.1")));
+}
+
+TEST(ListenOnAll, FailsWhereNoAddressIsThisMachines) {
+  std::vector<std::string> left_out;
+  const auto all = ListenOnAll(Addresses({"240.0.0.1:0", "240.0.0.2:0"}), {}, &left_out);
+  ASSERT_FALSE(all.ok());
+  EXPECT_THAT(std::string(all.status().message()), HasSubstr("240.0.0.2"));
+}
+
+TEST(ListenOnAll, FailsAndLeavesNothingWhereAGivenPortIsInUse) {
+  const Socket taken = *Socket::Listen(*SocketAddress::Parse("127.0.0.2:0"), 1);
+  const uint16_t port = taken.LocalAddress()->port();
+  std::vector<std::string> left_out;
+  const std::vector<SocketAddress> wanted = {SocketAddress::Parse("127.0.0.1:0")->WithPort(port),
+                                             *taken.LocalAddress()};
+  const auto all = ListenOnAll(wanted, {}, &left_out);
+  ASSERT_FALSE(all.ok());
+  EXPECT_THAT(std::string(all.status().message()), HasSubstr(wanted[1].ToString()));
+  EXPECT_TRUE(Socket::Listen(wanted[0], 1).ok());
+}
+
+// The second is the first again, so that its port is in use each time.
+TEST(ListenOnAll, TriesAnotherPortTenTimesAndThenSaysSo) {
+  std::vector<std::string> left_out;
+  const auto all = ListenOnAll(Addresses({"127.0.0.1:0", "127.0.0.1:0"}), {}, &left_out);
+  ASSERT_FALSE(all.ok());
+  EXPECT_THAT(std::string(all.status().message()),
+              testing::AllOf(HasSubstr("10 tries"), HasSubstr("Address already in use")));
+}
+
+}  // namespace
+}  // namespace weft
