@@ -607,7 +607,7 @@ TEST(Stop, WaitsForHandlersThatHaveAnswered) {
       responder.Finish();
       EXPECT_TRUE(stopping.Wait());
       // Long enough for a Stop that does not wait to have returned.
-      for (int i = 0; i < 200; ++i) std::this_thread::yield();
+      for (int i = 0; i < 20; ++i) std::this_thread::yield();
       left_->store(true);  // whose memory is this?
     }
     Notification stopping;
@@ -615,7 +615,7 @@ TEST(Stop, WaitsForHandlersThatHaveAnswered) {
    private:
     std::atomic<bool>* const left_;
   };
-  for (int i = 0; i < 20; ++i) {
+  for (int i = 0; i < 5; ++i) {
     std::atomic<bool> left{false};
     auto service = std::make_unique<Late>(&left);
     Server server({.runtime = runtime, .on_state = [&](ServerState state) {
