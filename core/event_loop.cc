@@ -15,6 +15,10 @@
 namespace weft {
 namespace {
 
+// Rounds of callbacks in one turn that does not sleep, before posted tasks and the turn's end have
+// theirs.
+constexpr int kMaxRounds = 8;
+
 thread_local EventLoop* current_loop = nullptr;
 
 class ClosureTask final : public LoopTask {
@@ -221,10 +225,22 @@ bool EventLoop::SpinForEvents(Nanos budget) {
 
 void EventLoop::Poll(bool block) {
   now_fresh_ = false;
-  active_ = false;
-  // EVLOOP_NONBLOCK alone would go on for as long as anything is ready, and tasks would wait.
   const int once = EVLOOP_NO_EXIT_ON_EMPTY | EVLOOP_ONCE;
-  event_base_loop(base_, block ? once : once | EVLOOP_NONBLOCK);
+  if (block) {
+    active_ = false;
+    event_base_loop(base_, once);
+  } else {
+    // What comes while callbacks run still belongs to this turn, so that batches grow under load.
+    // EVLOOP_NONBLOCK alone would go on for as long as anything is ready, and tasks would wait.
+    bool any = false;
+    for (int round = 0; round < kMaxRounds; ++round) {
+      active_ = false;
+      event_base_loop(base_, once | EVLOOP_NONBLOCK);
+      if (!active_) break;
+      any = true;
+    }
+    active_ = any;
+  }
   if (!system_clock_) RunDueTimers();  // a clock set by hand does not move the timerfd
 }
 
