@@ -41,7 +41,7 @@ constexpr int kDials = 1;
 constexpr size_t kSlots = 4, kStreamSlot = 3;
 constexpr uint64_t kStreamCall = 1;
 // Calls of a dialer, and what one input may ask for.
-constexpr size_t kCalls = 8, kMostWire = 400 << 10, kMostWireByByte = 16 << 10;
+constexpr size_t kCalls = 8, kMostWire = 400 << 10, kMostWireByByte = 4 << 10;
 constexpr int kRequest = 0x01, kResponse = 0x02, kData = 0x03, kMessage = 0x0A;
 constexpr int kEndFlag = 0x01, kMoreFlag = 0x02, kAttachmentFlag = 0x10, kNamedFlag = 0x40,
               kReplyFlag = 0x80;
@@ -79,7 +79,7 @@ class Script {
     const size_t slot = (op >> 2) % kSlots;
     switch (op % 4) {
       case 0:
-        return Begin(slot, size_t{8} * size, (op & 16) != 0);
+        return Begin(slot, std::min(size_t{8} * size, most_wire_), (op & 16) != 0);
       case 1:
         return Continue(slot, size);
       case 2:
