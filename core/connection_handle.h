@@ -29,6 +29,7 @@ class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
   ConnectionHandle& operator=(const ConnectionHandle&) = delete;
 
   EventLoop& loop() const { return *loop_; }
+  const std::shared_ptr<EventLoop>& shared_loop() const { return loop_; }
   OutputQueue& output() { return output_; }
   // The other end's address, or a name where it has none.
   const std::string& peer() const { return peer_; }

@@ -8,18 +8,27 @@
 // Spawn(coro, done) starts one from ordinary code. Dropping a Coro destroys its frame, suspended
 // wherever it is, and so cancels the call that it waits for.
 //
+// Awaiting a Coro that need not wait goes on at once, and a million of them in a row take no more
+// stack than one (coro_stack.h).
+//
 // Threads  value; runs on the thread that starts or resumes it
 // Owns     its frame
-// Errors   what the coroutine throws comes out of co_await; out of Spawn it reaches `done`
+// Errors   what the coroutine throws comes out of co_await; out of Spawn it reaches `done`. What
+//          `done` throws is counted and logged (callback_faults.h)
 #ifndef WEFT_CORE_CORO_H_
 #define WEFT_CORE_CORO_H_
 
+#include <atomic>
 #include <coroutine>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <utility>
 
+#include "weft/core/callback_queue.h"
 #include "weft/core/check.h"
+#include "weft/core/coro_stack.h"
+#include "weft/core/guarded_call.h"
 
 namespace weft {
 
@@ -31,7 +40,9 @@ class [[nodiscard]] Coro {
 
   struct FinalAwaiter {
     bool await_ready() noexcept { return false; }
-    std::coroutine_handle<> await_suspend(Handle h) noexcept { return h.promise().awaiter; }
+    std::coroutine_handle<> await_suspend(Handle h) noexcept {
+      return CoroStack::HandOver(h.promise().awaiter);
+    }
     void await_resume() noexcept {}
   };
 
@@ -62,7 +73,7 @@ class [[nodiscard]] Coro {
   bool await_ready() const noexcept { return false; }
   std::coroutine_handle<> await_suspend(std::coroutine_handle<> awaiter) noexcept {
     handle_.promise().awaiter = awaiter;
-    return handle_;
+    return CoroStack::HandOver(handle_);
   }
   T await_resume() {
     promise_type& promise = handle_.promise();
@@ -78,16 +89,22 @@ class [[nodiscard]] Coro {
 
 namespace coro_internal {
 
-// A coroutine that belongs to nobody: starts at once, frees itself at its end.
+// A coroutine that belongs to nobody: frees itself at its end.
 struct Detached {
   struct promise_type {
-    Detached get_return_object() { return {}; }
-    std::suspend_never initial_suspend() noexcept { return {}; }
+    Detached get_return_object() {
+      return {std::coroutine_handle<promise_type>::from_promise(*this)};
+    }
+    std::suspend_always initial_suspend() noexcept { return {}; }
     std::suspend_never final_suspend() noexcept { return {}; }
     void return_void() {}
-    void unhandled_exception() {}  // only what `done` throws comes here, and it must not
+    void unhandled_exception() {}  // Drive catches everything
   };
+  std::coroutine_handle<> handle;
 };
+
+// For the log.
+inline constexpr char kEnd[] = "what a coroutine was spawned with";
 
 // `done(std::optional<T> result, std::exception_ptr error)`, after the coroutine's own frame is
 // gone.
@@ -103,16 +120,37 @@ Detached Drive(Coro<T> coro, Done done) {
       error = std::current_exception();
     }
   }
-  done(std::move(result), std::move(error));
+  GuardedCall(kEnd, [&] { done(std::move(result), std::move(error)); });
+}
+
+// Starts `coro` here and now; `done` runs where it ends, inside this call where it need not wait.
+template <typename T, typename Done>
+void Run(Coro<T> coro, Done done) {
+  CoroStack::Resume(Drive(std::move(coro), std::move(done)).handle);
 }
 
 }  // namespace coro_internal
 
-// Starts `coro` here and now; `done(std::optional<T>, std::exception_ptr)` runs where it ends.
-// `done` must not throw.
+// Starts `coro` here and now; `done(std::optional<T>, std::exception_ptr)` runs where it ends, and
+// not inside Spawn: behind the callback that called it, on the worker pool of a handler. Only on a
+// thread of the application a coroutine that need not wait has nobody to run `done` later: there it
+// runs inside Spawn, which is not to be called under a lock that `done` takes.
 template <typename T, typename Done>
 void Spawn(Coro<T> coro, Done done) {
-  coro_internal::Drive(std::move(coro), std::move(done));
+  auto inside = std::make_shared<std::atomic<bool>>(true);
+  coro_internal::Run(
+      std::move(coro),
+      [inside, done = std::move(done)](std::optional<T> result, std::exception_ptr error) mutable {
+        if (!inside->load(std::memory_order_acquire)) {
+          done(std::move(result), std::move(error));
+          return;
+        }
+        CallbackQueue::CallBehind(
+            coro_internal::kEnd,
+            [done = std::move(done), result = std::move(result),
+             error = std::move(error)]() mutable { done(std::move(result), std::move(error)); });
+      });
+  inside->store(false, std::memory_order_release);
 }
 
 }  // namespace weft

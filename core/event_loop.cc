@@ -10,6 +10,7 @@
 #include <event2/event.h>
 
 #include "weft/core/check.h"
+#include "weft/core/guarded_call.h"
 #include "weft/core/timer.h"
 
 namespace weft {
@@ -30,7 +31,7 @@ class ClosureTask final : public LoopTask {
 
  private:
   void Finish(TaskFate fate) {
-    std::move(closure_)(fate);
+    GuardedCall("a posted closure", [&] { std::move(closure_)(fate); });
     delete this;
   }
   absl::AnyInvocable<void(TaskFate) &&> closure_;
@@ -48,6 +49,8 @@ EventLoop::EventLoop(EventLoopOptions options)
       log_(std::move(options.log)),
       system_clock_(options.clock == &Clock::System()),
       output_budget_(std::move(options.output_budget)),
+      faults_(options.faults != nullptr ? std::move(options.faults)
+                                        : std::make_shared<CallbackFaults>(log_)),
       spin_(options.spin) {}
 
 // The loop's thread does not run yet (Create) or any more (destructor), so nothing else touches
@@ -96,6 +99,8 @@ void EventLoop::Run() {
   WEFT_DCHECK(current_loop == nullptr);
   current_loop = this;
   AssertInLoop();
+  const CallbackFaults::Scope faults(faults_);
+  callbacks_.Attach();
   clock_.Watch(this);
   while (!stopping_.load(std::memory_order_acquire)) {
     Wait();
@@ -104,6 +109,8 @@ void EventLoop::Run() {
     turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   Close();
+  callbacks_.CallAll();
+  callbacks_.Detach();
   clock_.Unwatch(this);
   current_loop = nullptr;
 }

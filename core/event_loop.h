@@ -8,6 +8,9 @@
 // when the queue was empty and the loop sleeps. A task posted to a closing loop is told so
 // (Cancel), never dropped.
 //
+// Callbacks of the user's on its thread go through its CallbackQueue: a callback that registers
+// another returns before that one is called.
+//
 // Threads  Post, Stop, InLoop: any. Run: the thread that becomes the loop's. Everything else: that
 //          thread
 // Owns     its event_base (without locks), its notification pipe, one timerfd for all its timers
@@ -25,6 +28,8 @@
 #include "absl/container/btree_set.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "weft/core/callback_faults.h"
+#include "weft/core/callback_queue.h"
 #include "weft/core/clock.h"
 #include "weft/core/home_process.h"
 #include "weft/core/log.h"
@@ -51,6 +56,8 @@ struct EventLoopOptions {
   Nanos spin = std::chrono::microseconds(50);
   // Of the connections on this loop and, mostly, on others; may be null.
   std::shared_ptr<OutputBudget> output_budget = nullptr;
+  // What the user's code throws in its callbacks. Null: the loop's own, which goes to `log`.
+  std::shared_ptr<CallbackFaults> faults = nullptr;
 };
 
 // What became of a posted closure.
@@ -101,6 +108,7 @@ class EventLoop final : private ClockWatcher {
   const Log& log() const { return log_; }
   const std::string& name() const { return name_; }
   const std::shared_ptr<OutputBudget>& output_budget() const { return output_budget_; }
+  const std::shared_ptr<CallbackFaults>& faults() const { return faults_; }
   // libevent's; for core/ alone.
   event_base* base() LOOP_ONLY { return base_; }
 
@@ -153,8 +161,10 @@ class EventLoop final : private ClockWatcher {
   const Log log_;
   const bool system_clock_;
   const std::shared_ptr<OutputBudget> output_budget_;
+  const std::shared_ptr<CallbackFaults> faults_;
 
   // The loop's own.
+  CallbackQueue callbacks_{*this};
   event_base* base_ LOOP_OWNED = nullptr;
   event* notify_event_ LOOP_OWNED = nullptr;
   event* timer_event_ LOOP_OWNED = nullptr;

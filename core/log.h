@@ -3,6 +3,9 @@
 // weft logs what an operator would want to know: connections refused and why, listeners, accept
 // storms. It never logs per call. Lines from a storm are thinned out by LogLimiter.
 //
+// A sink is called where something is to be said, also inside calls of the application's: it takes
+// no lock that is held around one, and does not call weft.
+//
 // Threads  any
 // Errors   a sink must not fail; what it throws is swallowed
 #ifndef WEFT_CORE_LOG_H_

@@ -29,32 +29,33 @@ void Parker::Park() {
   TakeToken();
 }
 
-void Parker::ParkSpinning(SpinPolicy& spin) {
+bool Parker::ParkSpinning(SpinPolicy& spin, Nanos limit) {
   const Clock& clock = Clock::System();
+  const auto sleep = [this, limit] {
+    if (limit != Nanos::max()) return ParkFor(limit);
+    Park();
+    return true;
+  };
   MonoTime before = clock.Now();
   const MonoTime began = before;
   if (const Nanos budget = spin.Budget(); budget > Nanos::zero()) {
     for (const MonoTime until = began + budget; before < until;) {
       if (TryPark()) {
         spin.Caught();
-        return;
+        return true;
       }
       ::sched_yield();
       const MonoTime after = clock.Now();
-      if (spin.Yielded(after - before)) {
-        Park();
-        return;
-      }
+      if (spin.Yielded(after - before)) return sleep();
       before = after;
     }
-    if (!TryPark()) {
-      spin.Missed();
-      Park();
-    }
-    return;
+    if (TryPark()) return true;
+    spin.Missed();
+    return sleep();
   }
-  Park();
+  const bool called = sleep();
   spin.Slept(clock.Now() - began);
+  return called;
 }
 
 bool Parker::ParkFor(Nanos limit) {

@@ -20,8 +20,9 @@ class Parker {
  public:
   // Returns when Unpark was called since the last Park returned, be it before this call.
   void Park();
-  // The same, polling first as `spin` says: for a call that is about to come.
-  void ParkSpinning(SpinPolicy& spin);
+  // The same, polling first as `spin` says: for a call that is about to come. With a limit; false
+  // when the time came first. Nanos::max(): without one.
+  bool ParkSpinning(SpinPolicy& spin, Nanos limit = Nanos::max());
   // The same with a limit; false when the time came first.
   bool ParkFor(Nanos limit);
   // True when Unpark was called already: takes that, without sleeping.

@@ -13,8 +13,8 @@ namespace weft {
 Runtime::Runtime(RuntimeOptions options)
     : options_(std::move(options)),
       clock_(options_.clock != nullptr ? *options_.clock : Clock::System()),
-      log_(options_.log_sink != nullptr ? options_.log_sink : StderrLogSink(), options_.log_level) {
-}
+      log_(options_.log_sink != nullptr ? options_.log_sink : StderrLogSink(), options_.log_level),
+      faults_(std::make_shared<CallbackFaults>(log_)) {}
 
 absl::StatusOr<std::shared_ptr<Runtime>> Runtime::Create(RuntimeOptions options) {
   std::shared_ptr<Runtime> runtime(new Runtime(std::move(options)));
@@ -22,6 +22,7 @@ absl::StatusOr<std::shared_ptr<Runtime>> Runtime::Create(RuntimeOptions options)
   loop.name = "weft-io";
   loop.clock = &runtime->clock_;
   loop.log = runtime->log_;
+  loop.faults = runtime->faults_;
   loop.spin = ToNanos(runtime->options_.spin);
   loop.output_budget = std::make_shared<OutputBudget>(runtime->options_.max_output_bytes);
   absl::StatusOr<std::unique_ptr<LoopGroup>> loops =
@@ -40,6 +41,7 @@ absl::StatusOr<WorkerPool*> Runtime::StartPool(std::string thread_name, const Po
     own.max_threads = options.max_threads;
     own.queue_limit = options.queue;
     own.idle_after = ToNanos(options_.worker_idle);
+    own.faults = faults_;
     absl::StatusOr<std::unique_ptr<WorkerPool>> made = WorkerPool::Create(std::move(own));
     if (!made.ok()) return made.status();
     *pool = *std::move(made);

@@ -20,6 +20,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "weft/core/callback_faults.h"
 #include "weft/core/home_process.h"
 #include "weft/core/log.h"
 #include "weft/core/loop_group.h"
@@ -83,6 +84,9 @@ class ANY_THREAD Runtime {
   bool Left() const { return home_.Left(); }
   const Clock& clock() const { return clock_; }
   const Log& log() const { return log_; }
+  // Exceptions that callbacks, listeners and executors have let out on its threads, each caught and
+  // logged.
+  int64_t callback_throws() const { return faults_->count(); }
 
  private:
   explicit Runtime(RuntimeOptions options);
@@ -93,6 +97,7 @@ class ANY_THREAD Runtime {
   const RuntimeOptions options_;
   const Clock& clock_;
   const Log log_;
+  const std::shared_ptr<CallbackFaults> faults_;
   std::unique_ptr<LoopGroup> loops_;
   Mutex mu_;
   std::unique_ptr<WorkerPool> workers_ WEFT_GUARDED_BY(mu_);

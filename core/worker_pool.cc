@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
+#include "weft/core/guarded_call.h"
 
 namespace weft {
 namespace {
@@ -25,7 +26,7 @@ class ClosureItem final : public WorkItem {
  public:
   explicit ClosureItem(absl::AnyInvocable<void() &&> closure) : closure_(std::move(closure)) {}
   void Run(int) override {
-    std::move(closure_)();
+    GuardedCall("a closure of a worker pool", [&] { std::move(closure_)(); });
     delete this;
   }
   void Cancel() override { delete this; }
@@ -49,6 +50,7 @@ WorkerPool::WorkerPool(WorkerPoolOptions options)
       min_threads_(std::max(1, options.threads)),
       max_threads_(std::max(min_threads_, options.max_threads)),
       idle_after_(options.idle_after),
+      faults_(std::move(options.faults)),
       queue_(options.queue_limit, kQuantumPerThread * max_threads_),
       workers_(std::make_unique<Worker[]>(static_cast<size_t>(max_threads_))) {}
 
@@ -132,6 +134,12 @@ void WorkerPool::Execute(absl::AnyInvocable<void() &&> closure) {
   Resume(*new ClosureItem(std::move(closure)));
 }
 
+bool WorkerPool::TryBeginPeerWait() {
+  if (peer_waits_.fetch_add(1, std::memory_order_relaxed) < max_peer_waits()) return true;
+  EndPeerWait();
+  return false;
+}
+
 bool WorkerPool::TrySubmit(WorkItem& item) {
   WorkItem* one = &item;
   return TrySubmit(&one, 1) == 1;
@@ -212,6 +220,7 @@ void WorkerPool::WakeOne() {
 
 void WorkerPool::RunWorker(int index) {
   Scope scope(this);
+  const CallbackFaults::Scope faults(faults_);
   Worker& self = workers_[static_cast<size_t>(index)];
   for (;;) {
     if (stopping_.load(std::memory_order_acquire)) return;

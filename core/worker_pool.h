@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "weft/core/callback_faults.h"
 #include "weft/core/clock.h"
 #include "weft/core/executor.h"
 #include "weft/core/fair_queue.h"
@@ -47,6 +48,8 @@ struct WorkerPoolOptions {
   size_t queue_limit = 10'000;
   // How long an added worker stays without work.
   Nanos idle_after = std::chrono::minutes(1);
+  // What closures that were handed to Execute throw. Null: standard error is told.
+  std::shared_ptr<CallbackFaults> faults = nullptr;
 };
 
 class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
@@ -87,6 +90,13 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
   int max_threads() const { return max_threads_; }
   bool InPool() const { return Current() == this; }
 
+  // At most half of the threads (of one: that one) may wait for peers that do not read: TryBegin
+  // says false where so many do. On a thread of the pool, around its waiting.
+  bool TryBeginPeerWait();
+  void EndPeerWait() { peer_waits_.fetch_sub(1, std::memory_order_relaxed); }
+  int peer_waits() const { return peer_waits_.load(std::memory_order_relaxed); }
+  int max_peer_waits() const { return max_threads_ > 1 ? max_threads_ / 2 : 1; }
+
  private:
   struct Worker {
     Parker parker;
@@ -119,10 +129,12 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
   const int min_threads_;
   const int max_threads_;
   const Nanos idle_after_;
+  const std::shared_ptr<CallbackFaults> faults_;
 
   FairQueue queue_;
   std::atomic<size_t> resumed_count_{0};
   std::atomic<int> executing_{0};  // threads inside Resume
+  std::atomic<int> peer_waits_{0};
   alignas(64) std::atomic<int> idle_count_{0};
   std::atomic<bool> waking_{false};
   std::atomic<bool> stopping_{false};

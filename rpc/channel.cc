@@ -33,23 +33,26 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
         "channel to ", absl::string_view(target.data(), target.size()), ": its runtime"));
   }
   InboundPart::Maker serving;
+  std::function<bool()> in_handler;
   if (!options.services.empty()) {
     auto dispatcher = std::make_shared<Dispatcher>(
         /*run_inline=*/false, options.service_interceptors,
-        OverloadOptions{.max_calls = options.max_service_calls}, kChannelServes);
+        OverloadOptions{.max_calls = options.max_service_calls}, kChannelServes,
+        ToNanos(options.max_service_write_wait));
     absl::Status s;
     for (Service* service : options.services) s.Update(dispatcher->Add(*service));
     if (s.ok()) s = dispatcher->Serve(*runtime);
     if (!s.ok()) return s;
+    in_handler = [dispatcher] { return dispatcher->InPool(); };
     serving = [dispatcher](EventLoop& loop) {
       return std::make_shared<InboundPart>(
           loop, std::make_unique<LoopDispatcher>(loop, *dispatcher),
           std::make_shared<CallPool>(dispatcher), [dispatcher] { return dispatcher->Quiet(); });
     };
   }
-  auto core =
-      std::make_shared<ChannelCore>(runtime->loops().Next(), runtime->log(), *std::move(address),
-                                    std::string(target), std::move(options), std::move(serving));
+  auto core = std::make_shared<ChannelCore>(
+      runtime->loops().Next(), runtime->log(), *std::move(address), std::string(target),
+      std::move(options), std::move(serving), std::move(in_handler));
   return std::unique_ptr<Channel>(new Channel(std::move(runtime), std::move(core)));
 }
 
@@ -59,7 +62,7 @@ Channel::~Channel() {
     HomeProcess::LeaveBehind(std::move(runtime_));
     return;
   }
-  core_->Close();
+  core_->Close(runtime_);
 }
 
 void Channel::Start(OutboundCall& call) {
@@ -90,7 +93,8 @@ Channel::Counts Channel::counts() const {
           core_->resent(),
           attempts.retries.load(std::memory_order_relaxed),
           attempts.hedges.load(std::memory_order_relaxed),
-          attempts.over_budget.load(std::memory_order_relaxed)};
+          attempts.over_budget.load(std::memory_order_relaxed),
+          runtime_->callback_throws()};
 }
 std::vector<ConnectionInfo> Channel::connections() const { return core_->connections(); }
 

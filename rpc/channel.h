@@ -9,12 +9,17 @@
 // lost connection is made again at once, a failed attempt after a pause that grows
 // (ChannelOptions::backoff).
 //
-// Threads  any
+// Callbacks run on its I/O thread or on their call's executor, once each, and never inside a call
+// that the application makes (core/callback_queue.h): a lock may be held around everything here that
+// does not wait.
+//
+// Threads  any. The destructor waits: not under a lock that a callback or a handler takes
 // Owns     its connection and, without a shared Runtime, its I/O thread
 // Errors   Create: INVALID_ARGUMENT for an address that cannot be. A call's Status names peer,
 //          phase, cause and time
 // Ends     the destructor ends calls under way with UNAVAILABLE and returns when their callbacks
-//          have run; on the channel's I/O thread (in a callback) it returns at once.
+//          have run; on an I/O thread, in a callback and in a handler of its own services it returns
+//          at once, and they run later.
 //          In a process forked from its own, calls end with FAILED_PRECONDITION inside Start, and
 //          the destructor leaves everything as it is
 #ifndef WEFT_RPC_CHANNEL_H_
@@ -60,6 +65,8 @@ class Channel final : public CallTarget {
     int64_t retries = 0;       // attempts after the first, by a RetryPolicy
     int64_t hedges = 0;        // attempts beside others, by a HedgingPolicy
     int64_t over_budget = 0;   // attempts that were not made: RetryBudgetOptions
+    // Exceptions of callbacks and listeners, caught and logged; of all that share its runtime.
+    int64_t callback_throws = 0;
   };
   Counts counts() const;
   // The connections there are: mostly one, and those that the server takes no more calls on.

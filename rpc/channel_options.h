@@ -69,6 +69,8 @@ struct ChannelOptions {
   // Calls that `services` may have under way, waiting or served; more are refused with
   // RESOURCE_EXHAUSTED. 0: no limit but `limits.max_calls`.
   int64_t max_service_calls = 0;
+  // As ServerOptions::max_write_wait, for handlers of `services`. Zero: no limit of time.
+  absl::Duration max_service_write_wait = absl::Seconds(30);
   // What is taken from the server, and its heartbeat.
   SessionLimits limits = {};
 };

@@ -1,10 +1,12 @@
 #include "weft/rpc/server.h"
 
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "weft/core/acceptor.h"
+#include "weft/core/callback_queue.h"
 #include "weft/core/home_process.h"
 #include "weft/core/mutex.h"
 #include "weft/core/plain_transport.h"
@@ -13,13 +15,21 @@
 #include "weft/rpc/server/server_loop.h"
 
 namespace weft {
+namespace {
+
+// For the log.
+constexpr char kOnState[] = "a listener of a server's state";
+
+}  // namespace
+
 // Everything of a server; threads that still stop it keep it alive beyond the Server.
 class ServerCore : public std::enable_shared_from_this<ServerCore> {
  public:
   explicit ServerCore(ServerOptions options)
       : options_(std::make_shared<const ServerOptions>(std::move(options))),
         dispatcher_(std::make_shared<Dispatcher>(options_->run_inline, options_->interceptors,
-                                                 options_->overload)),
+                                                 options_->overload, kServerServes,
+                                                 ToNanos(options_->max_write_wait))),
         counts_(std::make_shared<ServerCounts>(options_->on_connection)) {}
 
   // What is to be done before the start; an error in it keeps the server from starting.
@@ -28,12 +38,15 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   absl::Status Start(std::string_view text) WEFT_EXCLUDES(mu_);
   void Stop(absl::Duration drain) WEFT_EXCLUDES(mu_);
   void Wait() WEFT_EXCLUDES(mu_);
+  // This thread is neither one of the server's nor inside a callback.
+  bool MayWait() WEFT_EXCLUDES(mu_);
   std::vector<std::string> addresses() const WEFT_EXCLUDES(mu_);
   int port() const WEFT_EXCLUDES(mu_);
+  int64_t callback_throws() const WEFT_EXCLUDES(mu_);
 
   // For the server's destructor: a thread of the runtime's own must not be the one that ends it.
   std::shared_ptr<Runtime> TakeRuntime() WEFT_EXCLUDES(mu_) {
-    if (OnOwnThread()) return nullptr;
+    if (!MayWait()) return nullptr;
     MutexLock lock(mu_);
     acceptor_.reset();
     return std::move(runtime_);
@@ -56,7 +69,10 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   absl::Status StartThreads() WEFT_REQUIRES(mu_);
   absl::Status BeReady() WEFT_REQUIRES(mu_);
   absl::Status Listen(std::string_view text) WEFT_EXCLUDES(mu_);
-  void Turn(ServerState state) WEFT_EXCLUDES(mu_);
+  // Tells on_state, if it goes onward, and then calls `then`; later, on the first loop.
+  void Turn(ServerState state, std::function<void()> then = nullptr) WEFT_EXCLUDES(turn_mu_);
+  // The clients are told; `drain`: how long their calls may go on.
+  void Drain(absl::Duration drain) WEFT_EXCLUDES(mu_);
   absl::Status ListenInProcess(const std::string& name) WEFT_REQUIRES(mu_);
   void Deal(std::unique_ptr<Transport> transport, std::string peer);
   void LoopDrained(size_t index);
@@ -72,6 +88,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   State state_ WEFT_GUARDED_BY(mu_) = State::kNew;
   absl::Status error_ WEFT_GUARDED_BY(mu_);
   std::shared_ptr<Runtime> runtime_ WEFT_GUARDED_BY(mu_);
+  std::shared_ptr<CallbackFaults> faults_ WEFT_GUARDED_BY(mu_);  // the runtime's
   std::shared_ptr<Acceptor> acceptor_ WEFT_GUARDED_BY(mu_);
   std::vector<SocketAddress> addresses_ WEFT_GUARDED_BY(mu_);
   std::vector<std::string> names_ WEFT_GUARDED_BY(mu_);  // of the listeners
@@ -82,6 +99,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   LoopGroup* loops_ = nullptr;
   std::vector<std::unique_ptr<ServerLoop>> parts_;
   std::atomic<size_t> next_{0};
+  Mutex turn_mu_;  // states are told in the order of their turns
   std::atomic<ServerState> health_{ServerState::kNew};
 };
 
@@ -117,6 +135,7 @@ absl::Status ServerCore::StartThreads() {
     return error_ = std::move(s);
   }
   loops_ = &runtime_->loops();
+  faults_ = loops_->At(0).loop->faults();
   AcceptorOptions acceptor;
   acceptor.log = runtime_->log();
   acceptor.listen.unix_mode = options_->unix_socket_mode;
@@ -185,12 +204,19 @@ absl::Status ServerCore::Start(std::string_view text) {
 }
 
 // Only onward: a Start that ends while another thread stops the server says nothing.
-void ServerCore::Turn(ServerState state) {
-  ServerState was = health_.load();
-  do {
-    if (was >= state) return;
-  } while (!health_.compare_exchange_weak(was, state));
-  if (options_->on_state != nullptr) options_->on_state(state);
+void ServerCore::Turn(ServerState state, std::function<void()> then) {
+  EventLoop& loop = *loops_->At(0).loop;
+  MutexLock lock(turn_mu_);
+  if (health_.load() >= state) return;
+  health_.store(state);
+  loop.Post([self = shared_from_this(), &loop, state, then = std::move(then)](TaskFate) mutable {
+    CallbackQueue::Call(&loop, kOnState, [self, &loop, state, then = std::move(then)]() mutable {
+      const auto& told = self->options_->on_state;
+      if (told != nullptr) GuardedCall(kOnState, [&] { told(state); });
+      // Not inside the listener's turn: what follows is ours.
+      if (then != nullptr) loop.Post([self, then = std::move(then)](TaskFate) { then(); });
+    });
+  });
 }
 
 absl::Status ServerCore::ListenInProcess(const std::string& name) {
@@ -220,9 +246,12 @@ bool ServerCore::OnOwnThread() {
   return loops_ != nullptr && (loops_->InLoop() || dispatcher_->InPool());
 }
 
+bool ServerCore::MayWait() {
+  return EventLoop::Current() == nullptr && !CallbackQueue::InCallback() && !OnOwnThread();
+}
+
 void ServerCore::Stop(absl::Duration drain) {
-  std::shared_ptr<Acceptor> acceptor;
-  std::vector<std::unique_ptr<InProcessListener>> listeners;
+  bool begins = false;
   {
     MutexLock lock(mu_);
     if (state_ == State::kNew) {
@@ -232,28 +261,35 @@ void ServerCore::Stop(absl::Duration drain) {
     if (state_ == State::kRunning) {
       state_ = State::kStopping;
       loops_left_ = parts_.size();
-      acceptor = acceptor_;
-      listeners = std::move(listeners_);
+      begins = true;
     }
   }
-  if (acceptor != nullptr) Turn(ServerState::kDraining);
+  if (begins) Turn(ServerState::kDraining, [this, drain] { Drain(drain); });
+  if (MayWait()) Wait();
+}
+
+void ServerCore::Drain(absl::Duration drain) {
+  std::shared_ptr<Acceptor> acceptor;
+  std::vector<std::unique_ptr<InProcessListener>> listeners;
+  {
+    MutexLock lock(mu_);
+    acceptor = acceptor_;
+    listeners = std::move(listeners_);
+  }
   listeners.clear();  // outside the mutex: waits for a connection that is being handed over
-  if (acceptor != nullptr) {
-    acceptor->Stop();
-    const MonoTime deadline = SaturatingAdd(loops_->At(0).loop->clock().Now(), ToNanos(drain));
-    for (size_t i = 0; i < parts_.size(); ++i) {
-      EventLoop& loop = *loops_->At(i).loop;
-      loop.Post([this, self = shared_from_this(), i, deadline, &loop](TaskFate fate) {
-        if (fate == TaskFate::kCancelled) return;
-        loop.AssertInLoop();
-        parts_[i]->Drain(deadline, [this, self, i, &loop] {
-          // Later: this runs inside the part.
-          loop.Post([this, self, i](TaskFate) { LoopDrained(i); });
-        });
+  acceptor->Stop();
+  const MonoTime deadline = SaturatingAdd(loops_->At(0).loop->clock().Now(), ToNanos(drain));
+  for (size_t i = 0; i < parts_.size(); ++i) {
+    EventLoop& loop = *loops_->At(i).loop;
+    loop.Post([this, self = shared_from_this(), i, deadline, &loop](TaskFate fate) {
+      if (fate == TaskFate::kCancelled) return;
+      loop.AssertInLoop();
+      parts_[i]->Drain(deadline, [this, self, i, &loop] {
+        // Later: this runs inside the part.
+        loop.Post([this, self, i](TaskFate) { LoopDrained(i); });
       });
-    }
+    });
   }
-  if (!OnOwnThread()) Wait();
 }
 
 void ServerCore::LoopDrained(size_t index) {
@@ -262,10 +298,11 @@ void ServerCore::LoopDrained(size_t index) {
     MutexLock lock(mu_);
     if (--loops_left_ > 0) return;
   }
-  Turn(ServerState::kStopped);
-  MutexLock lock(mu_);
-  state_ = State::kStopped;
-  stopped_.NotifyAll();
+  Turn(ServerState::kStopped, [this] {
+    MutexLock lock(mu_);
+    state_ = State::kStopped;
+    stopped_.NotifyAll();
+  });
 }
 
 void ServerCore::Wait() {
@@ -279,6 +316,11 @@ std::vector<std::string> ServerCore::addresses() const {
   for (const SocketAddress& a : addresses_) texts.push_back(a.ToString());
   texts.insert(texts.end(), names_.begin(), names_.end());
   return texts;
+}
+
+int64_t ServerCore::callback_throws() const {
+  MutexLock lock(mu_);
+  return faults_ != nullptr ? faults_->count() : 0;
 }
 
 int ServerCore::port() const {
@@ -319,13 +361,14 @@ void Server::Stop(absl::Duration drain) {
   if (!core_->Left()) core_->Stop(drain);
 }
 void Server::Wait() {
-  if (!core_->Left()) core_->Wait();
+  if (!core_->Left() && core_->MayWait()) core_->Wait();
 }
 std::vector<MethodStatsSnapshot> Server::Stats() const { return core_->dispatcher().Stats(); }
 Server::Connections Server::connections() const {
   return {core_->counts().accepted.load(std::memory_order_relaxed),
           core_->counts().open.load(std::memory_order_relaxed)};
 }
+int64_t Server::callback_throws() const { return core_->Left() ? 0 : core_->callback_throws(); }
 ServerState Server::state() const { return core_->state(); }
 std::vector<ConnectionInfo> Server::connection_list() const { return core_->connection_list(); }
 int64_t Server::closed(CloseReason reason) const { return core_->counts().closed.Get(reason); }

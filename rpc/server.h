@@ -9,7 +9,10 @@
 //
 // An acceptor thread deals connections to the I/O threads in turn; handlers run on the worker pool.
 //
-// Threads  any, once constructed; Register and Configure before Start
+// Threads  any, once constructed; Register and Configure before Start. Stop, Wait and the destructor
+//          wait: not under a lock that a handler, a callback or on_state takes. Called in one of
+//          those, or on an I/O thread, Stop and the destructor begin to stop and return at once, and
+//          Wait returns at once
 // Owns     its sessions and, without a shared Runtime, its threads; refers to services, which
 //          outlive it
 // Errors   Start: a Status that names the address and errno, or the setting
@@ -57,10 +60,11 @@ class Server {
   // All addresses, with their real ports.
   std::vector<std::string> addresses() const;
 
-  // See above. From one of its own handlers or I/O threads it begins to stop and returns at once.
+  // See above. From one of its own handlers, any I/O thread or a callback (on_state too) it begins to
+  // stop and returns at once.
   void Stop();
   void Stop(absl::Duration drain);
-  // Returns when the server has stopped, by whomever.
+  // Returns when the server has stopped, by whomever; at once where Stop would.
   void Wait();
 
   // kDraining before the first client is told: what a health check should say.
@@ -74,6 +78,8 @@ class Server {
   Connections connections() const;
   // The connections there are, each as it is now.
   std::vector<ConnectionInfo> connection_list() const;
+  // Exceptions of listeners and callbacks, caught and logged; of all that share its runtime.
+  int64_t callback_throws() const;
   // Connections ended for this reason.
   int64_t closed(CloseReason reason) const;
 

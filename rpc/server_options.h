@@ -91,10 +91,17 @@ struct ServerOptions {
   absl::Duration idle_timeout = absl::ZeroDuration();
   // Told of each connection: up, suspect, going away, down. On its I/O thread, in order.
   ConnectionListener on_connection = nullptr;
-  // Told of kServing, kDraining and kStopped: of kDraining before any client is, so that health
-  // checks turn first. On the thread that starts or stops the server, or an I/O thread of it; must
-  // not block.
+  // Told of kServing, kDraining and kStopped, in this order: of kDraining before any client is, so
+  // that health checks turn first. On the server's first I/O thread, never inside Start or Stop; must
+  // not block. Stop, called in it, begins to stop and returns. What it throws is caught, counted and
+  // logged.
   std::function<void(ServerState)> on_state = nullptr;
+  // How long one blocking write of a handler (Write of a ServerWriter or ServerStream) may wait for
+  // a client that gives no credit; then its call ends with RESOURCE_EXHAUSTED. At most half of a
+  // pool's threads (of a pool of one thread: that one) wait so at once; where more would, the call
+  // ends with RESOURCE_EXHAUSTED at once. Handlers that do not block hold no thread, and wait as long
+  // as their call lasts. Zero: no limit of time.
+  absl::Duration max_write_wait = absl::Seconds(30);
   // How long Stop, without an argument, and the destructor let calls under way go on.
   absl::Duration drain = absl::Seconds(5);
 };

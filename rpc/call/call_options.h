@@ -38,7 +38,8 @@ struct CallOptions {
   // Made inside a handler: does not inherit the deadline and the cancelling of the call it serves.
   bool detached = false;
   // Where a callback runs and a coroutine resumes. Null: a coroutine in a worker pool's thread
-  // resumes on that pool; otherwise the I/O thread, which must not be blocked.
+  // resumes on that pool; otherwise the I/O thread, which must not be blocked. Never inside a call
+  // that the application makes (core/callback_queue.h).
   Executor* executor = nullptr;
 };
 static_assert(std::is_trivially_destructible_v<CallOptions>);

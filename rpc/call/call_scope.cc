@@ -15,19 +15,6 @@ std::shared_ptr<CallScope> CallScope::Current() {
   return enter->call_ != nullptr ? enter->call_->Scope() : enter->scope_;
 }
 
-void CallScope::Resume(std::shared_ptr<CallScope> scope, std::coroutine_handle<> coroutine,
-                       Executor* executor) {
-  if (executor == nullptr) {
-    Enter enter(std::move(scope));
-    coroutine.resume();
-    return;
-  }
-  executor->Execute([coroutine, scope = std::move(scope)]() mutable {
-    Enter enter(std::move(scope));
-    coroutine.resume();
-  });
-}
-
 CallScope::Enter::Enter(InboundCall& call)
     : call_(&call), outer_(std::exchange(current_enter, this)) {}
 CallScope::Enter::Enter(std::shared_ptr<CallScope> scope)

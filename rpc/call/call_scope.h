@@ -11,13 +11,11 @@
 #ifndef WEFT_RPC_CALL_CALL_SCOPE_H_
 #define WEFT_RPC_CALL_CALL_SCOPE_H_
 
-#include <coroutine>
 #include <memory>
 #include <stop_token>
 #include <utility>
 
 #include "weft/core/clock.h"
-#include "weft/core/executor.h"
 #include "weft/core/thread_contract.h"
 
 namespace weft {
@@ -37,11 +35,6 @@ class ANY_THREAD CallScope {
 
   // The scope of the handler that this thread runs; null outside of handlers.
   static std::shared_ptr<CallScope> Current();
-
-  // Resumes a coroutine in `scope`, which may be null: on `executor`, without one here. It may
-  // destroy whatever it was suspended in.
-  static void Resume(std::shared_ptr<CallScope> scope, std::coroutine_handle<> coroutine,
-                     Executor* executor);
 
   // Makes a scope the current one for a while. From a call: its scope is made when it is first
   // asked for.

@@ -61,6 +61,7 @@ class ClientContext {
   int attempts() const { return attempts_; }
 
   // Ends the call with CANCELLED, unless it has ended; before the call starts: as soon as it does.
+  // Later, on the I/O thread: no callback runs inside.
   ANY_THREAD void Cancel() WEFT_EXCLUDES(mu_);
   ANY_THREAD bool cancelled() const WEFT_EXCLUDES(mu_);
   // Cancels when `token` is stopped, too. Before the call starts.

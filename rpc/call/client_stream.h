@@ -14,8 +14,12 @@
 // before its end is cancelled. The timeout counts for the whole call:
 // {.timeout = absl::InfiniteDuration()} for one that is to stay.
 //
-// Threads  one reader and one writer at a time, each any thread; Cancel: any. Read, Write and
-//          Finish wait, and so are refused on an I/O thread
+// Callbacks and coroutines go on by the rule of stream_sides.h, those of FinishAsync too: never
+// inside a call, not even inside the destructor, which ends them with CANCELLED.
+//
+// Threads  one reader and one writer at a time, each any thread; Cancel: any. Read, Write, Finish
+//          and WaitForInitialMetadata wait: not under a lock that a callback takes, and refused on
+//          an I/O thread. Nothing else waits
 // Owns     its share of the call
 // Errors   Finish says how the call ended
 // Ends     Finish, once; FinishCoro and FinishAsync likewise
@@ -60,6 +64,7 @@ class ClientStreamEnd {
     if (call_ != nullptr) call_->Abandon();
   }
   ClientStreamCall& call() { return *call_; }
+  const std::shared_ptr<ClientStreamCall>& shared_call() const { return call_; }
 
  private:
   std::shared_ptr<ClientStreamCall> call_;
@@ -102,7 +107,7 @@ class [[nodiscard]] ClientWriter : public call_internal::ClientStreamEnd,
   }
   void FinishAsync(absl::AnyInvocable<void(absl::StatusOr<Reply>) &&> done) {
     HalfClose();
-    ClientStreamCall* const c = &call();
+    const std::shared_ptr<ClientStreamCall> c = shared_call();
     c->TellEnd([c, done = std::move(done)](absl::Status s) mutable {
       std::move(done)(ResultOf(*c, std::move(s)));
     });

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/callback_queue.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/parker.h"
 #include "weft/rpc/base/message_codec.h"
@@ -10,6 +11,11 @@
 #include "weft/rpc/call/unary_call.h"
 
 namespace weft {
+namespace {
+
+constexpr char kWhat[] = "the callback of a stream's end";
+
+}  // namespace
 
 ClientStreamCall::ClientStreamCall(const MethodInfo& called,
                                    const google::protobuf::MessageLite& message,
@@ -125,7 +131,6 @@ void ClientStreamCall::Abandon() {
   }
   EndStream(/*drop=*/true);
   handle.Cancel();
-  // Now: later the callback might find nobody any more.
   if (told) {
     std::move(told)(absl::CancelledError(
         absl::StrCat("call ", std::string(method.full_name), ": its holder was destroyed")));
@@ -144,35 +149,53 @@ absl::Status ClientStreamCall::WaitForEnd() {
   }
   Parker parker;
   absl::Status result;
-  TellEnd([&](absl::Status s) {
+  const auto wake = [&](absl::Status s) {
     result = std::move(s);
     parker.Unpark();
-  });
-  parker.Park();
+  };
+  if (WatchEnd(wake, &result)) parker.Park();
   return result;
 }
 
 void ClientStreamCall::TellEnd(EndCallback done) {
+  auto tell = [self = std::static_pointer_cast<ClientStreamCall>(shared_from_this()),
+               done = std::move(done)](absl::Status s) mutable {
+    if (Executor* const executor = self->executor()) {
+      CallbackQueue::Execute(
+          *executor, kWhat,
+          [done = std::move(done), s = std::move(s)]() mutable { std::move(done)(std::move(s)); });
+    } else {
+      CallbackQueue::Call(
+          self->loop(), kWhat,
+          [done = std::move(done), s = std::move(s)]() mutable { std::move(done)(std::move(s)); });
+    }
+  };
+  auto shared = std::make_shared<EndCallback>(std::move(tell));
+  absl::Status ended;
+  if (!WatchEnd([shared](absl::Status s) { std::move (*shared)(std::move(s)); }, &ended)) {
+    std::move (*shared)(std::move(ended));
+  }
+}
+
+bool ClientStreamCall::WatchEnd(EndCallback told, absl::Status* status) {
   if (home_.Left()) {
-    std::move(done)(HomeProcess::Refused(std::string(method.full_name)));
-    return;
+    *status = HomeProcess::Refused(std::string(method.full_name));
+    return false;
   }
   StopReading();  // who waits for the end reads no more
-  absl::Status status;
-  {
-    MutexLock lock(end_mu_);
-    if (!done_) {
-      told_ = std::move(done);
-      return;
-    }
-    status = status_;
+  MutexLock lock(end_mu_);
+  if (!done_) {
+    told_ = std::move(told);
+    return true;
   }
-  std::move(done)(std::move(status));
+  *status = status_;
+  return false;
 }
 
 void ClientStreamCall::StopTelling() {
+  EndCallback told;  // goes without the lock
   MutexLock lock(end_mu_);
-  told_ = nullptr;
+  told = std::exchange(told_, nullptr);
 }
 
 }  // namespace weft

@@ -20,7 +20,7 @@
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/call_target.h"
 #include "weft/rpc/call/outbound_call.h"
-#include "weft/rpc/call/stream_awaiters.h"
+#include "weft/rpc/call/resumption.h"
 #include "weft/rpc/call/stream_port.h"
 
 namespace weft {
@@ -39,8 +39,10 @@ class ClientStreamCall final : public OutboundCall, public StreamPort {
 
   // Waits; on an I/O thread it does not, and cancels.
   absl::Status WaitForEnd() WEFT_EXCLUDES(end_mu_);
-  // Calls back, once.
-  void TellEnd(EndCallback done) WEFT_EXCLUDES(end_mu_);
+  // Calls back, once, by the rule of core/callback_queue.h.
+  void TellEnd(EndCallback done);
+  // The same for weft's own: inside whatever ends the call. False: it has ended, `*status` says how.
+  bool WatchEnd(EndCallback told, absl::Status* status) WEFT_EXCLUDES(end_mu_);
   void StopTelling() WEFT_EXCLUDES(end_mu_);
   // After an OK end of a call whose client alone streams.
   google::protobuf::MessageLite* reply() { return reply_.get(); }
@@ -84,13 +86,17 @@ class [[nodiscard]] EndAwaiter {
   EndAwaiter& operator=(const EndAwaiter&) = delete;
 
   bool await_ready() { return false; }
-  void await_suspend(std::coroutine_handle<> awaiter) {
-    resumption_ = call_internal::Resumption(awaiter, call_.executor());
+  bool await_suspend(std::coroutine_handle<> awaiter) {
+    resumption_.Suspend(awaiter, call_.executor());
     waiting_ = true;
-    call_.TellEnd([this](absl::Status s) {
+    const auto told = [this](absl::Status s) {
       status_ = std::move(s);
-      resumption_.Go();
-    });
+      resumption_.Go(call_.loop());
+    };
+    absl::Status ended;
+    if (call_.WatchEnd(told, &ended)) return true;  // from here on it may be gone
+    status_ = std::move(ended);
+    return false;
   }
   absl::Status await_resume() {
     waiting_ = false;

@@ -8,7 +8,7 @@
 // shutdown.
 //
 // Resumes on CallOptions::executor; without one on the worker pool whose thread awaited, else on
-// the I/O thread.
+// the I/O thread; never inside another call of the user's (core/callback_queue.h).
 //
 // Threads  value: one holder at a time
 // Owns     its share of the call's state
@@ -23,12 +23,11 @@
 
 #include "absl/status/statusor.h"
 #include "weft/core/check.h"
-#include "weft/core/executor.h"
 #include "weft/core/mutex.h"
 #include "weft/rpc/base/message_codec.h"
-#include "weft/rpc/call/call_scope.h"
 #include "weft/rpc/call/call_target.h"
 #include "weft/rpc/call/outbound_call.h"
+#include "weft/rpc/call/resumption.h"
 #include "weft/rpc/call/room_behind.h"
 
 namespace weft {
@@ -43,9 +42,10 @@ template <typename Reply>
 struct CoroResult {
   Mutex mu;
   std::optional<absl::StatusOr<Reply>> result WEFT_GUARDED_BY(mu);
-  std::coroutine_handle<> awaiter WEFT_GUARDED_BY(mu);
-  Executor* executor WEFT_GUARDED_BY(mu) = nullptr;
+  bool awaited WEFT_GUARDED_BY(mu) = false;  // `resumption` is somebody's
   bool abandoned WEFT_GUARDED_BY(mu) = false;
+  // The awaiter's; once the call has ended, its end's.
+  std::optional<Resumption> resumption;
 };
 
 template <typename Reply>
@@ -91,17 +91,14 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
 
   void Complete(const CallEnd& end) override {
     const std::shared_ptr<CoroCallState> self = std::move(self_);
-    std::coroutine_handle<> resume;
-    Executor* where;
     {
       MutexLock lock(this->mu);
       handle_ = CallHandle();
       if (this->abandoned) return;  // its ClientContext may have gone with the coroutine
       TakeResult(*this, end, &this->result.emplace());
-      resume = std::exchange(this->awaiter, nullptr);
-      where = this->executor;
+      if (!std::exchange(this->awaited, false)) return;
     }
-    if (resume) CallScope::Resume(this->scope, resume, where);
+    this->resumption->Go(nullptr);
   }
 
   // The awaiter is gone: nobody is to be resumed, and the call need not go on.
@@ -110,9 +107,10 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
     {
       MutexLock lock(this->mu);
       this->abandoned = true;
-      this->awaiter = nullptr;
+      this->awaited = false;
       handle = std::move(handle_);
     }
+    this->resumption.reset();
     handle.Cancel();
   }
 
@@ -145,9 +143,8 @@ class [[nodiscard]] CoroCall {
   bool await_suspend(std::coroutine_handle<> awaiter) {
     MutexLock lock(state_->mu);
     if (state_->result.has_value()) return false;  // ended meanwhile: go on at once
-    state_->executor =
-        state_->options.executor != nullptr ? state_->options.executor : Executor::Current();
-    state_->awaiter = awaiter;
+    state_->resumption.emplace().Suspend(awaiter, state_->options.executor);
+    state_->awaited = true;
     return true;
   }
   absl::StatusOr<Reply> await_resume() {

@@ -6,6 +6,7 @@
 #include <google/protobuf/message_lite.h>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/callback_queue.h"
 #include "weft/core/check.h"
 #include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/base/received_message.h"
@@ -81,22 +82,26 @@ void InboundCall::MarkCancelled() {
     MutexLock lock(scope_mu_);
     scope = scope_;
   }
-  if (scope != nullptr) scope->Stop();  // runs the handler's callbacks, before its waiting ends
-  if (port != nullptr) port->EndStream(/*drop=*/true);
+  if (scope == nullptr) {
+    if (port != nullptr) port->EndStream(/*drop=*/true);
+    return;
+  }
+  // Stop runs the handler's callbacks, before its waiting ends.
+  CallbackQueue::Call(nullptr, "a callback of a stop token", [port, scope] {
+    scope->Stop();
+    if (port != nullptr) port->EndStream(/*drop=*/true);
+  });
 }
 
 std::shared_ptr<CallScope> InboundCall::Scope() {
-  std::shared_ptr<CallScope> scope;
-  {
-    MutexLock lock(scope_mu_);
-    if (scope_ == nullptr) {
-      scope_ = std::make_shared<CallScope>(deadline);
-      scoped_.store(true, std::memory_order_relaxed);
-    }
-    scope = scope_;
+  MutexLock lock(scope_mu_);
+  if (scope_ == nullptr) {
+    scope_ = std::make_shared<CallScope>(deadline);
+    scoped_.store(true, std::memory_order_relaxed);
+    // Nobody has a callback in it yet. Cancelled later: MarkCancelled finds it.
+    if (cancelled()) scope_->Stop();
   }
-  if (cancelled()) scope->Stop();
-  return scope;
+  return scope_;
 }
 
 void InboundCall::Run(int worker) { runner->RunCall(*this, worker); }

@@ -56,6 +56,7 @@ class Service;
 struct MethodRules;
 struct ServiceMethod;
 class StreamPort;
+class WriteWaits;
 
 // A method as a server offers it.
 struct BoundMethod {
@@ -65,6 +66,8 @@ struct BoundMethod {
   MethodRules* rules = nullptr;  // null: nothing is to be seen to before it runs
   uint16_t lane = 0;             // which of the server's pools runs it
   bool run_inline = false;
+  // What bounds its blocking writes; null: nothing does.
+  std::shared_ptr<const WriteWaits> write_waits = nullptr;
 };
 
 // A reply message, and how to keep it alive while its bytes are being sent.

@@ -5,6 +5,8 @@
 #ifndef WEFT_RPC_CALL_INBOUND_STREAM_H_
 #define WEFT_RPC_CALL_INBOUND_STREAM_H_
 
+#include <memory>
+
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/call/stream_port.h"
 
@@ -12,7 +14,9 @@ namespace weft {
 
 class InboundStream final : public StreamPort {
  public:
-  explicit InboundStream(InboundCall& call) : call_(call) {}
+  explicit InboundStream(InboundCall& call) : call_(call), write_waits_(call.bound->write_waits) {}
+
+  std::shared_ptr<const WriteWaits> write_waits() const override { return write_waits_; }
 
  private:
   bool WantsMessages() const override { return call_.interception != nullptr; }
@@ -21,6 +25,7 @@ class InboundStream final : public StreamPort {
   }
 
   InboundCall& call_;
+  const std::shared_ptr<const WriteWaits> write_waits_;
 };
 
 }  // namespace weft

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/callback_queue.h"
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/client_context.h"
@@ -16,6 +17,9 @@ namespace {
 // What `hook` returns; an error when it throws.
 template <typename Hook>
 absl::Status Guarded(const char* side, Hook hook) {
+  // On a loop: callbacks that it registers come behind it.
+  const CallbackQueue::Scope scope(CallbackQueue::Here());
+  const CallbackQueue::Elsewhere inside;
   try {
     return hook();
   } catch (const std::exception& e) {

@@ -14,6 +14,11 @@
 // A call that is tried again is one call. What an interceptor throws ends the call with UNKNOWN.
 // Hooks must not block: they run where calls are started and ended, I/O threads among them.
 //
+// An interceptor is a part of the call, not a callback: it decides what is sent, so Start and
+// OnMessage run inside the call that starts it, writes or reads, OnEnd of a server's inside the one
+// that answers. A lock that a hook takes is therefore not to be held around such a call. A hook may
+// make calls of its own; callbacks that it registers run when it has returned.
+//
 // Threads  Start: any, several calls at once. The hooks of one call: any thread, one at a time
 // Owns     a Call belongs to its call: it goes after its OnEnd, or, where another interceptor
 //          refuses the call, likewise

@@ -169,11 +169,12 @@ struct Serve<Handler> {
     call.own_messages = std::move(pair);
     if (!call.Parse(messages.request)) return;
     CallScope::Enter enter(call.Scope());
-    Spawn((static_cast<S&>(service).*Handler)(call.context(), messages.request, messages.reply),
-          [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
-            OwnReply<Pair> reply(call);
-            call.Answer(error ? HandlerThrew(method, error) : *status, &reply);
-          });
+    coro_internal::Run(
+        (static_cast<S&>(service).*Handler)(call.context(), messages.request, messages.reply),
+        [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
+          OwnReply<Pair> reply(call);
+          call.Answer(error ? HandlerThrew(method, error) : *status, &reply);
+        });
   }
 };
 

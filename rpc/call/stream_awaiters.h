@@ -1,8 +1,10 @@
 // What a coroutine awaits of a stream, and how it goes on.
 //
 // A coroutine resumes on the stream's executor (CallOptions::executor); without one on the worker
-// pool whose thread awaited, else on the I/O thread. Destroying it while it waits gives the wait
-// up; that must not happen at the moment at which it would resume on another thread.
+// pool whose thread awaited, else on the I/O thread; never inside another call of the user's
+// (core/callback_queue.h). What is there already is not waited for: the coroutine goes on at once.
+// Destroying it while it waits gives the wait up; that must not happen at the moment at which it
+// would resume on another thread.
 //
 // Threads  the coroutine's
 // Owns     nothing; the stream and the message outlive it
@@ -13,29 +15,10 @@
 #include <memory>
 #include <utility>
 
-#include "weft/core/executor.h"
-#include "weft/rpc/call/call_scope.h"
+#include "weft/rpc/call/resumption.h"
 #include "weft/rpc/call/stream_port.h"
 
 namespace weft::call_internal {
-
-// A suspended coroutine, and where it goes on.
-class Resumption {
- public:
-  Resumption() = default;
-  Resumption(std::coroutine_handle<> awaiter, Executor* wish)
-      : awaiter_(awaiter),
-        executor_(wish != nullptr ? wish : Executor::Current()),
-        scope_(CallScope::Current()) {}
-
-  // Once; may destroy whatever holds this.
-  void Go() { CallScope::Resume(std::move(scope_), awaiter_, executor_); }
-
- private:
-  std::coroutine_handle<> awaiter_;
-  Executor* executor_ = nullptr;
-  std::shared_ptr<CallScope> scope_;
-};
 
 // A coroutine's wait for one thing of a stream; given up where the awaiter goes before its end.
 class StreamAwaiter {
@@ -46,17 +29,17 @@ class StreamAwaiter {
  protected:
   StreamAwaiter(StreamPort& port, StreamPort::For what) : port_(port), what_(what) {}
   ~StreamAwaiter() {
-    if (waiting_) port_.StopWaiting(what_);
+    if (waiting_) (void)port_.StopWaiting(what_);
   }
 
   StreamPort& port() { return port_; }
   // `awaiter` is suspended: from the next word of the stream on it may run elsewhere, or be gone.
   void Suspend(std::coroutine_handle<> awaiter) {
-    resumption_ = Resumption(awaiter, port_.executor());
+    resumption_.Suspend(awaiter, port_.executor());
     waiting_ = true;
   }
   // Once, behind Suspend; may destroy this.
-  void Resume() { resumption_.Go(); }
+  void Resume() { resumption_.Go(port_.loop()); }
   // It goes on: resumed, or not suspended after all.
   void EndWait() { waiting_ = false; }
   // Suspends it until the stream's next word; false: there is one already.

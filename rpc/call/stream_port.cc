@@ -4,9 +4,6 @@
 
 #include <google/protobuf/message_lite.h>
 
-#include "weft/core/event_loop.h"
-#include "weft/core/parker.h"
-
 namespace weft {
 namespace {
 
@@ -185,23 +182,11 @@ bool StreamPort::Wait(For what, Wake wake) {
   return true;
 }
 
-void StreamPort::StopWaiting(For what) {
+bool StreamPort::StopWaiting(For what) {
+  Wake stopped;  // goes without the lock
   MutexLock lock(mu_);
-  WakeOf(what) = nullptr;
-}
-
-bool StreamPort::WaitHere(For what) {
-  if (EventLoop::Current() != nullptr) {
-    Fail(absl::FailedPreconditionError(
-        "a stream cannot be waited for on an I/O thread, which would wait for itself; use the "
-        "callback or coroutine style"));
-    return false;
-  }
-  Parker parker;
-  // How long messages took lately, seen from this thread.
-  thread_local SpinPolicy spin(std::chrono::microseconds(20));
-  if (Wait(what, [&parker] { parker.Unpark(); })) parker.ParkSpinning(spin);
-  return true;
+  stopped = TakeWake(what);
+  return stopped != nullptr;
 }
 
 StreamPort::Wake& StreamPort::WakeOf(For what) {

@@ -42,7 +42,9 @@ class MessageLite;
 
 namespace weft {
 
+class EventLoop;
 class Executor;
+class WriteWaits;
 struct InitialMetadata;
 
 enum class StreamRead : uint8_t { kMessage, kEnd, kNothingYet };
@@ -82,11 +84,13 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   bool has_initial_metadata() const WEFT_EXCLUDES(mu_);
 
   // ---- waiting
-  // Calls `wake` once, from any thread, when it may go on; false: it need not wait.
+  // Calls `wake` once, from any thread and inside whatever makes it go on, when it may: so `wake`
+  // is weft's own, and enters the user's code by core/callback_queue.h. False: it need not wait.
   bool Wait(For what, Wake wake) WEFT_EXCLUDES(mu_);
-  void StopWaiting(For what) WEFT_EXCLUDES(mu_);
-  // Waits here; not on an I/O thread, where it fails the stream and says false.
-  bool WaitHere(For what);
+  // False: there was nothing to stop, or its wake is being called.
+  bool StopWaiting(For what) WEFT_EXCLUDES(mu_);
+  // What bounds threads that wait here to write; null: nothing does.
+  virtual std::shared_ptr<const WriteWaits> write_waits() const { return nullptr; }
 
   // This side's reason not to go on; the first one counts. The carrier's call is cancelled by
   // OnFailed.
@@ -97,11 +101,15 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   void StopReading() WEFT_EXCLUDES(mu_);
   // The call is over. `drop`: what waits to be read, too.
   void EndStream(bool drop) WEFT_EXCLUDES(mu_);
-  // Where its coroutines and callbacks go on; null: see ReadAwaiter.
+  // Where its coroutines and callbacks go on; null: on its loop, or as coroutines say.
   Executor* executor() const { return executor_; }
+  // The I/O thread's, where callbacks run without an executor; null before the call was started.
+  EventLoop* loop() const { return loop_.get(); }
   bool ended() const { return ended_.load(std::memory_order_acquire); }
 
   // ---- by whoever starts the call
+  // Before anybody else sees it.
+  void SetLoop(std::shared_ptr<EventLoop> loop) { loop_ = std::move(loop); }
   // It may have to be sent to another server: what it sends is kept from here on.
   void KeepSent() WEFT_EXCLUDES(mu_);
   // It is out of its carrier's hands, and is to go to another; false: it must not, for the server
@@ -191,6 +199,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   size_t Drop(std::vector<Item>* dropped) WEFT_REQUIRES(mu_);
 
   Executor* const executor_;
+  std::shared_ptr<EventLoop> loop_;
 
   // The reader's own.
   std::vector<Item> reading_;

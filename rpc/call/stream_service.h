@@ -68,11 +68,12 @@ struct ServeClientStream<Handler> {
     Frame& f = *frame;
     call.own_messages = std::move(frame);
     CallScope::Enter enter(call.Scope());
-    Spawn((static_cast<S&>(service).*Handler)(call.context(), f.reader, f.reply),
-          [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
-            OwnReply<Frame> reply(call);
-            call.Answer(error ? HandlerThrew(method, error) : *status, &reply);
-          });
+    coro_internal::Run(
+        (static_cast<S&>(service).*Handler)(call.context(), f.reader, f.reply),
+        [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
+          OwnReply<Frame> reply(call);
+          call.Answer(error ? HandlerThrew(method, error) : *status, &reply);
+        });
   }
 };
 
@@ -129,10 +130,11 @@ struct ServeServerStream<Handler> {
     call.own_messages = std::move(frame);
     if (!call.Parse(f.request)) return;
     CallScope::Enter enter(call.Scope());
-    Spawn((static_cast<S&>(service).*Handler)(call.context(), f.request, f.stream),
-          [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
-            AnswerStream(call, error ? HandlerThrew(method, error) : *status);
-          });
+    coro_internal::Run(
+        (static_cast<S&>(service).*Handler)(call.context(), f.request, f.stream),
+        [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
+          AnswerStream(call, error ? HandlerThrew(method, error) : *status);
+        });
   }
 };
 
@@ -186,10 +188,11 @@ struct ServeBothStreams<Handler> {
     Frame& f = *frame;
     call.own_messages = std::move(frame);
     CallScope::Enter enter(call.Scope());
-    Spawn((static_cast<S&>(service).*Handler)(call.context(), f.stream),
-          [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
-            AnswerStream(call, error ? HandlerThrew(method, error) : *status);
-          });
+    coro_internal::Run(
+        (static_cast<S&>(service).*Handler)(call.context(), f.stream),
+        [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
+          AnswerStream(call, error ? HandlerThrew(method, error) : *status);
+        });
   }
 };
 

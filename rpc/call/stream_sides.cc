@@ -1,32 +1,45 @@
 #include "weft/rpc/call/stream_sides.h"
 
+#include "weft/core/callback_queue.h"
+#include "weft/rpc/call/blocking_wait.h"
+
 namespace weft::call_internal {
 namespace {
 
+constexpr char kWhat[] = "a stream's callback";
+
+// Calls `done`, by the rule of core/callback_queue.h.
 void Tell(StreamPort& port, bool result, StreamCallback done) {
-  if (port.executor() == nullptr) {
-    std::move(done)(result);
-    return;
+  if (port.executor() != nullptr) {
+    CallbackQueue::Execute(*port.executor(), kWhat,
+                           [done = std::move(done), result]() mutable { std::move(done)(result); });
+  } else if (CallbackQueue* const queue = CallbackQueue::FreeAt(port.loop())) {
+    const CallbackQueue::Scope scope(queue);
+    GuardedCall(kWhat, [&] { std::move(done)(result); });
+    done = nullptr;  // what it holds goes inside the scope, too
+  } else {
+    CallbackQueue::Later(port.loop(), kWhat, std::move(done), result);
   }
-  port.executor()->Execute([done = std::move(done), result]() mutable { std::move(done)(result); });
 }
 
 }  // namespace
 
 bool ReadHere(StreamPort& port, google::protobuf::MessageLite* out, absl::Cord* attachment) {
+  BlockingWait wait(port, StreamPort::For::kMessages);
   for (;;) {
     const StreamRead read = port.TryRead(out, attachment);
     if (read != StreamRead::kNothingYet) return read == StreamRead::kMessage;
-    if (!port.WaitHere(StreamPort::For::kMessages)) return false;
+    if (!wait.Wait()) return false;
   }
 }
 
 bool WriteHere(StreamPort& port, const google::protobuf::MessageLite& message,
                const absl::Cord* attachment) {
+  BlockingWait wait(port, StreamPort::For::kRoom);
   for (;;) {
     const StreamSent sent = port.TryWrite(message, /*last=*/false, attachment);
     if (sent != StreamSent::kBlocked) return sent == StreamSent::kSent;
-    if (!port.WaitHere(StreamPort::For::kRoom)) return false;
+    if (!wait.Wait()) return false;
   }
 }
 
@@ -49,7 +62,7 @@ void ReadLater(std::shared_ptr<StreamPort> port, google::protobuf::MessageLite* 
 }
 
 bool InitialMetadataHere(StreamPort& port) {
-  if (!port.begun() && !port.WaitHere(StreamPort::For::kInitialMetadata)) return false;
+  if (!port.begun() && !BlockingWait(port, StreamPort::For::kInitialMetadata).Wait()) return false;
   return port.has_initial_metadata();
 }
 
@@ -61,21 +74,15 @@ void InitialMetadataLater(std::shared_ptr<StreamPort> port, StreamCallback done)
   if (port->begun() || !port->Wait(StreamPort::For::kInitialMetadata, tell)) tell();
 }
 
-void TellRoom(StreamPort& port, absl::AnyInvocable<void() &&> ready) {
-  if (port.HasRoom() || port.ended()) {
-    Tell(port, true, [ready = std::move(ready)](bool) mutable { std::move(ready)(); });
+void TellRoom(std::shared_ptr<StreamPort> port, absl::AnyInvocable<void() &&> ready) {
+  StreamCallback done = [ready = std::move(ready)](bool) mutable { std::move(ready)(); };
+  if (port->HasRoom() || port->ended()) {
+    Tell(*port, true, std::move(done));
     return;
   }
-  auto shared = std::make_shared<absl::AnyInvocable<void() &&>>(std::move(ready));
-  Executor* const executor = port.executor();
-  const auto go = [shared, executor]() {
-    if (executor == nullptr) {
-      std::move (*shared)();
-    } else {
-      executor->Execute([shared] { std::move (*shared)(); });
-    }
-  };
-  if (!port.Wait(StreamPort::For::kRoom, go)) go();
+  auto shared = std::make_shared<StreamCallback>(std::move(done));
+  const auto tell = [port = port.get(), shared] { Tell(*port, true, std::move(*shared)); };
+  if (!port->Wait(StreamPort::For::kRoom, tell)) tell();
 }
 
 }  // namespace weft::call_internal

@@ -8,7 +8,14 @@
 // Raw bytes may travel beside a message, neither parsed nor copied: what is written shares the
 // attachment's bytes, and what was read shares those that came.
 //
-// Threads  one reader and one writer at a time, each any thread
+// A callback never runs inside a call, be it the one that registers it or one that ends the stream,
+// and so never under a lock that is held around such a call (core/callback_queue.h). It is called
+// once, at the latest with the stream's end, also where the stream is destroyed before: what it
+// refers to lives until then. What it throws is caught, counted and logged
+// (Runtime::callback_throws).
+//
+// Threads  one reader and one writer at a time, each any thread. Read and Write wait: not under a
+//          lock that a callback takes, and not on an I/O thread, where they are refused
 // Errors   false: there is nothing more to read, or nothing can be written any more; the call's
 //          status says why
 #ifndef WEFT_RPC_CALL_STREAM_SIDES_H_
@@ -25,8 +32,8 @@
 
 namespace weft {
 
-// Calls back when something can go on; on the stream's executor, else on the I/O thread, which it
-// must not block, else (nothing had to be waited for) inside the call.
+// Calls back when something can go on: on the stream's executor, else on the I/O thread, which it
+// must not block.
 using StreamCallback = absl::AnyInvocable<void(bool) &&>;
 
 namespace call_internal {
@@ -38,7 +45,7 @@ bool WriteHere(StreamPort& port, const google::protobuf::MessageLite& message,
                const absl::Cord* attachment);
 bool InitialMetadataHere(StreamPort& port);
 void InitialMetadataLater(std::shared_ptr<StreamPort> port, StreamCallback done);
-void TellRoom(StreamPort& port, absl::AnyInvocable<void() &&> ready);
+void TellRoom(std::shared_ptr<StreamPort> port, absl::AnyInvocable<void() &&> ready);
 
 }  // namespace call_internal
 
@@ -77,7 +84,8 @@ template <typename Message>
 class StreamWriteSide {
  public:
   // Waits until there is room for the message: the other side's credit, and little to be written
-  // on the connection. False: nothing can be written any more.
+  // on the connection. False: nothing can be written any more. In a handler the wait has limits:
+  // ServerOptions::max_write_wait.
   bool Write(const Message& message) {
     return call_internal::WriteHere(*write_port_, message, nullptr);
   }
@@ -109,7 +117,7 @@ class StreamWriteSide {
   bool ended() const { return write_port_->ended(); }
   // Calls back, once, when there is room or the call has ended.
   void OnReady(absl::AnyInvocable<void() &&> ready) {
-    call_internal::TellRoom(*write_port_, std::move(ready));
+    call_internal::TellRoom(write_port_, std::move(ready));
   }
 
  protected:

@@ -3,7 +3,8 @@
 // Generated stubs call these. One result type in all three: absl::StatusOr<Reply>, delivered
 // exactly once.
 //
-// Threads  any. CallBlocking is refused on an I/O thread, where it would wait for itself
+// Threads  any. CallBlocking waits: not under a lock that a callback takes, and refused on an I/O
+//          thread, where it would wait for itself
 // Errors   absl::Status that names peer, phase, cause and time; see docs/errors.md
 #ifndef WEFT_RPC_CALL_UNARY_CALL_H_
 #define WEFT_RPC_CALL_UNARY_CALL_H_
@@ -14,6 +15,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "weft/core/callback_queue.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/executor.h"
 #include "weft/core/parker.h"
@@ -27,7 +29,9 @@
 
 namespace weft {
 
-// Runs on the channel's I/O thread, which it must not block, or on CallOptions::executor.
+// Runs on the channel's I/O thread, which it must not block, or on CallOptions::executor; once, and
+// never inside a call that the application makes (core/callback_queue.h), so never under a lock held
+// around one. What it throws is caught, counted and logged (Runtime::callback_throws).
 template <typename Reply>
 using Callback = absl::AnyInvocable<void(absl::StatusOr<Reply>) &&>;
 
@@ -118,21 +122,31 @@ class CallbackCall final : public OutboundCall {
   static void operator delete(void* memory) { CallMemory::Give(memory); }
 
   void Complete(const CallEnd& end) override {
-    const std::unique_ptr<CallbackCall> self(this);
     if (options.executor == nullptr) {
-      std::move(done_)(ResultOf<Reply>(*this, end));
-      return;
+      if (CallbackQueue* const queue = CallbackQueue::FreeAt(nullptr)) {
+        const CallbackQueue::Scope in_callback(queue);
+        const std::unique_ptr<CallbackCall> self(this);
+        GuardedCall(kWhat, [&] { std::move(done_)(ResultOf<Reply>(*this, end)); });
+        return;
+      }
     }
-    options.executor->Execute(
-        [done = std::move(done_), result = ResultOf<Reply>(*this, end)]() mutable {
-          std::move(done)(std::move(result));
-        });
+    const std::unique_ptr<CallbackCall> self(this);
+    auto tell = [done = std::move(done_), result = ResultOf<Reply>(*this, end)]() mutable {
+      std::move(done)(std::move(result));
+    };
+    if (options.executor != nullptr) {
+      CallbackQueue::Execute(*options.executor, kWhat, std::move(tell));
+    } else {
+      CallbackQueue::Call(nullptr, kWhat, std::move(tell));
+    }
   }
 
  private:
   CallbackCall(const MethodInfo& m, const google::protobuf::MessageLite& r, const CallOptions& o,
                Callback<Reply>&& done)
       : OutboundCall(m, r, o), done_(std::move(done)) {}
+
+  static constexpr char kWhat[] = "a call's callback";
 
   Callback<Reply> done_;
 };

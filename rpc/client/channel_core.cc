@@ -7,6 +7,7 @@
 #include <google/protobuf/message_lite.h>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/callback_queue.h"
 #include "weft/core/check.h"
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/wire_status.h"
@@ -27,7 +28,8 @@ Nanos TimeoutOf(const OutboundCall& call, Nanos by_default) {
 }  // namespace
 
 ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target,
-                         ChannelOptions options, InboundPart::Maker make_inbound)
+                         ChannelOptions options, InboundPart::Maker make_inbound,
+                         std::function<bool()> in_handler)
     : io_(io),
       loop_(io.loop),
       log_(log),
@@ -37,6 +39,7 @@ ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::st
       limits_(std::make_shared<const SessionLimits>(options_.limits)),
       default_timeout_(ToNanos(options_.timeout)),
       make_inbound_(std::move(make_inbound)),
+      in_handler_(std::move(in_handler)),
       has_policies_(HasPolicies(options_)),
       backoff_(ToNanos(options_.backoff), options_.backoff_factor, ToNanos(options_.backoff_most),
                options_.backoff_jitter,
@@ -79,7 +82,10 @@ void ChannelCore::Start(OutboundCall& call) {
   const Nanos timeout = TimeoutOf(call, default_timeout_);
   call.deadline = SaturatingAdd(call.started, timeout);
   call.resender = this;
-  if (ClientStreams(call.method.kind)) call.stream->KeepSent();
+  if (call.stream != nullptr) {
+    call.stream->SetLoop(loop_);
+    if (ClientStreams(call.method.kind)) call.stream->KeepSent();
+  }
   call.codec = call.options.compression.value_or(options_.compression);
   if (!call.options.detached) call.scope = CallScope::Current();
   if (call.scope != nullptr) call.deadline = std::min(call.deadline, call.scope->deadline());
@@ -277,39 +283,40 @@ void ChannelCore::Connect() {
   });
 }
 
-void ChannelCore::Close() {
+void ChannelCore::Close(std::shared_ptr<const void> kept) {
   {
     MutexLock lock(mu_);
     state_ = State::kClosed;
     link_.reset();
   }
-  if (loop_->InLoop()) {
-    loop_->AssertInLoop();
-    CloseOnLoop();
-    loop_->Post([self = shared_from_this(), this](TaskFate fate) {
-      if (fate == TaskFate::kCancelled) return;
-      loop_->AssertInLoop();
-      DrainInbound([] {});
-    });
-    return;
+  // Handlers of our services are waited for, unless this is one of them.
+  if (EventLoop::Current() == nullptr && !CallbackQueue::InCallback() &&
+      (in_handler_ == nullptr || !in_handler_())) {
+    std::promise<void> closed;
+    CloseBehind([&closed] { closed.set_value(); });
+    closed.get_future().get();
+  } else {
+    CloseBehind([kept = std::move(kept)] {});
   }
-  std::promise<void> closed;
-  loop_->Post([this, &closed](TaskFate fate) {
+}
+
+// Behind the code of the user's that runs on the loop, and behind what it has posted.
+void ChannelCore::CloseBehind(std::function<void()> done) {
+  loop_->Post([self = shared_from_this(), this, done = std::move(done)](TaskFate fate) mutable {
     if (fate == TaskFate::kRun) {
       loop_->AssertInLoop();
       CloseOnLoop();
     }
-    // Behind what it posted: sessions are gone then. Handlers of our services are waited for.
-    loop_->Post([this, &closed](TaskFate later) {
+    // Behind what it posted: sessions are gone then.
+    loop_->Post([self, this, done = std::move(done)](TaskFate later) mutable {
       if (later == TaskFate::kCancelled) {
-        closed.set_value();
+        done();
         return;
       }
       loop_->AssertInLoop();
-      DrainInbound([&closed] { closed.set_value(); });
+      DrainInbound(std::move(done));
     });
   });
-  closed.get_future().get();
 }
 
 // ---- on the loop

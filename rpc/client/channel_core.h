@@ -51,15 +51,18 @@ class ChannelCore final : public CallCarrier,
   // How often a call that no server has taken is sent again.
   static constexpr int kMostResends = 3;
 
+  // `in_handler`: this thread may be inside a handler of the channel's services; null: it has none.
   ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target,
-              ChannelOptions options, InboundPart::Maker make_inbound = nullptr);
+              ChannelOptions options, InboundPart::Maker make_inbound = nullptr,
+              std::function<bool()> in_handler = nullptr);
   ~ChannelCore() override;
 
   ANY_THREAD void Start(OutboundCall& call) WEFT_EXCLUDES(mu_);
   ANY_THREAD void Connect();
   ANY_THREAD void CancelCall(uint64_t id) override;
-  // Ends everything; returns when that is done, or at once on the loop.
-  ANY_THREAD void Close() WEFT_EXCLUDES(mu_);
+  // Ends everything; returns when that is done. On an I/O thread, in a callback and in a handler of
+  // the channel's services it begins to, and returns at once; `kept` stays until it is done.
+  ANY_THREAD void Close(std::shared_ptr<const void> kept = nullptr) WEFT_EXCLUDES(mu_);
 
   EventLoop& loop() { return *loop_; }
   const std::string& target() const { return target_; }
@@ -123,6 +126,7 @@ class ChannelCore final : public CallCarrier,
   void SetLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);
   void PutLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_REQUIRES(mu_);
   void DrainInbound(std::function<void()> done) LOOP_ONLY;
+  void CloseBehind(std::function<void()> done);
   void CloseOnLoop() LOOP_ONLY WEFT_EXCLUDES(mu_);
   void LinkLost(const absl::Status& why) LOOP_ONLY;
   void LookForIdle() LOOP_ONLY;
@@ -139,6 +143,7 @@ class ChannelCore final : public CallCarrier,
   const std::shared_ptr<const SessionLimits> limits_;  // of options_, for the sessions
   const Nanos default_timeout_;
   const InboundPart::Maker make_inbound_;
+  const std::function<bool()> in_handler_;
   const bool has_policies_;
 
   // The loop's own.

@@ -54,7 +54,9 @@ struct ConnectionEvent {
   absl::Status why;
 };
 
-// Runs on the I/O thread, in the order of what happened, and must not block it.
+// Runs on the I/O thread, in the order of what happened, and must not block it; never inside a call
+// that the application makes (core/callback_queue.h). What it throws is caught, counted and logged
+// (Runtime::callback_throws).
 using ConnectionListener = std::function<void(const ConnectionEvent&)>;
 
 // What a session counts.

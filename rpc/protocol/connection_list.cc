@@ -1,6 +1,14 @@
 #include "weft/rpc/protocol/connection_list.h"
 
+#include "weft/core/callback_queue.h"
+
 namespace weft {
+
+void ConnectionList::Tell(const ConnectionEvent& event) const {
+  if (listener_ == nullptr) return;
+  CallbackQueue::Call(nullptr, "a listener of connections",
+                      [listener = listener_, event] { (*listener)(event); });
+}
 
 uint64_t ConnectionList::Add(std::string peer, MonoTime began,
                              std::shared_ptr<ConnectionGauge> gauge) {

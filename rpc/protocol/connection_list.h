@@ -1,4 +1,5 @@
-// The connections of one channel or server, for snapshots; and their listener.
+// The connections of one channel or server, for snapshots; and their listener, which is told of
+// them in order, and never inside a call that the application makes (core/callback_queue.h).
 //
 // Threads  any: List, Add. The others: the connection's loop, which is where the listener runs
 // Owns     the gauges, which outlive their sessions harmlessly
@@ -19,7 +20,10 @@ namespace weft {
 
 class ConnectionList {
  public:
-  explicit ConnectionList(ConnectionListener listener) : listener_(std::move(listener)) {}
+  explicit ConnectionList(ConnectionListener listener)
+      : listener_(listener == nullptr
+                      ? nullptr
+                      : std::make_shared<const ConnectionListener>(std::move(listener))) {}
 
   // The number of the new connection.
   uint64_t Add(std::string peer, MonoTime began, std::shared_ptr<ConnectionGauge> gauge)
@@ -28,9 +32,7 @@ class ConnectionList {
   void Set(uint64_t id, ConnectionState state, CloseReason reason = CloseReason::kLocal,
            const absl::Status& why = absl::OkStatus()) WEFT_EXCLUDES(mu_);
   // Of an attempt that is no connection yet.
-  void Tell(const ConnectionEvent& event) const {
-    if (listener_ != nullptr) listener_(event);
-  }
+  void Tell(const ConnectionEvent& event) const;
   std::vector<ConnectionInfo> List(MonoTime now) const WEFT_EXCLUDES(mu_);
 
  private:
@@ -41,7 +43,7 @@ class ConnectionList {
     ConnectionState state = ConnectionState::kConnecting;
   };
 
-  const ConnectionListener listener_;
+  const std::shared_ptr<const ConnectionListener> listener_;  // null: nobody listens
   mutable Mutex mu_;
   uint64_t last_ WEFT_GUARDED_BY(mu_) = 0;
   std::map<uint64_t, Entry> entries_ WEFT_GUARDED_BY(mu_);

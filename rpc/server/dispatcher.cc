@@ -5,7 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "weft/core/callback_queue.h"
 #include "weft/rpc/base/wire_status.h"
+#include "weft/rpc/call/write_waits.h"
 
 namespace weft {
 namespace {
@@ -26,6 +28,7 @@ std::string JoinNames(std::vector<std::string> names) {
 // What the call is run one at a time with.
 absl::StatusOr<SerialKey> KeyOfCall(InboundCall& call) {
   const MethodRules& rules = *call.bound->rules;
+  const CallbackQueue::Scope hook(CallbackQueue::Here());
   SerialKey key;
   key.owner = call.origin.get();
   try {
@@ -119,8 +122,16 @@ absl::Status Dispatcher::Serve(Runtime& runtime) {
     absl::StatusOr<uint16_t> lane = LaneOf(offered->pool, runtime);
     if (!lane.ok()) return Annotate(lane.status(), offered->stats->method());
     offered->bound.lane = *lane;
+    if (offered->bound.method->waits) offered->bound.write_waits = WaitsOf(*lanes_[*lane]);
   }
   return absl::OkStatus();
+}
+
+std::shared_ptr<const WriteWaits> Dispatcher::WaitsOf(Lane& lane) const {
+  return std::make_shared<const WriteWaits>(lane.pool(), max_write_wait_, side_.max_write_wait,
+                                            lane.name().empty()
+                                                ? "worker_threads, max_worker_threads"
+                                                : absl::StrCat("those of the pool ", lane.name()));
 }
 
 const BoundMethod* Dispatcher::Find(std::string_view full_name) const {
@@ -182,6 +193,8 @@ void Dispatcher::Run(InboundCall& call, MessageCache& cache) {
     }
   }
   const BoundMethod& bound = *call.bound;
+  // On a loop: callbacks that its handler registers come behind it.
+  const CallbackQueue::Scope handler(CallbackQueue::Here());
   try {
     bound.method->serve(*bound.service, call, cache);
   } catch (...) {

@@ -45,10 +45,13 @@ class Dispatcher final {
   static constexpr std::string_view kDefaultPool = "default";
 
   // `run_inline`: every handler runs on the loop.
+  // `max_write_wait`: of blocking writes; zero: no limit.
   explicit Dispatcher(bool run_inline, ServerInterceptors interceptors = {},
-                      const OverloadOptions& overload = {}, const ServingSide& side = kServerServes)
+                      const OverloadOptions& overload = {}, const ServingSide& side = kServerServes,
+                      Nanos max_write_wait = Nanos::zero())
       : run_inline_(run_inline),
         side_(side),
+        max_write_wait_(max_write_wait),
         interceptors_(std::move(interceptors)),
         admission_(overload, side) {}
 
@@ -88,11 +91,13 @@ class Dispatcher final {
     std::unique_ptr<MethodRules> rules;
   };
   MethodRules& RulesOf(Offered& offered);
+  std::shared_ptr<const WriteWaits> WaitsOf(Lane& lane) const;
   void AddLane(std::string name, WorkerPool& pool);
   absl::StatusOr<uint16_t> LaneOf(const std::string& pool, Runtime& runtime);
 
   const bool run_inline_;
   const ServingSide side_;
+  const Nanos max_write_wait_;
   const ServerInterceptors interceptors_;
   Admission admission_;
   std::vector<Service*> services_;

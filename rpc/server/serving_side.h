@@ -9,11 +9,14 @@ namespace weft {
 
 struct ServingSide {
   const char* name;
-  const char* max_calls;  // the setting that limits its calls under way
+  const char* max_calls;       // the setting that limits its calls under way
+  const char* max_write_wait;  // the one that limits its blocking writes
 };
 
-inline constexpr ServingSide kServerServes{"server", "overload.max_calls of the server"};
-inline constexpr ServingSide kChannelServes{"channel", "max_service_calls of the channel"};
+inline constexpr ServingSide kServerServes{"server", "overload.max_calls of the server",
+                                           "max_write_wait of the server"};
+inline constexpr ServingSide kChannelServes{"channel", "max_service_calls of the channel",
+                                            "max_service_write_wait of the channel"};
 
 }  // namespace weft
 

@@ -1,11 +1,13 @@
 #include "weft/rpc/testing/fake_call.h"
 
 #include <algorithm>
+#include <future>
 #include <utility>
 
 #include <google/protobuf/message_lite.h>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/callback_queue.h"
 #include "weft/core/clock.h"
 #include "weft/rpc/call/stream_port.h"
 
@@ -23,6 +25,13 @@ std::string BytesOf(const Metadata& metadata) {
 }
 
 }  // namespace
+
+// The last of it may be a caller, who must not wait for the thread.
+FakeCall::~FakeCall() WEFT_NO_THREAD_ANALYSIS {
+  if (runtime_ == nullptr) return;
+  EventLoop& loop = *runtime_->loops().At(0).loop;
+  loop.Post([runtime = std::move(runtime_)](TaskFate) {});
+}
 
 // ---- by the test
 
@@ -99,6 +108,22 @@ void FakeCall::SetRoom(size_t messages) {
   if (port != nullptr) port->OnRoom();
 }
 
+void FakeCall::WaitForCallbacks() {
+  std::shared_ptr<Runtime> runtime;
+  {
+    MutexLock lock(mu_);
+    runtime = runtime_;
+  }
+  if (runtime == nullptr || EventLoop::Current() != nullptr) return;
+  EventLoop& loop = *runtime->loops().At(0).loop;
+  std::promise<void> ran;
+  // Once on the loop, behind what waits in its queue, too.
+  loop.Post([&loop, &ran](TaskFate) {
+    CallbackQueue::Call(&loop, "a wait for callbacks", [&ran] { ran.set_value(); });
+  });
+  ran.get_future().wait();
+}
+
 bool FakeCall::opened() const {
   MutexLock lock(mu_);
   return opened_;
@@ -145,6 +170,11 @@ void FakeCall::Start(OutboundCall& call) {
     end.may_have_been_executed = false;
     call.End(end);
     return;
+  }
+  if (absl::StatusOr<std::shared_ptr<Runtime>> runtime = Runtime::Create(); runtime.ok()) {
+    port->SetLoop((*runtime)->loops().At(0).loop);
+    MutexLock lock(mu_);
+    runtime_ = *std::move(runtime);
   }
   port->Bind(std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
              /*window=*/0, /*max_message=*/kNoLimit);

@@ -6,11 +6,14 @@
 //                                  the caller has half-closed)
 //
 // What happens runs on the thread that makes it happen: the caller's that reads, writes or cancels,
-// or the test's that pushes, ends or makes room. So a test with one thread is deterministic. The
-// caller's timeout does not run.
+// or the test's that pushes, ends or makes room. Callbacks and coroutines of the caller go on as
+// with a real call, never inside a call of the caller's or the test's: on their executor, else on an
+// I/O thread that the fake's call has of its own. So a test that blocks is deterministic with one
+// thread, and one with callbacks waits for them. The caller's timeout does not run.
 //
-// Threads  any; `on_message`: one writer's at a time. Pushes reach the caller in their order
-// Owns     the script; is kept by the call while it is open
+// Threads  any; `on_message`: one writer's at a time, inside its write. Pushes reach the caller in
+//          their order
+// Owns     the script, and the call's I/O thread; is kept by the call while it is open
 // Errors   FAILED_PRECONDITION, to a second call
 // Ends     the call completes once, at the latest when its holder drops it
 #ifndef WEFT_RPC_TESTING_FAKE_CALL_H_
@@ -28,6 +31,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
 #include "weft/core/mutex.h"
+#include "weft/core/runtime.h"
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/base/received_message.h"
@@ -53,6 +57,7 @@ class ANY_THREAD FakeCall final : public CallTarget,
 
   // `on_message`: gets what the caller writes.
   explicit FakeCall(OnMessage on_message) : on_message_(std::move(on_message)) {}
+  ~FakeCall() override;
 
   // ---- by the test
   // To be read by the caller, behind what was pushed before. Nothing after End.
@@ -72,6 +77,9 @@ class ANY_THREAD FakeCall final : public CallTarget,
   void FailAfter(size_t messages, absl::Status status) WEFT_EXCLUDES(mu_);
   // How many more messages the caller may write before it is not ready.
   void SetRoom(size_t messages) WEFT_EXCLUDES(mu_);
+  // Returns when callbacks and coroutines without an executor that are due by now have run; at once
+  // inside one of them.
+  void WaitForCallbacks() WEFT_EXCLUDES(mu_);
 
   bool opened() const WEFT_EXCLUDES(mu_);
   bool half_closed() const WEFT_EXCLUDES(mu_);
@@ -101,6 +109,7 @@ class ANY_THREAD FakeCall final : public CallTarget,
   OnMessage on_message_;  // the writer's
 
   mutable Mutex mu_;
+  std::shared_ptr<Runtime> runtime_ WEFT_GUARDED_BY(mu_);  // the open call's I/O thread
   bool opened_ WEFT_GUARDED_BY(mu_) = false;
   bool starting_ WEFT_GUARDED_BY(mu_) = false;
   OutboundCall* call_ WEFT_GUARDED_BY(mu_) = nullptr;      // while it is open

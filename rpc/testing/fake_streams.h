@@ -16,8 +16,12 @@
 //
 // What Open returns is what a stub of a channel returns, in all three styles, with its context,
 // executor and cancelling; behind it is no connection, so no timeout runs and nothing is late.
+// Callbacks and coroutines go on as those of a channel, on their executor or on an I/O thread that
+// the open call has: never inside a call of the code under test, nor inside Push, End and SetRoom.
+// WaitForCallbacks makes a test of theirs deterministic.
 //
-// Threads  any; what is set up before Open says so. OnWritten's function: the writer's thread
+// Threads  any; what is set up before Open says so. OnWritten's function: the writer's thread,
+//          inside its write, for it plays the server
 // Owns     its script, which the open call keeps: a fake may be destroyed before it
 // Errors   FAILED_PRECONDITION ends a second call: one fake, one call
 #ifndef WEFT_RPC_TESTING_FAKE_STREAMS_H_
@@ -54,6 +58,10 @@ class FakeEnd {
   void SetInitialMetadata(const Metadata& metadata) { call_->SetInitialMetadata(metadata); }
   // Come with the end, in ClientContext::trailers(). Before the end.
   void SetTrailers(const Metadata& trailers) { call_->SetTrailers(trailers); }
+
+  // Returns when the callbacks and coroutines of the code under test that are due by now have run,
+  // but for those with an executor.
+  void WaitForCallbacks() { call_->WaitForCallbacks(); }
 
   bool opened() const { return call_->opened(); }
   // The code under test has cancelled the call, or dropped it, before its end.

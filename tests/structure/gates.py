@@ -12,6 +12,7 @@ EXEMPT = {"core/check.h"}
 
 ALLOWED = {
     ("core/block.cc", "throw"): "as operator new does; who can say what could not be had asks with TryNew",
+    ("core/callback_faults.cc", "rethrow_exception"): "what a user's callback threw is caught again at once, and logged",
     ("core/coro.h", "rethrow_exception"): "what a user's coroutine threw goes on to the coroutine that awaits it",
     ("rpc/call/stream_service.h", "throw"): "what an async handler threw goes on to the dispatcher, which makes a Status of it",
     ("rpc/call/service.h", "throw"): "what an async handler threw goes on to the dispatcher, which makes a Status of it",

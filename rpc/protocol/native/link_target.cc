@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/client_context.h"
+#include "weft/rpc/call/stream_port.h"
 #include "weft/rpc/protocol/native/native_link.h"
 
 namespace weft::native {
@@ -32,6 +33,7 @@ void LinkTarget::Start(OutboundCall& call) {
     call.End(end);
     return;
   }
+  if (call.stream != nullptr) call.stream->SetLoop(link_.shared_loop());
   call.started = link_.loop().clock().Now();
   call.deadline = SaturatingAdd(call.started, TimeoutOf(call));
   call.codec = call.options.compression.value_or(Compression::kNone);

@@ -329,6 +329,7 @@ bool NativeLink::EverStarted(uint64_t id) {
 }
 
 void NativeLink::OpenInbound(InboundCall& call, StreamPort& port, bool sends, size_t credit) {
+  port.SetLoop(shared_loop());
   {
     MutexLock lock(output().mutex());
     port.sending = {.id = call.id.load(std::memory_order_relaxed),

@@ -230,11 +230,14 @@ TEST(FakeReader, CallsBack) {
   Row row;
   std::vector<bool> read;
   rows.ReadAsync(&row, [&](bool more) { read.push_back(more); });
+  fake.WaitForCallbacks();
   EXPECT_EQ(row.number(), 1);
   rows.ReadAsync(&row, [&](bool more) { read.push_back(more); });
+  fake.WaitForCallbacks();
   EXPECT_THAT(read, ElementsAre(true, false));
   std::optional<absl::Status> end;
   rows.FinishAsync([&](absl::Status s) { end = std::move(s); });
+  fake.WaitForCallbacks();
   EXPECT_EQ(end, absl::AbortedError("enough"));
 }
 
@@ -246,11 +249,13 @@ TEST(FakeReader, CallsBackWhenSomethingIsPushed) {
   rows.ReadAsync(&row, [&](bool more) { read = more; });
   EXPECT_EQ(read, std::nullopt);
   fake.Push(RowOf(7));
+  fake.WaitForCallbacks();
   EXPECT_EQ(read, true);
   EXPECT_EQ(row.number(), 7);
   read.reset();
   rows.ReadAsync(&row, [&](bool more) { read = more; });
   fake.End(absl::OkStatus());
+  fake.WaitForCallbacks();
   EXPECT_EQ(read, false);
 }
 
@@ -265,6 +270,7 @@ TEST(FakeReader, KeepsTheOrderOfWhatIsPushedWhileItIsRead) {
     fake.Push(RowOf(3));
   });
   fake.Push(RowOf(1));
+  fake.WaitForCallbacks();
   fake.End(absl::OkStatus());
   while (rows.Read(&row)) read.push_back(row.number());
   EXPECT_THAT(read, ElementsAre(1, 2, 3));
@@ -310,10 +316,13 @@ TEST(FakeReader, ResumesACoroutine) {
   Spawn(Collect(fake.Open(), &read),
         [&](std::optional<absl::Status> s, std::exception_ptr) { end = std::move(s); });
   fake.Push(RowOf(1));
+  fake.WaitForCallbacks();
   EXPECT_THAT(read, ElementsAre(1));
   fake.Push(RowOf(2));
+  fake.WaitForCallbacks();
   EXPECT_EQ(end, std::nullopt);
   fake.End(absl::UnavailableError("gone"));
+  fake.WaitForCallbacks();
   EXPECT_THAT(read, ElementsAre(1, 2));
   EXPECT_EQ(end, absl::UnavailableError("gone"));
 }
@@ -377,9 +386,11 @@ TEST(FakeWriter, IsNotReadyWithoutRoom) {
   adding.OnReady([&] { ++told; });
   EXPECT_EQ(told, 0);
   fake.SetRoom(1);
+  fake.WaitForCallbacks();
   EXPECT_EQ(told, 1);
   EXPECT_TRUE(adding.TryWrite(RowOf(3)));
   adding.OnReady([&] { ++told; });
+  fake.WaitForCallbacks();
   EXPECT_EQ(told, 1);
   EXPECT_THAT(Numbers(fake.written()), ElementsAre(1, 3));
 }
@@ -431,6 +442,7 @@ TEST(FakeWriter, CallsBack) {
   EXPECT_TRUE(adding.TryWrite(RowOf(1)));
   std::optional<absl::StatusOr<RowSum>> sum;
   adding.FinishAsync([&](absl::StatusOr<RowSum> s) { sum = std::move(s); });
+  fake.WaitForCallbacks();
   ASSERT_TRUE(sum.has_value() && sum->ok());
   EXPECT_EQ((*sum)->rows(), 1);
 }
@@ -453,6 +465,7 @@ TEST(FakeWriter, ResumesACoroutine) {
   EXPECT_THAT(Numbers(fake.written()), ElementsAre(1));
   EXPECT_FALSE(sum.has_value());
   fake.SetRoom(1);
+  fake.WaitForCallbacks();
   EXPECT_THAT(Numbers(fake.written()), ElementsAre(1, 2));
   ASSERT_TRUE(sum.has_value() && sum->ok());
   EXPECT_EQ((*sum)->rows(), 2);
@@ -540,6 +553,7 @@ TEST(FakeStream, EndsWhenItsRestIsDropped) {
   talk.HalfClose();
   EXPECT_FALSE(fake.ended());
   talk.FinishAsync([&](absl::Status s) { end = std::move(s); });
+  fake.WaitForCallbacks();
   EXPECT_EQ(end, absl::OkStatus());
   EXPECT_FALSE(fake.cancelled());
 }

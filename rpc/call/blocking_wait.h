@@ -1,0 +1,44 @@
+// A thread that waits for something of a stream, as often as it takes: for the blocking styles.
+//
+// Threads  the one that waits; not an I/O thread, where it is refused
+// Owns     nothing
+// Errors   Wait says false, and the stream has failed with the reason
+#ifndef WEFT_RPC_CALL_BLOCKING_WAIT_H_
+#define WEFT_RPC_CALL_BLOCKING_WAIT_H_
+
+#include <memory>
+#include <optional>
+
+#include "weft/core/clock.h"
+#include "weft/core/parker.h"
+#include "weft/rpc/call/stream_port.h"
+#include "weft/rpc/call/write_waits.h"
+
+namespace weft::call_internal {
+
+class BlockingWait {
+ public:
+  BlockingWait(StreamPort& port, StreamPort::For what) : port_(port), what_(what) {}
+  BlockingWait(const BlockingWait&) = delete;
+  BlockingWait& operator=(const BlockingWait&) = delete;
+
+  // Until it may go on, or the stream has ended. False: it must not wait here, or, over all its
+  // waits, has done so for too long.
+  bool Wait();
+
+ private:
+  // False: the time came first.
+  bool Sleep(Parker& parker);
+  // What is left of the time; the first call begins it.
+  Nanos Left();
+
+  StreamPort& port_;
+  const StreamPort::For what_;
+  std::shared_ptr<const WriteWaits> limits_;  // null: there are none
+  std::optional<WriteWaits::Wait> counted_;
+  std::optional<MonoTime> until_;
+};
+
+}  // namespace weft::call_internal
+
+#endif  // WEFT_RPC_CALL_BLOCKING_WAIT_H_

@@ -1,0 +1,50 @@
+// A suspended coroutine, and where it goes on: on the executor that was wished for, else on the
+// worker pool whose thread awaited, else on the I/O thread. By the rule of core/callback_queue.h:
+// never inside a call that other code of the user's makes.
+//
+// Threads  Suspend: the coroutine's. Go: any, once, behind Suspend. The destructor: the thread or
+//          executor on which it would resume
+// Owns     nothing of the coroutine
+// Ends     destroyed between Go and the resuming it takes that back: a coroutine may be destroyed
+//          while its resuming is queued
+#ifndef WEFT_RPC_CALL_RESUMPTION_H_
+#define WEFT_RPC_CALL_RESUMPTION_H_
+
+#include <coroutine>
+#include <memory>
+
+#include "weft/core/executor.h"
+#include "weft/rpc/call/call_scope.h"
+
+namespace weft {
+
+class EventLoop;
+
+namespace call_internal {
+
+class Resumption {
+ public:
+  Resumption() = default;
+  ~Resumption();
+  Resumption(const Resumption&) = delete;
+  Resumption& operator=(const Resumption&) = delete;
+
+  // Takes along this thread's executor and scope. `wish`: null where nothing was wished for.
+  void Suspend(std::coroutine_handle<> awaiter, Executor* wish);
+  // Resumes it, here or later. `loop`: where it goes on without an executor; null: where this is.
+  // May destroy whatever holds this.
+  void Go(EventLoop* loop);
+
+ private:
+  class Ticket;
+
+  std::coroutine_handle<> awaiter_;
+  Executor* executor_ = nullptr;
+  std::shared_ptr<CallScope> scope_;
+  std::shared_ptr<Ticket> ticket_;  // of one that has not resumed yet
+};
+
+}  // namespace call_internal
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_RESUMPTION_H_

@@ -1,0 +1,29 @@
+#include "weft/rpc/call/write_waits.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace weft {
+
+WriteWaits::Wait::~Wait() {
+  if (counted_) waits_.pool_.EndPeerWait();
+}
+
+absl::Status WriteWaits::Wait::Begin() {
+  // Threads that a handler has made by itself are nobody's loss but its own.
+  if (counted_ || Executor::Current() != &waits_.pool_) return absl::OkStatus();
+  counted_ = waits_.pool_.TryBeginPeerWait();
+  if (counted_) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("the stream's reader gives no credit, and ", waits_.pool_.max_peer_waits(),
+                   " handlers of the pool wait for such readers already: half of its ",
+                   waits_.pool_.max_threads(), " threads (", waits_.threads_setting_,
+                   "); a handler that does not block holds none"));
+}
+
+absl::Status WriteWaits::TooLong() const {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("a blocking write of the handler waited for ", InMs(most_),
+                   " for the stream's reader, which gave no credit (", setting_, ")"));
+}
+
+}  // namespace weft
