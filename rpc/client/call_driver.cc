@@ -128,6 +128,7 @@ void CallDriver::WakeForHedge() {
 }
 
 void CallDriver::OnDeadline() {
+  const std::shared_ptr<CallDriver> keep = self_;  // an attempt may end while it is being sent
   DontWake();
   if (!plan_.hedged) {
     StartNext();
@@ -140,7 +141,7 @@ void CallDriver::OnDeadline() {
   }
   shared_.budget.Take();
   StartNext();
-  WakeForHedge();
+  if (state_ == State::kTrying) WakeForHedge();
 }
 
 void CallDriver::WakeAt(MonoTime at) {
@@ -165,6 +166,7 @@ void CallDriver::AttemptStarted(Attempt& attempt, CallHandle handle) {
 // ---- Ending
 
 void CallDriver::AttemptEnded(Attempt& attempt, const CallEnd& end) {
+  const std::shared_ptr<CallDriver> keep = self_;  // the last attempt may end inside the call's end
   attempt.under_way = false;
   --under_way_;
   if (state_ == State::kDone) {
@@ -281,6 +283,7 @@ void CallDriver::Finish(CallEnd end, int attempt, std::string_view why) {
 }
 
 void CallDriver::OnChannelClosed() {
+  const std::shared_ptr<CallDriver> keep = self_;
   armed_ = false;
   if (under_way_ == 0) FinishWithFailure("the channel was closed");
 }

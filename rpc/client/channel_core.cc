@@ -214,13 +214,13 @@ void ChannelCore::WaitForLink(OutboundCall& call, const native::NativeLink* gone
       OutboundCall* waiting = waiting_.Find(id);
       // It went with the others, or failed with an attempt: then the next one has to wait its turn.
       if (waiting == nullptr) return;
-      if (waiting->deadline != kNever) {
+      if (!waiting->in_wheel()) {  // else it was tried on a link, and put back
         waiting->deadline_target = this;
         io_.wheel->Insert(waiting, waiting->deadline);
       }
     }
     if (loop_link_ != nullptr) {
-      (void)SendWaiting(loop_link_);
+      (void)SendWaiting(loop_link_);  // false: its session ends, which sees to the next one
     } else if (!pausing) {
       BeginConnect();
     }
@@ -342,7 +342,10 @@ void ChannelCore::CloseOnLoop() {
     things.reset();
   });
   loop_link_.reset();
-  for (CallDriver* driver : std::exchange(to_wake_, {})) {
+  // One by one: the end of one call may end another.
+  while (!to_wake_.empty()) {
+    CallDriver* const driver = *to_wake_.begin();
+    to_wake_.erase(to_wake_.begin());
     io_.wheel->Remove(driver);
     driver->OnChannelClosed();
   }

@@ -121,6 +121,7 @@ class ChannelCore final : public CallCarrier,
   void ConnectFailed(const absl::Status& why,
                      WaitingCalls::Which failing = WaitingCalls::Which::kHasty) LOOP_ONLY;
   bool SendWaiting(std::shared_ptr<native::NativeLink> link) LOOP_ONLY;
+  void WaitOn(OutboundCall& call) LOOP_ONLY WEFT_EXCLUDES(mu_);
   void FailWaiting(const absl::Status& why, WaitingCalls::Which which) LOOP_ONLY;
   OutboundCall* TakeWaiting(uint64_t id) WEFT_EXCLUDES(mu_);  // on the loop, or after its end
   void SetLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);

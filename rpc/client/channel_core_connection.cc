@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/check.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/client/channel_core.h"
 #include "weft/rpc/protocol/native/native_session.h"
@@ -37,6 +38,7 @@ void ChannelCore::BeginConnect() {
   on_loop_->pause.Stop();
   attempt_began_ = loop_->clock().Now();
   list_.Tell({0, target_, ConnectionState::kConnecting, CloseReason::kLocal, absl::OkStatus()});
+  if (on_loop_ == nullptr) return;  // the listener closed the channel
   on_loop_->connector.Start(address_, target_, ToNanos(options_.connect_timeout),
                             [this](absl::StatusOr<std::unique_ptr<Transport>> transport) {
                               loop_->AssertInLoop();
@@ -109,6 +111,7 @@ void ChannelCore::LookForIdle() {
     if (now - left.since >= kLastWords) late.push_back(left.session.get());
   }
   for (Session* session : late) CloseIfIdle(*session);
+  if (on_loop_ == nullptr) return;  // the last of their calls closed the channel
   if (loop_link_ == nullptr && leaving_.empty()) return;
   on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
   if (loop_link_ == nullptr) return;
@@ -116,7 +119,7 @@ void ChannelCore::LookForIdle() {
   const absl::Status why = absl::UnavailableError(absl::StrCat(
       "no calls for ", absl::FormatDuration(options_.idle_timeout), " (idle_timeout)"));
   // Calls of other threads go to the next connection from here on; what slipped in before goes on.
-  loop_link_->GoAway(UINT64_MAX);
+  loop_link_->StopStarting();
   Session& session = *session_;
   leaving_.push_back({std::move(session_), now});
   SetLink(nullptr);
@@ -134,9 +137,11 @@ void ChannelCore::OnUp(Session& session) {
     on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
   }
   list_.Set(IdOf(session), ConnectionState::kUp);
-  // Calls that waited go first: until they have, others wait behind them.
+  // Calls that waited go first: until they have, others wait behind them. Each of them may end the
+  // session: a large one is written at once, and callbacks of those that end may do anything.
   while (session_.get() == &session) {
     const bool takes_more = SendWaiting(link);
+    if (session_.get() != &session) return;
     MutexLock lock(mu_);
     if (takes_more && waiting_.size() > 0) continue;
     PutLink(link);
@@ -154,19 +159,20 @@ void ChannelCore::PutLink(std::shared_ptr<native::NativeLink> link) {
     loop_link_.reset();
     return;
   }
+  WEFT_DCHECK(link == nullptr || link->session() != nullptr);  // a link without a session is dead
   state_ = link != nullptr ? State::kUp : State::kIdle;
   loop_link_ = link;
   link_ = std::move(link);
 }
 
-// All of them, in their order. False: the link takes no more; those that it did not take wait on.
+// All of them, in their order. False: the link takes no more, and the others wait on: its session
+// is ending, or has ended, and its end sees to the next link.
 bool ChannelCore::SendWaiting(std::shared_ptr<native::NativeLink> link) {
   std::vector<uint64_t> ids;
   {
     MutexLock lock(mu_);
     ids = waiting_.Numbers(WaitingCalls::Which::kAll);
   }
-  bool takes_more = true;
   for (uint64_t id : ids) {
     OutboundCall* call = TakeWaiting(id);
     if (call == nullptr) continue;
@@ -178,12 +184,30 @@ bool ChannelCore::SendWaiting(std::shared_ptr<native::NativeLink> link) {
         CompleteNow(*call, why);
         break;
       case native::NativeLink::Start::kGone:
-        takes_more = false;
-        WaitForLink(*call, link.get());
-        break;
+        WaitOn(*call);
+        return false;
     }
   }
-  return takes_more;
+  return true;
+}
+
+// A call that was taken out of those that wait, and that no link took: goes back to its place. It
+// posts nothing: a call must not ask for a link again and again while there is none.
+void ChannelCore::WaitOn(OutboundCall& call) {
+  absl::Status refused;
+  {
+    MutexLock lock(mu_);
+    if (state_ == State::kClosed) {
+      refused = absl::UnavailableError("the channel was closed");
+    } else if (state_ == State::kPausing && !call.options.wait_for_ready && call.resent == 0) {
+      refused = last_error_;
+    } else {
+      waiting_.PutBack(call);
+      call.deadline_target = this;
+      io_.wheel->Insert(&call, call.deadline);
+    }
+  }
+  if (!refused.ok()) CompleteNow(call, refused);
 }
 
 void ChannelCore::FailWaiting(const absl::Status& why, WaitingCalls::Which which) {
@@ -234,8 +258,14 @@ void ChannelCore::OnGoingAway(Session& session, const absl::Status& why) {
   const bool idle = !was_up || (loop_link_->calls_under_way() == 0 && session.inbound_calls() == 0);
   leaving_.push_back({std::move(session_), loop_->clock().Now()});
   list_.Set(IdOf(session), ConnectionState::kGoingAway, CloseReason::kGoAway, why);
+  // The next connection before the end of this one: that end's callbacks find the channel as it is
+  // then. The session may be over when they are through, and does nothing then.
+  if (was_up) {
+    LinkLost(why);
+  } else if (std::exchange(opening_, nullptr) != nullptr) {
+    ConnectFailed(Annotate(why, "handshake"));
+  }
   if (idle) session.CloseWhenWritten(CloseReason::kGoAway, why, kLastWords);
-  if (was_up) LinkLost(why);
 }
 
 void ChannelCore::OnEnded(Session& session, CloseReason reason, const absl::Status& why) {
@@ -261,6 +291,7 @@ void ChannelCore::OnEnded(Session& session, CloseReason reason, const absl::Stat
   } else {
     const auto it = std::find_if(leaving_.begin(), leaving_.end(),
                                  [&](const Leaving& l) { return l.session.get() == &session; });
+    WEFT_DCHECK(it != leaving_.end());  // a session ends once
     ended = std::move(it->session);
     leaving_.erase(it);
   }

@@ -38,6 +38,11 @@ OutboundCall* WaitingCalls::Take(uint64_t id) {
   return call;
 }
 
+void WaitingCalls::PutBack(OutboundCall& call) {
+  bytes_ += call.waiting_size;
+  calls_.Insert(call.id, &call);
+}
+
 std::vector<uint64_t> WaitingCalls::Numbers(Which which) const {
   std::vector<uint64_t> numbers;
   calls_.ForEach([&](uint64_t id, const OutboundCall* call) {

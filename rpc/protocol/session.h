@@ -2,7 +2,9 @@
 //
 // Threads  loop-only
 // Owns     its connection
-// Ends     SessionHost::OnEnded runs exactly once
+// Ends     SessionHost::OnEnded runs exactly once, perhaps inside any of these calls, of a call of
+//          its link, or of a callback. Its host destroys it in a later turn; until then its methods
+//          may be called, and do nothing
 #ifndef WEFT_RPC_PROTOCOL_SESSION_H_
 #define WEFT_RPC_PROTOCOL_SESSION_H_
 

@@ -139,7 +139,9 @@ void ServerLoop::LookForIdle() {
   for (Session* session : left)
     session->CloseWhenWritten(CloseReason::kLocal, why, kServerLastWords);
   for (Session* session : idle) {
-    Entry& entry = sessions_.at(session);
+    const auto it = sessions_.find(session);
+    if (it == sessions_.end()) continue;
+    Entry& entry = it->second;
     entry.leaving = true;
     counts_->connections.Set(entry.id, ConnectionState::kGoingAway, CloseReason::kLocal, why);
     session->GoAway(why);
@@ -197,6 +199,7 @@ void ServerLoop::OnAge(Session& session) {
     age.grace_end = SaturatingAdd(now, ToNanos(options_->max_connection_age_grace));
     counts_->connections.Set(entry.id, ConnectionState::kGoingAway, CloseReason::kLocal, why);
     session.GoAway(why);
+    if (!ages_.contains(&session)) return;  // it has ended, and its age with it
   }
   io_.wheel->Insert(&age, std::min(now + ConnectionAge::kLook, age.grace_end));
 }
@@ -227,25 +230,34 @@ void ServerLoop::Drain(MonoTime deadline, std::function<void()> done) {
   next_warning_ = SaturatingAdd(deadline, kWarnEvery);
   confirm_by_ = SaturatingAdd(loop_.clock().Now(), kConfirm);
   const absl::Status why = absl::UnavailableError("the server is stopping");
-  for (auto& [session, entry] : sessions_) {
-    counts_->connections.Set(entry.id, ConnectionState::kGoingAway, CloseReason::kLocal, why);
+  for (Session* session : Sessions()) {
+    const auto it = sessions_.find(session);
+    if (it == sessions_.end()) continue;
+    counts_->connections.Set(it->second.id, ConnectionState::kGoingAway, CloseReason::kLocal, why);
     session->GoAway(why);
   }
   ContinueDrain();
+}
+
+std::vector<Session*> ServerLoop::Sessions() const {
+  std::vector<Session*> sessions;
+  sessions.reserve(sessions_.size());
+  for (const auto& [session, entry] : sessions_) sessions.push_back(session);
+  return sessions;
 }
 
 void ServerLoop::ContinueDrain() {
   pool_->Collect();
   const MonoTime now = loop_.clock().Now();
   const bool late = now >= drain_deadline_;
-  std::vector<Session*> finished;
-  for (auto& [session, entry] : sessions_) {
-    if (late && !cancelled_) session->CancelInbound();
-    const bool waited_for = !entry.up || now >= confirm_by_;
-    if (late || entry.Finished(waited_for)) finished.push_back(session);
-  }
-  if (late) cancelled_ = true;
-  for (Session* session : finished) {
+  const bool cancel = late && !std::exchange(cancelled_, late);
+  for (Session* session : Sessions()) {
+    // A handler that is cancelled may answer at once, and its answer's write may end the session.
+    if (cancel) session->CancelInbound();
+    const auto it = sessions_.find(session);
+    if (it == sessions_.end()) continue;
+    const bool waited_for = !it->second.up || now >= confirm_by_;
+    if (!late && !it->second.Finished(waited_for)) continue;
     session->CloseWhenWritten(CloseReason::kLocal, absl::UnavailableError("the server has stopped"),
                               kServerLastWords);
   }

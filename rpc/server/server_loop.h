@@ -11,6 +11,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "weft/core/loop_group.h"
@@ -84,6 +85,9 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   // ConnectionAgeHost
   void OnAge(Session& session) override;
 
+  // Those there are now. Any call of a session may end it, and take it out of sessions_: whoever
+  // goes through them looks whether the next one is still there.
+  std::vector<Session*> Sessions() const LOOP_ONLY;
   void ContinueDrain() LOOP_ONLY;
   void LookForIdle() LOOP_ONLY;
 

@@ -207,6 +207,11 @@ void NativeLink::Open(std::string identity) {
   if (state_ == State::kOpening) state_ = State::kUp;
 }
 
+void NativeLink::StopStarting() {
+  MutexLock lock(output().mutex());
+  if (state_ != State::kClosed) state_ = State::kGoingAway;
+}
+
 OutboundCall* NativeLink::GoAway(uint64_t last_taken) {
   MutexLock lock(output().mutex());
   if (state_ != State::kClosed) state_ = State::kGoingAway;

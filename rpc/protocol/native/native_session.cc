@@ -88,6 +88,7 @@ size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t si
     if (taken == 0) break;
   }
   CompleteReplies();
+  input_ = nullptr;
   if (peer_leaves_) TellIfIdle();
   if (phase_ >= Phase::kEnding) return size;
   if (used == size && data_left_ > 0) WantDirect(need);
@@ -226,8 +227,12 @@ void NativeSession::EndDataFrame() {
     DeliverToStream(*port, std::move(message), last);
     return;
   }
-  const BlockRef block = assembly->block;
   if (reply) {
+    // Those that came before it are completed before it; one of them may end the session.
+    CompleteReplies();
+    assembly = assembly_.Find(data_header_.id, true);
+    if (assembly == nullptr || phase_ >= Phase::kEnding) return;
+    const BlockRef block = assembly->block;
     ResponseFrame frame;
     frame.handler_us = assembly->handler_us;
     const std::string trailers = std::move(assembly->trailers);
@@ -245,7 +250,7 @@ void NativeSession::EndDataFrame() {
     return;
   }
   InboundCall* call = assembly->call;
-  call->SetRequest(block, block->data(), assembly->whole);
+  call->SetRequest(assembly->block, assembly->block->data(), assembly->whole);
   if (assembly->unusual()) {
     call->SetPayload(assembly->codec, assembly->inflated_size, assembly->attachment_size,
                      limits().max_message_bytes);
@@ -258,6 +263,7 @@ void NativeSession::OnReadEnd() {
   loop_.AssertInLoop();
   link_->CountInput(connection_.bytes_read(), taken_, last_inbound_);
   if (heartbeat_.OnRead()) host_.OnSuspect(*this, false);
+  if (phase_ >= Phase::kEnding) return;
   if (link_->OutputOverLimit()) {
     Fail(CloseReason::kOutputFull,
          absl::StrCat("it does not read what is sent to it (limit ", limits().max_output_bytes,
@@ -267,6 +273,7 @@ void NativeSession::OnReadEnd() {
 
 void NativeSession::TakeGoAway(const FrameHeader& header, std::string_view body) {
   CompleteReplies();
+  if (phase_ >= Phase::kEnding) return;
   link_->SendFrame({0, FrameType::kGoAwayAck, 0, 0, 0}, "");
   const absl::Status why(
       FromWireCode(header.aux == 0 ? ToWireCode(absl::StatusCode::kUnavailable) : header.aux),
@@ -279,6 +286,7 @@ void NativeSession::TakeGoAway(const FrameHeader& header, std::string_view body)
             false);
     call = next;
   }
+  if (phase_ >= Phase::kEnding) return;  // ended by one of them
   peer_leaves_ = true;
   host_.OnGoingAway(*this, why);
 }
@@ -325,6 +333,7 @@ void NativeSession::CloseWhenWritten(CloseReason reason, const absl::Status& why
   if (phase_ >= Phase::kEnding) return;
   if (!std::exchange(reason_set_, true)) reason_ = reason;
   phase_ = Phase::kEnding;
+  link_->StopStarting();  // nobody would read what is written behind the last words
   connection_.CloseAfterFlush(why, limit);
 }
 
@@ -350,11 +359,15 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
   timer_.Stop();
   look_timer_.Stop();
   data_left_ = 0;
+  // Each step below runs callbacks. None of them changes what the next one walks through: it is
+  // taken out first.
   EndAllCalls(why);
   CancelInbound();
   for (InboundCall* call : std::exchange(held_, {})) call->Refuse(why);
-  assembly_.ForEachCall([&](InboundCall& call) { call.Refuse(why); });
+  std::vector<InboundCall*> unfinished;
+  assembly_.ForEachCall([&](InboundCall& call) { unfinished.push_back(&call); });
   assembly_.Clear();
+  for (InboundCall* call : unfinished) call->Refuse(why);
   inbound_.ForEach([this](uint64_t, InboundCall* call) {
     loop_.AssertInLoop();
     wheel_.Remove(call);
@@ -364,8 +377,13 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
   host_.OnEnded(*this, reason_, why);
 }
 
+// What is told may answer at once, and a large answer may end the session. Calls that have been
+// answered stay what they are until the loop collects them.
 void NativeSession::CancelInbound() {
-  inbound_.ForEach([](uint64_t, InboundCall* call) { call->MarkStopped(); });
+  std::vector<InboundCall*> calls;
+  calls.reserve(inbound_.size());
+  inbound_.ForEach([&](uint64_t, InboundCall* call) { calls.push_back(call); });
+  for (InboundCall* call : calls) call->MarkStopped();
   if (sink_ != nullptr) sink_->OnAllCancelled(*link_);
 }
 

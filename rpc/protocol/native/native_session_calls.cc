@@ -229,6 +229,7 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
     return;
   }
   CompleteReplies();  // it may be a second one
+  if (phase_ >= Phase::kEnding) return;
   if (!link_->UnderWay(header.id)) {
     host_.CountLateReply();  // and its pieces are dropped
     return;
@@ -255,7 +256,8 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
 
 // Initial metadata of a call of ours: before everything else that its server says of it.
 void NativeSession::TakeHeaders(const FrameHeader& header, std::string_view body) {
-  CompleteReplies();  // one of them may end the call
+  CompleteReplies();  // one of them may end the call, or the session
+  if (phase_ >= Phase::kEnding) return;
   OutboundCall* const call = link_->Find(header.id);
   if (call == nullptr) {
     if (!link_->EverStarted(header.id)) {

@@ -113,6 +113,7 @@ void NativeSession::TakeVerdict(absl::StatusOr<std::string> identity) {
     connection_.PauseReadsAbove(limits().max_output_bytes / 16, limits().max_output_bytes / 4);
   }
   host_.OnUp(*this);
+  // OnUp and each of them may end the session, which cancels those that are left.
   for (InboundCall* call : held) Deliver(*call);
 }
 

@@ -21,7 +21,8 @@ void NativeSession::OpenStream(InboundCall& call) {
   if (call.deadline != kNever) wheel_.Insert(&call, call.deadline);
 }
 
-// The stream that a frame belongs to; null: its call has ended. `*wrong`: there never was one.
+// The stream that a frame belongs to; null: its call has ended. `*wrong`: there never was one. The
+// session may have ended when it returns.
 std::shared_ptr<StreamPort> NativeSession::FindStream(const FrameHeader& header, bool* wrong) {
   bool live = false;
   std::shared_ptr<StreamPort> port;
@@ -51,6 +52,7 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
   }
   bool wrong;
   const std::shared_ptr<StreamPort> port = FindStream(header, &wrong);
+  if (phase_ >= Phase::kEnding) return;
   if (wrong) {
     Fail(CloseReason::kBadFrame,
          absl::StrCat("a stream message of call ", header.id, ", which has no stream"));
@@ -157,6 +159,7 @@ void NativeSession::TakeWindow(const FrameHeader& header, std::string_view body)
   } else {
     bool wrong;
     const std::shared_ptr<StreamPort> port = FindStream(header, &wrong);
+    if (phase_ >= Phase::kEnding) return;
     if (wrong) {
       Fail(CloseReason::kBadFrame,
            absl::StrCat("credit for call ", header.id, ", which has no stream"));
@@ -174,13 +177,14 @@ void NativeSession::TakeCancel(uint64_t id) {
   link_->DropAnswer(id);
   Assembly* const assembly = assembly_.Find(id, false);
   const bool unfinished = assembly != nullptr && assembly->call == call;
-  call->MarkCancelled();
   DropAssembly(id, /*reply=*/false);
-  // Its request never became whole, so nobody else will answer it.
+  // Whoever is told may answer, and end the session. A request that never became whole has nobody
+  // to be told, nor to answer it.
   if (unfinished) {
     call->Refuse(absl::CancelledError("cancelled before its request had come"));
-  } else if (sink_ != nullptr) {
-    sink_->OnCancelled(*call);
+  } else {
+    call->MarkCancelled();
+    if (sink_ != nullptr) sink_->OnCancelled(*call);
   }
 }
 
