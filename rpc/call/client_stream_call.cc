@@ -72,7 +72,14 @@ absl::Status ClientStreamCall::OnStreamMessage(bool outgoing, size_t bytes) {
 }
 
 absl::Status ClientStreamCall::TakeReply(const CallEnd& end) {
-  if (reply_ == nullptr) return absl::OkStatus();
+  if (reply_ == nullptr) {
+    // Whatever is in it, whole or broken, the server said something else than that the stream is
+    // over.
+    if (end.whole_reply == nullptr && end.reply_size == 0) return absl::OkStatus();
+    return absl::InternalError(absl::StrCat(
+        "call ", std::string(method.full_name),
+        ": the answer that ends its stream has a message, which only the stream may have"));
+  }
   if (end.whole_reply != nullptr) return call_internal::ParseWhole(*this, end, reply_.get());
   if (reply_->ParseFromArray(end.reply, static_cast<int>(end.reply_size))) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("call ", std::string(method.full_name),

@@ -67,6 +67,7 @@ FrameError ReadUnusualPayload(const FrameHeader& header, Cursor* cursor, Payload
       !(cursor->Number(&out->codec) && cursor->Number(&out->inflated_size))) {
     return FrameError::kBadSection;
   }
+  if (header.has(kCompressed) && out->codec == 0) return FrameError::kNoCodec;
   if (header.has(kAttachment) && !cursor->Number(&out->attachment_size))
     return FrameError::kBadSection;
   if (header.has(kMore) && !cursor->Number(&out->whole_size)) return FrameError::kBadSection;
@@ -148,8 +149,8 @@ FrameError FrameReader::ReadStreamMessage(const FrameHeader& header, std::string
 
 FrameError FrameReader::ReadWindow(std::string_view body, uint32_t* out) {
   Cursor cursor(body);
-  const bool read = cursor.Number(out) && cursor.rest().empty();
-  return read && *out > 0 ? FrameError::kNone : FrameError::kBadSection;
+  if (!cursor.Number(out) || !cursor.rest().empty()) return FrameError::kBadSection;
+  return *out > 0 ? FrameError::kNone : FrameError::kNoCredit;
 }
 
 std::string_view FrameReader::Describe(FrameError error) {
@@ -168,6 +169,10 @@ std::string_view FrameReader::Describe(FrameError error) {
       return "a message whose announced size cannot be";
     case FrameError::kBadCallNumber:
       return "a call number that cannot be";
+    case FrameError::kNoCredit:
+      return "credit of 0 bytes";
+    case FrameError::kNoCodec:
+      return "a compressed message without a codec";
   }
   return "";
 }

@@ -22,6 +22,8 @@ enum class FrameError : uint8_t {
   kBadSection,      // a section runs past the frame's end, or the frame is too short for its type
   kBadMessageSize,  // a size that is announced does not fit the bytes
   kBadCallNumber,   // a call's number with its highest bit set
+  kNoCredit,        // a WINDOW that adds nothing
+  kNoCodec,         // a compressed message whose codec is 0
 };
 
 // What a frame says of the bytes that it begins; views into the frame.

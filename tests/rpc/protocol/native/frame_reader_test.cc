@@ -324,5 +324,27 @@ TEST(FrameReader, DescribesEveryError) {
   }
 }
 
+TEST(FrameReader, SaysThatAWindowOfZeroAddsNothing) {
+  uint32_t bytes = 0;
+  EXPECT_EQ(FrameReader::ReadWindow(std::string("\x01\0\0\0", 4), &bytes), FrameError::kNone);
+  EXPECT_EQ(bytes, 1u);
+  EXPECT_EQ(FrameReader::ReadWindow(std::string(4, '\0'), &bytes), FrameError::kNoCredit);
+  EXPECT_EQ(FrameReader::Describe(FrameError::kNoCredit), "credit of 0 bytes");
+  EXPECT_EQ(FrameReader::ReadWindow(std::string(3, '\1'), &bytes), FrameError::kBadSection);
+  EXPECT_EQ(FrameReader::ReadWindow(std::string(5, '\1'), &bytes), FrameError::kBadSection);
+}
+
+TEST(FrameReader, RefusesACompressedMessageWithoutACodec) {
+  const std::string body = std::string(8, '\0') + std::string("\0\x05\0\0\0", 5) + "bytes";
+  RequestFrame request;
+  EXPECT_EQ(
+      FrameReader::ReadRequest({0, FrameType::kRequest, kEnd | kCompressed, 1, 1}, body, &request),
+      FrameError::kNoCodec);
+  Payload payload;
+  EXPECT_EQ(FrameReader::ReadStreamMessage({0, FrameType::kMessage, kCompressed, 0, 1},
+                                           body.substr(8), &payload),
+            FrameError::kNoCodec);
+}
+
 }  // namespace
 }  // namespace weft::native
