@@ -23,7 +23,8 @@ namespace weft {
 
 // The key of a call, from its caller and its metadata. Runs on the I/O thread: it must not block.
 using CallKey = std::function<std::string(const ServerContext& call)>;
-// The same from the serialized request too; made by KeyOf.
+// The same from the serialized request too, without its attachment; made by KeyOf. A compressed one
+// is inflated for this on the I/O thread, and not again for the handler.
 using RequestKey = std::function<std::string(const ServerContext& call, std::string_view request)>;
 
 // A key out of the request. It is parsed for this on the I/O thread, and for the handler again:

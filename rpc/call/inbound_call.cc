@@ -50,6 +50,7 @@ void InboundCall::Reset() {
     unusual_ = false;
     codec_ = Compression::kNone;
     attachment_size_ = 0;
+    inflated_.reset();
     attachment_.Clear();
   }
   if (!reply_attachment_.empty()) reply_attachment_.Clear();
@@ -148,7 +149,10 @@ bool InboundCall::ParseUnusual(google::protobuf::MessageLite& request) {
   ReceivedMessage message{std::move(block_), data_,           size_ - attachment_size_, codec_,
                           inflated_size_,    attachment_size_};
   data_ = nullptr;
-  const absl::Status s = message.Parse(max_message_, &request);
+  const ReceivedMessage inflated{inflated_, inflated_ ? inflated_->data() : nullptr,
+                                 inflated_size_};
+  const absl::Status s = (inflated_ ? inflated : message).Parse(max_message_, &request);
+  inflated_.reset();
   if (!s.ok()) {
     Refuse(Annotate(s, absl::StrCat(std::string(bound->method->info->full_name), ": the request")));
     return false;
@@ -158,6 +162,19 @@ bool InboundCall::ParseUnusual(google::protobuf::MessageLite& request) {
                     ? message.Attachment()
                     : absl::Cord(absl::string_view(message.data + message.size, attachment_size_));
   return true;
+}
+
+absl::StatusOr<std::string_view> InboundCall::MessageBytes() {
+  const std::string_view bytes(data_, size_ - attachment_size_);
+  if (codec_ == Compression::kNone) return bytes;
+  if (!inflated_) {
+    if (absl::Status s = Inflate(codec_, bytes, inflated_size_, max_message_, &inflated_);
+        !s.ok()) {
+      return Annotate(s,
+                      absl::StrCat(std::string(bound->method->info->full_name), ": the request"));
+    }
+  }
+  return std::string_view(inflated_ ? inflated_->data() : "", inflated_size_);
 }
 
 void InboundCall::SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,

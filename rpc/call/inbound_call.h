@@ -26,6 +26,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/cord.h"
 #include "weft/core/block.h"
 #include "weft/core/clock.h"
@@ -178,8 +179,9 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   // Parses the request and lets go of its bytes. False: it answered the call itself.
   bool Parse(google::protobuf::MessageLite& request);
   size_t request_size() const { return size_; }
-  // Until they are parsed.
-  std::string_view request_bytes() const { return {data_, size_}; }
+  // The request as it was serialized, whatever it travelled as: without its attachment, inflated
+  // once where it is compressed. Until it is parsed.
+  absl::StatusOr<std::string_view> MessageBytes();
   // The answer. Afterwards the call belongs to somebody else. In a process forked from the call's
   // it is nobody's answer: the parent gives it.
   void Answer(const absl::Status& status, ReplyMessage* reply);
@@ -257,6 +259,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   uint32_t inflated_size_ = 0;
   size_t attachment_size_ = 0;
   size_t max_message_ = 0;
+  BlockRef inflated_;  // by MessageBytes
   absl::Cord attachment_;
   absl::Cord reply_attachment_;
 };

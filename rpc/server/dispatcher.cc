@@ -33,7 +33,9 @@ absl::StatusOr<SerialKey> KeyOfCall(InboundCall& call) {
   key.owner = call.origin.get();
   try {
     if (rules.request_key != nullptr) {
-      key.name = rules.request_key(call.context(), call.request_bytes());
+      const absl::StatusOr<std::string_view> request = call.MessageBytes();
+      if (!request.ok()) return request.status();
+      key.name = rules.request_key(call.context(), *request);
     } else if (rules.key != nullptr) {
       key.name = rules.key(call.context());
     } else {

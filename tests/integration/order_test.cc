@@ -1,4 +1,5 @@
 // Calls that are executed one at a time, in the order in which they came: by method, and by key.
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <map>
@@ -358,6 +359,51 @@ TEST(Order, TheKeyMayStandInTheRequestAndJoinMethods) {
   auto state = service.journal.state.Get();
   EXPECT_FALSE(state.overlapped);
   for (const char* account : {"a", "b", "c"}) EXPECT_EQ(state.numbers[account], UpTo(200));
+}
+
+// Compressed, with an attachment, with both: the key is the same message's.
+TEST(Order, AKeyInTheRequestIsFoundHoweverTheRequestTravels) {
+  BlockingLedger service;
+  Server server({.worker_threads = 4});
+  ASSERT_EQ(server.Register(service), absl::OkStatus());
+  std::atomic<int> unparsed{0};
+  const RequestKey by_account = [&](const ServerContext&, std::string_view bytes) {
+    Entry entry;
+    if (!entry.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) ++unparsed;
+    return entry.account();
+  };
+  ASSERT_EQ(server.Configure(Ledger::kNote, {.request_key = by_account}), absl::OkStatus());
+  ASSERT_EQ(server.Start("127.0.0.1:0"), absl::OkStatus());
+  const auto channel = ChannelTo(server.addresses().at(0));
+  Ledger::Stub stub(*channel);
+  Connect(*channel);
+  std::atomic<int> altered{0};
+  service.hold = [&](const Entry& entry) {
+    if (entry.payload() != std::string(entry.payload().size(), 'x')) ++altered;
+  };
+  constexpr int kCalls = 120;
+  EntryResult replies;
+  std::vector<std::unique_ptr<ClientContext>> contexts;
+  for (int i = 0; i < kCalls; ++i) {
+    const Compression codec = i % 3 == 0   ? Compression::kNone
+                              : i % 3 == 1 ? Compression::kGzip
+                                           : Compression::kZstd;
+    ClientContext& context = *contexts.emplace_back(std::make_unique<ClientContext>());
+    if (i % 2 == 0) context.attachment() = absl::Cord(std::string(i % 4 == 0 ? 20 : 30'000, 'a'));
+    Entry entry = EntryOf(i % 5 == 0 ? "other" : "one", i);
+    entry.set_payload(std::string(i % 7 == 0 ? 20'000 : 5'000, 'x'));
+    stub.NoteAsync(entry, {.timeout = kForever, .context = &context, .compression = codec},
+                   Into(replies));
+  }
+  for (const auto& reply : replies.WaitForAll(kCalls)) EXPECT_TRUE(reply.ok()) << reply.status();
+  const auto state = service.journal.state.Get();
+  EXPECT_FALSE(state.overlapped);
+  EXPECT_EQ(unparsed.load(), 0);
+  EXPECT_EQ(altered.load(), 0);
+  ASSERT_EQ(state.numbers.size(), 2u);
+  for (const auto& [account, numbers] : state.numbers) {
+    EXPECT_TRUE(std::is_sorted(numbers.begin(), numbers.end())) << account;
+  }
 }
 
 TEST(Order, WhatAKeyFunctionThrowsEndsItsCallOnly) {
