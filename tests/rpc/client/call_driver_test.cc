@@ -35,6 +35,7 @@ class FakeCarrier final : public AttemptCarrier, public CallCarrier {
       attempt.Started(
           CallHandle(std::shared_ptr<CallCarrier>(std::shared_ptr<void>(), this), attempts.size()));
     }
+    if (in_send) std::exchange(in_send, nullptr)();
   }
   void Post(std::function<void()> task) override { posted.push_back(std::move(task)); }
   MonoTime Now() const override { return clock.Now(); }
@@ -69,6 +70,7 @@ class FakeCarrier final : public AttemptCarrier, public CallCarrier {
   std::vector<OutboundCall*> attempts;
   std::set<uint64_t> cancelled;
   std::deque<std::function<void()>> posted;
+  std::function<void()> in_send;  // what the next sending comes to
   CallDriver* to_wake = nullptr;
   MonoTime wake_at{};
   bool is_closed = false;
@@ -86,11 +88,13 @@ class UserCall final : public OutboundCall {
   int ends = 0;
   CallEnd end;
   CallHandle handle;
+  std::function<void()> in_complete;
 
  private:
   void Complete(const CallEnd& e) override {
     ++ends;
     end = e;
+    if (in_complete) in_complete();
   }
 };
 
@@ -462,6 +466,36 @@ INSTANTIATE_TEST_SUITE_P(
                        ::testing::Values(By::kReply, By::kHandler, By::kRefused, By::kLost,
                                          By::kCancel, By::kDeadline, By::kGoAway, By::kClose)),
     NameOf);
+
+// ---- Ends inside other steps
+
+// A link that breaks under the second attempt's own write ends both attempts, and with them the
+// driver, before the write returns.
+TEST_F(CallDriverTest, MayEndWhileAnAttemptIsBeingSent) {
+  Start(/*hedged=*/true, /*idempotent=*/false);
+  carrier_.in_send = [this] {
+    Lose(1);
+    Lose(2);
+  };
+  carrier_.Advance(std::chrono::milliseconds(10));
+  ASSERT_EQ(carrier_.attempts.size(), 2u);
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_TRUE(watch_.expired()) << "nothing of it is touched any more";
+}
+
+// The user's callback closes the channel, which ends the attempts that are left.
+TEST_F(CallDriverTest, MayLoseItsOtherAttemptsInTheCallsOwnEnd) {
+  Start(/*hedged=*/true, /*idempotent=*/true);
+  carrier_.Advance(std::chrono::milliseconds(10));
+  ASSERT_EQ(carrier_.attempts.size(), 2u);
+  call_->in_complete = [this] {
+    carrier_.is_closed = true;
+    Lose(2);
+  };
+  Reply(1);
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_TRUE(call_->end.status.ok());
+}
 
 }  // namespace
 }  // namespace weft

@@ -54,16 +54,18 @@ class ChannelLinks : public ::testing::Test {
     ASSERT_TRUE(server_->Register(echo_).ok());
     ASSERT_TRUE(server_->Start("inproc:echo").ok());
   }
-  // Large ones, that wait for the first connection.
+  // Large ones, in one turn of the channel's loop: so all of them wait for the first connection.
   void Call(absl::Duration timeout) {
-    EchoRequest request;
-    request.set_payload(std::string(size_t{400} << 10, 'x'));
-    for (int i = 0; i < kCalls; ++i) {
-      stub_->EchoAsync(request, {.timeout = timeout, .wait_for_ready = true},
-                       [this](absl::StatusOr<EchoReply> reply) {
-                         ends_.Update([&](auto& all) { all.push_back(reply.status()); });
-                       });
-    }
+    runtime_->loops().At(0).loop->Post([this, timeout](TaskFate) {
+      EchoRequest request;
+      request.set_payload(std::string(size_t{400} << 10, 'x'));
+      for (int i = 0; i < kCalls; ++i) {
+        stub_->EchoAsync(request, {.timeout = timeout, .wait_for_ready = true},
+                         [this](absl::StatusOr<EchoReply> reply) {
+                           ends_.Update([&](auto& all) { all.push_back(reply.status()); });
+                         });
+      }
+    });
   }
   // Time passes until all have ended.
   [[nodiscard]] bool AllEnd() {
@@ -90,8 +92,8 @@ class ChannelLinks : public ::testing::Test {
 
 TEST_F(ChannelLinks, OneThatBreaksUnderWaitingCallsIsFollowedByAnother) {
   Dial({});
-  Call(absl::Minutes(10));  // nobody listens yet: all of them wait
   Serve();
+  Call(absl::Minutes(10));
   ASSERT_TRUE(AllEnd());
   EXPECT_EQ(channel_->counts().connects, 2);
   // The one whose bytes were under way, and the one before it, which the server may have had.
@@ -104,8 +106,8 @@ TEST_F(ChannelLinks, CallsEndByTheirDeadlinesWhereNoOtherComes) {
   ConnectionFaults refused;
   refused.refused = true;
   Dial(refused);
-  Call(absl::Minutes(1));
   Serve();
+  Call(absl::Minutes(1));
   ASSERT_TRUE(AllEnd());
   EXPECT_EQ(channel_->counts().connects, 1);
   EXPECT_EQ(Ended(StatusCode::kUnavailable), 2);
