@@ -66,7 +66,7 @@ void Connection::OnReadable() {
   loop_.AssertInLoop();
   last_read_ = loop_.now();
   const uint64_t before = bytes_read_;
-  while (ReadOnce() && !closing_ && bytes_read_ - before < kReadAtOnce) {
+  while (ReadOnce() && !closing_ && !paused_ && bytes_read_ - before < kReadAtOnce) {
   }
   if (closed_) return;
   owner_->OnReadEnd();
@@ -198,6 +198,12 @@ void Connection::PauseReadsAbove(size_t low, size_t high) {
   UpdatePause();
 }
 
+void Connection::HoldReads(bool held) {
+  if (closed_) return;
+  reads_held_ = held;
+  UpdatePause();
+}
+
 void Connection::UpdatePause() {
   if (closing_) return;  // has stopped reading for good
   size_t queued = 0;
@@ -206,7 +212,7 @@ void Connection::UpdatePause() {
     queued = handle_->output().unsent();
     pause_->Update(queued);
   }
-  const bool pause = pause_ != nullptr && pause_->above();
+  const bool pause = reads_held_ || (pause_ != nullptr && pause_->above());
   if (pause == paused_) return;
   paused_ = pause;
   WatchRead(!pause);

@@ -95,6 +95,8 @@ class Connection final : private WatchEvents {
 
   // Reading is paused: what the peer says stays unread.
   bool paused() const LOOP_ONLY { return paused_; }
+  // Reads nothing more until it is told so; what the peer sends meanwhile waits in the kernel.
+  void HoldReads(bool held) LOOP_ONLY;
 
   MonoTime last_read() const LOOP_ONLY { return last_read_; }
   uint64_t bytes_read() const LOOP_ONLY { return bytes_read_; }
@@ -124,7 +126,8 @@ class Connection final : private WatchEvents {
   size_t rest_size_ LOOP_OWNED = 0;
   size_t rest_room_ LOOP_OWNED = 0;  // up to the end of the frame; the block may have more
   std::unique_ptr<Watermark> pause_ LOOP_OWNED;
-  bool paused_ LOOP_OWNED = false;
+  bool reads_held_ LOOP_OWNED = false;
+  bool paused_ LOOP_OWNED = false;   // by one of the two
   bool blocked_ LOOP_OWNED = false;  // the kernel took no more; waiting until it does
   bool closed_ LOOP_OWNED = false;
   bool closing_ LOOP_OWNED = false;

@@ -11,6 +11,7 @@
 #include "weft/core/mutex.h"
 #include "weft/core/plain_transport.h"
 #include "weft/rpc/base/wire_status.h"
+#include "weft/rpc/server/authentication_queue.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/server_loop.h"
 
@@ -96,6 +97,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   size_t loops_left_ WEFT_GUARDED_BY(mu_) = 0;
 
   // Made before the acceptor, constant while it runs; each touched by its loop only.
+  std::shared_ptr<AuthenticationQueue> authentications_;
   LoopGroup* loops_ = nullptr;
   std::vector<std::unique_ptr<ServerLoop>> parts_;
   std::atomic<size_t> next_{0};
@@ -134,6 +136,14 @@ absl::Status ServerCore::StartThreads() {
   if (absl::Status s = dispatcher_->Serve(*runtime_); !s.ok()) {
     return error_ = std::move(s);
   }
+  if (options_->authenticator != nullptr) {
+    absl::StatusOr<std::unique_ptr<AuthenticationQueue>> queue = AuthenticationQueue::Create(
+        options_->authenticator,
+        {options_->authenticator_threads, options_->max_waiting_authentications}, runtime_->log(),
+        runtime_->clock());
+    if (!queue.ok()) return queue.status();
+    authentications_ = *std::move(queue);
+  }
   loops_ = &runtime_->loops();
   faults_ = loops_->At(0).loop->faults();
   AcceptorOptions acceptor;
@@ -146,7 +156,7 @@ absl::Status ServerCore::StartThreads() {
   if (!made.ok()) return made.status();
   for (size_t i = 0; i < loops_->size(); ++i) {
     parts_.push_back(std::make_unique<ServerLoop>(loops_->At(i), dispatcher_, options_, counts_,
-                                                  runtime_->log()));
+                                                  authentications_, runtime_->log()));
   }
   acceptor_ = *std::move(made);
   state_ = State::kRunning;
@@ -243,7 +253,8 @@ void ServerCore::Deal(std::unique_ptr<Transport> transport, std::string peer) {
 }
 
 bool ServerCore::OnOwnThread() {
-  return loops_ != nullptr && (loops_->InLoop() || dispatcher_->InPool());
+  return loops_ != nullptr && (loops_->InLoop() || dispatcher_->InPool() ||
+                               (authentications_ != nullptr && authentications_->InPool()));
 }
 
 bool ServerCore::MayWait() {

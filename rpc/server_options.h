@@ -27,7 +27,8 @@
 namespace weft {
 
 // Says who sent `token` (ChannelOptions::auth_token) from `peer`, or, by an error, that it may not
-// talk. Runs on the worker pool; calls that came meanwhile are held until it has answered.
+// talk. Runs on threads of its own (authenticator_threads), several at once; what the peer sends
+// meanwhile waits. One that throws refuses the connection.
 using Authenticator =
     std::function<absl::StatusOr<std::string>(std::string_view token, const std::string& peer)>;
 
@@ -74,6 +75,11 @@ struct ServerOptions {
   SessionLimits limits = {};
   // Null: everybody may talk.
   Authenticator authenticator = nullptr;
+  // Threads that run it, the server's own beside those of its runtime. At least 1.
+  int authenticator_threads = 2;
+  // Connections of the whole server that may wait for one of these threads; more are refused with
+  // UNAVAILABLE, and their clients dial again after their backoff. 0: none waits.
+  size_t max_waiting_authentications = 1000;
   // What replies are compressed with, where they are large enough (kCompressFrom) and the client
   // takes it, and where the handler does not say: ServerContext::set_compression.
   Compression compression = Compression::kNone;

@@ -90,8 +90,7 @@ class ChannelCore final : public CallCarrier,
   void OnGoAwayConfirmed(Session& session) LOOP_ONLY override;
   void OnSuspect(Session& session, bool suspect) LOOP_ONLY override;
   void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
-  void Authenticate(std::string_view token, const std::string& peer,
-                    Verdict verdict) LOOP_ONLY override;
+  void Authenticate(Session& session, std::string_view token, Verdict verdict) LOOP_ONLY override;
   void CountLateReply() LOOP_ONLY override {
     late_replies_.fetch_add(1, std::memory_order_relaxed);
   }

@@ -73,7 +73,7 @@ void ChannelCore::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transpo
   (void)session_->Start();  // a failure ends the session, which tells us
 }
 
-void ChannelCore::Authenticate(std::string_view, const std::string&, Verdict verdict) {
+void ChannelCore::Authenticate(Session&, std::string_view, Verdict verdict) {
   verdict(std::string());  // it is we who dialled
 }
 

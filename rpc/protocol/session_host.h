@@ -20,7 +20,7 @@ class Session;
 
 class SessionHost {
  public:
-  // The verdict: who the peer is, or why it may not talk. From any thread, once.
+  // The verdict: who the peer is, or why it may not talk. From any thread, at most once.
   using Verdict = std::function<void(absl::StatusOr<std::string> identity)>;
 
   // The handshake is done: calls may start.
@@ -35,8 +35,9 @@ class SessionHost {
   virtual void OnSuspect(Session&, bool suspect) LOOP_ONLY { (void)suspect; }
   // It is over. The host destroys the session in a later turn.
   virtual void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY = 0;
-  // Asks who sent this token. Must not block the loop.
-  virtual void Authenticate(std::string_view token, const std::string& peer,
+  // Asks who sent this token. Must not block the loop. No verdict need come for a session that has
+  // ended.
+  virtual void Authenticate(Session& session, std::string_view token,
                             Verdict verdict) LOOP_ONLY = 0;
   // Replies that came after their call's deadline or cancelling.
   virtual void CountLateReply() LOOP_ONLY = 0;

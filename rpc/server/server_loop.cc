@@ -45,12 +45,14 @@ bool CountOneMore(int64_t most, std::atomic<int64_t>* count) {
 
 ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
                        std::shared_ptr<const ServerOptions> options,
-                       std::shared_ptr<ServerCounts> counts, const Log& log)
+                       std::shared_ptr<ServerCounts> counts,
+                       std::shared_ptr<AuthenticationQueue> authentications, const Log& log)
     : io_(io),
       loop_(*io.loop),
       dispatcher_(std::move(dispatcher)),
       options_(std::move(options)),
       counts_(std::move(counts)),
+      authentications_(std::move(authentications)),
       log_(log),
       sink_(loop_, *dispatcher_),
       pool_(std::make_shared<CallPool>(dispatcher_)),
@@ -109,6 +111,7 @@ void ServerLoop::Adopt(std::unique_ptr<Transport> transport, std::string peer) {
 void ServerLoop::OnUp(Session& session) {
   Entry& entry = sessions_.at(&session);
   entry.up = true;
+  entry.authentication = 0;
   counts_->connections.Set(entry.id, ConnectionState::kUp);
 }
 
@@ -171,6 +174,7 @@ void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Statu
     ages_.erase(age);
   }
   const auto it = sessions_.find(&session);
+  StopAuthenticating(it->second);
   std::unique_ptr<Session> ended = std::move(it->second.session);
   const uint64_t id = it->second.id;
   sessions_.erase(it);
@@ -204,23 +208,21 @@ void ServerLoop::OnAge(Session& session) {
   io_.wheel->Insert(&age, std::min(now + ConnectionAge::kLook, age.grace_end));
 }
 
-void ServerLoop::Authenticate(std::string_view token, const std::string& peer, Verdict verdict) {
-  if (options_->authenticator == nullptr) {
+void ServerLoop::Authenticate(Session& session, std::string_view token, Verdict verdict) {
+  if (authentications_ == nullptr) {
     verdict(std::string());
     return;
   }
-  authenticating_.fetch_add(1, std::memory_order_relaxed);
-  dispatcher_->pool().Execute([this, options = options_, token = std::string(token), peer,
-                               verdict = std::move(verdict)]() mutable {
-    absl::StatusOr<std::string> identity = absl::InternalError("the authenticator threw");
-    try {
-      identity = options->authenticator(token, peer);
-    } catch (...) {  // stays as it is
-    }
-    verdict(std::move(identity));
-    options.reset();
-    authenticating_.fetch_sub(1, std::memory_order_release);  // from here on this may be gone
-  });
+  const uint64_t number = authentications_->Ask(token, session.peer(), std::move(verdict));
+  // A refusal comes at once, and may have ended the session.
+  if (const auto it = sessions_.find(&session); it != sessions_.end()) {
+    it->second.authentication = number;
+  }
+}
+
+void ServerLoop::StopAuthenticating(Entry& entry) {
+  const uint64_t number = std::exchange(entry.authentication, 0);
+  if (number > 0) authentications_->Drop(number);
 }
 
 void ServerLoop::Drain(MonoTime deadline, std::function<void()> done) {
@@ -233,6 +235,7 @@ void ServerLoop::Drain(MonoTime deadline, std::function<void()> done) {
   for (Session* session : Sessions()) {
     const auto it = sessions_.find(session);
     if (it == sessions_.end()) continue;
+    StopAuthenticating(it->second);
     counts_->connections.Set(it->second.id, ConnectionState::kGoingAway, CloseReason::kLocal, why);
     session->GoAway(why);
   }
@@ -262,16 +265,16 @@ void ServerLoop::ContinueDrain() {
                               kServerLastWords);
   }
   // A handler that has answered may still be on its way out of its service.
-  if (sessions_.empty() && pool_->out() == 0 &&
-      authenticating_.load(std::memory_order_acquire) == 0 && dispatcher_->Quiet()) {
+  const size_t authenticating = Authenticating();
+  if (sessions_.empty() && pool_->out() == 0 && authenticating == 0 && dispatcher_->Quiet()) {
     std::exchange(drained_, nullptr)();
     return;
   }
   if (sessions_.empty() && now >= next_warning_) {
     next_warning_ = now + kWarnEvery;
-    log_.Warning(
-        absl::StrCat("server: Stop waits for ", pool_->out(),
-                     " handlers that have not answered; they were told that they are cancelled"));
+    log_.Warning(absl::StrCat("server: Stop waits for ", pool_->out(),
+                              " handlers that have not answered, and ", authenticating,
+                              " authenticators; the handlers were told that they are cancelled"));
   }
   if (loop_.on_system_clock()) {
     drain_timer_.StartAfter(kDrainLook);

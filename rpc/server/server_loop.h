@@ -2,7 +2,8 @@
 //
 // Threads  loop-only, but for the counters
 // Owns     the sessions of its loop
-// Ends     Drain calls back once, when every session has ended and every call has been answered
+// Ends     Drain calls back once, when every session has ended, every call has been answered and no
+//          authenticator runs
 #ifndef WEFT_RPC_SERVER_SERVER_LOOP_H_
 #define WEFT_RPC_SERVER_SERVER_LOOP_H_
 
@@ -22,6 +23,7 @@
 #include "weft/rpc/protocol/idle_watch.h"
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_host.h"
+#include "weft/rpc/server/authentication_queue.h"
 #include "weft/rpc/server/connection_age.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server_options.h"
@@ -40,9 +42,10 @@ struct ServerCounts {
 
 class ServerLoop final : public SessionHost, public ConnectionAgeHost {
  public:
+  // `authentications`: null where everybody may talk.
   ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
              std::shared_ptr<const ServerOptions> options, std::shared_ptr<ServerCounts> counts,
-             const Log& log);
+             std::shared_ptr<AuthenticationQueue> authentications, const Log& log);
   ~ServerLoop();
 
   // A connection dealt to this loop.
@@ -58,7 +61,8 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
  private:
   struct Entry {
     std::unique_ptr<Session> session;
-    uint64_t id;  // in counts_->connections
+    uint64_t id;                  // in counts_->connections
+    uint64_t authentication = 0;  // its number in the queue; 0: never asked for
     IdleWatch idle = {};
     bool up = false;
     bool confirmed = false;  // it knows that we go away, and sends no more calls
@@ -78,8 +82,7 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   void OnSuspect(Session& session, bool suspect) LOOP_ONLY override;
   void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY override;
   void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
-  void Authenticate(std::string_view token, const std::string& peer,
-                    Verdict verdict) LOOP_ONLY override;
+  void Authenticate(Session& session, std::string_view token, Verdict verdict) LOOP_ONLY override;
   void CountLateReply() LOOP_ONLY override {}
 
   // ConnectionAgeHost
@@ -89,13 +92,20 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   // goes through them looks whether the next one is still there.
   std::vector<Session*> Sessions() const LOOP_ONLY;
   void ContinueDrain() LOOP_ONLY;
+  // Authenticators that run. Those that waited were dropped with their connections.
+  size_t Authenticating() const {
+    return authentications_ != nullptr ? authentications_->counts().running : 0;
+  }
   void LookForIdle() LOOP_ONLY;
+  // Where the connection still waits for it.
+  void StopAuthenticating(Entry& entry) LOOP_ONLY;
 
   IoThread& io_;
   EventLoop& loop_;
   const std::shared_ptr<Dispatcher> dispatcher_;
   const std::shared_ptr<const ServerOptions> options_;
   const std::shared_ptr<ServerCounts> counts_;
+  const std::shared_ptr<AuthenticationQueue> authentications_;
   const Log log_;
   LogLimiter limiter_{10};
 
@@ -112,7 +122,6 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   MonoTime next_warning_ LOOP_OWNED{};
   bool draining_ LOOP_OWNED = false;
   bool cancelled_ LOOP_OWNED = false;
-  std::atomic<int> authenticating_{0};  // authenticators that wait for a worker or run
   std::function<void()> drained_ LOOP_OWNED;
 };
 

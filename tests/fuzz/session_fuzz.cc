@@ -207,7 +207,7 @@ class FuzzHost final : public SessionHost {
   }
   // When everything is over.
   void CheckStreams() { Check(stream_ends_ == streams_.size()); }
-  void Authenticate(std::string_view token, const std::string&, Verdict verdict) override {
+  void Authenticate(Session&, std::string_view token, Verdict verdict) override {
     if (token == "no") {
       verdict(absl::UnauthenticatedError("no"));
     } else if (token == "later") {

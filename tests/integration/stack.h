@@ -332,6 +332,7 @@ class TestServer {
   Server& operator*() { return server_; }
   Server* operator->() { return &server_; }
   std::string target() const { return server_.addresses().at(0); }
+  int port() const { return server_.port(); }
   std::unique_ptr<Channel> Connect(ChannelOptions options = {}) const {
     return ChannelTo(target(), std::move(options));
   }

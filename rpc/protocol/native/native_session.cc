@@ -48,7 +48,9 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
       timer_(*io.loop,
              [this] {
                loop_.AssertInLoop();
-               if (hello_taken_) {
+               if (refused_ != nullptr) {
+                 connection_.CloseAfterFlush(*refused_, kLastWords);
+               } else if (hello_taken_) {
                  LookForLife();
                } else {
                  Fail(CloseReason::kHandshakeTimeout,
@@ -80,18 +82,31 @@ size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t si
   input_ = &block;
   *need = InputNeed();
   if (phase_ == Phase::kOpening) used = TakePreface(data, size);
-  // What comes behind a fault, or after the end was decided, is not looked at.
-  while (used < size && phase_ > Phase::kOpening && phase_ < Phase::kEnding) {
-    const size_t taken = data_left_ > 0 ? TakeData(data + used, size - used)
-                                        : TakeFrame(block, data + used, size - used, need);
+  while (used < size && (phase_ == Phase::kHello || phase_ == Phase::kVerdict)) {
+    const size_t taken = TakeEarly(data + used, size - used, need);
     used += taken;
     if (taken == 0) break;
   }
+  used += TakeBytes(block, data + used, size - used, need);
   CompleteReplies();
   input_ = nullptr;
   if (peer_leaves_) TellIfIdle();
   if (phase_ >= Phase::kEnding) return size;
   if (used == size && data_left_ > 0) WantDirect(need);
+  return used;
+}
+
+// Frames of a peer that is known. What comes behind a fault, or after the end was decided, is not
+// looked at.
+size_t NativeSession::TakeBytes(const BlockRef& block, const char* data, size_t size,
+                                InputNeed* need) {
+  size_t used = 0;
+  while (used < size && phase_ == Phase::kUp) {
+    const size_t taken = data_left_ > 0 ? TakeData(data + used, size - used)
+                                        : TakeFrame(block, data + used, size - used, need);
+    used += taken;
+    if (taken == 0) break;
+  }
   return used;
 }
 
@@ -106,10 +121,6 @@ size_t NativeSession::TakeFrame(const BlockRef& block, const char* data, size_t 
   if (const FrameError error = FrameReader::CheckHeader(header, max_frame_);
       error != FrameError::kNone) {
     FailFrame(error, header);
-    return 0;
-  }
-  if (phase_ == Phase::kHello && header.type != FrameType::kHello) {
-    Fail(CloseReason::kBadFrame, "a frame before its Hello");
     return 0;
   }
   if (header.type == FrameType::kData) {
@@ -146,7 +157,7 @@ void NativeSession::TakeWholeFrame(const BlockRef& block, const FrameHeader& hea
       TakeCancel(header.id);
       return;
     case FrameType::kPing:
-      if (!header.has(kReply)) link_->SendFrame({0, FrameType::kPing, kReply, 0, header.id}, "");
+      TakePing(header);
       return;
     case FrameType::kGoAway:
       TakeGoAway(header, body);
@@ -162,6 +173,10 @@ void NativeSession::TakeWholeFrame(const BlockRef& block, const FrameHeader& hea
   }
 }
 
+void NativeSession::TakePing(const FrameHeader& header) {
+  if (!header.has(kReply)) link_->SendFrame({0, FrameType::kPing, kReply, 0, header.id}, "");
+}
+
 size_t NativeSession::BeginData(const FrameHeader& header) {
   Assembly* assembly = assembly_.Find(header.id, header.has(kReply));
   if (assembly != nullptr) {
@@ -171,7 +186,8 @@ size_t NativeSession::BeginData(const FrameHeader& header) {
       Fail(CloseReason::kBadFrame, "a piece that does not fit its message");
       return 0;
     }
-  } else if (header.has(kReply) ? false : header.id > last_inbound_) {
+  } else if (header.has(kReply) ? !link_->EverStarted(header.id)
+                                : header.id == 0 || header.id > last_inbound_) {
     Fail(CloseReason::kBadFrame, "a piece of a call that was never begun");
     return 0;
   }
@@ -256,7 +272,7 @@ void NativeSession::EndDataFrame() {
                      limits().max_message_bytes);
   }
   assembly_.End(data_header_.id, false);
-  Deliver(*call);
+  sink_->OnCall(*call);
 }
 
 void NativeSession::OnReadEnd() {
@@ -355,15 +371,16 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
       why = absl::UnavailableError(absl::StrCat(peer(), " closed the connection inside a frame"));
     }
   }
+  if (refused_ != nullptr) why = *refused_;
   if (why.ok()) why = absl::UnavailableError(absl::StrCat(peer(), " closed the connection"));
   timer_.Stop();
   look_timer_.Stop();
+  held_.reset();
   data_left_ = 0;
   // Each step below runs callbacks. None of them changes what the next one walks through: it is
   // taken out first.
   EndAllCalls(why);
   CancelInbound();
-  for (InboundCall* call : std::exchange(held_, {})) call->Refuse(why);
   std::vector<InboundCall*> unfinished;
   assembly_.ForEachCall([&](InboundCall& call) { unfinished.push_back(&call); });
   assembly_.Clear();

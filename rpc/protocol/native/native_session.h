@@ -4,8 +4,9 @@
 //   kOpening ──► kHello ──► kVerdict ──► kUp ──► kEnding ──► kEnded
 //
 // The dialer sends preface and Hello at once, the other side when it has seen the dialer's preface.
-// Calls may follow the peer's Hello at once; until its authenticator has spoken they are held, at
-// most kMostHeld of them.
+// Frames may follow the peer's Hello at once. Until this side's authenticator has spoken they are
+// kept and not looked at, up to HeldFrames::kMostBytes; then no more is read. So nothing is said to
+// a peer before it is known, and its calls keep their order.
 //
 // Threads  loop-only; other threads hold the NativeLink
 // Owns     its connection, the numbers of the peer's methods, unfinished messages
@@ -33,6 +34,7 @@
 #include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/protocol/native/frame_reader.h"
 #include "weft/rpc/protocol/native/heartbeat.h"
+#include "weft/rpc/protocol/native/held_frames.h"
 #include "weft/rpc/protocol/native/message_assembly.h"
 #include "weft/rpc/protocol/native/native_link.h"
 #include "weft/rpc/protocol/session.h"
@@ -53,7 +55,8 @@ struct NativeSessionOptions {
 
 class NativeSession final : public Session, private ConnectionOwner, public DeadlineTarget {
  public:
-  static constexpr size_t kMostHeld = 1000;
+  // Of a refused peer's calls so many are answered by themselves; GOAWAY says the same of all.
+  static constexpr size_t kMostRefusals = 1000;
 
   // `sink` takes the peer's calls; null: every one is answered UNIMPLEMENTED. All outlive the
   // session.
@@ -102,13 +105,18 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   void TakeHello(std::string_view body) LOOP_ONLY;
   void TakeVerdict(absl::StatusOr<std::string> identity) LOOP_ONLY;
   static void Judge(NativeLink& link, absl::StatusOr<std::string> identity) LOOP_ONLY;
+  size_t TakeEarly(const char* data, size_t size, InputNeed* need) LOOP_ONLY;
+  void ServeHeld(const HeldFrames& held) LOOP_ONLY;
+  void RefusePeer(const absl::Status& why, const HeldFrames* held) LOOP_ONLY;
   void LookForLife() LOOP_ONLY;
   void Trim() LOOP_ONLY;
 
   // Frames (native_session.cc).
+  size_t TakeBytes(const BlockRef& block, const char* data, size_t size, InputNeed* need) LOOP_ONLY;
   size_t TakeFrame(const BlockRef& block, const char* data, size_t size, InputNeed* need) LOOP_ONLY;
   void TakeWholeFrame(const BlockRef& block, const FrameHeader& header,
                       std::string_view body) LOOP_ONLY;
+  void TakePing(const FrameHeader& header) LOOP_ONLY;
   size_t BeginData(const FrameHeader& header) LOOP_ONLY;
   size_t TakeData(const char* data, size_t size) LOOP_ONLY;
   void WantDirect(InputNeed* need) LOOP_ONLY;
@@ -138,14 +146,6 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   absl::Status AdmitRequest(const RequestFrame& frame, uint64_t id) LOOP_ONLY;
   bool BindName(uint16_t number, std::string_view name, const BoundMethod** bound,
                 std::string* unknown) LOOP_ONLY;
-  // Before the verdict calls wait for it.
-  void Deliver(InboundCall& call) LOOP_ONLY {
-    if (phase_ == Phase::kVerdict) {
-      held_.push_back(&call);
-    } else {
-      sink_->OnCall(call);
-    }
-  }
   void TakeResponse(const FrameHeader& header, std::string_view body) LOOP_ONLY;
   void TakeHeaders(const FrameHeader& header, std::string_view body) LOOP_ONLY;
   bool MayEndNow(const FrameHeader& header) LOOP_ONLY;
@@ -193,7 +193,12 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   std::vector<const BoundMethod*> methods_ LOOP_OWNED;  // by number; null: unknown
   using UnknownMethods = absl::flat_hash_map<uint16_t, std::string>;
   std::unique_ptr<UnknownMethods> unknown_methods_ LOOP_OWNED;  // with the first one
-  std::vector<InboundCall*> held_ LOOP_OWNED;
+
+  // Until the verdict.
+  std::unique_ptr<HeldFrames> held_ LOOP_OWNED;  // with the first one
+  Nanos held_for_ LOOP_OWNED{};                  // how long ago came what is being read
+  std::unique_ptr<const absl::Status> refused_
+      LOOP_OWNED;  // why, while the rest is read for nobody
 
   // Input under way.
   std::vector<ReadyReply> replies_ LOOP_OWNED;

@@ -53,7 +53,7 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
   call.origin = std::shared_ptr<CallOrigin>(link_, static_cast<CallOrigin*>(link_.get()));
   call.bound = bound;
   call.clock = &loop_.clock();
-  call.received = loop_.now();
+  call.received = loop_.now() - held_for_;
   if (frame.timeout_us > 0) {
     const auto timeout = std::min<uint64_t>(frame.timeout_us, uint64_t{1} << 50);  // 35 years
     call.deadline = SaturatingAdd(call.received, std::chrono::microseconds(timeout));
@@ -70,7 +70,7 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
       call.SetPayload(static_cast<Compression>(payload.codec), payload.inflated_size,
                       payload.attachment_size, limits().max_message_bytes);
     }
-    Deliver(call);
+    sink_->OnCall(call);
     return;
   }
   Assembly* assembly = assembly_.Begin(header.id, false, payload);
@@ -81,7 +81,7 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
     return;
   }
   assembly->call = &call;
-  if (phase_ == Phase::kUp) sink_->OnCallBegins(call);
+  sink_->OnCallBegins(call);
 }
 
 // The method of a request that there is nothing to be said against, as of nearly all; null: ask
@@ -92,8 +92,7 @@ const BoundMethod* NativeSession::BoundAlready(const FrameHeader& header,
   const bool plain = frame.method_name.empty() && header.aux < methods_.size() &&
                      frame.metadata.empty() && frame.payload.codec == 0 &&
                      frame.payload.whole_size <= limits.max_message_bytes &&
-                     header.id <= going_away_after_ && inbound_.size() < limits.max_calls &&
-                     phase_ != Phase::kVerdict;
+                     header.id <= going_away_after_ && inbound_.size() < limits.max_calls;
   if (!plain) return nullptr;
   const BoundMethod* const bound = methods_[header.aux];
   return bound != nullptr && header.has(kEnd) != ClientStreams(bound->method->info->kind) ? bound
@@ -145,10 +144,6 @@ absl::Status NativeSession::AdmitRequest(const RequestFrame& frame, uint64_t id)
     return absl::ResourceExhaustedError(absl::StrCat(
         taken_ - link_->answered(), " calls are under way on this connection, the limit is ",
         limits.max_calls, " (max_calls of the server)"));
-  }
-  if (phase_ == Phase::kVerdict && held_.size() >= kMostHeld) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("more than ", kMostHeld, " calls before the handshake's verdict"));
   }
   return absl::OkStatus();
 }

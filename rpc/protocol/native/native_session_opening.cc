@@ -9,6 +9,14 @@
 #include "weft/rpc/protocol/native/native_session.h"
 
 namespace weft::native {
+namespace {
+
+// Of what an authenticator says, to the peer.
+constexpr size_t kMostOfReason = 1024;
+// How long a refused peer is read that was still sending.
+constexpr Nanos kRefusalLinger = std::chrono::milliseconds(500);
+
+}  // namespace
 
 absl::Status NativeSession::Start() {
   absl::Status started = connection_.Start();
@@ -73,7 +81,7 @@ void NativeSession::TakeHello(std::string_view body) {
     }
   }
   host_.Authenticate(
-      hello->auth_token, peer(), [link = link_](absl::StatusOr<std::string> identity) {
+      *this, hello->auth_token, [link = link_](absl::StatusOr<std::string> identity) {
         if (link->loop().InLoop()) {
           link->loop().AssertInLoop();
           Judge(*link, std::move(identity));
@@ -92,17 +100,46 @@ void NativeSession::Judge(NativeLink& link, absl::StatusOr<std::string> identity
   if (link.session() != nullptr) link.session()->TakeVerdict(std::move(identity));
 }
 
+// The Hello, and what comes behind it before the verdict: one frame; 0 when more bytes are needed.
+size_t NativeSession::TakeEarly(const char* data, size_t size, InputNeed* need) {
+  if (size < kHeaderSize) {
+    need->frame = kHeaderSize;
+    return 0;
+  }
+  const FrameHeader header = ReadHeader(data);
+  if (const FrameError error = FrameReader::CheckHeader(header, max_frame_);
+      error != FrameError::kNone) {
+    FailFrame(error, header);
+    return 0;
+  }
+  if (phase_ == Phase::kHello && header.type != FrameType::kHello) {
+    Fail(CloseReason::kBadFrame, "a frame before its Hello");
+    return 0;
+  }
+  const size_t whole = kHeaderSize + header.length;
+  if (size < whole) {
+    need->frame = whole;
+    return 0;
+  }
+  if (header.type == FrameType::kHello) {
+    TakeHello(std::string_view(data + kHeaderSize, header.length));
+    return whole;
+  }
+  if (header.type == FrameType::kPing) {
+    TakePing(header);
+    return whole;
+  }
+  if (held_ == nullptr) held_ = std::make_unique<HeldFrames>();
+  held_->Keep(std::string_view(data, whole), loop_.now());
+  if (held_->full()) connection_.HoldReads(true);
+  return whole;
+}
+
 void NativeSession::TakeVerdict(absl::StatusOr<std::string> identity) {
   if (phase_ != Phase::kVerdict) return;
-  std::vector<InboundCall*> held = std::exchange(held_, {});
+  const std::unique_ptr<HeldFrames> held = std::move(held_);
   if (!identity.ok()) {
-    for (InboundCall* call : held) call->Refuse(identity.status());
-    GoAway(identity.status());
-    CloseWhenWritten(CloseReason::kUnauthenticated,
-                     absl::UnavailableError(absl::StrCat(
-                         "connection with ", peer(),
-                         " closed: not authenticated: ", std::string(identity.status().message()))),
-                     kLastWords);
+    RefusePeer(identity.status(), held.get());
     return;
   }
   phase_ = Phase::kUp;
@@ -113,8 +150,50 @@ void NativeSession::TakeVerdict(absl::StatusOr<std::string> identity) {
     connection_.PauseReadsAbove(limits().max_output_bytes / 16, limits().max_output_bytes / 4);
   }
   host_.OnUp(*this);
-  // OnUp and each of them may end the session, which cancels those that are left.
-  for (InboundCall* call : held) Deliver(*call);
+  if (held != nullptr) ServeHeld(*held);
+}
+
+// What came before the verdict, as if it came now, but that its time has run since. Whole frames,
+// so nothing is left over.
+void NativeSession::ServeHeld(const HeldFrames& held) {
+  for (const HeldFrames::Frame& frame : held.frames()) {
+    input_ = &frame.block;
+    held_for_ = loop_.now() - frame.came;
+    InputNeed need;
+    (void)TakeBytes(frame.block, frame.block->data(), frame.size, &need);
+    CompleteReplies();
+    if (phase_ != Phase::kUp) break;
+  }
+  input_ = nullptr;
+  held_for_ = Nanos::zero();
+  if (phase_ == Phase::kUp) connection_.HoldReads(false);
+}
+
+// Its calls are told so, then the peer, then the connection ends. One that still sends is read for
+// a moment longer: to close before would reset the connection, and take the last words with it.
+void NativeSession::RefusePeer(const absl::Status& why, const HeldFrames* held) {
+  const absl::Status told(why.code(), why.message().substr(0, kMostOfReason));
+  if (held != nullptr) {
+    size_t refusals = 0;
+    for (const HeldFrames::Frame& frame : held->frames()) {
+      const FrameHeader header = ReadHeader(frame.block->data());
+      if (header.type != FrameType::kRequest || ++refusals > kMostRefusals) continue;
+      link_->SendError(header.id, told, /*not_executed=*/true);
+    }
+  }
+  GoAway(told);
+  const absl::Status reason = absl::UnavailableError(absl::StrCat(
+      "connection with ", peer(), " closed: not authenticated: ", std::string(why.message())));
+  if (held == nullptr || !held->full()) {
+    CloseWhenWritten(CloseReason::kUnauthenticated, reason, kLastWords);
+    return;
+  }
+  refused_ = std::make_unique<const absl::Status>(reason);
+  if (!std::exchange(reason_set_, true)) reason_ = CloseReason::kUnauthenticated;
+  phase_ = Phase::kEnding;
+  link_->StopStarting();
+  timer_.StartAfter(kRefusalLinger);
+  connection_.HoldReads(false);
 }
 
 // What a connection gone quiet does not need.

@@ -425,7 +425,9 @@ TEST(NativeProtocolDocument, NamesTheLimits) {
     EXPECT_EQ(std::stoull(row[1]), limits.at(row[0])) << row[0];
   }
   const std::string text = Document();
-  EXPECT_NE(text.find("at\nmost " + std::to_string(NativeSession::kMostHeld) + " of them"),
+  EXPECT_NE(text.find("keeps " + std::to_string(HeldFrames::kMostBytes) + " bytes"),
+            std::string::npos);
+  EXPECT_NE(text.find("at most " + std::to_string(NativeSession::kMostRefusals) + " of them"),
             std::string::npos);
   EXPECT_NE(text.find("handshake time (5 s,"), std::string::npos);
   EXPECT_EQ(SessionLimits().handshake_timeout, absl::Seconds(5));

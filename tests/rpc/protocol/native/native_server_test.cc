@@ -17,6 +17,7 @@
 #include "tests/support/watched.h"
 #include "weft/rpc/protocol/native/frame_reader.h"
 #include "weft/rpc/protocol/native/handshake.h"
+#include "weft/rpc/protocol/native/held_frames.h"
 #include "weft/rpc/protocol/native/hello.pb.h"
 #include "weft/rpc/protocol/native/native_session.h"
 #include "weft/rpc/server.h"
@@ -419,6 +420,10 @@ TEST_F(NativeServer, ClosesPiecesThatFitNoMessage) {
   const std::string begin = raw::Request({.id = 1, .message = "0123456789", .more = 100});
   for (const std::string& bytes :
        {raw::Data(1, false, false, "x"),                           // never begun
+        raw::Data(0, false, false, "x"),                           //
+        raw::Data(1, true, false, "x"),                            // of this side's, likewise
+        raw::Data(0, true, false, "x"),                            //
+        raw::Reply(1, "x") + raw::Data(1, true, false, "x"),       //
         raw::Data(kTopBit | 1, false, false, "x"),                 //
         begin + raw::Data(2, false, false, "x"),                   // of another call
         begin + raw::Data(1, false, false, std::string(91, 'x')),  // too long
@@ -467,8 +472,7 @@ TEST_F(NativeServer, DropsRepliesThatItDidNotAskFor) {
   Start();
   RawPeer peer = Open();
   peer.Send(raw::Reply(1, "x") + raw::Error(2, 5, "no") + raw::ReplyBegin(3, 1'000, "x") +
-            raw::Data(3, true, false, "anything") + raw::ReplyBegin(3, 2'000'000'000, "x") +
-            raw::Data(9, true, true, "anything"));
+            raw::ReplyBegin(3, 2'000'000'000, "x"));
   ExpectPong(peer);
   ExpectServed(peer, 1);
 }
@@ -852,22 +856,98 @@ TEST_F(NativeServerWithVerdict, RefusesHeldCallsWithoutExecutingThem) {
   EXPECT_EQ(echo_.echoed.Get(), 0);
 }
 
-TEST_F(NativeServerWithVerdict, HoldsOnlySoManyCalls) {
+// Nothing is lost or refused: what is too much to be kept waits in the kernel.
+TEST_F(NativeServerWithVerdict, ReadsOnlySoMuchBeforeTheVerdict) {
   options_.limits.max_calls = 100'000;
   Start();
-  std::string calls;
-  for (uint64_t id = 1; id <= NativeSession::kMostHeld + 1; ++id) {
-    calls += raw::Request({.id = id});
-  }
-  RawPeer peer = OpenWith("good", calls);
-  const Answer refused = ReadAnswer(peer);
-  EXPECT_EQ(refused.id, NativeSession::kMostHeld + 1);
-  EXPECT_EQ(refused.code, absl::StatusCode::kResourceExhausted);
-  EXPECT_TRUE(refused.not_executed);
+  const std::string call = raw::Request({.id = 1});
+  const uint64_t calls = 2 * HeldFrames::kMostBytes / call.size();
+  std::string bytes;
+  for (uint64_t id = 1; id <= calls; ++id) bytes += raw::Request({.id = id});
+  RawPeer peer = OpenWith("good", "");
+  peer.Send(bytes + raw::Ping(5));
+  EXPECT_TRUE(PollUntil([this] {
+    const auto list = server_->connection_list();
+    return list.size() == 1 && list[0].bytes_in > HeldFrames::kMostBytes / 2;
+  }));
+  EXPECT_EQ(echo_.echoed.Get(), 0);
   verdict_.Notify();
-  for (size_t i = 0; i < NativeSession::kMostHeld; ++i) {
-    ASSERT_EQ(ReadAnswer(peer).code, absl::StatusCode::kOk);
+  for (uint64_t i = 0; i < calls; ++i) ASSERT_EQ(ReadAnswer(peer).code, absl::StatusCode::kOk);
+}
+
+TEST_F(NativeServerWithVerdict, RefusesAPeerThatStillSends) {
+  Start();
+  const auto before = Closed();
+  const std::string large =
+      raw::Request({.id = 1, .message = std::string(30'000, 'x'), .more = 150'000});
+  RawPeer peer = OpenWith("bad", large);
+  for (int i = 0; i < 3; ++i) peer.Send(raw::Data(1, false, true, std::string(30'000, 'x')));
+  peer.Send(raw::Data(1, false, false, std::string(30'000, 'x')) + raw::Request({.id = 2}));
+  verdict_.Notify();
+  const Answer answer = ReadAnswer(peer);
+  EXPECT_EQ(answer.id, 1u);
+  EXPECT_EQ(answer.text, "who are you?");
+  const std::optional<RawFrame> goaway = peer.ReadFrame(FrameType::kGoAway);
+  ASSERT_TRUE(goaway.has_value()) << "the connection was reset";
+  EXPECT_EQ(goaway->header.id, 0u) << "none of its calls was taken";
+  EXPECT_EQ(goaway->body, "who are you?");
+  peer.ShutDownWrites();
+  ExpectClosed(peer, CloseReason::kUnauthenticated, before);
+}
+
+// Whatever it asks for, a peer learns whether it may, and nothing else.
+TEST_F(NativeServerWithVerdict, SaysNothingBeforeTheVerdict) {
+  Start();
+  const std::vector<std::string> calls = {
+      raw::Request({.id = 1, .name = "no.Such/Method"}),
+      raw::Request({.id = 2, .number = 3, .name = "weft.test.EchoService/Nope"}),
+      raw::Request({.id = 3, .number = 3, .name = ""}),
+      raw::Request({.id = 4, .opens = true}),  // takes no stream
+      raw::Request({.id = 5, .metadata = std::string(30'000, 'm')}),
+      raw::Request({.id = 6, .message = "x", .more = kMaxMessage + 1})};
+  const std::string behind = raw::Message(4, false, "x") + raw::Window(1, false, 1) +
+                             raw::Window(4, true, 5) + raw::Headers(9, "") + raw::Cancel(6) +
+                             raw::Data(6, false, true, "x") + raw::Data(9, true, true, "x") +
+                             raw::Request({.id = 6, .number = 30'000});
+  std::string bytes = raw::Opening({.token = "bad"});
+  for (const std::string& call : calls) bytes += call;
+  const auto before = Closed();
+  RawPeer peer = Connect();
+  peer.Send(bytes + behind + raw::Ping(9));
+  ReadOpening(peer);
+  const std::optional<RawFrame> pong = peer.ReadFrame();
+  ASSERT_TRUE(pong.has_value());
+  EXPECT_EQ(pong->header.type, FrameType::kPing) << "the first thing that is said";
+  EXPECT_EQ(Closed(), before);
+  verdict_.Notify();
+  for (uint64_t id = 1; id <= calls.size() + 1; ++id) {
+    const Answer answer = ReadAnswer(peer);
+    EXPECT_EQ(answer.id, std::min<uint64_t>(id, calls.size()));
+    EXPECT_EQ(answer.code, absl::StatusCode::kUnauthenticated);
+    EXPECT_TRUE(answer.not_executed);
+    EXPECT_EQ(answer.text, "who are you?");
   }
+  const std::optional<RawFrame> last = peer.ReadFrame();
+  ASSERT_TRUE(last.has_value());
+  EXPECT_EQ(last->header.type, FrameType::kGoAway);
+  EXPECT_EQ(last->body, "who are you?");
+  ExpectClosed(peer, CloseReason::kUnauthenticated, before);
+}
+
+// And a peer that may talk is told then, in the order of the wire.
+TEST_F(NativeServerWithVerdict, TellsWhatIsWrongAfterTheVerdict) {
+  Start();
+  RawPeer peer = OpenWith("good", raw::Request({.id = 1, .name = "no.Such/Method"}) +
+                                      raw::Request({.id = 2, .message = "x", .more = 250'000}) +
+                                      raw::Request({.id = 3, .message = raw::Text("x")}));
+  verdict_.Notify();
+  Answer answer = ReadAnswer(peer);
+  EXPECT_EQ(answer.id, 1u);
+  EXPECT_THAT(answer.text, HasSubstr("weft.test.EchoService"));
+  answer = ReadAnswer(peer);
+  EXPECT_EQ(answer.id, 2u);
+  EXPECT_EQ(answer.code, absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReadAnswer(peer).message, raw::Text("x"));
 }
 
 TEST_F(NativeServerWithVerdict, SurvivesEveryEndBeforeTheVerdict) {

@@ -1,0 +1,53 @@
+// The frames of a peer that came before the verdict on it: kept as they are, looked at afterwards.
+//
+//   Keep ──► whole frames, each with the time at which it came ──► served, or refused
+//
+// Their order is that of the wire, and what a frame means is asked when it may be answered.
+//
+// Threads  value; the session's loop
+// Owns     copies of the frames' bytes
+#ifndef WEFT_RPC_PROTOCOL_NATIVE_HELD_FRAMES_H_
+#define WEFT_RPC_PROTOCOL_NATIVE_HELD_FRAMES_H_
+
+#include <cstddef>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+#include "weft/core/block.h"
+#include "weft/core/clock.h"
+
+namespace weft::native {
+
+class HeldFrames {
+ public:
+  // With so many bytes no more is read from the peer. The last read may bring more: at most what a
+  // read takes, and one frame.
+  static constexpr size_t kMostBytes = size_t{64} << 10;
+
+  struct Frame {
+    MonoTime came;
+    BlockRef block;
+    size_t size;
+  };
+
+  void Keep(std::string_view frame, MonoTime came) {
+    frames_.push_back({came, BlockRef::New(frame.size()), frame.size()});
+    std::memcpy(frames_.back().block->data(), frame.data(), frame.size());
+    bytes_ += frame.size() + kCost;
+  }
+  bool full() const { return bytes_ >= kMostBytes; }
+  size_t bytes() const { return bytes_; }
+  const std::vector<Frame>& frames() const { return frames_; }
+
+ private:
+  // What a frame costs beside its bytes: a peer may send small ones.
+  static constexpr size_t kCost = 64;
+
+  std::vector<Frame> frames_;
+  size_t bytes_ = 0;
+};
+
+}  // namespace weft::native
+
+#endif  // WEFT_RPC_PROTOCOL_NATIVE_HELD_FRAMES_H_

@@ -1,0 +1,113 @@
+#include "weft/rpc/server/authentication_queue.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace weft {
+
+absl::StatusOr<std::unique_ptr<AuthenticationQueue>> AuthenticationQueue::Create(
+    Authenticator authenticator, const Options& options, const Log& log, const Clock& clock) {
+  WorkerPoolOptions pool;
+  pool.name = "weft-auth";
+  pool.threads = std::max(options.threads, 1);
+  absl::StatusOr<std::unique_ptr<WorkerPool>> made = WorkerPool::Create(std::move(pool));
+  if (!made.ok()) return made.status();
+  return std::unique_ptr<AuthenticationQueue>(
+      new AuthenticationQueue(std::move(authenticator), options, log, clock, *std::move(made)));
+}
+
+AuthenticationQueue::AuthenticationQueue(Authenticator authenticator, const Options& options,
+                                         const Log& log, const Clock& clock,
+                                         std::unique_ptr<WorkerPool> pool)
+    : authenticator_(std::move(authenticator)),
+      threads_(static_cast<size_t>(std::max(options.threads, 1))),
+      max_waiting_(options.max_waiting),
+      log_(log),
+      clock_(clock),
+      pool_(std::move(pool)) {}
+
+uint64_t AuthenticationQueue::Ask(std::string_view token, const std::string& peer,
+                                  Verdict verdict) {
+  Question question{std::string(token), peer, std::move(verdict)};
+  uint64_t number;
+  bool runs;
+  {
+    MutexLock lock(mu_);
+    number = ++last_;
+    runs = running_ < threads_;
+    if (runs) {
+      ++running_;
+    } else if (waiting_.size() < max_waiting_) {
+      waiting_.emplace(number, std::move(question));
+      return number;
+    }
+  }
+  if (runs) {
+    pool_->Execute([this, first = std::move(question)]() mutable { Run(std::move(first)); });
+    return number;
+  }
+  LogLine(LogLevel::kWarning,
+          absl::StrCat("connection from ", peer, " refused: ", max_waiting_,
+                       " wait for the authenticator already (max_waiting_authentications)"));
+  // Nothing of this server's settings: nobody knows yet who asks.
+  question.verdict(absl::UnavailableError("too many connections wait to be authenticated"));
+  return number;
+}
+
+void AuthenticationQueue::Drop(uint64_t number) {
+  Question dropped;  // destroyed without the mutex
+  MutexLock lock(mu_);
+  const auto it = waiting_.find(number);
+  if (it == waiting_.end()) return;
+  dropped = std::move(it->second);
+  waiting_.erase(it);
+}
+
+void AuthenticationQueue::Run(Question first) {
+  for (Question next = std::move(first);;) {
+    Answer(std::exchange(next, Question()));
+    MutexLock lock(mu_);
+    if (waiting_.empty()) {
+      --running_;
+      return;
+    }
+    const auto oldest = waiting_.begin();
+    next = std::move(oldest->second);
+    waiting_.erase(oldest);
+  }
+}
+
+void AuthenticationQueue::Answer(Question question) {
+  absl::StatusOr<std::string> identity = absl::InternalError("the authenticator threw");
+  std::string what;
+  try {
+    identity = authenticator_(question.token, question.peer);
+  } catch (const std::exception& e) {
+    what = e.what();
+  } catch (...) {
+    what = "no std::exception";
+  }
+  if (!what.empty()) {
+    LogLine(LogLevel::kError, absl::StrCat("the authenticator threw for a connection from ",
+                                           question.peer, ": ", what));
+  }
+  question.verdict(std::move(identity));
+}
+
+void AuthenticationQueue::LogLine(LogLevel level, std::string_view line) {
+  int64_t dropped = 0;
+  if (!log_.Wants(level) || !limiter_.Allow(clock_.Now(), &dropped)) return;
+  log_.Write(level,
+             absl::StrCat("server: ", absl::string_view(line.data(), line.size()),
+                          dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out") : ""));
+}
+
+AuthenticationQueue::Counts AuthenticationQueue::counts() const {
+  MutexLock lock(mu_);
+  return {waiting_.size(), running_};
+}
+
+}  // namespace weft

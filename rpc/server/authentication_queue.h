@@ -1,0 +1,98 @@
+// The connections of a server that wait for its authenticator, and the threads that run it.
+//
+//   Ask ──► waiting ──► running ──► verdict                        all loops of the server share it
+//      │       └──Drop: gone, without a verdict
+//      └─ max_waiting wait already: the verdict is a refusal, at once
+//
+// The threads are the authenticator's own: however many connections come, the calls of others are
+// served, and a slow authenticator holds up only those who ask.
+//
+// Threads  any: Ask, Drop, counts, InPool. The authenticator runs on the queue's threads. A verdict
+//          runs there, or inside Ask
+// Owns     its threads, and what waits
+// Errors   Create: a Status when no thread can be started. The verdict of an authenticator that
+//          throws is INTERNAL, and logged; of a connection too many, UNAVAILABLE
+// Ends     each Ask has one verdict, or was dropped; the destructor, on no thread of its own, waits
+//          for those that run
+#ifndef WEFT_RPC_SERVER_AUTHENTICATION_QUEUE_H_
+#define WEFT_RPC_SERVER_AUTHENTICATION_QUEUE_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/status/statusor.h"
+#include "weft/core/clock.h"
+#include "weft/core/log.h"
+#include "weft/core/mutex.h"
+#include "weft/core/thread_contract.h"
+#include "weft/core/worker_pool.h"
+#include "weft/rpc/protocol/session_host.h"
+#include "weft/rpc/server_options.h"
+
+namespace weft {
+
+class ANY_THREAD AuthenticationQueue {
+ public:
+  using Verdict = SessionHost::Verdict;
+  struct Options {
+    int threads = 2;            // at least 1
+    size_t max_waiting = 1000;  // beside those that run
+  };
+  struct Counts {
+    size_t waiting = 0;
+    size_t running = 0;
+  };
+
+  static absl::StatusOr<std::unique_ptr<AuthenticationQueue>> Create(Authenticator authenticator,
+                                                                     const Options& options,
+                                                                     const Log& log,
+                                                                     const Clock& clock);
+  AuthenticationQueue(const AuthenticationQueue&) = delete;
+  AuthenticationQueue& operator=(const AuthenticationQueue&) = delete;
+
+  // Who sent `token` from `peer`? The number is for Drop.
+  uint64_t Ask(std::string_view token, const std::string& peer, Verdict verdict) WEFT_EXCLUDES(mu_);
+  // The connection has gone: where it still waits, the authenticator is not asked, and there is no
+  // verdict. One that is running, or was never asked, is left alone.
+  void Drop(uint64_t number) WEFT_EXCLUDES(mu_);
+
+  Counts counts() const WEFT_EXCLUDES(mu_);
+  bool InPool() const { return pool_->InPool(); }
+
+ private:
+  struct Question {
+    std::string token;
+    std::string peer;
+    Verdict verdict;
+  };
+
+  AuthenticationQueue(Authenticator authenticator, const Options& options, const Log& log,
+                      const Clock& clock, std::unique_ptr<WorkerPool> pool);
+  // This one, then those that wait, until there are none.
+  void Run(Question first) WEFT_EXCLUDES(mu_);
+  void Answer(Question question);
+  void LogLine(LogLevel level, std::string_view line);
+
+  // Fixed at construction.
+  const Authenticator authenticator_;
+  const size_t threads_;
+  const size_t max_waiting_;
+  const Log log_;
+  const Clock& clock_;
+  LogLimiter limiter_{10};
+
+  mutable Mutex mu_;
+  std::map<uint64_t, Question> waiting_ WEFT_GUARDED_BY(mu_);  // the oldest first
+  uint64_t last_ WEFT_GUARDED_BY(mu_) = 0;
+  size_t running_ WEFT_GUARDED_BY(mu_) = 0;  // at most threads_
+
+  const std::unique_ptr<WorkerPool> pool_;  // the first to go: its threads use the rest
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_SERVER_AUTHENTICATION_QUEUE_H_

@@ -1,0 +1,159 @@
+#include "weft/rpc/server/authentication_queue.h"
+
+#include <functional>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/support/watched.h"
+
+namespace weft {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::SizeIs;
+
+class KeptLines final : public LogSink {
+ public:
+  void Write(LogLevel, std::string_view line) override {
+    lines.Update([&](auto& all) { all.emplace_back(line); });
+  }
+  Watched<std::vector<std::string>> lines;
+};
+
+// An authenticator that each token waits in until it is let go.
+class Authentication : public ::testing::Test {
+ protected:
+  void Make(int threads, size_t max_waiting) {
+    Log log(sink_, LogLevel::kWarning);
+    queue_ = *AuthenticationQueue::Create(
+        [this](std::string_view token, const std::string& peer) -> absl::StatusOr<std::string> {
+          asked_.Update([&](auto& all) { all.emplace_back(token); });
+          EXPECT_TRUE(allowed_.WaitFor([&](int n) { return n > 0; }));
+          allowed_.Update([](int& n) { --n; });
+          if (token == "throws") throw std::runtime_error("no disk");
+          if (token == "throws a number") throw 1;
+          if (token == "bad") return absl::UnauthenticatedError("who are you?");
+          return absl::StrCat(std::string(token), " from ", peer);
+        },
+        {.threads = threads, .max_waiting = max_waiting}, log, Clock::System());
+  }
+  uint64_t Ask(const std::string& token) {
+    return queue_->Ask(token, "here", [this, token](absl::StatusOr<std::string> identity) {
+      verdicts_.Update([&](auto& all) { all.push_back({token, std::move(identity)}); });
+    });
+  }
+  void Allow(int more) {
+    allowed_.Update([&](int& n) { n += more; });
+  }
+  [[nodiscard]] bool AskedFor(size_t n) {
+    return asked_.WaitFor([&](const auto& all) { return all.size() == n; });
+  }
+  [[nodiscard]] bool Judged(size_t n) {
+    return verdicts_.WaitFor([&](const auto& all) { return all.size() == n; });
+  }
+  absl::StatusOr<std::string> VerdictOn(const std::string& token) {
+    for (const auto& [of, verdict] : verdicts_.Get()) {
+      if (of == token) return verdict;
+    }
+    return absl::NotFoundError("none");
+  }
+
+  std::shared_ptr<KeptLines> sink_ = std::make_shared<KeptLines>();
+  Watched<int> allowed_{0};
+  Watched<std::vector<std::string>> asked_;
+  Watched<std::vector<std::pair<std::string, absl::StatusOr<std::string>>>> verdicts_;
+  std::unique_ptr<AuthenticationQueue> queue_;
+};
+
+TEST_F(Authentication, AnswersEachInTheOrderInWhichTheyAsked) {
+  Make(1, 10);
+  for (const char* token : {"a", "bad", "c"}) Ask(token);
+  Allow(3);
+  ASSERT_TRUE(Judged(3));
+  EXPECT_THAT(asked_.Get(), ElementsAre("a", "bad", "c"));
+  EXPECT_EQ(*VerdictOn("a"), "a from here");
+  EXPECT_EQ(VerdictOn("bad").status(), absl::UnauthenticatedError("who are you?"));
+  EXPECT_THAT(sink_->lines.Get(), IsEmpty());
+}
+
+TEST_F(Authentication, RunsSoManyAtOnceAndCountsThem) {
+  Make(2, 10);
+  for (const char* token : {"a", "b", "c", "d", "e"}) Ask(token);
+  ASSERT_TRUE(AskedFor(2));
+  EXPECT_EQ(queue_->counts().running, 2u);
+  EXPECT_EQ(queue_->counts().waiting, 3u);
+  Allow(5);
+  ASSERT_TRUE(Judged(5));
+  EXPECT_TRUE(PollUntil([this] { return queue_->counts().running == 0; }));
+  EXPECT_EQ(queue_->counts().waiting, 0u);
+  Ask("f");  // its threads are used again
+  Allow(1);
+  EXPECT_TRUE(Judged(6));
+}
+
+TEST_F(Authentication, RefusesOneTooManyAtOnceAndSaysTheSettingToTheOperatorOnly) {
+  Make(1, 2);
+  for (const char* token : {"a", "b", "c"}) Ask(token);
+  ASSERT_TRUE(AskedFor(1));
+  Ask("d");
+  ASSERT_TRUE(Judged(1)) << "without waiting for the others";
+  const absl::Status refused = VerdictOn("d").status();
+  EXPECT_EQ(refused, absl::UnavailableError("too many connections wait to be authenticated"));
+  ASSERT_THAT(sink_->lines.Get(), SizeIs(1));
+  EXPECT_THAT(sink_->lines.Get()[0], HasSubstr("(max_waiting_authentications)"));
+  Allow(3);
+  EXPECT_TRUE(Judged(4));
+}
+
+TEST_F(Authentication, NeverAsksForOneWhoseConnectionHasGone) {
+  Make(1, 2);
+  const uint64_t running = Ask("a");
+  const uint64_t waiting = Ask("b");
+  Ask("c");
+  ASSERT_TRUE(AskedFor(1));
+  queue_->Drop(waiting);
+  queue_->Drop(waiting);  // no harm
+  queue_->Drop(running);  // too late
+  EXPECT_EQ(queue_->counts().waiting, 1u);
+  Ask("d");  // has its place
+  Allow(3);
+  ASSERT_TRUE(Judged(3));
+  EXPECT_THAT(asked_.Get(), ElementsAre("a", "c", "d"));
+  EXPECT_EQ(VerdictOn("b").status().message(), "none");
+}
+
+TEST_F(Authentication, ThatThrowsIsARefusalAndALine) {
+  Make(1, 2);
+  Allow(3);
+  for (const char* token : {"throws", "throws a number", "a"}) Ask(token);
+  ASSERT_TRUE(Judged(3));
+  for (const char* token : {"throws", "throws a number"}) {
+    EXPECT_EQ(VerdictOn(token).status(), absl::InternalError("the authenticator threw"));
+  }
+  EXPECT_TRUE(VerdictOn("a").ok());
+  EXPECT_THAT(sink_->lines.Get(),
+              ElementsAre(HasSubstr("threw for a connection from here: no disk"),
+                          HasSubstr("threw for a connection from here: no std::exception")));
+}
+
+TEST_F(Authentication, WaitsAtItsEndForTheOnesThatRun) {
+  Make(2, 2);
+  Ask("a");
+  Ask("b");
+  ASSERT_TRUE(AskedFor(2));
+  Allow(2);
+  queue_.reset();
+  EXPECT_EQ(verdicts_.Get().size(), 2u);
+}
+
+}  // namespace
+}  // namespace weft
