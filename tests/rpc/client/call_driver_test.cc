@@ -473,6 +473,7 @@ INSTANTIATE_TEST_SUITE_P(
 // driver, before the write returns.
 TEST_F(CallDriverTest, MayEndWhileAnAttemptIsBeingSent) {
   Start(/*hedged=*/true, /*idempotent=*/false);
+  call_->handle = CallHandle();  // nobody but the driver itself keeps it
   carrier_.in_send = [this] {
     Lose(1);
     Lose(2);
@@ -488,6 +489,7 @@ TEST_F(CallDriverTest, MayLoseItsOtherAttemptsInTheCallsOwnEnd) {
   Start(/*hedged=*/true, /*idempotent=*/true);
   carrier_.Advance(std::chrono::milliseconds(10));
   ASSERT_EQ(carrier_.attempts.size(), 2u);
+  call_->handle = CallHandle();
   call_->in_complete = [this] {
     carrier_.is_closed = true;
     Lose(2);

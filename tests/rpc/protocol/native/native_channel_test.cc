@@ -441,9 +441,9 @@ TEST_F(NativeChannel, CountsLateAndUnknownReplies) {
   RawPeer server = Accept();
   const uint64_t id = ReadRequest(server);
   server.Send(raw::Reply(id + 1, "") + raw::Error(0, 5, "") + raw::ReplyBegin(77, 1'000, "x") +
-              raw::Data(77, true, false, "anything") + raw::Reply(id, raw::Text("ho")) +
-              raw::Reply(id, raw::Text("again")) + raw::Error(id, 5, "again") +
-              raw::ReplyBegin(id, 90'000, "again") + raw::Data(id, true, true, "dropped"));
+              raw::Reply(id, raw::Text("ho")) + raw::Reply(id, raw::Text("again")) +
+              raw::Error(id, 5, "again") + raw::ReplyBegin(id, 90'000, "again") +
+              raw::Data(id, true, true, "dropped"));
   const absl::StatusOr<EchoReply> reply = call.Wait();
   ASSERT_TRUE(reply.ok()) << reply.status();
   EXPECT_EQ(reply->text(), "ho");
@@ -451,6 +451,20 @@ TEST_F(NativeChannel, CountsLateAndUnknownReplies) {
   EXPECT_EQ(channel_->counts().late_replies, 6);
   EXPECT_EQ(call.ends(), 1);
   ExpectServed(server);
+}
+
+// Its pieces are those of no message that there ever was.
+TEST_F(NativeChannel, ClosesPiecesOfAReplyToACallThatWasNeverBegun) {
+  Start();
+  Call call;
+  call.Start(*stub_);
+  RawPeer server = Accept();
+  const uint64_t id = ReadRequest(server);
+  server.Send(raw::ReplyBegin(id + 1, 1'000, "x") + raw::Data(id + 1, true, false, "anything"));
+  EXPECT_EQ(call.Wait().status().code(), absl::StatusCode::kUnavailable);
+  const std::optional<RawFrame> goaway = server.ReadFrame(FrameType::kGoAway);
+  ASSERT_TRUE(goaway.has_value());
+  EXPECT_EQ(goaway->body, "a piece of a call that was never begun");
 }
 
 // A server that does not confirm that the connection is over is given a second, however short the
