@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "bench/block_faults.h"
 #include "bench/echo.weft.h"
 #include "bench/peers/common/arguments.h"
 #include "bench/peers/common/echo_client_options.h"
@@ -94,6 +95,9 @@ int main(int argc, char** argv) {
   const std::string style = arguments.Text("style", options.IsOneCaller() ? "sync" : "callback");
   const std::string protocol = arguments.Text("protocol", "native");
   const auto spin = absl::Microseconds(arguments.Integer("spin-us", 50, 0, 1'000'000));
+  const bool report_blocks = arguments.Flag("report-blocks");
+  const auto output = static_cast<size_t>(arguments.Integer("max-output-mib", 64, 1, 1 << 20))
+                      << 20;
   arguments.RefuseUnread();
   if (protocol != "native")
     weft::bench::Fail("--protocol " + protocol + " is not spoken by this version");
@@ -106,9 +110,11 @@ int main(int argc, char** argv) {
   std::vector<std::unique_ptr<EchoService::Stub>> stubs;
   const std::string target = "127.0.0.1:" + std::to_string(options.port);
   EchoRun run(options);
+  if (report_blocks) run.CountBlockFaults([&] { return weft::bench::BlockFaults(**runtime); });
   for (int i = 0; i < options.connections; ++i) {
     weft::ChannelOptions channel;
     channel.runtime = *runtime;
+    channel.limits.max_output_bytes = output;
     auto made = weft::Channel::Create(target, channel);
     if (!made.ok()) weft::bench::Fail(made.status().ToString());
     channels.push_back(*std::move(made));

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "bench/block_faults.h"
 #include "bench/echo.weft.h"
 #include "bench/peers/common/arguments.h"
 #include "bench/peers/common/echo_server_options.h"
@@ -44,12 +45,22 @@ int main(int argc, char** argv) {
   weft::bench::Arguments arguments(argc, argv);
   const weft::bench::EchoServerOptions asked(arguments);
   weft::ServerOptions options;
-  options.io_threads = asked.io_threads;
-  options.worker_threads = asked.workers;
-  options.max_worker_threads = static_cast<int>(arguments.Integer("max-workers", 0, 0, 1024));
+  weft::RuntimeOptions threads;
+  threads.io_threads = asked.io_threads;
+  threads.worker_threads = asked.workers;
+  threads.max_worker_threads = static_cast<int>(arguments.Integer("max-workers", 0, 0, 1024));
+  threads.spin = absl::Microseconds(arguments.Integer("spin-us", 50, 0, 1'000'000));
   options.run_inline = arguments.Flag("inline");
-  options.spin = absl::Microseconds(arguments.Integer("spin-us", 50, 0, 1'000'000));
+  options.limits.max_output_bytes =
+      static_cast<size_t>(arguments.Integer("max-output-mib", 64, 1, 1 << 20)) << 20;
+  const bool report_blocks = arguments.Flag("report-blocks");
   arguments.RefuseUnread();
+  auto runtime = weft::Runtime::Create(threads);
+  if (!runtime.ok()) {
+    std::fprintf(stderr, "error: %s\n", runtime.status().ToString().c_str());
+    return 2;
+  }
+  options.runtime = *runtime;
 
   EchoHandler echo(asked);
   weft::Server server(options);
@@ -60,7 +71,11 @@ int main(int argc, char** argv) {
     return 2;
   }
   weft::bench::AnnounceReady();
-  weft::bench::WaitForTermination();
+  while (weft::bench::WaitForSignal() == SIGUSR1) {
+    if (!report_blocks) continue;
+    std::printf("{\"block_faults\": %.0f}\n", weft::bench::BlockFaults(**runtime));
+    std::fflush(stdout);
+  }
   server.Stop();
   PrintStats(server);
   return 0;

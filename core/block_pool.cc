@@ -54,6 +54,7 @@ Block* BlockPool::Core::Take(size_t index) {
       return block;
     }
     ++counts_.made;
+    counts_.made_bytes += size;
   }
   Block* block = Block::TryNew(size - sizeof(Block), this);
   if (block != nullptr) return block;

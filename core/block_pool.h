@@ -53,6 +53,7 @@ class ANY_THREAD BlockPool {
     size_t free_bytes = 0;
     size_t out = 0;     // blocks that somebody refers to
     uint64_t made = 0;  // blocks that were not there to be used again
+    uint64_t made_bytes = 0;
   };
   Counts counts() const { return core_->counts(); }
 

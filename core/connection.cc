@@ -86,6 +86,7 @@ bool Connection::ReadOnce() {
   const ssize_t n = handle_->output().transport().Read(pieces, count);
   if (n > 0) {
     bytes_read_ += static_cast<size_t>(n);
+    arena_.Active();
     const bool full = static_cast<size_t>(n) == direct + rest_room + room;
     return Distribute(static_cast<size_t>(n), direct, rest_room) && full;
   }

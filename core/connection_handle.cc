@@ -9,7 +9,7 @@ ConnectionHandle::ConnectionHandle(std::shared_ptr<EventLoop> loop,
     : loop_(std::move(loop)),
       peer_(std::move(peer)),
       any_thread_may_write_(transport->AnyThreadMayWrite()),
-      output_(std::move(transport), loop_->output_budget()) {}
+      output_(std::move(transport), loop_->output_budget(), &loop_->blocks()) {}
 
 ConnectionHandle::~ConnectionHandle() = default;
 

@@ -28,6 +28,7 @@
 #include "absl/container/btree_set.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
+#include "weft/core/block_pool.h"
 #include "weft/core/callback_faults.h"
 #include "weft/core/callback_queue.h"
 #include "weft/core/clock.h"
@@ -109,6 +110,8 @@ class EventLoop final : private ClockWatcher {
   const std::string& name() const { return name_; }
   const std::shared_ptr<OutputBudget>& output_budget() const { return output_budget_; }
   const std::shared_ptr<CallbackFaults>& faults() const { return faults_; }
+  // For the bytes of this loop's connections, of any thread.
+  ANY_THREAD BlockPool& blocks() { return blocks_; }
   // libevent's; for core/ alone.
   event_base* base() LOOP_ONLY { return base_; }
 
@@ -180,6 +183,7 @@ class EventLoop final : private ClockWatcher {
   std::atomic<int64_t> wakes_{0}, turns_{0}, sleeps_{0};
 
   // Any thread's.
+  BlockPool blocks_;
   alignas(64) PostQueue posted_;
   std::atomic<bool> asleep_{false};
   std::atomic<bool> stopping_{false};

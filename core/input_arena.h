@@ -6,7 +6,7 @@
 // bytes are filled again and again.
 //
 // Threads  loop-only
-// Owns     its block, shared with the slices made of it
+// Owns     its block, shared with the slices made of it; refers to the loop's blocks and trimmer
 #ifndef WEFT_CORE_INPUT_ARENA_H_
 #define WEFT_CORE_INPUT_ARENA_H_
 
@@ -15,6 +15,7 @@
 
 #include "weft/core/block.h"
 #include "weft/core/block_pool.h"
+#include "weft/core/idle_trimmer.h"
 #include "weft/core/thread_contract.h"
 
 namespace weft {
@@ -26,15 +27,24 @@ class InputArena {
   // A block with less room than this is given up.
   static constexpr size_t kLeastRoom = 16 << 10;
 
+  // `trimmer` hears of each read; may be null.
+  explicit InputArena(BlockPool& blocks, IdleTrimmer* trimmer = nullptr)
+      : blocks_(blocks), trimmer_(trimmer) {}
+
   char* space() LOOP_ONLY {
-    if (!block_) block_ = large_.Get(kBlock);
+    if (!block_) block_ = blocks_.Get(kBlock);
     return block_->data() + used_;
   }
   size_t room() const LOOP_ONLY { return kBlock - used_; }
   const BlockRef& block() const LOOP_ONLY { return block_; }
 
   // For what does not fit into the block.
-  BlockPool& large() LOOP_ONLY { return large_; }
+  BlockPool& large() LOOP_ONLY { return blocks_; }
+
+  // A read came to something.
+  void Active() LOOP_ONLY {
+    if (trimmer_ != nullptr) trimmer_->Active();
+  }
 
   // `used` bytes of space() were filled and looked through.
   void Release(size_t used) LOOP_ONLY {
@@ -50,7 +60,8 @@ class InputArena {
   }
 
  private:
-  BlockPool large_ LOOP_OWNED;
+  BlockPool& blocks_;
+  IdleTrimmer* const trimmer_;
   BlockRef block_ LOOP_OWNED;
   size_t used_ LOOP_OWNED = 0;
 };

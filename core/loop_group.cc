@@ -19,7 +19,8 @@ absl::StatusOr<std::unique_ptr<LoopGroup>> LoopGroup::Create(int threads,
     if (!loop.ok()) return loop.status();
     auto io = std::make_unique<IoThread>();
     io->loop = *std::move(loop);
-    io->arena = std::make_unique<InputArena>();
+    io->trimmer = std::make_unique<IdleTrimmer>(*io->loop);
+    io->arena = std::make_unique<InputArena>(io->loop->blocks(), io->trimmer.get());
     io->wheel = std::make_unique<DeadlineWheel>(*io->loop);
     try {
       io->thread = std::thread([l = io->loop.get()] { l->Run(); });

@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "weft/core/deadline_wheel.h"
 #include "weft/core/event_loop.h"
+#include "weft/core/idle_trimmer.h"
 #include "weft/core/input_arena.h"
 
 namespace weft {
@@ -23,6 +24,7 @@ namespace weft {
 // One I/O thread's loop and its companions.
 struct IoThread {
   std::shared_ptr<EventLoop> loop;
+  std::unique_ptr<IdleTrimmer> trimmer;  // the loop's own
   std::unique_ptr<InputArena> arena;     // the loop's own
   std::unique_ptr<DeadlineWheel> wheel;  // the loop's own
   std::thread thread;

@@ -11,8 +11,9 @@
 
 namespace weft {
 
-OutputQueue::OutputQueue(std::unique_ptr<Transport> transport, std::shared_ptr<OutputBudget> budget)
-    : transport_(std::move(transport)), budget_(std::move(budget)) {}
+OutputQueue::OutputQueue(std::unique_ptr<Transport> transport, std::shared_ptr<OutputBudget> budget,
+                         BlockPool* blocks)
+    : transport_(std::move(transport)), budget_(std::move(budget)), blocks_(blocks) {}
 
 // Nobody else is left to lock it.
 OutputQueue::~OutputQueue() WEFT_NO_THREAD_ANALYSIS { Drop(); }
@@ -30,12 +31,12 @@ size_t OutputQueue::NextBlock(size_t n) {
   }
   small_left_ = 0;
   const bool grows = tail_ && tail_->capacity() >= kFirstBlock;
-  return std::max(n, grows ? std::min(tail_->capacity() * 4, kLargestBlock) : kFirstBlock);
+  return std::max(n, grows ? std::min(tail_->capacity() * kGrowth, kLargestBlock) : kFirstBlock);
 }
 
 char* OutputQueue::Reserve(size_t n) {
   if (!tail_ || tail_->capacity() - tail_used_ < n) {
-    tail_ = BlockRef::New(NextBlock(n));
+    tail_ = NewBlock(NextBlock(n));
     tail_used_ = 0;
   }
   return tail_->data() + tail_used_;
@@ -81,7 +82,7 @@ void OutputQueue::OwnBorrowed() {
   for (size_t i = first_; i < segments_.size(); ++i) {
     Segment& segment = segments_[i];
     if (segment.block || segment.keeper != nullptr) continue;
-    segment.block = BlockRef::New(segment.size);
+    segment.block = NewBlock(segment.size);
     std::memcpy(segment.block->data(), segment.data, segment.size);
     segment.data = segment.block->data();
   }

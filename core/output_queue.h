@@ -27,6 +27,7 @@
 
 #include "absl/status/status.h"
 #include "weft/core/block.h"
+#include "weft/core/block_pool.h"
 #include "weft/core/mutex.h"
 #include "weft/core/output_budget.h"
 #include "weft/core/thread_contract.h"
@@ -67,9 +68,10 @@ class ANY_THREAD OutputQueue {
   // Less than this is little.
   static constexpr size_t kFeedBelow = 128 << 10;
 
-  // `budget`: what it shares with other queues; may be null.
+  // `budget`: what it shares with other queues; may be null. `blocks`: where its larger blocks come
+  // from; outlives it; null: from malloc.
   explicit OutputQueue(std::unique_ptr<Transport> transport,
-                       std::shared_ptr<OutputBudget> budget = nullptr);
+                       std::shared_ptr<OutputBudget> budget = nullptr, BlockPool* blocks = nullptr);
   ~OutputQueue();
   OutputQueue(const OutputQueue&) = delete;
   OutputQueue& operator=(const OutputQueue&) = delete;
@@ -159,17 +161,23 @@ class ANY_THREAD OutputQueue {
     BlockRef block;
     std::shared_ptr<const void> keeper;
   };
-  // A ping, and an answer to one.
-  static constexpr size_t kSmallBlock = 128;
+  // The first words of a connection, or a ping and an answer to one: what an idle connection has
+  // written leaves no block behind.
+  static constexpr size_t kSmallBlock = 256 - sizeof(Block);
   static constexpr int kSmallBlocks = 2;
-  static constexpr size_t kFirstBlock = 4 << 10;
-  static constexpr size_t kLargestBlock = 64 << 10;
+  // Each next one is so many times larger, so that a connection with small calls holds little.
+  static constexpr size_t kFirstBlock = 512 - sizeof(Block);
+  static constexpr size_t kGrowth = 8;
+  static constexpr size_t kLargestBlock = (64 << 10) - sizeof(Block);
   static constexpr int kMostPieces = 64;
 
   int Gather(iovec* pieces) WEFT_REQUIRES(mu_);
   void Taken(size_t n) WEFT_REQUIRES(mu_);
   void Drop() WEFT_REQUIRES(mu_);
   size_t NextBlock(size_t n) WEFT_REQUIRES(mu_);
+  BlockRef NewBlock(size_t size) WEFT_REQUIRES(mu_) {
+    return blocks_ != nullptr ? blocks_->Get(size) : BlockRef::New(size);
+  }
   void Forget() WEFT_REQUIRES(mu_);
   // Tells the budget when it is a step behind, or all is written.
   void Count() WEFT_REQUIRES(mu_) {
@@ -195,14 +203,15 @@ class ANY_THREAD OutputQueue {
   uint64_t written_ WEFT_GUARDED_BY(mu_) = 0;
   BlockRef tail_ WEFT_GUARDED_BY(mu_);
   size_t tail_used_ WEFT_GUARDED_BY(mu_) = 0;
-  int small_left_ WEFT_GUARDED_BY(mu_) = 0;  // blocks that may be small, since Trim
-  bool small_ WEFT_GUARDED_BY(mu_) = false;  // tail_ is such a one
+  int small_left_ WEFT_GUARDED_BY(mu_) = kSmallBlocks;  // blocks that may be small, since Trim
+  bool small_ WEFT_GUARDED_BY(mu_) = false;             // tail_ is such a one
   OutputFeeder* feeder_ WEFT_GUARDED_BY(mu_) = nullptr;
   Wants wants_ WEFT_GUARDED_BY(mu_) = Wants::kNothing;
   size_t held_ WEFT_GUARDED_BY(mu_) = 0;  // by the feeder
   int error_ = 0;                         // the flusher's
   std::unique_ptr<Transport> transport_;
   const std::shared_ptr<OutputBudget> budget_;
+  BlockPool* const blocks_;
 };
 
 }  // namespace weft

@@ -83,6 +83,18 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
 
   void Stop();
 
+  // Calls f(number of a worker) for each that is idle, or has no thread, and keeps them so until it
+  // returns: what they keep from item to item may be touched meanwhile. `f` is short and does not
+  // call the pool.
+  template <typename F>
+  void ForEachIdle(F&& f) WEFT_EXCLUDES(mu_) {
+    MutexLock lock(mu_);
+    for (int index = 0; index < max_threads_; ++index) {
+      const Worker& worker = workers_[static_cast<size_t>(index)];
+      if (worker.idle || !worker.running) f(index);
+    }
+  }
+
   // Items that wait for a worker.
   size_t queued() const { return queue_.size() + resumed_count_.load(std::memory_order_seq_cst); }
   size_t queue_limit() const { return queue_.limit(); }

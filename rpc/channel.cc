@@ -45,9 +45,10 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
     if (!s.ok()) return s;
     in_handler = [dispatcher] { return dispatcher->InPool(); };
     serving = [dispatcher](EventLoop& loop) {
-      return std::make_shared<InboundPart>(
-          loop, std::make_unique<LoopDispatcher>(loop, *dispatcher),
-          std::make_shared<CallPool>(dispatcher), [dispatcher] { return dispatcher->Quiet(); });
+      return std::make_shared<InboundPart>(loop,
+                                           std::make_unique<LoopDispatcher>(loop, *dispatcher),
+                                           std::make_shared<CallPool>(dispatcher, dispatcher.get()),
+                                           [dispatcher] { return dispatcher->Quiet(); });
     };
   }
   auto core = std::make_shared<ChannelCore>(

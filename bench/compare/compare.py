@@ -51,6 +51,9 @@ def parse_arguments(arguments):
     parser.add_argument("--build", default=os.path.join(ROOT, "build", "release"),
                         help="folder with bench/echo_server, bench/echo_client and "
                              "bench/peers/<peer>/ (default: build/release)")
+    parser.add_argument("--against", metavar="DIR",
+                        help="another build's folder: its weft runs in the same rounds, and a table "
+                             "of ratios follows")
     parser.add_argument("--peers", type=_names(PEERS),
                         help=f"of {','.join(PEERS)} (default: weft and all that are built)")
     parser.add_argument("--cases", type=_names(WORKLOADS), default=list(WORKLOADS),
@@ -82,7 +85,7 @@ def choose_peers(options):
 
 
 def run_workload(workload, peers, options):
-    systems = systems_for(workload, peers, options.build)
+    systems = systems_for(workload, peers, options.build, options.against)
     rounds = {system.name: [] for system in systems}
     for number in range(options.rounds):
         first = number % len(systems)
@@ -115,7 +118,7 @@ def main(arguments=None):
             "rounds": options.rounds, "seconds": options.seconds,
             "io": options.io, "workers": options.workers,
             "server_args": options.server_args, "client_args": options.client_args,
-            "not_built": not_built,
+            "not_built": not_built, "against": options.against,
         },
         "workloads": {},
     }
@@ -127,6 +130,8 @@ def main(arguments=None):
         # After each workload, so that an interrupted comparison leaves what it has.
         if options.json:
             write(options.json, json.dumps(results, indent=1, ensure_ascii=False) + "\n")
+    if options.against:
+        print("\n" + results_of.against_table(results), flush=True)
     if options.markdown:
         write(options.markdown, results_of.markdown(results))
     if options.svg:

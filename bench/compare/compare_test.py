@@ -19,11 +19,13 @@ sys.path[:0] = [FOLDER, os.path.dirname(FOLDER)]
 
 import chart  # noqa: E402
 import compare  # noqa: E402
+import curve  # noqa: E402
 import machine  # noqa: E402
 import measurement  # noqa: E402
 import process_stats  # noqa: E402
 import results  # noqa: E402
 import strace_per_call  # noqa: E402
+import streams  # noqa: E402
 from workloads import (  # noqa: E402
     PEERS, System, WORKLOADS, Workload, is_rival, is_weft, systems_for)
 
@@ -89,6 +91,13 @@ class Proc(unittest.TestCase):
         before = process_stats.Sample(10.0, 1.0, {"1": 100, "2": 50})
         after = process_stats.Sample(12.0, 2.0, {"1": 120, "3": 10})
         self.assertEqual(after.rates_since(before), (0.5, 15.0))
+
+    def test_faults_are_those_without_a_disk(self):
+        stat = "7 (a b) c) S 1 7 7 0 -1 4 1234 0 9 0 1 1 0 0 20 0 3 0 100 1 2"
+        self.assertEqual(process_stats.faults_of(stat), 1234)
+        before, after = (process_stats.Sample(when, 0, {}, faults)
+                         for when, faults in ((1.0, 100), (3.0, 150)))
+        self.assertEqual(after.faults_since(before), 25)
 
     def test_this_process_can_be_sampled(self):
         sample = process_stats.Sample.of(os.getpid())
@@ -173,6 +182,104 @@ class Ratios(unittest.TestCase):
         self.assertIsNone(results.best_rival(summary))
         self.assertEqual(results.ratios(summary, "weft"), (None, None))
         self.assertEqual(results.ratios(summary, "thrift"), (None, None))
+
+
+class Against(unittest.TestCase):
+    """Another build of weft's in the same rounds."""
+
+    def summary(self):
+        return results.summary_of(WORKLOADS["block"], {
+            "weft": [figures(200, server_cpu_us=1.0), figures(900), {"error": "x"}],
+            "weft before": [figures(100, server_cpu_us=3.0), figures(300), figures(1)],
+            "thrift": [figures(10)] * 3})
+
+    def test_each_row_of_weft_has_the_other_build_behind_it(self):
+        names = [system.name for system in
+                 systems_for(WORKLOADS["hol"], ["weft", "raw"], "/now", against="/then")]
+        self.assertEqual(names, ["weft", "weft before", "weft elastic", "weft elastic before",
+                                 "raw"])
+        system = systems_for(WORKLOADS["mux"], ["weft"], "/now", against="/then")[1]
+        self.assertEqual(system.server, "/then/bench/echo_server")
+        self.assertFalse(is_rival(system.name))
+
+    def test_ratios_are_taken_within_a_round(self):
+        ratios = results.against_ratios(self.summary(), "weft")
+        self.assertEqual(ratios["calls"], 2.5)  # of 2 and 3
+        self.assertEqual(ratios["cpu"], 0.75)  # of 2 / 4 and 1 / 1
+        self.assertIsNone(results.against_ratios(self.summary(), "thrift"))
+
+    def test_the_table_has_a_row_for_each_way_of_running(self):
+        made = {"workloads": {"block": self.summary()}}
+        table = results.against_table(made)
+        self.assertIn("| block | weft | 2.50 | 0.75 |", table)
+        self.assertEqual(len(table.splitlines()), 3)
+
+    def test_streams_are_compared_within_a_round_too(self):
+        rounds = {name: [{"messages_per_s": rate} for rate in rates]
+                  for name, rates in (("weft", (10, 60, 30)), ("before", (10, 20, 10)))}
+        self.assertEqual(streams.ratio_of(rounds, "weft", "before"), 3)
+        self.assertEqual(list(streams.programs("/now", "/then")), ["weft", "before", "grpc"])
+
+
+class Curve(unittest.TestCase):
+    """Cost by size."""
+
+    def rounds(self, cpu, faults=0.0, before=False):
+        figure = figures(100, server_cpu_us=cpu / 2, server_faults=4.0, client_faults=2.0)
+        figure["client_cpu_us"] = cpu / 2
+        if not before:
+            figure |= {"server_block_faults": faults, "client_block_faults": 0.0}
+        return [figure, {"error": "x"}]
+
+    def test_sizes_double_up_to_60_mib(self):
+        self.assertEqual((curve.SIZES[0], curve.SIZES[-1]), (32, 60 << 20))
+        self.assertTrue(all(large <= 2 * small
+                            for small, large in zip(curve.SIZES, curve.SIZES[1:])))
+
+    def test_a_cliff_is_a_byte_that_costs_more_than_at_half_the_size(self):
+        self.assertEqual(curve.steps([2.0, 1.0, None, 1.0, 1.6]), [None, 0.5, None, None, 1.6])
+        sizes = (1 << 20, 2 << 20, 16 << 20)
+        self.assertEqual(curve.cliffs(sizes, [1.0, 1.4, 1.5], [0.0, 0.1, 50.0]), [])
+        found = curve.cliffs(sizes, [1.0, 1.6, 1.6], [0.2, 0.0, 0.0])
+        self.assertEqual(found, ["1 MiB: 0.20 faults a call in new blocks",
+                                 "2 MiB: a byte costs 1.60 times what it does at half the size"])
+
+    def test_the_table_has_a_row_for_each_size_and_says_what_is_beyond_the_bounds(self):
+        sizes = (1024, 2048)
+        rounds = {1024: self.rounds(1.024), 2048: self.rounds(8.192, faults=0.5)}
+        others = {1024: self.rounds(2.048, before=True), 2048: [{"error": "x"}]}
+        text = curve.table(sizes, rounds, others)
+        self.assertIn("| 1 KiB | 100 | 1.0 | 1.000 | – | 4.00 | 2.00 | 0.000 | 1.00 | 0.50 |", text)
+        self.assertIn("| 2 KiB | 100 | 8.2 | 4.000 | 4.00 | 4.00 | 2.00 | 0.500 | – | – |", text)
+        self.assertIn("2 KiB: a byte costs 4.00 times", text)
+        self.assertIn("No cliff.", curve.table(sizes[:1], rounds, None))
+
+    def test_a_server_is_asked_for_its_blocks_by_a_signal(self):
+        text = """
+            import signal, sys
+            asked = 0
+            def tell(*_):
+                global asked
+                asked += 1
+                print('{"block_faults": %d}' % (100 * asked), flush=True)
+            signal.signal(signal.SIGUSR1, tell)
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+            print("READY", flush=True)
+            while True: signal.pause()
+            """
+        client = "import time; time.sleep(1.6); print('" + LINE[:-1] + ', "block_faults": 0.25}\')'
+        with tempfile.TemporaryDirectory() as folder:
+            programs = []
+            for name, program in (("server", textwrap.dedent(text)), ("client", client)):
+                programs.append(os.path.join(folder, name))
+                with open(programs[-1], "w", encoding="utf-8") as file:
+                    file.write(f"#!{sys.executable}\n" + program)
+                os.chmod(programs[-1], 0o755)
+            result = measurement.measure(System("fake", *programs), Runs.WORKLOAD, 0.5,
+                                         server_args=(measurement.REPORT_BLOCKS,))
+        self.assertNotIn("error", result)
+        self.assertEqual(result["client_block_faults"], 0.25)
+        self.assertAlmostEqual(result["server_block_faults"], 100 / (0.8 * 0.5) / 1000)
 
 
 class Tables(unittest.TestCase):

@@ -18,6 +18,7 @@ _READY_WITHIN = 20.0
 _CLIENT_GRACE = 30.0  # seconds beyond warm-up and window
 _DRAIN_WITHIN = 10.0
 _CLIENT_FIELDS = ("qps", "p50_us", "p99_us", "p999_us", "ok", "err", "client_cpu_us")
+_BLOCKS = "block_faults"  # of weft's client, and of its server on SIGUSR1, with --report-blocks
 
 
 class RunFailed(Exception):
@@ -40,6 +41,8 @@ def parse_client_line(text):
                 or not math.isfinite(value):
             raise RunFailed(f"the client's line has no number {field}")
         result[field] = value
+    if _BLOCKS in figures:
+        result["client_block_faults"] = figures[_BLOCKS]
     return result
 
 
@@ -96,7 +99,18 @@ def stop_server(server):
     return None if status == 0 else f"the server ended with status {status}"
 
 
-def _run_client(command, pin, server, seconds):
+def ask_block_faults(server):
+    """Page faults that the new blocks of a server with --report-blocks have cost until now, at
+    most."""
+    server.send_signal(signal.SIGUSR1)
+    line = server.stdout.readline()
+    try:
+        return json.loads(line)[_BLOCKS]
+    except (ValueError, KeyError) as error:
+        raise RunFailed(f"the server does not report its blocks: {line!r}") from error
+
+
+def _run_client(command, pin, server, seconds, report_blocks=False):
     """The client's figures, and those /proc gives for both sides."""
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
         client = subprocess.Popen(command, stdout=output, stderr=errors, preexec_fn=pin)
@@ -108,10 +122,14 @@ def _run_client(command, pin, server, seconds):
             try:
                 time.sleep(WARMUP + 0.1 * seconds)
                 before = Sample.of(server.pid), Sample.of(client.pid)
+                blocks = ask_block_faults(server) if report_blocks else 0
                 time.sleep(max(0.0, started + WARMUP + 0.9 * seconds - time.monotonic()))
                 after = Sample.of(server.pid), Sample.of(client.pid)
+                if report_blocks:
+                    blocks = ask_block_faults(server) - blocks
                 client_rss = peak_rss_mib(client.pid)
                 rates = [now.rates_since(then) for then, now in zip(before, after)]
+                faults = [now.faults_since(then) for then, now in zip(before, after)]
             except (OSError, ValueError):
                 pass  # one of them is gone, which its status explains below
             try:
@@ -141,11 +159,19 @@ def _run_client(command, pin, server, seconds):
         result["server_switches"] = server_switches / result["qps"]
         result["client_switches"] = client_switches / result["qps"]
         result["client_rss_mib"] = client_rss
+        if report_blocks:
+            result["server_block_faults"] = blocks / (0.8 * seconds) / result["qps"]
+        result["server_faults"], result["client_faults"] = (
+            rate / result["qps"] for rate in faults)
         return result
 
 
+REPORT_BLOCKS = "--report-blocks"
+
+
 def measure(system, workload, seconds, io=1, workers=2, server_args=(), client_args=()):
-    """The figures of one run, or {"error": why there are none}."""
+    """The figures of one run, or {"error": why there are none}. With REPORT_BLOCKS among the flags
+    of both sides also the faults in weft's own blocks."""
     if system.missing:
         return {"error": f"not built: {system.missing}"}
     pin = None
@@ -164,7 +190,7 @@ def measure(system, workload, seconds, io=1, workers=2, server_args=(), client_a
                     wait_until_ready(server, errors)
                     result = _run_client(
                         client_command(system, workload, port, seconds, more=client_args),
-                        pin, server, seconds)
+                        pin, server, seconds, REPORT_BLOCKS in server_args)
                     result["server_rss_mib"] = peak_rss_mib(server.pid)
                 finally:
                     ending = stop_server(server)

@@ -1,4 +1,4 @@
-"""What /proc says about a process: CPU time, voluntary context switches, peak memory."""
+"""What /proc says about a process: CPU time, page faults, voluntary context switches, memory."""
 
 import dataclasses
 import os
@@ -12,6 +12,11 @@ def cpu_seconds_of(stat):
     # The second field is the program's name in brackets, and may hold both blanks and brackets.
     fields = stat[stat.rindex(")") + 2:].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def faults_of(stat):
+    """Page faults that needed no disk, out of the text of /proc/PID/stat."""
+    return int(stat[stat.rindex(")") + 2:].split()[7])
 
 
 def status_field(status, name):
@@ -39,6 +44,7 @@ class Sample:
     when: float
     cpu_seconds: float
     switches: dict  # voluntary ones, by thread
+    faults: int = 0
 
     @staticmethod
     def of(pid):
@@ -49,7 +55,8 @@ class Sample:
             except OSError:
                 continue  # the thread has ended
             switches[task] = status_field(status, "voluntary_ctxt_switches")
-        return Sample(time.monotonic(), cpu_seconds_of(_read(f"/proc/{pid}/stat")), switches)
+        stat = _read(f"/proc/{pid}/stat")
+        return Sample(time.monotonic(), cpu_seconds_of(stat), switches, faults_of(stat))
 
     def rates_since(self, earlier):
         """CPU seconds and voluntary switches a second; threads gone meanwhile count for nothing."""
@@ -59,3 +66,8 @@ class Sample:
         switches = sum(count - earlier.switches.get(task, 0)
                        for task, count in self.switches.items())
         return (self.cpu_seconds - earlier.cpu_seconds) / elapsed, switches / elapsed
+
+    def faults_since(self, earlier):
+        """Page faults a second."""
+        elapsed = self.when - earlier.when
+        return (self.faults - earlier.faults) / elapsed if elapsed > 0 else 0.0

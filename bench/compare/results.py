@@ -10,7 +10,7 @@ The results of a comparison are one dictionary, which is also the JSON file:
 
 import statistics
 
-from workloads import CEILING, is_rival, is_weft
+from workloads import CEILING, before, is_rival, is_weft
 
 # (key, heading, how it is written)
 COLUMNS = (
@@ -88,6 +88,36 @@ def ratios(summary, name):
             times_as_good(summary, value, _metric(summary, rival) if rival else None))
 
 
+def against_ratios(summary, name):
+    """{"calls": …, "cpu": …}: a row of weft's to the same row of the other build, each the median
+    of the rounds' own ratios, for both ran side by side in each. None where there is no such row."""
+    rows = [summary["systems"].get(row) for row in (name, before(name))]
+    if None in rows:
+        return None
+    pairs = [(now, then) for now, then in zip(rows[0]["rounds"], rows[1]["rounds"])
+             if "error" not in now and "error" not in then]
+
+    def median(figure):
+        found = [figure(now) / figure(then) for now, then in pairs if figure(then)]
+        return statistics.median(found) if found else None
+
+    return {"calls": median(lambda figures: figures["qps"]),
+            "cpu": median(lambda figures: figures.get("server_cpu_us", 0) + figures["client_cpu_us"])}
+
+
+def against_table(results):
+    """What this build is to the other one, a Markdown row for each workload and way of running."""
+    lines = ["| workload | system | calls/s, × before | CPU a call, × before |",
+             "|---|---|---:|---:|"]
+    for workload, summary in results["workloads"].items():
+        for name in summary["systems"]:
+            ratios_of = against_ratios(summary, name)
+            if ratios_of is not None:
+                lines.append(f"| {workload} | {name} | {ratio_text(ratios_of['calls'])} | "
+                             f"{ratio_text(ratios_of['cpu'])} |")
+    return "\n".join(lines) + "\n"
+
+
 def ratio_text(ratio):
     if ratio is None:
         return "–"
@@ -163,4 +193,6 @@ def markdown(results):
              "Ratios say how many times as good a row is, by calls/s, or by p50 in `latency` and "
              "`onecore`: above 1 is better. `raw` is no RPC system but a bare libevent echo.", ""]
     tables = [markdown_table(name, summary) for name, summary in results["workloads"].items()]
+    if results["settings"].get("against"):
+        tables.append("### against another build\n\n" + against_table(results))
     return "\n".join(intro + tables)

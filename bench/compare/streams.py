@@ -22,13 +22,23 @@ PAYLOADS = (32, 4096, 65536, 1048576)
 STREAMS = (1, 8)
 
 
-def programs(build):
-    bench = os.path.join(build, "bench")
-    return {
-        "weft": (os.path.join(bench, "stream_server"), os.path.join(bench, "stream_client")),
-        "grpc": (os.path.join(bench, "peers/grpc_stream/server"),
-                 os.path.join(bench, "peers/grpc_stream/client")),
-    }
+def weft_programs(build):
+    return tuple(os.path.join(build, "bench", "stream_" + side) for side in ("server", "client"))
+
+
+def programs(build, against=None):
+    peer = os.path.join(build, "bench", "peers", "grpc_stream")
+    systems = {"weft": weft_programs(build)}
+    if against:
+        systems["before"] = weft_programs(against)
+    return systems | {"grpc": (os.path.join(peer, "server"), os.path.join(peer, "client"))}
+
+
+def ratio_of(rounds, name, reference):
+    """Messages a second of one system to another's: the median of the rounds' own ratios."""
+    return statistics.median(
+        one["messages_per_s"] / max(other["messages_per_s"], 1e-9)
+        for one, other in zip(rounds[name], rounds[reference]))
 
 
 def run(server, client, way, payload, streams, seconds, warmup):
@@ -62,9 +72,12 @@ def main():
     parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--warmup", type=float, default=0.5)
     parser.add_argument("--systems", default="weft,grpc")
+    parser.add_argument("--against", metavar="DIR",
+                        help="another build's folder, whose programs run in the same rounds")
     args = parser.parse_args()
-    wanted = args.systems.split(",")
-    systems = {name: both for name, both in programs(args.build).items() if name in wanted}
+    wanted = args.systems.split(",") + (["before"] if args.against else [])
+    systems = {name: both for name, both in programs(args.build, args.against).items()
+               if name in wanted}
     cases = [(way, payload, streams) for way in WAYS for payload in PAYLOADS for streams in STREAMS]
     found = {(name, case): [] for name in systems for case in cases}
     for _ in range(args.rounds):
@@ -76,9 +89,9 @@ def main():
                     sys.exit(f"{name}, {case}: {error}")
                 found[name, case].append(measured)
     columns = "".join(f" {name} messages/s | {name} MB/s |" for name in systems)
-    compared = {"weft", "grpc"} <= systems.keys()
-    print(f"| way | payload, streams |{columns}" + (" × grpc |" if compared else ""))
-    print("|---|---|" + "---:|" * (2 * len(systems) + compared))
+    compared = [name for name in ("grpc", "before") if {"weft", name} <= systems.keys()]
+    print(f"| way | payload, streams |{columns}" + "".join(f" × {name} |" for name in compared))
+    print("|---|---|" + "---:|" * (2 * len(systems) + len(compared)))
     for case in cases:
         way, payload, streams = case
         rate = {name: statistics.median(r["messages_per_s"] for r in found[name, case])
@@ -86,8 +99,9 @@ def main():
         size = f"{payload:,} B" if payload < 1 << 20 else f"{payload >> 20} MiB"
         figures = "".join(f" {rate[name]:,.0f} | {rate[name] * payload / 1e6:,.0f} |"
                           for name in systems)
-        ratio = f" {rate['weft'] / max(rate['grpc'], 1e-9):.2f} |" if compared else ""
-        print(f"| {WAYS[way]} | {size}, {streams} |{figures}{ratio}")
+        rounds = {name: found[name, case] for name in systems}
+        ratios = "".join(f" {ratio_of(rounds, 'weft', name):.2f} |" for name in compared)
+        print(f"| {WAYS[way]} | {size}, {streams} |{figures}{ratios}")
 
 
 if __name__ == "__main__":

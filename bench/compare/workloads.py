@@ -32,13 +32,16 @@ WORKLOADS = {
         Workload("deep", "4 connections × 256 calls in flight, 32 B", 4, 256, 32),
         Workload("many", "256 connections × 1 call in flight, 32 B", 256, 1, 32),
         Workload("page", "16 connections × 4 calls in flight, 4 KiB", 16, 4, 4096),
+        Workload("block", "4 connections × 2 calls in flight, 64 KiB", 4, 2, 64 << 10),
         Workload("bulk", "2 connections × 2 calls in flight, 1 MiB", 2, 2, 1 << 20),
+        Workload("huge", "2 connections × 1 call in flight, 8 MiB", 2, 1, 8 << 20),
         Workload("hol", "4 connections × 8 calls, 1 in 100 blocks 5 ms",
                  4, 8, 32, server_args=("--sleep-every", "100", "--sleep-us", "5000")),
     )
 }
 
 WEFT = "weft"
+BEFORE = "before"  # behind the name of a row: weft's programs of another build
 CEILING = "raw"  # no RPC system: what the sockets themselves can do
 RIVALS = ("grpc_sync", "grpc_callback", "thrift", "capnp")
 PEERS = (WEFT, CEILING) + RIVALS
@@ -78,8 +81,14 @@ def is_rival(name):
     return not is_weft(name) and name != CEILING
 
 
-def systems_for(workload, peers, build):
-    """The rows of a workload: the peers, in their order, and weft's variant after weft."""
+def before(name):
+    """The row of the other build that a row of weft's is compared with."""
+    return f"{name} {BEFORE}"
+
+
+def systems_for(workload, peers, build, against=None):
+    """The rows of a workload: the peers, in their order, and weft's variant after weft. With
+    `against`, another build's folder, each row of weft's has that build's behind it."""
     systems = []
     for peer in peers:
         if peer != WEFT:
@@ -87,9 +96,15 @@ def systems_for(workload, peers, build):
             systems.append(System(peer, os.path.join(folder, "server"),
                                   os.path.join(folder, "client")))
             continue
-        programs = [os.path.join(build, "bench", "echo_" + side) for side in ("server", "client")]
-        systems.append(System(WEFT, *programs))
+        rows = [(WEFT, ())]
         if workload.name in WEFT_VARIANTS:
-            name, more = WEFT_VARIANTS[workload.name]
-            systems.append(System(name, *programs, server_args=more))
+            rows.append(WEFT_VARIANTS[workload.name])
+        for name, more in rows:
+            systems.append(System(name, *weft_programs(build), server_args=more))
+            if against:
+                systems.append(System(before(name), *weft_programs(against), server_args=more))
     return systems
+
+
+def weft_programs(build):
+    return [os.path.join(build, "bench", "echo_" + side) for side in ("server", "client")]

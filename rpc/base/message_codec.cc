@@ -13,18 +13,22 @@
 namespace weft {
 namespace {
 
+BlockRef NewBlock(BlockPool* blocks, size_t size) {
+  return blocks != nullptr ? blocks->Get(size) : BlockRef::New(size);
+}
+
 // Collects what protobuf writes: into blocks, or by reference when it offers that.
 class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
  public:
-  PieceStream(size_t expected, bool share, std::vector<MessagePiece>* pieces)
-      : left_(expected), share_(share), pieces_(pieces) {}
+  PieceStream(size_t expected, bool share, BlockPool* blocks, std::vector<MessagePiece>* pieces)
+      : left_(expected), share_(share), blocks_(blocks), pieces_(pieces) {}
   ~PieceStream() override { Flush(); }
 
   bool Next(void** data, int* size) override {
     Flush();
     if (!block_ || block_->capacity() == used_) {
-      block_ = BlockRef::New(share_ ? kScratch
-                                    : std::clamp<size_t>(left_, kScratch, MessageCodec::kBlock));
+      block_ = NewBlock(
+          blocks_, share_ ? kScratch : std::clamp<size_t>(left_, kScratch, MessageCodec::kBlock));
       used_ = start_ = 0;
     }
     *data = block_->data() + used_;
@@ -74,6 +78,7 @@ class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
 
   size_t left_;
   const bool share_;
+  BlockPool* const blocks_;
   std::vector<MessagePiece>* const pieces_;
   BlockRef block_;
   size_t used_ = 0;
@@ -93,9 +98,9 @@ char* MessageCodec::WriteTo(const google::protobuf::MessageLite& message, char* 
 }
 
 std::vector<MessagePiece> MessageCodec::Pieces(const google::protobuf::MessageLite& message,
-                                               size_t byte_size, bool share) {
+                                               size_t byte_size, bool share, BlockPool* blocks) {
   std::vector<MessagePiece> pieces;
-  PieceStream stream(byte_size, share, &pieces);
+  PieceStream stream(byte_size, share, blocks, &pieces);
   {
     google::protobuf::io::CodedOutputStream coded(&stream);
     coded.EnableAliasing(share);
@@ -104,8 +109,8 @@ std::vector<MessagePiece> MessageCodec::Pieces(const google::protobuf::MessageLi
   return pieces;
 }
 
-std::vector<MessagePiece> MessageCodec::Copied(std::string_view bytes) {
-  BlockRef block = BlockRef::New(bytes.size());
+std::vector<MessagePiece> MessageCodec::Copied(std::string_view bytes, BlockPool* blocks) {
+  BlockRef block = NewBlock(blocks, bytes.size());
   std::memcpy(block->data(), bytes.data(), bytes.size());
   const char* const data = block->data();
   std::vector<MessagePiece> pieces;

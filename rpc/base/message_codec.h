@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "weft/core/block.h"
+#include "weft/core/block_pool.h"
 
 namespace google::protobuf {
 class MessageLite;
@@ -31,7 +32,8 @@ class MessageCodec {
  public:
   // Fields from this size on are referenced, not copied.
   static constexpr size_t kShareFrom = 16 << 10;
-  static constexpr size_t kBlock = 64 << 10;
+  // Of a block of 64 KiB, header included.
+  static constexpr size_t kBlock = (64 << 10) - sizeof(Block);
   static constexpr size_t kMost = (size_t{1} << 31) - 1;
 
   // The size on the wire; remembered in the message for WriteTo.
@@ -39,10 +41,12 @@ class MessageCodec {
   // Writes exactly the bytes that ByteSize counted last.
   static char* WriteTo(const google::protobuf::MessageLite& message, char* out);
   // The same as pieces. `share`: the message outlives them, so its large fields are referenced.
+  // `blocks`: where those for copied bytes come from; null: from malloc.
   static std::vector<MessagePiece> Pieces(const google::protobuf::MessageLite& message,
-                                          size_t byte_size, bool share);
+                                          size_t byte_size, bool share,
+                                          BlockPool* blocks = nullptr);
   // Of a message that is serialized already: one piece, a copy.
-  static std::vector<MessagePiece> Copied(std::string_view bytes);
+  static std::vector<MessagePiece> Copied(std::string_view bytes, BlockPool* blocks = nullptr);
 };
 
 }  // namespace weft

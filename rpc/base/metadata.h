@@ -34,7 +34,13 @@ class Metadata {
   // Behind what there is.
   void Append(const Metadata& more);
   bool empty() const { return entries_.empty(); }
-  void Clear() { entries_.clear(); }
+  void Clear() {
+    if (entries_.capacity() <= kMostKept) {
+      entries_.clear();
+    } else {
+      entries_ = {};
+    }
+  }
 
   // On the wire: for each pair u16 key length, key, u32 value length, value; little-endian.
   size_t WireSize() const;
@@ -43,6 +49,9 @@ class Metadata {
   absl::Status ReadFrom(std::string_view bytes);
 
  private:
+  // Room for more pairs does not stay when they are cleared.
+  static constexpr size_t kMostKept = 32;
+
   std::vector<Entry> entries_;
 };
 

@@ -1,5 +1,7 @@
 #include "weft/rpc/call/call_pool.h"
 
+#include <algorithm>
+
 namespace weft {
 
 CallPool::~CallPool() WEFT_NO_THREAD_ANALYSIS {
@@ -11,6 +13,7 @@ InboundCall& CallPool::Take() {
   if (free_.empty()) return *new InboundCall(*this);
   InboundCall* call = free_.back();
   free_.pop_back();
+  unused_ = std::min(unused_, free_.size());
   return *call;
 }
 
@@ -29,6 +32,18 @@ void CallPool::Return(InboundCall& call) {
 void CallPool::Collect() {
   if (returned_.load(std::memory_order_relaxed) == nullptr) return;
   CollectList(returned_.exchange(nullptr, std::memory_order_acquire));
+}
+
+bool CallPool::GiveBack(MonoTime now) {
+  if (messages_ != nullptr) messages_->GiveBack(now);
+  Collect();
+  // The oldest, which lie at the front.
+  const auto end = free_.begin() + static_cast<std::ptrdiff_t>(unused_);
+  for (auto it = free_.begin(); it != end; ++it) delete *it;
+  free_.erase(free_.begin(), end);
+  if (free_.empty()) free_ = {};
+  unused_ = free_.size();
+  return !free_.empty();
 }
 
 void CallPool::Close() { CollectList(returned_.exchange(Closed(), std::memory_order_acq_rel)); }

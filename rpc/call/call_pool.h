@@ -15,17 +15,30 @@
 #include <utility>
 #include <vector>
 
+#include "weft/core/idle_trimmer.h"
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/call/inbound_call.h"
 
 namespace weft {
 
-class CallPool {
+// Keeps messages for the calls of a pool.
+class MessageKeeper {
+ public:
+  // Frees those that were not needed for a while. Any thread; the time is any loop's.
+  virtual void GiveBack(MonoTime now) = 0;
+
+ protected:
+  ~MessageKeeper() = default;
+};
+
+class CallPool final : public Trimmable {
  public:
   // Unused calls kept beyond this are freed.
   static constexpr size_t kMostFree = 1024;
 
-  explicit CallPool(std::shared_ptr<const void> keeper) : keeper_(std::move(keeper)) {}
+  // `messages`, which lives as long as `keeper`, gives back when this does; may be null.
+  explicit CallPool(std::shared_ptr<const void> keeper, MessageKeeper* messages = nullptr)
+      : keeper_(std::move(keeper)), messages_(messages) {}
   ~CallPool();
   CallPool(const CallPool&) = delete;
   CallPool& operator=(const CallPool&) = delete;
@@ -33,11 +46,15 @@ class CallPool {
   InboundCall& Take() LOOP_ONLY;
   // Takes in what was returned; tells the origins.
   void Collect() LOOP_ONLY;
+  // Trimmable: frees the calls that were not needed since the last time.
+  bool GiveBack(MonoTime now) LOOP_ONLY override;
   // The last Collect.
   void Close() LOOP_ONLY;
 
   // Calls taken and not collected yet.
   size_t out() const LOOP_ONLY { return out_; }
+  // Calls kept for the next ones.
+  size_t free() const LOOP_ONLY { return free_.size(); }
 
   // The pool may be gone when this returns.
   ANY_THREAD void Return(InboundCall& call);
@@ -47,7 +64,9 @@ class CallPool {
   void CollectList(InboundCall* list) LOOP_ONLY;
 
   const std::shared_ptr<const void> keeper_;
+  MessageKeeper* const messages_;
   std::vector<InboundCall*> free_ LOOP_OWNED;
+  size_t unused_ LOOP_OWNED = 0;  // the fewest that were free at any time since the last GiveBack
   size_t out_ LOOP_OWNED = 0;
   alignas(64) std::atomic<InboundCall*> returned_{nullptr};
 };

@@ -65,6 +65,7 @@ void InboundCall::Reset() {
   refused_ = false;
   if (!raw_metadata_.empty() || metadata_parsed_) {
     raw_metadata_.clear();
+    if (raw_metadata_.capacity() > kMostKeptMetadata) std::string().swap(raw_metadata_);
     metadata_parsed_ = false;
     metadata_status_ = absl::OkStatus();
     metadata_.Clear();

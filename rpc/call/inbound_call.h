@@ -75,8 +75,9 @@ struct BoundMethod {
 class ReplyMessage {
  public:
   virtual const google::protobuf::MessageLite& message() const = 0;
-  // Called at most once: from then on the message lives as long as what is returned.
-  virtual std::shared_ptr<const void> Keep() = 0;
+  // Called at most once: from then on the message lives as long as what is returned. `shared`: how
+  // many of its bytes are referenced meanwhile.
+  virtual std::shared_ptr<const void> Keep(size_t shared) = 0;
 
  protected:
   ~ReplyMessage() = default;
@@ -129,6 +130,9 @@ class AnswerListener {
 class InboundCall final : public WorkItem, public DeadlineEntry {
  public:
   static constexpr size_t kSmall = 256;
+
+  // A larger buffer of metadata does not stay with a call that is used again.
+  static constexpr size_t kMostKeptMetadata = 1 << 10;
 
   explicit InboundCall(CallPool& home) : context_(*this), pool_(home) {}
 

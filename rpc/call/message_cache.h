@@ -1,14 +1,18 @@
 // Request and reply objects that a worker used before, kept for its next call of the same method.
 //
-// A cleared protobuf message keeps its memory, so a small call needs no allocation. At most kSlots
-// pairs a worker; pairs whose messages were larger than kLargest on the wire are not kept.
+// A cleared protobuf message keeps its memory, so a small call needs no allocation, and the string
+// of a large one no new pages. A pair comes back at once (Put), or, where its reply is sent by
+// reference, when the reply has left (Share), from whichever thread sent it.
 //
-// Threads  one: the worker's it belongs to
-// Owns     the pairs in it
+// Threads  one: the worker's it belongs to; what Share returned may end on any
+// Owns     the pairs in it, at most kMostOfMethod of a method and kMostBytes of messages, counted
+//          as they were on the wire. Not kept is a pair with more than kLargest bytes, unless most
+//          of them are strings that were sent by reference
 #ifndef WEFT_RPC_CALL_MESSAGE_CACHE_H_
 #define WEFT_RPC_CALL_MESSAGE_CACHE_H_
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -22,6 +26,12 @@ namespace weft {
 class MessagePairBase {
  public:
   virtual ~MessagePairBase() = default;
+
+ private:
+  friend class MessageCache;
+  const MethodInfo* method_ = nullptr;
+  size_t bytes_ = 0;  // the most that its messages had on the wire
+  MessagePairBase* next_ = nullptr;
 };
 
 template <typename Request, typename Reply>
@@ -33,33 +43,97 @@ class MessagePair final : public MessagePairBase {
 
 class MessageCache {
  public:
+  // A list of pairs, which go with it.
+  class Pairs {
+   public:
+    Pairs() = default;
+    Pairs(Pairs&& o) noexcept : first_(std::exchange(o.first_, nullptr)) {}
+    ~Pairs() {
+      while (first_ != nullptr) delete std::exchange(first_, first_->next_);
+    }
+    void Add(MessagePairBase* pair) {
+      pair->next_ = first_;
+      first_ = pair;
+    }
+
+   private:
+    MessagePairBase* first_ = nullptr;
+  };
+
   static constexpr size_t kSlots = 64;
   static constexpr size_t kLargest = 64 << 10;
+  static constexpr size_t kMostBytes = 32 << 20;
+  static constexpr int kMostOfMethod = 8;
+  // A large pair that serves a message so many times smaller is not kept any longer.
+  static constexpr size_t kShrinks = 8;
+
+  MessageCache() = default;
+  ~MessageCache();
+  MessageCache(const MessageCache&) = delete;
+  MessageCache& operator=(const MessageCache&) = delete;
 
   // Only of the type that was put in for the same method.
   template <typename Pair>
   std::unique_ptr<Pair> Take(const MethodInfo& method) {
     Slot& slot = SlotOf(method);
-    if (slot.method == &method && slot.pair != nullptr) {
-      return std::unique_ptr<Pair>(static_cast<Pair*>(slot.pair.release()));
+    if (slot.first == nullptr || slot.method != &method) {
+      if (returns_ == nullptr || returns_->Empty()) return std::make_unique<Pair>();
+      Collect();
+      if (slot.first == nullptr || slot.method != &method) return std::make_unique<Pair>();
     }
-    return std::make_unique<Pair>();
+    return std::unique_ptr<Pair>(static_cast<Pair*>(Pop(slot)));
   }
-  void Put(const MethodInfo& method, std::unique_ptr<MessagePairBase> pair) {
-    Slot& slot = SlotOf(method);
-    slot.method = &method;
-    slot.pair = std::move(pair);
+  // `bytes`: of request and reply.
+  void Put(const MethodInfo& method, std::unique_ptr<MessagePairBase> pair, size_t bytes) {
+    if (bytes <= kLargest) Keep(method, std::move(pair), bytes);
   }
+  // The same when what it returns ends. `shared`: those bytes of the reply that are referenced.
+  std::shared_ptr<const void> Share(const MethodInfo& method, std::unique_ptr<MessagePairBase> pair,
+                                    size_t bytes, size_t shared);
+
+  // All pairs, for somebody to free.
+  Pairs TakeAll();
+  // Of the messages that are kept.
+  size_t bytes() const { return bytes_; }
 
  private:
   struct Slot {
     const MethodInfo* method = nullptr;
-    std::unique_ptr<MessagePairBase> pair;
+    MessagePairBase* first = nullptr;
+    int count = 0;
   };
+  // Where pairs come back from other threads.
+  class Returns {
+   public:
+    ~Returns();
+    bool Empty() const { return head_.load(std::memory_order_relaxed) == nullptr; }
+    void Give(std::unique_ptr<MessagePairBase> pair);
+    MessagePairBase* TakeAll();
+    // What comes from now on is freed at once.
+    void Close();
+
+   private:
+    std::atomic<MessagePairBase*> head_{nullptr};
+    std::atomic<size_t> bytes_{0};
+    std::atomic<bool> closed_{false};
+  };
+
   Slot& SlotOf(const MethodInfo& method) {
     return slots_[(reinterpret_cast<uintptr_t>(&method) >> 4) % kSlots];
   }
+  MessagePairBase* Pop(Slot& slot) {
+    MessagePairBase* const pair = slot.first;
+    slot.first = pair->next_;
+    --slot.count;
+    bytes_ -= pair->bytes_;
+    return pair;
+  }
+  void Keep(const MethodInfo& method, std::unique_ptr<MessagePairBase> pair, size_t bytes);
+  void Collect();
+
   std::array<Slot, kSlots> slots_;
+  size_t bytes_ = 0;
+  std::shared_ptr<Returns> returns_;  // with the first pair that is shared
 };
 
 }  // namespace weft

@@ -173,6 +173,15 @@ bool Dispatcher::InPool() const {
                      [](const auto& lane) { return lane->pool().InPool(); });
 }
 
+void Dispatcher::GiveBack(MonoTime now) {
+  MonoTime next = next_give_back_.load(std::memory_order_relaxed);
+  if (now < next || !next_give_back_.compare_exchange_strong(
+                        next, now + IdleTrimmer::kPeriod * 3 / 4, std::memory_order_relaxed)) {
+    return;
+  }
+  for (const auto& lane : lanes_) lane->GiveBack();
+}
+
 void Dispatcher::Run(InboundCall& call, MessageCache& cache) {
   if (call.admitted) {
     if (absl::Status s = admission_.OnStart(call); !s.ok()) {

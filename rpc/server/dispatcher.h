@@ -9,6 +9,7 @@
 #ifndef WEFT_RPC_SERVER_DISPATCHER_H_
 #define WEFT_RPC_SERVER_DISPATCHER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -25,6 +26,7 @@
 #include "weft/core/serial_executor.h"
 #include "weft/core/work_carrier.h"
 #include "weft/rpc/base/method_stats.h"
+#include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/call/inbound_sink.h"
 #include "weft/rpc/call/interceptor.h"
@@ -39,7 +41,7 @@
 
 namespace weft {
 
-class Dispatcher final {
+class Dispatcher final : public MessageKeeper {
  public:
   // The name of the pool that methods use which name none.
   static constexpr std::string_view kDefaultPool = "default";
@@ -71,6 +73,9 @@ class Dispatcher final {
   void Run(InboundCall& call, MessageCache& cache);
   // Answers a call that can no longer run.
   static void RefuseStopped(InboundCall& call);
+
+  // MessageKeeper: those of idle workers, asked by each loop; looks once in a period.
+  void GiveBack(MonoTime now) override;
 
   // No worker is inside a call; asked when every call has been answered and no more can come.
   bool Quiet() const;
@@ -104,6 +109,7 @@ class Dispatcher final {
   std::vector<std::unique_ptr<Offered>> offered_;
   absl::flat_hash_map<std::string, Offered*> methods_;
   std::vector<std::unique_ptr<Lane>> lanes_;
+  std::atomic<MonoTime> next_give_back_{MonoTime()};
 };
 
 // A loop's way into the dispatcher: gathers the calls of a turn, keeps those in order that have

@@ -19,8 +19,17 @@ void Lane::RunCall(InboundCall& call, int worker) {
   call.hint = this;
   Worker& own = *workers_[static_cast<size_t>(worker)];
   own.running.store(true, std::memory_order_relaxed);
+  own.looks = 0;
   dispatcher_.Run(call, own.cache);
   own.running.store(false, std::memory_order_release);  // from here on this may be gone
+}
+
+void Lane::GiveBack() {
+  std::vector<MessageCache::Pairs> pairs;  // freed when the workers may run again
+  pool_.ForEachIdle([&](int index) {
+    Worker& own = *workers_[static_cast<size_t>(index)];
+    if (++own.looks == 2) pairs.push_back(own.cache.TakeAll());
+  });
 }
 
 void Lane::RefuseCall(InboundCall& call) { Dispatcher::RefuseStopped(call); }

@@ -39,11 +39,15 @@ class ANY_THREAD Lane final : public CallRunner, public AnswerHint {
   std::string QueueSetting() const;
   WorkerPool& pool() { return pool_; }
 
+  // Frees the messages that idle workers keep and have not needed since the last call but one.
+  void GiveBack();
+
  private:
   // What belongs to one thread of the pool.
   struct alignas(64) Worker {
     MessageCache cache;
     std::atomic<bool> running{false};
+    int looks = 0;  // of GiveBack, since the worker's last call; while it is idle, GiveBack's
   };
 
   Dispatcher& dispatcher_;

@@ -55,7 +55,7 @@ ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
       authentications_(std::move(authentications)),
       log_(log),
       sink_(loop_, *dispatcher_),
-      pool_(std::make_shared<CallPool>(dispatcher_)),
+      pool_(std::make_shared<CallPool>(dispatcher_, dispatcher_.get())),
       idle_look_(loop_,
                  [this] {
                    loop_.AssertInLoop();

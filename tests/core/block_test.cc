@@ -69,7 +69,8 @@ TEST(BlockRef, IsLetGoByManyThreadsAtOnce) {
 
 // The arena asserts nothing about its thread: a test may be the loop.
 TEST(InputArena, FillsTheSameBytesAgainWhileNobodyKeepsThem) {
-  InputArena arena;
+  BlockPool pool;
+  InputArena arena(pool);
   char* const space = arena.space();
   EXPECT_EQ(arena.room(), InputArena::kBlock);
   arena.Release(1'000);
@@ -78,7 +79,8 @@ TEST(InputArena, FillsTheSameBytesAgainWhileNobodyKeepsThem) {
 }
 
 TEST(InputArena, LeavesBytesAloneAsLongAsASliceLives) {
-  InputArena arena;
+  BlockPool pool;
+  InputArena arena(pool);
   char* const first = arena.space();
   std::memset(first, 'a', 1'000);
   BlockRef kept = arena.block();
@@ -93,7 +95,8 @@ TEST(InputArena, LeavesBytesAloneAsLongAsASliceLives) {
 }
 
 TEST(InputArena, TakesANewBlockWhenThereIsLittleRoomLeft) {
-  InputArena arena;
+  BlockPool pool;
+  InputArena arena(pool);
   arena.space();
   BlockRef kept = arena.block();
   arena.Release(InputArena::kBlock - InputArena::kLeastRoom + 1);
@@ -110,7 +113,8 @@ char* GiveUpBlock(InputArena& arena, BlockRef* slice) {
 }
 
 TEST(InputArena, TakesABlockBackOnceNobodyRefersToIt) {
-  InputArena arena;
+  BlockPool pool;
+  InputArena arena(pool);
   BlockRef first_slice, second_slice;
   char* const first = GiveUpBlock(arena, &first_slice);
   char* const second = GiveUpBlock(arena, &second_slice);

@@ -249,7 +249,8 @@ class ConnectionTest : public testing::Test {
   }
 
   ManualClock clock_;
-  InputArena arena_;
+  BlockPool blocks_;
+  InputArena arena_{blocks_};
   std::unique_ptr<FrameOwner> owner_ = std::make_unique<FrameOwner>();
   LoopThread thread_;
   Socket peer_;

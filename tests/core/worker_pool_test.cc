@@ -104,6 +104,38 @@ TEST(WorkerPool, RunsWhatOneWorkerIsGivenInOrder) {
   pool->Stop();
 }
 
+TEST(WorkerPool, LetsAnotherThreadTouchWhatIdleWorkersKeep) {
+  auto pool = PoolOf(3);
+  const auto idle = [&pool] {
+    std::set<int> workers;
+    pool->ForEachIdle([&](int worker) { workers.insert(worker); });
+    return workers;
+  };
+  EXPECT_TRUE(PollUntil([&] { return idle().size() == 3; }));
+  {
+    Watched<int> inside{-1};
+    Notification go;
+    Item item([&] {
+      inside.Update([&](int& worker) { worker = item.worker; });
+      EXPECT_TRUE(go.Wait());
+    });
+    ASSERT_TRUE(Submit(*pool, item));
+    ASSERT_TRUE(inside.WaitFor([](int worker) { return worker >= 0; }));
+    EXPECT_FALSE(idle().contains(item.worker));
+    go.Notify();
+    EXPECT_TRUE(PollUntil([&] { return idle().size() == 3; }));
+  }
+  // An item's writes are seen, and those made meanwhile are seen by the next.
+  int kept[3] = {};
+  for (int round = 0; round < 200; ++round) {
+    Item item([&] { ++kept[item.worker]; });
+    ASSERT_TRUE(Submit(*pool, item));
+    pool->ForEachIdle([&](int worker) { ++kept[worker]; });
+    ASSERT_TRUE(PollUntil([&] { return item.ends() == 1; }));
+  }
+  pool->Stop();
+}
+
 TEST(WorkerPool, RefusesWhatDoesNotFitAndSaysHowManyDo) {
   WorkerPoolOptions options;
   options.threads = 1;

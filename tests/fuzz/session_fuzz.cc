@@ -84,7 +84,7 @@ class FuzzReply final : public ReplyMessage {
  public:
   explicit FuzzReply(std::shared_ptr<Hello> message) : message_(std::move(message)) {}
   const google::protobuf::MessageLite& message() const override { return *message_; }
-  std::shared_ptr<const void> Keep() override { return message_; }
+  std::shared_ptr<const void> Keep(size_t) override { return message_; }
 
  private:
   const std::shared_ptr<Hello> message_;

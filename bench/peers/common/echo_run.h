@@ -13,8 +13,10 @@
 #include <condition_variable>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <utility>
 #include <vector>
 
 #include "bench/peers/common/call_recorder.h"
@@ -37,6 +39,9 @@ class EchoRun {
 
   const EchoClientOptions& options() const { return options_; }
   const EchoPattern& pattern() const { return pattern_; }
+
+  // Counts something that the line is to say of the window. Before Start.
+  void CountBlockFaults(std::function<double()> count) { block_faults_ = std::move(count); }
 
   // All connections are up: the warm-up begins. Before any party starts.
   void Start(int parties) {
@@ -68,9 +73,11 @@ class EchoRun {
     EchoReport report;
     SleepUntilNanos(window_.begin());
     const double cpu_before = ProcessCpuSeconds();
+    const double faults_before = block_faults_ ? block_faults_() : 0;
     const uint64_t before = NowNanos();
     SleepUntilNanos(window_.end());
     const double cpu = ProcessCpuSeconds() - cpu_before;
+    if (block_faults_) report.block_faults = block_faults_() - faults_before;
     report.seconds = options_.seconds;
     // This thread may have woken late at either end: bring the CPU time to the window's length.
     report.cpu_seconds =
@@ -105,6 +112,7 @@ class EchoRun {
   const EchoClientOptions options_;
   const EchoPattern pattern_;
   MeasuredWindow window_;
+  std::function<double()> block_faults_;
 
   std::mutex mu_;
   std::condition_variable all_done_;

@@ -15,6 +15,7 @@ inline sigset_t TerminationSignals() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGUSR1);
   return signals;
 }
 
@@ -25,10 +26,17 @@ inline void BlockTermination() {
   signal(SIGPIPE, SIG_IGN);
 }
 
-inline void WaitForTermination() {
+// SIGTERM or SIGINT, or SIGUSR1: somebody wants to know something.
+inline int WaitForSignal() {
   const sigset_t signals = TerminationSignals();
   int which = 0;
   while (sigwait(&signals, &which) != 0) {
+  }
+  return which;
+}
+
+inline void WaitForTermination() {
+  while (WaitForSignal() == SIGUSR1) {
   }
 }
 

@@ -65,15 +65,14 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
                    "max_message_bytes of the server");
     } else if (const absl::Cord& attachment = call.reply_attachment();
                !attachment.empty() || Compresses(call.reply_codec, out.size)) {
-      pieces = MessageCodec::Pieces(message, out.size, /*share=*/false);
+      pieces = MessageCodec::Pieces(message, out.size, /*share=*/false, &loop().blocks());
       error = Transform(call.reply_codec, &attachment, /*of_stream=*/false, &out, &pieces);
     } else if (out.size + FrameWriter::Overhead(head) > kLeastFrame - kHeaderSize) {
-      pieces = MessageCodec::Pieces(message, out.size, /*share=*/true);
+      pieces = MessageCodec::Pieces(message, out.size, /*share=*/true, &loop().blocks());
       out.pieces = &pieces;
-      if (std::any_of(pieces.begin(), pieces.end(),
-                      [](const MessagePiece& p) { return !p.block; })) {
-        out.keeper = reply->Keep();
-      }
+      size_t shared = 0;
+      for (const MessagePiece& piece : pieces) shared += piece.block ? 0 : piece.size;
+      if (shared > 0) out.keeper = reply->Keep(shared);
     } else {
       out.message = &message;
     }

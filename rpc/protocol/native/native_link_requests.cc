@@ -130,8 +130,9 @@ NativeLink::Start NativeLink::TryStartUnusual(OutboundCall& call, OutMessage& ou
   if (changes ||
       out.size + call.method.full_name.size() + FrameWriter::MetadataSize(call.metadata()) >
           kFits) {
-    pieces = call.serialized ? MessageCodec::Copied(call.kept)
-                             : MessageCodec::Pieces(*call.request, out.size, borrow);
+    pieces = call.serialized
+                 ? MessageCodec::Copied(call.kept, &loop().blocks())
+                 : MessageCodec::Pieces(*call.request, out.size, borrow, &loop().blocks());
     out.pieces = &pieces;
   } else if (call.serialized) {
     out.bytes = call.kept;

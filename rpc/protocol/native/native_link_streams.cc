@@ -15,9 +15,10 @@ constexpr size_t kReturnShare = 4;
 constexpr int64_t kMostCredit = int64_t{1} << 31;
 
 // For a message that does not fit into a frame, or waits behind others.
-std::vector<MessagePiece> PiecesOf(const StreamMessage& message, size_t size) {
-  return message.message != nullptr ? MessageCodec::Pieces(*message.message, size, /*share=*/false)
-                                    : MessageCodec::Copied(message.bytes);
+std::vector<MessagePiece> PiecesOf(const StreamMessage& message, size_t size, BlockPool& blocks) {
+  return message.message != nullptr
+             ? MessageCodec::Pieces(*message.message, size, /*share=*/false, &blocks)
+             : MessageCodec::Copied(message.bytes, &blocks);
 }
 
 }  // namespace
@@ -59,7 +60,7 @@ void NativeLink::OwnBorrowed(uint64_t id) {
   }
   output().OwnBorrowed();
   if (!out) return;
-  BlockRef block = BlockRef::New(rest.cursor.left);
+  BlockRef block = loop().blocks().Get(rest.cursor.left);
   char* to = block->data();
   for (size_t i = rest.cursor.piece; i < rest.pieces.size(); ++i) {
     const size_t from = i == rest.cursor.piece ? rest.cursor.offset : 0;
@@ -230,7 +231,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
     MutexLock lock(output().mutex());
     return Sends(port) ? StreamSent::kBlocked : StreamSent::kEnded;
   } else {
-    pieces = PiecesOf(message, out.size);
+    pieces = PiecesOf(message, out.size, loop().blocks());
     out.pieces = &pieces;
     if (compress || attached) {
       *why = Transform(codec, message.attachment, /*of_stream=*/true, &out, &pieces);
@@ -277,8 +278,8 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
 void NativeLink::MessageBehind(const StreamMessageHead& head, OutMessage& out,
                                std::vector<MessagePiece>& pieces) {
   if (out.pieces == nullptr) {
-    pieces =
-        PiecesOf({std::exchange(out.message, nullptr), std::exchange(out.bytes, {})}, out.size);
+    pieces = PiecesOf({std::exchange(out.message, nullptr), std::exchange(out.bytes, {})}, out.size,
+                      loop().blocks());
   }
   const size_t bytes = kHeaderSize + out.size;
   SendBehind({head.id, head.reply}, bytes,

@@ -67,6 +67,8 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
                 io.arena->large()) {
   loop_.AssertInLoop();
   link_->Attach(this);
+  io.trimmer->Add(*this);
+  if (pool_ != nullptr) io.trimmer->Watch(pool_);
 }
 
 NativeSession::~NativeSession() {

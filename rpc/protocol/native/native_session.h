@@ -53,7 +53,10 @@ struct NativeSessionOptions {
   absl::Duration handshake_timeout = absl::InfiniteDuration();
 };
 
-class NativeSession final : public Session, private ConnectionOwner, public DeadlineTarget {
+class NativeSession final : public Session,
+                            private ConnectionOwner,
+                            public DeadlineTarget,
+                            private Trimmable {
  public:
   // Of a refused peer's calls so many are answered by themselves; GOAWAY says the same of all.
   static constexpr size_t kMostRefusals = 1000;
@@ -98,6 +101,8 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   size_t OnBytes(const BlockRef& block, const char* data, size_t size, InputNeed* need) override;
   void OnReadEnd() override;
   void OnClosed(const absl::Status& reason, size_t pending) override;
+  // Trimmable: when nothing but heartbeats came since the last look.
+  bool GiveBack(MonoTime now) LOOP_ONLY override;
 
   // Opening (native_session_opening.cc).
   size_t TakePreface(const char* data, size_t size) LOOP_ONLY;
@@ -182,8 +187,10 @@ class NativeSession final : public Session, private ConnectionOwner, public Dead
   Timer timer_ LOOP_OWNED;  // until Hello has come: the time for it; then the heartbeat
   Timer look_timer_ LOOP_OWNED;
   Heartbeat heartbeat_ LOOP_OWNED;
-  uint64_t read_before_ LOOP_OWNED = 0;  // bytes, at the last look for life
-  bool peer_leaves_ LOOP_OWNED = false;  // it has sent GOAWAY
+  uint64_t read_before_ LOOP_OWNED = 0;   // bytes, at the last look for life
+  bool peer_leaves_ LOOP_OWNED = false;   // it has sent GOAWAY
+  bool trimmed_ LOOP_OWNED = false;       // and there was no traffic since
+  uint64_t read_at_look_ LOOP_OWNED = 0;  // bytes, when it was last asked to give back
 
   // The peer's calls.
   uint64_t last_inbound_ LOOP_OWNED = 0;

@@ -204,6 +204,14 @@ void NativeSession::Trim() {
   spare_replies_ = {};
 }
 
+bool NativeSession::GiveBack(MonoTime) {
+  const uint64_t read = connection_.bytes_read();
+  const bool quiet = read - std::exchange(read_at_look_, read) <= 2 * kHeaderSize;
+  if (quiet && !trimmed_) Trim();
+  trimmed_ = quiet;
+  return false;
+}
+
 // Asks the peer for a sign of life, or gives it up.
 void NativeSession::LookForLife() {
   if (phase_ >= Phase::kEnding) return;

@@ -1,5 +1,7 @@
 #include "weft/rpc/call/call_pool.h"
 
+#include <malloc.h>
+
 #include <string>
 #include <thread>
 #include <vector>
@@ -130,6 +132,56 @@ TEST(CallPool, KeepsOnlySoManyUnusedCalls) {
   pool.Collect();
   EXPECT_EQ(origin->returned.size(), out.size());
   EXPECT_EQ(pool.out(), 0u);
+}
+
+TEST(CallPool, GivesBackTheCallsThatWereNotNeededSinceTheLastTime) {
+  BeTheLoop();
+  auto origin = std::make_shared<Origin>();
+  CallPool pool(nullptr);
+  const auto burst = [&](uint64_t calls) {
+    BeTheLoop();
+    std::vector<InboundCall*> out;
+    for (uint64_t i = 0; i < calls; ++i) out.push_back(&TakeFor(pool, origin, i + 1));
+    for (InboundCall* call : out) call->Answer(absl::OkStatus(), nullptr);
+    pool.Collect();
+  };
+  burst(500);
+  EXPECT_TRUE(pool.GiveBack(MonoTime()));
+  EXPECT_EQ(pool.free(), 500u);
+  burst(3);
+  EXPECT_TRUE(pool.GiveBack(MonoTime()));
+  EXPECT_EQ(pool.free(), 3u);
+  EXPECT_FALSE(pool.GiveBack(MonoTime()));
+  EXPECT_EQ(pool.free(), 0u);
+}
+
+TEST(CallPool, KeepsNoLargeMetadataOfACallThatHasEnded) {
+  BeTheLoop();
+  auto origin = std::make_shared<Origin>();
+  CallPool pool(nullptr);
+  Metadata metadata;
+  for (int i = 0; i < 200; ++i) ASSERT_TRUE(metadata.Add("key", std::string(3'000, 'v')).ok());
+  std::string raw(metadata.WireSize(), '\0');
+  metadata.WriteTo(raw.data());
+  const auto held = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
+  const auto serve = [&] {
+    BeTheLoop();
+    InboundCall& call = TakeFor(pool, origin, 7);
+    call.SetMetadata(raw);
+    ASSERT_TRUE(call.ParseMetadata().ok());
+    call.trailers().Append(metadata);
+    call.initial_metadata().pairs.Append(metadata);
+    call.Answer(absl::OkStatus(), nullptr);
+    pool.Collect();
+  };
+  TakeFor(pool, origin, 6).Answer(absl::OkStatus(), nullptr);
+  pool.Collect();
+  const size_t before = held();
+  serve();
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // malloc's own books
+  EXPECT_LT(held(), before + 8'000);
+#endif
+  EXPECT_EQ(pool.free(), 1u);
 }
 
 TEST(CallPool, TakesCallsBackFromManyThreads) {

@@ -1,5 +1,9 @@
 #include "weft/rpc/call/message_cache.h"
 
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -17,7 +21,7 @@ TEST(MessageCache, GivesBackThePairOfTheSameMethod) {
   std::unique_ptr<Pair> pair = cache.Take<Pair>(method);
   ASSERT_NE(pair, nullptr);
   Pair* const first = pair.get();
-  cache.Put(method, std::move(pair));
+  cache.Put(method, std::move(pair), 100);
   pair = cache.Take<Pair>(method);
   EXPECT_EQ(pair.get(), first);
   // It is out: the next one is another.
@@ -36,18 +40,94 @@ TEST(MessageCache, NeverGivesAPairToAnotherMethod) {
       auto pair = cache.Take<Pair>(methods[i]);
       EXPECT_EQ(pair->request.number(), 0);
       pair->request.set_number(static_cast<int64_t>(i) + 1);
-      cache.Put(methods[i], std::move(pair));
+      cache.Put(methods[i], std::move(pair), 100);
     } else {
       auto pair = cache.Take<Other>(methods[i]);
       EXPECT_EQ(pair->request.micros(), 0);
       pair->request.set_micros(static_cast<int64_t>(i) + 1);
-      cache.Put(methods[i], std::move(pair));
+      cache.Put(methods[i], std::move(pair), 100);
     }
   }
   for (size_t i = 0; i < methods.size(); i += 2) {
     const int64_t number = cache.Take<Pair>(methods[i])->request.number();
     EXPECT_TRUE(number == 0 || number == static_cast<int64_t>(i) + 1) << number;
   }
+}
+
+TEST(MessageCache, GetsAPairBackWhoseReplyIsSentByReference) {
+  const MethodInfo method;
+  MessageCache cache;
+  const size_t size = MessageCache::kMostBytes / 8;
+  std::unique_ptr<Pair> pair = cache.Take<Pair>(method);
+  Pair* const first = pair.get();
+  pair->reply.mutable_text()->reserve(size);
+  const char* const memory = pair->reply.text().data();
+  std::shared_ptr<const void> sent = cache.Share(method, std::move(pair), size, size);
+  EXPECT_NE(cache.Take<Pair>(method).get(), first);
+  // By the thread that has sent it.
+  std::thread([&] { sent.reset(); }).join();
+  pair = cache.Take<Pair>(method);
+  EXPECT_EQ(pair.get(), first);
+  pair->reply.set_text(std::string(1'000, 'x'));
+  EXPECT_EQ(pair->reply.text().data(), memory);
+}
+
+TEST(MessageCache, KeepsALargePairOnlyWhereItsBytesAreItsStrings) {
+  const MethodInfo method;
+  MessageCache cache;
+  const size_t size = 4 * MessageCache::kLargest;
+  cache.Put(method, cache.Take<Pair>(method), size);
+  EXPECT_EQ(cache.bytes(), 0u);
+  cache.Share(method, cache.Take<Pair>(method), size, size / 4);
+  cache.Take<Pair>(method);
+  EXPECT_EQ(cache.bytes(), 0u);
+  // Request and reply, the reply by reference.
+  cache.Share(method, cache.Take<Pair>(method), size, size / 2).reset();
+  std::unique_ptr<Pair> pair = cache.Take<Pair>(method);
+  cache.Put(method, std::move(pair), size / MessageCache::kShrinks);
+  EXPECT_EQ(cache.bytes(), size);
+}
+
+TEST(MessageCache, LetsALargePairGoThatServesSmallMessages) {
+  const MethodInfo method;
+  MessageCache cache;
+  cache.Share(method, cache.Take<Pair>(method), 1 << 20, 1 << 20).reset();
+  cache.Put(method, cache.Take<Pair>(method), 100);
+  EXPECT_EQ(cache.bytes(), 0u);
+  cache.Put(method, cache.Take<Pair>(method), 100);
+  EXPECT_EQ(cache.bytes(), 100u);
+}
+
+TEST(MessageCache, KeepsNoMoreThanItsBounds) {
+  const MethodInfo method;
+  MessageCache cache;
+  std::vector<std::shared_ptr<const void>> sent;
+  const size_t size = MessageCache::kMostBytes / 4;
+  for (int i = 0; i < 10; ++i) {
+    sent.push_back(cache.Share(method, cache.Take<Pair>(method), size, size));
+  }
+  sent.clear();
+  std::unique_ptr<Pair> one = cache.Take<Pair>(method);
+  EXPECT_LE(cache.bytes(), MessageCache::kMostBytes);
+  EXPECT_GE(cache.bytes(), MessageCache::kMostBytes / 2);
+  cache.TakeAll();
+  EXPECT_EQ(cache.bytes(), 0u);
+  std::vector<std::unique_ptr<Pair>> pairs(2 * MessageCache::kMostOfMethod);
+  for (auto& pair : pairs) pair = cache.Take<Pair>(method);
+  for (auto& pair : pairs) cache.Put(method, std::move(pair), 1);
+  EXPECT_EQ(cache.bytes(), static_cast<size_t>(MessageCache::kMostOfMethod));
+}
+
+TEST(MessageCache, FreesWhatComesBackAfterItsEnd) {
+  const MethodInfo method;
+  auto cache = std::make_unique<MessageCache>();
+  std::shared_ptr<const void> sent =
+      cache->Share(method, cache->Take<Pair>(method), 1 << 20, 1 << 20);
+  std::shared_ptr<const void> other =
+      cache->Share(method, cache->Take<Pair>(method), 1 << 20, 1 << 20);
+  other.reset();
+  cache.reset();
+  sent.reset();
 }
 
 }  // namespace

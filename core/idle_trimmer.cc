@@ -1,0 +1,68 @@
+#include "weft/core/idle_trimmer.h"
+
+#include <algorithm>
+#include <new>
+#include <utility>
+
+namespace weft {
+namespace {
+
+// malloc joins its small free pieces when a large one is asked for, and gives the end of this
+// thread's heap back when a large one is freed: a storm of connections leaves small pieces only.
+void LetMallocJoin() {
+  constexpr size_t kLarge = 96 << 10;  // less than what it maps
+  ::operator delete(::operator new(kLarge));
+}
+
+}  // namespace
+
+// No thread is the loop's yet.
+IdleTrimmer::IdleTrimmer(EventLoop& loop) WEFT_NO_THREAD_ANALYSIS : loop_(loop),
+                                                                    timer_(loop, [this] {
+                                                                      loop_.AssertInLoop();
+                                                                      Look();
+                                                                    }) {
+  ring_.prev_ = ring_.next_ = &ring_;
+  loop_.blocks().SetQuiet(true);  // until there is traffic
+}
+
+void IdleTrimmer::Begin() {
+  loop_.blocks().SetQuiet(false);
+  timer_.StartAfter(kPeriod);
+}
+
+void IdleTrimmer::Add(Trimmable& keeps) {
+  keeps.prev_ = ring_.prev_;
+  keeps.next_ = &ring_;
+  keeps.prev_->next_ = ring_.prev_ = &keeps;
+}
+
+void IdleTrimmer::Watch(const std::shared_ptr<Trimmable>& keeps) {
+  const bool known = std::any_of(watched_.begin(), watched_.end(), [&](const auto& one) {
+    return !one.owner_before(keeps) && !keeps.owner_before(one);
+  });
+  if (!known) watched_.push_back(keeps);
+}
+
+void IdleTrimmer::Look() {
+  const MonoTime now = loop_.clock().Now();
+  bool more = false;
+  for (Trimmable* one = ring_.next_; one != &ring_; one = one->next_) {
+    if (one->GiveBack(now)) more = true;
+  }
+  std::erase_if(watched_, [&](const std::weak_ptr<Trimmable>& one) {
+    const std::shared_ptr<Trimmable> keeps = one.lock();
+    if (keeps != nullptr && keeps->GiveBack(now)) more = true;
+    return keeps == nullptr;
+  });
+  // Last: it gets what the others gave back.
+  if (loop_.blocks().Trim()) more = true;
+  LetMallocJoin();
+  if (std::exchange(active_, false) || more) {
+    timer_.StartAfter(kPeriod);
+  } else {
+    loop_.blocks().SetQuiet(true);
+  }
+}
+
+}  // namespace weft

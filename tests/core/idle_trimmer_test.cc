@@ -1,0 +1,142 @@
+#include "weft/core/idle_trimmer.h"
+
+#include <memory>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/loop_thread.h"
+#include "weft/core/manual_clock.h"
+
+namespace weft {
+namespace {
+
+constexpr size_t kMiB = 1 << 20;
+
+class Keeper final : public Trimmable {
+ public:
+  bool GiveBack(MonoTime) override {
+    ++asked;
+    return --more > 0;
+  }
+  void LeaveNow() { Leave(); }
+  int asked = 0;
+  int more = 0;
+};
+
+class IdleTrimmerTest : public testing::Test {
+ protected:
+  IdleTrimmerTest() {
+    thread_.Run([this] { trimmer_ = std::make_unique<IdleTrimmer>(thread_.loop()); });
+  }
+  ~IdleTrimmerTest() override {
+    thread_.Run([this] { trimmer_.reset(); });
+  }
+  void Active() {
+    thread_.Run([this] {
+      thread_.loop().AssertInLoop();
+      trimmer_->Active();
+    });
+  }
+  bool Watching() {
+    bool watching = false;
+    thread_.Run([&] {
+      thread_.loop().AssertInLoop();
+      watching = trimmer_->watching();
+    });
+    return watching;
+  }
+  BlockPool& blocks() { return thread_.loop().blocks(); }
+
+  ManualClock clock_;
+  LoopThread thread_{clock_};
+  std::unique_ptr<IdleTrimmer> trimmer_;
+};
+
+TEST_F(IdleTrimmerTest, GivesAllBlocksBackWhenTheLoopHasBeenIdleForTwoPeriods) {
+  Active();
+  for (size_t size = BlockPool::kLeast; size < 40 * kMiB; size *= 2) blocks().Get(size);
+  EXPECT_GT(blocks().counts().free_bytes, 40 * kMiB);
+  thread_.Advance(IdleTrimmer::kPeriod);
+  thread_.Advance(IdleTrimmer::kPeriod);
+  EXPECT_EQ(blocks().counts().free_bytes, 0u);
+  EXPECT_LE(2 * IdleTrimmer::kPeriod, std::chrono::seconds(5));
+}
+
+TEST_F(IdleTrimmerTest, KeepsWhatTrafficNeeds) {
+  BlockRef burst[8];
+  Active();
+  for (BlockRef& block : burst) block = blocks().Get(kMiB);
+  for (BlockRef& block : burst) block.reset();
+  for (int i = 0; i < 5; ++i) {
+    Active();
+    blocks().Get(kMiB);
+    thread_.Advance(IdleTrimmer::kPeriod);
+  }
+  EXPECT_EQ(blocks().counts().free_blocks, 1u);
+  EXPECT_EQ(blocks().counts().made, 8u);
+}
+
+TEST_F(IdleTrimmerTest, HasNoTimerWithoutTraffic) {
+  EXPECT_FALSE(Watching());
+  Active();
+  EXPECT_TRUE(Watching());
+  thread_.Advance(IdleTrimmer::kPeriod);
+  EXPECT_TRUE(Watching());  // there was traffic
+  thread_.Advance(IdleTrimmer::kPeriod);
+  EXPECT_FALSE(Watching());
+  Active();
+  EXPECT_TRUE(Watching());
+}
+
+TEST_F(IdleTrimmerTest, LetsNothingGatherWhileItDoesNotLook) {
+  blocks().Get(kMiB);
+  EXPECT_EQ(blocks().counts().free_bytes, 0u);
+  Active();
+  BlockRef late = blocks().Get(kMiB);
+  blocks().Get(2 * kMiB);
+  EXPECT_GT(blocks().counts().free_bytes, 0u);
+  thread_.Advance(IdleTrimmer::kPeriod);
+  thread_.Advance(IdleTrimmer::kPeriod);
+  thread_.Advance(IdleTrimmer::kPeriod);
+  ASSERT_FALSE(Watching());
+  late.reset();
+  EXPECT_EQ(blocks().counts().free_bytes, 0u);
+}
+
+TEST_F(IdleTrimmerTest, AsksUntilThereIsNoMoreToGive) {
+  Keeper keeper;
+  const auto watched = std::make_shared<Keeper>();
+  watched->more = 4;
+  thread_.Run([&] {
+    thread_.loop().AssertInLoop();
+    trimmer_->Add(keeper);
+    trimmer_->Watch(watched);
+    trimmer_->Watch(watched);
+  });
+  Active();
+  for (int i = 0; i < 10; ++i) thread_.Advance(IdleTrimmer::kPeriod);
+  EXPECT_EQ(watched->asked, 4);
+  EXPECT_EQ(keeper.asked, 4);
+  thread_.Run([&] { keeper.LeaveNow(); });
+}
+
+TEST_F(IdleTrimmerTest, AsksNobodyWhoHasLeftOrEnded) {
+  Keeper stays;
+  auto leaves = std::make_unique<Keeper>();
+  auto ends = std::make_shared<Keeper>();
+  thread_.Run([&] {
+    thread_.loop().AssertInLoop();
+    trimmer_->Add(*leaves);
+    trimmer_->Add(stays);
+    trimmer_->Watch(ends);
+  });
+  thread_.Run([&] { leaves.reset(); });
+  ends.reset();
+  Active();
+  thread_.Advance(IdleTrimmer::kPeriod);
+  EXPECT_EQ(stays.asked, 1);
+  thread_.Run([&] { stays.LeaveNow(); });
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,71 @@
+// What a burst of large messages took, and that it is given back.
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/integration/stack.h"
+#include "weft/core/idle_trimmer.h"
+#include "weft/core/manual_clock.h"
+
+namespace weft::test {
+namespace {
+
+constexpr size_t kMiB = 1 << 20;
+
+BlockPool::Counts CountsOf(Runtime& runtime) {
+  return runtime.loops().At(0).loop->blocks().counts();
+}
+
+class BurstMemory : public testing::Test {
+ protected:
+  BurstMemory() {
+    channel_ = server_.Connect(ChannelOptions{.runtime = client_});
+    stub_.emplace(*channel_);
+  }
+  void Echo(size_t size) {
+    const std::string payload(size, 'x');
+    auto reply = stub_->Echo(RequestOf(payload), {.timeout = absl::InfiniteDuration()});
+    ASSERT_TRUE(reply.ok()) << reply.status();
+    ASSERT_EQ(reply->payload().size() + reply->text().size(), size);
+  }
+
+  ManualClock clock_;
+  const std::shared_ptr<Runtime> runtime_ = RuntimeOf({.clock = &clock_});
+  const std::shared_ptr<Runtime> client_ = RuntimeOf({.clock = &clock_});
+  HookedEcho service_;
+  TestServer server_{service_, ServerOptions{.runtime = runtime_}};
+  std::unique_ptr<Channel> channel_;
+  std::optional<EchoService::Stub> stub_;
+};
+
+TEST_F(BurstMemory, IsGivenBackByLoopsThatAreIdleForFiveSeconds) {
+  for (size_t size : {40'000, 100'000, 300'000, 1'500'000, 9'000'000}) Echo(size);
+  EXPECT_GT(CountsOf(*runtime_).free_bytes, 5 * kMiB);
+  EXPECT_GT(CountsOf(*client_).free_bytes, 5 * kMiB);
+  ASSERT_LE(2 * IdleTrimmer::kPeriod, std::chrono::seconds(5));
+  for (int i = 0; i < 2; ++i) clock_.Advance(IdleTrimmer::kPeriod);
+  EXPECT_EQ(CountsOf(*runtime_).free_bytes, 0u);
+  EXPECT_EQ(CountsOf(*client_).free_bytes, 0u);
+  // What is still out is where the loops read.
+  EXPECT_LE(CountsOf(*runtime_).out, 1u);
+  EXPECT_LE(CountsOf(*client_).out, 1u);
+}
+
+TEST_F(BurstMemory, NeedsNoNewBlocksWhileItGoesOn) {
+  const std::vector<size_t> sizes = {33'000, 65'536, 131'072, 1'048'576, 8'388'608};
+  for (int i = 0; i < 3; ++i) {
+    for (size_t size : sizes) Echo(size);
+  }
+  const uint64_t server = CountsOf(*runtime_).made, client = CountsOf(*client_).made;
+  constexpr int kRounds = 4;
+  for (int i = 0; i < kRounds; ++i) {
+    for (size_t size : sizes) Echo(size);
+  }
+  // How much of a message the kernel takes at once differs: now and then a block more is needed.
+  EXPECT_LE(CountsOf(*runtime_).made - server, kRounds);
+  EXPECT_LE(CountsOf(*client_).made - client, kRounds);
+}
+
+}  // namespace
+}  // namespace weft::test
