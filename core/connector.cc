@@ -137,7 +137,7 @@ void Connector::OnFound(absl::StatusOr<std::vector<SocketAddress>> found, bool l
   untried = Order(std::move(untried));
   untried_.assign(untried.begin(), untried.end());
   if (phase_ == "resolve" && !last && !ipv6) {
-    next_.StartAfter(kResolutionDelay);
+    next_.StartAfter(std::min<Nanos>(kResolutionDelay, (ends_ - loop_.clock().Now()) / 4));
   } else if (phase_ == "resolve" || attempts_.empty()) {
     TryNext();
   } else if (!untried_.empty() && !next_.armed()) {

@@ -3,7 +3,8 @@
 // A name's addresses are tried in turn, each with a head start before the next (RFC 8305, "happy
 // eyeballs"): the first that connects wins, and the others are closed. Attempts that were given up
 // go on beside the later ones. The lookup may take two thirds of the limit; trying begins as soon
-// as there is an address, with 50 ms for the IPv6 answer where the IPv4 one came first. The head
+// as there is an address, with 50 ms more, a quarter of what is left at most, for the IPv6 answer where the IPv4 one came
+// first. The head
 // start is 250 ms, or less where the time that is left must do for more addresses. Addresses that
 // failed are tried last the next time. An in-process address is dialled on the network it was
 // given.

@@ -402,12 +402,27 @@ TEST_F(ConnectorToAName, WaitsForTheIpv6AnswerNoLongerThanTheResolutionDelay) {
   options_.dns_port = dns.port();
   const Socket live = Listen("127.0.0.1:0");
   const uint16_t port = live.LocalAddress()->port();
-  Start(port, kNever.time_since_epoch(), "web.example");
-  // The answer comes in its own time; no second delay may be needed after it.
-  EXPECT_TRUE(PollUntil([&] {
-    thread_.Advance(Connector::kResolutionDelay);
-    return Ended();
-  }));
+  Start(port, seconds(3), "web.example");
+  ASSERT_TRUE(dns.WaitUntilAnswered("web.example A"));
+  thread_.Settle();
+  thread_.Advance(Connector::kResolutionDelay - Nanos(1));
+  EXPECT_FALSE(Ended());
+  thread_.Advance(Nanos(1));
+  EXPECT_EQ(End(), At("127.0.0.1", port));
+}
+
+TEST_F(ConnectorToAName, HasAResolutionDelayThatFitsIntoAShortLimit) {
+  const ScriptedDns dns([](const ScriptedDns::Question& q) {
+    return q.ipv6 ? ScriptedDns::Reply{.silent = true}
+                  : ScriptedDns::Reply{.addresses = {"127.0.0.1"}};
+  });
+  options_.dns_port = dns.port();
+  const Socket live = Listen("127.0.0.1:0");
+  const uint16_t port = live.LocalAddress()->port();
+  Start(port, milliseconds(40), "web.example");
+  ASSERT_TRUE(dns.WaitUntilAnswered("web.example A"));
+  thread_.Settle();
+  thread_.Advance(milliseconds(10));
   EXPECT_EQ(End(), At("127.0.0.1", port));
 }
 

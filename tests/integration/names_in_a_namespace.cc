@@ -17,6 +17,7 @@
 #include "tests/integration/stack.h"
 #include "tests/support/scripted_dns.h"
 #include "tests/support/temp_dir.h"
+#include "weft/core/acceptor.h"
 
 namespace weft::test {
 namespace {
@@ -50,10 +51,10 @@ class NamesInANamespace : public testing::Test {
     std::ofstream(dir_->path() + "/" + name) << text;
   }
 
-  // One call through a channel of default options; the address that the server saw it come to.
-  static absl::Status Call(const std::string& target) {
+  // One call through a channel of default options.
+  static absl::Status Call(const std::string& target, CallOptions options = {}) {
     const auto channel = ChannelTo(target);
-    return EchoService::Stub(*channel).Echo(RequestOf("x")).status();
+    return EchoService::Stub(*channel).Echo(RequestOf("x"), options).status();
   }
 
   static std::unique_ptr<TempDir> dir_;
@@ -128,15 +129,13 @@ TEST_F(NamesInANamespace, ADeadAddressHoldsUpNoAttempt) {
   EXPECT_EQ(channel->counts().failed_connects, 0);
 }
 
-// A process that accepts connections and says nothing: it fails in the handshake.
+// A process that closes what it accepts: it fails in the handshake.
 TEST_F(NamesInANamespace, TheNextAttemptDoesNotBeginWithTheAddressThatFailedInTheHandshake) {
   Write("hosts", "127.0.0.1 two\n127.0.0.2 two\n");
-  const Socket mute = *Socket::Listen(*SocketAddress::Parse("127.0.0.1:0"), 16);
-  const uint16_t port = mute.LocalAddress()->port();
+  const auto closing = *Acceptor::Create({}, [](Socket, const SocketAddress&) {});
+  const uint16_t port = closing->AddListener(*SocketAddress::Parse("127.0.0.1:0"))->port();
   Serving server(absl::StrCat("127.0.0.2:", port));
-  ChannelOptions options;
-  options.connect_timeout = absl::Milliseconds(300);
-  const auto channel = ChannelTo(absl::StrCat("two:", port), std::move(options));
+  const auto channel = ChannelTo(absl::StrCat("two:", port));
   EchoService::Stub stub(*channel);
   EXPECT_FALSE(stub.Echo(RequestOf("x")).ok());
   EXPECT_TRUE(stub.Echo(RequestOf("x"), {.wait_for_ready = true}).ok());
@@ -179,7 +178,7 @@ TEST_F(NamesInANamespace, NameServersMayMisbehaveInManyWays) {
   const ScriptedDns second(good, "127.0.0.54", 53);
   EXPECT_TRUE(Call(target).ok()) << "not there";
   const ScriptedDns dead([](const Question&) { return Reply{.silent = true}; }, "127.0.0.53", 53);
-  EXPECT_TRUE(Call(target).ok()) << "silent";
+  EXPECT_TRUE(Call(target, {.wait_for_ready = true}).ok()) << "silent";
 }
 
 }  // namespace

@@ -42,6 +42,10 @@ bool ReadFully(int fd, char* to, size_t size) {
   return true;
 }
 
+bool Has(const std::vector<std::string>& list, const std::string& text) {
+  return std::find(list.begin(), list.end(), text) != list.end();
+}
+
 }  // namespace
 
 ScriptedDns::ScriptedDns(Script script, const std::string& ip, uint16_t port)
@@ -72,9 +76,11 @@ ScriptedDns::~ScriptedDns() {
 }
 
 bool ScriptedDns::WaitUntilAsked(const std::string& question) const {
-  return asked_.WaitFor([&](const auto& asked) {
-    return std::find(asked.begin(), asked.end(), question) != asked.end();
-  });
+  return asked_.WaitFor([&](const auto& asked) { return Has(asked, question); });
+}
+
+bool ScriptedDns::WaitUntilAnswered(const std::string& question) const {
+  return answered_.WaitFor([&](const auto& answered) { return Has(answered, question); });
 }
 
 void ScriptedDns::Run() {
@@ -95,6 +101,7 @@ void ScriptedDns::Run() {
         (void)::sendto(udp_.fd(), reply.data(), reply.size(), 0,
                        reinterpret_cast<const sockaddr*>(&from), length);
       }
+      answered_.Update([&](auto& answered) { answered.push_back(last_); });
     }
     if (waits[1].revents != 0) {
       Socket client(::accept4(tcp_.fd(), nullptr, nullptr, SOCK_CLOEXEC));
@@ -108,9 +115,10 @@ void ScriptedDns::Run() {
       framed += reply;
       if (reply.empty()) {
         silent.push_back(std::move(client));
-      } else if (::write(client.fd(), framed.data(), framed.size()) < 0) {
-        continue;
+      } else {
+        (void)!::write(client.fd(), framed.data(), framed.size());
       }
+      answered_.Update([&](auto& answered) { answered.push_back(last_); });
     }
   }
 }
@@ -125,9 +133,8 @@ std::string ScriptedDns::Answer(const std::string& query, bool tcp) {
   question.ipv6 = Get16(query, at + 1) == 28;
   question.tcp = tcp;
   const Reply reply = script_(question);
-  asked_.Update([&](auto& asked) {
-    asked.push_back(question.name + (question.ipv6 ? " AAAA" : " A") + (tcp ? " tcp" : ""));
-  });
+  last_ = question.name + (question.ipv6 ? " AAAA" : " A") + (tcp ? " tcp" : "");
+  asked_.Update([&](auto& asked) { asked.push_back(last_); });
   if (reply.silent) return "";
   std::string out = query.substr(0, 2);
   const bool truncated = reply.truncated && !tcp;

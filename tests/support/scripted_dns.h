@@ -44,6 +44,8 @@ class ScriptedDns {
   // "name A", "name AAAA", "name A tcp", in their order.
   std::vector<std::string> asked() const { return asked_.Get(); }
   [[nodiscard]] bool WaitUntilAsked(const std::string& question) const;
+  // The answer has been sent.
+  [[nodiscard]] bool WaitUntilAnswered(const std::string& question) const;
 
  private:
   void Run();
@@ -52,7 +54,8 @@ class ScriptedDns {
   const Script script_;
   Socket udp_, tcp_, stop_, stopped_;
   uint16_t port_ = 0;
-  Watched<std::vector<std::string>> asked_;
+  std::string last_;  // what Answer answers, on the server's thread
+  Watched<std::vector<std::string>> asked_, answered_;
   std::thread thread_;
 };
 
