@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "weft/core/callback_queue.h"
 
 namespace weft {
 
@@ -86,18 +87,19 @@ Runtime::~Runtime() WEFT_NO_THREAD_ANALYSIS {
   for (auto& [name, pool] : pools_) {
     if (pool != nullptr) pools.push_back(std::move(pool));
   }
+  // A thread of another runtime's may be what one of ours waits for, and must not wait either.
   const bool own_thread =
-      (loops_ != nullptr && loops_->InLoop()) ||
+      EventLoop::Current() != nullptr || CallbackQueue::InCallback() ||
       std::any_of(pools.begin(), pools.end(), [](const auto& pool) { return pool->InPool(); });
   if (!own_thread) {
     for (const auto& pool : pools) pool->Stop();
     if (loops_ != nullptr) loops_->Stop();
     return;
   }
-  // A thread cannot join itself: somebody else ends this one.
+  // A thread cannot join itself, and a callback must not wait: somebody else ends them.
   std::thread([all = std::move(pools), loops = std::move(loops_)]() mutable {
     for (const auto& pool : all) pool->Stop();
-    loops->Stop();
+    if (loops != nullptr) loops->Stop();
   }).detach();
 }
 

@@ -14,7 +14,8 @@ namespace weft {
 
 class InboundStream final : public StreamPort {
  public:
-  explicit InboundStream(InboundCall& call) : call_(call), write_waits_(call.bound->write_waits) {}
+  explicit InboundStream(InboundCall& call)
+      : call_(call), write_waits_(call.bound != nullptr ? call.bound->write_waits : nullptr) {}
 
   std::shared_ptr<const WriteWaits> write_waits() const override { return write_waits_; }
 
