@@ -52,7 +52,8 @@ class Server {
   // the last word on a method holds.
   absl::Status Configure(const MethodInfo& method, MethodOptions options);
 
-  // Listens: on every address of a name. A second Start adds an address.
+  // Listens: on every address of a name, for whose lookup it waits, 10 s at most. A second Start
+  // adds an address.
   absl::Status Start(std::string_view address);
 
   // The port of the first TCP address; 0 before Start and for unix sockets.
