@@ -95,6 +95,19 @@ TEST_F(NamesInANamespace, AServerThatHasOneOfTheAddressesIsFound) {
   }
 }
 
+TEST_F(NamesInANamespace, AnAddressOfAFamilyThatIsOffIsLeftOut) {
+  Write("hosts", "127.0.0.1 localhost\n::1 localhost\n");
+  std::ofstream("/proc/sys/net/ipv6/conf/all/disable_ipv6") << "1";
+  {
+    Serving server("localhost:0");
+    EXPECT_EQ(server->addresses().size(), 1u);
+    const absl::Status called = Call(absl::StrCat("localhost:", server->port()));
+    EXPECT_TRUE(called.ok()) << called;
+  }
+  std::ofstream("/proc/sys/net/ipv6/conf/all/disable_ipv6") << "0";
+  std::ofstream("/proc/sys/net/ipv6/conf/lo/disable_ipv6") << "0";
+}
+
 TEST_F(NamesInANamespace, APortThatIsTakenOnOneAddressIsGivenUpForAnother) {
   Write("hosts", "127.0.0.1 localhost\n::1 localhost\n");
   std::ofstream("/proc/sys/net/ipv4/ip_local_port_range") << "40000 40003";
