@@ -141,7 +141,7 @@ class OneReply final : public ReplyMessage {
  public:
   explicit OneReply(size_t size) : message_(std::make_shared<Hello>(MessageOf(size))) {}
   const google::protobuf::MessageLite& message() const override { return *message_; }
-  std::shared_ptr<const void> Keep() override { return message_; }
+  std::shared_ptr<const void> Keep(size_t) override { return message_; }
 
  private:
   const std::shared_ptr<Hello> message_;
