@@ -175,6 +175,7 @@ struct World {
 struct Prepared {
   std::function<void()> call;
   std::shared_ptr<void> holds = nullptr;
+  std::function<void()> then = nullptr;  // without the lock
 };
 
 struct NonWaiting {
@@ -331,6 +332,8 @@ std::vector<NonWaiting> NonWaitingCalls() {
                p.client->Cancel();
              },
              [first](Pair& p) { (void)p.server->context().stop_token(); });
+         // Gone before its call, it is never called.
+         prepared.then = [&w, first] { EXPECT_TRUE(w.AllCalled()); };
          return prepared;
        }},
       {"Finish of a reader's answer",
@@ -469,6 +472,7 @@ TEST_P(CallsUnderALock, RunNoCallbackInside) {
         const UserLock::Hold hold(w.shared->lock);
         prepared.call();
       });
+      if (prepared.then) prepared.then();
     }
     EXPECT_TRUE(w.AllCalled());  // what waited has ended with its streams
   }
