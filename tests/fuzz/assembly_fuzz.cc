@@ -264,7 +264,7 @@ class CheckingHost final : public SessionHost {
     link_.reset();
     ended.Notify();
   }
-  void Authenticate(std::string_view, const std::string&, Verdict verdict) override {
+  void Authenticate(Session&, std::string_view, Verdict verdict) override {
     verdict(std::string());
   }
   void CountLateReply() override { Check(false); }
