@@ -13,6 +13,9 @@
 namespace weft {
 namespace {
 
+// How long one connection is read in a turn, its inline handlers included, while others wait.
+constexpr Nanos kReadFor = std::chrono::milliseconds(1);
+
 // Room for the beginning of a frame whose size is not known yet: its header.
 constexpr size_t kHeadRoom = 64;
 
@@ -66,7 +69,12 @@ void Connection::OnReadable() {
   loop_.AssertInLoop();
   last_read_ = loop_.now();
   const uint64_t before = bytes_read_;
+  // After the first read, so that a small one costs no look at the clock.
+  MonoTime until = kNever;
   while (ReadOnce() && !closing_ && !paused_ && bytes_read_ - before < kReadAtOnce) {
+    const MonoTime now = loop_.clock().Now();
+    if (until == kNever) until = now + kReadFor;
+    if (now >= until) break;
   }
   if (closed_) return;
   owner_->OnReadEnd();

@@ -310,6 +310,37 @@ TEST_F(ConnectionTest, CutsRandomFramesInRandomPieces) {
   }
 }
 
+// What it brings takes long, as inline handlers may: others have their turn meanwhile.
+TEST_F(ConnectionTest, ReadsNoLongerThanItsTimeInATurn) {
+  Open();
+  int reads = 0;
+  Watched<int> reads_before_others{0};
+  owner_->on_bytes = [&] {
+    if (++reads == 1) {
+      thread_.loop().Post([&](TaskFate) { reads_before_others.Set(reads); });
+    }
+    const auto until = std::chrono::steady_clock::now() + milliseconds(2);
+    while (std::chrono::steady_clock::now() < until) {
+    }
+  };
+  size_t frames = 0;
+  thread_.Run([&] {
+    // As many as the socket takes, before the loop looks at it.
+    const std::string frame = Frame(900, 'a');
+    int buffer = 1 << 20;
+    ::setsockopt(peer_.fd(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    while (frames < 300 &&
+           ::send(peer_.fd(), frame.data(), frame.size(), MSG_NOSIGNAL | MSG_DONTWAIT) ==
+               static_cast<ssize_t>(frame.size())) {
+      ++frames;
+    }
+  });
+  ASSERT_GT(frames, 180u);
+  ASSERT_TRUE(AwaitFrames(frames));
+  ASSERT_TRUE(reads_before_others.WaitFor([](int n) { return n > 0; }));
+  EXPECT_LT(reads_before_others.Get(), reads);
+}
+
 TEST_F(ConnectionTest, ReadsALargePayloadIntoTheOwnersMemory) {
   Open();
   int directs = 0;
