@@ -13,6 +13,12 @@ FairQueue::FairQueue(size_t limit, int32_t quantum)
       ring_(limit_),
       express_(std::min(limit_, kMaxExpress)) {}
 
+inline void FairQueue::Release(WorkShare& share, int32_t weight) {
+  const int32_t left = share.in_ring_.fetch_sub(weight, std::memory_order_seq_cst) - weight;
+  if (share.parked_.load(std::memory_order_seq_cst) == 0 || left > quantum_ / 2) return;
+  RefillLine(share);
+}
+
 size_t FairQueue::TryPush(WorkItem** items, size_t count) {
   size_t refused = 0;
   for (size_t i = 0; i < count;) {
@@ -121,9 +127,7 @@ WorkItem* FairQueue::TryTake() {
   return item;
 }
 
-void FairQueue::Release(WorkShare& share, int32_t weight) {
-  const int32_t left = share.in_ring_.fetch_sub(weight, std::memory_order_seq_cst) - weight;
-  if (share.parked_.load(std::memory_order_seq_cst) == 0 || left > quantum_ / 2) return;
+void FairQueue::RefillLine(WorkShare& share) {
   MutexLock lock(share.mu_);
   Refill(share);
 }

@@ -74,6 +74,10 @@ class ANY_THREAD FairQueue {
   size_t size() const {
     return ring_.size() + express_.size() + parked_.load(std::memory_order_seq_cst);
   }
+  // Whether any wait: as size() > 0, and sooner said where many do.
+  bool any() const {
+    return ring_.size() > 0 || parked_.load(std::memory_order_seq_cst) > 0 || express_.size() > 0;
+  }
   // How many were ever taken: a consumer's progress.
   uint64_t taken() const { return ring_.taken() + express_.taken(); }
   size_t limit() const { return limit_; }
@@ -88,6 +92,7 @@ class ANY_THREAD FairQueue {
   size_t RoomFor(const WorkShare& share) const;
   // So much of the share's quantum is free again. The share is not touched afterwards.
   void Release(WorkShare& share, int32_t weight);
+  void RefillLine(WorkShare& share);
   void Refill(WorkShare& share) WEFT_REQUIRES(share.mu_);
   WorkItem* TakeLine(WorkShare& share);
   void CountParked(WorkShare& share, ptrdiff_t change) WEFT_REQUIRES(share.mu_);

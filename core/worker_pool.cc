@@ -215,7 +215,7 @@ void WorkerPool::WakeOne() {
     waking_.store(false, std::memory_order_seq_cst);
     // Nobody was idle, so nobody is on his way; but a submitter may have come meanwhile and relied
     // on it.
-  } while (queued() > 0 && idle_count_.load(std::memory_order_seq_cst) > 0);
+  } while (any_queued() && idle_count_.load(std::memory_order_seq_cst) > 0);
 }
 
 void WorkerPool::RunWorker(int index) {
@@ -225,7 +225,7 @@ void WorkerPool::RunWorker(int index) {
   for (;;) {
     if (stopping_.load(std::memory_order_acquire)) return;
     if (WorkItem* item = Take(&self.resumed_in_a_row)) {
-      if (queued() > 0) WakeIfNeeded();
+      if (any_queued()) WakeIfNeeded();
       self.in_item.store(true, std::memory_order_relaxed);
       item->Run(index);
       self.in_item.store(false, std::memory_order_relaxed);
@@ -244,7 +244,7 @@ bool WorkerPool::BecomeIdle(int index) {
     idle_count_.fetch_add(1, std::memory_order_seq_cst);
   }
   bool woken = false;
-  if (queued() > 0 || stopping_.load(std::memory_order_seq_cst)) {
+  if (any_queued() || stopping_.load(std::memory_order_seq_cst)) {
     woken = false;  // came while we lay down: get up ourselves
   } else if (index < min_threads_) {
     self.parker.Park();
@@ -262,7 +262,7 @@ bool WorkerPool::BecomeIdle(int index) {
       // First not counted any more, then a last look: whoever submits meanwhile sees that the pool
       // may grow.
       thread_count_.fetch_sub(1, std::memory_order_seq_cst);
-      if (queued() == 0) {
+      if (!any_queued()) {
         self.running = false;
         return false;
       }
@@ -288,7 +288,7 @@ void WorkerPool::Supervise() {
 }
 
 bool WorkerPool::Overloaded() const {
-  return !stopping_.load(std::memory_order_acquire) && queued() > 0 &&
+  return !stopping_.load(std::memory_order_acquire) && any_queued() &&
          idle_count_.load(std::memory_order_seq_cst) == 0 &&
          thread_count_.load(std::memory_order_seq_cst) < max_threads_;
 }

@@ -97,6 +97,9 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
 
   // Items that wait for a worker.
   size_t queued() const { return queue_.size() + resumed_count_.load(std::memory_order_seq_cst); }
+  bool any_queued() const {
+    return queue_.any() || resumed_count_.load(std::memory_order_seq_cst) > 0;
+  }
   size_t queue_limit() const { return queue_.limit(); }
   int threads() const { return thread_count_.load(std::memory_order_relaxed); }
   int max_threads() const { return max_threads_; }

@@ -50,15 +50,16 @@ absl::Status Admission::Admit(InboundCall& call, MonoTime now) {
 }
 
 absl::Status Admission::AdmitToLane(InboundCall& call, LaneLoad& lane, MonoTime now) {
-  if (lane.stands() && call.deadline != kNever) {
-    const Nanos needed = lane.present_wait() + call.bound->rules->typical_time();
+  CallerLoad& caller = CallerOf(call, lane);
+  if (caller.stands() && call.deadline != kNever) {
+    const Nanos needed = caller.present_wait() + call.bound->rules->typical_time();
     if (call.deadline - now < needed) {
       return absl::ResourceExhaustedError(
           absl::StrCat("the server is overloaded: the call has ", InMs(call.deadline - now),
                        " left and would need ", InMs(needed), " (overload.shed of the server)"));
     }
   }
-  if (lane.TryEnter()) return absl::OkStatus();
+  if (lane.TryEnter(caller)) return absl::OkStatus();
   return absl::ResourceExhaustedError(
       absl::StrCat("the server is overloaded: ", lane.calls(),
                    " calls are under way for its pool, the limit is ", lane.limit(),
@@ -69,15 +70,16 @@ absl::Status Admission::OnStart(InboundCall& call) {
   call.started = call.clock->Now();
   LaneLoad* const lane = LaneOf(call);
   if (lane == nullptr) return absl::OkStatus();
+  CallerLoad& caller = CallerOf(call, *lane);
   const Nanos wait = call.started - call.received;
-  if (lane->OnStart(call.started, wait)) {
+  if (lane->OnStart(caller, call.started, wait)) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the server is overloaded: the call waited ", InMs(wait),
         " in a queue that stands, more than twice the target of ",
         InMs(ToNanos(options_.queue_target)), " (overload.queue_target of the server)"));
   }
   const Nanos needed = call.bound->rules->typical_time();
-  if (lane->stands() && call.deadline != kNever && call.started < call.deadline &&
+  if (caller.stands() && call.deadline != kNever && call.started < call.deadline &&
       call.deadline - call.started < needed) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the server is overloaded: after ", InMs(wait), " in the queue the call has ",
@@ -89,7 +91,7 @@ absl::Status Admission::OnStart(InboundCall& call) {
 
 void Admission::Leave(InboundCall& call) {
   MethodRules& rules = *call.bound->rules;
-  if (LaneLoad* lane = LaneOf(call)) lane->Leave();
+  if (LaneLoad* lane = LaneOf(call)) lane->Leave(CallerOf(call, *lane));
   rules.calls.fetch_sub(1, std::memory_order_relaxed);
   calls_.fetch_sub(1, std::memory_order_relaxed);
   if (options_.shed && !call.refused()) rules.AddTime(call.answered - call.started);

@@ -6,6 +6,10 @@
 // Three limits hold at once: the server's, the method's, and the adaptive one of the pool. Calls
 // that have an order wait for each other, not for the pool: they count for the first two alone.
 //
+// The adaptive limit and the look at waits are fair: each connection has its part of the limit, and
+// is judged by how long its own calls wait. A call whose pool is watched comes with its connection's
+// CallerLoad as its share. The constant limits are what they say.
+//
 // Threads  Admit: the call's loop. OnStart: the call's worker. Leave: any
 // Errors   RESOURCE_EXHAUSTED, naming number, limit and setting; the call has not been executed
 #ifndef WEFT_RPC_SERVER_ADMISSION_H_
@@ -45,15 +49,16 @@ class Admission {
   ANY_THREAD void Leave(InboundCall& call);
 
   // Of the lane of that number; null where pools are not watched.
-  const LaneLoad* load(size_t lane) const {
-    return lane < lanes_.size() ? lanes_[lane].get() : nullptr;
-  }
+  LaneLoad* load(size_t lane) const { return lane < lanes_.size() ? lanes_[lane].get() : nullptr; }
 
  private:
   bool watches_pools() const { return options_.adaptive || options_.shed; }
   absl::Status AdmitToLane(InboundCall& call, LaneLoad& lane, MonoTime now);
   // The lane whose queue the call waits in; null: none that is watched.
   LaneLoad* LaneOf(const InboundCall& call) const;
+  static CallerLoad& CallerOf(const InboundCall& call, LaneLoad& lane) {
+    return call.share() != nullptr ? static_cast<CallerLoad&>(*call.share()) : lane.nobody();
+  }
 
   const OverloadOptions options_;
   const ServingSide side_;

@@ -241,18 +241,28 @@ void LoopDispatcher::OnCall(InboundCall& call) {
     dispatcher_.Run(call, cache_);
     return;
   }
-  call.runner = dispatcher_.lanes()[bound.lane].get();
-  call.SetShare(ShareOf(call).get());
+  AddToBatch(call, bound.lane);
+}
+
+void LoopDispatcher::AddToBatch(InboundCall& call, uint16_t lane) {
+  call.runner = dispatcher_.lanes()[lane].get();
+  if (call.origin.get() != last_origin_ || lane != last_lane_) {
+    last_share_ = ShareOf(call).get();
+    last_origin_ = call.origin.get();
+    last_lane_ = lane;
+  }
+  call.SetShare(last_share_);
   if (!handing_over_) {
     handing_over_ = true;
     loop_.AtTurnEnd(&hand_over_);
   }
-  batches_[bound.lane].push_back(&call);
+  batches_[lane].push_back(&call);
 }
 
 void LoopDispatcher::HandOverBatches() {
   loop_.AssertInLoop();
   handing_over_ = false;
+  last_origin_ = nullptr;
   for (size_t i = 0; i < batches_.size(); ++i) {
     std::vector<WorkItem*>& batch = batches_[i];
     if (batch.empty()) continue;
@@ -272,7 +282,14 @@ const std::shared_ptr<WorkShare>& LoopDispatcher::ShareOf(const InboundCall& cal
   std::vector<std::shared_ptr<WorkShare>>& shares = call.origin->shares;
   const size_t place = call.bound->run_inline ? batches_.size() : call.bound->lane;
   if (shares.size() <= place) shares.resize(place + 1);
-  if (shares[place] == nullptr) shares[place] = std::make_shared<WorkShare>();
+  if (shares[place] == nullptr) {
+    const LaneLoad* const watched = dispatcher_.admission().load(place);
+    if (watched != nullptr) {
+      shares[place] = watched->NewCaller();
+    } else {
+      shares[place] = std::make_shared<WorkShare>();
+    }
+  }
   return shares[place];
 }
 
@@ -299,6 +316,10 @@ void LoopDispatcher::OnAllCancelled(CallOrigin& origin) {
 }
 
 bool LoopDispatcher::Admit(InboundCall& call) {
+  if (!call.bound->run_inline && !call.bound->rules->serial() &&
+      dispatcher_.admission().load(call.bound->lane) != nullptr) {
+    call.SetShare(ShareOf(call).get());
+  }
   if (absl::Status s = dispatcher_.admission().Admit(call, loop_.now()); !s.ok()) {
     call.Refuse(s);
     return false;

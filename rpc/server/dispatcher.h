@@ -163,6 +163,8 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
   void OnSerialCall(InboundCall& call) LOOP_ONLY;
   // What the call's connection has of its lane; of inline methods, where they have an order.
   const std::shared_ptr<WorkShare>& ShareOf(const InboundCall& call) LOOP_ONLY;
+  // Puts the call among those that are handed over at the turn's end.
+  void AddToBatch(InboundCall& call, uint16_t lane) LOOP_ONLY;
   // False: it was refused.
   bool Admit(InboundCall& call) LOOP_ONLY;
   SerialExecutor& SerialOf(const BoundMethod& bound) const {
@@ -177,7 +179,12 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
   std::shared_ptr<SerialExecutor> inline_serial_;
   MessageCache cache_ LOOP_OWNED;
   std::vector<std::vector<WorkItem*>> batches_ LOOP_OWNED;  // by lane
-  bool handing_over_ LOOP_OWNED = false;                    // hand_over_ waits for the turn's end
+  // Where the last call that was added comes from, which it keeps, and its share; null between
+  // turns.
+  const CallOrigin* last_origin_ LOOP_OWNED = nullptr;
+  uint16_t last_lane_ LOOP_OWNED = 0;
+  WorkShare* last_share_ LOOP_OWNED = nullptr;
+  bool handing_over_ LOOP_OWNED = false;  // hand_over_ waits for the turn's end
   HandOver hand_over_{this};
 };
 

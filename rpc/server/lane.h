@@ -29,7 +29,7 @@ class ANY_THREAD Lane final : public CallRunner, public AnswerHint {
   void RunCall(InboundCall& call, int worker) override;
   void RefuseCall(InboundCall& call) override;
   // AnswerHint
-  bool MoreSoon() const override { return pool_.queued() > 0; }
+  bool MoreSoon() const override { return pool_.any_queued(); }
 
   // No worker is inside RunCall; asked when every call has been answered and no more can come.
   bool Quiet() const;

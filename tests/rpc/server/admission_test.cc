@@ -36,8 +36,10 @@ class AdmissionTest : public testing::Test {
   }
   absl::Status Admit(InboundCall& call) { return admission_->Admit(call, clock_.Now()); }
   // A call that comes, waits and is served.
-  absl::Status Pass(Nanos wait, Nanos serve, Nanos timeout = Nanos::max()) {
+  absl::Status Pass(Nanos wait, Nanos serve, Nanos timeout = Nanos::max(),
+                    CallerLoad* caller = nullptr) {
     InboundCall& call = Come(timeout);
+    call.SetShare(caller);
     if (absl::Status s = Admit(call); !s.ok()) return s;
     clock_.Advance(wait);
     absl::Status s = admission_->OnStart(call);
@@ -116,7 +118,7 @@ TEST_F(AdmissionTest, CallsThatHaveAnOrderDoNotCountForThePool) {
 TEST_F(AdmissionTest, AStandingQueueRefusesWhatWaitedForTwiceTheTarget) {
   Use({.shed = true});
   for (int i = 0; i < 20; ++i) EXPECT_TRUE(Pass(milliseconds(8), milliseconds(1)).ok()) << i;
-  EXPECT_TRUE(admission_->load(0)->stands());
+  EXPECT_TRUE(admission_->load(0)->nobody().stands());
   EXPECT_TRUE(Pass(milliseconds(9), milliseconds(1)).ok());
   EXPECT_THAT(std::string(Pass(milliseconds(11), milliseconds(1)).message()),
               HasSubstr("the call waited 11.0 ms in a queue that stands, more than twice the "
@@ -131,7 +133,7 @@ TEST_F(AdmissionTest, AStandingQueueRefusesDeadlinesThatCannotBeMet) {
   for (int i = 0; i < 200; ++i) {
     EXPECT_TRUE(Pass(milliseconds(8), milliseconds(4), milliseconds(100)).ok()) << i;
   }
-  ASSERT_TRUE(admission_->load(0)->stands());
+  ASSERT_TRUE(admission_->load(0)->nobody().stands());
   EXPECT_THAT(std::string(Admit(Come(milliseconds(11))).message()),
               HasSubstr("the call has 11.0 ms left and would need 12.0 ms (overload.shed"));
   InboundCall& call = Come(milliseconds(13));
@@ -142,6 +144,50 @@ TEST_F(AdmissionTest, AStandingQueueRefusesDeadlinesThatCannotBeMet) {
       HasSubstr("after 10.0 ms in the queue the call has 3.0 ms left and would need 4.0 ms"));
   // One without a deadline is in time for ever.
   EXPECT_TRUE(Pass(milliseconds(8), milliseconds(4)).ok());
+}
+
+TEST_F(AdmissionTest, ACallerWithFewCallsIsLetInWhereAnotherFillsTheAdaptiveLimit) {
+  Use({.adaptive = true, .least_calls = 10, .most_calls = 10});
+  const auto hog = admission_->load(0)->NewCaller(), other = admission_->load(0)->NewCaller();
+  const auto come = [&](const std::shared_ptr<CallerLoad>& caller) -> InboundCall& {
+    InboundCall& call = Come();
+    call.SetShare(caller.get());
+    return call;
+  };
+  std::vector<InboundCall*> in;
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(Admit(*in.emplace_back(&come(hog))).ok());
+  EXPECT_FALSE(Admit(come(hog)).ok());
+  // Half of it, for two share it.
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(Admit(*in.emplace_back(&come(other))).ok());
+  EXPECT_FALSE(Admit(come(other)).ok());
+  EXPECT_FALSE(Admit(come(hog)).ok());
+  EXPECT_EQ(admission_->load(0)->calls(), 15);
+  for (InboundCall* call : in) admission_->Leave(*call);
+  EXPECT_EQ(admission_->load(0)->calls(), 0);
+  EXPECT_EQ(hog->calls() + other->calls(), 0);
+  // Never more than twice the limit, however many come.
+  std::vector<std::shared_ptr<CallerLoad>> many;
+  int let_in = 0;
+  for (int i = 0; i < 50; ++i) {
+    if (Admit(come(many.emplace_back(admission_->load(0)->NewCaller()))).ok()) ++let_in;
+  }
+  EXPECT_EQ(let_in, 20);
+}
+
+TEST_F(AdmissionTest, AQueueStandsForTheCallerThatMakesItStand) {
+  Use({.shed = true});
+  const auto hog = admission_->load(0)->NewCaller(), other = admission_->load(0)->NewCaller();
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_TRUE(Pass(milliseconds(8), milliseconds(1), Nanos::max(), hog.get()).ok());
+    EXPECT_TRUE(Pass(milliseconds(0), milliseconds(1), Nanos::max(), other.get()).ok());
+  }
+  EXPECT_TRUE(hog->stands());
+  EXPECT_FALSE(other->stands());
+  EXPECT_FALSE(Pass(milliseconds(11), milliseconds(1), Nanos::max(), hog.get()).ok());
+  EXPECT_TRUE(Pass(milliseconds(11), milliseconds(1), Nanos::max(), other.get()).ok());
+  // Its deadlines are looked at by its own waits.
+  EXPECT_TRUE(Pass(milliseconds(0), milliseconds(1), milliseconds(3), other.get()).ok());
+  EXPECT_FALSE(Pass(milliseconds(0), milliseconds(1), milliseconds(3), hog.get()).ok());
 }
 
 TEST_F(AdmissionTest, HandlersTimesAreThoseOfAnsweredCallsOnly) {

@@ -1,0 +1,39 @@
+// What one connection has of a pool that is watched for overload: its calls under way there, and
+// whether its part of the queue stands. Others' calls do not count, so a connection that keeps
+// thousands waiting is shed, and a quiet one beside it is not.
+//
+// Threads  any, through its LaneLoad
+#ifndef WEFT_RPC_SERVER_CALLER_LOAD_H_
+#define WEFT_RPC_SERVER_CALLER_LOAD_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "weft/core/clock.h"
+#include "weft/core/thread_contract.h"
+#include "weft/core/work_share.h"
+#include "weft/rpc/server/standing_queue.h"
+
+namespace weft {
+
+class ANY_THREAD CallerLoad final : public WorkShare {
+ public:
+  CallerLoad(Nanos target, Nanos interval) : standing_(target, interval) {}
+
+  int64_t calls() const { return calls_.load(std::memory_order_relaxed); }
+  bool stands() const { return stands_.load(std::memory_order_relaxed); }
+  // How long its calls wait at present; only with `shed`.
+  Nanos present_wait() const { return Nanos(present_wait_.load(std::memory_order_relaxed)); }
+
+ private:
+  friend class LaneLoad;
+
+  StandingQueue standing_;  // under the LaneLoad's mutex
+  std::atomic<int64_t> calls_{0};
+  std::atomic<int64_t> present_wait_{0};
+  std::atomic<bool> stands_{false};
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_SERVER_CALLER_LOAD_H_
