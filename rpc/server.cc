@@ -31,7 +31,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
         dispatcher_(std::make_shared<Dispatcher>(options_->run_inline, options_->interceptors,
                                                  options_->overload, kServerServes,
                                                  ToNanos(options_->max_write_wait))),
-        counts_(std::make_shared<ServerCounts>(options_->on_connection)) {}
+        counts_(std::make_shared<ServerCounts>(options_->on_connection, options_->limits)) {}
 
   // What is to be done before the start; an error in it keeps the server from starting.
   template <typename Step>

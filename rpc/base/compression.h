@@ -8,6 +8,8 @@
 // become, so a bomb costs nothing; bytes that become more or fewer than was declared are refused.
 // Compressed bytes are one gzip member or one zstd frame, without a dictionary, and nothing behind.
 //
+// What is worth inflating at all is InflateGate's to say.
+//
 // Threads  any; each thread keeps its codecs' working memory, up to 1.8 MiB, from its first use
 //          on
 // Owns     nothing

@@ -5,14 +5,20 @@
 #include <google/protobuf/message_lite.h>
 
 #include "absl/strings/str_cat.h"
+#include "weft/rpc/base/inflate_gate.h"
 
 namespace weft {
 
-absl::Status ReceivedMessage::Parse(size_t limit, google::protobuf::MessageLite* out) const {
+absl::Status ReceivedMessage::Parse(size_t limit, google::protobuf::MessageLite* out,
+                                    InflateGate* gate) const {
   const char* bytes = data;
   size_t count = size;
+  InflateGate::Entry entry;  // goes behind what was inflated
   BlockRef inflated;
   if (codec != Compression::kNone) {
+    if (gate != nullptr) {
+      if (absl::Status s = gate->Admit(codec, size, inflated_size, &entry); !s.ok()) return s;
+    }
     absl::Status s = Inflate(codec, std::string_view(data, size), inflated_size, limit, &inflated);
     if (!s.ok()) return s;
     bytes = inflated ? inflated->data() : "";

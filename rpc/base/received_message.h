@@ -2,8 +2,8 @@
 //
 // Threads  value
 // Owns     a share of its block
-// Errors   Parse: INTERNAL for bytes that are no such message; what Inflate says for damaged or
-//          oversized compressed ones
+// Errors   Parse: INTERNAL for bytes that are no such message; what its gate and Inflate say for
+//          compressed ones
 #ifndef WEFT_RPC_BASE_RECEIVED_MESSAGE_H_
 #define WEFT_RPC_BASE_RECEIVED_MESSAGE_H_
 
@@ -21,6 +21,8 @@ class MessageLite;
 
 namespace weft {
 
+class InflateGate;
+
 struct ReceivedMessage {
   BlockRef block;
   const char* data = nullptr;
@@ -29,8 +31,10 @@ struct ReceivedMessage {
   uint32_t inflated_size = 0;
   size_t attachment_size = 0;
 
-  // `limit`: of an inflated message, SessionLimits::max_message_bytes.
-  absl::Status Parse(size_t limit, google::protobuf::MessageLite* out) const;
+  // `limit`: of an inflated message, SessionLimits::max_message_bytes. `gate`: asked before it is
+  // inflated; null: there is none.
+  absl::Status Parse(size_t limit, google::protobuf::MessageLite* out,
+                     InflateGate* gate = nullptr) const;
   // The bytes behind the message, which keep the block; not copied.
   absl::Cord Attachment() const;
 };

@@ -51,6 +51,7 @@ void InboundCall::Reset() {
     codec_ = Compression::kNone;
     attachment_size_ = 0;
     inflated_.reset();
+    inflating_ = InflateGate::Entry();
     attachment_.Clear();
   }
   if (!reply_attachment_.empty()) reply_attachment_.Clear();
@@ -152,8 +153,9 @@ bool InboundCall::ParseUnusual(google::protobuf::MessageLite& request) {
   data_ = nullptr;
   const ReceivedMessage inflated{inflated_, inflated_ ? inflated_->data() : nullptr,
                                  inflated_size_};
-  const absl::Status s = (inflated_ ? inflated : message).Parse(max_message_, &request);
+  const absl::Status s = (inflated_ ? inflated : message).Parse(max_message_, &request, gate_);
   inflated_.reset();
+  inflating_ = InflateGate::Entry();
   if (!s.ok()) {
     Refuse(Annotate(s, absl::StrCat(std::string(bound->method->info->full_name), ": the request")));
     return false;
@@ -169,8 +171,10 @@ absl::StatusOr<std::string_view> InboundCall::MessageBytes() {
   const std::string_view bytes(data_, size_ - attachment_size_);
   if (codec_ == Compression::kNone) return bytes;
   if (!inflated_) {
-    if (absl::Status s = Inflate(codec_, bytes, inflated_size_, max_message_, &inflated_);
-        !s.ok()) {
+    absl::Status s = absl::OkStatus();
+    if (gate_ != nullptr) s = gate_->Admit(codec_, bytes.size(), inflated_size_, &inflating_);
+    if (s.ok()) s = Inflate(codec_, bytes, inflated_size_, max_message_, &inflated_);
+    if (!s.ok()) {
       return Annotate(s,
                       absl::StrCat(std::string(bound->method->info->full_name), ": the request"));
     }
@@ -179,12 +183,13 @@ absl::StatusOr<std::string_view> InboundCall::MessageBytes() {
 }
 
 void InboundCall::SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,
-                             size_t max_message) {
+                             size_t max_message, InflateGate* gate) {
   unusual_ = true;
   codec_ = codec;
   inflated_size_ = inflated_size;
   attachment_size_ = attachment_size;
   max_message_ = max_message;
+  gate_ = gate;
 }
 
 const absl::Status& InboundCall::ParseMetadata() {

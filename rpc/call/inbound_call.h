@@ -36,6 +36,7 @@
 #include "weft/core/serial_executor.h"
 #include "weft/core/work_item.h"
 #include "weft/rpc/base/compression.h"
+#include "weft/rpc/base/inflate_gate.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/call/call_scope.h"
 #include "weft/rpc/call/initial_metadata.h"
@@ -142,7 +143,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   // What is unusual of it: compressed, or with an attachment, the last bytes of what SetRequest
   // got.
   void SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,
-                  size_t max_message);
+                  size_t max_message, InflateGate* gate = nullptr);
   void SetMetadata(std::string_view raw) { raw_metadata_.assign(raw.data(), raw.size()); }
   // Makes it as new; on the loop, by the pool.
   void Reset();
@@ -263,7 +264,9 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   uint32_t inflated_size_ = 0;
   size_t attachment_size_ = 0;
   size_t max_message_ = 0;
-  BlockRef inflated_;  // by MessageBytes
+  InflateGate* gate_ = nullptr;   // the origin's
+  BlockRef inflated_;             // by MessageBytes
+  InflateGate::Entry inflating_;  // of inflated_
   absl::Cord attachment_;
   absl::Cord reply_attachment_;
 };

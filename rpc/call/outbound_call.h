@@ -42,6 +42,8 @@ class MessageLite;
 
 namespace weft {
 
+class InflateGate;
+
 // How a call ended.
 struct CallEnd {
   absl::Status status;
@@ -51,6 +53,7 @@ struct CallEnd {
   // Only of a reply that was compressed, or has an attachment: all of it, instead of `reply`.
   const ReceivedMessage* whole_reply = nullptr;
   size_t max_message = 0;
+  InflateGate* gate = nullptr;
   // Raw metadata of the reply.
   std::string_view trailers;
   Nanos handler_time{};

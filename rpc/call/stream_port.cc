@@ -59,12 +59,14 @@ StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out, absl::Cord* a
   writes_in_a_row_.store(0, std::memory_order_relaxed);
   std::shared_ptr<StreamCarrier> carrier;
   size_t max_message;
+  InflateGate* gate;  // the carrier's
   {
     MutexLock lock(mu_);
     carrier = carrier_;
     max_message = max_message_;
+    gate = gate_;
   }
-  absl::Status s = item.message.Parse(max_message, out);
+  absl::Status s = item.message.Parse(max_message, out, gate);
   if (s.ok() && WantsMessages()) s = OnStreamMessage(/*outgoing=*/false, item.message.size);
   if (attachment != nullptr) *attachment = item.message.Attachment();
   item.message.block.reset();
@@ -273,11 +275,13 @@ void StreamPort::EndStream(bool drop) {
   if (writer) std::move(writer)();
 }
 
-void StreamPort::Bind(std::shared_ptr<StreamCarrier> carrier, size_t window, size_t max_message) {
+void StreamPort::Bind(std::shared_ptr<StreamCarrier> carrier, size_t window, size_t max_message,
+                      InflateGate* gate) {
   carried_by.store(carrier.get(), std::memory_order_relaxed);
   receive_credit.store(static_cast<int64_t>(window), std::memory_order_relaxed);
   MutexLock lock(mu_);
   max_message_ = max_message;
+  gate_ = gate;
   carrier_ = std::move(carrier);
   if (sent_ != nullptr) sent_->Bind();
 }

@@ -119,8 +119,9 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   // ---- by the carrier
   // The call has its number. `window`: credit that the peer was given. Under the carrier's lock;
   // Opened follows without it.
-  void Bind(std::shared_ptr<StreamCarrier> carrier, size_t window, size_t max_message)
-      WEFT_EXCLUDES(mu_);
+  // `gate`: the carrier's, asked before a message is inflated; null: there is none.
+  void Bind(std::shared_ptr<StreamCarrier> carrier, size_t window, size_t max_message,
+            InflateGate* gate = nullptr) WEFT_EXCLUDES(mu_);
   void Opened(const StreamCarrier& carrier) WEFT_EXCLUDES(mu_);
   // The server has said something of the call: it stays there. On the loop.
   void OnTaken() {
@@ -213,6 +214,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   std::shared_ptr<StreamCarrier> carrier_ WEFT_GUARDED_BY(mu_);
   std::unique_ptr<SentMessages> sent_ WEFT_GUARDED_BY(mu_);  // null: nothing is kept
   size_t max_message_ WEFT_GUARDED_BY(mu_) = 0;
+  InflateGate* gate_ WEFT_GUARDED_BY(mu_) = nullptr;
   std::vector<Item> inbox_ WEFT_GUARDED_BY(mu_);
   size_t inbox_cost_ WEFT_GUARDED_BY(mu_) = 0;
   BlockRef chunk_ WEFT_GUARDED_BY(mu_);

@@ -35,7 +35,7 @@ absl::Status ErrorOf(const OutboundCall& call, const CallEnd& end) {
 
 absl::Status ParseWhole(const OutboundCall& call, const CallEnd& end,
                         google::protobuf::MessageLite* out) {
-  return Annotate(end.whole_reply->Parse(end.max_message, out),
+  return Annotate(end.whole_reply->Parse(end.max_message, out, end.gate),
                   absl::StrCat("call ", std::string(call.method.full_name), ": the reply"));
 }
 

@@ -37,6 +37,7 @@ ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::st
       target_(std::move(target)),
       options_(std::move(options)),
       limits_(std::make_shared<const SessionLimits>(options_.limits)),
+      gate_(std::make_shared<InflateGate>(options_.limits.inflate, "channel")),
       default_timeout_(ToNanos(options_.timeout)),
       make_inbound_(std::move(make_inbound)),
       in_handler_(std::move(in_handler)),

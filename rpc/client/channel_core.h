@@ -141,6 +141,7 @@ class ChannelCore final : public CallCarrier,
   const std::string target_;
   const ChannelOptions options_;
   const std::shared_ptr<const SessionLimits> limits_;  // of options_, for the sessions
+  const std::shared_ptr<InflateGate> gate_;            // of them all
   const Nanos default_timeout_;
   const InboundPart::Maker make_inbound_;
   const std::function<bool()> in_handler_;

@@ -58,6 +58,7 @@ void ChannelCore::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transpo
   options.dialer = true;
   options.auth_token = options_.auth_token;
   options.limits = limits_;
+  options.gate = gate_;
   // What is left of the time for this attempt.
   const absl::Duration left =
       options_.connect_timeout - ToAbsl(loop_->clock().Now() - attempt_began_);

@@ -7,6 +7,7 @@
 #include <cstddef>
 
 #include "absl/time/time.h"
+#include "weft/rpc/base/inflate_options.h"
 
 namespace weft {
 
@@ -33,6 +34,8 @@ struct SessionLimits {
   // The same of all streams of one connection together: as many slow readers as fit into it stop
   // nobody else's stream. At least stream_window_bytes, at most 1 GiB.
   size_t connection_window_bytes = size_t{16} << 20;
+  // What is taken of compressed messages: codecs, ratio, bytes at once.
+  InflateOptions inflate = {};
   // From connect or accept to the peer's Hello.
   absl::Duration handshake_timeout = absl::Seconds(5);
   // After this long without a byte from the peer it is asked for one. Zero: never.

@@ -90,6 +90,7 @@ void ServerLoop::Adopt(std::unique_ptr<Transport> transport, std::string peer) {
   transport->SetLostAfter(ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1)));
   native::NativeSessionOptions options;
   options.limits = std::shared_ptr<const SessionLimits>(options_, &options_->limits);
+  options.gate = counts_->gate;
   options.compression = options_->compression;
   auto session = std::make_unique<native::NativeSession>(
       io_, *this, &sink_, pool_, std::move(transport), std::move(peer), std::move(options));

@@ -18,6 +18,7 @@
 #include "weft/core/loop_group.h"
 #include "weft/core/timer.h"
 #include "weft/core/transport.h"
+#include "weft/rpc/base/inflate_gate.h"
 #include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/protocol/connection_list.h"
 #include "weft/rpc/protocol/idle_watch.h"
@@ -37,7 +38,12 @@ struct ServerCounts {
   CloseCounters closed;
   ConnectionList connections;
 
-  explicit ServerCounts(ConnectionListener listener) : connections(std::move(listener)) {}
+  // Of all connections.
+  const std::shared_ptr<InflateGate> gate;
+
+  ServerCounts(ConnectionListener listener, const SessionLimits& limits)
+      : connections(std::move(listener)),
+        gate(std::make_shared<InflateGate>(limits.inflate, "server")) {}
 };
 
 class ServerLoop final : public SessionHost, public ConnectionAgeHost {

@@ -43,8 +43,10 @@ std::string Handshake::MakeHello(const SessionLimits& limits, std::string_view a
   hello.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(heartbeat)));
   hello.set_heartbeat_misses(static_cast<uint32_t>(std::max(1, limits.heartbeat_misses)));
   hello.set_auth_token(std::string(auth_token));
-  hello.set_features(kStreams | kAttachments | kGzip | kZstd | kInitialMetadata |
-                     kStreamAttachments);
+  uint32_t features = kStreams | kAttachments | kInitialMetadata | kStreamAttachments;
+  if (limits.inflate.gzip) features |= kGzip;
+  if (limits.inflate.zstd) features |= kZstd;
+  hello.set_features(features);
   hello.set_stream_window_bytes(U32(StreamWindow(limits)));
   hello.set_connection_window_bytes(U32(ConnectionWindow(limits)));
   return hello.SerializeAsString();

@@ -21,11 +21,13 @@ constexpr Nanos kShortestLook = std::chrono::milliseconds(1);
 
 NativeLink::NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel,
                        std::shared_ptr<CallPool> pool, std::unique_ptr<Transport> transport,
-                       std::string peer, std::shared_ptr<const SessionLimits> limits)
+                       std::string peer, std::shared_ptr<const SessionLimits> limits,
+                       std::shared_ptr<InflateGate> gate)
     : ConnectionHandle(std::move(loop), std::move(transport), std::move(peer)),
       wheel_(wheel),
       pool_(std::move(pool)),
       limits_(std::move(limits)),
+      gate_(std::move(gate)),
       unchecked_output_(std::min(limits_->max_output_bytes, OutputBudget::kStep)),
       receive_credit_(static_cast<int64_t>(Handshake::ConnectionWindow(*limits_))) {}
 

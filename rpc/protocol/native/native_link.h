@@ -23,6 +23,7 @@
 #include "absl/status/status.h"
 #include "weft/core/connection_handle.h"
 #include "weft/core/deadline_wheel.h"
+#include "weft/rpc/base/inflate_gate.h"
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/call/id_table.h"
@@ -56,7 +57,7 @@ class NativeLink final : public ConnectionHandle,
 
   NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel, std::shared_ptr<CallPool> pool,
              std::unique_ptr<Transport> transport, std::string peer,
-             std::shared_ptr<const SessionLimits> limits);
+             std::shared_ptr<const SessionLimits> limits, std::shared_ptr<InflateGate> gate);
 
   // Sends the call. Its `started` and `deadline` are set. kStarted: it is in the table and will be
   // completed.
@@ -72,6 +73,7 @@ class NativeLink final : public ConnectionHandle,
   const std::string& identity() const override { return identity_; }
 
   const SessionLimits& limits() const { return *limits_; }
+  InflateGate& gate() const { return *gate_; }
   // What the peer's Hello said; written by the loop, once, and so read there without the mutex.
   const Agreement& agreement() const LOOP_ONLY WEFT_NO_THREAD_ANALYSIS { return peer_limits_; }
 
@@ -235,6 +237,7 @@ class NativeLink final : public ConnectionHandle,
   DeadlineWheel& wheel_;
   const std::shared_ptr<CallPool> pool_;  // kept for the calls that are out
   const std::shared_ptr<const SessionLimits> limits_;
+  const std::shared_ptr<InflateGate> gate_;
   // So much may wait to be written before a limit can be near.
   const size_t unchecked_output_;
 

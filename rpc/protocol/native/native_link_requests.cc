@@ -169,7 +169,7 @@ void NativeLink::BindStream(const OutboundCall& call, const RequestHead& head) {
                     static_cast<int64_t>(peer_limits_.stream_window)};
   stream.codec.store(call.codec, std::memory_order_relaxed);
   stream.Bind(std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
-              Handshake::StreamWindow(*limits_), limits_->max_message_bytes);
+              Handshake::StreamWindow(*limits_), limits_->max_message_bytes, gate_.get());
 }
 
 // Why a request must not be sent, or OK.

@@ -339,7 +339,7 @@ void NativeLink::OpenInbound(InboundCall& call, StreamPort& port, bool sends, si
                     .credit = static_cast<int64_t>(credit),
                     .initial_metadata = &call.initial_metadata()};
     port.Bind(std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
-              Handshake::StreamWindow(*limits_), limits_->max_message_bytes);
+              Handshake::StreamWindow(*limits_), limits_->max_message_bytes, gate_.get());
   }
   port.Opened(*this);
 }

@@ -39,8 +39,12 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
       handshake_limit_(
           ToNanos(std::min(options.handshake_timeout, options.limits->handshake_timeout))),
       max_frame_(std::clamp(options.limits->max_frame_bytes, kLeastFrame, kLargestFrame)),
-      link_(std::make_shared<NativeLink>(io.loop, *io.wheel, pool_, std::move(transport),
-                                         std::move(peer), options.limits)),
+      link_(std::make_shared<NativeLink>(
+          io.loop, *io.wheel, pool_, std::move(transport), std::move(peer), options.limits,
+          options.gate != nullptr
+              ? options.gate
+              : std::make_shared<InflateGate>(options.limits->inflate,
+                                              options.dialer ? "channel" : "server"))),
       auth_token_(options.auth_token.empty()
                       ? nullptr
                       : std::make_unique<const std::string>(std::move(options.auth_token))),
@@ -271,7 +275,7 @@ void NativeSession::EndDataFrame() {
   call->SetRequest(assembly->block, assembly->block->data(), assembly->whole);
   if (assembly->unusual()) {
     call->SetPayload(assembly->codec, assembly->inflated_size, assembly->attachment_size,
-                     limits().max_message_bytes);
+                     limits().max_message_bytes, &link_->gate());
   }
   assembly_.End(data_header_.id, false);
   sink_->OnCall(*call);

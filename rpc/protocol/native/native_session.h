@@ -49,6 +49,8 @@ struct NativeSessionOptions {
   Compression compression = Compression::kNone;  // of replies
   // Shared by the sessions of a side; not null.
   std::shared_ptr<const SessionLimits> limits;
+  // Likewise; null: one of its own.
+  std::shared_ptr<InflateGate> gate = nullptr;
   // For the handshake, where less is left than limits say.
   absl::Duration handshake_timeout = absl::InfiniteDuration();
 };
@@ -149,6 +151,7 @@ class NativeSession final : public Session,
                                   const RequestFrame& frame) const LOOP_ONLY;
   const BoundMethod* Admit(const FrameHeader& header, const RequestFrame& frame) LOOP_ONLY;
   absl::Status AdmitRequest(const RequestFrame& frame, uint64_t id) LOOP_ONLY;
+  absl::Status CheckCompressed(const Payload& payload) const LOOP_ONLY;
   bool BindName(uint16_t number, std::string_view name, const BoundMethod** bound,
                 std::string* unknown) LOOP_ONLY;
   void TakeResponse(const FrameHeader& header, std::string_view body) LOOP_ONLY;

@@ -13,6 +13,8 @@ namespace {
 constexpr size_t kReplyBatch = 64;
 // Of a name that stands for no method: it is only for the text of an error.
 constexpr size_t kMostKeptOfName = 256;
+// So many such names are kept; an error of a later one names its number.
+constexpr size_t kMostKeptNames = 64;
 
 // Whether any byte of its request may have left this process.
 bool Written(NativeLink& link, const OutboundCall& call) {
@@ -68,7 +70,7 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
     call.SetRequest(block, payload.bytes.data(), payload.bytes.size());
     if (payload.codec != 0 || payload.attachment_size > 0) {
       call.SetPayload(static_cast<Compression>(payload.codec), payload.inflated_size,
-                      payload.attachment_size, limits().max_message_bytes);
+                      payload.attachment_size, limits().max_message_bytes, &link_->gate());
     }
     sink_->OnCall(call);
     return;
@@ -133,6 +135,7 @@ absl::Status NativeSession::AdmitRequest(const RequestFrame& frame, uint64_t id)
         absl::StrCat("the request of ", size, " bytes is over the limit of ",
                      limits.max_message_bytes, " (max_message_bytes of the server)"));
   }
+  if (absl::Status s = CheckCompressed(frame.payload); !s.ok()) return Annotate(s, "the request");
   if (frame.metadata.size() > limits.max_metadata_bytes) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the request's metadata of ", frame.metadata.size(), " bytes is over the limit of ",
@@ -146,6 +149,13 @@ absl::Status NativeSession::AdmitRequest(const RequestFrame& frame, uint64_t id)
         limits.max_calls, " (max_calls of the server)"));
   }
   return absl::OkStatus();
+}
+
+// Whether what its header says of a message may be inflated here.
+absl::Status NativeSession::CheckCompressed(const Payload& payload) const {
+  if (payload.codec == 0) return absl::OkStatus();
+  return link_->gate().Check(static_cast<Compression>(payload.codec), payload.message_size(),
+                             payload.inflated_size);
 }
 
 // The method that `number` or `name` stands for. False: the connection was failed.
@@ -164,7 +174,8 @@ bool NativeSession::BindName(uint16_t number, std::string_view name, const Bound
     methods_[number] = *bound;
     if (*bound == nullptr) {
       if (unknown_methods_ == nullptr) unknown_methods_ = std::make_unique<UnknownMethods>();
-      (*unknown_methods_)[number] = unknown->substr(0, kMostKeptOfName);
+      const bool kept = unknown_methods_->size() < kMostKeptNames;
+      (*unknown_methods_)[number] = kept ? unknown->substr(0, kMostKeptOfName) : std::string();
     } else if (unknown_methods_ != nullptr) {
       unknown_methods_->erase(number);
     }
@@ -176,7 +187,7 @@ bool NativeSession::BindName(uint16_t number, std::string_view name, const Bound
   }
   if (unknown_methods_ != nullptr) {
     if (const auto it = unknown_methods_->find(number); it != unknown_methods_->end()) {
-      *unknown = it->second;
+      *unknown = it->second.empty() ? absl::StrCat("method number ", number) : it->second;
       return true;
     }
   }
@@ -231,14 +242,16 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
   }
   Assembly* assembly = nullptr;
   const size_t size = std::max(reply.frame.payload.whole_size, reply.frame.payload.inflated_size);
-  if (size <= limits().max_message_bytes) {
+  const absl::Status compressed = CheckCompressed(reply.frame.payload);
+  if (size <= limits().max_message_bytes && compressed.ok()) {
     assembly = assembly_.Begin(header.id, true, reply.frame.payload);
   }
   if (assembly == nullptr) {
     if (OutboundCall* call = link_->Take(header.id)) {
-      EndCall(*call, absl::StatusCode::kResourceExhausted,
-              size > limits().max_message_bytes
-                  ? ReplyOverLimit(size, limits().max_message_bytes)
+      EndCall(*call, compressed.ok() ? absl::StatusCode::kResourceExhausted : compressed.code(),
+              size > limits().max_message_bytes ? ReplyOverLimit(size, limits().max_message_bytes)
+              : !compressed.ok()
+                  ? absl::StrCat("the reply: ", compressed.message())
                   : absl::StrCat("unfinished messages on this connection would hold more than ",
                                  assembly_.most_bytes(), " bytes (4 x max_message_bytes)"),
               true);
@@ -371,6 +384,7 @@ void NativeSession::CompleteUnusualReply(OutboundCall& call, const FrameHeader& 
                                 payload.attachment_size};
     end.whole_reply = &whole;
     end.max_message = limits().max_message_bytes;
+    end.gate = &link_->gate();
     call.End(end);
     return;
   }

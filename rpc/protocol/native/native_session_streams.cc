@@ -96,6 +96,8 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
     refused = absl::ResourceExhaustedError(
         absl::StrCat("a stream message of ", size, " bytes is over the limit of ",
                      limits().max_message_bytes, " (max_message_bytes)"));
+  } else {
+    refused = CheckCompressed(payload);
   }
   const bool last = header.has(kEnd);
   if (refused.ok() && !header.has(kMore)) {

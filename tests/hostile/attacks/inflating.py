@@ -1,4 +1,4 @@
-"""Messages that inflate from 2 KiB to 63 MiB: other calls are served meanwhile."""
+"""Messages that inflate from 2 KiB to 63 MiB: they are refused, and other calls are served meanwhile."""
 
 import struct
 
@@ -44,4 +44,5 @@ def attack(scene):
             statuses[status] = statuses.get(status, 0) + 1
         scene.figure(f"{calls} messages of {len(message)} bytes ended with {statuses}; "
                      f"{server.cpu_seconds():.1f} s of CPU time, {server.resident():.0f} MiB resident")
+        scene.want(set(statuses) == {frames.RESOURCE_EXHAUSTED}, "messages this dense are inflated")
         scene.want(server.alive(), "the server has ended")

@@ -517,6 +517,24 @@ TEST_F(NativeServer, NamesWhatThereIsWhenAServiceOrMethodIsUnknown) {
   ExpectServed(peer, 6);
 }
 
+// A peer that makes names up fills no memory with them.
+TEST_F(NativeServer, KeepsTheFirstUnknownNamesOnly) {
+  Start();
+  RawPeer peer = Open();
+  for (int i = 1; i <= 100; ++i) {
+    peer.Send(raw::Request(
+        {.id = static_cast<uint64_t>(i), .number = i, .name = absl::StrCat("no.Such/Method", i)}));
+    EXPECT_THAT(ReadAnswer(peer).text, HasSubstr(absl::StrCat("no.Such/Method", i)));
+  }
+  peer.Send(raw::Request({.id = 101, .number = 60, .name = ""}));
+  EXPECT_THAT(ReadAnswer(peer).text, HasSubstr("no.Such/Method60"));
+  peer.Send(raw::Request({.id = 102, .number = 90, .name = ""}));
+  const Answer answer = ReadAnswer(peer);
+  EXPECT_EQ(answer.code, absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(answer.text, HasSubstr("method number 90"));
+  ExpectServed(peer, 103);
+}
+
 TEST_F(NativeServer, AnswersInternalToARequestThatCannotBeParsed) {
   Start();
   RawPeer peer = Open();
