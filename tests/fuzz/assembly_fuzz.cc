@@ -219,8 +219,8 @@ class CheckingSink final : public InboundSink {
 // Compares its reply with the script.
 class CheckingCall final : public OutboundCall {
  public:
-  CheckingCall(const Script& script, uint64_t id, const google::protobuf::MessageLite& message)
-      : OutboundCall(kUnaryMethod, message, CallOptions()), script_(script), id_(id) {}
+  CheckingCall(const Script& script, uint64_t number, const google::protobuf::MessageLite& message)
+      : OutboundCall(kUnaryMethod, message, CallOptions()), script_(script), id_(number) {}
   void Complete(const CallEnd& end) override {
     ++ends;
     const auto sent = script_.messages().find(id_);
