@@ -81,17 +81,23 @@ size_t FairQueue::RoomFor(const WorkShare& share) const {
 }
 
 size_t FairQueue::Park(WorkShare& share, WorkItem** items, size_t count, bool bounded) {
-  MutexLock lock(share.mu_);
   if (bounded) count = std::min(count, RoomFor(share));
   if (count == 0) return 0;
+  // Linked before the lock is taken: workers want it.
+  WorkItem* const first = items[0];
+  WorkItem* last = nullptr;
   for (size_t i = 0; i < count; ++i) {
     WorkItem& item = *items[i];
     WEFT_DCHECK(!item.parked_ && item.next_ == nullptr);
     item.parked_ = true;
-    item.previous_ = share.last_;
-    (share.last_ == nullptr ? share.first_ : share.last_->next_) = &item;
-    share.last_ = &item;
+    item.previous_ = last;
+    if (last != nullptr) last->next_ = &item;
+    last = &item;
   }
+  MutexLock lock(share.mu_);
+  first->previous_ = share.last_;
+  (share.last_ == nullptr ? share.first_ : share.last_->next_) = first;
+  share.last_ = last;
   CountParked(share, static_cast<ptrdiff_t>(count));
   // Pairs with Release: either it sees the line, or this sees that the ring has none of the share's
   // items left, and nobody would come for the line.
@@ -128,24 +134,40 @@ WorkItem* FairQueue::TryTake() {
 }
 
 void FairQueue::RefillLine(WorkShare& share) {
-  MutexLock lock(share.mu_);
+  if (share.in_ring_.load(std::memory_order_seq_cst) > 0) {
+    // Another one is at it, or pushes. Whoever takes the next of the share's items looks again, and
+    // the last one waits for the mutex.
+    if (!share.mu_.TryLock()) return;
+  } else {
+    share.mu_.Lock();
+  }
   Refill(share);
+  share.mu_.Unlock();
 }
 
 // Moves the line's first into the ring, up to the quantum.
 void FairQueue::Refill(WorkShare& share) {
-  ptrdiff_t moved = 0;
-  while (share.first_ != nullptr && share.in_ring_.load(std::memory_order_relaxed) < quantum_) {
-    WorkItem* const item = share.first_;
-    share.first_ = std::exchange(item->next_, nullptr);
-    (share.first_ == nullptr ? share.last_ : share.first_->previous_) = nullptr;
-    item->parked_ = false;
-    share.in_ring_.fetch_add(1, std::memory_order_relaxed);
-    ++moved;
-    if (!ring_.TryPush(item)) {
-      Strand(*item);
-      break;
+  const auto line = static_cast<int32_t>(share.parked_.load(std::memory_order_relaxed));
+  int32_t moved = 0;
+  for (int32_t left = 0; left == 0 && moved < line;) {
+    const int32_t room = quantum_ - share.in_ring_.load(std::memory_order_relaxed);
+    const int32_t wanted = std::min(room, line - moved);
+    if (wanted <= 0) break;
+    share.in_ring_.fetch_add(wanted, std::memory_order_relaxed);
+    int32_t done = 0;
+    for (bool full = false; done < wanted && !full; ++done) {
+      WorkItem* const item = share.first_;
+      share.first_ = std::exchange(item->next_, nullptr);
+      (share.first_ == nullptr ? share.last_ : share.first_->previous_) = nullptr;
+      item->parked_ = false;
+      full = !ring_.TryPush(item);
+      if (full) Strand(*item);
     }
+    moved += done;
+    // Full of others' items. Once more if those that were moved are taken already, or nobody would
+    // come for the line.
+    left = share.in_ring_.fetch_sub(wanted - done, std::memory_order_seq_cst) - (wanted - done);
+    if (done == wanted) break;
   }
   // Only now: who finds no line may put an item into the ring behind those that were moved.
   if (moved > 0) CountParked(share, -moved);
