@@ -1,54 +1,41 @@
 #include "weft/core/log.h"
 
-#include <spdlog/logger.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "weft/core/printable.h"
+#include "weft/core/stderr_sink.h"
 
 namespace weft {
-namespace {
 
-spdlog::level::level_enum ToSpdlog(LogLevel level) {
-  switch (level) {
-    case LogLevel::kDebug:
-      return spdlog::level::debug;
-    case LogLevel::kInfo:
-      return spdlog::level::info;
-    case LogLevel::kWarning:
-      return spdlog::level::warn;
-    case LogLevel::kError:
-      return spdlog::level::err;
-    case LogLevel::kOff:
-      break;
-  }
-  return spdlog::level::off;
-}
+std::shared_ptr<LogSink> StderrLogSink() { return std::make_shared<StderrSink>(); }
 
-// Owns its logger: spdlog's global registry is not used, so nothing outlives or precedes this
-// object.
-class SpdlogSink final : public LogSink {
- public:
-  SpdlogSink() : logger_("weft", std::make_shared<spdlog::sinks::stderr_sink_mt>()) {
-    logger_.set_level(spdlog::level::trace);
-    logger_.set_pattern("%Y-%m-%d %H:%M:%S.%f %L weft[%t] %v");
-    logger_.flush_on(spdlog::level::trace);
-  }
-  void Write(LogLevel level, std::string_view line) override {
-    logger_.log(ToSpdlog(level), spdlog::string_view_t(line.data(), line.size()));
-  }
-
- private:
-  spdlog::logger logger_;
-};
-
-}  // namespace
-
-std::shared_ptr<LogSink> StderrLogSink() { return std::make_shared<SpdlogSink>(); }
+Log::Log(std::shared_ptr<LogSink> sink, LogLevel least)
+    : sink_(std::move(sink)),
+      foreign_(std::make_shared<LogLimiter>(kForeignLines)),
+      least_(least) {}
 
 void Log::Write(LogLevel level, std::string_view line) const {
   if (!Wants(level)) return;
   try {
-    sink_->Write(level, line);
+    if (Printable::Is(line, kMaxLine)) {
+      sink_->Write(level, line);
+    } else {
+      sink_->Write(level, Printable::Text(line, kMaxLine - 32));
+    }
   } catch (...) {  // a line is not worth a process
   }
+}
+
+void Log::WriteForeign(LogLevel level, std::string_view library, std::string_view line) const {
+  if (!Wants(level)) return;
+  int64_t dropped = 0;
+  if (!foreign_->Allow(Clock::System().Now(), &dropped)) return;
+  Write(level, absl::StrCat(
+                   absl::string_view(library.data(), library.size()), ": ",
+                   absl::string_view(line.data(), line.size()),
+                   dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out before") : ""));
 }
 
 bool LogLimiter::Allow(MonoTime now, int64_t* dropped) {

@@ -6,6 +6,9 @@
 // A sink is called where something is to be said, also inside calls of the application's: it takes
 // no lock that is held around one, and does not call weft.
 //
+// A line may hold what a peer sent. Whatever it holds, a sink gets one line of printable UTF-8, of at
+// most Log::kMaxLine bytes: here, where every line passes, the rest is escaped (core/printable.h).
+//
 // Threads  any
 // Errors   a sink must not fail; what it throws is swallowed
 #ifndef WEFT_CORE_LOG_H_
@@ -22,21 +25,29 @@ namespace weft {
 
 enum class LogLevel : uint8_t { kDebug, kInfo, kWarning, kError, kOff };
 
-// Where lines go. Called from any of weft's threads, several at once.
+// Where lines go. Called from any of weft's threads, several at once, I/O threads among them: one
+// that waits holds up its connections.
 class LogSink {
  public:
   virtual ~LogSink() = default;
   virtual void Write(LogLevel level, std::string_view line) = 0;
 };
 
-// The default: standard error, through spdlog, with time and thread.
+// The default: standard error, with time and thread. Waits for no reader, see core/stderr_sink.h.
 std::shared_ptr<LogSink> StderrLogSink();
+
+class LogLimiter;
 
 // A value: a sink and the least level that reaches it. Default: nothing is written.
 class Log {
  public:
+  // What a sink gets of a line at most, in bytes.
+  static constexpr size_t kMaxLine = 3840;
+  // Lines of other libraries that pass in a second.
+  static constexpr int kForeignLines = 10;
+
   Log() = default;
-  Log(std::shared_ptr<LogSink> sink, LogLevel least) : sink_(std::move(sink)), least_(least) {}
+  Log(std::shared_ptr<LogSink> sink, LogLevel least);
 
   bool Wants(LogLevel level) const { return sink_ != nullptr && level >= least_; }
   void Debug(std::string_view line) const { Write(LogLevel::kDebug, line); }
@@ -44,9 +55,13 @@ class Log {
   void Warning(std::string_view line) const { Write(LogLevel::kWarning, line); }
   void Error(std::string_view line) const { Write(LogLevel::kError, line); }
   void Write(LogLevel level, std::string_view line) const;
+  // A line that a library below wrote of itself. Anything may make it write many, a peer too: at
+  // most kForeignLines of them pass in a second, of all copies of this log together.
+  void WriteForeign(LogLevel level, std::string_view library, std::string_view line) const;
 
  private:
   std::shared_ptr<LogSink> sink_;
+  std::shared_ptr<LogLimiter> foreign_;
   LogLevel least_ = LogLevel::kOff;
 };
 

@@ -4,6 +4,7 @@
 
 #include "absl/base/optimization.h"
 #include "absl/strings/str_cat.h"
+#include "weft/rpc/base/protobuf_log.h"
 #include "weft/rpc/client/channel_core.h"
 #include "weft/rpc/client/inbound_part.h"
 #include "weft/rpc/server/dispatcher.h"
@@ -23,6 +24,7 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
         absl::StrCat("channel to ", absl::string_view(target.data(), target.size()),
                      ": it needs an in-process network (ChannelOptions::network)"));
   }
+  ProtobufLog::Install();
   std::shared_ptr<Runtime> runtime = std::exchange(options.runtime, nullptr);
   if (runtime == nullptr) {
     absl::StatusOr<std::shared_ptr<Runtime>> own = Runtime::Create();

@@ -5,12 +5,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "weft/core/printable.h"
 #include "weft/rpc/base/wire_bytes.h"
 
 namespace weft {
 namespace {
 
 absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data(), s.size()); }
+
+// Of a key that is refused.
+constexpr size_t kMaxPrinted = 100;
 
 bool KeyCharacter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
@@ -19,7 +23,8 @@ bool KeyCharacter(char c) {
 absl::Status CheckEntry(std::string_view key, std::string_view value) {
   if (key.empty() || key.size() > std::numeric_limits<uint16_t>::max() ||
       !std::all_of(key.begin(), key.end(), KeyCharacter)) {
-    return absl::InvalidArgumentError(absl::StrCat("metadata key \"", ToAbsl(key.substr(0, 100)),
+    return absl::InvalidArgumentError(absl::StrCat("metadata key \"",
+                                                   Printable::Text(key, kMaxPrinted),
                                                    "\": only a-z 0-9 - _ . are allowed"));
   }
   const bool binary = key.size() > 4 && key.substr(key.size() - 4) == "-bin";

@@ -18,6 +18,7 @@ class MessageLite;
 
 namespace weft {
 
+class Log;
 class StreamPort;
 
 enum class StreamSent : uint8_t {
@@ -46,6 +47,8 @@ class ANY_THREAD StreamCarrier {
   virtual void ReturnCredit(StreamPort& port, size_t bytes) = 0;
   // True when SendMessage would send, as far as one can say.
   virtual bool HasRoom(StreamPort& port) = 0;
+  // For what libraries write while a message is parsed; null: there is none.
+  virtual const Log* log() const { return nullptr; }
 };
 
 }  // namespace weft

@@ -4,12 +4,22 @@
 
 #include <google/protobuf/message_lite.h>
 
+#include "weft/core/thread_log.h"
+
 namespace weft {
 namespace {
 
 // A writer that wrote so often without waiting or reading in between is sending a flood: its
 // messages leave together.
 constexpr int kFlood = 2;
+
+// On the reader's thread, which may be no thread of weft's.
+absl::Status ParseItem(const ReceivedMessage& message, size_t limit, InflateGate* gate,
+                       const Log* log, google::protobuf::MessageLite* out) {
+  if (log == nullptr || ThreadLog::Current() != nullptr) return message.Parse(limit, out, gate);
+  const ThreadLog lines(*log);
+  return message.Parse(limit, out, gate);
+}
 
 }  // namespace
 
@@ -66,7 +76,7 @@ StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out, absl::Cord* a
     max_message = max_message_;
     gate = gate_;
   }
-  absl::Status s = item.message.Parse(max_message, out, gate);
+  absl::Status s = ParseItem(item.message, max_message, gate, carrier->log(), out);
   if (s.ok() && WantsMessages()) s = OnStreamMessage(/*outgoing=*/false, item.message.size);
   if (attachment != nullptr) *attachment = item.message.Attachment();
   item.message.block.reset();

@@ -58,6 +58,30 @@ TEST(Log, GoesToStandardErrorThroughTheDefaultSink) {
   EXPECT_NE(text.find("a line with {} braces %s"), std::string::npos) << text;
 }
 
+// What a peer sent may stand in any line.
+TEST(Log, GivesASinkOnePrintableLineWhateverItHolds) {
+  auto sink = std::make_shared<Lines>();
+  const Log log(sink, LogLevel::kDebug);
+  log.Error(std::string("unknown method a\nE forged \x1b[2J\0\xff", 32));
+  log.Error(std::string(100'000, '\n'));
+  ASSERT_EQ(sink->lines.size(), 2u);
+  EXPECT_EQ(sink->lines[0], "3unknown method a\\nE forged \\x1b[2J\\x00\\xff");
+  EXPECT_LE(sink->lines[1].size(), Log::kMaxLine + 1);
+}
+
+TEST(Log, ThinsOutLinesOfOtherLibrariesOverAllItsCopies) {
+  auto sink = std::make_shared<Lines>();
+  const Log log(sink, LogLevel::kWarning);
+  for (int i = 0; i < 1'000; ++i) {
+    const Log copy = log;
+    copy.WriteForeign(LogLevel::kError, "protobuf", "a field");
+    copy.WriteForeign(LogLevel::kInfo, "protobuf", "below the level");
+  }
+  ASSERT_FALSE(sink->lines.empty());
+  EXPECT_EQ(sink->lines[0], "3protobuf: a field");
+  EXPECT_LE(sink->lines.size(), 3u * Log::kForeignLines);  // a second may begin meanwhile
+}
+
 TEST(LogLimiter, LetsABurstThroughInEachSecondAndCountsTheRest) {
   LogLimiter limiter(3);
   int64_t dropped = -1;

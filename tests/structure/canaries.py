@@ -17,7 +17,6 @@ HEAD = "// A thing.\n//\n// Threads  any\n"
 HEALTHY = {
     "core/a.h": HEAD + "#pragma once\n#include <string>\nstruct A {\n  std::string name;\n};\n",
     "core/a.cc": '#include "weft/core/a.h"\n\n#include <event2/event.h>\n#include <sys/socket.h>\n',
-    "core/log.cc": "#include <spdlog/logger.h>\n",
     "rpc/options.proto": 'syntax = "proto3";\n',
     "rpc/base/b.h": HEAD + '#pragma once\n#include "weft/core/a.h"\nstruct B : A {};\n',
     "rpc/base/b.cc": '#include "weft/rpc/base/b.h"\n#include "weft/rpc/options.pb.h"\n#include "google/protobuf/message.h"\n',
@@ -48,7 +47,6 @@ PLANTED = {
         ({"rpc/base/e.cc": "#include <event2/event.h>\n"}, "rpc/base/e.cc:1: <event2/...> belongs in core/*.cc only"),
         ({"core/p.cc": "#include <google/protobuf/message.h>\n"}, "core/p.cc:1: <google/protobuf/...> belongs in"),
         ({"core/p.cc": '#include "google/protobuf/message.h"\n'}, "core/p.cc:1: <google/protobuf/...> belongs in"),
-        ({"core/l.cc": "#include <spdlog/spdlog.h>\n"}, "core/l.cc:1: <spdlog/...> belongs in core/log.cc only"),
         ({"core/z.cc": "#include <lz4.h>\n"}, "core/z.cc:1: neither weft/..., nor the system's"),
         ({"core/z.cc": "#include <zlib.h>\n"}, "core/z.cc:1: <zlib.h> belongs in rpc/base/compression.cc only"),
         ({"rpc/base/z.h": HEAD + "void F(z_stream*);\n"}, "rpc/base/z.h:4: a third party's type in a header: z_stream"),

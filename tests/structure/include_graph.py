@@ -40,7 +40,6 @@ THIRD_PARTIES = {
     "event2/": ["core/*.cc"],
     "ares.h": ["core/dns_client.cc"],
     "openssl/": ["core/tls_*.cc"],
-    "spdlog/": ["core/log.cc"],
     "prometheus/": ["core/metrics*.cc"],
     "zlib.h": ["rpc/base/compression.cc"],
     "zstd.h": ["rpc/base/compression.cc"],
@@ -58,7 +57,7 @@ C_LIBRARY = set(
 )
 
 FOREIGN_TYPES = re.compile(
-    r"\b(event_base|bufferevent|evbuffer|evutil_\w+|ares_\w+|spdlog::|prometheus::|nghttp2_\w+|z_stream|ZSTD_\w+|SSL_CTX|SSL)\b"
+    r"\b(event_base|bufferevent|evbuffer|evutil_\w+|ares_\w+|prometheus::|nghttp2_\w+|z_stream|ZSTD_\w+|SSL_CTX|SSL)\b"
 )
 
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')

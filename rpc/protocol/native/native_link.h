@@ -83,6 +83,7 @@ class NativeLink final : public ConnectionHandle,
   ANY_THREAD void SendHalfClose(StreamPort& port) override;
   ANY_THREAD void ReturnCredit(StreamPort& port, size_t bytes) override;
   ANY_THREAD bool HasRoom(StreamPort& port) override;
+  ANY_THREAD const Log* log() const override { return &loop().log(); }
 
   std::shared_ptr<CallTarget> Caller() override {
     return std::shared_ptr<CallTarget>(shared_from_this(), &target_);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "weft/core/check.h"
+#include "weft/core/printable.h"
 #include "weft/rpc/base/wire_status.h"
 
 namespace weft::native {
@@ -299,7 +300,7 @@ void NativeSession::TakeGoAway(const FrameHeader& header, std::string_view body)
   link_->SendFrame({0, FrameType::kGoAwayAck, 0, 0, 0}, "");
   const absl::Status why(
       FromWireCode(header.aux == 0 ? ToWireCode(absl::StatusCode::kUnavailable) : header.aux),
-      absl::string_view(body.data(), body.size()));
+      Printable::Text(body));
   for (OutboundCall* call = link_->GoAway(header.id); call != nullptr;) {
     OutboundCall* next = call->next;
     wheel_.Remove(call);

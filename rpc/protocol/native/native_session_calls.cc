@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/printable.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/service.h"
 #include "weft/rpc/protocol/native/native_session.h"
@@ -108,9 +109,10 @@ const BoundMethod* NativeSession::Admit(const FrameHeader& header, const Request
   if (!BindName(header.aux, frame.method_name, &bound, &unknown)) return nullptr;
   absl::Status refused = AdmitRequest(frame, header.id);
   if (refused.ok() && bound == nullptr) {
-    refused = sink_ != nullptr ? sink_->Unknown(unknown)
-                               : absl::UnimplementedError(absl::StrCat(
-                                     "this side offers no services; asked for ", unknown));
+    refused = sink_ != nullptr
+                  ? sink_->Unknown(unknown)
+                  : absl::UnimplementedError(absl::StrCat(
+                        "this side offers no services; asked for ", Printable::Text(unknown)));
   }
   if (refused.ok() && header.has(kEnd) == ClientStreams(bound->method->info->kind)) {
     refused = absl::UnimplementedError(

@@ -1,0 +1,7 @@
+#include "weft/core/thread_log.h"
+
+namespace weft {
+
+constinit thread_local const Log* ThreadLog::current_ = nullptr;
+
+}  // namespace weft
