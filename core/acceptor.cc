@@ -2,21 +2,22 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <future>
-#include <system_error>
+#include <string_view>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "weft/core/address_order.h"
+#include "weft/core/exhausted.h"
 #include "weft/core/fd_watch.h"
 #include "weft/core/listening.h"
 #include "weft/core/resolver.h"
+#include "weft/core/thread_start.h"
 #include "weft/core/timer.h"
 
 namespace weft {
@@ -91,16 +92,23 @@ class Acceptor::Listener final : private WatchEvents {
     }
   }
   void OnWritable() override {}
+  void OnWatchFailed(const absl::Status& why) override {
+    acceptor_.loop_->AssertInLoop();
+    PauseFor(std::string(why.message()), "");
+  }
 
   void Pause(int error) LOOP_ONLY {
     acceptor_.out_of_descriptors_.fetch_add(1, std::memory_order_relaxed);
     acceptor_.RefuseOne(socket_.fd());
+    PauseFor(std::strerror(error), error == EMFILE ? " (raise the limit of open files)" : "");
+  }
+  void PauseFor(std::string_view why, std::string_view advice) LOOP_ONLY {
     int64_t dropped = 0;
     if (acceptor_.limiter_.Allow(acceptor_.loop_->now(), &dropped)) {
       acceptor_.options_.log.Error(absl::StrCat(
-          "accept on ", address_.ToString(), ": ", std::strerror(error), "; pausing for ",
-          std::chrono::duration_cast<std::chrono::milliseconds>(pause_).count(), " ms",
-          error == EMFILE ? " (raise the limit of open files)" : "",
+          "accept on ", address_.ToString(), ": ", absl::string_view(why.data(), why.size()),
+          "; pausing for ", std::chrono::duration_cast<std::chrono::milliseconds>(pause_).count(),
+          " ms", absl::string_view(advice.data(), advice.size()),
           dropped > 0 ? absl::StrCat("; ", dropped, " more like this") : ""));
     }
     watch_.WatchRead(false);
@@ -171,12 +179,13 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Create(
   if (!made.ok()) return made.status();
   acceptor->loop_ = *std::move(made);
   acceptor->reserve_ = OpenReserve();
-  try {
-    acceptor->thread_ = std::thread([l = acceptor->loop_.get()] { l->Run(); });
-  } catch (const std::system_error& e) {
-    return absl::ResourceExhaustedError(absl::StrCat("acceptor thread: cannot start: ", e.what()));
+  if (!acceptor->reserve_.valid()) {
+    return Exhausted::Descriptors(errno, "acceptor: cannot open its descriptor in reserve");
   }
-  ::pthread_setname_np(acceptor->thread_.native_handle(), "weft-accept");
+  absl::StatusOr<std::thread> thread =
+      StartThread(loop.name, [l = acceptor->loop_.get()] { l->Run(); });
+  if (!thread.ok()) return thread.status();
+  acceptor->thread_ = *std::move(thread);
   return acceptor;
 }
 

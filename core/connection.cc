@@ -181,6 +181,13 @@ void Connection::OnWritable() {
   if (handle_->output().Unblock()) Flushed(handle_->output().Flush());
 }
 
+void Connection::OnWatchFailed(const absl::Status& why) {
+  loop_.AssertInLoop();
+  Close(closing_ ? closing_reason_
+                 : absl::UnavailableError(absl::StrCat("connection with ", handle_->peer(), ": ",
+                                                       std::string(why.message()))));
+}
+
 void Connection::Flushed(OutputQueue::Flushed result) {
   switch (result) {
     case OutputQueue::Flushed::kAll:

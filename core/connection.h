@@ -104,6 +104,7 @@ class Connection final : private WatchEvents {
  private:
   void OnReadable() override;
   void OnWritable() override;
+  void OnWatchFailed(const absl::Status& why) override;
   // One read. False: stop reading for now (short read, end, error).
   bool ReadOnce() LOOP_ONLY;
   bool Distribute(size_t n, size_t direct, size_t rest_room) LOOP_ONLY;

@@ -10,7 +10,10 @@
 #include <event2/event.h>
 
 #include "weft/core/check.h"
+#include "weft/core/event_base.h"
+#include "weft/core/exhausted.h"
 #include "weft/core/guarded_call.h"
+#include "weft/core/thread_log.h"
 #include "weft/core/timer.h"
 
 namespace weft {
@@ -64,31 +67,28 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(EventLoopOptions op
 }
 
 absl::Status EventLoop::Open() {
-  event_config* config = event_config_new();
-  if (config == nullptr) return absl::ResourceExhaustedError("event loop: no memory for libevent");
-  // Other threads enter through the notification pipe only, so the base needs no locks. Timers are
-  // ours, on one timerfd that is set when the earliest changes: libevent's precise timers set it in
-  // every turn.
-  event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-  event_config_set_flag(config, EVENT_BASE_FLAG_IGNORE_ENV);
-  base_ = event_base_new_with_config(config);
-  event_config_free(config);
-  if (base_ == nullptr) return absl::ErrnoToStatus(errno, "event loop: cannot make an event_base");
+  const ThreadLog lines(log_);
   if (absl::Status s = pipe_.Open(); !s.ok()) return s;
   timer_fd_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-  if (timer_fd_ < 0) return absl::ErrnoToStatus(errno, "event loop: cannot make a timerfd");
+  if (timer_fd_ < 0) return Exhausted::Descriptors(errno, "event loop: cannot make a timerfd");
+  // Last: the descriptors that it needs are looked for just before.
+  absl::StatusOr<event_base*> base = EventBase::New();
+  if (!base.ok()) return base.status();
+  base_ = *base;
   notify_event_ = event_new(base_, pipe_.read_fd(), EV_READ | EV_PERSIST, &OnNotified, this);
   timer_event_ = event_new(base_, timer_fd_, EV_READ | EV_PERSIST, &OnTimerFd, this);
   if (notify_event_ == nullptr || timer_event_ == nullptr ||
       event_add(notify_event_, nullptr) != 0 || event_add(timer_event_, nullptr) != 0) {
-    return absl::ErrnoToStatus(errno, "event loop: cannot watch its notification pipe and timer");
+    return Exhausted::Descriptors(errno != 0 ? errno : ENOMEM,
+                                  "event loop: cannot watch its notification pipe and timer");
   }
   return absl::OkStatus();
 }
 
 EventLoop::~EventLoop() WEFT_NO_THREAD_ANALYSIS {
   if (home_.Left()) return;  // the parent's loop goes on with the same epoll descriptor
-  Close();                   // for a loop that never ran
+  const ThreadLog lines(log_);
+  Close();  // for a loop that never ran
   if (notify_event_ != nullptr) event_free(notify_event_);
   if (timer_event_ != nullptr) event_free(timer_event_);
   if (base_ != nullptr) event_base_free(base_);
@@ -101,6 +101,7 @@ void EventLoop::Run() {
   AssertInLoop();
   const CallbackFaults::Scope faults(faults_);
   callbacks_.Attach();
+  const ThreadLog lines(log_);
   clock_.Watch(this);
   while (!stopping_.load(std::memory_order_acquire)) {
     Wait();

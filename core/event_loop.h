@@ -14,7 +14,8 @@
 // Threads  Post, Stop, InLoop: any. Run: the thread that becomes the loop's. Everything else: that
 //          thread
 // Owns     its event_base (without locks), its notification pipe, one timerfd for all its timers
-// Errors   Create: a Status with errno
+// Errors   Create: RESOURCE_EXHAUSTED that names what has run out; see core/event_base.h for the one
+//          way in which libevent could still end the process
 // Ends     Stop lets the turn finish; then every queued task is run or cancelled, and Run returns
 #ifndef WEFT_CORE_EVENT_LOOP_H_
 #define WEFT_CORE_EVENT_LOOP_H_

@@ -1,10 +1,13 @@
 #include "weft/core/fd_watch.h"
 
+#include <errno.h>
+
 #include <utility>
 
 #include <event2/event.h>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/exhausted.h"
 
 namespace weft {
 
@@ -23,15 +26,35 @@ absl::Status FdWatch::Start(EventLoop& loop, int fd, WatchEvents* events) {
 }
 
 void FdWatch::WatchRead(bool on) {
-  if (read_event_ == nullptr || reading_ == on) return;
-  reading_ = on;
-  on ? event_add(read_event_, nullptr) : event_del(read_event_);
+  if (read_event_ != nullptr) Switch(read_event_, on, &reading_);
 }
 
 void FdWatch::WatchWrite(bool on) {
-  if (write_event_ == nullptr || writing_ == on) return;
-  writing_ = on;
-  on ? event_add(write_event_, nullptr) : event_del(write_event_);
+  if (write_event_ != nullptr) Switch(write_event_, on, &writing_);
+}
+
+void FdWatch::Switch(event* which, bool on, bool* now) {
+  if (*now == on) return;
+  *now = on;
+  if (!on) {
+    event_del(which);
+    return;
+  }
+  if (event_add(which, nullptr) == 0) return;
+  const int error = errno;
+  *now = false;
+  if (failed_ != nullptr) return;
+  absl::Status why = Exhausted::Descriptors(
+      error, absl::StrCat("loop ", loop_->name(), ": cannot watch fd ", event_get_fd(which)));
+  // Not now: who asked may not be ready for its end.
+  failed_ = std::make_unique<Timer>(*loop_, [this, why = std::move(why)] {
+    FdWatch* const watch = this;  // what is captured goes with the timer
+    watch->loop_->AssertInLoop();
+    const absl::Status told = why;
+    watch->failed_.reset();
+    watch->events_->OnWatchFailed(told);  // may end the watch
+  });
+  failed_->StartAt(loop_->clock().Now());
 }
 
 void FdWatch::Stop() {
@@ -39,6 +62,7 @@ void FdWatch::Stop() {
     if (event* old = std::exchange(*e, nullptr)) event_free(old);
   }
   reading_ = writing_ = false;
+  failed_.reset();
 }
 
 void FdWatch::OnEvent(int, short what, void* self) {

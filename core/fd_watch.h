@@ -2,14 +2,18 @@
 //
 // Threads  loop-only
 // Owns     its two libevent events, not the descriptor
-// Errors   Start: a Status when libevent refuses the descriptor
+// Errors   Start: a Status when libevent refuses the descriptor; OnWatchFailed when the kernel refuses
+//          to watch it
 // Ends     after Stop, or its destruction, no callback comes; both are legal inside one
 #ifndef WEFT_CORE_FD_WATCH_H_
 #define WEFT_CORE_FD_WATCH_H_
 
+#include <memory>
+
 #include "absl/status/status.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/thread_contract.h"
+#include "weft/core/timer.h"
 #include "weft/core/watch.h"
 
 namespace weft {
@@ -28,6 +32,7 @@ class FdWatch final : public Watch {
   bool started() const LOOP_ONLY { return read_event_ != nullptr; }
 
  private:
+  void Switch(event* which, bool on, bool* now) LOOP_ONLY;
   static void OnEvent(int fd, short what, void* self);
 
   EventLoop* loop_ = nullptr;  // set by Start, before the first event
@@ -36,6 +41,7 @@ class FdWatch final : public Watch {
   event* write_event_ LOOP_OWNED = nullptr;
   bool reading_ LOOP_OWNED = false;
   bool writing_ LOOP_OWNED = false;
+  std::unique_ptr<Timer> failed_ LOOP_OWNED;  // tells of a failure, in the next turn
 };
 
 }  // namespace weft

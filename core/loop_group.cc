@@ -1,11 +1,10 @@
 #include "weft/core/loop_group.h"
 
-#include <pthread.h>
-
 #include <algorithm>
-#include <system_error>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/thread_start.h"
 
 namespace weft {
 
@@ -22,13 +21,9 @@ absl::StatusOr<std::unique_ptr<LoopGroup>> LoopGroup::Create(int threads,
     io->trimmer = std::make_unique<IdleTrimmer>(*io->loop);
     io->arena = std::make_unique<InputArena>(io->loop->blocks(), io->trimmer.get());
     io->wheel = std::make_unique<DeadlineWheel>(*io->loop);
-    try {
-      io->thread = std::thread([l = io->loop.get()] { l->Run(); });
-    } catch (const std::system_error& e) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("I/O thread ", i + 1, ": cannot start: ", e.what()));
-    }
-    ::pthread_setname_np(io->thread.native_handle(), own.name.substr(0, 15).c_str());
+    absl::StatusOr<std::thread> thread = StartThread(own.name, [l = io->loop.get()] { l->Run(); });
+    if (!thread.ok()) return thread.status();
+    io->thread = *std::move(thread);
     group->threads_.push_back(std::move(io));
   }
   return group;

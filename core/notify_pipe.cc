@@ -2,7 +2,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <unistd.h>
+
+#include "weft/core/exhausted.h"
 
 namespace weft {
 
@@ -14,7 +17,12 @@ NotifyPipe::~NotifyPipe() {
 
 absl::Status NotifyPipe::Open() {
   if (::pipe2(fds_, O_NONBLOCK | O_CLOEXEC) != 0) {
-    return absl::ErrnoToStatus(errno, "event loop: cannot open its notification pipe");
+    return Exhausted::Descriptors(errno, "event loop: cannot open its notification pipe");
+  }
+  // A pipe takes a page for its first byte and keeps it: so a later Signal needs no memory.
+  char byte = 0;
+  if (::write(fds_[1], &byte, 1) != 1 || ::read(fds_[0], &byte, 1) != 1) {
+    return Exhausted::Descriptors(errno, "event loop: cannot write to its notification pipe");
   }
   return absl::OkStatus();
 }
@@ -22,7 +30,10 @@ absl::Status NotifyPipe::Open() {
 bool NotifyPipe::Signal() {
   if (pending_.exchange(true, std::memory_order_acq_rel)) return false;
   const char byte = 1;
-  while (::write(fds_[1], &byte, 1) < 0 && errno == EINTR) {
+  // ENOMEM: a kernel that has given the pipe's page back all the same. Without the byte the loop
+  // would sleep on.
+  while (::write(fds_[1], &byte, 1) < 0 && (errno == EINTR || errno == ENOMEM)) {
+    ::sched_yield();
   }
   return true;
 }

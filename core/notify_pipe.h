@@ -2,7 +2,8 @@
 //
 // Threads  Signal: any. Drain, Open: the loop thread
 // Owns     both ends of the pipe (pipe2, non-blocking, close-on-exec)
-// Errors   Open: a Status with errno. Signal cannot fail: the pipe never holds more than one byte
+// Errors   Open: a Status with errno. Signal cannot fail: the pipe never holds more than one byte,
+//          and has its memory from Open on
 #ifndef WEFT_CORE_NOTIFY_PIPE_H_
 #define WEFT_CORE_NOTIFY_PIPE_H_
 

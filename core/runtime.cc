@@ -8,8 +8,49 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "weft/core/callback_queue.h"
+#include "weft/core/thread_start.h"
+#include "weft/core/timer.h"
 
 namespace weft {
+namespace {
+
+// How long a runtime that cannot end for want of a thread waits before it tries again.
+constexpr Nanos kTryAgain = std::chrono::milliseconds(250);
+
+// The threads of a runtime whose last reference went where nobody may wait for them.
+struct Remains {
+  Log log;
+  std::unique_ptr<LoopGroup> loops;
+  std::vector<std::unique_ptr<WorkerPool>> pools;
+  std::unique_ptr<Timer> again;  // the first loop's
+};
+
+// Joins them on a thread that lives for a moment. Where none can be started they go on, with nothing
+// to do, and the first loop tries again.
+void EndElsewhere(std::shared_ptr<Remains> remains) {
+  absl::StatusOr<std::thread> thread = StartThread("weft-end", [remains] {
+    for (const auto& pool : remains->pools) pool->Stop();
+    remains->loops->Stop();
+  });
+  if (thread.ok()) {
+    thread->detach();
+    return;
+  }
+  EventLoop& loop = *remains->loops->At(0).loop;
+  remains->log.Error(absl::StrCat("a runtime cannot end its threads: ",
+                                  std::string(thread.status().message()), "; it tries again"));
+  loop.Post([&loop, remains = std::move(remains)](TaskFate) {
+    loop.AssertInLoop();
+    remains->again = std::make_unique<Timer>(loop, [remains] {
+      const std::shared_ptr<Remains> all = remains;  // the timer goes with what it refers to
+      all->again.reset();
+      EndElsewhere(all);
+    });
+    remains->again->StartAfter(kTryAgain);
+  });
+}
+
+}  // namespace
 
 Runtime::Runtime(RuntimeOptions options)
     : options_(std::move(options)),
@@ -43,6 +84,7 @@ absl::StatusOr<WorkerPool*> Runtime::StartPool(std::string thread_name, const Po
     own.queue_limit = options.queue;
     own.idle_after = ToNanos(options_.worker_idle);
     own.faults = faults_;
+    own.log = log_;
     absl::StatusOr<std::unique_ptr<WorkerPool>> made = WorkerPool::Create(std::move(own));
     if (!made.ok()) return made.status();
     *pool = *std::move(made);
@@ -96,11 +138,13 @@ Runtime::~Runtime() WEFT_NO_THREAD_ANALYSIS {
     if (loops_ != nullptr) loops_->Stop();
     return;
   }
-  // A thread cannot join itself, and a callback must not wait: somebody else ends them.
-  std::thread([all = std::move(pools), loops = std::move(loops_)]() mutable {
-    for (const auto& pool : all) pool->Stop();
-    if (loops != nullptr) loops->Stop();
-  }).detach();
+  if (loops_ == nullptr) return;  // none was ever started
+  // A thread cannot join itself, and a callback must not wait.
+  auto remains = std::make_shared<Remains>();
+  remains->log = log_;
+  remains->loops = std::move(loops_);
+  remains->pools = std::move(pools);
+  EndElsewhere(std::move(remains));
 }
 
 }  // namespace weft

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/exhausted.h"
 #include "weft/core/unix_socket_file.h"
 
 namespace weft {
@@ -20,7 +21,7 @@ absl::Status Failed(int error, std::string_view what, const SocketAddress& addre
                                                    address.ToString(),
                                                    ": no address of this machine"));
   }
-  return absl::ErrnoToStatus(
+  return Exhausted::Descriptors(
       error, absl::StrCat(absl::string_view(what.data(), what.size()), " ", address.ToString()));
 }
 

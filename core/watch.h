@@ -13,6 +13,7 @@
 #ifndef WEFT_CORE_WATCH_H_
 #define WEFT_CORE_WATCH_H_
 
+#include "absl/status/status.h"
 #include "weft/core/thread_contract.h"
 
 namespace weft {
@@ -22,6 +23,9 @@ class WatchEvents {
  public:
   virtual void OnReadable() = 0;
   virtual void OnWritable() = 0;
+  // The kernel refuses to watch a descriptor (no memory, or fs.epoll.max_user_watches is reached): what
+  // was to be watched is not, and can be asked for again. In a turn of its own.
+  virtual void OnWatchFailed(const absl::Status& why) { (void)why; }
 
  protected:
   ~WatchEvents() = default;

@@ -4,12 +4,14 @@
 #include <time.h>
 
 #include <algorithm>
-#include <system_error>
+#include <exception>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
 #include "weft/core/guarded_call.h"
+#include "weft/core/thread_log.h"
+#include "weft/core/thread_start.h"
 
 namespace weft {
 namespace {
@@ -21,6 +23,8 @@ constexpr Nanos kBlockedBelow = kLookEvery / 10;
 // Of one connection this many items for each thread stand in front of others' at the most: enough
 // that no worker waits while the next are moved up.
 constexpr int kQuantumPerThread = 2;
+// How long a pool that cannot grow waits before it tries again.
+constexpr Nanos kTryAgain = std::chrono::milliseconds(250);
 
 class ClosureItem final : public WorkItem {
  public:
@@ -51,11 +55,19 @@ WorkerPool::WorkerPool(WorkerPoolOptions options)
       max_threads_(std::max(min_threads_, options.max_threads)),
       idle_after_(options.idle_after),
       faults_(std::move(options.faults)),
+      log_(std::move(options.log)),
       queue_(options.queue_limit, kQuantumPerThread * max_threads_),
       workers_(std::make_unique<Worker[]>(static_cast<size_t>(max_threads_))) {}
 
 absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Create(WorkerPoolOptions options) {
-  std::unique_ptr<WorkerPool> pool(new WorkerPool(std::move(options)));
+  std::unique_ptr<WorkerPool> pool;
+  try {  // its queue and its table of threads are as large as the application says
+    pool.reset(new WorkerPool(options));
+  } catch (const std::exception&) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("worker pool ", options.name, ": no memory for a queue of ",
+                     options.queue_limit, " calls and ", options.max_threads, " threads"));
+  }
   {
     MutexLock lock(pool->mu_);
     for (int i = 0; i < pool->min_threads_; ++i) {
@@ -67,12 +79,10 @@ absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Create(WorkerPoolOptions
     }
   }
   if (pool->max_threads_ > pool->min_threads_) {
-    try {
-      pool->supervisor_ = std::thread([p = pool.get()] { p->Supervise(); });
-    } catch (const std::system_error& e) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat("worker pool ", pool->name_, ": cannot start its supervisor: ", e.what()));
-    }
+    absl::StatusOr<std::thread> thread =
+        StartThread(absl::StrCat(pool->name_, "+"), [p = pool.get()] { p->Supervise(); });
+    if (!thread.ok()) return thread.status();
+    pool->supervisor_ = *std::move(thread);
   }
   return pool;
 }
@@ -89,16 +99,14 @@ absl::Status WorkerPool::StartWorker(int index) {
   if (worker.thread.joinable()) worker.thread.join();  // one that ended for want of work
   worker.running = true;
   thread_count_.fetch_add(1, std::memory_order_relaxed);
-  try {
-    worker.thread = std::thread([this, index] { RunWorker(index); });
-  } catch (const std::system_error& e) {
+  absl::StatusOr<std::thread> thread =
+      StartThread(absl::StrCat(name_, index), [this, index] { RunWorker(index); });
+  if (!thread.ok()) {
     worker.running = false;
     thread_count_.fetch_sub(1, std::memory_order_relaxed);
-    return absl::ResourceExhaustedError(
-        absl::StrCat("worker pool ", name_, ": cannot start thread ", index + 1, ": ", e.what()));
+    return thread.status();
   }
-  const std::string label = absl::StrCat(name_, index).substr(0, 15);
-  ::pthread_setname_np(worker.thread.native_handle(), label.c_str());
+  worker.thread = *std::move(thread);
   return absl::OkStatus();
 }
 
@@ -221,6 +229,7 @@ void WorkerPool::WakeOne() {
 void WorkerPool::RunWorker(int index) {
   Scope scope(this);
   const CallbackFaults::Scope faults(faults_);
+  const ThreadLog lines(log_);
   Worker& self = workers_[static_cast<size_t>(index)];
   for (;;) {
     if (stopping_.load(std::memory_order_acquire)) return;
@@ -304,14 +313,31 @@ void WorkerPool::GrowWhileBlocked() {
     const bool stood_still = queue_.taken() == taken;
     taken = queue_.taken();
     if (!stood_still || !AllBlocked(&cpu)) continue;
+    if (!AddWorker()) supervisor_parker_.ParkFor(kTryAgain);
+  }
+}
+
+// Without a thread more, the items wait longer; nothing is lost.
+bool WorkerPool::AddWorker() {
+  absl::Status started;
+  bool tell = false;
+  {
     MutexLock lock(mu_);
     for (int i = min_threads_; i < max_threads_; ++i) {
       if (workers_[static_cast<size_t>(i)].running || stopped_) continue;
-      // Without a thread more, the items wait longer; nothing is lost.
-      (void)StartWorker(i);
+      started = StartWorker(i);
+      tell = !started.ok() && !told_;
+      told_ = !started.ok();
       break;
     }
   }
+  if (tell) {
+    log_.Warning(absl::StrCat("worker pool ", name_, ": all of its ", threads(),
+                              " threads are blocked and calls wait, but ",
+                              std::string(started.message()),
+                              "; it goes on with those and tries again"));
+  }
+  return started.ok();
 }
 
 // Whether every worker is inside an item and has used (almost) no CPU since `*cpu_before`, which is

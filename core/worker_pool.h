@@ -10,7 +10,9 @@
 // Threads  any: TrySubmit, Requeue, Execute, Withdraw, queued, counts. Stop: not a worker of this
 //          pool
 // Owns     its threads; items stay their embedders'
-// Errors   TrySubmit refuses what does not fit; Create: a Status when a thread cannot be started
+// Errors   TrySubmit refuses what does not fit; Create: RESOURCE_EXHAUSTED when a thread cannot be
+//          started. A pool that cannot grow says so once in the log, goes on with the threads that
+//          it has, and tries again four times a second
 // Ends     Stop waits for running items and cancels the queued ones; from then on submissions are
 // cancelled
 #ifndef WEFT_CORE_WORKER_POOL_H_
@@ -29,6 +31,7 @@
 #include "weft/core/executor.h"
 #include "weft/core/fair_queue.h"
 #include "weft/core/home_process.h"
+#include "weft/core/log.h"
 #include "weft/core/mutex.h"
 #include "weft/core/parker.h"
 #include "weft/core/thread_contract.h"
@@ -50,6 +53,8 @@ struct WorkerPoolOptions {
   Nanos idle_after = std::chrono::minutes(1);
   // What closures that were handed to Execute throw. Null: standard error is told.
   std::shared_ptr<CallbackFaults> faults = nullptr;
+  // Told when the pool cannot grow; and of what libraries write on its threads.
+  Log log = {};
 };
 
 class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
@@ -138,6 +143,8 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
   bool Overloaded() const;
   bool AllBlocked(std::vector<Nanos>* cpu_before);
   void GrowWhileBlocked();
+  // False: there is no thread to be had.
+  bool AddWorker() WEFT_EXCLUDES(mu_);
 
   const HomeProcess home_;
   const std::string name_;
@@ -145,6 +152,7 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
   const int max_threads_;
   const Nanos idle_after_;
   const std::shared_ptr<CallbackFaults> faults_;
+  const Log log_;
 
   FairQueue queue_;
   std::atomic<size_t> resumed_count_{0};
@@ -164,6 +172,7 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
   const std::unique_ptr<Worker[]> workers_;  // max_threads_ of them
   std::vector<int> idle_ WEFT_GUARDED_BY(mu_);
   bool stopped_ WEFT_GUARDED_BY(mu_) = false;
+  bool told_ WEFT_GUARDED_BY(mu_) = false;  // the log says that it cannot grow
   Parker supervisor_parker_;
   std::thread supervisor_;
 };

@@ -10,6 +10,8 @@
 #include "weft/core/home_process.h"
 #include "weft/core/mutex.h"
 #include "weft/core/plain_transport.h"
+#include "weft/core/printable.h"
+#include "weft/rpc/base/protobuf_log.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/server/authentication_queue.h"
 #include "weft/rpc/server/dispatcher.h"
@@ -119,9 +121,11 @@ absl::Status ServerCore::Prepare(Step step) {
   return s;
 }
 
+// A start that fails leaves nothing behind: it may be tried again.
 absl::Status ServerCore::StartThreads() {
-  runtime_ = options_->runtime;
-  if (runtime_ == nullptr) {
+  ProtobufLog::Install();
+  std::shared_ptr<Runtime> runtime = options_->runtime;
+  if (runtime == nullptr) {
     RuntimeOptions own;
     own.io_threads = options_->io_threads;
     own.worker_threads = options_->worker_threads;
@@ -131,29 +135,35 @@ absl::Status ServerCore::StartThreads() {
     own.spin = options_->spin;
     absl::StatusOr<std::shared_ptr<Runtime>> made = Runtime::Create(std::move(own));
     if (!made.ok()) return made.status();
-    runtime_ = *std::move(made);
+    runtime = *std::move(made);
   }
-  if (absl::Status s = dispatcher_->Serve(*runtime_); !s.ok()) {
-    return error_ = std::move(s);
-  }
-  if (options_->authenticator != nullptr) {
-    absl::StatusOr<std::unique_ptr<AuthenticationQueue>> queue = AuthenticationQueue::Create(
-        options_->authenticator,
-        {options_->authenticator_threads, options_->max_waiting_authentications}, runtime_->log(),
-        runtime_->clock());
-    if (!queue.ok()) return queue.status();
-    authentications_ = *std::move(queue);
-  }
-  loops_ = &runtime_->loops();
-  faults_ = loops_->At(0).loop->faults();
   AcceptorOptions acceptor;
-  acceptor.log = runtime_->log();
+  acceptor.log = runtime->log();
   acceptor.listen.unix_mode = options_->unix_socket_mode;
   absl::StatusOr<std::unique_ptr<Acceptor>> made =
       Acceptor::Create(std::move(acceptor), [this](Socket socket, const SocketAddress& peer) {
-        Deal(std::make_unique<PlainTransport>(std::move(socket)), peer.ToString());
+        // A unix socket's name is the peer's choice.
+        Deal(std::make_unique<PlainTransport>(std::move(socket)), Printable::Text(peer.ToString()));
       });
   if (!made.ok()) return made.status();
+  std::shared_ptr<AuthenticationQueue> authentications;
+  if (options_->authenticator != nullptr) {
+    absl::StatusOr<std::unique_ptr<AuthenticationQueue>> queue = AuthenticationQueue::Create(
+        options_->authenticator,
+        {options_->authenticator_threads, options_->max_waiting_authentications}, runtime->log(),
+        runtime->clock());
+    if (!queue.ok()) return queue.status();
+    authentications = *std::move(queue);
+  }
+  if (absl::Status s = dispatcher_->Serve(*runtime); !s.ok()) {
+    // What is wrong with the services stays wrong; what the machine lacked may come back.
+    if (!absl::IsResourceExhausted(s)) error_ = s;
+    return s;
+  }
+  runtime_ = std::move(runtime);
+  authentications_ = std::move(authentications);
+  loops_ = &runtime_->loops();
+  faults_ = loops_->At(0).loop->faults();
   for (size_t i = 0; i < loops_->size(); ++i) {
     parts_.push_back(std::make_unique<ServerLoop>(loops_->At(i), dispatcher_, options_, counts_,
                                                   authentications_, runtime_->log()));

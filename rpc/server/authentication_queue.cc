@@ -13,6 +13,7 @@ absl::StatusOr<std::unique_ptr<AuthenticationQueue>> AuthenticationQueue::Create
   WorkerPoolOptions pool;
   pool.name = "weft-auth";
   pool.threads = std::max(options.threads, 1);
+  pool.log = log;
   absl::StatusOr<std::unique_ptr<WorkerPool>> made = WorkerPool::Create(std::move(pool));
   if (!made.ok()) return made.status();
   return std::unique_ptr<AuthenticationQueue>(

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "weft/core/callback_queue.h"
+#include "weft/core/printable.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/write_waits.h"
 
@@ -16,6 +17,8 @@ absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data()
 
 // Names listed in an error; more of them would not help its reader.
 constexpr size_t kMostNames = 20;
+// What is printed of a name that a peer asks for.
+constexpr size_t kMaxName = 200;
 
 std::string JoinNames(std::vector<std::string> names) {
   std::sort(names.begin(), names.end());
@@ -113,6 +116,14 @@ absl::StatusOr<uint16_t> Dispatcher::LaneOf(const std::string& pool, Runtime& ru
 absl::Status Dispatcher::Serve(Runtime& runtime) {
   absl::StatusOr<WorkerPool*> workers = runtime.workers();
   if (!workers.ok()) return workers.status();
+  // All pools first: a call that fails has changed nothing.
+  for (const auto& offered : offered_) {
+    const std::string& pool = offered->pool;
+    if (offered->bound.run_inline || pool.empty() || ToAbsl(kDefaultPool) == pool) continue;
+    if (absl::Status s = runtime.workers(pool).status(); !s.ok()) {
+      return Annotate(s, offered->stats->method());
+    }
+  }
   AddLane("", **workers);
   for (const auto& offered : offered_) {
     if (admission_.watches_all()) RulesOf(*offered);
@@ -148,13 +159,13 @@ absl::Status Dispatcher::Unknown(std::string_view full_name) const {
     std::vector<std::string> names;
     for (const ServiceMethod& method : service->methods()) names.emplace_back(method.info->name);
     return absl::UnimplementedError(
-        absl::StrCat("unknown method ", ToAbsl(full_name.substr(0, 200)), "; service ",
+        absl::StrCat("unknown method ", Printable::Text(full_name, kMaxName), "; service ",
                      ToAbsl(service_name), " has: ", JoinNames(std::move(names))));
   }
   std::vector<std::string> names;
   for (const Service* service : services_) names.emplace_back(service->full_name());
   return absl::UnimplementedError(absl::StrCat("unknown service in ",
-                                               ToAbsl(full_name.substr(0, 200)),
+                                               Printable::Text(full_name, kMaxName),
                                                "; services here: ", JoinNames(std::move(names))));
 }
 

@@ -3,11 +3,11 @@
 #include <sched.h>
 
 #include <algorithm>
-#include <random>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
+#include "weft/core/random_bits.h"
 #include "weft/rpc/protocol/native/native_session.h"
 
 namespace weft {
@@ -61,7 +61,7 @@ ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
                    loop_.AssertInLoop();
                    LookForIdle();
                  }),
-      random_(std::random_device()()),
+      random_(RandomSeed()),
       drain_timer_(loop_, [this] {
         loop_.AssertInLoop();
         ContinueDrain();

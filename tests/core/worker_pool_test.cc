@@ -482,5 +482,12 @@ TEST(WorkerPool, ItemsMaySubmitOthers) {
   pool->Stop();
 }
 
+TEST(WorkerPool, SaysThatThereIsNoMemoryForItsQueue) {
+  WorkerPoolOptions options;
+  options.queue_limit = size_t{1} << 60;
+  const absl::Status made = WorkerPool::Create(options).status();
+  EXPECT_TRUE(absl::IsResourceExhausted(made)) << made;
+}
+
 }  // namespace
 }  // namespace weft

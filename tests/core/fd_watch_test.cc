@@ -1,0 +1,80 @@
+#include "weft/core/fd_watch.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <string>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/log_lines.h"
+#include "tests/support/loop_thread.h"
+#include "tests/support/watched.h"
+
+namespace weft {
+namespace {
+
+using ::testing::HasSubstr;
+
+class Recorder final : public WatchEvents {
+ public:
+  void OnReadable() override { readable.Notify(); }
+  void OnWritable() override {}
+  void OnWatchFailed(const absl::Status& why) override {
+    failures.Update([&](std::vector<std::string>& all) { all.push_back(why.ToString()); });
+  }
+  Notification readable;
+  Watched<std::vector<std::string>> failures;
+};
+
+// A regular file cannot be watched by epoll: the kernel refuses it as it would for want of memory.
+TEST(FdWatch, TellsWhenTheKernelRefusesToWatch) {
+  auto lines = std::make_shared<LogLines>();
+  EventLoopOptions options = LoopThread::Options();
+  options.log = Log(lines, LogLevel::kWarning);
+  LoopThread thread(options);
+  const int file = ::open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(file, 0);
+  Recorder recorder;
+  FdWatch watch;
+  thread.Run([&] {
+    ASSERT_TRUE(watch.Start(thread.loop(), file, &recorder).ok());
+    watch.WatchRead(true);
+    EXPECT_TRUE(recorder.failures.Get().empty()) << "in a turn of its own";
+  });
+  ASSERT_TRUE(recorder.failures.WaitFor([](const auto& all) { return all.size() == 1; }));
+  EXPECT_THAT(recorder.failures.Get()[0], HasSubstr("cannot watch fd"));
+  EXPECT_THAT(lines->Text(), HasSubstr("libevent: Epoll ADD")) << "and libevent's line is ours";
+  // Asked again, it fails again.
+  thread.Run([&] { watch.WatchRead(true); });
+  EXPECT_TRUE(recorder.failures.WaitFor([](const auto& all) { return all.size() == 2; }));
+  thread.Run([&] {
+    watch.WatchRead(true);
+    watch.Stop();  // no callback any more
+  });
+  thread.Settle();
+  EXPECT_EQ(recorder.failures.Get().size(), 2u);
+  ::close(file);
+}
+
+TEST(FdWatch, TellsOfWhatCanBeRead) {
+  LoopThread thread;
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+  Recorder recorder;
+  FdWatch watch;
+  thread.Run([&] {
+    ASSERT_TRUE(watch.Start(thread.loop(), ends[0], &recorder).ok());
+    watch.WatchRead(true);
+  });
+  ASSERT_EQ(::write(ends[1], "x", 1), 1);
+  EXPECT_TRUE(recorder.readable.Wait());
+  thread.Run([&] { watch.Stop(); });
+  EXPECT_TRUE(recorder.failures.Get().empty());
+  for (const int fd : ends) ::close(fd);
+}
+
+}  // namespace
+}  // namespace weft

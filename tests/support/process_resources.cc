@@ -1,0 +1,72 @@
+#include "tests/support/process_resources.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include <gtest/gtest.h>
+
+#include "tests/support/watched.h"
+
+namespace weft {
+namespace {
+
+int EntriesOf(const char* path) {
+  DIR* const folder = ::opendir(path);
+  if (folder == nullptr) return -1;
+  int count = 0;
+  while (const dirent* entry = ::readdir(folder)) {
+    if (entry->d_name[0] != '.') ++count;
+  }
+  ::closedir(folder);
+  return count;
+}
+
+}  // namespace
+
+int OpenDescriptors() { return EntriesOf("/proc/self/fd") - 1; }
+
+int RunningThreads() { return EntriesOf("/proc/self/task"); }
+
+bool HasThreads(int expected) {
+  return PollUntil([&] { return RunningThreads() == expected; });
+}
+
+FewDescriptors::FewDescriptors(int left) {
+  EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
+  rlimit low = before_;
+  low.rlim_cur = 512;
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  for (int fd; (fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) held_.push_back(fd);
+  for (int i = 0; i < left && !held_.empty(); ++i) {
+    ::close(held_.back());
+    held_.pop_back();
+  }
+}
+
+FewDescriptors::~FewDescriptors() {
+  for (const int fd : held_) ::close(fd);
+  EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before_), 0);
+}
+
+NoThreads::NoThreads() {
+  pthread_attr_t attributes;
+  EXPECT_EQ(::pthread_getattr_default_np(&attributes), 0);
+  EXPECT_EQ(::pthread_attr_getstacksize(&attributes, &before_), 0);
+  EXPECT_EQ(::pthread_attr_setstacksize(&attributes, size_t{1} << 47), 0);
+  EXPECT_EQ(::pthread_setattr_default_np(&attributes), 0);
+  ::pthread_attr_destroy(&attributes);
+}
+
+NoThreads::~NoThreads() {
+  pthread_attr_t attributes;
+  EXPECT_EQ(::pthread_getattr_default_np(&attributes), 0);
+  EXPECT_EQ(::pthread_attr_setstacksize(&attributes, before_), 0);
+  EXPECT_EQ(::pthread_setattr_default_np(&attributes), 0);
+  ::pthread_attr_destroy(&attributes);
+}
+
+}  // namespace weft

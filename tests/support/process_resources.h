@@ -1,0 +1,50 @@
+// What this process has of the kernel: descriptors and threads, counted; and a process that has few
+// descriptors left.
+//
+// Threads  the test's own; what it starts meanwhile sees the same lack
+#ifndef WEFT_TESTS_SUPPORT_PROCESS_RESOURCES_H_
+#define WEFT_TESTS_SUPPORT_PROCESS_RESOURCES_H_
+
+#include <sys/resource.h>
+
+#include <vector>
+
+namespace weft {
+
+// Open descriptors; the one it takes to look is not counted.
+int OpenDescriptors();
+// Threads that have not ended, this one included.
+int RunningThreads();
+// False: they still did not equal that many after ten seconds. A thread that was joined may be listed
+// for a moment more.
+bool HasThreads(int expected);
+
+// While it lives exactly `left` descriptors can be had.
+class FewDescriptors {
+ public:
+  explicit FewDescriptors(int left);
+  ~FewDescriptors();
+  FewDescriptors(const FewDescriptors&) = delete;
+  FewDescriptors& operator=(const FewDescriptors&) = delete;
+
+ private:
+  rlimit before_{};
+  std::vector<int> held_;
+};
+
+// While it lives no thread can be started in this process, by any of its threads: a stack would not
+// fit into its addresses.
+class NoThreads {
+ public:
+  NoThreads();
+  ~NoThreads();
+  NoThreads(const NoThreads&) = delete;
+  NoThreads& operator=(const NoThreads&) = delete;
+
+ private:
+  size_t before_ = 0;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_TESTS_SUPPORT_PROCESS_RESOURCES_H_
