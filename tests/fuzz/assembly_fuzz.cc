@@ -223,8 +223,8 @@ class CheckingCall final : public OutboundCall {
       : OutboundCall(kUnaryMethod, message, CallOptions()), script_(script), id_(number) {}
   void Complete(const CallEnd& end) override {
     ++ends;
-    const auto sent = script_.messages().find(id_);
-    Check(end.status.ok() == (sent != script_.messages().end()));
+    const auto expected = script_.messages().find(id_);
+    Check(end.status.ok() == (expected != script_.messages().end()));
     if (!end.status.ok()) return;
     Hello hello;
     absl::Cord attachment;
@@ -234,7 +234,7 @@ class CheckingCall final : public OutboundCall {
     } else {
       Check(hello.ParseFromArray(end.reply, static_cast<int>(end.reply_size)));
     }
-    Check(Matches(sent->second, hello, attachment));
+    Check(Matches(expected->second, hello, attachment));
   }
   int ends = 0;
 
