@@ -122,7 +122,7 @@ bool BlockPool::Core::Trim() {
       counts_.free_blocks -= own.unused;
       counts_.free_bytes -= own.unused * SizeOf(index);
       own.unused = own.free.size();
-      if (own.free.empty()) own.free = {};
+      if (own.free.empty()) std::vector<Block*>().swap(own.free);  // `= {}` keeps the memory
     }
     left = counts_.free_blocks > 0;
   }

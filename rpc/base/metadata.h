@@ -38,7 +38,7 @@ class Metadata {
     if (entries_.capacity() <= kMostKept) {
       entries_.clear();
     } else {
-      entries_ = {};
+      std::vector<Entry>().swap(entries_);  // `= {}` keeps the memory
     }
   }
 

@@ -41,7 +41,7 @@ bool CallPool::GiveBack(MonoTime now) {
   const auto end = free_.begin() + static_cast<std::ptrdiff_t>(unused_);
   for (auto it = free_.begin(); it != end; ++it) delete *it;
   free_.erase(free_.begin(), end);
-  if (free_.empty()) free_ = {};
+  if (free_.empty()) std::vector<InboundCall*>().swap(free_);  // `= {}` keeps the memory
   unused_ = free_.size();
   return !free_.empty();
 }

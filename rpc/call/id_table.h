@@ -65,7 +65,7 @@ class IdTable {
   bool empty() const { return size_ == 0; }
   // Gives back its memory where it is empty.
   void Trim() {
-    if (size_ == 0) slots_ = {};
+    if (size_ == 0) std::vector<Slot>().swap(slots_);  // `= {}` keeps the memory
   }
   void Clear() {
     slots_.clear();

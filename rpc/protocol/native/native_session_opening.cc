@@ -200,8 +200,9 @@ void NativeSession::RefusePeer(const absl::Status& why, const HeldFrames* held) 
 void NativeSession::Trim() {
   link_->Trim();
   inbound_.Trim();
-  if (replies_.empty()) replies_ = {};
-  spare_replies_ = {};
+  // `= {}` would keep the memory.
+  if (replies_.empty()) std::vector<ReadyReply>().swap(replies_);
+  std::vector<ReadyReply>().swap(spare_replies_);
 }
 
 bool NativeSession::GiveBack(MonoTime) {

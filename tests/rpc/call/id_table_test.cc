@@ -1,5 +1,7 @@
 #include "weft/rpc/call/id_table.h"
 
+#include <malloc.h>
+
 #include <map>
 #include <random>
 #include <vector>
@@ -103,6 +105,21 @@ TEST(IdTable, IsAMapForNumbersThatAPeerChose) {
 TEST(IdTable, IsAMapForNumbersThatAllShareASlot) {
   uint64_t id = 0;
   CompareWithMap([&] { return id += 4096; }, 20'000, 300);
+}
+
+TEST(IdTable, TrimGivesTheMemoryOfAnEmptyTableBack) {
+  const auto held = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
+  int value = 0;
+  IdTable<int> table;
+  const size_t before = held();
+  for (uint64_t id = 1; id <= 10'000; ++id) table.Insert(id, &value);
+  for (uint64_t id = 1; id <= 10'000; ++id) ASSERT_EQ(table.Take(id), &value);
+  table.Trim();
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // malloc's own books
+  EXPECT_LT(held(), before + 1'000);
+#endif
+  table.Insert(10'001, &value);
+  EXPECT_EQ(table.Find(10'001), &value);
 }
 
 }  // namespace

@@ -68,7 +68,8 @@ TEST(MessageCache, GetsAPairBackWhoseReplyIsSentByReference) {
   std::thread([&] { sent.reset(); }).join();
   pair = cache.Take<Pair>(method);
   EXPECT_EQ(pair.get(), first);
-  pair->reply.set_text(std::string(1'000, 'x'));
+  const std::string text(1'000, 'x');  // copied: a temporary one would bring its own memory
+  pair->reply.set_text(text);
   EXPECT_EQ(pair->reply.text().data(), memory);
 }
 
