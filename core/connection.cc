@@ -39,6 +39,7 @@ Connection::~Connection() {
   if (closed_) return;
   closed_ = true;
   StopWatch();
+  DropRest();
   handle_->connection_ = nullptr;
   handle_->output().Close();
 }
@@ -89,8 +90,9 @@ bool Connection::ReadOnce() {
   // The rest is read to the end of its frame; before a direct read there is none.
   const size_t rest_room = rest_ ? rest_room_ - rest_size_ : 0;
   if (rest_room > 0) pieces[count++] = {rest_->data() + rest_size_, rest_room};
+  char* const space = arena_.space();
   const size_t room = direct > 0 ? std::min(arena_.room(), need_.behind_direct) : arena_.room();
-  pieces[count++] = {arena_.space(), room};
+  pieces[count++] = {space, room};
   const ssize_t n = handle_->output().transport().Read(pieces, count);
   if (n > 0) {
     bytes_read_ += static_cast<size_t>(n);
@@ -119,29 +121,13 @@ bool Connection::Distribute(size_t n, size_t direct, size_t rest_room) {
     rest_size_ += filled;
     const BlockRef rest = rest_;
     const size_t size = rest_size_;
+    DropRest();  // what the owner keeps of it, it counts
     need_.frame = 0;
     const size_t used = owner_->OnBytes(rest, rest->data(), size, &need_);
     if (closed_) return false;
-    rest_.reset();
-    rest_size_ = 0;
-    if (used < size) {
-      // Still unfinished: its header was split, or more than a frame's worth was kept.
-      KeepRest(rest->data() + used, size - used);
-      if (n > 0) {  // so the arena's bytes go behind it
-        const size_t have = rest_size_;
-        BlockRef joined = arena_.large().Get(std::max(have + n, need_.frame));
-        std::memcpy(joined->data(), rest_->data(), have);
-        std::memcpy(joined->data() + have, arena_.space(), n);
-        rest_.reset();
-        rest_size_ = 0;
-        need_.frame = 0;
-        const size_t joined_used = owner_->OnBytes(joined, joined->data(), have + n, &need_);
-        if (closed_) return false;
-        if (joined_used < have + n) KeepRest(joined->data() + joined_used, have + n - joined_used);
-        return true;  // the arena's bytes were copied: nobody has slices of them
-      }
-      return true;
-    }
+    // Still unfinished: its header was split, or it has more room now, or more than a frame's worth
+    // was kept.
+    if (used < size) return Join(rest->data() + used, size - used, n);
   }
   const char* data = arena_.space();
   // The rest may have ended with the header of a frame that the owner takes directly: what followed
@@ -160,19 +146,64 @@ bool Connection::Distribute(size_t n, size_t direct, size_t rest_room) {
   const size_t seen = static_cast<size_t>(data - arena_.space()) + n;
   need_.frame = 0;
   const size_t used = owner_->OnBytes(arena_.block(), data, n, &need_);
-  if (!closed_ && used < n) KeepRest(data + used, n - used);
+  if (!closed_ && used < n) (void)KeepRest(data + used, n - used);
   arena_.Release(seen);  // also when it was closed: the owner may have kept slices
   return !closed_;
 }
 
-void Connection::KeepRest(const char* data, size_t size) {
-  WEFT_DCHECK(need_.direct_size == 0);
-  rest_room_ = std::max(need_.frame, size + kHeadRoom);
-  BlockRef block = arena_.large().Get(rest_room_);
-  std::memcpy(block->data(), data, size);
-  rest_ = std::move(block);
-  rest_size_ = size;
+// Keeps the `size` bytes that were left over, and hands them out again with the `n` bytes behind
+// them that stand in the arena. False: the connection was closed.
+bool Connection::Join(const char* left, size_t size, size_t n) {
+  if (n == 0) return KeepRest(left, size);
+  const BlockRef joined = arena_.large().TryGet(std::max(size + n, need_.frame));
+  if (!joined) return CloseWithoutMemory(size + n);
+  std::memcpy(joined->data(), left, size);
+  std::memcpy(joined->data() + size, arena_.space(), n);
+  need_.frame = 0;
+  const size_t used = owner_->OnBytes(joined, joined->data(), size + n, &need_);
+  if (closed_) return false;
+  // The arena's bytes were copied: nobody has slices of them.
+  return used == size + n || KeepRest(joined->data() + used, size + n - used);
 }
+
+// False: the connection was closed, for want of memory or because too much is held already. A peer
+// that is known may always have a half frame of usual size: else its connection, and not a call,
+// would end where others hold too much.
+bool Connection::KeepRest(const char* data, size_t size) {
+  WEFT_DCHECK(need_.direct_size == 0 && !rest_);
+  const size_t room = std::max(need_.frame, size + kHeadRoom);
+  InputAccount& account = handle_->input();
+  if (account.known() && room <= InputAccount::kStep + kHeadRoom) {
+    account.Add(room);
+  } else if (const absl::Status s = account.TryAdd(room); !s.ok()) {
+    Close(s);
+    return false;
+  }
+  rest_room_ = room;
+  rest_ = arena_.large().TryGet(room);
+  if (!rest_) {
+    account.Remove(room);
+    return CloseWithoutMemory(room);
+  }
+  std::memcpy(rest_->data(), data, size);
+  rest_size_ = size;
+  return true;
+}
+
+void Connection::DropRest() {
+  if (!rest_) return;
+  handle_->input().Remove(rest_room_);
+  rest_.reset();
+  rest_size_ = 0;
+}
+
+bool Connection::CloseWithoutMemory(size_t size) {
+  Close(absl::ResourceExhaustedError(
+      absl::StrCat("no memory for ", size, " bytes of input from ", handle_->peer())));
+  return false;
+}
+
+void Connection::ForgetDirect() { need_ = InputNeed(); }
 
 void Connection::OnWritable() {
   loop_.AssertInLoop();
@@ -231,6 +262,7 @@ void Connection::UpdatePause() {
   const bool pause = reads_held_ || (pause_ != nullptr && pause_->above());
   if (pause == paused_) return;
   paused_ = pause;
+  if (!pause) resumed_ = loop_.clock().Now();
   WatchRead(!pause);
 }
 
@@ -268,8 +300,7 @@ void Connection::Close(const absl::Status& reason) {
   handle_->connection_ = nullptr;
   handle_->output().Close();
   const size_t pending = rest_size_;
-  rest_.reset();
-  rest_size_ = 0;
+  DropRest();
   owner_->OnClosed(why, pending);
 }
 

@@ -10,8 +10,10 @@
 // PauseReadsAbove).
 //
 // Threads  loop-only; other threads hold the ConnectionHandle
-// Owns     its watch and its unfinished input; shares its output with the handle
-// Errors   read and write errors end it with UNAVAILABLE that names the call and errno
+// Owns     its watch and its unfinished input, counted in the handle's account; shares its output with the handle
+// Errors   read and write errors end it with UNAVAILABLE that names the call and errno; an
+//          unfinished frame that there is no memory for, or that its account refuses, with
+//          RESOURCE_EXHAUSTED
 // Ends     OnClosed runs exactly once, with the reason; no callback follows it. The owner destroys
 // the connection
 //          in a later turn, not inside a callback
@@ -42,8 +44,8 @@ struct InputNeed {
   size_t direct_size = 0;
   // How much to read behind it at most: little, when what follows is to be read directly too.
   size_t behind_direct = SIZE_MAX;
-  // The whole size of the frame whose beginning was left over; 0, as before each OnBytes: not known
-  // yet.
+  // The room that the frame gets whose beginning was left over: its whole size, or less where that
+  // is only announced; OnBytes comes again when it is full. 0, as before each OnBytes: not known yet.
   size_t frame = 0;
 };
 
@@ -90,6 +92,9 @@ class Connection final : private WatchEvents {
   // From the flusher, on the loop: what the flush came to.
   void Flushed(OutputQueue::Flushed result) LOOP_ONLY;
 
+  // The owner's memory that it asked for is no longer to be read into. The bytes come to OnBytes.
+  void ForgetDirect() LOOP_ONLY;
+
   // Stops reading while more than `high` bytes are unsent, until `low`; 0 and 0: never.
   void PauseReadsAbove(size_t low, size_t high) LOOP_ONLY;
 
@@ -97,6 +102,8 @@ class Connection final : private WatchEvents {
   bool paused() const LOOP_ONLY { return paused_; }
   // Reads nothing more until it is told so; what the peer sends meanwhile waits in the kernel.
   void HoldReads(bool held) LOOP_ONLY;
+  // When it was last paused and goes on.
+  MonoTime resumed() const LOOP_ONLY { return resumed_; }
 
   MonoTime last_read() const LOOP_ONLY { return last_read_; }
   uint64_t bytes_read() const LOOP_ONLY { return bytes_read_; }
@@ -108,7 +115,10 @@ class Connection final : private WatchEvents {
   // One read. False: stop reading for now (short read, end, error).
   bool ReadOnce() LOOP_ONLY;
   bool Distribute(size_t n, size_t direct, size_t rest_room) LOOP_ONLY;
-  void KeepRest(const char* data, size_t size) LOOP_ONLY;
+  bool Join(const char* left, size_t size, size_t n) LOOP_ONLY;
+  bool KeepRest(const char* data, size_t size) LOOP_ONLY;
+  void DropRest() LOOP_ONLY;
+  bool CloseWithoutMemory(size_t size) LOOP_ONLY;
   void UpdatePause() LOOP_ONLY;
   void WatchRead(bool on) LOOP_ONLY;
   void WatchWrite(bool on) LOOP_ONLY;
@@ -135,6 +145,7 @@ class Connection final : private WatchEvents {
   absl::Status closing_reason_ LOOP_OWNED;
   std::unique_ptr<Timer> closing_timer_ LOOP_OWNED;
   MonoTime last_read_ LOOP_OWNED{};
+  MonoTime resumed_ LOOP_OWNED{};
   uint64_t bytes_read_ LOOP_OWNED = 0;
 };
 

@@ -5,11 +5,16 @@
 namespace weft {
 
 ConnectionHandle::ConnectionHandle(std::shared_ptr<EventLoop> loop,
-                                   std::unique_ptr<Transport> transport, std::string peer)
+                                   std::unique_ptr<Transport> transport, std::string peer,
+                                   InputBudgets input)
     : loop_(std::move(loop)),
       peer_(std::move(peer)),
       any_thread_may_write_(transport->AnyThreadMayWrite()),
-      output_(std::move(transport), loop_->output_budget(), &loop_->blocks()) {}
+      output_(std::move(transport), loop_->output_budget(), &loop_->blocks()),
+      input_([&] {
+        input.runtime = loop_->input_budget();
+        return std::move(input);
+      }()) {}
 
 ConnectionHandle::~ConnectionHandle() = default;
 

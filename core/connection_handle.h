@@ -1,7 +1,7 @@
 // A connection's face for other threads: its output, and the way to its loop.
 //
 // Threads  any; connection() is the loop's own
-// Owns     the output queue (and by it the socket); keeps its loop alive
+// Owns     the output queue (and by it the socket), the account of its input; keeps its loop alive
 // Ends     outlives its connection harmlessly: appends to a closed output are dropped
 #ifndef WEFT_CORE_CONNECTION_HANDLE_H_
 #define WEFT_CORE_CONNECTION_HANDLE_H_
@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "weft/core/event_loop.h"
+#include "weft/core/input_account.h"
 #include "weft/core/loop_task.h"
 #include "weft/core/output_queue.h"
 #include "weft/core/thread_contract.h"
@@ -22,8 +23,9 @@ class Connection;
 
 class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
  public:
+  // `input`: what its input is counted against besides its loop's budget.
   ConnectionHandle(std::shared_ptr<EventLoop> loop, std::unique_ptr<Transport> transport,
-                   std::string peer);
+                   std::string peer, InputBudgets input = {});
   virtual ~ConnectionHandle();
   ConnectionHandle(const ConnectionHandle&) = delete;
   ConnectionHandle& operator=(const ConnectionHandle&) = delete;
@@ -31,6 +33,7 @@ class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
   EventLoop& loop() const { return *loop_; }
   const std::shared_ptr<EventLoop>& shared_loop() const { return loop_; }
   OutputQueue& output() { return output_; }
+  InputAccount& input() { return input_; }
   // The other end's address, or a name where it has none.
   const std::string& peer() const { return peer_; }
 
@@ -59,6 +62,7 @@ class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
   const std::string peer_;
   const bool any_thread_may_write_;
   OutputQueue output_;
+  InputAccount input_;
   FlushTask flush_task_{this};
   std::shared_ptr<ConnectionHandle>
       self_;  // the claimer's: keeps this alive while flush_task_ is queued

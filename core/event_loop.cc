@@ -54,6 +54,7 @@ EventLoop::EventLoop(EventLoopOptions options)
       output_budget_(std::move(options.output_budget)),
       faults_(options.faults != nullptr ? std::move(options.faults)
                                         : std::make_shared<CallbackFaults>(log_)),
+      input_budget_(std::move(options.input_budget)),
       spin_(options.spin) {}
 
 // The loop's thread does not run yet (Create) or any more (destructor), so nothing else touches

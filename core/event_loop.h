@@ -34,6 +34,7 @@
 #include "weft/core/callback_queue.h"
 #include "weft/core/clock.h"
 #include "weft/core/home_process.h"
+#include "weft/core/input_budget.h"
 #include "weft/core/log.h"
 #include "weft/core/loop_task.h"
 #include "weft/core/notify_pipe.h"
@@ -60,6 +61,7 @@ struct EventLoopOptions {
   std::shared_ptr<OutputBudget> output_budget = nullptr;
   // What the user's code throws in its callbacks. Null: the loop's own, which goes to `log`.
   std::shared_ptr<CallbackFaults> faults = nullptr;
+  std::shared_ptr<InputBudget> input_budget = nullptr;
 };
 
 // What became of a posted closure.
@@ -113,6 +115,7 @@ class EventLoop final : private ClockWatcher {
   const std::shared_ptr<CallbackFaults>& faults() const { return faults_; }
   // For the bytes of this loop's connections, of any thread.
   ANY_THREAD BlockPool& blocks() { return blocks_; }
+  const std::shared_ptr<InputBudget>& input_budget() const { return input_budget_; }
   // libevent's; for core/ alone.
   event_base* base() LOOP_ONLY { return base_; }
 
@@ -166,6 +169,7 @@ class EventLoop final : private ClockWatcher {
   const bool system_clock_;
   const std::shared_ptr<OutputBudget> output_budget_;
   const std::shared_ptr<CallbackFaults> faults_;
+  const std::shared_ptr<InputBudget> input_budget_;
 
   // The loop's own.
   CallbackQueue callbacks_{*this};

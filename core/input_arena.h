@@ -26,16 +26,22 @@ class InputArena {
   static constexpr size_t kBlock = (64 << 10) - sizeof(Block);
   // A block with less room than this is given up.
   static constexpr size_t kLeastRoom = 16 << 10;
+  static constexpr size_t kSmallBlock = 8 << 10;
 
   // `trimmer` hears of each read; may be null.
   explicit InputArena(BlockPool& blocks, IdleTrimmer* trimmer = nullptr)
       : blocks_(blocks), trimmer_(trimmer) {}
 
+  // Where there is no memory for a block, a small one takes its place for one read.
   char* space() LOOP_ONLY {
-    if (!block_) block_ = blocks_.Get(kBlock);
+    if (!block_) {
+      block_ = blocks_.TryGet(kBlock);
+      size_ = block_ ? kBlock : kSmallBlock;
+      if (!block_) block_ = BlockRef::New(kSmallBlock);
+    }
     return block_->data() + used_;
   }
-  size_t room() const LOOP_ONLY { return kBlock - used_; }
+  size_t room() const LOOP_ONLY { return size_ - used_; }
   const BlockRef& block() const LOOP_ONLY { return block_; }
 
   // For what does not fit into the block.
@@ -48,7 +54,7 @@ class InputArena {
 
   // `used` bytes of space() were filled and looked through.
   void Release(size_t used) LOOP_ONLY {
-    if (block_->Sole()) {
+    if (block_->Sole() && size_ == kBlock) {
       used_ = 0;
       return;
     }
@@ -56,6 +62,7 @@ class InputArena {
     if (room() < kLeastRoom) {
       block_.reset();
       used_ = 0;
+      size_ = kBlock;
     }
   }
 
@@ -64,6 +71,7 @@ class InputArena {
   IdleTrimmer* const trimmer_;
   BlockRef block_ LOOP_OWNED;
   size_t used_ LOOP_OWNED = 0;
+  size_t size_ LOOP_OWNED = kBlock;
 };
 
 }  // namespace weft

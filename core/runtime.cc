@@ -67,6 +67,8 @@ absl::StatusOr<std::shared_ptr<Runtime>> Runtime::Create(RuntimeOptions options)
   loop.faults = runtime->faults_;
   loop.spin = ToNanos(runtime->options_.spin);
   loop.output_budget = std::make_shared<OutputBudget>(runtime->options_.max_output_bytes);
+  loop.input_budget = std::make_shared<InputBudget>(runtime->options_.max_input_bytes,
+                                                    "max_input_bytes of the runtime");
   absl::StatusOr<std::unique_ptr<LoopGroup>> loops =
       LoopGroup::Create(runtime->options_.io_threads, loop);
   if (!loops.ok()) return loops.status();

@@ -58,6 +58,11 @@ struct RuntimeOptions {
   // Bytes waiting to be written on all connections of the runtime together; what would go beyond is
   // refused with RESOURCE_EXHAUSTED. Counted in steps of 64 KiB a connection. 0: no limit.
   size_t max_output_bytes = size_t{1} << 30;
+  // Bytes of input held on all connections of the runtime together: unfinished messages and frames,
+  // requests until they are answered, messages of streams until they are read. What would go beyond
+  // is refused with RESOURCE_EXHAUSTED. Counted in steps of 64 KiB a connection, which may always
+  // hold 128 KiB. 0: no limit.
+  size_t max_input_bytes = size_t{1} << 30;
   // Lines of this level and above reach the sink.
   LogLevel log_level = LogLevel::kWarning;
   // Where lines go; null: standard error.

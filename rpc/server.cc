@@ -33,7 +33,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
         dispatcher_(std::make_shared<Dispatcher>(options_->run_inline, options_->interceptors,
                                                  options_->overload, kServerServes,
                                                  ToNanos(options_->max_write_wait))),
-        counts_(std::make_shared<ServerCounts>(options_->on_connection, options_->limits)) {}
+        counts_(std::make_shared<ServerCounts>(*options_)) {}
 
   // What is to be done before the start; an error in it keeps the server from starting.
   template <typename Step>
@@ -392,6 +392,7 @@ Server::Connections Server::connections() const {
 int64_t Server::callback_throws() const { return core_->Left() ? 0 : core_->callback_throws(); }
 ServerState Server::state() const { return core_->state(); }
 std::vector<ConnectionInfo> Server::connection_list() const { return core_->connection_list(); }
+size_t Server::input_bytes() const { return core_->counts().input->held(); }
 int64_t Server::closed(CloseReason reason) const { return core_->counts().closed.Get(reason); }
 
 }  // namespace weft

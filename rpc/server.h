@@ -81,6 +81,9 @@ class Server {
   std::vector<ConnectionInfo> connection_list() const;
   // Exceptions of listeners and callbacks, caught and logged; of all that share its runtime.
   int64_t callback_throws() const;
+  // Bytes of input held on all connections now, short by less than 64 KiB for each: see
+  // ServerOptions::max_input_bytes.
+  size_t input_bytes() const;
   // Connections ended for this reason.
   int64_t closed(CloseReason reason) const;
 

@@ -95,6 +95,18 @@ struct ServerOptions {
   absl::Duration max_connection_age_grace = absl::Seconds(30);
   // A connection without calls for so long, at most half as long again, is closed. Zero: never.
   absl::Duration idle_timeout = absl::ZeroDuration();
+  // A client that was not heard of for so long is asked for a sign of life, whatever it wishes, and
+  // its connection ends when SessionLimits::heartbeat_misses more intervals pass without one. At
+  // least a millisecond. Zero: only as both sides' heartbeat_interval say.
+  absl::Duration max_heartbeat_interval = absl::Seconds(30);
+  // Bytes of input held on all connections together: unfinished messages and frames, requests until
+  // they are answered, messages of streams until they are read. What would go beyond is refused with
+  // RESOURCE_EXHAUSTED. Counted in steps of 64 KiB a connection, which may always hold 128 KiB.
+  // 0: no limit.
+  size_t max_input_bytes = size_t{512} << 20;
+  // The same of all clients together that the authenticator has not let in yet; each byte counts.
+  // What goes beyond closes its connection. 0: no limit.
+  size_t max_unknown_input_bytes = size_t{16} << 20;
   // Told of each connection: up, suspect, going away, down. On its I/O thread, in order.
   ConnectionListener on_connection = nullptr;
   // Told of kServing, kDraining and kStopped, in this order: of kDraining before any client is, so

@@ -95,11 +95,13 @@ class Output {
  public:
   Output(size_t most, std::vector<MessagePiece>* pieces) : left_(most), pieces_(pieces) {}
 
-  // Room, at least one byte; false when the compressed bytes would be too many.
+  // Room, at least one byte; false when the compressed bytes would be too many, or there is no
+  // memory for them.
   bool Next(char** data, size_t* size) {
     if (left_ == 0) return false;
     if (!block_ || used_ == block_->capacity()) {
-      block_ = BlockRef::New(std::min(left_, MessageCodec::kBlock));
+      block_ = BlockRef::TryNew(std::min(left_, MessageCodec::kBlock));
+      if (!block_) return false;
       used_ = 0;
     }
     *data = block_->data() + used_;
@@ -300,7 +302,10 @@ absl::Status Inflate(Compression codec, std::string_view bytes, size_t size, siz
   }
   std::string wrong = codec == Compression::kZstd ? CheckZstdSize(bytes, size) : "";
   if (wrong.empty()) {
-    BlockRef block = BlockRef::New(size);
+    BlockRef block = BlockRef::TryNew(size);
+    if (!block) {
+      return refused(absl::StatusCode::kResourceExhausted, "there is no memory for them");
+    }
     wrong = codec == Compression::kGzip ? InflateGzip(bytes, block->data(), size)
                                         : InflateZstd(bytes, block->data(), size);
     if (wrong.empty()) {

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream.h>
 #include <google/protobuf/message_lite.h>
 
+#include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
 
 namespace weft {
@@ -87,6 +89,27 @@ class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
 };
 
 }  // namespace
+
+// Large strings and fields are as long as the peer says. What protobuf has built until then stays in
+// the message, which may be cleared and destroyed.
+MessageCodec::Parsed MessageCodec::Parse(const char* data, size_t size,
+                                         google::protobuf::MessageLite* out) {
+  try {
+    return out->ParseFromArray(data, static_cast<int>(size)) ? Parsed::kDone : Parsed::kBroken;
+  } catch (const std::bad_alloc&) {
+    return Parsed::kNoMemory;
+  }
+}
+
+absl::Status MessageCodec::ParseError(Parsed parsed, std::string_view where, std::string_view what,
+                                      size_t size, const google::protobuf::MessageLite& message) {
+  const bool broken = parsed == Parsed::kBroken;
+  return absl::Status(broken ? absl::StatusCode::kInternal : absl::StatusCode::kResourceExhausted,
+                      absl::StrCat(absl::string_view(where.data(), where.size()),
+                                   broken ? "cannot parse the " : "no memory to parse the ",
+                                   absl::string_view(what.data(), what.size()), " (", size,
+                                   " bytes) as ", message.GetTypeName()));
+}
 
 size_t MessageCodec::ByteSize(const google::protobuf::MessageLite& message) {
   return message.ByteSizeLong();

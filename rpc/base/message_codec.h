@@ -3,15 +3,18 @@
 // message is kept alive.
 //
 // Threads  value
-// Errors   a message over 2 GiB - 1 cannot be serialized: ByteSize says so before anything is
+// Errors   Parse says when there is no memory for what the bytes announce: the one place where
+//          std::bad_alloc is caught for a peer's message. A message over 2 GiB - 1 cannot be serialized: ByteSize says so before anything is
 // written
 #ifndef WEFT_RPC_BASE_MESSAGE_CODEC_H_
 #define WEFT_RPC_BASE_MESSAGE_CODEC_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "weft/core/block.h"
 #include "weft/core/block_pool.h"
 
@@ -35,6 +38,13 @@ class MessageCodec {
   // Of a block of 64 KiB, header included.
   static constexpr size_t kBlock = (64 << 10) - sizeof(Block);
   static constexpr size_t kMost = (size_t{1} << 31) - 1;
+
+  // What a message's bytes came to. kNoMemory: an allocation failed that protobuf made for them.
+  enum class Parsed : uint8_t { kDone, kBroken, kNoMemory };
+  static Parsed Parse(const char* data, size_t size, google::protobuf::MessageLite* out);
+  // Why the `what` of `size` bytes could not be parsed, as one line that begins with `where`.
+  static absl::Status ParseError(Parsed parsed, std::string_view where, std::string_view what,
+                                 size_t size, const google::protobuf::MessageLite& message);
 
   // The size on the wire; remembered in the message for WriteTo.
   static size_t ByteSize(const google::protobuf::MessageLite& message);

@@ -1,11 +1,9 @@
 #include "weft/rpc/base/received_message.h"
 
-#include <string>
-
 #include <google/protobuf/message_lite.h>
 
-#include "absl/strings/str_cat.h"
 #include "weft/rpc/base/inflate_gate.h"
+#include "weft/rpc/base/message_codec.h"
 
 namespace weft {
 
@@ -24,9 +22,9 @@ absl::Status ReceivedMessage::Parse(size_t limit, google::protobuf::MessageLite*
     bytes = inflated ? inflated->data() : "";
     count = inflated_size;
   }
-  if (out->ParseFromArray(bytes, static_cast<int>(count))) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat("cannot parse the message (", count, " bytes) as ", out->GetTypeName()));
+  const MessageCodec::Parsed parsed = MessageCodec::Parse(bytes, count, out);
+  if (parsed == MessageCodec::Parsed::kDone) return absl::OkStatus();
+  return MessageCodec::ParseError(parsed, "", "message", count, *out);
 }
 
 absl::Cord ReceivedMessage::Attachment() const {

@@ -81,10 +81,7 @@ absl::Status ClientStreamCall::TakeReply(const CallEnd& end) {
         ": the answer that ends its stream has a message, which only the stream may have"));
   }
   if (end.whole_reply != nullptr) return call_internal::ParseWhole(*this, end, reply_.get());
-  if (reply_->ParseFromArray(end.reply, static_cast<int>(end.reply_size))) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat("call ", std::string(method.full_name),
-                                          ": cannot parse the reply (", end.reply_size,
-                                          " bytes) as ", reply_->GetTypeName()));
+  return call_internal::ParsePlain(*this, end, reply_.get());
 }
 
 void ClientStreamCall::Complete(const CallEnd& end) {

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/callback_queue.h"
 #include "weft/core/check.h"
+#include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/base/received_message.h"
 #include "weft/rpc/base/wire_status.h"
@@ -137,13 +138,13 @@ bool InboundCall::Parse(google::protobuf::MessageLite& request) {
     }
   }
   if (unusual_) return ParseUnusual(request);
-  bool parsed = request.ParseFromArray(data_, static_cast<int>(size_));
+  const MessageCodec::Parsed parsed = MessageCodec::Parse(data_, size_, &request);
   block_.reset();  // large bytes go now, not when the handler is done
   data_ = nullptr;
-  if (parsed) return true;
-  Refuse(absl::InternalError(absl::StrCat(std::string(bound->method->info->full_name),
-                                          ": cannot parse the request (", size_, " bytes) as ",
-                                          request.GetTypeName())));
+  if (parsed == MessageCodec::Parsed::kDone) return true;
+  Refuse(MessageCodec::ParseError(parsed,
+                                  absl::StrCat(std::string(bound->method->info->full_name), ": "),
+                                  "request", size_, request));
   return false;
 }
 

@@ -154,6 +154,8 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   MonoTime received{};
   MonoTime answered{};
   MonoTime deadline = kNever;
+  // Counted in the account of its connection, until it is back in its pool.
+  size_t input_held = 0;
   const Clock* clock = &Clock::System();
 
   // ---- by the dispatcher

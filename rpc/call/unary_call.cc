@@ -1,5 +1,6 @@
 #include "weft/rpc/call/unary_call.h"
 
+#include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/attempt_text.h"
 #include "weft/rpc/call/client_context.h"
@@ -37,6 +38,15 @@ absl::Status ParseWhole(const OutboundCall& call, const CallEnd& end,
                         google::protobuf::MessageLite* out) {
   return Annotate(end.whole_reply->Parse(end.max_message, out, end.gate),
                   absl::StrCat("call ", std::string(call.method.full_name), ": the reply"));
+}
+
+absl::Status ParsePlain(const OutboundCall& call, const CallEnd& end,
+                        google::protobuf::MessageLite* out) {
+  const MessageCodec::Parsed parsed = MessageCodec::Parse(end.reply, end.reply_size, out);
+  if (parsed == MessageCodec::Parsed::kDone) return absl::OkStatus();
+  return MessageCodec::ParseError(parsed,
+                                  absl::StrCat("call ", std::string(call.method.full_name), ": "),
+                                  "reply", end.reply_size, *out);
 }
 
 absl::Status CheckMayBlock(const MethodInfo& method) {

@@ -44,6 +44,9 @@ absl::Status ErrorOf(const OutboundCall& call, const CallEnd& end);
 // Parses a reply that was compressed, or has an attachment.
 absl::Status ParseWhole(const OutboundCall& call, const CallEnd& end,
                         google::protobuf::MessageLite* out);
+// Parses one that is just a message.
+absl::Status ParsePlain(const OutboundCall& call, const CallEnd& end,
+                        google::protobuf::MessageLite* out);
 // Why a blocking call must not be made on this thread, or OK.
 absl::Status CheckMayBlock(const MethodInfo& method);
 // Waits, at first polling.
@@ -54,13 +57,9 @@ void WaitForReply(Parker& parker);
 template <typename Reply>
 void ParseReply(const OutboundCall& call, const CallEnd& end, absl::StatusOr<Reply>* result) {
   Reply& reply = **result;
-  if (end.whole_reply != nullptr) {
-    if (absl::Status s = ParseWhole(call, end, &reply); !s.ok()) *result = std::move(s);
-  } else if (!reply.ParseFromArray(end.reply, static_cast<int>(end.reply_size))) {
-    *result = absl::InternalError(absl::StrCat("call ", std::string(call.method.full_name),
-                                               ": cannot parse the reply (", end.reply_size,
-                                               " bytes) as ", reply.GetTypeName()));
-  }
+  absl::Status s =
+      end.whole_reply != nullptr ? ParseWhole(call, end, &reply) : ParsePlain(call, end, &reply);
+  if (!s.ok()) *result = std::move(s);
 }
 
 // The end of a call as the caller's result.

@@ -36,6 +36,8 @@ std::string_view CloseReasonName(CloseReason reason) {
       return "silent peer";
     case CloseReason::kOutputFull:
       return "peer does not read";
+    case CloseReason::kInputFull:
+      return "too much input";
   }
   return "";
 }

@@ -31,8 +31,9 @@ enum class CloseReason : uint8_t {
   kUnauthenticated,
   kSilent,      // heartbeats were not answered
   kOutputFull,  // the peer does not read
+  kInputFull,   // there is no room for what it sends
 };
-inline constexpr size_t kCloseReasons = 16;
+inline constexpr size_t kCloseReasons = 17;
 
 // "wrong preface" and the like; also the label of the counter.
 std::string_view CloseReasonName(CloseReason reason);

@@ -36,6 +36,9 @@ struct SessionLimits {
   size_t connection_window_bytes = size_t{16} << 20;
   // What is taken of compressed messages: codecs, ratio, bytes at once.
   InflateOptions inflate = {};
+  // How long an unfinished message may be without a byte of it coming; then it is dropped, and its
+  // call ends with UNAVAILABLE. Time in which this side does not read is not counted. Zero: no limit.
+  absl::Duration max_message_pause = absl::Seconds(30);
   // From connect or accept to the peer's Hello.
   absl::Duration handshake_timeout = absl::Seconds(5);
   // After this long without a byte from the peer it is asked for one. Zero: never.

@@ -92,6 +92,9 @@ void ServerLoop::Adopt(std::unique_ptr<Transport> transport, std::string peer) {
   options.limits = std::shared_ptr<const SessionLimits>(options_, &options_->limits);
   options.gate = counts_->gate;
   options.compression = options_->compression;
+  options.max_heartbeat = ToNanos(std::max(options_->max_heartbeat_interval, absl::ZeroDuration()));
+  options.input.server = counts_->input;
+  options.input.unknown = counts_->unknown_input;
   auto session = std::make_unique<native::NativeSession>(
       io_, *this, &sink_, pool_, std::move(transport), std::move(peer), std::move(options));
   Session* const raw = session.get();

@@ -37,13 +37,19 @@ struct ServerCounts {
   std::atomic<int64_t> open{0};
   CloseCounters closed;
   ConnectionList connections;
+  // What its connections hold of input: all of them, and those whose client is not known yet.
+  const std::shared_ptr<InputBudget> input, unknown_input;
 
   // Of all connections.
   const std::shared_ptr<InflateGate> gate;
 
-  ServerCounts(ConnectionListener listener, const SessionLimits& limits)
-      : connections(std::move(listener)),
-        gate(std::make_shared<InflateGate>(limits.inflate, "server")) {}
+  explicit ServerCounts(const ServerOptions& options)
+      : connections(options.on_connection),
+        input(std::make_shared<InputBudget>(options.max_input_bytes,
+                                            "max_input_bytes of the server")),
+        unknown_input(std::make_shared<InputBudget>(options.max_unknown_input_bytes,
+                                                    "max_unknown_input_bytes of the server")),
+        gate(std::make_shared<InflateGate>(options.limits.inflate, "server")) {}
 };
 
 class ServerLoop final : public SessionHost, public ConnectionAgeHost {

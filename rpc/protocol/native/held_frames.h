@@ -25,6 +25,9 @@ class HeldFrames {
   // read takes, and one frame.
   static constexpr size_t kMostBytes = size_t{64} << 10;
 
+  // What a frame costs beside its bytes: a peer may send small ones.
+  static constexpr size_t kCost = 64;
+
   struct Frame {
     MonoTime came;
     BlockRef block;
@@ -41,9 +44,6 @@ class HeldFrames {
   const std::vector<Frame>& frames() const { return frames_; }
 
  private:
-  // What a frame costs beside its bytes: a peer may send small ones.
-  static constexpr size_t kCost = 64;
-
   std::vector<Frame> frames_;
   size_t bytes_ = 0;
 };

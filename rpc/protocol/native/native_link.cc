@@ -22,8 +22,8 @@ constexpr Nanos kShortestLook = std::chrono::milliseconds(1);
 NativeLink::NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel,
                        std::shared_ptr<CallPool> pool, std::unique_ptr<Transport> transport,
                        std::string peer, std::shared_ptr<const SessionLimits> limits,
-                       std::shared_ptr<InflateGate> gate)
-    : ConnectionHandle(std::move(loop), std::move(transport), std::move(peer)),
+                       std::shared_ptr<InflateGate> gate, InputBudgets input)
+    : ConnectionHandle(std::move(loop), std::move(transport), std::move(peer), std::move(input)),
       wheel_(wheel),
       pool_(std::move(pool)),
       limits_(std::move(limits)),
@@ -153,6 +153,7 @@ void NativeLink::AnswerBehind(InboundCall& call, const ResponseHead& head,
 
 void NativeLink::OnCallReturned(InboundCall& call) {
   loop().AssertInLoop();
+  if (call.input_held > 0) input().Remove(std::exchange(call.input_held, 0));
   if (session_ != nullptr) session_->OnCallReturned(call);
 }
 

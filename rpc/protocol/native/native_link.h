@@ -57,7 +57,8 @@ class NativeLink final : public ConnectionHandle,
 
   NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel, std::shared_ptr<CallPool> pool,
              std::unique_ptr<Transport> transport, std::string peer,
-             std::shared_ptr<const SessionLimits> limits, std::shared_ptr<InflateGate> gate);
+             std::shared_ptr<const SessionLimits> limits, std::shared_ptr<InflateGate> gate,
+             InputBudgets input = {});
 
   // Sends the call. Its `started` and `deadline` are set. kStarted: it is in the table and will be
   // completed.

@@ -382,6 +382,7 @@ void NativeLink::WriteWindow(uint64_t id, bool reply, size_t bytes) {
 }
 
 void NativeLink::ReturnCredit(StreamPort& port, size_t bytes) {
+  input().Remove(bytes);
   bool claimed;
   {
     MutexLock lock(output().mutex());

@@ -36,6 +36,7 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
       sink_(sink),
       pool_(std::move(pool)),
       dialer_(options.dialer),
+      max_heartbeat_(options.max_heartbeat),
       compression_(options.compression),
       handshake_limit_(
           ToNanos(std::min(options.handshake_timeout, options.limits->handshake_timeout))),
@@ -45,7 +46,8 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
           options.gate != nullptr
               ? options.gate
               : std::make_shared<InflateGate>(options.limits->inflate,
-                                              options.dialer ? "channel" : "server"))),
+                                              options.dialer ? "channel" : "server"),
+          std::move(options.input))),
       auth_token_(options.auth_token.empty()
                       ? nullptr
                       : std::make_unique<const std::string>(std::move(options.auth_token))),
@@ -69,7 +71,7 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
                     LookForDeadlines();
                   }),
       assembly_(std::max(limits().max_message_bytes * 4, limits().max_message_bytes),
-                io.arena->large()) {
+                io.arena->large(), link_->input()) {
   loop_.AssertInLoop();
   link_->Attach(this);
   io.trimmer->Add(*this);
@@ -117,6 +119,12 @@ size_t NativeSession::TakeBytes(const BlockRef& block, const char* data, size_t 
   return used;
 }
 
+size_t NativeSession::RoomOfHalf(size_t whole, size_t size) const {
+  constexpr size_t kAtOnce = (size_t{64} << 10) + kHeaderSize;
+  constexpr size_t kLeast = size_t{1} << 10;
+  return std::min(whole, std::max(phase_ == Phase::kUp ? kAtOnce : kLeast, size * 2));
+}
+
 // One frame, or the header of a DATA frame; 0 when more bytes are needed.
 size_t NativeSession::TakeFrame(const BlockRef& block, const char* data, size_t size,
                                 InputNeed* need) {
@@ -135,7 +143,7 @@ size_t NativeSession::TakeFrame(const BlockRef& block, const char* data, size_t 
   }
   const size_t whole = kHeaderSize + header.length;
   if (size < whole) {
-    need->frame = whole;
+    need->frame = RoomOfHalf(whole, size);
     return 0;
   }
   TakeWholeFrame(block, header, std::string_view(data + kHeaderSize, header.length));
@@ -199,6 +207,7 @@ size_t NativeSession::BeginData(const FrameHeader& header) {
     return 0;
   }
   data_header_ = header;
+  late_piece_ = false;
   data_left_ = header.length;
   return kHeaderSize;
 }
@@ -206,20 +215,28 @@ size_t NativeSession::BeginData(const FrameHeader& header) {
 // Bytes of a DATA frame that came with others.
 size_t NativeSession::TakeData(const char* data, size_t size) {
   const size_t part = std::min(size, data_left_);
-  Assembly* assembly = assembly_.Find(data_header_.id, data_header_.has(kReply));
-  if (assembly != nullptr) assembly->Add(data, part);
+  const bool reply = data_header_.has(kReply);
+  if (Assembly* assembly = assembly_.Find(data_header_.id, reply)) {
+    const absl::Status s = assembly_.Add(*assembly, data, part, loop_.now());
+    if (!s.ok()) EndUnfinished(data_header_.id, reply, s);
+  }
   data_left_ -= part;
   if (data_left_ == 0) EndDataFrame();
   return part;
 }
 
-// The rest of a piece is read straight into its message; behind it, where another piece comes, only
-// the header of that one, so that it can be read so too.
+// The rest of a piece is read straight into its message, as far as that has room; behind it, where
+// another piece comes, only the header of that one, so that it can be read so too.
 void NativeSession::WantDirect(InputNeed* need) {
-  Assembly* assembly = assembly_.Find(data_header_.id, data_header_.has(kReply));
+  const bool reply = data_header_.has(kReply);
+  Assembly* assembly = assembly_.Find(data_header_.id, reply);
   if (assembly == nullptr) return;
+  if (const absl::Status s = assembly_.MakeRoom(*assembly); !s.ok()) {
+    EndUnfinished(data_header_.id, reply, s);
+    return;
+  }
   need->direct = assembly->end();
-  need->direct_size = data_left_;
+  need->direct_size = std::min(data_left_, assembly->room - assembly->filled);
   if (data_header_.has(kMore)) need->behind_direct = kHeaderSize;
 }
 
@@ -228,6 +245,7 @@ void NativeSession::OnDirect(size_t direct) {
   Assembly* assembly = assembly_.Find(data_header_.id, data_header_.has(kReply));
   WEFT_DCHECK(assembly != nullptr && direct <= data_left_);
   assembly->filled += direct;
+  assembly->last_piece = loop_.now();
   data_left_ -= direct;
   if (data_left_ == 0) EndDataFrame();
 }
@@ -235,18 +253,15 @@ void NativeSession::OnDirect(size_t direct) {
 void NativeSession::EndDataFrame() {
   const bool reply = data_header_.has(kReply);
   Assembly* assembly = assembly_.Find(data_header_.id, reply);
-  if (assembly == nullptr) return;
-  if (assembly->abandoned) {
-    if (reply) host_.CountLateReply();
-    assembly_.End(data_header_.id, reply);
-    return;
-  }
-  if (data_header_.has(kMore)) return;
+  if (std::exchange(late_piece_, false)) host_.CountLateReply();
+  if (assembly == nullptr || data_header_.has(kMore)) return;
   if (assembly->stream != nullptr) {
     const std::shared_ptr<StreamPort> port = std::move(assembly->stream);
     ReceivedMessage message = assembly->message();
     const bool last = assembly->last;
-    assembly_.End(data_header_.id, reply);
+    const size_t held = assembly->whole + kMessageCost;
+    assembly_.Finish(data_header_.id, reply);
+    link_->input().Add(held);
     DeliverToStream(*port, std::move(message), last);
     return;
   }
@@ -266,19 +281,22 @@ void NativeSession::EndDataFrame() {
     frame.payload.inflated_size = assembly->inflated_size;
     frame.payload.attachment_size = static_cast<uint32_t>(assembly->attachment_size);
     const FrameHeader header{0, FrameType::kResponse, kEnd, 0, data_header_.id};
-    assembly_.End(header.id, true);
+    assembly_.Finish(header.id, true);
     const BlockRef* const outer = std::exchange(input_, &block);
     CompleteReply(link_->Take(header.id), header, frame);
     input_ = outer;
     return;
   }
   InboundCall* call = assembly->call;
+  const size_t held = assembly->whole > InboundCall::kSmall ? assembly->whole : 0;
   call->SetRequest(assembly->block, assembly->block->data(), assembly->whole);
   if (assembly->unusual()) {
     call->SetPayload(assembly->codec, assembly->inflated_size, assembly->attachment_size,
                      limits().max_message_bytes, &link_->gate());
   }
-  assembly_.End(data_header_.id, false);
+  assembly_.Finish(data_header_.id, false);
+  link_->input().Add(held);
+  call->input_held += held;
   sink_->OnCall(*call);
 }
 
@@ -370,7 +388,9 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
   phase_ = Phase::kEnded;
   absl::Status why = reason;
   if (!std::exchange(reason_set_, true)) {
-    reason_ = reason.ok() ? CloseReason::kPeerClosed : CloseReason::kBroken;
+    reason_ = reason.ok()                         ? CloseReason::kPeerClosed
+              : absl::IsResourceExhausted(reason) ? CloseReason::kInputFull
+                                                  : CloseReason::kBroken;
     // Whatever code goes with the errno: EPIPE's is FAILED_PRECONDITION, ETIMEDOUT's says deadline.
     if (!reason.ok()) why = absl::UnavailableError(reason.message());
     if (reason.ok() && (pending > 0 || data_left_ > 0)) {
@@ -382,7 +402,9 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
   if (why.ok()) why = absl::UnavailableError(absl::StrCat(peer(), " closed the connection"));
   timer_.Stop();
   look_timer_.Stop();
+  if (held_ != nullptr) link_->input().Remove(held_->bytes());
   held_.reset();
+  if (late_timer_ != nullptr) late_timer_->Stop();
   data_left_ = 0;
   // Each step below runs callbacks. None of them changes what the next one walks through: it is
   // taken out first.

@@ -53,6 +53,10 @@ struct NativeSessionOptions {
   std::shared_ptr<InflateGate> gate = nullptr;
   // For the handshake, where less is left than limits say.
   absl::Duration handshake_timeout = absl::InfiniteDuration();
+  // The peer is asked for life at least so often, whatever it wishes; zero: as both agree.
+  Nanos max_heartbeat = Nanos::zero();
+  // What its input is counted against besides the runtime's budget.
+  InputBudgets input;
 };
 
 class NativeSession final : public Session,
@@ -115,11 +119,15 @@ class NativeSession final : public Session,
   size_t TakeEarly(const char* data, size_t size, InputNeed* need) LOOP_ONLY;
   void ServeHeld(const HeldFrames& held) LOOP_ONLY;
   void RefusePeer(const absl::Status& why, const HeldFrames* held) LOOP_ONLY;
+  void BeginHeartbeat(Nanos agreed, int misses) LOOP_ONLY;
   void LookForLife() LOOP_ONLY;
   void Trim() LOOP_ONLY;
 
   // Frames (native_session.cc).
   size_t TakeBytes(const BlockRef& block, const char* data, size_t size, InputNeed* need) LOOP_ONLY;
+  // Room for a frame of `whole` bytes of which `size` have come: all of it where it is as long as
+  // most are and its sender is known; else it grows with what comes.
+  size_t RoomOfHalf(size_t whole, size_t size) const LOOP_ONLY;
   size_t TakeFrame(const BlockRef& block, const char* data, size_t size, InputNeed* need) LOOP_ONLY;
   void TakeWholeFrame(const BlockRef& block, const FrameHeader& header,
                       std::string_view body) LOOP_ONLY;
@@ -128,6 +136,11 @@ class NativeSession final : public Session,
   size_t TakeData(const char* data, size_t size) LOOP_ONLY;
   void WantDirect(InputNeed* need) LOOP_ONLY;
   void EndDataFrame() LOOP_ONLY;
+  // Unfinished messages (native_session_unfinished.cc).
+  void DropAssembly(uint64_t id, bool reply) LOOP_ONLY;
+  void EndUnfinished(uint64_t id, bool reply, const absl::Status& why) LOOP_ONLY;
+  void WatchForLate(MonoTime deadline) LOOP_ONLY;
+  void EndLate() LOOP_ONLY;
   // Streams (native_session_streams.cc).
   void TakeStreamMessage(const BlockRef& block, const FrameHeader& header,
                          std::string_view body) LOOP_ONLY;
@@ -157,7 +170,6 @@ class NativeSession final : public Session,
   void TakeResponse(const FrameHeader& header, std::string_view body) LOOP_ONLY;
   void TakeHeaders(const FrameHeader& header, std::string_view body) LOOP_ONLY;
   bool MayEndNow(const FrameHeader& header) LOOP_ONLY;
-  void DropAssembly(uint64_t id, bool reply) LOOP_ONLY;
   void CompleteReplies() LOOP_ONLY;
   void CompleteReply(OutboundCall* call, const FrameHeader& header,
                      const ResponseFrame& frame) LOOP_ONLY;
@@ -175,6 +187,7 @@ class NativeSession final : public Session,
   InboundSink* const sink_;
   const std::shared_ptr<CallPool> pool_;
   const bool dialer_;
+  const Nanos max_heartbeat_;
   const Compression compression_;
   const Nanos handshake_limit_;
   const size_t max_frame_;
@@ -214,9 +227,11 @@ class NativeSession final : public Session,
   std::vector<ReadyReply> replies_ LOOP_OWNED;
   std::vector<ReadyReply> spare_replies_ LOOP_OWNED;  // empty; keeps its memory
   MessageAssembly assembly_ LOOP_OWNED;
-  const BlockRef* input_ LOOP_OWNED = nullptr;  // what OnBytes looks through, while it does
+  std::unique_ptr<Timer> late_timer_ LOOP_OWNED;  // with the first unfinished message
+  const BlockRef* input_ LOOP_OWNED = nullptr;    // what OnBytes looks through, while it does
   FrameHeader data_header_ LOOP_OWNED;
-  size_t data_left_ LOOP_OWNED = 0;  // bytes of the DATA frame that is being read
+  bool late_piece_ LOOP_OWNED = false;  // its reply's call has ended while it was being read
+  size_t data_left_ LOOP_OWNED = 0;     // bytes of the DATA frame that is being read
 };
 
 }  // namespace weft::native

@@ -23,6 +23,13 @@ bool Written(NativeLink& link, const OutboundCall& call) {
   return call.stream_position < link.output().offered();
 }
 
+// What a request holds beside its call: small bytes are copied into that. Those of a message that
+// goes on are counted with it.
+size_t InputOf(const FrameHeader& header, const RequestFrame& frame) {
+  const size_t bytes = header.has(kMore) ? 0 : frame.payload.bytes.size();
+  return frame.metadata.size() + (bytes > InboundCall::kSmall ? bytes : 0);
+}
+
 std::string ReplyOverLimit(size_t size, size_t limit) {
   return absl::StrCat("the reply of ", size, " bytes is over the limit of ", limit,
                       " (max_message_bytes of the channel)");
@@ -51,7 +58,15 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
   last_inbound_ = header.id;
   const BoundMethod* bound = BoundAlready(header, frame);
   if (bound == nullptr && (bound = Admit(header, frame)) == nullptr) return;
+  const size_t held = InputOf(header, frame);
+  if (held > 0) {
+    if (const absl::Status s = link_->input().TryAdd(held); !s.ok()) {
+      link_->SendError(header.id, s, /*not_executed=*/true);
+      return;
+    }
+  }
   InboundCall& call = pool_->Take();
+  call.input_held = held;
   call.id.store(header.id, std::memory_order_relaxed);
   call.origin = std::shared_ptr<CallOrigin>(link_, static_cast<CallOrigin*>(link_.get()));
   call.bound = bound;
@@ -76,14 +91,14 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
     sink_->OnCall(call);
     return;
   }
-  Assembly* assembly = assembly_.Begin(header.id, false, payload);
-  if (assembly == nullptr) {
-    call.Refuse(absl::ResourceExhaustedError(
-        absl::StrCat("unfinished messages on this connection would hold more than ",
-                     assembly_.most_bytes(), " bytes (4 x max_message_bytes)")));
+  const absl::StatusOr<Assembly*> assembly =
+      assembly_.Begin(header.id, false, payload, loop_.now());
+  if (!assembly.ok()) {
+    call.Refuse(assembly.status());
     return;
   }
-  assembly->call = &call;
+  (*assembly)->call = &call;
+  WatchForLate(call.deadline);
   sink_->OnCallBegins(call);
 }
 
@@ -177,7 +192,14 @@ bool NativeSession::BindName(uint16_t number, std::string_view name, const Bound
     if (*bound == nullptr) {
       if (unknown_methods_ == nullptr) unknown_methods_ = std::make_unique<UnknownMethods>();
       const bool kept = unknown_methods_->size() < kMostKeptNames;
-      (*unknown_methods_)[number] = kept ? unknown->substr(0, kMostKeptOfName) : std::string();
+      auto [it, made] = unknown_methods_->try_emplace(number);
+      if (made && kept) {
+        if (const absl::Status s = link_->input().TryAdd(kMostKeptOfName); !s.ok()) {
+          Fail(CloseReason::kInputFull, std::string(s.message()));
+          return false;
+        }
+      }
+      it->second = kept ? unknown->substr(0, kMostKeptOfName) : std::string();
     } else if (unknown_methods_ != nullptr) {
       unknown_methods_->erase(number);
     }
@@ -242,26 +264,25 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
     host_.CountLateReply();  // and its pieces are dropped
     return;
   }
-  Assembly* assembly = nullptr;
   const size_t size = std::max(reply.frame.payload.whole_size, reply.frame.payload.inflated_size);
   const absl::Status compressed = CheckCompressed(reply.frame.payload);
-  if (size <= limits().max_message_bytes && compressed.ok()) {
-    assembly = assembly_.Begin(header.id, true, reply.frame.payload);
+  absl::StatusOr<Assembly*> assembly =
+      absl::ResourceExhaustedError(ReplyOverLimit(size, limits().max_message_bytes));
+  if (size <= limits().max_message_bytes && !compressed.ok()) {
+    assembly = absl::Status(compressed.code(), absl::StrCat("the reply: ", compressed.message()));
+  } else if (size <= limits().max_message_bytes) {
+    assembly = assembly_.Begin(header.id, true, reply.frame.payload, loop_.now());
   }
-  if (assembly == nullptr) {
+  if (!assembly.ok()) {
     if (OutboundCall* call = link_->Take(header.id)) {
-      EndCall(*call, compressed.ok() ? absl::StatusCode::kResourceExhausted : compressed.code(),
-              size > limits().max_message_bytes ? ReplyOverLimit(size, limits().max_message_bytes)
-              : !compressed.ok()
-                  ? absl::StrCat("the reply: ", compressed.message())
-                  : absl::StrCat("unfinished messages on this connection would hold more than ",
-                                 assembly_.most_bytes(), " bytes (4 x max_message_bytes)"),
-              true);
+      const absl::Status& why = assembly.status();
+      EndCall(*call, why.code(), std::string(why.message()), true);
     }
     return;
   }
-  assembly->handler_us = reply.frame.handler_us;
-  assembly->trailers = std::string(reply.frame.metadata);
+  (*assembly)->handler_us = reply.frame.handler_us;
+  (*assembly)->trailers = std::string(reply.frame.metadata);
+  WatchForLate(kNever);
 }
 
 // Initial metadata of a call of ours: before everything else that its server says of it.
@@ -311,20 +332,6 @@ bool NativeSession::MayEndNow(const FrameHeader& header) {
   }
   DropAssembly(header.id, /*reply=*/true);  // an error comes when it comes
   return true;
-}
-
-// Nobody waits for this message any more. One that is being read at this moment keeps its block,
-// for the connection reads straight into it; it goes with the piece.
-void NativeSession::DropAssembly(uint64_t id, bool reply) {
-  Assembly* const assembly = assembly_.Find(id, reply);
-  if (assembly == nullptr || assembly->abandoned) return;
-  if (assembly->stream != nullptr) link_->ReturnConnectionCredit(assembly->whole + kMessageCost);
-  if (data_left_ > 0 && data_header_.has(kReply) == reply && data_header_.id == id) {
-    assembly->abandoned = true;
-    assembly->stream.reset();
-    return;
-  }
-  assembly_.End(id, reply);
 }
 
 // A completion may start calls, or close this session and so come here again: by then replies_ is

@@ -72,14 +72,7 @@ void NativeSession::TakeHello(std::string_view body) {
   const Agreement& agreed = link_->agreement();
   phase_ = Phase::kVerdict;
   timer_.Stop();
-  if (agreed.heartbeat > Nanos::zero()) {
-    heartbeat_.Begin(agreed.heartbeat, agreed.heartbeat_misses);
-    timer_.StartAfter(agreed.heartbeat);
-    // The system below gives a peer up no earlier than the heartbeat does.
-    if (agreed.heartbeat > ToNanos(limits().heartbeat_interval)) {
-      link_->output().transport().SetLostAfter(agreed.heartbeat * (agreed.heartbeat_misses + 1));
-    }
-  }
+  BeginHeartbeat(agreed.heartbeat, agreed.heartbeat_misses);
   host_.Authenticate(
       *this, hello->auth_token, [link = link_](absl::StatusOr<std::string> identity) {
         if (link->loop().InLoop()) {
@@ -93,6 +86,20 @@ void NativeSession::TakeHello(std::string_view body) {
           Judge(*link, std::move(identity));
         });
       });
+}
+
+void NativeSession::BeginHeartbeat(Nanos agreed, int misses) {
+  Nanos interval = agreed;
+  if (max_heartbeat_ > Nanos::zero()) {
+    interval = agreed > Nanos::zero() ? std::min(agreed, max_heartbeat_) : max_heartbeat_;
+  }
+  if (interval == Nanos::zero()) return;
+  heartbeat_.Begin(interval, misses);
+  timer_.StartAfter(interval);
+  // The system below gives a peer up no earlier than the heartbeat does.
+  if (interval > ToNanos(limits().heartbeat_interval)) {
+    link_->output().transport().SetLostAfter(interval * (misses + 1));
+  }
 }
 
 // A verdict may come when the session has ended.
@@ -118,7 +125,7 @@ size_t NativeSession::TakeEarly(const char* data, size_t size, InputNeed* need) 
   }
   const size_t whole = kHeaderSize + header.length;
   if (size < whole) {
-    need->frame = whole;
+    need->frame = RoomOfHalf(whole, size);
     return 0;
   }
   if (header.type == FrameType::kHello) {
@@ -129,6 +136,13 @@ size_t NativeSession::TakeEarly(const char* data, size_t size, InputNeed* need) 
     TakePing(header);
     return whole;
   }
+  // What is held is no stranger's to know, nor what may be.
+  if (const absl::Status s = link_->input().TryAdd(whole + HeldFrames::kCost); !s.ok()) {
+    Close(CloseReason::kInputFull,
+          absl::UnavailableError(
+              absl::StrCat("connection with ", peer(), " closed: ", std::string(s.message()))));
+    return 0;
+  }
   if (held_ == nullptr) held_ = std::make_unique<HeldFrames>();
   held_->Keep(std::string_view(data, whole), loop_.now());
   if (held_->full()) connection_.HoldReads(true);
@@ -138,11 +152,13 @@ size_t NativeSession::TakeEarly(const char* data, size_t size, InputNeed* need) 
 void NativeSession::TakeVerdict(absl::StatusOr<std::string> identity) {
   if (phase_ != Phase::kVerdict) return;
   const std::unique_ptr<HeldFrames> held = std::move(held_);
+  if (held != nullptr) link_->input().Remove(held->bytes());  // gone when this is over
   if (!identity.ok()) {
     RefusePeer(identity.status(), held.get());
     return;
   }
   phase_ = Phase::kUp;
+  link_->input().SetKnown();
   link_->Open(*std::move(identity));
   // A peer that sends calls and does not read their answers is not read either, unless we wait for
   // its answers: two such sides would wait for each other.
@@ -219,6 +235,12 @@ void NativeSession::LookForLife() {
   // Nothing but heartbeats since the last look: the connection is quiet.
   const uint64_t read = connection_.bytes_read();
   if (read - std::exchange(read_before_, read) <= 2 * kHeaderSize) Trim();
+  if (phase_ == Phase::kVerdict && connection_.paused()) {
+    // It is this side that does not read: the peer is not silent, and must not think so of us.
+    timer_.StartAfter(heartbeat_.interval());
+    link_->SendFrame({0, FrameType::kPing, 0, 0, 0}, "");
+    return;
+  }
   Heartbeat::Signs signs;
   signs.now = loop_.clock().Now();
   signs.last_read = connection_.last_read();
@@ -231,10 +253,12 @@ void NativeSession::LookForLife() {
   const Heartbeat::Verdict verdict = heartbeat_.Look(signs);
   if (verdict.act == Heartbeat::Verdict::Act::kEnd) {
     Close(CloseReason::kSilent,
-          absl::UnavailableError(absl::StrCat(
-              "connection with ", peer(), " lost: silent for ",
-              absl::FormatDuration(ToAbsl(verdict.silent_for)), " (heartbeat_interval ",
-              absl::FormatDuration(ToAbsl(heartbeat_.interval())), ")")));
+          absl::UnavailableError(
+              absl::StrCat("connection with ", peer(), " lost: silent for ",
+                           absl::FormatDuration(ToAbsl(verdict.silent_for)),
+                           heartbeat_.interval() == max_heartbeat_ ? " (max_heartbeat_interval "
+                                                                   : " (heartbeat_interval ",
+                           absl::FormatDuration(ToAbsl(heartbeat_.interval())), ")")));
     return;
   }
   timer_.StartAfter(verdict.next_look);

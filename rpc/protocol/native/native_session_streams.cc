@@ -100,6 +100,7 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
     refused = CheckCompressed(payload);
   }
   const bool last = header.has(kEnd);
+  if (refused.ok() && !header.has(kMore)) refused = link_->input().TryAdd(cost);
   if (refused.ok() && !header.has(kMore)) {
     DeliverToStream(
         *port,
@@ -109,19 +110,21 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
     return;
   }
   if (refused.ok()) {
-    if (Assembly* assembly = assembly_.Begin(header.id, header.has(kReply), payload)) {
-      assembly->stream = port;
-      assembly->last = last;
+    const absl::StatusOr<Assembly*> assembly =
+        assembly_.Begin(header.id, header.has(kReply), payload, loop_.now());
+    if (assembly.ok()) {
+      (*assembly)->stream = port;
+      (*assembly)->last = last;
+      WatchForLate(kNever);
       return;
     }
-    refused = absl::ResourceExhaustedError(
-        absl::StrCat("unfinished messages on this connection would hold more than ",
-                     assembly_.most_bytes(), " bytes (4 x max_message_bytes)"));
+    refused = assembly.status();
   }
   link_->ReturnConnectionCredit(cost);
   EndStreamCall(header, refused);
 }
 
+// A message that is counted in the account, until its credit is returned.
 void NativeSession::DeliverToStream(StreamPort& port, ReceivedMessage message, bool last) {
   const size_t cost = message.size + message.attachment_size + kMessageCost;
   port.Deliver(std::move(message), cost);

@@ -15,7 +15,7 @@ TEST(CloseReason, HasANameOfItsOwnForEach) {
     EXPECT_FALSE(name.empty()) << i;
     EXPECT_TRUE(names.insert(name).second) << name;
   }
-  EXPECT_EQ(static_cast<size_t>(CloseReason::kOutputFull) + 1, kCloseReasons);
+  EXPECT_EQ(static_cast<size_t>(CloseReason::kInputFull) + 1, kCloseReasons);
 }
 
 TEST(CloseReason, CountsEachByItself) {

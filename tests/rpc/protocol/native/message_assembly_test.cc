@@ -1,8 +1,10 @@
 #include "weft/rpc/protocol/native/message_assembly.h"
 
+#include <memory>
 #include <set>
 #include <string>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "weft/rpc/call/inbound_call.h"
@@ -10,93 +12,202 @@
 namespace weft::native {
 namespace {
 
-// These tests have no loop: one thread is as good as it.
-void BeTheLoop() WEFT_ASSERT_CAPABILITY(on_loop) {}
+using std::chrono::seconds;
+using ::testing::HasSubstr;
+
+constexpr MonoTime kStart{seconds(100)};
 
 // A message of `whole` bytes whose first frame holds `first`.
-Payload Sized(uint32_t whole, std::string_view first) {
+Payload Sized(size_t whole, std::string_view first) {
   Payload payload;
-  payload.whole_size = whole;
+  payload.whole_size = static_cast<uint32_t>(whole);
   payload.bytes = first;
   return payload;
 }
 
-TEST(MessageAssembly, PutsPiecesTogether) {
-  BeTheLoop();
-  LargeBlocks blocks;
-  MessageAssembly messages(100, blocks);
-  Assembly* a = messages.Begin(1, false, Sized(10, "abc"));
+class MessageAssemblyTest : public testing::Test {
+ protected:
+  Assembly* Begin(uint64_t id, bool reply, size_t whole, std::string_view first,
+                  MonoTime now = kStart) {
+    const absl::StatusOr<Assembly*> begun = messages_.Begin(id, reply, Sized(whole, first), now);
+    EXPECT_TRUE(begun.ok()) << begun.status();
+    return begun.ok() ? *begun : nullptr;
+  }
+  bool Refused(uint64_t id, bool reply, size_t whole, std::string_view first = "") {
+    return absl::IsResourceExhausted(
+        messages_.Begin(id, reply, Sized(whole, first), kStart).status());
+  }
+  // Bytes until it is whole.
+  void Complete(Assembly& a) {
+    const std::string rest(a.missing(), 'r');
+    ASSERT_TRUE(messages_.Add(a, rest.data(), rest.size(), kStart).ok());
+  }
+
+  BlockPool blocks_;
+  const std::shared_ptr<InputBudget> budget_ = std::make_shared<InputBudget>(4 << 20, "the budget");
+  InputAccount account_{{.runtime = nullptr, .server = budget_, .unknown = nullptr}};
+  MessageAssembly messages_{256 << 20, blocks_, account_};
+};
+
+TEST_F(MessageAssemblyTest, PutsPiecesTogether) {
+  Assembly* a = Begin(1, false, 10, "abc");
   ASSERT_NE(a, nullptr);
   EXPECT_EQ(a->missing(), 7u);
-  a->Add("defg", 4);
-  EXPECT_EQ(messages.Find(1, false), a);
-  a->Add("hij", 3);
+  EXPECT_TRUE(messages_.Add(*a, "defg", 4, kStart).ok());
+  EXPECT_EQ(messages_.Find(1, false), a);
+  EXPECT_TRUE(messages_.Add(*a, "hij", 3, kStart).ok());
   EXPECT_EQ(a->missing(), 0u);
   EXPECT_EQ(std::string(a->block->data(), a->whole), "abcdefghij");
-  messages.End(1, false);
-  EXPECT_EQ(messages.Find(1, false), nullptr);
+  messages_.Finish(1, false);
+  EXPECT_EQ(messages_.Find(1, false), nullptr);
+  EXPECT_EQ(account_.held(), 0u);
 }
 
-TEST(MessageAssembly, KeepsRequestsAndRepliesOfOneNumberApart) {
-  BeTheLoop();
-  LargeBlocks blocks;
-  MessageAssembly messages(100, blocks);
-  Assembly* request = messages.Begin(7, false, Sized(10, "q"));
-  Assembly* reply = messages.Begin(7, true, Sized(20, "r"));
+TEST_F(MessageAssemblyTest, KeepsRequestsAndRepliesOfOneNumberApart) {
+  Assembly* request = Begin(7, false, 10, "q");
+  Assembly* reply = Begin(7, true, 20, "r");
   ASSERT_NE(request, reply);
-  EXPECT_EQ(messages.Find(7, false), request);
-  EXPECT_EQ(messages.Find(7, true), reply);
-  EXPECT_FALSE(messages.Contains(8, true));
-  messages.End(7, false);
-  EXPECT_TRUE(messages.Contains(7, true));
-  EXPECT_FALSE(messages.Contains(7, false));
+  EXPECT_EQ(messages_.Find(7, false), request);
+  EXPECT_EQ(messages_.Find(7, true), reply);
+  EXPECT_FALSE(messages_.Contains(8, true));
+  messages_.Drop(7, false);
+  EXPECT_TRUE(messages_.Contains(7, true));
+  EXPECT_FALSE(messages_.Contains(7, false));
 }
 
-TEST(MessageAssembly, BoundsAllUnfinishedMessagesTogether) {
-  BeTheLoop();
-  LargeBlocks blocks;
-  MessageAssembly messages(100, blocks);
-  EXPECT_NE(messages.Begin(1, false, Sized(60, "")), nullptr);
-  EXPECT_EQ(messages.Begin(2, false, Sized(41, "")), nullptr);
+TEST_F(MessageAssemblyTest, BoundsWhatIsAnnouncedTogether) {
+  MessageAssembly messages(100, blocks_, account_);
+  const auto begin = [&](uint64_t id, bool reply, size_t whole) {
+    return messages.Begin(id, reply, Sized(whole, ""), kStart).status();
+  };
+  EXPECT_TRUE(begin(1, false, 60).ok());
+  EXPECT_THAT(std::string(begin(2, false, 41).message()),
+              HasSubstr("more than 100 bytes (4 x max_message_bytes)"));
   EXPECT_FALSE(messages.Contains(2, false)) << "what was refused takes nothing";
-  EXPECT_NE(messages.Begin(3, true, Sized(40, "")), nullptr);
-  EXPECT_EQ(messages.Begin(4, false, Sized(1, "")), nullptr);
-  messages.End(1, false);
-  messages.End(1, false);  // once is enough
-  messages.End(99, true);  // never begun
-  EXPECT_EQ(messages.Begin(5, false, Sized(61, "")), nullptr);
-  EXPECT_NE(messages.Begin(5, false, Sized(60, "")), nullptr);
+  EXPECT_TRUE(begin(3, true, 40).ok());
+  EXPECT_FALSE(begin(4, false, 1).ok());
+  messages.Drop(1, false);
+  messages.Drop(1, false);    // once is enough
+  messages.Finish(99, true);  // never begun
+  EXPECT_FALSE(begin(5, false, 61).ok());
+  EXPECT_TRUE(begin(5, false, 60).ok());
   messages.Clear();
-  EXPECT_NE(messages.Begin(6, false, Sized(100, "")), nullptr);
+  EXPECT_TRUE(begin(6, false, 100).ok());
   EXPECT_EQ(messages.most_bytes(), 100u);
 }
 
-TEST(MessageAssembly, StaysInItsPlaceWhileOthersComeAndGo) {
-  BeTheLoop();
-  LargeBlocks blocks;
-  MessageAssembly messages(1 << 20, blocks);
-  Assembly* first = messages.Begin(1, false, Sized(100, "first"));
+TEST_F(MessageAssemblyTest, TakesMemoryForWhatHasComeAndNotForWhatIsAnnounced) {
+  for (uint64_t id = 1; id <= 4; ++id) Begin(id, false, 63 << 20, "x");
+  EXPECT_EQ(account_.held(), 4 * MessageAssembly::kLeastRoom);
+  Assembly* a = messages_.Find(1, false);
+  const std::string piece(60'000, 'p');
+  while (a->filled < 200'000) {
+    ASSERT_TRUE(messages_.Add(*a, piece.data(), piece.size(), kStart).ok());
+    EXPECT_GE(a->room, a->filled);
+    EXPECT_LE(a->room, MessageAssembly::kAhead * a->filled);
+  }
+  messages_.Clear();
+  EXPECT_EQ(account_.held(), 0u);
+}
+
+TEST_F(MessageAssemblyTest, KeepsItsBytesWhileItGrows) {
+  Assembly* a = Begin(1, false, 200'000, "0123");
+  std::string all = "0123";
+  uint64_t n = 0;
+  while (a->missing() > 0) {
+    std::string piece = std::to_string(n++);
+    piece.resize(std::min(piece.size(), a->missing()));
+    all += piece;
+    ASSERT_TRUE(messages_.Add(*a, piece.data(), piece.size(), kStart).ok());
+  }
+  EXPECT_EQ(std::string(a->block->data(), a->whole), all);
+}
+
+TEST_F(MessageAssemblyTest, MakesRoomToReadInto) {
+  Assembly* a = Begin(1, false, 1 << 20, "x");
+  EXPECT_EQ(a->room, MessageAssembly::kLeastRoom);
+  ASSERT_TRUE(messages_.MakeRoom(*a).ok());
+  EXPECT_EQ(a->room, MessageAssembly::kLeastRoom) << "there is room";
+  a->filled = a->room;  // the connection has read it full
+  ASSERT_TRUE(messages_.MakeRoom(*a).ok());
+  EXPECT_EQ(a->room, MessageAssembly::kAhead * MessageAssembly::kLeastRoom);
+}
+
+TEST_F(MessageAssemblyTest, APeerThatSentWholeMessagesGetsTheNextBlockAtOnce) {
+  Assembly* a = Begin(1, true, 1 << 20, "x");
+  EXPECT_LT(a->room, a->whole);
+  Complete(*a);
+  messages_.Finish(1, true);
+  EXPECT_EQ(Begin(2, true, 1 << 20, "x")->room, size_t{1} << 20);
+  // One credit, one block.
+  EXPECT_LT(Begin(3, true, 1 << 20, "x")->room, size_t{1} << 20);
+  Complete(*messages_.Find(2, true));
+  messages_.Finish(2, true);
+  Complete(*messages_.Find(3, true));
+  messages_.Finish(3, true);
+  Begin(4, true, 1 << 20, "x");
+  EXPECT_EQ(Begin(5, true, 1 << 20, "x")->room, size_t{1} << 20) << "two were under way at once";
+  // A message that never comes costs what was lent for it.
+  messages_.Drop(4, true);
+  messages_.Drop(5, true);
+  EXPECT_LT(Begin(6, true, 1 << 20, "x")->room, size_t{1} << 20);
+}
+
+TEST_F(MessageAssemblyTest, WhatTheBudgetRefusesIsNotHeld) {
+  EXPECT_TRUE(Refused(1, false, 63 << 20, std::string(1 << 20, 'x')));
+  EXPECT_FALSE(messages_.Contains(1, false));
+  EXPECT_EQ(account_.held(), 0u);
+  Assembly* a = Begin(2, false, 63 << 20, "x");
+  const std::string much(1 << 20, 'm');
+  const absl::Status refused = messages_.Add(*a, much.data(), much.size(), kStart);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("the budget"));
+  EXPECT_EQ(a->filled, 1u) << "it is as it was";
+  EXPECT_EQ(account_.held(), a->room);
+}
+
+TEST_F(MessageAssemblyTest, StaysInItsPlaceWhileOthersComeAndGo) {
+  Assembly* first = Begin(1, false, 100, "first");
   char* const place = first->end();
-  for (uint64_t id = 2; id < 2'000; ++id) messages.Begin(id, id % 2 == 0, Sized(10, ""));
-  EXPECT_EQ(messages.Find(1, false), first);
+  for (uint64_t id = 2; id < 2'000; ++id) Begin(id, id % 2 == 0, 10, "");
+  EXPECT_EQ(messages_.Find(1, false), first);
   EXPECT_EQ(first->end(), place);
 }
 
-TEST(MessageAssembly, ListsTheCallsOfUnfinishedRequests) {
-  BeTheLoop();
-  LargeBlocks blocks;
-  MessageAssembly messages(100, blocks);
+TEST_F(MessageAssemblyTest, ListsTheCallsOfUnfinishedRequests) {
   // Only addresses are handed on.
   auto* one = reinterpret_cast<InboundCall*>(uintptr_t{64});
   auto* two = reinterpret_cast<InboundCall*>(uintptr_t{128});
-  messages.Begin(1, false, Sized(10, ""))->call = one;
-  messages.Begin(2, false, Sized(10, ""))->call = two;
-  messages.Begin(3, true, Sized(10, ""));
-  messages.Begin(4, false, Sized(10, ""))->call = two;
-  messages.End(4, false);
+  Begin(1, false, 10, "")->call = one;
+  Begin(2, false, 10, "")->call = two;
+  Begin(3, true, 10, "");
+  Begin(4, false, 10, "")->call = two;
+  messages_.Drop(4, false);
   std::multiset<InboundCall*> seen;
-  messages.ForEachCall([&](InboundCall& call) { seen.insert(&call); });
+  messages_.ForEachCall([&](InboundCall& call) { seen.insert(&call); });
   EXPECT_EQ(seen, (std::multiset<InboundCall*>{one, two}));
+}
+
+TEST_F(MessageAssemblyTest, FindsThoseOfWhichNothingComes) {
+  Begin(1, false, 10, "a", kStart);
+  Begin(1, true, 10, "b", kStart + seconds(5));
+  MonoTime next;
+  EXPECT_TRUE(messages_.FindLate(kStart + seconds(29), seconds(30), MonoTime(), &next).empty());
+  EXPECT_EQ(next, kStart + seconds(30));
+  const auto late = messages_.FindLate(kStart + seconds(30), seconds(30), MonoTime(), &next);
+  ASSERT_EQ(late.size(), 1u);
+  EXPECT_EQ(late[0].id, 1u);
+  EXPECT_FALSE(late[0].reply);
+  EXPECT_FALSE(late[0].expired);
+  EXPECT_EQ(next, kStart + seconds(35));
+  // A byte is enough.
+  ASSERT_TRUE(messages_.Add(*messages_.Find(1, false), "c", 1, kStart + seconds(29)).ok());
+  EXPECT_TRUE(messages_.FindLate(kStart + seconds(30), seconds(30), MonoTime(), &next).empty());
+  // While nobody reads nothing can come.
+  EXPECT_TRUE(
+      messages_.FindLate(kStart + seconds(90), seconds(30), kStart + seconds(61), &next).empty());
+  // Without a limit they may wait.
+  EXPECT_TRUE(messages_.FindLate(kStart + seconds(900), Nanos::zero(), MonoTime(), &next).empty());
+  EXPECT_EQ(next, kNever);
 }
 
 }  // namespace

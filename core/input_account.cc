@@ -1,0 +1,43 @@
+#include "weft/core/input_account.h"
+
+#include <utility>
+
+namespace weft {
+
+InputAccount::InputAccount(InputBudgets budgets)
+    : budgets_(std::move(budgets)), known_(budgets_.unknown == nullptr) {}
+
+// What nobody gave back, because its connection had ended, goes with the connection.
+InputAccount::~InputAccount() { Remove(held()); }
+
+absl::Status InputAccount::TryAdd(size_t n) {
+  const size_t before = held();
+  if (!known_.load(std::memory_order_relaxed)) {
+    if (absl::Status s = budgets_.unknown->Check(n); !s.ok()) return s;
+  }
+  if (before + n > kUnasked && Steps(before + n) != Steps(before)) {
+    const size_t more = Steps(before + n) - Steps(before);
+    for (const auto* budget : {budgets_.server.get(), budgets_.runtime.get()}) {
+      if (budget == nullptr) continue;
+      if (absl::Status s = budget->Check(more); !s.ok()) return s;
+    }
+  }
+  Add(n);
+  return absl::OkStatus();
+}
+
+void InputAccount::SetKnown() {
+  if (known_.exchange(true, std::memory_order_relaxed)) return;
+  budgets_.unknown->Change(held(), 0);
+}
+
+void InputAccount::PassOn(size_t before, size_t now) {
+  if (budgets_.server != nullptr) budgets_.server->Change(before, now);
+  if (budgets_.runtime != nullptr) budgets_.runtime->Change(before, now);
+}
+
+void InputAccount::CountUnknown(size_t before, size_t now) {
+  budgets_.unknown->Change(before, now);
+}
+
+}  // namespace weft

@@ -1,0 +1,110 @@
+#include "weft/rpc/protocol/native/message_assembly.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "weft/core/check.h"
+#include "weft/rpc/call/inbound_call.h"
+
+namespace weft::native {
+
+size_t MessageAssembly::Earned(const Assembly& a, size_t filled) {
+  const size_t earned = std::max(filled * kAhead, kLeastRoom);
+  return earned >= a.whole / 2 ? a.whole : earned;
+}
+
+absl::StatusOr<Assembly*> MessageAssembly::Begin(uint64_t id, bool reply, const Payload& payload,
+                                                 MonoTime now) {
+  const size_t whole = payload.whole_size;
+  if (bytes_ + whole > most_bytes_) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("unfinished messages on this connection would hold more than ", most_bytes_,
+                     " bytes (4 x max_message_bytes)"));
+  }
+  const uint64_t key = Key(id, reply);
+  Assembly& a = unfinished_[key];
+  bytes_ += whole;
+  a.whole = whole;
+  a.codec = static_cast<Compression>(payload.codec);
+  a.inflated_size = payload.inflated_size;
+  a.attachment_size = payload.attachment_size;
+  if (credit_ >= whole) {
+    credit_ -= whole;
+    a.borrowed = whole;
+  }
+  absl::Status s = Grow(a, a.borrowed > 0 ? whole : Earned(a, payload.bytes.size()));
+  if (s.ok()) s = Add(a, payload.bytes.data(), payload.bytes.size(), now);
+  if (s.ok()) return &a;
+  End(key, /*whole=*/false);
+  return s;
+}
+
+absl::Status MessageAssembly::Add(Assembly& a, const char* data, size_t size, MonoTime now) {
+  WEFT_DCHECK(size <= a.missing());
+  if (a.filled + size > a.room) {
+    if (absl::Status s = Grow(a, Earned(a, a.filled + size)); !s.ok()) return s;
+  }
+  if (size > 0) std::memcpy(a.end(), data, size);
+  a.filled += size;
+  a.last_piece = now;
+  return absl::OkStatus();
+}
+
+absl::Status MessageAssembly::MakeRoom(Assembly& a) {
+  return a.room > a.filled ? absl::OkStatus() : Grow(a, Earned(a, a.filled));
+}
+
+absl::Status MessageAssembly::Grow(Assembly& a, size_t room) {
+  WEFT_DCHECK(room > a.room && room <= a.whole);
+  const size_t more = room - a.room;
+  if (absl::Status s = account_.TryAdd(more); !s.ok()) return s;
+  BlockRef block = blocks_.TryGet(room);
+  if (!block) {
+    account_.Remove(more);
+    return absl::ResourceExhaustedError(absl::StrCat("no memory for ", room, " of the ", a.whole,
+                                                     " bytes of the message, of which ", a.filled,
+                                                     " have come"));
+  }
+  if (a.filled > 0) std::memcpy(block->data(), a.block->data(), a.filled);
+  a.block = std::move(block);
+  a.room = room;
+  return absl::OkStatus();
+}
+
+void MessageAssembly::End(uint64_t key, bool whole) {
+  const auto it = unfinished_.find(key);
+  if (it == unfinished_.end()) return;
+  const Assembly& a = it->second;
+  // What was borrowed for a message that never came is lost.
+  if (whole) credit_ = std::min(credit_ + a.whole, kMostCredit);
+  bytes_ -= a.whole;
+  account_.Remove(a.room);
+  unfinished_.erase(it);
+}
+
+void MessageAssembly::Clear() {
+  for (const auto& [key, a] : unfinished_) account_.Remove(a.room);
+  unfinished_.clear();
+  bytes_ = 0;
+}
+
+std::vector<MessageAssembly::Late> MessageAssembly::FindLate(MonoTime now, Nanos pause,
+                                                             MonoTime heard, MonoTime* next) const {
+  std::vector<Late> late;
+  *next = kNever;
+  for (const auto& [key, a] : unfinished_) {
+    const MonoTime deadline = a.call != nullptr ? a.call->deadline : kNever;
+    const MonoTime silent =
+        pause > Nanos::zero() ? SaturatingAdd(std::max(a.last_piece, heard), pause) : kNever;
+    if (now < deadline && now < silent) {
+      *next = std::min({*next, deadline, silent});
+      continue;
+    }
+    late.push_back({key & ~kReplyBit, (key & kReplyBit) != 0, now >= deadline});
+  }
+  return late;
+}
+
+}  // namespace weft::native

@@ -1,0 +1,478 @@
+// What a peer may make the other side hold of its input, and for how long.
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "tests/protos/rows.weft.h"
+#include "tests/rpc/protocol/native/held_echo.h"
+#include "tests/support/raw_frames.h"
+#include "tests/support/raw_peer.h"
+#include "tests/support/watched.h"
+#include "weft/core/input_account.h"
+#include "weft/core/manual_clock.h"
+#include "weft/rpc/channel.h"
+#include "weft/rpc/protocol/native/frame_reader.h"
+#include "weft/rpc/server.h"
+
+namespace weft::native {
+namespace {
+
+using absl::StatusCode;
+using test::EchoReply;
+using test::EchoRequest;
+using test::EchoService;
+using test::HeldEcho;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+constexpr uint32_t kHuge = 63 << 20;
+constexpr size_t kPiece = 60'000;
+
+// An EchoRequest of `size` bytes.
+std::string EchoBytes(size_t size) { return raw::Payload(std::string(size - 4, 'e')); }
+
+// Reads the rows of a call when the test says so.
+class HeldRows final : public test::Rows::Service {
+ public:
+  absl::Status Add(ServerContext&, ServerReader<test::Row>& rows, test::RowSum& sum) override {
+    EXPECT_TRUE(reads.WaitForValue(true));
+    test::Row row;
+    while (rows.Read(&row)) sum.set_rows(sum.rows() + 1);
+    return absl::OkStatus();
+  }
+  Watched<bool> reads{false};
+};
+
+RuntimeOptions Quiet(const Clock* clock) {
+  RuntimeOptions options;
+  options.worker_threads = 4;
+  options.log_level = LogLevel::kOff;
+  options.clock = clock;
+  return options;
+}
+
+// A server on a clock that the test moves. No heartbeat but where a test wants one.
+class NativeInput : public testing::Test {
+ protected:
+  NativeInput() {
+    options_.limits.heartbeat_interval = absl::ZeroDuration();
+    options_.max_heartbeat_interval = absl::ZeroDuration();
+  }
+  ~NativeInput() override {
+    echo_.Release();
+    rows_.reads.Set(true);
+    if (server_ != nullptr) server_->Stop(absl::Seconds(30));
+  }
+  void Start() {
+    runtime_.clock = &clock_;
+    options_.runtime = *Runtime::Create(runtime_);
+    server_ = std::make_unique<Server>(options_);
+    ASSERT_TRUE(server_->Register(echo_).ok());
+    ASSERT_TRUE(server_->Register(rows_).ok());
+    ASSERT_TRUE(server_->Start("127.0.0.1:0").ok());
+  }
+  RawPeer Open(raw::HelloFields hello = {}) {
+    RawPeer peer = RawPeer::ConnectTo(server_->port());
+    peer.Send(raw::Opening(hello));
+    EXPECT_EQ(peer.Read(8), raw::Preface());
+    EXPECT_TRUE(peer.ReadFrame(FrameType::kHello).has_value());
+    return peer;
+  }
+  // Returns when the server has taken all that was sent.
+  static void Settle(RawPeer& peer) {
+    peer.Send(raw::Ping(9));
+    ASSERT_TRUE(peer.ReadFrame(FrameType::kPing).has_value());
+  }
+  // The same of a connection inside a frame: when it has read so many bytes.
+  [[nodiscard]] bool AwaitBytes(uint64_t bytes) {
+    return PollUntil([&] { return server_->connection_list().at(0).bytes_in == bytes; });
+  }
+  static void ExpectError(RawPeer& peer, uint64_t id, StatusCode code, const std::string& text) {
+    const std::optional<RawFrame> frame = peer.ReadFrame(FrameType::kResponse);
+    ASSERT_TRUE(frame.has_value());
+    ResponseFrame sections;
+    ASSERT_EQ(FrameReader::ReadResponse(frame->header, frame->body, &sections), FrameError::kNone);
+    EXPECT_EQ(frame->header.id, id);
+    EXPECT_EQ(static_cast<StatusCode>(frame->header.aux), code);
+    EXPECT_THAT(std::string(sections.error_message), HasSubstr(text));
+    EXPECT_TRUE(frame->header.has(kNotExecuted)) << sections.error_message;
+  }
+  static void ExpectServed(RawPeer& peer, uint64_t id) {
+    peer.Send(raw::Request({.id = id, .message = raw::Text("still here")}));
+    const std::optional<RawFrame> frame = peer.ReadFrame(FrameType::kResponse);
+    ASSERT_TRUE(frame.has_value());
+    EXPECT_EQ(frame->header.id, id);
+    EXPECT_EQ(frame->header.aux, 0);
+  }
+  // A request of which the first `have` of `whole` bytes come, in pieces.
+  static std::string Half(uint64_t id, uint32_t whole, size_t have, uint64_t timeout_us = 0) {
+    const size_t first = std::min(have, kPiece);
+    std::string bytes = raw::Request(
+        {.id = id, .timeout_us = timeout_us, .message = std::string(first, 'h'), .more = whole});
+    for (size_t left = have - first; left > 0;) {
+      const size_t piece = std::min(left, kPiece);
+      bytes += raw::Data(id, false, true, std::string(piece, 'h'));
+      left -= piece;
+    }
+    return bytes;
+  }
+
+  ManualClock clock_;
+  HeldEcho echo_;
+  HeldRows rows_;
+  RuntimeOptions runtime_ = Quiet(nullptr);
+  ServerOptions options_;
+  std::unique_ptr<Server> server_;
+};
+
+// ---- Memory
+
+TEST_F(NativeInput, WhatIsOnlyAnnouncedTakesNoMemory) {
+  Start();
+  std::vector<RawPeer> peers;
+  for (int i = 0; i < 64; ++i) {
+    RawPeer& peer = peers.emplace_back(Open());
+    for (uint64_t id = 1; id <= 4; ++id) peer.Send(Half(id, kHuge, 1));
+    Settle(peer);
+  }
+  EXPECT_EQ(server_->input_bytes(), 0u) << "less than a step for each connection";
+  RawPeer other = Open();
+  ExpectServed(other, 1);
+}
+
+TEST_F(NativeInput, UnfinishedMessagesOfAllConnectionsAreBoundedTogether) {
+  options_.max_input_bytes = 4 << 20;
+  Start();
+  RawPeer one = Open(), two = Open();
+  one.Send(Half(1, 3 << 20, 2 << 20));
+  Settle(one);
+  EXPECT_GE(server_->input_bytes(), size_t{2} << 20);
+  two.Send(Half(1, 3 << 20, 2 << 20));
+  ExpectError(two, 1, StatusCode::kResourceExhausted, "(max_input_bytes of the server)");
+  // The connection goes on, and small calls are served.
+  ExpectServed(two, 2);
+  one.Send(raw::Cancel(1));
+  Settle(one);
+  EXPECT_EQ(server_->input_bytes(), 0u) << "what was cancelled is given back";
+  two.Send(Half(3, 3 << 20, 2 << 20));
+  Settle(two);
+  EXPECT_GE(server_->input_bytes(), size_t{2} << 20);
+  two.Close();
+  EXPECT_TRUE(PollUntil([&] { return server_->input_bytes() == 0; })) << "so is what was closed";
+}
+
+TEST_F(NativeInput, TheRuntimeHasALimitOfItsOwn) {
+  runtime_.max_input_bytes = 4 << 20;
+  Start();
+  RawPeer one = Open(), two = Open();
+  one.Send(Half(1, 3 << 20, 2 << 20));
+  Settle(one);
+  two.Send(Half(1, 3 << 20, 2 << 20));
+  ExpectError(two, 1, StatusCode::kResourceExhausted, "(max_input_bytes of the runtime)");
+}
+
+TEST_F(NativeInput, RequestsCountUntilTheyAreAnswered) {
+  options_.max_input_bytes = 512 << 10;
+  Start();
+  RawPeer peer = Open();
+  const std::string hang = "weft.test.EchoService/Hang";
+  const std::string message = EchoBytes(50'000);
+  uint64_t id = 0;
+  for (; id < 11;) peer.Send(raw::Request({.id = ++id, .name = hang, .message = message}));
+  echo_.Held(10);
+  EXPECT_GE(server_->input_bytes(), 11 * 50'000 - InputAccount::kStep);
+  peer.Send(raw::Request({.id = ++id, .name = hang, .message = message}));
+  ExpectError(peer, 12, StatusCode::kResourceExhausted, "max_input_bytes of the server");
+  // In pieces it counts the same.
+  peer.Send(Half(13, 200'000, 150'000));
+  ExpectError(peer, 13, StatusCode::kResourceExhausted, "max_input_bytes of the server");
+  echo_.Release();
+  for (int i = 0; i < 11; ++i) ASSERT_TRUE(peer.ReadFrame(FrameType::kResponse).has_value());
+  EXPECT_TRUE(PollUntil([&] {
+    Settle(peer);  // calls come back with what comes next
+    return server_->input_bytes() == 0;
+  }));
+}
+
+TEST_F(NativeInput, MetadataCountsToo) {
+  options_.max_input_bytes = 256 << 10;
+  Start();
+  RawPeer peer = Open();
+  uint64_t id = 0;
+  for (; id < 25;) {
+    peer.Send(raw::Request({.id = ++id,
+                            .name = "weft.test.EchoService/Hang",
+                            .metadata = raw::Pair("k", std::string(16'000, 'v'))}));
+  }
+  ExpectError(peer, 21, StatusCode::kResourceExhausted, "max_input_bytes of the server");
+}
+
+TEST_F(NativeInput, MessagesOfStreamsCountUntilTheyAreRead) {
+  options_.max_input_bytes = 512 << 10;
+  options_.limits.stream_window_bytes = 16 << 20;
+  Start();
+  RawPeer peer = Open({.features = 1, .stream_window = 1 << 20, .connection_window = 1 << 20});
+  peer.Send(raw::Request({.id = 1, .name = "weft.test.Rows/Add", .opens = true}));
+  std::string row = raw::Payload(std::string(50'000, 'r'));
+  row[0] = '\x12';  // Row.data
+  for (int i = 0; i < 8; ++i) peer.Send(raw::Message(1, false, row));
+  Settle(peer);
+  EXPECT_GE(server_->input_bytes(), 8 * 50'000 - InputAccount::kStep);
+  peer.Send(raw::Request({.id = 2, .name = "weft.test.Rows/Add", .opens = true}));
+  for (int i = 0; i < 4; ++i) peer.Send(raw::Message(2, false, row));
+  const std::optional<RawFrame> refused = peer.ReadFrame(FrameType::kResponse);
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->header.id, 2u);
+  EXPECT_EQ(static_cast<StatusCode>(refused->header.aux), StatusCode::kResourceExhausted);
+  // Read, they are nobody's any more.
+  rows_.reads.Set(true);
+  peer.Send(raw::HalfClose(1, false));
+  const std::optional<RawFrame> sum = peer.ReadFrame(FrameType::kResponse);
+  ASSERT_TRUE(sum.has_value());
+  EXPECT_EQ(sum->header.id, 1u);
+  EXPECT_EQ(sum->header.aux, 0);
+  EXPECT_TRUE(PollUntil([&] { return server_->input_bytes() == 0; }));
+}
+
+TEST_F(NativeInput, LongHalfFramesCount) {
+  options_.max_input_bytes = 1 << 20;
+  options_.limits.max_frame_bytes = 16 << 20;
+  Start();
+  RawPeer one = Open(), two = Open();
+  const std::string request = raw::Request({.id = 1, .message = EchoBytes(4 << 20)});
+  one.Send(request.substr(0, 300'000));
+  ASSERT_TRUE(PollUntil([&] { return server_->input_bytes() >= 300'000 - InputAccount::kStep; }));
+  EXPECT_LT(server_->input_bytes(), size_t{1} << 20) << "room for what has come, and twice that";
+  two.Send(request.substr(0, 1'000'000));
+  EXPECT_TRUE(two.WaitForClose());
+  EXPECT_TRUE(PollUntil([&] { return server_->closed(CloseReason::kInputFull) == 1; }));
+  one.Close();
+  EXPECT_TRUE(PollUntil([&] { return server_->input_bytes() == 0; }));
+}
+
+TEST_F(NativeInput, NamesOfMethodsThatAreNotThereCount) {
+  options_.max_input_bytes = 256 << 10;
+  Start();
+  RawPeer peer = Open();
+  std::string requests;
+  for (int number = 1; number <= 2'000; ++number) {
+    requests += raw::Request({.id = static_cast<uint64_t>(number),
+                              .number = number,
+                              .name = absl::StrCat("no.such.Service/", number)});
+  }
+  peer.Send(requests);
+  EXPECT_TRUE(peer.WaitForClose());
+  EXPECT_TRUE(PollUntil([&] { return server_->closed(CloseReason::kInputFull) == 1; }));
+}
+
+TEST_F(NativeInput, OfClientsThatAreNotKnownLittleIsHeld) {
+  options_.max_unknown_input_bytes = 100'000;
+  options_.authenticator = [](std::string_view, const std::string&) {
+    return absl::StatusOr<std::string>("somebody");
+  };
+  Start();
+  // Half a handshake each, as large as can be.
+  raw::HelloFields hello;
+  const std::string body = raw::HelloBody(hello) + std::string("\x5A\xE0\xD4\x03", 4) +
+                           std::string(60'000, 'n');  // its node
+  const std::string opening = raw::Preface() + raw::Frame(0x10, 0, 0, 0, body);
+  std::vector<RawPeer> peers;
+  for (int i = 0; i < 2; ++i) {
+    peers.push_back(RawPeer::ConnectTo(server_->port()));
+    peers.back().Send(opening.substr(0, 55'000));
+  }
+  EXPECT_TRUE(PollUntil([&] { return server_->closed(CloseReason::kInputFull) == 1; }));
+  // Another one is let in meanwhile.
+  RawPeer good = Open();
+  ExpectServed(good, 1);
+}
+
+// ---- Time
+
+TEST_F(NativeInput, AnUnfinishedRequestOfWhichNothingComesIsDropped) {
+  Start();
+  RawPeer peer = Open();
+  peer.Send(Half(1, kHuge, 1 << 20));
+  Settle(peer);
+  EXPECT_GE(server_->input_bytes(), size_t{1} << 20);
+  clock_.Advance(absl::Seconds(29));
+  Settle(peer);
+  EXPECT_GE(server_->input_bytes(), size_t{1} << 20);
+  clock_.Advance(absl::Seconds(1));
+  ExpectError(peer, 1, StatusCode::kUnavailable,
+              "nothing more of the request came within 30s (max_message_pause): 1048576 of its");
+  EXPECT_EQ(server_->input_bytes(), 0u);
+  // What still comes of it is read for nobody.
+  peer.Send(raw::Data(1, false, true, std::string(kPiece, 'h')));
+  ExpectServed(peer, 2);
+}
+
+TEST_F(NativeInput, SoIsOneThatStopsInsideAPiece) {
+  Start();
+  RawPeer peer = Open();
+  Settle(peer);
+  const uint64_t before = server_->connection_list().at(0).bytes_in;
+  const std::string piece = raw::Data(1, false, true, std::string(kPiece, 'h'));
+  const std::string sent = Half(1, kHuge, 1 << 20) + piece.substr(0, 30'000);
+  peer.Send(sent);
+  ASSERT_TRUE(AwaitBytes(before + sent.size()));
+  clock_.Advance(absl::Seconds(30));
+  ExpectError(peer, 1, StatusCode::kUnavailable, "max_message_pause");
+  EXPECT_EQ(server_->input_bytes(), 0u);
+  // The rest of the piece, and a call behind it.
+  peer.Send(piece.substr(30'000));
+  ExpectServed(peer, 2);
+}
+
+TEST_F(NativeInput, ABytePerPauseIsEnough) {
+  Start();
+  RawPeer peer = Open();
+  peer.Send(Half(1, 100'000, 1'000));
+  for (int i = 0; i < 5; ++i) {
+    Settle(peer);
+    clock_.Advance(absl::Seconds(29));
+    peer.Send(raw::Data(1, false, true, "h"));
+  }
+  peer.Send(raw::Data(1, false, true, std::string(50'000, 'h')));
+  Settle(peer);
+  peer.Send(raw::Cancel(1));
+  ExpectError(peer, 1, StatusCode::kCancelled, "cancelled before its request had come");
+}
+
+TEST_F(NativeInput, ItsDeadlineEndsAnUnfinishedRequest) {
+  Start();
+  RawPeer peer = Open();
+  peer.Send(Half(1, kHuge, 1 << 20, /*timeout_us=*/1'000'000));
+  Settle(peer);
+  clock_.Advance(absl::Seconds(1));
+  ExpectError(peer, 1, StatusCode::kDeadlineExceeded,
+              "deadline passed before the request had come, not executed: 1048576 of its");
+  EXPECT_EQ(server_->input_bytes(), 0u);
+  ExpectServed(peer, 2);
+}
+
+TEST_F(NativeInput, AnOpenStreamBetweenTwoMessagesIsNotUnfinished) {
+  Start();
+  rows_.reads.Set(true);
+  RawPeer peer = Open({.features = 1, .stream_window = 1 << 20, .connection_window = 1 << 20});
+  peer.Send(raw::Request({.id = 1, .name = "weft.test.Rows/Add", .opens = true}) +
+            raw::Message(1, false, ""));
+  Settle(peer);
+  for (int i = 0; i < 10; ++i) clock_.Advance(absl::Minutes(1));
+  peer.Send(raw::HalfClose(1, false));
+  const std::optional<RawFrame> sum = peer.ReadFrame(FrameType::kResponse);
+  ASSERT_TRUE(sum.has_value());
+  EXPECT_EQ(sum->header.aux, 0);
+}
+
+TEST_F(NativeInput, AnUnfinishedMessageEndsItsStream) {
+  Start();
+  rows_.reads.Set(true);
+  RawPeer peer = Open({.features = 1, .stream_window = 1 << 20, .connection_window = 1 << 20});
+  peer.Send(raw::Request({.id = 1, .name = "weft.test.Rows/Add", .opens = true}) +
+            raw::MessageBegin(1, false, 100'000, "x"));
+  Settle(peer);
+  clock_.Advance(absl::Seconds(30));
+  const std::optional<RawFrame> answer = peer.ReadFrame(FrameType::kResponse);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(static_cast<StatusCode>(answer->header.aux), StatusCode::kUnavailable);
+  EXPECT_THAT(answer->body, HasSubstr("nothing more of the stream message came within 30s"));
+}
+
+TEST_F(NativeInput, WithoutALimitAnUnfinishedRequestMayWait) {
+  options_.limits.max_message_pause = absl::ZeroDuration();
+  Start();
+  RawPeer peer = Open();
+  peer.Send(Half(1, 100'000, 1'000));
+  for (int i = 0; i < 10; ++i) {
+    Settle(peer);
+    clock_.Advance(absl::Minutes(10));
+  }
+  peer.Send(raw::Cancel(1));
+  ExpectError(peer, 1, StatusCode::kCancelled, "cancelled before its request had come");
+}
+
+TEST_F(NativeInput, AClientThatWishesNoHeartbeatIsAskedForLifeAllTheSame) {
+  options_.max_heartbeat_interval = absl::Seconds(30);
+  Start();
+  RawPeer answers = Open({.heartbeat_ms = 0}), silent = Open({.heartbeat_ms = 4'000'000'000});
+  for (int i = 1; i <= 2; ++i) {
+    clock_.Advance(absl::Seconds(30));
+    const std::optional<RawFrame> ping = answers.ReadFrame(FrameType::kPing);
+    ASSERT_TRUE(ping.has_value());
+    answers.Send(raw::Frame(0x06, 0x80, 0, ping->header.id));
+    ExpectServed(answers, static_cast<uint64_t>(i));
+    ASSERT_TRUE(silent.ReadFrame(FrameType::kPing).has_value());
+    EXPECT_EQ(server_->closed(CloseReason::kSilent), 0);
+  }
+  clock_.Advance(absl::Seconds(30));
+  EXPECT_TRUE(silent.WaitForClose());
+  EXPECT_EQ(server_->closed(CloseReason::kSilent), 1);
+  ExpectServed(answers, 3);
+}
+
+// ---- The same at a client
+
+TEST(NativeInputOfAClient, AReplyOfWhichNothingComesEndsItsCall) {
+  ManualClock clock;
+  ChannelOptions options;
+  options.runtime = *Runtime::Create(Quiet(&clock));
+  options.limits.heartbeat_interval = absl::ZeroDuration();
+  RawListener listener;
+  std::unique_ptr<Channel> channel = *Channel::Create(listener.address(), options);
+  EchoService::Stub stub(*channel);
+  Watched<std::optional<absl::Status>> result;
+  stub.EchoAsync(EchoRequest(), {.timeout = absl::InfiniteDuration()},
+                 [&](absl::StatusOr<EchoReply> reply) { result.Set(reply.status()); });
+  RawPeer server = listener.Accept();
+  server.Send(raw::Opening());
+  EXPECT_EQ(server.Read(8), raw::Preface());
+  const std::optional<RawFrame> request = server.ReadFrame(FrameType::kRequest);
+  ASSERT_TRUE(request.has_value());
+  server.Send(raw::ReplyBegin(request->header.id, 1 << 20, std::string(1'000, 'r')) + raw::Ping(1));
+  ASSERT_TRUE(server.ReadFrame(FrameType::kPing).has_value());
+  clock.Advance(absl::Seconds(30));
+  ASSERT_TRUE(result.WaitFor([](const auto& r) { return r.has_value(); }));
+  EXPECT_EQ(result.Get()->code(), StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(result.Get()->message()),
+              HasSubstr("nothing more of the reply came within 30s (max_message_pause): 1000 of"));
+  // The server is told.
+  EXPECT_TRUE(server.ReadFrame(FrameType::kCancel).has_value());
+  channel.reset();
+}
+
+TEST(NativeInputOfAClient, RepliesAreBoundedByTheRuntime) {
+  ChannelOptions options;
+  RuntimeOptions runtime = Quiet(nullptr);
+  runtime.max_input_bytes = 1 << 20;
+  options.runtime = *Runtime::Create(runtime);
+  RawListener listener;
+  std::unique_ptr<Channel> channel = *Channel::Create(listener.address(), options);
+  EchoService::Stub stub(*channel);
+  Watched<std::optional<absl::Status>> result;
+  stub.EchoAsync(EchoRequest(), {},
+                 [&](absl::StatusOr<EchoReply> reply) { result.Set(reply.status()); });
+  RawPeer server = listener.Accept();
+  server.Send(raw::Opening());
+  EXPECT_EQ(server.Read(8), raw::Preface());
+  const std::optional<RawFrame> request = server.ReadFrame(FrameType::kRequest);
+  ASSERT_TRUE(request.has_value());
+  std::string reply = raw::ReplyBegin(request->header.id, 4 << 20, std::string(kPiece, 'r'));
+  for (int i = 0; i < 20; ++i)
+    reply += raw::Data(request->header.id, true, true, std::string(kPiece, 'r'));
+  server.Send(reply);
+  ASSERT_TRUE(result.WaitFor([](const auto& r) { return r.has_value(); }));
+  EXPECT_EQ(result.Get()->code(), StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(result.Get()->message()), HasSubstr("max_input_bytes of the runtime"));
+  channel.reset();
+}
+
+}  // namespace
+}  // namespace weft::native
