@@ -257,21 +257,6 @@ TEST_F(NativeInput, LongHalfFramesCount) {
   EXPECT_TRUE(PollUntil([&] { return server_->input_bytes() == 0; }));
 }
 
-TEST_F(NativeInput, NamesOfMethodsThatAreNotThereCount) {
-  options_.max_input_bytes = 256 << 10;
-  Start();
-  RawPeer peer = Open();
-  std::string requests;
-  for (int number = 1; number <= 2'000; ++number) {
-    requests += raw::Request({.id = static_cast<uint64_t>(number),
-                              .number = number,
-                              .name = absl::StrCat("no.such.Service/", number)});
-  }
-  peer.Send(requests);
-  EXPECT_TRUE(peer.WaitForClose());
-  EXPECT_TRUE(PollUntil([&] { return server_->closed(CloseReason::kInputFull) == 1; }));
-}
-
 TEST_F(NativeInput, OfClientsThatAreNotKnownLittleIsHeld) {
   options_.max_unknown_input_bytes = 100'000;
   options_.authenticator = [](std::string_view, const std::string&) {
