@@ -188,7 +188,8 @@ TEST(Authenticator, MayStopItsServer) {
   const auto channel = server.Connect();
   const absl::Status status =
       EchoService::Stub(*channel).Echo(RequestOf("x"), {.timeout = absl::Seconds(20)}).status();
-  EXPECT_THAT(status, HasCode(absl::StatusCode::kUnavailable));
+  // The verdict may come before the end has reached the connection's loop.
+  EXPECT_TRUE(status.ok() || absl::IsUnavailable(status)) << status;
   server->Wait();
 }
 
