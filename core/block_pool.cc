@@ -43,13 +43,16 @@ Block* BlockPool::Core::Take(size_t index) {
   {
     MutexLock lock(mu_);
     ++counts_.out;
-    Class& own = classes_[index];
-    if (!own.free.empty()) {
+    // Of its class, or of one up to twice as large: sizes that differ from call to call need no new
+    // block each.
+    for (size_t i = index; i <= index + 4 && i < kClasses; ++i) {
+      Class& own = classes_[i];
+      if (own.free.empty()) continue;
       Block* const block = own.free.back();
       own.free.pop_back();
       own.unused = std::min(own.unused, own.free.size());
       --counts_.free_blocks;
-      counts_.free_bytes -= size;
+      counts_.free_bytes -= SizeOf(i);
       block->Revive();
       return block;
     }

@@ -4,7 +4,8 @@
 //   sizes:  16 KiB  20  24  28 | 32  40  48  56 | 64 …     four classes to each power of two, header
 //   included
 //
-// A block that nobody refers to any more comes back from whichever thread let go of it. Free blocks
+// A block that nobody refers to any more comes back from whichever thread let go of it, and serves
+// sizes of its class, or down to half of it where there is none of theirs. Free blocks
 // together hold at most kMostFree bytes; the largest go first.
 //
 // Trim, called again and again, gives back the blocks that were not needed since the call before.
@@ -31,7 +32,8 @@ class ANY_THREAD BlockPool {
  public:
   // Smaller blocks, header included, come from malloc and are not kept.
   static constexpr size_t kLeast = 16 << 10;
-  static constexpr size_t kMostFree = 64 << 20;
+  // Much, for it is only what was in use together a moment ago: see Trim.
+  static constexpr size_t kMostFree = 256 << 20;
 
   BlockPool() : core_(new Core) {}
   ~BlockPool() { core_->Close(); }

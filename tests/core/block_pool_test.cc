@@ -43,6 +43,17 @@ TEST(BlockPool, UsesABlockForEverySizeOfItsClass) {
   EXPECT_EQ(pool.counts().out, 0u);
 }
 
+TEST(BlockPool, UsesABlockOfUpToTwiceTheSizeWhereThereIsNoneOfItsClass) {
+  BlockPool pool;
+  pool.Get(7'000'000);
+  for (size_t size : {6'900'000, 6'000'000, 5'000'000, 4'500'000}) {
+    EXPECT_GE(pool.Get(size)->capacity(), 7'000'000u);
+  }
+  EXPECT_EQ(pool.counts().made, 1u);
+  pool.Get(1'000'000);
+  EXPECT_EQ(pool.counts().made, 2u);
+}
+
 TEST(BlockPool, KeepsNoMoreThanItsBound) {
   BlockPool pool;
   std::vector<BlockRef> blocks;
