@@ -179,7 +179,7 @@ TEST(CallPool, KeepsNoLargeMetadataOfACallThatHasEnded) {
   const size_t before = held();
   serve();
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // malloc's own books
-  EXPECT_LT(held(), before + 8'000);
+  EXPECT_LT(held(), before + 20'000);  // the smallest pieces stay with the thread
 #endif
   EXPECT_EQ(pool.free(), 1u);
 }
