@@ -29,7 +29,9 @@ def after_the_verdict(scene):
             except (OSError, EOFError):
                 break  # ended by the server, or the server has
         scene.figure(f"{len(connections) * len(first_pieces())} bytes sent")
-        judge(scene, server)
+        scene.want(server.alive(), f"the server has ended: {server.errors()[-300:]}")
+        if server.alive():
+            judge(scene, server, Innocent(server.address))
 
 
 def before_the_verdict(scene):
@@ -43,13 +45,11 @@ def before_the_verdict(scene):
                 connection.open(first_pieces(), token=b"wrong")
             except OSError:
                 break
-        scene.want(innocent.answered(10) == 10, "innocent calls are not answered before a verdict")
-        judge(scene, server, token=b"good")
+        # One that was let in before: the authenticator is busy with the others for a minute.
+        judge(scene, server, innocent)
 
 
-def judge(scene, server, **hello):
-    answered = 0
-    if server.alive():
-        answered = Innocent(server.address, **hello).answered(10)
+def judge(scene, server, innocent):
+    answered = innocent.answered(10)
     scene.want(server.alive(), f"the server has ended: {server.errors()[-300:]}")
     scene.want(answered == 10, f"{answered} of 10 innocent calls are answered")
