@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
+
 namespace weft {
 namespace {
 
@@ -142,12 +144,13 @@ TEST(SocketAddress, CopiesASockaddrAndNoMoreThanFits) {
 }
 
 TEST(HostPort, RefusesWhatCannotBeAName) {
+  const std::string label(63, 'x');
+  const std::string too_long(64, 'x');
   const std::pair<std::string, std::string> cases[] = {
       {std::string("a\0b:1", 5), "a zero byte"},
-      {std::string(64, 'x') + ":1", "part of the host name is too long (limit 63"},
-      {"a." + std::string(64, 'x') + ".b:1", "part of the host name is too long (limit 63"},
-      {std::string(63, 'x') + "." + std::string(63, 'x') + "." + std::string(63, 'x') + "." +
-           std::string(63, 'x') + ":1",
+      {absl::StrCat(too_long, ":1"), "part of the host name is too long (limit 63"},
+      {absl::StrCat("a.", too_long, ".b:1"), "part of the host name is too long (limit 63"},
+      {absl::StrCat(label, ".", label, ".", label, ".", label, ":1"),
        "host name is too long (limit 253"},
       {"a..b:1", "two dots"},
       {".a:1", "a dot in front"},
