@@ -111,7 +111,7 @@ TEST(IdTable, TrimGivesTheMemoryOfAnEmptyTableBack) {
   const auto held = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
   int value = 0;
   IdTable<int> table;
-  const size_t before = held();
+  [[maybe_unused]] const size_t before = held();
   for (uint64_t id = 1; id <= 10'000; ++id) table.Insert(id, &value);
   for (uint64_t id = 1; id <= 10'000; ++id) ASSERT_EQ(table.Take(id), &value);
   table.Trim();
