@@ -54,12 +54,12 @@ size_t FairQueue::PushDirect(WorkShare& share, WorkItem** items, size_t count) {
   if (held >= quantum_) return 0;
   if (count == 1 && held == 0 &&
       ring_.taken() >= share.next_express_.load(std::memory_order_relaxed)) {
-    // As heavy as a quantum: what comes behind it waits in the line until it has been taken, and so
+    // Heavier than a quantum: what comes behind it waits in the line until it has been taken, and so
     // does not overtake it.
     share.next_express_.store(ring_.pushed(), std::memory_order_relaxed);
-    share.in_ring_.fetch_add(quantum_, std::memory_order_relaxed);
+    share.in_ring_.fetch_add(WorkShare::kExpressWeight, std::memory_order_relaxed);
     if (express_.TryPush(items[0])) return 1;
-    Release(share, quantum_);
+    Release(share, WorkShare::kExpressWeight);
   }
   const auto wanted = static_cast<int32_t>(std::min(count, static_cast<size_t>(quantum_ - held)));
   share.in_ring_.fetch_add(wanted, std::memory_order_relaxed);
@@ -122,7 +122,7 @@ WorkItem* FairQueue::TryTake() {
   if (stranded_.load(std::memory_order_relaxed) > 0) {
     if (WorkItem* item = TakeStranded()) return item;
   }
-  int32_t weight = quantum_;
+  int32_t weight = WorkShare::kExpressWeight;
   WorkItem* item = express_.TryTake();
   if (item == nullptr) {
     weight = 1;

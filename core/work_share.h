@@ -28,9 +28,10 @@ class ANY_THREAD WorkShare {
 
   // Items that wait in its own line, behind those in the ring.
   size_t parked() const { return parked_.load(std::memory_order_relaxed); }
-  // Items that wait, those in the ring included. An express item counts as a whole quantum.
+  // Items that wait, those in the ring and the express included.
   size_t waiting() const {
-    return parked() + static_cast<size_t>(in_ring_.load(std::memory_order_relaxed));
+    const int32_t taken_in = in_ring_.load(std::memory_order_relaxed);
+    return parked() + static_cast<size_t>(taken_in % kExpressWeight + taken_in / kExpressWeight);
   }
 
   // Of a SerialExecutor, under its mutex: items that wait for their turn there.
@@ -38,6 +39,8 @@ class ANY_THREAD WorkShare {
 
  private:
   friend class FairQueue;
+  // An express item in in_ring_: more than any quantum.
+  static constexpr int32_t kExpressWeight = 1 << 20;
 
   std::atomic<int32_t> in_ring_{0};
   std::atomic<uint32_t> parked_{0};  // changed under mu_

@@ -20,9 +20,10 @@ namespace {
 constexpr Nanos kLookEvery = std::chrono::microseconds(500);
 // A worker that used less CPU than this between two looks is blocked.
 constexpr Nanos kBlockedBelow = kLookEvery / 10;
-// Of one connection this many items for each thread stand in front of others' at the most: enough
-// that no worker waits while the next are moved up.
-constexpr int kQuantumPerThread = 2;
+// Of one connection so many items stand in front of others' at the most. Two for each thread are
+// enough that none waits while the next are moved up; with fewer than 32 the moving costs small
+// calls more than their place in the line is worth.
+constexpr int kMinQuantum = 32, kQuantumPerThread = 2;
 // How long a pool that cannot grow waits before it tries again.
 constexpr Nanos kTryAgain = std::chrono::milliseconds(250);
 
@@ -56,7 +57,7 @@ WorkerPool::WorkerPool(WorkerPoolOptions options)
       idle_after_(options.idle_after),
       faults_(std::move(options.faults)),
       log_(std::move(options.log)),
-      queue_(options.queue_limit, kQuantumPerThread * max_threads_),
+      queue_(options.queue_limit, std::max(kMinQuantum, kQuantumPerThread * max_threads_)),
       workers_(std::make_unique<Worker[]>(static_cast<size_t>(max_threads_))) {}
 
 absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Create(WorkerPoolOptions options) {

@@ -8,7 +8,6 @@
 
 #include "tests/integration/stack.h"
 #include "tests/protos/ledger.weft.h"
-#include "weft/core/fair_queue.h"
 
 namespace weft::test {
 namespace {
@@ -20,7 +19,7 @@ constexpr absl::Duration kForever = absl::InfiniteDuration();
 constexpr size_t kMany = 400;
 // Of a connection that keeps many waiting so many run before another's: what stands in the ring, and
 // one that came alone and so went ahead.
-constexpr size_t kQuantum = FairQueue::kMinQuantum;
+constexpr size_t kQuantum = 32;
 
 // Calls of all connections that the server has read and not answered.
 size_t UnderWay(Server& server) {
@@ -162,18 +161,18 @@ TEST_F(FairShareTest, ACancelledCallLeavesTheQueueAtOnce) {
 }
 
 TEST_F(FairShareTest, TheCallsOfAConnectionThatHasGoneLeaveTheQueueAtOnce) {
-  Start({.worker_queue = 50});
+  Start({.worker_queue = 100});
   auto gone = ChannelTo(server_->addresses().at(0));
   EchoResult ended;
-  for (size_t i = 0; i < 40; ++i) {
+  for (size_t i = 0; i < 90; ++i) {
     EchoService::Stub(*gone).EchoAsync(RequestOf("gone"), {.timeout = kForever}, Into(ended));
   }
-  ASSERT_TRUE(PollUntil([&] { return UnderWay(*server_) == 41; }));
+  ASSERT_TRUE(PollUntil([&] { return UnderWay(*server_) == 91; }));
   gone.reset();
-  ended.WaitForAll(40);
+  ended.WaitForAll(90);
   ASSERT_TRUE(PollUntil([&] { return server_->connections().open == 1; }));
   // The worker has taken none of them, and there is room.
-  Send(*hog_, "hog", 42);
+  Send(*hog_, "hog", 60);
   Send(*other_, "other", 1);
   EXPECT_LE(BeforeTheOther(), 1u);
 }
