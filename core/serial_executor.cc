@@ -31,6 +31,9 @@ class SerialExecutor::Queue final : public WorkItem {
 
   SerialExecutor& executor;
   SerialKey key;
+  // From its first item until it is freed: a queue whose items were all taken out may still stand
+  // with the carrier when everybody else has let go of the executor.
+  std::shared_ptr<SerialExecutor> keep;
   std::shared_ptr<WorkShare> share;
   std::deque<Waiting> waiting;
   State state = State::kHeld;
@@ -56,6 +59,7 @@ bool SerialExecutor::TrySubmit(SerialKey key, WorkItem& item, Queue** queue, boo
         place = std::move(spare_.back());
         spare_.pop_back();
       }
+      place->keep = shared_from_this();
       place->key = std::move(key);
       place->share = share;
       place->SetShare(share.get());
@@ -160,6 +164,7 @@ void SerialExecutor::Free(Queue& queue) {
   queues_.erase(place);
   idle->SetShare(nullptr);
   idle->share.reset();
+  idle->keep.reset();  // never the last reference: whoever calls has one
   if (spare_.size() < kMostSpare) spare_.push_back(std::move(idle));
 }
 
@@ -196,20 +201,20 @@ SerialExecutor::AfterItem SerialExecutor::End(Queue& queue, bool go_on) {
 
 // Whatever holds this executor may go with the last item.
 void SerialExecutor::Queue::Run(int worker) {
-  const std::shared_ptr<SerialExecutor> keep = executor.shared_from_this();
+  const std::shared_ptr<SerialExecutor> held = executor.shared_from_this();
   for (int i = 1;; ++i) {
-    WorkItem* const item = keep->Begin(*this);
+    WorkItem* const item = held->Begin(*this);
     if (item == nullptr) return;
     item->Run(worker);
-    if (keep->End(*this, i < kInARow) == AfterItem::kElsewhere) return;
+    if (held->End(*this, i < kInARow) == AfterItem::kElsewhere) return;
   }
 }
 
 void SerialExecutor::Queue::Cancel() {
-  const std::shared_ptr<SerialExecutor> keep = executor.shared_from_this();
-  while (WorkItem* const item = keep->Begin(*this)) {
+  const std::shared_ptr<SerialExecutor> held = executor.shared_from_this();
+  while (WorkItem* const item = held->Begin(*this)) {
     item->Cancel();
-    if (keep->End(*this, /*go_on=*/true) == AfterItem::kElsewhere) return;
+    if (held->End(*this, /*go_on=*/true) == AfterItem::kElsewhere) return;
   }
 }
 

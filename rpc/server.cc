@@ -136,6 +136,8 @@ absl::Status ServerCore::StartThreads() {
     absl::StatusOr<std::shared_ptr<Runtime>> made = Runtime::Create(std::move(own));
     if (!made.ok()) return made.status();
     runtime = *std::move(made);
+  } else if (runtime->Left()) {
+    return HomeProcess::Refused("runtime");  // before any thread is started beside it
   }
   AcceptorOptions acceptor;
   acceptor.log = runtime->log();

@@ -175,7 +175,8 @@ struct World {
 struct Prepared {
   std::function<void()> call;
   std::shared_ptr<void> holds = nullptr;
-  std::function<void()> then = nullptr;  // without the lock
+  // Without the lock, while what the call needs is there: a context must outlive its call.
+  std::function<void()> then = nullptr;
 };
 
 struct NonWaiting {
@@ -359,7 +360,7 @@ std::vector<NonWaiting> NonWaitingCalls() {
                            w.stub->GetAsync({}, {.context = context.get()},
                                             w.Locks<absl::StatusOr<Row>>("GetAsync"));
                          },
-                         context};
+                         context, [&w] { EXPECT_TRUE(w.AllCalled()); }};
        }},
       {"a call that is too large",
        [](World& w) {
@@ -386,7 +387,7 @@ std::vector<NonWaiting> NonWaitingCalls() {
                            (*contexts)[0].Cancel();
                            source->request_stop();
                          },
-                         streams};
+                         streams, [&w] { EXPECT_TRUE(w.AllCalled()); }};
        }},
       {"Connect, connections and counts of a channel",
        [](World& w) {

@@ -376,10 +376,10 @@ TEST(FakeWriter, FailsAsItOpens) {
 }
 
 TEST(FakeWriter, IsNotReadyWithoutRoom) {
+  int told = 0;  // the second OnReady is told of the stream's end
   FakeWriter<Row, RowSum> fake(SumOf(0));
   fake.SetRoom(1);
   ClientWriter<Row, RowSum> adding = fake.Open();
-  int told = 0;
   EXPECT_TRUE(adding.TryWrite(RowOf(1)));
   EXPECT_FALSE(adding.ready());
   EXPECT_FALSE(adding.TryWrite(RowOf(2)));
