@@ -376,22 +376,26 @@ TEST(FakeWriter, FailsAsItOpens) {
 }
 
 TEST(FakeWriter, IsNotReadyWithoutRoom) {
-  int told = 0;  // the second OnReady is told of the stream's end
   FakeWriter<Row, RowSum> fake(SumOf(0));
   fake.SetRoom(1);
-  ClientWriter<Row, RowSum> adding = fake.Open();
-  EXPECT_TRUE(adding.TryWrite(RowOf(1)));
-  EXPECT_FALSE(adding.ready());
-  EXPECT_FALSE(adding.TryWrite(RowOf(2)));
-  adding.OnReady([&] { ++told; });
-  EXPECT_EQ(told, 0);
-  fake.SetRoom(1);
+  int told = 0;
+  {
+    ClientWriter<Row, RowSum> adding = fake.Open();
+    EXPECT_TRUE(adding.TryWrite(RowOf(1)));
+    EXPECT_FALSE(adding.ready());
+    EXPECT_FALSE(adding.TryWrite(RowOf(2)));
+    adding.OnReady([&] { ++told; });
+    EXPECT_EQ(told, 0);
+    fake.SetRoom(1);
+    fake.WaitForCallbacks();
+    EXPECT_EQ(told, 1);
+    EXPECT_TRUE(adding.TryWrite(RowOf(3)));
+    adding.OnReady([&] { ++told; });
+    fake.WaitForCallbacks();
+    EXPECT_EQ(told, 1);
+  }
   fake.WaitForCallbacks();
-  EXPECT_EQ(told, 1);
-  EXPECT_TRUE(adding.TryWrite(RowOf(3)));
-  adding.OnReady([&] { ++told; });
-  fake.WaitForCallbacks();
-  EXPECT_EQ(told, 1);
+  EXPECT_EQ(told, 2);  // the stream is over
   EXPECT_THAT(Numbers(fake.written()), ElementsAre(1, 3));
 }
 
