@@ -114,7 +114,7 @@ void StderrSink::Write(LogLevel level, std::string_view line) {
   const int64_t missed = left_out_.exchange(0, std::memory_order_relaxed);
   const std::string head = Head(level);
   std::string text;
-  if (cut_.exchange(false, std::memory_order_relaxed)) text = "\n";
+  if (cut_.exchange(false, std::memory_order_relaxed)) text.push_back('\n');
   if (missed > 0) {
     absl::StrAppend(&text, head, missed,
                     " lines were left out: standard error did not take them\n");
