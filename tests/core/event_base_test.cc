@@ -26,8 +26,11 @@ using ::testing::HasSubstr;
 TEST(EventBase, IsRefusedWhereDescriptorsAreFewInsteadOfEndingTheProcess) {
   const int before = OpenDescriptors();
   for (int left = 0; left <= 20; ++left) {
-    const FewDescriptors few(left);
-    absl::StatusOr<event_base*> base = EventBase::New();
+    absl::StatusOr<event_base*> base = nullptr;
+    {
+      const FewDescriptors few(left);
+      base = EventBase::New();
+    }
     if (base.ok()) {
       EXPECT_GE(left, EventBase::kDescriptors + EventBase::kSpare);
       event_base_free(*base);
