@@ -51,6 +51,7 @@ void IdleTrimmer::Look() {
     if (one->GiveBack(now)) more = true;
   }
   std::erase_if(watched_, [&](const std::weak_ptr<Trimmable>& one) {
+    loop_.AssertInLoop();
     const std::shared_ptr<Trimmable> keeps = one.lock();
     if (keeps != nullptr && keeps->GiveBack(now)) more = true;
     return keeps == nullptr;

@@ -7,6 +7,7 @@
 
 #include <sys/resource.h>
 
+#include <cstddef>
 #include <vector>
 
 namespace weft {
