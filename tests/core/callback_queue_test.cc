@@ -122,13 +122,12 @@ TEST(CallbackQueue, WhatACallbackHoldsGoesBeforeTheNextOneIsCalled) {
   LoopThread thread;
   std::vector<int> order;
   thread.Run([&] {
-    CallbackQueue::Call(nullptr, kWhat,
-                        [&order, &thread, held = std::shared_ptr<void>(nullptr, [&](void*) {
-                                            order.push_back(2);
-                                            CallbackQueue::Call(&thread.loop(), kWhat,
-                                                                [&] { order.push_back(4); });
-                                            order.push_back(3);
-                                          })] { order.push_back(1); });
+    CallbackQueue::Call(nullptr, kWhat, [&order, held = std::shared_ptr<void>(nullptr, [&](void*) {
+                                                   order.push_back(2);
+                                                   CallbackQueue::Call(&thread.loop(), kWhat,
+                                                                       [&] { order.push_back(4); });
+                                                   order.push_back(3);
+                                                 })] { order.push_back(1); });
     order.push_back(5);
   });
   EXPECT_THAT(order, ElementsAre(1, 2, 3, 4, 5));
