@@ -255,7 +255,7 @@ TEST_F(OutputQueueTest, KeepsABlockUntilItIsWritten) {
 }
 
 TEST_F(OutputQueueTest, FillsItsTailBlockAgainWhenAllIsWritten) {
-  const std::string more(1'000, 'm');  // than a connection's first words, whose block goes
+  const std::string more(400, 'm');  // than a connection's first words, whose block goes
   ASSERT_TRUE(Append(queue_, more));
   const char* room;
   {
