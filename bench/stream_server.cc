@@ -49,7 +49,8 @@ int main(int argc, char** argv) {
   const std::string port = std::to_string(arguments.Integer("port", 0, 1, 65535));
   weft::ServerOptions options;
   options.io_threads = static_cast<int>(arguments.Integer("io", 1, 1, 1024));
-  options.worker_threads = static_cast<int>(arguments.Integer("workers", 8, 1, 1024));
+  // Twice the streams of the largest workload: half of the workers may wait for a reader.
+  options.worker_threads = static_cast<int>(arguments.Integer("workers", 16, 1, 1024));
   arguments.RefuseUnread();
 
   Streams streams;
