@@ -53,7 +53,6 @@ TEST(EventBase, UsesEpollAlone) {
 // Other threads take and give back descriptors while bases are made with hardly enough of them.
 TEST(EventBase, OtherThreadsMayTakeDescriptorsMeanwhile) {
   std::atomic<bool> stop{false};
-  int made = 0;
   {
     const FewDescriptors few(EventBase::kDescriptors + EventBase::kSpare + 2);
     std::vector<std::thread> threads;
@@ -71,13 +70,15 @@ TEST(EventBase, OtherThreadsMayTakeDescriptorsMeanwhile) {
     for (int i = 0; i < 500; ++i) {
       absl::StatusOr<event_base*> base = EventBase::New();
       if (!base.ok()) continue;
-      ++made;
       event_base_free(*base);
     }
     stop.store(true);
     for (std::thread& t : threads) t.join();
   }
-  EXPECT_GT(made, 0);
+  // The process is still here, whoever got the descriptors.
+  absl::StatusOr<event_base*> base = EventBase::New();
+  ASSERT_TRUE(base.ok()) << base.status();
+  event_base_free(*base);
 }
 
 TEST(EventBase, AnEventLoopIsMadeOrRefusedAndLeavesNothing) {
