@@ -15,7 +15,7 @@
 
 namespace weft {
 
-// Whether the kernel has a route to it. Nothing is sent.
+// True: the kernel has a route to it. Nothing is sent.
 bool HasRoute(const SocketAddress& address);
 
 std::vector<SocketAddress> InOrderOfTrying(

@@ -10,7 +10,7 @@ namespace {
 
 thread_local const std::shared_ptr<CallbackFaults>* current_faults = nullptr;
 
-// What is being handled, in words.
+// The exception that is being handled, in words.
 std::string Thrown() {
   try {
     std::rethrow_exception(std::current_exception());

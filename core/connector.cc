@@ -145,7 +145,7 @@ void Connector::OnFound(absl::StatusOr<std::vector<SocketAddress>> found, bool l
   }
 }
 
-// Those that failed come last; of them, the one that did so the longest ago first.
+// Failed addresses come last; of them, the one that failed the longest ago first.
 std::vector<SocketAddress> Connector::Order(std::vector<SocketAddress> addresses) {
   addresses = InOrderOfTrying(std::move(addresses));
   const auto rank = [last = last_to_try_](const SocketAddress& a) {

@@ -40,7 +40,7 @@ class DnsClient {
     std::string why;                       // of all verdicts but kFound
   };
   using OnAnswer = std::function<void(Answer)>;
-  // What resolv.conf and nsswitch.conf say besides.
+  // The rest of what resolv.conf and nsswitch.conf say.
   struct Facts {
     std::vector<std::string> search;
     int ndots = 1;

@@ -51,7 +51,7 @@ class ANY_THREAD FairQueue {
   // Queues those of `items` that there is room for, and says how many. The refused ones stand at
   // the end of `items` then, in their order.
   size_t TryPush(WorkItem** items, size_t count);
-  // What was taken before and goes on behind the others: never refused.
+  // Queues an item that was taken before, behind the others. Never refuses it.
   void Push(WorkItem& item);
   // The next; nullptr when there is none, or when it is being put in at this moment.
   WorkItem* TryTake();
@@ -74,7 +74,7 @@ class ANY_THREAD FairQueue {
   size_t size() const {
     return ring_.size() + express_.size() + parked_.load(std::memory_order_seq_cst);
   }
-  // Whether any wait: as size() > 0, and sooner said where many do.
+  // True: items wait. The same as size() > 0, and cheaper where many wait.
   bool any() const {
     return ring_.size() > 0 || parked_.load(std::memory_order_seq_cst) > 0 || express_.size() > 0;
   }

@@ -141,7 +141,7 @@ std::vector<WorkItem*> SerialExecutor::TakeOutAll(const void* owner) {
       if (each.ready) out.push_back(each.item);
       return each.ready;
     });
-    // Whoever goes on with the queue finds it empty.
+    // The next thread that goes on with the queue finds it empty.
     if (out.size() > before) CountWaiting(*queue, -static_cast<ptrdiff_t>(out.size() - before));
   }
   return out;

@@ -22,7 +22,7 @@
 namespace weft {
 namespace {
 
-// What a pipe takes as a whole or not at all.
+// A pipe takes a write of this size as a whole or not at all.
 constexpr size_t kMaxWrite = PIPE_BUF;
 
 char LetterOf(LogLevel level) {

@@ -179,7 +179,7 @@ WorkItem* WorkerPool::TakeResumed() {
 
 WorkItem* WorkerPool::Take(int* resumed_in_a_row) {
   if (resumed_count_.load(std::memory_order_relaxed) > 0) {
-    // What goes on is served first, but starves nothing that is new.
+    // Items that go on are served first, but starve no new ones.
     if (*resumed_in_a_row >= kMaxResumedInARow) {
       *resumed_in_a_row = 0;
       if (WorkItem* item = queue_.TryTake()) return item;

@@ -8,7 +8,7 @@
 // become, so a bomb costs nothing; bytes that become more or fewer than was declared are refused.
 // Compressed bytes are one gzip member or one zstd frame, without a dictionary, and nothing behind.
 //
-// What is worth inflating at all is InflateGate's to say.
+// InflateGate decides which messages are inflated at all.
 //
 // Threads  any; each thread keeps its codecs' working memory, up to 1.8 MiB, from its first use
 //          on

@@ -109,7 +109,7 @@ class MessageCache {
     bool Empty() const { return head_.load(std::memory_order_relaxed) == nullptr; }
     void Give(std::unique_ptr<MessagePairBase> pair);
     MessagePairBase* TakeAll();
-    // What comes from now on is freed at once.
+    // Blocks that come back from now on are freed at once.
     void Close();
 
    private:

@@ -1,4 +1,4 @@
-// Whether the peer of a connection still lives: when to ask it, and when to give it up.
+// Judges whether the peer of a connection still lives: when to ask it, and when to give it up.
 //
 //   an interval without a sign ──► PING ──► another one ──► suspect ──► `misses` after the first: end
 //

@@ -25,7 +25,7 @@ class HeldFrames {
   // read takes, and one frame.
   static constexpr size_t kMostBytes = size_t{64} << 10;
 
-  // What a frame costs beside its bytes: a peer may send small ones.
+  // The cost of a frame beside its bytes: a peer may send many small ones.
   static constexpr size_t kCost = 64;
 
   struct Frame {

@@ -77,7 +77,7 @@ void MessageAssembly::End(uint64_t key, bool whole) {
   const auto it = unfinished_.find(key);
   if (it == unfinished_.end()) return;
   const Assembly& a = it->second;
-  // What was borrowed for a message that never came is lost.
+  // Credit that was lent for a message that never came is lost.
   if (whole) credit_ = std::min(credit_ + a.whole, kMostCredit);
   bytes_ -= a.whole;
   account_.Remove(a.room);
