@@ -90,7 +90,10 @@ void ChannelCore::Start(OutboundCall& call) {
   call.codec = call.options.compression.value_or(options_.compression);
   if (!call.options.detached) call.scope = CallScope::Current();
   if (call.scope != nullptr) call.deadline = std::min(call.deadline, call.scope->deadline());
+  // An interceptor may end the channel; the call goes on to its completion all the same.
+  std::shared_ptr<ChannelCore> kept;
   if (!options_.interceptors.empty()) {
+    kept = shared_from_this();
     absl::Status s =
         ClientInterception::Start(options_.interceptors, call, target_, loop_->clock());
     if (!s.ok()) {
