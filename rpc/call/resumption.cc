@@ -35,6 +35,21 @@ class Resumption::Ticket {
   std::shared_ptr<CallScope> scope_;
 };
 
+// The closure that an executor is handed. Destroyed without having run, by an executor that has
+// stopped, it resumes the coroutine there: nobody else would, and its frame would be lost.
+class Resumption::Runner {
+ public:
+  explicit Runner(std::shared_ptr<Ticket> ticket) : ticket_(std::move(ticket)) {}
+  Runner(Runner&&) = default;
+  ~Runner() {
+    if (ticket_ != nullptr) GuardedCall(kWhat, [this] { ticket_->Go(); });
+  }
+  void operator()() { std::exchange(ticket_, nullptr)->Go(); }
+
+ private:
+  std::shared_ptr<Ticket> ticket_;
+};
+
 Resumption::~Resumption() {
   if (ticket_ != nullptr) ticket_->TakeBack();
 }
@@ -58,7 +73,7 @@ void Resumption::Go(EventLoop* loop) {
   ticket_ = ticket;
   // From here on this may be gone.
   if (executor != nullptr) {
-    CallbackQueue::Execute(*executor, kWhat, [ticket = std::move(ticket)] { ticket->Go(); });
+    CallbackQueue::Execute(*executor, kWhat, Runner(std::move(ticket)));
   } else {
     CallbackQueue::Later(
         loop, kWhat, [ticket = std::move(ticket)](bool) { ticket->Go(); }, true);

@@ -5,6 +5,7 @@
 // Threads  Suspend: the coroutine's. Go: any, once, behind Suspend. The destructor: the thread or
 //          executor on which it would resume
 // Owns     nothing of the coroutine
+// Errors   an executor that has stopped and destroys the closure resumes the coroutine by that
 // Ends     destroyed between Go and the resuming it takes that back: a coroutine may be destroyed
 //          while its resuming is queued
 #ifndef WEFT_RPC_CALL_RESUMPTION_H_
@@ -37,6 +38,7 @@ class Resumption {
 
  private:
   class Ticket;
+  class Runner;
 
   std::coroutine_handle<> awaiter_;
   Executor* executor_ = nullptr;

@@ -124,5 +124,28 @@ TEST(CoroCall, KeepsItsHandsOffTheContextOfACoroutineThatIsGone) {
   target.End(absl::UnavailableError(""));
 }
 
+// As a pool that has stopped.
+class Stopped final : public Executor {
+ public:
+  void Execute(absl::AnyInvocable<void() &&> closure) override { closure = nullptr; }
+};
+
+TEST(CoroCall, GoesOnWhereItsExecutorHasStopped) {
+  Stopped executor;
+  Target target;
+  CallOptions options;
+  options.executor = &executor;
+  std::string text;
+  int ends = 0;
+  Spawn(Await(CallCoro(target, kMethod, EchoRequest(), options), &text),
+        [&](std::optional<absl::Status> status, std::exception_ptr) {
+          EXPECT_TRUE(status.has_value() && status->ok());
+          ++ends;
+        });
+  target.End(absl::OkStatus(), ReplyOf("hi"));
+  EXPECT_EQ(ends, 1);
+  EXPECT_EQ(text, "hi");
+}
+
 }  // namespace
 }  // namespace weft
