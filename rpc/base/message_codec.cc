@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
+#include "weft/rpc/base/string_room.h"
 
 namespace weft {
 namespace {
@@ -88,6 +89,16 @@ class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
   int64_t written_ = 0;
 };
 
+// The same as ParseFromArray, with room for large strings.
+bool ParseLarge(const char* data, int size, google::protobuf::MessageLite* out) {
+  out->Clear();
+  if (!StringRoom::Make(data, static_cast<size_t>(size), out)) {
+    return out->ParseFromArray(data, size);
+  }
+  google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(data), size);
+  return out->MergeFromCodedStream(&in) && in.ConsumedEntireMessage();
+}
+
 }  // namespace
 
 // Large strings and fields are as long as the peer says. What protobuf has built until then stays in
@@ -95,7 +106,9 @@ class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
 MessageCodec::Parsed MessageCodec::Parse(const char* data, size_t size,
                                          google::protobuf::MessageLite* out) {
   try {
-    return out->ParseFromArray(data, static_cast<int>(size)) ? Parsed::kDone : Parsed::kBroken;
+    const bool done = size < StringRoom::kFrom ? out->ParseFromArray(data, static_cast<int>(size))
+                                               : ParseLarge(data, static_cast<int>(size), out);
+    return done ? Parsed::kDone : Parsed::kBroken;
   } catch (const std::bad_alloc&) {
     return Parsed::kNoMemory;
   }
