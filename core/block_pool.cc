@@ -118,12 +118,15 @@ bool BlockPool::Core::Trim() {
     MutexLock lock(mu_);
     for (size_t index = 0; index < kClasses; ++index) {
       Class& own = classes_[index];
+      // How many are out together differs from look to look: one spare block stays where others of
+      // its class are used, and of many it is half of them each time.
+      const size_t given = own.unused == own.free.size() ? own.unused : own.unused / 2;
       // The oldest, which lie at the front.
-      const auto end = own.free.begin() + static_cast<std::ptrdiff_t>(own.unused);
+      const auto end = own.free.begin() + static_cast<std::ptrdiff_t>(given);
       freed.insert(freed.end(), own.free.begin(), end);
       own.free.erase(own.free.begin(), end);
-      counts_.free_blocks -= own.unused;
-      counts_.free_bytes -= own.unused * SizeOf(index);
+      counts_.free_blocks -= given;
+      counts_.free_bytes -= given * SizeOf(index);
       own.unused = own.free.size();
       if (own.free.empty()) std::vector<Block*>().swap(own.free);  // `= {}` keeps the memory
     }

@@ -8,8 +8,9 @@
 // sizes of its class, or down to half of it where there is none of theirs. Free blocks
 // together hold at most kMostFree bytes; the largest go first.
 //
-// Trim, called again and again, gives back the blocks that were not needed since the call before.
-// While the pool is quiet it keeps nothing that comes back.
+// Trim, called again and again, gives back the blocks that were not needed since the call before:
+// all of a class that was not used at all, half of the others, rounded down. While the pool is quiet
+// it keeps nothing that comes back.
 //
 // Threads  any
 // Owns     its free blocks; those that are out may outlive it, and are freed when they come back
@@ -45,7 +46,7 @@ class ANY_THREAD BlockPool {
   // The same; empty when there is no memory for it.
   BlockRef TryGet(size_t size);
 
-  // Gives back the free blocks that lay unused since the last Trim. False: none is left.
+  // Gives back free blocks that lay unused since the last Trim, as said above. False: none is left.
   bool Trim() { return core_->Trim(); }
   // Nothing is kept from now on, until the pool is told that there is traffic again.
   void SetQuiet(bool quiet) { core_->SetQuiet(quiet); }
