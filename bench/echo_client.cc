@@ -96,8 +96,6 @@ int main(int argc, char** argv) {
   const std::string protocol = arguments.Text("protocol", "native");
   const auto spin = absl::Microseconds(arguments.Integer("spin-us", 50, 0, 1'000'000));
   const bool report_blocks = arguments.Flag("report-blocks");
-  const auto output = static_cast<size_t>(arguments.Integer("max-output-mib", 64, 1, 1 << 20))
-                      << 20;
   arguments.RefuseUnread();
   if (protocol != "native")
     weft::bench::Fail("--protocol " + protocol + " is not spoken by this version");
@@ -114,7 +112,6 @@ int main(int argc, char** argv) {
   for (int i = 0; i < options.connections; ++i) {
     weft::ChannelOptions channel;
     channel.runtime = *runtime;
-    channel.limits.max_output_bytes = output;
     auto made = weft::Channel::Create(target, channel);
     if (!made.ok()) weft::bench::Fail(made.status().ToString());
     channels.push_back(*std::move(made));

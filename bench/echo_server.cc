@@ -51,8 +51,6 @@ int main(int argc, char** argv) {
   threads.max_worker_threads = static_cast<int>(arguments.Integer("max-workers", 0, 0, 1024));
   threads.spin = absl::Microseconds(arguments.Integer("spin-us", 50, 0, 1'000'000));
   options.run_inline = arguments.Flag("inline");
-  options.limits.max_output_bytes =
-      static_cast<size_t>(arguments.Integer("max-output-mib", 64, 1, 1 << 20)) << 20;
   const bool report_blocks = arguments.Flag("report-blocks");
   arguments.RefuseUnread();
   auto runtime = weft::Runtime::Create(threads);

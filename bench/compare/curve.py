@@ -20,8 +20,6 @@ from workloads import System, Workload, weft_programs
 
 MOST = 60 << 20
 SIZES = tuple(32 << power for power in range(21)) + (MOST,)
-# Two calls of 60 MiB on a connection are more than its output may hold by default.
-OUTPUT = ("--max-output-mib", "512")
 STEP = 1.5
 BLOCK_FAULTS = 0.1
 STEADY = 8 << 20  # up to here blocks are used again in any case
@@ -116,7 +114,7 @@ def run(shape, sizes, options):
     for _ in range(options.rounds):
         for size in sizes:
             workload = Workload("curve", "", *shape, size)
-            flags = (REPORT_BLOCKS, *OUTPUT)
+            flags = (REPORT_BLOCKS,)
             rounds[size].append(measure(System("weft", *weft_programs(options.build)), workload,
                                         options.seconds, server_args=flags, client_args=flags))
             if others is not None:

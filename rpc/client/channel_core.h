@@ -175,7 +175,7 @@ class ChannelCore final : public CallCarrier,
   State state_ WEFT_GUARDED_BY(mu_) = State::kIdle;
   std::shared_ptr<native::NativeLink> link_ WEFT_GUARDED_BY(mu_);  // only in kUp
   absl::Status last_error_ WEFT_GUARDED_BY(mu_);
-  WaitingCalls waiting_ WEFT_GUARDED_BY(mu_){options_.limits.max_output_bytes};
+  WaitingCalls waiting_ WEFT_GUARDED_BY(mu_){options_.limits.MostOutput()};
 
   std::atomic<int64_t> connects_{0}, failed_connects_{0}, late_replies_{0}, resent_{0};
 };

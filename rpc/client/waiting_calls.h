@@ -28,7 +28,7 @@ class WaitingCalls {
     kNew,    // a connection ended early: those, but for calls that it gave back
   };
 
-  // `most_bytes`: of all requests together, SessionLimits::max_output_bytes.
+  // `most_bytes`: of all requests together, SessionLimits::MostOutput.
   explicit WaitingCalls(size_t most_bytes) : most_bytes_(most_bytes) {}
 
   // Before Add, and without the guard: takes along what does not stay where it is. `max_message`:

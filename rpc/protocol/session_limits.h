@@ -4,6 +4,7 @@
 #ifndef WEFT_RPC_PROTOCOL_SESSION_LIMITS_H_
 #define WEFT_RPC_PROTOCOL_SESSION_LIMITS_H_
 
+#include <algorithm>
 #include <cstddef>
 
 #include "absl/time/time.h"
@@ -26,8 +27,9 @@ struct SessionLimits {
   // Method numbers kept for the peer; beyond them its calls carry the full name. At most 65535.
   size_t max_methods = 4096;
   // Bytes waiting to be written on one connection; what would go beyond is refused with
-  // RESOURCE_EXHAUSTED.
-  size_t max_output_bytes = size_t{64} << 20;
+  // RESOURCE_EXHAUSTED. A message goes in any case where nothing else waits. Zero: four times
+  // max_message_bytes, which is also what the other side takes of unfinished messages.
+  size_t max_output_bytes = 0;
   // Bytes of one stream's messages that may wait to be read here; its writer waits beyond that. At
   // least 1 KiB, at most 1 GiB.
   size_t stream_window_bytes = size_t{256} << 10;
@@ -45,6 +47,11 @@ struct SessionLimits {
   absl::Duration heartbeat_interval = absl::Seconds(10);
   // So many silent intervals after the first end the connection.
   int heartbeat_misses = 2;
+
+  // What unfinished messages of one connection may come to, together.
+  size_t MostUnfinished() const { return std::max(max_message_bytes * 4, max_message_bytes); }
+  // max_output_bytes, or what stands for it.
+  size_t MostOutput() const { return max_output_bytes > 0 ? max_output_bytes : MostUnfinished(); }
 };
 
 }  // namespace weft

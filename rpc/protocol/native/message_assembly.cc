@@ -78,7 +78,7 @@ void MessageAssembly::End(uint64_t key, bool whole) {
   if (it == unfinished_.end()) return;
   const Assembly& a = it->second;
   // Credit that was lent for a message that never came is lost.
-  if (whole) credit_ = std::min(credit_ + a.whole, kMostCredit);
+  if (whole) credit_ = std::min(credit_ + a.whole, most_bytes_);
   bytes_ -= a.whole;
   account_.Remove(a.room);
   unfinished_.erase(it);

@@ -66,8 +66,6 @@ class MessageAssembly {
   static constexpr size_t kAhead = 16;
   // The first room of a message of which hardly anything has come.
   static constexpr size_t kLeastRoom = size_t{4} << 10;
-  // The most credit that a peer keeps.
-  static constexpr size_t kMostCredit = size_t{64} << 20;
 
   MessageAssembly(size_t most_bytes, BlockPool& blocks, InputAccount& account)
       : most_bytes_(most_bytes), blocks_(blocks), account_(account) {}
@@ -126,8 +124,9 @@ class MessageAssembly {
   const size_t most_bytes_;
   BlockPool& blocks_;
   InputAccount& account_;
-  size_t bytes_ = 0;   // announced
-  size_t credit_ = 0;  // bytes of messages that became whole, and were not borrowed
+  size_t bytes_ = 0;  // announced
+  // Bytes of messages that became whole, and were not borrowed; at most most_bytes_.
+  size_t credit_ = 0;
   absl::node_hash_map<uint64_t, Assembly> unfinished_;
 };
 

@@ -28,7 +28,7 @@ NativeLink::NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel,
       pool_(std::move(pool)),
       limits_(std::move(limits)),
       gate_(std::move(gate)),
-      unchecked_output_(std::min(limits_->max_output_bytes, OutputBudget::kStep)),
+      unchecked_output_(std::min(limits_->MostOutput(), OutputBudget::kStep)),
       receive_credit_(static_cast<int64_t>(Handshake::ConnectionWindow(*limits_))) {}
 
 void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply,
@@ -126,11 +126,11 @@ absl::Status NativeLink::TooLarge(std::string_view what, size_t size, size_t lim
 absl::Status NativeLink::CheckReply(size_t size) {
   if (size > peer_limits_.max_message)
     return TooLarge("the reply", size, peer_limits_.max_message, "max_message_bytes of the client");
-  if (Waiting() > 0 && Waiting() + size > limits_->max_output_bytes) {
+  if (Waiting() > 0 && Waiting() + size > limits_->MostOutput()) {
     return absl::ResourceExhaustedError(
         absl::StrCat("server side: ", Waiting(), " bytes wait to be written to ", peer(),
-                     ", with the reply's ", size, " more than the limit of ",
-                     limits_->max_output_bytes, " (max_output_bytes of the server)"));
+                     ", with the reply's ", size, " more than the limit of ", limits_->MostOutput(),
+                     " (max_output_bytes of the server)"));
   }
   return output().CheckBudget(size, "server side", "the reply's");
 }
@@ -324,8 +324,7 @@ void NativeLink::Trim() {
 bool NativeLink::OutputOverLimit() {
   MutexLock lock(output().mutex());
   // Refusals are small; a peer that lets so many of them pile up does not read.
-  return Waiting() >
-         limits_->max_output_bytes + (limits_->max_output_bytes >> 2) + (size_t{1} << 20);
+  return Waiting() > limits_->MostOutput() + (limits_->MostOutput() >> 2) + (size_t{1} << 20);
 }
 
 }  // namespace weft::native

@@ -190,11 +190,11 @@ absl::Status NativeLink::CheckRequest(const OutboundCall& call, size_t size,
   }
   if (call.stream != nullptr && peer_limits_.stream_window == 0)
     return absl::UnimplementedError("the server does not take streams");
-  if (Waiting() + size > limits_->max_output_bytes && Waiting() > 0) {
+  if (Waiting() + size > limits_->MostOutput() && Waiting() > 0) {
     return absl::ResourceExhaustedError(
         absl::StrCat("client side: ", Waiting(), " bytes wait to be written to ", peer(),
                      ", with the request's ", size, " more than the limit of ",
-                     limits_->max_output_bytes, " (max_output_bytes of the channel)"));
+                     limits_->MostOutput(), " (max_output_bytes of the channel)"));
   }
   return output().CheckBudget(size, "client side", "the request's");
 }

@@ -60,7 +60,10 @@ void NativeLink::OwnBorrowed(uint64_t id) {
   }
   output().OwnBorrowed();
   if (!out) return;
-  BlockRef block = loop().blocks().Get(rest.cursor.left);
+  // As large as for all of it: what is left differs from call to call, and so would the block.
+  size_t whole = 0;
+  for (const MessagePiece& piece : rest.pieces) whole += piece.size;
+  BlockRef block = loop().blocks().Get(whole);
   char* to = block->data();
   for (size_t i = rest.cursor.piece; i < rest.pieces.size(); ++i) {
     const size_t from = i == rest.cursor.piece ? rest.cursor.offset : 0;

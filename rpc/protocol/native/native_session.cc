@@ -70,8 +70,7 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
                     loop_.AssertInLoop();
                     LookForDeadlines();
                   }),
-      assembly_(std::max(limits().max_message_bytes * 4, limits().max_message_bytes),
-                io.arena->large(), link_->input()) {
+      assembly_(limits().MostUnfinished(), io.arena->large(), link_->input()) {
   loop_.AssertInLoop();
   link_->Attach(this);
   io.trimmer->Add(*this);
@@ -307,7 +306,7 @@ void NativeSession::OnReadEnd() {
   if (phase_ >= Phase::kEnding) return;
   if (link_->OutputOverLimit()) {
     Fail(CloseReason::kOutputFull,
-         absl::StrCat("it does not read what is sent to it (limit ", limits().max_output_bytes,
+         absl::StrCat("it does not read what is sent to it (limit ", limits().MostOutput(),
                       " bytes, max_output_bytes)"));
   }
 }

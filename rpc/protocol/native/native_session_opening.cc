@@ -15,6 +15,9 @@ namespace {
 constexpr size_t kMostOfReason = 1024;
 // How long a refused peer is read that was still sending.
 constexpr Nanos kRefusalLinger = std::chrono::milliseconds(500);
+// Room for a few of the largest messages, where nothing else was asked for, is no reason to read on
+// while many small ones wait: the pause is reckoned from no more than this.
+constexpr size_t kMostForPause = size_t{64} << 20;
 
 }  // namespace
 
@@ -163,7 +166,10 @@ void NativeSession::TakeVerdict(absl::StatusOr<std::string> identity) {
   // A peer that sends calls and does not read their answers is not read either, unless we wait for
   // its answers: two such sides would wait for each other.
   if (!dialer_) {
-    connection_.PauseReadsAbove(limits().max_output_bytes / 16, limits().max_output_bytes / 4);
+    const size_t most = limits().max_output_bytes > 0
+                            ? limits().max_output_bytes
+                            : std::min(limits().MostOutput(), kMostForPause);
+    connection_.PauseReadsAbove(most / 16, most / 4);
   }
   host_.OnUp(*this);
   if (held != nullptr) ServeHeld(*held);

@@ -153,6 +153,22 @@ TEST_F(MessageAssemblyTest, APeerThatSentWholeMessagesGetsTheNextBlockAtOnce) {
   EXPECT_LT(Begin(6, true, 1 << 20, "x")->room, size_t{1} << 20);
 }
 
+TEST_F(MessageAssemblyTest, CreditIsForAsManyLargeMessagesAsMayBeUnfinished) {
+  constexpr size_t kWhole = 60 << 20;
+  InputAccount unbounded{InputBudgets()};
+  MessageAssembly messages(4 * kWhole, blocks_, unbounded);
+  const auto rooms_of = [&](uint64_t first) {
+    size_t rooms = 0;
+    for (uint64_t id = first; id < first + 4; ++id) {
+      rooms += (*messages.Begin(id, false, Sized(kWhole, ""), kStart))->room;
+    }
+    for (uint64_t id = first; id < first + 4; ++id) messages.Finish(id, false);
+    return rooms;
+  };
+  EXPECT_EQ(rooms_of(1), 4 * MessageAssembly::kLeastRoom);
+  EXPECT_EQ(rooms_of(5), 4 * kWhole);
+}
+
 TEST_F(MessageAssemblyTest, WhatTheBudgetRefusesIsNotHeld) {
   EXPECT_TRUE(Refused(1, false, 63 << 20, std::string(1 << 20, 'x')));
   EXPECT_FALSE(messages_.Contains(1, false));
