@@ -73,7 +73,9 @@ size_t FairQueue::PushDirect(WorkShare& share, WorkItem** items, size_t count) {
 size_t FairQueue::RoomFor(const WorkShare& share) const {
   const auto own = static_cast<size_t>(share.waiting());
   const size_t all = size();
-  const size_t lines = lines_.load(std::memory_order_relaxed) + (share.parked() == 0 ? 1 : 0);
+  // At least its own: a worker that takes the last of it counts the line out before its items.
+  const size_t counted = lines_.load(std::memory_order_relaxed) + (share.parked() == 0 ? 1 : 0);
+  const size_t lines = std::max<size_t>(1, counted);
   const size_t part = limit_ / lines;
   const size_t room = all < limit_ ? limit_ - all : 0;
   const size_t beyond = all < 2 * limit_ ? 2 * limit_ - all : 0;

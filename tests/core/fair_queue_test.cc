@@ -308,6 +308,26 @@ TEST_F(FairQueueTest, LosesNothingBetweenThreads) {
   for (const auto& peer : peers) EXPECT_EQ(peer->share.waiting(), 0u);
 }
 
+// A worker counts a line out at the moment in which its connection asks how much room it has.
+TEST_F(FairQueueTest, HasRoomForAShareWhoseLineHasJustGone) {
+  constexpr size_t kRounds = 60'000, kBatch = FairQueue::kMinQuantum + 1;
+  FairQueue queue(1'000, 0);
+  Peer peer(queue, 1);
+  std::atomic<size_t> pushed{0};
+  std::atomic<bool> done{false};
+  std::thread producer([&] {
+    for (size_t i = 0; i < kRounds; ++i) pushed.fetch_add(peer.Push(kBatch));
+    done.store(true);
+  });
+  size_t taken = 0;
+  while (!done.load() || taken < pushed.load()) {
+    if (queue.TryTake() != nullptr) ++taken;
+  }
+  producer.join();
+  EXPECT_EQ(taken, pushed.load());
+  EXPECT_EQ(queue.size(), 0u);
+}
+
 // With one consumer the order of a share is that in which it was pushed, whatever way each item took.
 TEST_F(FairQueueTest, KeepsTheOrderOfAShareBetweenThreads) {
   constexpr size_t kItems = 30'000;
