@@ -23,6 +23,28 @@ class Keeper final : public Trimmable {
   int more = 0;
 };
 
+// Counts what is taken and not given back.
+template <typename T>
+struct Counted {
+  using value_type = T;
+  explicit Counted(int& out) : taken(&out) {}
+  template <typename U>
+  Counted(const Counted<U>& other) : taken(other.taken) {}
+  T* allocate(size_t n) {
+    ++*taken;
+    return std::allocator<T>().allocate(n);
+  }
+  void deallocate(T* memory, size_t n) {
+    --*taken;
+    std::allocator<T>().deallocate(memory, n);
+  }
+  template <typename U>
+  bool operator==(const Counted<U>& other) const {
+    return taken == other.taken;
+  }
+  int* taken;
+};
+
 class IdleTrimmerTest : public testing::Test {
  protected:
   IdleTrimmerTest() {
@@ -104,26 +126,30 @@ TEST_F(IdleTrimmerTest, LetsNothingGatherWhileItDoesNotLook) {
 }
 
 TEST_F(IdleTrimmerTest, AsksUntilThereIsNoMoreToGive) {
-  Keeper keeper;
+  Keeper added;
   const auto watched = std::make_shared<Keeper>();
-  watched->more = 4;
   thread_.Run([&] {
     thread_.loop().AssertInLoop();
-    trimmer_->Add(keeper);
+    trimmer_->Add(added);
     trimmer_->Watch(watched);
     trimmer_->Watch(watched);
   });
-  Active();
-  for (int i = 0; i < 10; ++i) thread_.Advance(IdleTrimmer::kPeriod);
-  EXPECT_EQ(watched->asked, 4);
-  EXPECT_EQ(keeper.asked, 4);
-  thread_.Run([&] { keeper.LeaveNow(); });
+  for (Keeper* const last : {&added, watched.get()}) {
+    added.asked = watched->asked = 0;
+    last->more = 4;
+    Active();
+    for (int i = 0; i < 10; ++i) thread_.Advance(IdleTrimmer::kPeriod);
+    EXPECT_EQ(watched->asked, 4);
+    EXPECT_EQ(added.asked, 4);
+  }
+  thread_.Run([&] { added.LeaveNow(); });
 }
 
 TEST_F(IdleTrimmerTest, AsksNobodyWhoHasLeftOrEnded) {
   Keeper stays;
   auto leaves = std::make_unique<Keeper>();
-  auto ends = std::make_shared<Keeper>();
+  int held = 0;
+  auto ends = std::allocate_shared<Keeper>(Counted<Keeper>(held));
   thread_.Run([&] {
     thread_.loop().AssertInLoop();
     trimmer_->Add(*leaves);
@@ -135,6 +161,7 @@ TEST_F(IdleTrimmerTest, AsksNobodyWhoHasLeftOrEnded) {
   Active();
   thread_.Advance(IdleTrimmer::kPeriod);
   EXPECT_EQ(stays.asked, 1);
+  EXPECT_EQ(held, 0) << "the trimmer keeps the memory of one that has ended";
   thread_.Run([&] { stays.LeaveNow(); });
 }
 

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstring>
 
 #include <gtest/gtest.h>
@@ -59,6 +60,19 @@ FewDescriptors::~FewDescriptors() {
   for (const int fd : held_) ::close(fd);
   EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &before_), 0);
 }
+
+FewAddresses::FewAddresses(size_t room) {
+  long pages = 0;
+  FILE* const file = std::fopen("/proc/self/statm", "r");
+  EXPECT_TRUE(file != nullptr && std::fscanf(file, "%ld", &pages) == 1);
+  if (file != nullptr) std::fclose(file);
+  EXPECT_EQ(::getrlimit(RLIMIT_AS, &before_), 0);
+  rlimit low = before_;
+  low.rlim_cur = static_cast<rlim_t>(pages) * static_cast<rlim_t>(::getpagesize()) + room;
+  EXPECT_EQ(::setrlimit(RLIMIT_AS, &low), 0);
+}
+
+FewAddresses::~FewAddresses() { EXPECT_EQ(::setrlimit(RLIMIT_AS, &before_), 0); }
 
 NoThreads::NoThreads() {
   pthread_attr_t attributes;

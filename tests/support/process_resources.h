@@ -1,5 +1,5 @@
 // What this process has of the kernel: descriptors and threads, counted; and a process that has few
-// descriptors left.
+// descriptors left, no threads, or hardly any memory.
 //
 // Threads  the test's own; what it starts meanwhile sees the same lack
 #ifndef WEFT_TESTS_SUPPORT_PROCESS_RESOURCES_H_
@@ -44,6 +44,19 @@ class NoThreads {
 
  private:
   size_t before_ = 0;
+};
+
+// While it lives this process can map `room` bytes more, and no others: what malloc asks the kernel
+// for beyond that it does not get. Not for sanitizers, which map what they like.
+class FewAddresses {
+ public:
+  explicit FewAddresses(size_t room);
+  ~FewAddresses();
+  FewAddresses(const FewAddresses&) = delete;
+  FewAddresses& operator=(const FewAddresses&) = delete;
+
+ private:
+  rlimit before_{};
 };
 
 }  // namespace weft

@@ -20,7 +20,9 @@
 namespace weft {
 namespace {
 
-constexpr size_t kLarge = size_t{48} << 20;
+// More than malloc keeps free for what comes next, and what it may have beside that.
+constexpr size_t kLarge = size_t{80} << 20;
+constexpr size_t kRoom = size_t{8} << 20;
 
 // Leaves `room` bytes of address space.
 void LimitAddressSpace(size_t room) {
@@ -41,7 +43,7 @@ std::string LargeMessage() {
 
 [[noreturn]] void Parse() {
   const std::string bytes = LargeMessage();
-  LimitAddressSpace(kLarge / 2);
+  LimitAddressSpace(kRoom);
   test::EchoRequest out;
   if (MessageCodec::Parse(bytes.data(), bytes.size(), &out) != MessageCodec::Parsed::kNoMemory) {
     ::_exit(1);
@@ -67,7 +69,7 @@ std::string LargeMessage() {
   // The codec's own state is there.
   if (!Inflate(codec, small, kLarge, kLarge, &out).ok()) ::_exit(2);
   out.reset();
-  LimitAddressSpace(kLarge / 2);
+  LimitAddressSpace(kRoom);
   const absl::Status s = Inflate(codec, small, kLarge, kLarge, &out);
   ::_exit(s.code() == absl::StatusCode::kResourceExhausted && !out ? 0 : 3);
 }

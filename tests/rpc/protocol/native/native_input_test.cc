@@ -279,6 +279,55 @@ TEST_F(NativeInput, OfClientsThatAreNotKnownLittleIsHeld) {
   ExpectServed(good, 1);
 }
 
+TEST_F(NativeInput, WhatIsHeldForStrangersIsBoundedTogether) {
+  Notification verdict;
+  options_.max_unknown_input_bytes = 50'000;
+  options_.authenticator = [&](std::string_view, const std::string&) {
+    EXPECT_TRUE(verdict.Wait());
+    return absl::StatusOr<std::string>("somebody");
+  };
+  Start();
+  RawPeer one = Open(), two = Open();
+  std::string calls;
+  for (uint64_t id = 1; id <= 30; ++id) {
+    calls += raw::Request({.id = id, .message = EchoBytes(1'000)});
+  }
+  one.Send(calls);
+  Settle(one);
+  two.Send(calls);
+  EXPECT_TRUE(two.WaitForClose());
+  EXPECT_EQ(server_->closed(CloseReason::kInputFull), 1);
+  verdict.Notify();
+  for (int i = 0; i < 30; ++i) ASSERT_TRUE(one.ReadFrame(FrameType::kResponse).has_value());
+  // Known, it may have more than strangers together.
+  one.Send(Half(31, 200'000, 150'000));
+  Settle(one);
+  EXPECT_GE(server_->input_bytes(), 2 * InputAccount::kStep);
+}
+
+TEST_F(NativeInput, WhatWasHeldUntilTheVerdictIsGivenBackWithIt) {
+  Notification verdict;
+  options_.authenticator = [&](std::string_view, const std::string&) {
+    EXPECT_TRUE(verdict.Wait());
+    return absl::StatusOr<std::string>("somebody");
+  };
+  Start();
+  RawPeer peer = Open();
+  constexpr uint64_t kCalls = 70;
+  for (uint64_t id = 1; id <= kCalls; ++id) {
+    peer.Send(raw::Request({.id = id, .message = EchoBytes(1'000)}));
+  }
+  ASSERT_TRUE(PollUntil([&] { return server_->input_bytes() == InputAccount::kStep; }));
+  verdict.Notify();
+  for (uint64_t i = 0; i < kCalls; ++i) {
+    ASSERT_TRUE(peer.ReadFrame(FrameType::kResponse).has_value());
+  }
+  EXPECT_TRUE(PollUntil([&] {
+    Settle(peer);
+    return server_->input_bytes() == 0;
+  }));
+}
+
 // ---- Time
 
 TEST_F(NativeInput, AnUnfinishedRequestOfWhichNothingComesIsDropped) {
