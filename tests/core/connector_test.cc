@@ -300,6 +300,22 @@ class ConnectorToAName : public testing::Test {
   static std::string At(const std::string& ip, uint16_t port) {
     return ip + ":" + std::to_string(port);
   }
+  // "name" has two addresses: the first answers nobody, the second listens.
+  struct DeadAndLive {
+    explicit DeadAndLive(ConnectorToAName& test)
+        : port(dead.port()), live_at(At("127.0.0.2", port)), live(Listen(live_at)) {
+      test.Hosts({"127.0.0.1", "127.0.0.2"});
+    }
+    const SilentListener dead;
+    const uint16_t port;
+    const std::string live_at;
+    const Socket live;
+  };
+  // A name server that never says whether there are IPv6 addresses.
+  static ScriptedDns::Reply SilentOfIpv6(const ScriptedDns::Question& q) {
+    return q.ipv6 ? ScriptedDns::Reply{.silent = true}
+                  : ScriptedDns::Reply{.addresses = {"127.0.0.1"}};
+  }
 
   const TempDir dir_;
   ResolverOptions options_;
@@ -310,27 +326,21 @@ class ConnectorToAName : public testing::Test {
 };
 
 TEST_F(ConnectorToAName, TriesTheNextAddressAfterAHeadStart) {
-  const SilentListener dead;
-  const uint16_t port = dead.port();
-  const Socket live = Listen(At("127.0.0.2", port));
-  Hosts({"127.0.0.1", "127.0.0.2"});
-  Start(port);
+  const DeadAndLive peers(*this);
+  Start(peers.port);
   thread_.Advance(Connector::kHeadStart - Nanos(1));
   EXPECT_FALSE(Ended());
   thread_.Advance(Nanos(1));
-  EXPECT_EQ(End(), At("127.0.0.2", port));
+  EXPECT_EQ(End(), peers.live_at);
 }
 
 TEST_F(ConnectorToAName, DoesNotBeginWithTheAddressThatWasSlow) {
-  const SilentListener dead;
-  const uint16_t port = dead.port();
-  const Socket live = Listen(At("127.0.0.2", port));
-  Hosts({"127.0.0.1", "127.0.0.2"});
-  Start(port);
+  const DeadAndLive peers(*this);
+  Start(peers.port);
   thread_.Advance(Connector::kHeadStart);
-  EXPECT_EQ(End(), At("127.0.0.2", port));
-  Start(port);
-  EXPECT_EQ(End(), At("127.0.0.2", port)) << "no time has passed";
+  EXPECT_EQ(End(), peers.live_at);
+  Start(peers.port);
+  EXPECT_EQ(End(), peers.live_at) << "no time has passed";
 }
 
 TEST_F(ConnectorToAName, DoesNotBeginWithTheAddressThatCameToNothing) {
@@ -395,10 +405,7 @@ TEST_F(ConnectorToAName, AnErrorNamesEachAddress) {
 }
 
 TEST_F(ConnectorToAName, WaitsForTheIpv6AnswerNoLongerThanTheResolutionDelay) {
-  const ScriptedDns dns([](const ScriptedDns::Question& q) {
-    return q.ipv6 ? ScriptedDns::Reply{.silent = true}
-                  : ScriptedDns::Reply{.addresses = {"127.0.0.1"}};
-  });
+  const ScriptedDns dns(&SilentOfIpv6);
   options_.dns_port = dns.port();
   const Socket live = Listen("127.0.0.1:0");
   const uint16_t port = live.LocalAddress()->port();
@@ -412,10 +419,7 @@ TEST_F(ConnectorToAName, WaitsForTheIpv6AnswerNoLongerThanTheResolutionDelay) {
 }
 
 TEST_F(ConnectorToAName, HasAResolutionDelayThatFitsIntoAShortLimit) {
-  const ScriptedDns dns([](const ScriptedDns::Question& q) {
-    return q.ipv6 ? ScriptedDns::Reply{.silent = true}
-                  : ScriptedDns::Reply{.addresses = {"127.0.0.1"}};
-  });
+  const ScriptedDns dns(&SilentOfIpv6);
   options_.dns_port = dns.port();
   const Socket live = Listen("127.0.0.1:0");
   const uint16_t port = live.LocalAddress()->port();
@@ -451,10 +455,7 @@ TEST_F(ConnectorToAName, GivesTheLookupTwoThirdsOfTheTime) {
 }
 
 TEST_F(ConnectorToAName, ClosesTheAttemptsThatLost) {
-  const SilentListener dead;
-  const uint16_t port = dead.port();
-  const Socket live = Listen(At("127.0.0.2", port));
-  Hosts({"127.0.0.1", "127.0.0.2"});
+  const DeadAndLive peers(*this);
   const auto open_descriptors = [] {
     size_t n = 0;
     for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
@@ -462,10 +463,10 @@ TEST_F(ConnectorToAName, ClosesTheAttemptsThatLost) {
     }
     return n;
   };
-  Start(port);
+  Start(peers.port);
   const size_t before = open_descriptors();
   thread_.Advance(Connector::kHeadStart);
-  EXPECT_EQ(End(), At("127.0.0.2", port));
+  EXPECT_EQ(End(), peers.live_at);
   thread_.Settle();
   EXPECT_EQ(open_descriptors(), before - 1) << "the dead one's, and that of the test's own end";
 }
