@@ -2,11 +2,14 @@
 
 #include <cstring>
 #include <memory>
+#include <new>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
+
+#include "tests/support/process_resources.h"
 
 namespace weft {
 namespace {
@@ -157,6 +160,25 @@ TEST(BlockPool, TakesBlocksBackFromAnyThread) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(pool.counts().out, 0u);
 }
+
+// A sanitizer's own memory is most of the address space.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST(BlockPool, LetsGoOfWhatIsFreeBeforeItGivesUp) {
+  BlockPool pool;
+  {
+    // Larger than what malloc takes from its heap.
+    const BlockRef one = pool.Get(47 * kMiB), other = pool.Get(47 * kMiB);
+  }
+  EXPECT_EQ(pool.counts().free_blocks, 2u);
+  const FewAddresses few(4 * kMiB);
+  const BlockRef block = pool.TryGet(90 * kMiB);
+  EXPECT_TRUE(block) << "there is memory where the free ones were";
+  EXPECT_EQ(pool.counts().free_blocks, 0u);
+  EXPECT_FALSE(pool.TryGet(500 * kMiB));
+  EXPECT_THROW(pool.Get(500 * kMiB), std::bad_alloc);
+  EXPECT_EQ(pool.counts().out, 1u) << "what there was no memory for is not out";
+}
+#endif
 
 TEST(BlockPool, HasNothingForWhatCannotBe) {
   BlockPool pool;

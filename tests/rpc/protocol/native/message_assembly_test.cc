@@ -7,6 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/process_resources.h"
 #include "weft/rpc/call/inbound_call.h"
 
 namespace weft::native {
@@ -180,6 +181,30 @@ TEST_F(MessageAssemblyTest, WhatTheBudgetRefusesIsNotHeld) {
   EXPECT_EQ(a->filled, 1u) << "it is as it was";
   EXPECT_EQ(account_.held(), a->room);
 }
+
+// A sanitizer's own memory is most of the address space.
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST_F(MessageAssemblyTest, WhatFindsNoMemoryIsNotHeld) {
+  InputAccount account{{}};
+  MessageAssembly messages(256 << 20, blocks_, account);
+  const absl::StatusOr<Assembly*> begun = messages.Begin(1, true, Sized(128 << 20, "x"), kStart);
+  ASSERT_TRUE(begun.ok()) << begun.status();
+  Assembly& a = **begun;
+  const std::string much(8 << 20, 'm');
+  absl::Status refused;
+  {
+    const FewAddresses few(8 << 20);
+    refused = messages.Add(a, much.data(), much.size(), kStart);
+  }
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr("no memory for 134217728 of the 134217728 bytes of the message, of which 1 "
+                        "have come"));
+  EXPECT_EQ(a.filled, 1u) << "it is as it was";
+  EXPECT_EQ(account.held(), a.room);
+  EXPECT_TRUE(messages.Add(a, much.data(), much.size(), kStart).ok()) << "there is memory again";
+}
+#endif
 
 TEST_F(MessageAssemblyTest, StaysInItsPlaceWhileOthersComeAndGo) {
   Assembly* first = Begin(1, false, 100, "first");
