@@ -52,8 +52,13 @@ class HeldEcho final : public EchoService::AsyncService {
   }
   void Hang(ServerContext&, EchoRequest& request, Responder<EchoReply> responder) override {
     Fill(request, responder.reply());
-    auto held = std::make_shared<Responder<EchoReply>>(std::move(responder));
-    held_.Update([&](auto& all) { all.push_back(std::move(held)); });
+    const auto held = std::make_shared<Responder<EchoReply>>(std::move(responder));
+    bool hangs = true;
+    held_.Update([&](auto& all) {
+      hangs = hangs_;
+      if (hangs) all.push_back(held);
+    });
+    if (!hangs) held->Finish();
   }
 
   // The `n`th call of Hang, when it has come.
@@ -62,6 +67,11 @@ class HeldEcho final : public EchoService::AsyncService {
     return *held_.Get().at(n);
   }
   size_t held() const { return held_.Get().size(); }
+  // Answers all that hang, and those that come later at once: for the end of a test.
+  void End() {
+    held_.Update([this](auto&) { hangs_ = false; });
+    Release();
+  }
   // Answers all that hang.
   void Release() {
     for (const auto& responder : held_.Get()) {
@@ -77,6 +87,7 @@ class HeldEcho final : public EchoService::AsyncService {
   }
 
   Watched<std::vector<std::shared_ptr<Responder<EchoReply>>>> held_;
+  bool hangs_ = true;  // under the lock of held_
 };
 
 // Nothing is logged: these tests do what an operator would be told about.

@@ -66,7 +66,7 @@ class NativeInput : public testing::Test {
     options_.max_heartbeat_interval = absl::ZeroDuration();
   }
   ~NativeInput() override {
-    echo_.Release();
+    echo_.End();
     rows_.reads.Set(true);
     if (server_ != nullptr) server_->Stop(absl::Seconds(30));
   }

@@ -58,7 +58,7 @@ class NativeServer : public ::testing::Test {
       echo_.Release();
       EXPECT_EQ(ReadAnswer(*others_).id, 1u) << "the call of another connection";
     }
-    echo_.Release();
+    echo_.End();
     server_->Stop(absl::Seconds(30));
   }
 
