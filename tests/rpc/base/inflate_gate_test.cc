@@ -71,6 +71,13 @@ TEST(InflateGate, CountsWhatIsBeingInflated) {
   EXPECT_EQ(gate.inflating(), 0u);
 }
 
+TEST(InflateGate, WithoutALimitAnyNumberOfBytesIsInflatedAtOnce) {
+  InflateGate gate({.max_inflating_bytes = 0}, "server");
+  InflateGate::Entry entry;
+  EXPECT_TRUE(gate.TryEnter(Compression::kGzip, 100, size_t{1} << 40, &entry).ok());
+  EXPECT_EQ(gate.inflating(), size_t{1} << 40);
+}
+
 // A message as it comes from the wire, `size` zeros long.
 class Compressed {
  public:

@@ -51,6 +51,7 @@ TEST(MessageCache, NeverGivesAPairToAnotherMethod) {
   for (size_t i = 0; i < methods.size(); i += 2) {
     const int64_t number = cache.Take<Pair>(methods[i])->request.number();
     EXPECT_TRUE(number == 0 || number == static_cast<int64_t>(i) + 1) << number;
+    EXPECT_EQ(cache.Take<Pair>(methods[i])->request.number(), 0) << "one was put there";
   }
 }
 
@@ -111,8 +112,23 @@ TEST(MessageCache, KeepsNoMoreThanItsBounds) {
   std::unique_ptr<Pair> one = cache.Take<Pair>(method);
   EXPECT_LE(cache.bytes(), MessageCache::kMostBytes);
   EXPECT_GE(cache.bytes(), MessageCache::kMostBytes / 2);
+  // Those of another method come when there is no room left.
+  const MethodInfo another;
+  for (int i = 0; i < 4; ++i) {
+    sent.push_back(cache.Share(another, std::make_unique<Pair>(), size, size));
+  }
+  sent.clear();
+  cache.Take<Pair>(another);
+  EXPECT_LE(cache.bytes(), MessageCache::kMostBytes);
   cache.TakeAll();
   EXPECT_EQ(cache.bytes(), 0u);
+  // What came back before takes no room from what comes back now.
+  cache.Share(method, std::make_unique<Pair>(), size, size).reset();
+  cache.TakeAll();
+  auto again = std::make_unique<Pair>();
+  again->request.set_number(7);
+  cache.Share(method, std::move(again), size, size).reset();
+  EXPECT_EQ(cache.Take<Pair>(method)->request.number(), 7);
   std::vector<std::unique_ptr<Pair>> pairs(2 * MessageCache::kMostOfMethod);
   for (auto& pair : pairs) pair = cache.Take<Pair>(method);
   for (auto& pair : pairs) cache.Put(method, std::move(pair), 1);

@@ -92,6 +92,7 @@ TEST_F(AdmissionTest, ARefusalByTheMethodTakesNoPlaceOfTheServer) {
 
 TEST_F(AdmissionTest, TheAdaptiveLimitTakesNoPlaceWhereItRefuses) {
   Use({.max_calls = 100, .adaptive = true, .least_calls = 1, .most_calls = 2});
+  rules_.max_calls = 100;
   std::vector<InboundCall*> in;
   for (int i = 0; i < 2; ++i) EXPECT_TRUE(Admit(*in.emplace_back(&Come())).ok());
   for (int i = 0; i < 200; ++i) {

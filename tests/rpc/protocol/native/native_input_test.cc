@@ -78,6 +78,13 @@ class NativeInput : public testing::Test {
     ASSERT_TRUE(server_->Register(rows_).ok());
     ASSERT_TRUE(server_->Start("127.0.0.1:0").ok());
   }
+  // Every client is let in, when verdict_ is notified.
+  void HoldUntilVerdict() {
+    options_.authenticator = [this](std::string_view, const std::string&) {
+      EXPECT_TRUE(verdict_.Wait());
+      return absl::StatusOr<std::string>("somebody");
+    };
+  }
   RawPeer Open(raw::HelloFields hello = {}) {
     RawPeer peer = RawPeer::ConnectTo(server_->port());
     peer.Send(raw::Opening(hello));
@@ -124,7 +131,17 @@ class NativeInput : public testing::Test {
     return bytes;
   }
 
+  // What follows the first `from` bytes of a message, in pieces.
+  static std::string Rest(uint64_t id, const std::string& message, size_t from) {
+    std::string bytes;
+    for (size_t at = from; at < message.size(); at += kPiece) {
+      bytes += raw::Data(id, false, at + kPiece < message.size(), message.substr(at, kPiece));
+    }
+    return bytes;
+  }
+
   ManualClock clock_;
+  Notification verdict_;
   HeldEcho echo_;
   HeldRows rows_;
   RuntimeOptions runtime_ = Quiet(nullptr);
@@ -201,6 +218,58 @@ TEST_F(NativeInput, RequestsCountUntilTheyAreAnswered) {
   }));
 }
 
+TEST_F(NativeInput, WholeOnesThatCameInPiecesCountToo) {
+  options_.limits.stream_window_bytes = 16 << 20;
+  Start();
+  RawPeer peer = Open({.features = 1, .stream_window = 1 << 20, .connection_window = 1 << 20});
+  const std::string message = EchoBytes(200'000);
+  peer.Send(raw::Request({.id = 1,
+                          .name = "weft.test.EchoService/Hang",
+                          .message = message.substr(0, kPiece),
+                          .more = 200'000}) +
+            Rest(1, message, kPiece));
+  echo_.Held(0);
+  EXPECT_GE(server_->input_bytes(), 200'000 - InputAccount::kStep);
+  echo_.Release();
+  ASSERT_TRUE(peer.ReadFrame(FrameType::kResponse).has_value());
+  const auto nothing_held = [&] {
+    Settle(peer);
+    return server_->input_bytes() == 0;
+  };
+  EXPECT_TRUE(PollUntil(nothing_held));
+  std::string row = message;
+  row[0] = '\x12';  // Row.data
+  peer.Send(raw::Request({.id = 2, .name = "weft.test.Rows/Add", .opens = true}) +
+            raw::MessageBegin(2, false, 200'000, row.substr(0, kPiece)) + Rest(2, row, kPiece));
+  Settle(peer);
+  EXPECT_GE(server_->input_bytes(), 200'000 - InputAccount::kStep);
+  rows_.reads.Set(true);
+  peer.Send(raw::HalfClose(2, false));
+  ASSERT_TRUE(peer.ReadFrame(FrameType::kResponse).has_value());
+  EXPECT_TRUE(PollUntil(nothing_held));
+}
+
+// By what their headers say, before the rest of them has come.
+TEST_F(NativeInput, BombsAreRefusedByTheirFirstFrame) {
+  Start();
+  RawPeer peer = Open({.features = 1, .stream_window = 1 << 20, .connection_window = 1 << 20});
+  const std::string name = "weft.test.EchoService/Echo";
+  // zstd, to 50 MB, from 1'000 bytes of which 100 are here.
+  const std::string bomb = raw::Number(uint8_t{2}) + raw::Number(uint32_t{50'000'000}) +
+                           raw::Number(uint32_t{1'000}) + std::string(100, 'z');
+  peer.Send(raw::Frame(
+      0x01, 0x47, 0, 1,
+      raw::Number(uint64_t{0}) + raw::Number(static_cast<uint16_t>(name.size())) + name + bomb));
+  ExpectError(peer, 1, StatusCode::kResourceExhausted, "inflate.max_ratio of the server");
+  peer.Send(raw::Request({.id = 2, .name = "weft.test.Rows/Add", .opens = true}) +
+            raw::Frame(0x0A, 0x06, 0, 2, bomb));
+  const std::optional<RawFrame> refused = peer.ReadFrame(FrameType::kResponse);
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->header.id, 2u);
+  EXPECT_EQ(static_cast<StatusCode>(refused->header.aux), StatusCode::kResourceExhausted);
+  ExpectServed(peer, 3);
+}
+
 TEST_F(NativeInput, MetadataCountsToo) {
   options_.max_input_bytes = 256 << 10;
   Start();
@@ -212,6 +281,7 @@ TEST_F(NativeInput, MetadataCountsToo) {
                             .metadata = raw::Pair("k", std::string(16'000, 'v'))}));
   }
   ExpectError(peer, 21, StatusCode::kResourceExhausted, "max_input_bytes of the server");
+  echo_.Held(19);  // all that were taken, to be answered at the end
 }
 
 TEST_F(NativeInput, MessagesOfStreamsCountUntilTheyAreRead) {
@@ -280,12 +350,8 @@ TEST_F(NativeInput, OfClientsThatAreNotKnownLittleIsHeld) {
 }
 
 TEST_F(NativeInput, WhatIsHeldForStrangersIsBoundedTogether) {
-  Notification verdict;
   options_.max_unknown_input_bytes = 50'000;
-  options_.authenticator = [&](std::string_view, const std::string&) {
-    EXPECT_TRUE(verdict.Wait());
-    return absl::StatusOr<std::string>("somebody");
-  };
+  HoldUntilVerdict();
   Start();
   RawPeer one = Open(), two = Open();
   std::string calls;
@@ -296,8 +362,8 @@ TEST_F(NativeInput, WhatIsHeldForStrangersIsBoundedTogether) {
   Settle(one);
   two.Send(calls);
   EXPECT_TRUE(two.WaitForClose());
-  EXPECT_EQ(server_->closed(CloseReason::kInputFull), 1);
-  verdict.Notify();
+  EXPECT_TRUE(PollUntil([&] { return server_->closed(CloseReason::kInputFull) == 1; }));
+  verdict_.Notify();
   for (int i = 0; i < 30; ++i) ASSERT_TRUE(one.ReadFrame(FrameType::kResponse).has_value());
   // Known, it may have more than strangers together.
   one.Send(Half(31, 200'000, 150'000));
@@ -306,11 +372,7 @@ TEST_F(NativeInput, WhatIsHeldForStrangersIsBoundedTogether) {
 }
 
 TEST_F(NativeInput, WhatWasHeldUntilTheVerdictIsGivenBackWithIt) {
-  Notification verdict;
-  options_.authenticator = [&](std::string_view, const std::string&) {
-    EXPECT_TRUE(verdict.Wait());
-    return absl::StatusOr<std::string>("somebody");
-  };
+  HoldUntilVerdict();
   Start();
   RawPeer peer = Open();
   constexpr uint64_t kCalls = 70;
@@ -318,7 +380,7 @@ TEST_F(NativeInput, WhatWasHeldUntilTheVerdictIsGivenBackWithIt) {
     peer.Send(raw::Request({.id = id, .message = EchoBytes(1'000)}));
   }
   ASSERT_TRUE(PollUntil([&] { return server_->input_bytes() == InputAccount::kStep; }));
-  verdict.Notify();
+  verdict_.Notify();
   for (uint64_t i = 0; i < kCalls; ++i) {
     ASSERT_TRUE(peer.ReadFrame(FrameType::kResponse).has_value());
   }
@@ -376,8 +438,52 @@ TEST_F(NativeInput, ABytePerPauseIsEnough) {
   }
   peer.Send(raw::Data(1, false, true, std::string(50'000, 'h')));
   Settle(peer);
+  clock_.Advance(absl::Seconds(30));
+  ExpectError(peer, 1, StatusCode::kUnavailable, "(max_message_pause): 51005 of its 100000 bytes");
+}
+
+TEST_F(NativeInput, SoAreBytesInsideAPiece) {
+  Start();
+  RawPeer peer = Open();
+  Settle(peer);
+  uint64_t bytes = server_->connection_list().at(0).bytes_in;
+  const auto taken = [&](const std::string& part) {
+    peer.Send(part);
+    bytes += part.size();
+    return AwaitBytes(bytes);
+  };
+  const std::string piece = raw::Data(1, false, true, std::string(kPiece, 'h'));
+  ASSERT_TRUE(taken(Half(1, kHuge, kPiece) + piece.substr(0, 1'000)));
+  for (size_t at = 1'000; at < 50'000; at += 10'000) {
+    clock_.Advance(absl::Seconds(29));
+    ASSERT_TRUE(taken(piece.substr(at, 10'000)));
+  }
+  peer.Send(piece.substr(51'000));
+  Settle(peer);
   peer.Send(raw::Cancel(1));
   ExpectError(peer, 1, StatusCode::kCancelled, "cancelled before its request had come");
+}
+
+TEST_F(NativeInput, OfSeveralEachEndsInItsTime) {
+  Start();
+  RawPeer peer = Open();
+  peer.Send(Half(1, kHuge, 1'000) + Half(2, kHuge, 1'000, /*timeout_us=*/1'000'000));
+  Settle(peer);
+  clock_.Advance(absl::Seconds(1));
+  ExpectError(peer, 2, StatusCode::kDeadlineExceeded, "deadline passed before the request");
+  clock_.Advance(absl::Seconds(29));
+  ExpectError(peer, 1, StatusCode::kUnavailable, "max_message_pause");
+}
+
+TEST_F(NativeInput, TheTimeOfWhatIsHeldRunsFromWhenItCame) {
+  HoldUntilVerdict();
+  Start();
+  RawPeer peer = Open();
+  peer.Send(raw::Request({.id = 1, .timeout_us = 1'000'000, .message = raw::Text("late")}));
+  Settle(peer);
+  clock_.Advance(absl::Seconds(2));
+  verdict_.Notify();
+  ExpectError(peer, 1, StatusCode::kDeadlineExceeded, "deadline passed");
 }
 
 TEST_F(NativeInput, ItsDeadlineEndsAnUnfinishedRequest) {
@@ -453,6 +559,15 @@ TEST_F(NativeInput, AClientThatWishesNoHeartbeatIsAskedForLifeAllTheSame) {
 }
 
 // ---- The same at a client
+
+TEST_F(NativeInput, AClientThatWishesARareHeartbeatIsAskedAsOftenAsTheServerLikes) {
+  options_.limits.heartbeat_interval = absl::Hours(1);
+  options_.max_heartbeat_interval = absl::Seconds(30);
+  Start();
+  RawPeer peer = Open({.heartbeat_ms = 3'600'000});
+  clock_.Advance(absl::Seconds(30));
+  EXPECT_TRUE(peer.ReadFrame(FrameType::kPing).has_value());
+}
 
 TEST(NativeInputOfAClient, AReplyOfWhichNothingComesEndsItsCall) {
   ManualClock clock;

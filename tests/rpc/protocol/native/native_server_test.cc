@@ -874,6 +874,19 @@ TEST_F(NativeServerWithVerdict, RefusesHeldCallsWithoutExecutingThem) {
   EXPECT_EQ(echo_.echoed.Get(), 0);
 }
 
+TEST_F(NativeServerWithVerdict, SaysNoMoreOfARefusalThanItsBeginning) {
+  options_.authenticator = [this](std::string_view, const std::string&) {
+    EXPECT_TRUE(verdict_.Wait());
+    return absl::StatusOr<std::string>(absl::UnauthenticatedError(std::string(5'000, 'n')));
+  };
+  Start();
+  RawPeer peer = Open();
+  peer.Send(raw::Request({.id = 1}));
+  ExpectPong(peer);
+  verdict_.Notify();
+  EXPECT_EQ(ReadAnswer(peer).text, std::string(1'024, 'n'));
+}
+
 // Nothing is lost or refused: what is too much to be kept waits in the kernel.
 TEST_F(NativeServerWithVerdict, ReadsOnlySoMuchBeforeTheVerdict) {
   options_.limits.max_calls = 100'000;
