@@ -145,6 +145,14 @@ TEST_F(AdmissionTest, AStandingQueueRefusesDeadlinesThatCannotBeMet) {
       HasSubstr("after 10.0 ms in the queue the call has 3.0 ms left and would need 4.0 ms"));
   // One without a deadline is in time for ever.
   EXPECT_TRUE(Pass(milliseconds(8), milliseconds(4)).ok());
+  // Whose queue does not stand may try.
+  const std::shared_ptr<CallerLoad> quiet = admission_->load(0)->NewCaller();
+  InboundCall& hasty = Come(milliseconds(1));
+  hasty.SetShare(quiet.get());
+  ASSERT_TRUE(Admit(hasty).ok());
+  EXPECT_TRUE(admission_->OnStart(hasty).ok());
+  hasty.answered = clock_.Now();
+  admission_->Leave(hasty);
 }
 
 TEST_F(AdmissionTest, ACallerWithFewCallsIsLetInWhereAnotherFillsTheAdaptiveLimit) {
