@@ -72,6 +72,14 @@ void CallbackQueue::Run() {
   if (depth_ == 0 && !waiting_.empty()) CallWaiting(kInARow);
 }
 
-void CallbackQueue::Cancel() { Run(); }
+// What waits is called when the loop has closed.
+void CallbackQueue::Cancel() { goes_on_ = false; }
+
+size_t CallbackQueue::CallAll() {
+  for (int i = 0; i < kGenerations && !waiting_.empty(); ++i) {
+    CallWaiting(static_cast<int>(waiting_.size()));
+  }
+  return std::exchange(waiting_, {}).size();
+}
 
 }  // namespace weft

@@ -15,10 +15,11 @@
 // Threads  Here, FreeAt, InCallback, Call…, Later, Execute: any. The rest: the loop's
 // Owns     what is queued
 // Errors   what the user's code throws is counted and logged (guarded_call.h)
-// Ends     the loop's Close calls all that is queued
+// Ends     the loop's Close calls all that is queued, and what that brings up, see CallAll
 #ifndef WEFT_CORE_CALLBACK_QUEUE_H_
 #define WEFT_CORE_CALLBACK_QUEUE_H_
 
+#include <cstddef>
 #include <deque>
 #include <type_traits>
 #include <utility>
@@ -126,10 +127,10 @@ class CallbackQueue final : private LoopTask {
   // This thread is the loop's from now on, or no longer.
   void Attach();
   void Detach();
-  // The loop closes.
-  void CallAll() {
-    while (depth_ == 0 && !waiting_.empty()) CallWaiting(kInARow);
-  }
+  // The loop closes. Callbacks that bring up one another end with the last of kGenerations; how many
+  // were dropped then.
+  static constexpr int kGenerations = 100'000;
+  size_t CallAll();
 
  private:
   struct Waiting {

@@ -9,6 +9,7 @@
 
 #include <event2/event.h>
 
+#include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
 #include "weft/core/event_base.h"
 #include "weft/core/exhausted.h"
@@ -22,6 +23,9 @@ namespace {
 // Rounds of callbacks in one turn that does not sleep, before posted tasks and the turn's end have
 // theirs.
 constexpr int kMaxRounds = 8;
+
+// Generations of tasks of the turn's end that are cancelled while the loop closes.
+constexpr int kClosingRounds = 1'000;
 
 thread_local EventLoop* current_loop = nullptr;
 
@@ -111,7 +115,10 @@ void EventLoop::Run() {
     turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   Close();
-  callbacks_.CallAll();
+  if (const size_t left = callbacks_.CallAll(); left > 0) {
+    log_.Error(absl::StrCat("loop ", name_, ": callbacks bring up one another while it closes; ",
+                            left, " were dropped"));
+  }
   callbacks_.Detach();
   clock_.Unwatch(this);
   current_loop = nullptr;
@@ -121,8 +128,13 @@ void EventLoop::Close() {
   RunTurnEnd();
   for (TaskList last = posted_.Close(); LoopTask* task = last.Pop();) task->Cancel();
   RunTurnEnd();
-  // Tasks that schedule one another go on no longer.
-  while (LoopTask* task = turn_end_.Pop()) task->Cancel();
+  for (int round = 0; round < kClosingRounds && !turn_end_.empty(); ++round) {
+    TaskList tasks = std::exchange(turn_end_, TaskList());
+    while (LoopTask* task = tasks.Pop()) task->Cancel();
+  }
+  if (turn_end_.empty()) return;
+  turn_end_ = TaskList();
+  log_.Error(absl::StrCat("loop ", name_, ": tasks schedule one another while it closes; dropped"));
 }
 
 void EventLoop::Stop() {

@@ -16,7 +16,11 @@
 // Owns     its event_base (without locks), its notification pipe, one timerfd for all its timers
 // Errors   Create: RESOURCE_EXHAUSTED that names what has run out; see core/event_base.h for the one
 //          way in which libevent could still end the process
-// Ends     Stop lets the turn finish; then every queued task is run or cancelled, and Run returns
+// Ends     Stop lets the turn finish; then every queued task is run or cancelled, every callback that
+//          waits is called, and Run returns. It waits for nobody: tasks and callbacks that bring one
+//          another up while it closes go on for so many generations (kClosingRounds of tasks,
+//          CallbackQueue::kGenerations of callbacks), and what comes behind them is dropped and
+//          logged
 #ifndef WEFT_CORE_EVENT_LOOP_H_
 #define WEFT_CORE_EVENT_LOOP_H_
 

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,6 +16,7 @@
 #include "tests/support/loop_thread.h"
 #include "tests/support/watch_recorder.h"
 #include "tests/support/watched.h"
+#include "weft/core/callback_queue.h"
 #include "weft/core/fd_watch.h"
 #include "weft/core/socket.h"
 #include "weft/core/timer.h"
@@ -322,6 +324,29 @@ TEST(EventLoop, AnswersTasksOfTheTurnsEndWhenItCloses) {
   thread.Stop();
   EXPECT_GE(forever.runs, 1);
   EXPECT_EQ(forever.cancels, 1);
+}
+
+TEST(EventLoop, ClosesThoughCancelledTasksScheduleOneAnotherForEver) {
+  LoopThread thread;
+  FateTask forever;
+  forever.on_run = [&] { thread.loop().AtTurnEnd(&forever); };
+  forever.on_cancel = forever.on_run;
+  thread.Run([&] { thread.loop().AtTurnEnd(&forever); });
+  thread.Stop();
+  EXPECT_GT(forever.cancels, 1);
+}
+
+TEST(EventLoop, ClosesThoughCallbacksBringUpOneAnotherForEver) {
+  LoopThread thread;
+  int64_t called = 0;
+  std::function<void()> again = [&] {
+    ++called;
+    CallbackQueue::Later(
+        &thread.loop(), "a callback", [&](bool) { again(); }, true);
+  };
+  thread.Run([&] { again(); });
+  thread.Stop();
+  EXPECT_GE(called, CallbackQueue::kGenerations);
 }
 
 TEST(EventLoop, KnowsWhoseThreadItIs) {
