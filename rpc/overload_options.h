@@ -14,7 +14,9 @@ namespace weft {
 
 struct OverloadOptions {
   // Calls of all connections and methods that may be under way, waiting or served; more are refused
-  // with RESOURCE_EXHAUSTED. 0: no limit.
+  // with RESOURCE_EXHAUSTED. While more than one connection is open, the last eighth (at least one
+  // call) is kept for connections that hold less than the limit divided by the connections: one
+  // connection alone cannot use it up. 0: no limit.
   int64_t max_calls = 0;
   // Limits the calls under way of each worker pool to what it can serve without a long wait: the
   // limit follows the ratio of the smallest to the present wait for a worker.

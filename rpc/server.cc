@@ -33,7 +33,10 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
         dispatcher_(std::make_shared<Dispatcher>(options_->run_inline, options_->interceptors,
                                                  options_->overload, kServerServes,
                                                  ToNanos(options_->max_write_wait))),
-        counts_(std::make_shared<ServerCounts>(*options_)) {}
+        counts_(std::make_shared<ServerCounts>(*options_)) {
+    dispatcher_->admission().SetConnections(
+        std::shared_ptr<const std::atomic<int64_t>>(counts_, &counts_->open));
+  }
 
   // What is to be done before the start; an error in it keeps the server from starting.
   template <typename Step>

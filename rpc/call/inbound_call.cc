@@ -29,6 +29,15 @@ void InboundCall::SetRequest(const BlockRef& block, const char* data, size_t siz
   }
 }
 
+// Where there is no memory the call keeps the block.
+void InboundCall::LetGoOfInput() {
+  BlockRef own = BlockRef::TryNew(size_);
+  if (!own) return;
+  std::memcpy(own->data(), data_, size_);
+  data_ = own->data();
+  block_ = std::move(own);
+}
+
 void InboundCall::Reset() {
   id.store(0, std::memory_order_relaxed);
   origin.reset();

@@ -108,6 +108,14 @@ class CallOrigin {
 
   // What its calls take of the queues that they wait in; by whoever serves them, on the loop.
   std::vector<std::shared_ptr<WorkShare>> shares;
+  // Its calls under a limit of all connections' calls: those that were let in, on the loop, and those
+  // of them that have left again, from any thread.
+  struct Places {
+    int64_t taken = 0;
+    std::atomic<int64_t> given_back{0};
+    int64_t held() const { return taken - given_back.load(std::memory_order_relaxed); }
+  };
+  Places places;
 };
 
 // Says whether more answers are about to be made: asked when one is ready.
@@ -140,6 +148,10 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   // ---- by the session, on the loop
   // The request's bytes: copied when there are few, by reference to `block` otherwise.
   void SetRequest(const BlockRef& block, const char* data, size_t size);
+  // The bytes that the call keeps in a block of the input; 0: none. Until it is handed over.
+  size_t kept_input() const { return block_ ? size_ : 0; }
+  // Copies them, so that the call does not keep the block any more. Before it is handed over.
+  void LetGoOfInput();
   // What is unusual of it: compressed, or with an attachment, the last bytes of what SetRequest
   // got.
   void SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,

@@ -1,5 +1,6 @@
 #include "weft/rpc/server/admission.h"
 
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +18,33 @@ bool CountOneMore(int64_t most, std::atomic<int64_t>& count) {
 
 }  // namespace
 
+// Its loop alone lets calls of a connection in, so what it holds cannot grow meanwhile.
+bool Admission::HoldsLittle(const InboundCall& call) const {
+  const int64_t connections =
+      connections_ != nullptr ? connections_->load(std::memory_order_relaxed) : 1;
+  if (call.origin == nullptr || connections <= 1) return true;
+  return call.origin->places.held() < std::max<int64_t>(1, options_.max_calls / connections);
+}
+
+bool Admission::TakePlace(const InboundCall& call) {
+  const int64_t most = options_.max_calls;
+  const int64_t before = calls_.fetch_add(1, std::memory_order_relaxed);
+  if (most > 0 && before >= most - std::max<int64_t>(1, most / kReserve) &&
+      (before >= most || !HoldsLittle(call))) {
+    calls_.fetch_sub(1, std::memory_order_relaxed);
+    return false;
+  }
+  if (most > 0 && call.origin != nullptr) ++call.origin->places.taken;
+  return true;
+}
+
+void Admission::GivePlaceBack(const InboundCall& call) {
+  calls_.fetch_sub(1, std::memory_order_relaxed);
+  if (options_.max_calls > 0 && call.origin != nullptr) {
+    call.origin->places.given_back.fetch_add(1, std::memory_order_relaxed);
+  }
+}
+
 void Admission::AddLane(int threads) {
   if (watches_pools()) lanes_.push_back(std::make_unique<LaneLoad>(options_, threads));
 }
@@ -29,10 +57,13 @@ LaneLoad* Admission::LaneOf(const InboundCall& call) const {
 
 absl::Status Admission::Admit(InboundCall& call, MonoTime now) {
   MethodRules& rules = *call.bound->rules;
-  if (!CountOneMore(options_.max_calls, calls_)) {
+  if (!TakePlace(call)) {
+    const int64_t now_held = calls_.load(std::memory_order_relaxed);
     return absl::ResourceExhaustedError(absl::StrCat(
-        "the ", side_.name, " is overloaded: ", calls_.load(std::memory_order_relaxed),
-        " calls are under way, the limit is ", options_.max_calls, " (", side_.max_calls, ")"));
+        "the ", side_.name, " is overloaded: ", now_held, " calls are under way, the limit is ",
+        options_.max_calls,
+        now_held < options_.max_calls ? ", of which the last are for connections with fewer" : "",
+        " (", side_.max_calls, ")"));
   }
   absl::Status refused;
   if (!CountOneMore(rules.max_calls, rules.calls)) {
@@ -45,7 +76,7 @@ absl::Status Admission::Admit(InboundCall& call, MonoTime now) {
     if (!refused.ok()) rules.calls.fetch_sub(1, std::memory_order_relaxed);
   }
   call.admitted = refused.ok();
-  if (!refused.ok()) calls_.fetch_sub(1, std::memory_order_relaxed);
+  if (!refused.ok()) GivePlaceBack(call);
   return refused;
 }
 
@@ -93,7 +124,7 @@ void Admission::Leave(InboundCall& call) {
   MethodRules& rules = *call.bound->rules;
   if (LaneLoad* lane = LaneOf(call)) lane->Leave(CallerOf(call, *lane));
   rules.calls.fetch_sub(1, std::memory_order_relaxed);
-  calls_.fetch_sub(1, std::memory_order_relaxed);
+  GivePlaceBack(call);
   if (options_.shed && !call.refused()) rules.AddTime(call.answered - call.started);
 }
 

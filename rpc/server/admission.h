@@ -6,9 +6,11 @@
 // Three limits hold at once: the server's, the method's, and the adaptive one of the pool. Calls
 // that have an order wait for each other, not for the pool: they count for the first two alone.
 //
-// The adaptive limit and the look at waits are fair: each connection has its part of the limit, and
-// is judged by how long its own calls wait. A call whose pool is watched comes with its connection's
-// CallerLoad as its share. The constant limits are what they say.
+// All but the method's are fair. The adaptive limit and the look at waits: each connection has its
+// part of the limit, and is judged by how long its own calls wait. A call whose pool is watched comes
+// with its connection's CallerLoad as its share. The server's: while several connections are open,
+// the last kReserve-th of it is for those that hold less than the limit divided by the connections.
+// So one that holds its calls for ever leaves room for the others; the limit itself is never passed.
 //
 // Threads  Admit: the call's loop. OnStart: the call's worker. Leave: any
 // Errors   RESOURCE_EXHAUSTED, naming number, limit and setting; the call has not been executed
@@ -18,6 +20,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -33,11 +36,18 @@ namespace weft {
 
 class Admission {
  public:
+  // Such a part of the server's limit, and at least one call, is the reserve.
+  static constexpr int64_t kReserve = 8;
+
   explicit Admission(const OverloadOptions& options, const ServingSide& side = kServerServes)
       : options_(options), side_(side) {}
 
   // Whether it has anything to say about calls whose method has no limit of its own.
   bool watches_all() const { return options_.max_calls > 0 || watches_pools(); }
+  // How many connections are open; before the first call. Where nobody says, there is one.
+  void SetConnections(std::shared_ptr<const std::atomic<int64_t>> connections) {
+    connections_ = std::move(connections);
+  }
   // Lanes are added in their order, before the first call.
   void AddLane(int threads);
 
@@ -53,6 +63,11 @@ class Admission {
 
  private:
   bool watches_pools() const { return options_.adaptive || options_.shed; }
+  // One more of the server's calls. False: that is one too many.
+  bool TakePlace(const InboundCall& call);
+  void GivePlaceBack(const InboundCall& call);
+  // May have a place of the reserve.
+  bool HoldsLittle(const InboundCall& call) const;
   absl::Status AdmitToLane(InboundCall& call, LaneLoad& lane, MonoTime now);
   // The lane whose queue the call waits in; null: none that is watched.
   LaneLoad* LaneOf(const InboundCall& call) const;
@@ -62,6 +77,7 @@ class Admission {
 
   const OverloadOptions options_;
   const ServingSide side_;
+  std::shared_ptr<const std::atomic<int64_t>> connections_;  // null: one
   std::vector<std::unique_ptr<LaneLoad>> lanes_;
   alignas(64) std::atomic<int64_t> calls_{0};
 };

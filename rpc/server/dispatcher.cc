@@ -268,12 +268,30 @@ void LoopDispatcher::AddToBatch(InboundCall& call, uint16_t lane) {
     loop_.AtTurnEnd(&hand_over_);
   }
   batches_[lane].push_back(&call);
+  if (const size_t kept = call.kept_input(); kept > 0) {
+    keepers_.push_back(&call);
+    kept_ += kept;
+  }
+}
+
+// A call may wait for long, and the block that its request stands in is 64 KiB: a peer that sends
+// little of a request between much of nothing would have that much held with each of them, and not
+// counted. No worker has seen these calls yet.
+void LoopDispatcher::OnLookedThrough(size_t size) {
+  if (keepers_.empty()) return;
+  if (kept_ < size / kSparse) {
+    for (InboundCall* call : keepers_) call->LetGoOfInput();
+  }
+  keepers_.clear();
+  kept_ = 0;
 }
 
 void LoopDispatcher::HandOverBatches() {
   loop_.AssertInLoop();
   handing_over_ = false;
   last_origin_ = nullptr;
+  keepers_.clear();
+  kept_ = 0;
   for (size_t i = 0; i < batches_.size(); ++i) {
     std::vector<WorkItem*>& batch = batches_[i];
     if (batch.empty()) continue;
@@ -394,6 +412,8 @@ void LoopDispatcher::OnSerialCall(InboundCall& call) {
     call.Refuse(absl::Status(s));
     return;
   }
+  // Nothing is known of how it came, and behind others of its key it may wait for long.
+  if (const size_t kept = call.kept_input(); kept > 0 && kept <= kSmallInOrder) call.LetGoOfInput();
   absl::StatusOr<SerialKey> key = KeyOfCall(call);
   if (!key.ok()) {
     call.Refuse(key.status());

@@ -127,6 +127,7 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
   }
   void OnCallBegins(InboundCall& call) LOOP_ONLY override;
   void OnCall(InboundCall& call) LOOP_ONLY override;
+  void OnLookedThrough(size_t size) LOOP_ONLY override;
   void OnCancelled(InboundCall& call) LOOP_ONLY override;
   void OnAllCancelled(CallOrigin& origin) LOOP_ONLY override;
 
@@ -134,6 +135,11 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
   ANY_THREAD void OnAnswered(InboundCall& call) override;
 
  private:
+  // Requests that are a smaller part than this of what was read with them are copied.
+  static constexpr size_t kSparse = 8;
+  // Of calls that have an order, those of so many bytes are.
+  static constexpr size_t kSmallInOrder = size_t{4} << 10;
+
   class HandOver final : public LoopTask {
    public:
     explicit HandOver(LoopDispatcher* dispatcher) : dispatcher_(dispatcher) {}
@@ -184,6 +190,9 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
   const CallOrigin* last_origin_ LOOP_OWNED = nullptr;
   uint16_t last_lane_ LOOP_OWNED = 0;
   WorkShare* last_share_ LOOP_OWNED = nullptr;
+  // Of batches_: those that keep a block of the input, since OnLookedThrough, and their bytes.
+  std::vector<InboundCall*> keepers_ LOOP_OWNED;
+  size_t kept_ LOOP_OWNED = 0;
   bool handing_over_ LOOP_OWNED = false;  // hand_over_ waits for the turn's end
   HandOver hand_over_{this};
 };

@@ -144,6 +144,28 @@ TEST(Overload, TheServersLimitCountsAllConnectionsAndMethods) {
   EXPECT_TRUE(PollUntil([&] { return first.Echo(RequestOf("after")).ok(); }));
 }
 
+TEST(Overload, AConnectionThatFillsTheServersLimitLeavesRoomForAnother) {
+  AnsweringEcho service;
+  TestServer server(service, ServerOptions{.io_threads = 2, .overload = {.max_calls = 16}});
+  const auto one = server.Connect();
+  const auto two = server.Connect();
+  EchoService::Stub hog(*one), innocent(*two);
+  ASSERT_TRUE(innocent.Echo(RequestOf("connects")).ok());
+  EchoResult hung;
+  for (int i = 0; i < 16; ++i) hog.HangAsync(RequestOf("x"), {.timeout = kForever}, Into(hung));
+  for (const auto& refused : hung.WaitForAll(2)) {
+    EXPECT_THAT(refused.status(), IsStatus(absl::StatusCode::kResourceExhausted,
+                                           HasSubstr("the last are for connections with fewer")));
+  }
+  for (int i = 0; i < 20; ++i) {
+    const auto reply = innocent.Echo(RequestOf("x"), {.timeout = kForever});
+    EXPECT_TRUE(reply.ok()) << reply.status();
+  }
+  ExpectRefused(hog, {"14 calls are under way", "the limit is 16", "overload.max_calls"});
+  service.Release();
+  EXPECT_EQ(hung.WaitForAll(16).size(), 16u);
+}
+
 TEST(Overload, AMethodsLimitLeavesTheOthersAlone) {
   AnsweringEcho service;
   Server server;

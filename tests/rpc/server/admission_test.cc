@@ -1,5 +1,6 @@
 #include "weft/rpc/server/admission.h"
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,6 +19,19 @@ namespace {
 
 using std::chrono::milliseconds;
 using ::testing::HasSubstr;
+
+class Connection final : public CallOrigin {
+ public:
+  void SendAnswer(InboundCall&, const absl::Status&, ReplyMessage*, bool) override {}
+  void OnCallReturned(InboundCall&) override {}
+  void WatchDeadline(InboundCall&) override {}
+  std::shared_ptr<CallTarget> Caller() override { return nullptr; }
+  const std::string& peer() const override { return name_; }
+  const std::string& identity() const override { return name_; }
+
+ private:
+  const std::string name_ = "connection";
+};
 
 // Calls of one method that never leave the test.
 class AdmissionTest : public testing::Test {
@@ -72,6 +86,53 @@ TEST_F(AdmissionTest, CountsTheServersCallsUntilTheyLeave) {
   admission_->Leave(first);
   EXPECT_TRUE(Admit(third).ok());
   EXPECT_TRUE(third.admitted);
+}
+
+TEST_F(AdmissionTest, OneConnectionOfSeveralLeavesTheLastPlacesOfTheServerToOthers) {
+  Use({.max_calls = 16});
+  const auto connections = std::make_shared<std::atomic<int64_t>>(2);
+  admission_->SetConnections(connections);
+  const auto hog = std::make_shared<Connection>(), other = std::make_shared<Connection>();
+  const auto come = [&](const std::shared_ptr<Connection>& origin) -> InboundCall& {
+    InboundCall& call = Come();
+    call.origin = origin;
+    return call;
+  };
+  std::vector<InboundCall*> in;
+  for (int i = 0; i < 14; ++i) EXPECT_TRUE(Admit(*in.emplace_back(&come(hog))).ok());
+  EXPECT_EQ(Admit(come(hog)),
+            absl::ResourceExhaustedError(
+                "the server is overloaded: 14 calls are under way, the limit is 16, of which the "
+                "last are for connections with fewer (overload.max_calls of the server)"));
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(Admit(*in.emplace_back(&come(other))).ok());
+  EXPECT_THAT(std::string(Admit(come(other)).message()), HasSubstr("16 calls are under way"));
+  // What has left gives its place back; the hog falls below its part, and is let in again.
+  for (size_t i = 0; i < 7; ++i) admission_->Leave(*std::exchange(in[i], nullptr));
+  for (int i = 0; i < 5; ++i) EXPECT_TRUE(Admit(*in.emplace_back(&come(other))).ok());
+  EXPECT_TRUE(Admit(*in.emplace_back(&come(hog))).ok());
+  EXPECT_FALSE(Admit(come(hog)).ok());
+  EXPECT_TRUE(Admit(*in.emplace_back(&come(other))).ok());
+  for (InboundCall* call : in) {
+    if (call != nullptr) admission_->Leave(*call);
+  }
+  // A connection that is alone has them all.
+  connections->store(1);
+  for (int i = 0; i < 16; ++i) EXPECT_TRUE(Admit(come(hog)).ok());
+  EXPECT_FALSE(Admit(come(hog)).ok());
+}
+
+// A refusal behind the server's limit is no call that was held.
+TEST_F(AdmissionTest, ARefusalByTheMethodTakesNoPlaceOfTheConnection) {
+  Use({.max_calls = 4});
+  admission_->SetConnections(std::make_shared<std::atomic<int64_t>>(2));
+  const auto connection = std::make_shared<Connection>();
+  rules_.max_calls = 1;
+  for (int i = 0; i < 10; ++i) {
+    InboundCall& call = Come();
+    call.origin = connection;
+    EXPECT_EQ(Admit(call).ok(), i == 0);
+  }
+  EXPECT_EQ(connection->places.held(), 1);
 }
 
 TEST_F(AdmissionTest, ARefusalByTheMethodTakesNoPlaceOfTheServer) {
