@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "weft/core/check.h"
+#include "weft/core/try_allocate.h"
 
 namespace weft {
 
@@ -34,18 +35,43 @@ size_t OutputQueue::NextBlock(size_t n) {
   return std::max(n, grows ? std::min(tail_->capacity() * kGrowth, kLargestBlock) : kFirstBlock);
 }
 
-char* OutputQueue::Reserve(size_t n) {
+char* OutputQueue::TryReserve(size_t n) {
   if (!tail_ || tail_->capacity() - tail_used_ < n) {
-    tail_ = NewBlock(NextBlock(n));
+    const size_t size = NextBlock(n);
+    BlockRef block = TryBlock(size);
+    if (!block && size > n) block = TryBlock(n);
+    if (!block) return nullptr;
+    tail_ = std::move(block);
     tail_used_ = 0;
   }
   return tail_->data() + tail_used_;
 }
 
+char* OutputQueue::Reserve(size_t n) {
+  if (char* const room = TryReserve(n)) return room;
+  tail_ = BlockRef::New(n);  // which is small, or fails
+  tail_used_ = 0;
+  return tail_->data();
+}
+
+// One that cannot be queued is lost, and the connection with it.
+void OutputQueue::Push(Segment segment) {
+  if (!TryAllocate([&] { segments_.push_back(std::move(segment)); })) lost_ = true;
+}
+
+bool OutputQueue::Break() {
+  MutexLock lock(mu_);
+  AwaitWrite(lock);
+  if (state_ == State::kClosed) return false;
+  lost_ = true;
+  Drop();
+  return std::exchange(state_, State::kClaimed) != State::kClaimed;
+}
+
 void OutputQueue::Commit(size_t n) {
   const char* data = tail_->data() + tail_used_;
   tail_used_ += n;
-  if (state_ == State::kClosed || n == 0) return;
+  if (sealed_ || n == 0) return;
   queued_ += n;
   CountMore();
   if (segments_.size() > first_) {
@@ -55,37 +81,44 @@ void OutputQueue::Commit(size_t n) {
       return;
     }
   }
-  segments_.push_back({data, n, tail_, nullptr});
+  Push({data, n, tail_, nullptr});
 }
 
 void OutputQueue::AppendBlock(BlockRef block, const char* data, size_t size) {
-  if (state_ == State::kClosed || size == 0) return;
+  if (sealed_ || size == 0) return;
   queued_ += size;
   CountMore();
-  segments_.push_back({data, size, std::move(block), nullptr});
+  Push({data, size, std::move(block), nullptr});
 }
 
 void OutputQueue::AppendShared(std::shared_ptr<const void> keeper, const char* data, size_t size) {
-  if (state_ == State::kClosed || size == 0) return;
+  if (sealed_ || size == 0) return;
   queued_ += size;
   CountMore();
-  segments_.push_back({data, size, BlockRef(), std::move(keeper)});
+  Push({data, size, BlockRef(), std::move(keeper)});
 }
 
-void OutputQueue::OwnBorrowed() {
-  MutexLock lock(mu_);
-  while (in_write_) {  // the kernel copies from them at this moment
+// The kernel copies from what is queued meanwhile.
+void OutputQueue::AwaitWrite(MutexLock& lock) WEFT_NO_THREAD_ANALYSIS {
+  while (in_write_) {
     lock.Unlock();
     ::sched_yield();
     lock.Lock();
   }
+}
+
+bool OutputQueue::OwnBorrowed() {
+  MutexLock lock(mu_);
+  AwaitWrite(lock);
   for (size_t i = first_; i < segments_.size(); ++i) {
     Segment& segment = segments_[i];
     if (segment.block || segment.keeper != nullptr) continue;
-    segment.block = NewBlock(segment.size);
+    segment.block = TryBlock(segment.size);
+    if (!segment.block) return false;
     std::memcpy(segment.block->data(), segment.data, segment.size);
     segment.data = segment.block->data();
   }
+  return true;
 }
 
 int OutputQueue::Gather(iovec* pieces) {
@@ -129,6 +162,10 @@ OutputQueue::Flushed OutputQueue::Flush() {
   for (;;) {
     if (state_ == State::kClosed) return Flushed::kClosed;
     WEFT_DCHECK(state_ == State::kClaimed && !in_write_);
+    if (lost_) {
+      error_ = ENOMEM;  // stays claimed
+      return Flushed::kBroken;
+    }
     if (wants_ != Wants::kNothing && queued_ < kFeedBelow) feeder_->Feed(*this);
     const int count = Gather(pieces);
     if (count == 0) {
@@ -190,6 +227,7 @@ void OutputQueue::Close() {
   MutexLock lock(mu_);
   if (state_ == State::kClosed) return;
   state_ = State::kClosed;
+  sealed_ = true;
   if (in_write_) {
     transport_->ShutDown();  // ends the write; the flusher gives the descriptor back
     return;

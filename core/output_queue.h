@@ -14,8 +14,10 @@
 //
 // Threads  any, under mutex() where said so
 // Owns     its transport, closed under the mutex or by the last flusher; its blocks
-// Errors   Flush says that the connection broke, with errno
-// Ends     after Close nothing is queued any more and what was is dropped
+// Errors   Flush says that the connection broke, with errno; ENOMEM where there was no memory to queue
+//          what was appended. TryReserve and OwnBorrowed say when there is none
+// Ends     after Seal nothing is queued any more, and what was is still written; after Close that is
+//          dropped, too
 #ifndef WEFT_CORE_OUTPUT_QUEUE_H_
 #define WEFT_CORE_OUTPUT_QUEUE_H_
 
@@ -79,7 +81,9 @@ class ANY_THREAD OutputQueue {
   Mutex& mutex() WEFT_RETURN_CAPABILITY(mu_) { return mu_; }
 
   // Room for `n` contiguous bytes, valid until the next append. Commit says how many of them were
-  // written.
+  // written. Null: there is no memory for a block of Block::kMapFrom and more.
+  char* TryReserve(size_t n) WEFT_REQUIRES(mu_);
+  // The same for fewer, of which there is always room.
   char* Reserve(size_t n) WEFT_REQUIRES(mu_);
   void Commit(size_t n) WEFT_REQUIRES(mu_);
 
@@ -90,7 +94,11 @@ class ANY_THREAD OutputQueue {
       WEFT_REQUIRES(mu_);
 
   // Copies what is borrowed and not written yet; waits for a write under way, which does not block.
-  void OwnBorrowed() WEFT_EXCLUDES(mu_);
+  // False: there is no memory for it.
+  [[nodiscard]] bool OwnBorrowed() WEFT_EXCLUDES(mu_);
+  // Drops what is queued, for it cannot be written as a whole: whoever flushes finds the connection
+  // broken, with ENOMEM. Waits like OwnBorrowed. True: the caller has to flush.
+  [[nodiscard]] bool Break() WEFT_EXCLUDES(mu_);
 
   // After appending. True: the caller has to flush, or to have it flushed. False: somebody does, or
   // it is closed.
@@ -121,6 +129,14 @@ class ANY_THREAD OutputQueue {
   // Drops what is queued and closes the transport, at once or as soon as the flusher is out of it.
   void Close() WEFT_EXCLUDES(mu_);
 
+  // What was appended last are the connection's last words: what is appended from now on is dropped,
+  // and no feeder is asked.
+  void Seal() WEFT_REQUIRES(mu_) {
+    sealed_ = true;
+    SetFeed(nullptr, Wants::kNothing, 0);
+  }
+  // Takes nothing any more.
+  bool sealed() const WEFT_REQUIRES(mu_) { return sealed_; }
   bool closed() const WEFT_REQUIRES(mu_) { return state_ == State::kClosed; }
   // Bytes appended that the kernel has not taken yet.
   size_t queued() const WEFT_REQUIRES(mu_) { return queued_; }
@@ -171,13 +187,16 @@ class ANY_THREAD OutputQueue {
   static constexpr size_t kLargestBlock = (64 << 10) - sizeof(Block);
   static constexpr int kMostPieces = 64;
 
+  // For the end of a write that is under way, which lasts only a moment.
+  void AwaitWrite(MutexLock& lock) WEFT_REQUIRES(mu_);
   int Gather(iovec* pieces) WEFT_REQUIRES(mu_);
   void Taken(size_t n) WEFT_REQUIRES(mu_);
   void Drop() WEFT_REQUIRES(mu_);
   size_t NextBlock(size_t n) WEFT_REQUIRES(mu_);
-  BlockRef NewBlock(size_t size) WEFT_REQUIRES(mu_) {
-    return blocks_ != nullptr ? blocks_->Get(size) : BlockRef::New(size);
+  BlockRef TryBlock(size_t size) WEFT_REQUIRES(mu_) {
+    return blocks_ != nullptr ? blocks_->TryGet(size) : BlockRef::TryNew(size);
   }
+  void Push(Segment segment) WEFT_REQUIRES(mu_);
   void Forget() WEFT_REQUIRES(mu_);
   // Tells the budget when it is a step behind, or all is written.
   void Count() WEFT_REQUIRES(mu_) {
@@ -196,6 +215,8 @@ class ANY_THREAD OutputQueue {
   Mutex mu_;
   State state_ WEFT_GUARDED_BY(mu_) = State::kIdle;
   bool in_write_ WEFT_GUARDED_BY(mu_) = false;  // a flusher is inside Write, without the mutex
+  bool lost_ WEFT_GUARDED_BY(mu_) = false;      // something could not be queued
+  bool sealed_ WEFT_GUARDED_BY(mu_) = false;    // since Close at the latest
   std::vector<Segment> segments_ WEFT_GUARDED_BY(mu_);
   size_t first_ WEFT_GUARDED_BY(mu_) = 0;  // segments before it are written
   size_t queued_ WEFT_GUARDED_BY(mu_) = 0;

@@ -14,9 +14,9 @@ void BM_IdTable(benchmark::State& state) {
   int call = 0;
   IdTable<int> table;
   uint64_t next = 0;
-  while (next < under_way) table.Insert(++next, &call);
+  while (next < under_way) (void)table.Insert(++next, &call);
   for (auto _ : state) {
-    table.Insert(++next, &call);
+    (void)table.Insert(++next, &call);
     benchmark::DoNotOptimize(table.Take(next - under_way));
   }
 }
@@ -26,9 +26,9 @@ void BM_IdTableBesideAnOldCall(benchmark::State& state) {
   int call = 0;
   IdTable<int> table;
   uint64_t next = 0;
-  table.Insert(++next, &call);
+  (void)table.Insert(++next, &call);
   for (auto _ : state) {
-    table.Insert(++next, &call);
+    (void)table.Insert(++next, &call);
     benchmark::DoNotOptimize(table.Take(next));
   }
 }

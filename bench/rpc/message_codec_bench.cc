@@ -33,7 +33,8 @@ void Pieces(benchmark::State& state, bool share) {
   const google::protobuf::BytesValue message = MessageOf(state.range(0));
   for (auto _ : state) {
     const size_t size = MessageCodec::ByteSize(message);
-    benchmark::DoNotOptimize(MessageCodec::Pieces(message, size, share));
+    std::vector<MessagePiece> pieces;
+    benchmark::DoNotOptimize(MessageCodec::Pieces(message, size, share, &pieces));
   }
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/try_allocate.h"
 
 namespace weft {
 namespace {
@@ -101,7 +102,9 @@ class Output {
     if (left_ == 0) return false;
     if (!block_ || used_ == block_->capacity()) {
       block_ = BlockRef::TryNew(std::min(left_, MessageCodec::kBlock));
-      if (!block_) return false;
+      if (!block_ || !TryAllocate([this] { pieces_->push_back({block_, block_->data(), 0}); })) {
+        return false;
+      }
       used_ = 0;
     }
     *data = block_->data() + used_;
@@ -110,10 +113,6 @@ class Output {
   }
   // So many bytes of the room were written.
   void Commit(size_t n) {
-    if (n == 0) return;
-    if (used_ == 0) {
-      pieces_->push_back({block_, block_->data(), 0});
-    }
     pieces_->back().size += n;
     used_ += n;
     left_ -= n;

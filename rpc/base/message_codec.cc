@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <new>
 #include <utility>
 
 #include <google/protobuf/io/coded_stream.h>
@@ -11,28 +10,40 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
+#include "weft/core/try_allocate.h"
 #include "weft/rpc/base/string_room.h"
 
 namespace weft {
 namespace {
 
-BlockRef NewBlock(BlockPool* blocks, size_t size) {
-  return blocks != nullptr ? blocks->Get(size) : BlockRef::New(size);
+// Empty: there is no memory for it, however small it is.
+BlockRef TryBlock(BlockPool* blocks, size_t size) {
+  BlockRef block;
+  if (!TryAllocate(
+          [&] { block = blocks != nullptr ? blocks->TryGet(size) : BlockRef::TryNew(size); })) {
+    return BlockRef();
+  }
+  return block;
 }
 
-// Collects what protobuf writes: into blocks, or by reference when it offers that.
+// Collects what protobuf writes: into blocks, or by reference when it offers that. Says false where
+// there is no memory, which protobuf notes and goes on without.
 class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
  public:
   PieceStream(size_t expected, bool share, BlockPool* blocks, std::vector<MessagePiece>* pieces)
       : left_(expected), share_(share), blocks_(blocks), pieces_(pieces) {}
-  ~PieceStream() override { Flush(); }
+
+  // After the last write. False: something was lost for want of memory.
+  [[nodiscard]] bool Finish() { return Flush() && !failed_; }
 
   bool Next(void** data, int* size) override {
-    Flush();
+    if (!Flush()) return false;
     if (!block_ || block_->capacity() == used_) {
-      block_ = NewBlock(
+      block_ = TryBlock(
           blocks_, share_ ? kScratch : std::clamp<size_t>(left_, kScratch, MessageCodec::kBlock));
       used_ = start_ = 0;
+      failed_ = !block_;
+      if (failed_) return false;
     }
     *data = block_->data() + used_;
     *size = static_cast<int>(block_->capacity() - used_);
@@ -49,7 +60,7 @@ class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
       for (size_t done = 0; done < n;) {
         void* to;
         int room;
-        Next(&to, &room);
+        if (!Next(&to, &room)) return false;
         const size_t part = std::min(n - done, static_cast<size_t>(room));
         std::copy(from + done, from + done + part, static_cast<char*>(to));
         BackUp(room - static_cast<int>(part));
@@ -57,26 +68,27 @@ class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
       }
       return true;
     }
-    Flush();
-    pieces_->push_back({BlockRef(), static_cast<const char*>(data), n});
-    Count(n);
-    return true;
+    return Flush() && Add({BlockRef(), static_cast<const char*>(data), n});
   }
 
  private:
   // Large enough for the small fields between large ones.
   static constexpr size_t kScratch = 4 << 10;
 
-  void Flush() {
-    if (used_ == start_) return;
-    const size_t n = used_ - start_;
-    pieces_->push_back({block_, block_->data() + start_, n});
-    start_ = used_;
-    Count(n);
+  bool Flush() {
+    if (used_ == start_) return !failed_;
+    const size_t from = std::exchange(start_, used_);
+    return Add({block_, block_->data() + from, used_ - from});
   }
-  void Count(size_t n) {
+  bool Add(MessagePiece piece) {
+    const size_t n = piece.size;
+    if (failed_ || !TryAllocate([&] { pieces_->push_back(std::move(piece)); })) {
+      failed_ = true;
+      return false;
+    }
     written_ += static_cast<int64_t>(n);
     left_ -= std::min(left_, n);
+    return true;
   }
 
   size_t left_;
@@ -87,6 +99,7 @@ class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
   size_t used_ = 0;
   size_t start_ = 0;  // what is before it stands in pieces_
   int64_t written_ = 0;
+  bool failed_ = false;
 };
 
 // The same as ParseFromArray, with room for large strings.
@@ -105,13 +118,14 @@ bool ParseLarge(const char* data, int size, google::protobuf::MessageLite* out) 
 // the message, which may be cleared and destroyed.
 MessageCodec::Parsed MessageCodec::Parse(const char* data, size_t size,
                                          google::protobuf::MessageLite* out) {
-  try {
-    const bool done = size < StringRoom::kFrom ? out->ParseFromArray(data, static_cast<int>(size))
-                                               : ParseLarge(data, static_cast<int>(size), out);
-    return done ? Parsed::kDone : Parsed::kBroken;
-  } catch (const std::bad_alloc&) {
+  bool whole = false;
+  if (!TryAllocate([&] {
+        whole = size < StringRoom::kFrom ? out->ParseFromArray(data, static_cast<int>(size))
+                                         : ParseLarge(data, static_cast<int>(size), out);
+      })) {
     return Parsed::kNoMemory;
   }
+  return whole ? Parsed::kDone : Parsed::kBroken;
 }
 
 absl::Status MessageCodec::ParseError(Parsed parsed, std::string_view where, std::string_view what,
@@ -133,25 +147,34 @@ char* MessageCodec::WriteTo(const google::protobuf::MessageLite& message, char* 
       message.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(out)));
 }
 
-std::vector<MessagePiece> MessageCodec::Pieces(const google::protobuf::MessageLite& message,
-                                               size_t byte_size, bool share, BlockPool* blocks) {
-  std::vector<MessagePiece> pieces;
-  PieceStream stream(byte_size, share, blocks, &pieces);
+bool MessageCodec::Pieces(const google::protobuf::MessageLite& message, size_t byte_size,
+                          bool share, std::vector<MessagePiece>* pieces, BlockPool* blocks) {
+  pieces->clear();
+  PieceStream stream(byte_size, share, blocks, pieces);
   {
     google::protobuf::io::CodedOutputStream coded(&stream);
     coded.EnableAliasing(share);
     message.SerializeWithCachedSizes(&coded);
   }
-  return pieces;
+  if (stream.Finish()) return true;
+  pieces->clear();
+  return false;
 }
 
-std::vector<MessagePiece> MessageCodec::Copied(std::string_view bytes, BlockPool* blocks) {
-  BlockRef block = NewBlock(blocks, bytes.size());
+bool MessageCodec::Copied(std::string_view bytes, std::vector<MessagePiece>* pieces,
+                          BlockPool* blocks) {
+  pieces->clear();
+  BlockRef block = TryBlock(blocks, bytes.size());
+  if (!block) return false;
   std::memcpy(block->data(), bytes.data(), bytes.size());
   const char* const data = block->data();
-  std::vector<MessagePiece> pieces;
-  pieces.push_back({std::move(block), data, bytes.size()});
-  return pieces;
+  pieces->push_back({std::move(block), data, bytes.size()});
+  return true;
+}
+
+absl::Status MessageCodec::NoMemory(std::string_view what, size_t size) {
+  return absl::ResourceExhaustedError(absl::StrCat(
+      "no memory to send ", absl::string_view(what.data(), what.size()), " of ", size, " bytes"));
 }
 
 }  // namespace weft

@@ -3,9 +3,9 @@
 // message is kept alive.
 //
 // Threads  value
-// Errors   Parse says when there is no memory for what the bytes announce: the one place where
-//          std::bad_alloc is caught for a peer's message. A message over 2 GiB - 1 cannot be serialized: ByteSize says so before anything is
-// written
+// Errors   Parse says when there is no memory for what the bytes announce, Pieces and Copied when
+//          there is none for what they make. A message over 2 GiB - 1 cannot be serialized: ByteSize
+//          says so before anything is written
 #ifndef WEFT_RPC_BASE_MESSAGE_CODEC_H_
 #define WEFT_RPC_BASE_MESSAGE_CODEC_H_
 
@@ -51,12 +51,16 @@ class MessageCodec {
   // Writes exactly the bytes that ByteSize counted last.
   static char* WriteTo(const google::protobuf::MessageLite& message, char* out);
   // The same as pieces. `share`: the message outlives them, so its large fields are referenced.
-  // `blocks`: where those for copied bytes come from; null: from malloc.
-  static std::vector<MessagePiece> Pieces(const google::protobuf::MessageLite& message,
-                                          size_t byte_size, bool share,
-                                          BlockPool* blocks = nullptr);
+  // `blocks`: where those for copied bytes come from; null: from malloc. False: there is no memory;
+  // then there are no pieces.
+  [[nodiscard]] static bool Pieces(const google::protobuf::MessageLite& message, size_t byte_size,
+                                   bool share, std::vector<MessagePiece>* pieces,
+                                   BlockPool* blocks = nullptr);
   // Of a message that is serialized already: one piece, a copy.
-  static std::vector<MessagePiece> Copied(std::string_view bytes, BlockPool* blocks = nullptr);
+  [[nodiscard]] static bool Copied(std::string_view bytes, std::vector<MessagePiece>* pieces,
+                                   BlockPool* blocks = nullptr);
+  // Why a `what` of `size` bytes is not sent, after these have said false.
+  static absl::Status NoMemory(std::string_view what, size_t size);
 };
 
 }  // namespace weft

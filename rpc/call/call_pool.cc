@@ -17,6 +17,19 @@ InboundCall& CallPool::Take() {
   return *call;
 }
 
+void CallPool::PutBack(InboundCall& call) {
+  --out_;
+  Keep(call);
+}
+
+void CallPool::Keep(InboundCall& call) {
+  if (free_.size() < kMostFree) {
+    free_.push_back(&call);
+  } else {
+    delete &call;
+  }
+}
+
 void CallPool::Return(InboundCall& call) {
   InboundCall* head = returned_.load(std::memory_order_relaxed);
   do {
@@ -56,11 +69,7 @@ void CallPool::CollectList(InboundCall* list) {
     --out_;
     call->origin->OnCallReturned(*call);
     call->Reset();
-    if (free_.size() < kMostFree) {
-      free_.push_back(call);
-    } else {
-      delete call;
-    }
+    Keep(*call);
   }
 }
 

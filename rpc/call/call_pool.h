@@ -44,6 +44,8 @@ class CallPool final : public Trimmable {
   CallPool& operator=(const CallPool&) = delete;
 
   InboundCall& Take() LOOP_ONLY;
+  // One that was taken and to which nothing was done.
+  void PutBack(InboundCall& call) LOOP_ONLY;
   // Takes in what was returned; tells the origins.
   void Collect() LOOP_ONLY;
   // Trimmable: frees the calls that were not needed since the last time.
@@ -62,6 +64,8 @@ class CallPool final : public Trimmable {
  private:
   static InboundCall* Closed() { return reinterpret_cast<InboundCall*>(uintptr_t{1}); }
   void CollectList(InboundCall* list) LOOP_ONLY;
+  // For the next call, unless there are enough.
+  void Keep(InboundCall& call) LOOP_ONLY;
 
   const std::shared_ptr<const void> keeper_;
   MessageKeeper* const messages_;

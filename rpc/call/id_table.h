@@ -1,105 +1,93 @@
 // Calls by number: a slot for each, found by the number's low bits and checked against all of it.
 //
 // Numbers rise, so calls under way have different slots unless one of them is old; that one's rival
-// goes to a map.
+// goes to an IdOverflow.
 //
 // Threads  value; whoever guards it
 // Owns     nothing
+// Errors   Insert says when there is no memory for one more; all that was there stays
 #ifndef WEFT_RPC_CALL_ID_TABLE_H_
 #define WEFT_RPC_CALL_ID_TABLE_H_
 
 #include <cstddef>
 #include <cstdint>
 #include <utility>
-#include <vector>
 
-#include "absl/container/flat_hash_map.h"
+#include "weft/rpc/call/id_overflow.h"
+#include "weft/rpc/call/id_slots.h"
 
 namespace weft {
 
 template <typename T>
 class IdTable {
  public:
-  // `id` is not in the table.
-  void Insert(uint64_t id, T* value) {
-    if (++size_ * 2 > slots_.size()) Grow();
-    Slot& slot = slots_[id & (slots_.size() - 1)];
-    if (slot.value == nullptr) {
-      slot = {id, value};
-    } else {
-      overflow_[id] = value;
-    }
+  // `id` is not in the table. False: there is no memory for it.
+  [[nodiscard]] bool Insert(uint64_t id, T* value) {
+    if ((size_ + 1) * 2 > slots_.length() && !Grow()) return false;
+    if (!Place(id, value)) return false;
+    ++size_;
+    return true;
   }
   T* Find(uint64_t id) const {
-    if (slots_.empty()) return nullptr;
-    const Slot& slot = slots_[id & (slots_.size() - 1)];
+    if (slots_.length() == 0) return nullptr;
+    const auto& slot = slots_[id];
     if (slot.value != nullptr && slot.id == id) return slot.value;
-    if (overflow_.empty()) return nullptr;
-    const auto it = overflow_.find(id);
-    return it == overflow_.end() ? nullptr : it->second;
+    return overflow_.Find(id);
   }
   // Removes it; nullptr when it is not there.
   T* Take(uint64_t id) {
-    if (slots_.empty()) return nullptr;
-    Slot& slot = slots_[id & (slots_.size() - 1)];
-    if (slot.value != nullptr && slot.id == id) {
-      --size_;
-      return std::exchange(slot.value, nullptr);
-    }
-    if (overflow_.empty()) return nullptr;
-    const auto it = overflow_.find(id);
-    if (it == overflow_.end()) return nullptr;
-    T* value = it->second;
-    overflow_.erase(it);
-    --size_;
+    if (slots_.length() == 0) return nullptr;
+    auto& slot = slots_[id];
+    T* const value = slot.value != nullptr && slot.id == id ? std::exchange(slot.value, nullptr)
+                                                            : overflow_.Take(id);
+    if (value != nullptr) --size_;
     return value;
   }
   template <typename F>
   void ForEach(F&& f) const {
-    for (const Slot& slot : slots_) {
+    for (const auto& slot : slots_) {
       if (slot.value != nullptr) f(slot.id, slot.value);
     }
-    for (const auto& [id, value] : overflow_) f(id, value);
+    overflow_.ForEach(f);
   }
   size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
   // Gives back its memory where it is empty.
   void Trim() {
-    if (size_ == 0) std::vector<Slot>().swap(slots_);  // `= {}` keeps the memory
+    if (size_ == 0) Clear();
   }
   void Clear() {
-    slots_.clear();
-    overflow_.clear();
+    slots_.Free();
+    overflow_.Clear();
     size_ = 0;
   }
 
  private:
-  struct Slot {
-    uint64_t id = 0;
-    T* value = nullptr;
-  };
-  static constexpr size_t kFirst = 4;
-
-  void Grow() {
-    std::vector<Slot> old =
-        std::exchange(slots_, std::vector<Slot>(slots_.empty() ? kFirst : slots_.size() * 2));
-    absl::flat_hash_map<uint64_t, T*> more = std::exchange(overflow_, {});
-    const auto place = [this](uint64_t id, T* value) {
-      Slot& slot = slots_[id & (slots_.size() - 1)];
-      if (slot.value == nullptr) {
-        slot = {id, value};
-      } else {
-        overflow_[id] = value;
-      }
-    };
-    for (const Slot& slot : old) {
-      if (slot.value != nullptr) place(slot.id, slot.value);
+  bool Place(uint64_t id, T* value) {
+    auto& slot = slots_[id];
+    if (slot.value != nullptr) return overflow_.Insert(id, value);
+    slot = {id, value};
+    return true;
+  }
+  // Calls that had different slots have different ones again.
+  bool Grow() {
+    IdSlots<T> old;
+    if (!slots_.Double(&old)) return false;
+    std::swap(old, slots_);
+    for (const auto& slot : old) {
+      if (slot.value != nullptr) slots_[slot.id] = slot;
     }
-    for (const auto& [id, value] : more) place(id, value);
+    overflow_.TakeThose([this](uint64_t id, T* value) {
+      auto& slot = slots_[id];
+      if (slot.value != nullptr) return false;
+      slot = {id, value};
+      return true;
+    });
+    return true;
   }
 
-  std::vector<Slot> slots_;
-  absl::flat_hash_map<uint64_t, T*> overflow_;
+  IdSlots<T> slots_;
+  IdOverflow<T> overflow_;
   size_t size_ = 0;
 };
 

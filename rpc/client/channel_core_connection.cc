@@ -203,9 +203,11 @@ void ChannelCore::WaitOn(OutboundCall& call) {
     } else if (state_ == State::kPausing && !call.options.wait_for_ready && call.resent == 0) {
       refused = last_error_;
     } else {
-      waiting_.PutBack(call);
-      call.deadline_target = this;
-      io_.wheel->Insert(&call, call.deadline);
+      refused = waiting_.PutBack(call);
+      if (refused.ok()) {
+        call.deadline_target = this;
+        io_.wheel->Insert(&call, call.deadline);
+      }
     }
   }
   if (!refused.ok()) CompleteNow(call, refused);

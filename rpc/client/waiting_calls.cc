@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/try_allocate.h"
 #include "weft/rpc/base/message_codec.h"
 
 namespace weft {
@@ -14,7 +15,11 @@ absl::Status WaitingCalls::Keep(OutboundCall& call, size_t max_message) {
                                                      " bytes is over the limit of ", max_message,
                                                      " (max_message_bytes of the channel)"));
   }
-  if (!call.serialized && !call.request_stays) call.KeepRequest(call.waiting_size);
+  if (!call.serialized && !call.request_stays &&
+      !TryAllocate([&] { call.KeepRequest(call.waiting_size); })) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("client side: no memory to keep a request of ", call.waiting_size, " bytes"));
+  }
   if (!call.waited) (void)call.PrepareAgain();
   return absl::OkStatus();
 }
@@ -27,9 +32,7 @@ absl::Status WaitingCalls::Add(OutboundCall& call) {
                      most_bytes_, " bytes (max_output_bytes)"));
   }
   call.id = next_++;
-  bytes_ += call.waiting_size;
-  calls_.Insert(call.id, &call);
-  return absl::OkStatus();
+  return PutBack(call);
 }
 
 OutboundCall* WaitingCalls::Take(uint64_t id) {
@@ -38,9 +41,13 @@ OutboundCall* WaitingCalls::Take(uint64_t id) {
   return call;
 }
 
-void WaitingCalls::PutBack(OutboundCall& call) {
+absl::Status WaitingCalls::PutBack(OutboundCall& call) {
+  if (!calls_.Insert(call.id, &call)) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "client side: no memory for a call more beside the ", calls_.size(), " that wait"));
+  }
   bytes_ += call.waiting_size;
-  calls_.Insert(call.id, &call);
+  return absl::OkStatus();
 }
 
 std::vector<uint64_t> WaitingCalls::Numbers(Which which) const {

@@ -40,9 +40,9 @@ class WaitingCalls {
   // Null where it does not wait any more.
   OutboundCall* Find(uint64_t id) const { return calls_.Find(id); }
   OutboundCall* Take(uint64_t id);
-  // A call that was taken waits on, with its number and so in its place. Never refused: it was
-  // within the bounds before.
-  void PutBack(OutboundCall& call);
+  // A call that was taken waits on, with its number and so in its place. It was within the bounds
+  // before, so only a lack of memory refuses it.
+  absl::Status PutBack(OutboundCall& call);
   // Their numbers, in order.
   std::vector<uint64_t> Numbers(Which which) const;
 

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
 #include "weft/core/random_bits.h"
+#include "weft/core/try_allocate.h"
 #include "weft/rpc/protocol/native/native_session.h"
 
 namespace weft {
@@ -73,16 +74,36 @@ ServerLoop::~ServerLoop() {
   pool_->Close();
 }
 
+void ServerLoop::Refuse(const std::string& peer, const std::string& why) {
+  int64_t dropped = 0;
+  if (!limiter_.Allow(loop_.now(), &dropped)) return;
+  log_.Warning(
+      absl::StrCat("server: connection from ", peer, " refused: ", why,
+                   dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out") : ""));
+}
+
+// In the tables, for one connection more.
+bool ServerLoop::MakeRoom() {
+  return TryAllocate([this] {
+    loop_.AssertInLoop();
+    const size_t needed = sessions_.size() + 1;
+    if (needed > sessions_.bucket_count()) sessions_.reserve(needed * 2);
+    if (options_->max_connection_age > absl::ZeroDuration() && needed > ages_.bucket_count()) {
+      ages_.reserve(needed * 2);
+    }
+  });
+}
+
 void ServerLoop::Adopt(std::unique_ptr<Transport> transport, std::string peer) {
   if (draining_) return;
   if (!CountOneMore(options_->max_connections, &counts_->open)) {
-    int64_t dropped = 0;
-    if (limiter_.Allow(loop_.now(), &dropped)) {
-      log_.Warning(
-          absl::StrCat("server: connection from ", peer, " refused: the limit of open ones is ",
-                       options_->max_connections, " (max_connections)",
-                       dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out") : ""));
-    }
+    Refuse(peer, absl::StrCat("the limit of open ones is ", options_->max_connections,
+                              " (max_connections)"));
+    return;
+  }
+  if (!MakeRoom()) {
+    counts_->open.fetch_sub(1, std::memory_order_relaxed);
+    Refuse(peer, absl::StrCat("no memory for a connection more beside ", sessions_.size()));
     return;
   }
   counts_->accepted.fetch_add(1, std::memory_order_relaxed);

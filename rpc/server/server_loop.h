@@ -11,10 +11,10 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "weft/core/loop_group.h"
 #include "weft/core/timer.h"
 #include "weft/core/transport.h"
@@ -100,6 +100,9 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   // ConnectionAgeHost
   void OnAge(Session& session) override;
 
+  void Refuse(const std::string& peer, const std::string& why) LOOP_ONLY;
+  // False: there is no memory for it.
+  bool MakeRoom() LOOP_ONLY;
   // Those there are now. Any call of a session may end it, and take it out of sessions_: whoever
   // goes through them looks whether the next one is still there.
   std::vector<Session*> Sessions() const LOOP_ONLY;
@@ -123,10 +126,11 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
 
   LoopDispatcher sink_ LOOP_OWNED;
   const std::shared_ptr<CallPool> pool_;
-  absl::flat_hash_map<Session*, Entry> sessions_ LOOP_OWNED;
+  // Maps of the standard library: one that cannot grow stays as it was.
+  std::unordered_map<Session*, Entry> sessions_ LOOP_OWNED;
   Timer idle_look_ LOOP_OWNED;
   // Only where connections have an age.
-  absl::flat_hash_map<Session*, std::unique_ptr<ConnectionAge>> ages_ LOOP_OWNED;
+  std::unordered_map<Session*, std::unique_ptr<ConnectionAge>> ages_ LOOP_OWNED;
   uint64_t random_ LOOP_OWNED;
   Timer drain_timer_ LOOP_OWNED;
   MonoTime drain_deadline_ LOOP_OWNED = kNever;

@@ -30,6 +30,9 @@ char* WriteSections(char* out, const ResponseHead& head) {
 
 char* WriteSections(char* out, const StreamMessageHead&) { return out; }
 
+// Of an error's text, where there is no memory for a longer one.
+constexpr size_t kShortText = 1024;
+
 bool IsCompressed(const OutMessage& message) { return message.codec != Compression::kNone; }
 
 size_t PayloadOverhead(const OutMessage& message) {
@@ -152,17 +155,26 @@ void FrameWriter::Error(const ResponseHead& head, const absl::Status& status, bo
   header.flags |= MetadataFlag(head.metadata);
   if (not_executed) header.flags |= kNotExecuted;
   const size_t room = max_frame_ - Overhead(head) - 4;
-  const std::string_view text(status.message().data(), std::min(status.message().size(), room));
+  std::string_view text(status.message().data(), std::min(status.message().size(), room));
   std::string details = StatusDetails(status);
   if (text.size() + details.size() > room) details.clear();  // half a detail is none
-  header.length = static_cast<uint32_t>(Overhead(head) + 4 + text.size() + details.size());
-  const size_t total = kHeaderSize + header.length;
-  char* out = WriteHeader(queue_.Reserve(total), header);
+  const auto total = [&] {
+    return kHeaderSize + Overhead(head) + 4 + text.size() + details.size();
+  };
+  char* out = queue_.TryReserve(total());
+  if (out == nullptr) {
+    text = text.substr(0, kShortText);
+    details.clear();
+    out = queue_.Reserve(total());
+  }
+  header.length = static_cast<uint32_t>(total() - kHeaderSize);
+  const size_t size = total();
+  out = WriteHeader(out, header);
   out = WriteSections(out, head);
   out = StoreWire(out, static_cast<uint32_t>(text.size()));
   out = StoreBytes(out, text.data(), text.size());
   StoreBytes(out, details.data(), details.size());
-  queue_.Commit(total);
+  queue_.Commit(size);
 }
 
 void FrameWriter::Headers(uint64_t id, const Metadata& metadata) {

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstring>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "weft/core/block.h"
@@ -34,10 +35,14 @@ class HeldFrames {
     size_t size;
   };
 
-  void Keep(std::string_view frame, MonoTime came) {
-    frames_.push_back({came, BlockRef::New(frame.size()), frame.size()});
-    std::memcpy(frames_.back().block->data(), frame.data(), frame.size());
+  // False: there is no memory for it.
+  [[nodiscard]] bool Keep(std::string_view frame, MonoTime came) {
+    BlockRef block = BlockRef::TryNew(frame.size());
+    if (!block) return false;
+    std::memcpy(block->data(), frame.data(), frame.size());
+    frames_.push_back({came, std::move(block), frame.size()});
     bytes_ += frame.size() + kCost;
+    return true;
   }
   bool full() const { return bytes_ >= kMostBytes; }
   size_t bytes() const { return bytes_; }

@@ -67,10 +67,13 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
                    "max_message_bytes of the server");
     } else if (const absl::Cord& attachment = call.reply_attachment();
                !attachment.empty() || Compresses(call.reply_codec, out.size)) {
-      pieces = MessageCodec::Pieces(message, out.size, /*share=*/false, &loop().blocks());
-      error = Transform(call.reply_codec, &attachment, /*of_stream=*/false, &out, &pieces);
+      error = MessageCodec::Pieces(message, out.size, /*share=*/false, &pieces, &loop().blocks())
+                  ? Transform(call.reply_codec, &attachment, /*of_stream=*/false, &out, &pieces)
+                  : MessageCodec::NoMemory("the reply", out.size);
     } else if (out.size + FrameWriter::Overhead(head) > kLeastFrame - kHeaderSize) {
-      pieces = MessageCodec::Pieces(message, out.size, /*share=*/true, &loop().blocks());
+      if (!MessageCodec::Pieces(message, out.size, /*share=*/true, &pieces, &loop().blocks())) {
+        error = MessageCodec::NoMemory("the reply", out.size);
+      }
       out.pieces = &pieces;
       size_t shared = 0;
       for (const MessagePiece& piece : pieces) shared += piece.block ? 0 : piece.size;
@@ -192,6 +195,18 @@ void NativeLink::SendFrame(const FrameHeader& header, std::string_view bytes) {
   {
     MutexLock lock(output().mutex());
     FrameWriter(output(), kLeastFrame).Plain(header, bytes);
+    claimed = output().Claim();
+  }
+  Flush(claimed, /*gather=*/true, false);
+}
+
+void NativeLink::SendLast(const FrameHeader* header, std::string_view bytes) {
+  bool claimed;
+  {
+    MutexLock lock(output().mutex());
+    if (header != nullptr) FrameWriter(output(), kLeastFrame).Plain(*header, bytes);
+    lane_.Clear();
+    output().Seal();
     claimed = output().Claim();
   }
   Flush(claimed, /*gather=*/true, false);

@@ -105,6 +105,9 @@ class NativeLink final : public ConnectionHandle,
   // Answers a call that no InboundCall was made for.
   void SendError(uint64_t id, const absl::Status& status, bool not_executed) LOOP_ONLY;
   void SendFrame(const FrameHeader& header, std::string_view bytes) LOOP_ONLY;
+  // The last of this connection, or with null none: nothing is written behind it, not even the rest
+  // of what has begun.
+  void SendLast(const FrameHeader* header, std::string_view bytes) LOOP_ONLY;
 
   // ---- for the session's streams (native_link_streams.cc)
   // The stream of a call of ours; null: the call has ended, or is no stream (`*call` is then true).
@@ -191,6 +194,7 @@ class NativeLink final : public ConnectionHandle,
   void SendBehind(LaneKey key, size_t bytes, PieceLane::Later frame)
       WEFT_REQUIRES(output().mutex());
   void OwnBorrowed(uint64_t id);
+  void BreakForMemory(uint64_t id);
   size_t Waiting() WEFT_REQUIRES(output().mutex()) { return output().queued() + lane_.bytes(); }
   bool RoomFor(const StreamPort& port) WEFT_REQUIRES(output().mutex());
   void MessageBehind(const StreamMessageHead& head, OutMessage& out,

@@ -16,6 +16,9 @@ namespace {
 // goes along is not known before the mutex is taken, its metadata, its message.
 constexpr size_t kFits = kLeastFrame - kHeaderSize - FrameWriter::kMostRequestHead;
 
+// So many methods get a number, so that their table stays small; others' names go with each call.
+constexpr size_t kMostMethods = 1024;
+
 }  // namespace
 
 uint16_t NativeLink::BindMethod(const MethodInfo& method, bool* first) {
@@ -27,7 +30,7 @@ uint16_t NativeLink::BindMethod(const MethodInfo& method, bool* first) {
     return last_number_ = it->second;
   }
   *first = true;  // the name goes with the call
-  if (methods_.size() >= peer_limits_.max_methods) return 0;
+  if (methods_.size() >= std::min<size_t>(peer_limits_.max_methods, kMostMethods)) return 0;
   const auto number = static_cast<uint16_t>(methods_.size() + 1);
   methods_.emplace(&method, number);
   last_method_ = &method;
@@ -55,6 +58,11 @@ NativeLink::Start NativeLink::SendRequest(OutboundCall& call, OutMessage& out,
       *why = CheckRequest(call, out.size, head.metadata);
       if (!why->ok()) return Start::kRefused;
     }
+    if (!calls_.Insert(next_id_, &call)) {
+      *why = absl::ResourceExhaustedError(absl::StrCat(
+          "client side: no memory for a call more beside the ", calls_.size(), " to ", peer()));
+      return Start::kRefused;
+    }
     bool first;
     head.id = next_id_++;
     head.method = BindMethod(call.method, &first);
@@ -73,7 +81,6 @@ NativeLink::Start NativeLink::SendRequest(OutboundCall& call, OutMessage& out,
           std::shared_ptr<CallCarrier>(shared_from_this(), static_cast<CallCarrier*>(this)),
           head.id));
     }
-    calls_.Insert(head.id, &call);
     if (!kPlain && call.stream != nullptr) {
       stream = call.stream;
       head.open = ClientStreams(call.method.kind);
@@ -130,9 +137,13 @@ NativeLink::Start NativeLink::TryStartUnusual(OutboundCall& call, OutMessage& ou
   if (changes ||
       out.size + call.method.full_name.size() + FrameWriter::MetadataSize(call.metadata()) >
           kFits) {
-    pieces = call.serialized
-                 ? MessageCodec::Copied(call.kept, &loop().blocks())
-                 : MessageCodec::Pieces(*call.request, out.size, borrow, &loop().blocks());
+    const bool made = call.serialized ? MessageCodec::Copied(call.kept, &pieces, &loop().blocks())
+                                      : MessageCodec::Pieces(*call.request, out.size, borrow,
+                                                             &pieces, &loop().blocks());
+    if (!made) {
+      *why = MessageCodec::NoMemory("the request", out.size);
+      return Start::kRefused;
+    }
     out.pieces = &pieces;
   } else if (call.serialized) {
     out.bytes = call.kept;

@@ -14,11 +14,15 @@ namespace {
 constexpr size_t kReturnShare = 4;
 constexpr int64_t kMostCredit = int64_t{1} << 31;
 
-// For a message that does not fit into a frame, or waits behind others.
-std::vector<MessagePiece> PiecesOf(const StreamMessage& message, size_t size, BlockPool& blocks) {
-  return message.message != nullptr
-             ? MessageCodec::Pieces(*message.message, size, /*share=*/false, &blocks)
-             : MessageCodec::Copied(message.bytes, &blocks);
+// For a message that does not fit into a frame, or waits behind others. False: there is no memory.
+bool PiecesOf(const StreamMessage& message, size_t size, BlockPool& blocks,
+              std::vector<MessagePiece>* pieces, absl::Status* why) {
+  const bool made =
+      message.message != nullptr
+          ? MessageCodec::Pieces(*message.message, size, /*share=*/false, pieces, &blocks)
+          : MessageCodec::Copied(message.bytes, pieces, &blocks);
+  if (!made) *why = MessageCodec::NoMemory("a stream message", size);
+  return made;
 }
 
 }  // namespace
@@ -36,6 +40,10 @@ void NativeLink::Feed(OutputQueue& queue) {
 }
 
 void NativeLink::UpdateFeed() {
+  if (output().sealed()) {
+    lane_.Clear();
+    return;
+  }
   output().SetFeed(this,
                    !lane_.empty()    ? OutputQueue::Wants::kToSend
                    : output_awaited_ ? OutputQueue::Wants::kRoom
@@ -58,12 +66,16 @@ void NativeLink::OwnBorrowed(uint64_t id) {
     MutexLock lock(output().mutex());
     out = lane_.TakeOut({id, false}, &rest);
   }
-  output().OwnBorrowed();
-  if (!out) return;
+  const bool owned = output().OwnBorrowed();
   // As large as for all of it: what is left differs from call to call, and so would the block.
   size_t whole = 0;
   for (const MessagePiece& piece : rest.pieces) whole += piece.size;
-  BlockRef block = loop().blocks().Get(whole);
+  BlockRef block = owned && out ? loop().blocks().TryGet(whole) : BlockRef();
+  if (!owned || (out && !block)) {
+    BreakForMemory(id);
+    return;
+  }
+  if (!out) return;
   char* to = block->data();
   for (size_t i = rest.cursor.piece; i < rest.pieces.size(); ++i) {
     const size_t from = i == rest.cursor.piece ? rest.cursor.offset : 0;
@@ -81,6 +93,16 @@ void NativeLink::OwnBorrowed(uint64_t id) {
     Feed(output());
     claimed = output().Claim();
   }
+  Flush(claimed, false, true);
+}
+
+// A part of a request is written, and there is no memory to keep the rest: the connection ends.
+void NativeLink::BreakForMemory(uint64_t id) {
+  {
+    MutexLock lock(output().mutex());
+    DropFromLane({id, false});
+  }
+  const bool claimed = output().Break();
   Flush(claimed, false, true);
 }
 
@@ -234,7 +256,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
     MutexLock lock(output().mutex());
     return Sends(port) ? StreamSent::kBlocked : StreamSent::kEnded;
   } else {
-    pieces = PiecesOf(message, out.size, loop().blocks());
+    if (!PiecesOf(message, out.size, loop().blocks(), &pieces, why)) return StreamSent::kRefused;
     out.pieces = &pieces;
     if (compress || attached) {
       *why = Transform(codec, message.attachment, /*of_stream=*/true, &out, &pieces);
@@ -257,12 +279,17 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
       Park(port);
       return StreamSent::kBlocked;
     }
+    const bool behind = lane_.Contains({s.id, s.reply});
+    if (behind && out.pieces == nullptr) {
+      const StreamMessage own{std::exchange(out.message, nullptr), std::exchange(out.bytes, {})};
+      if (!PiecesOf(own, out.size, loop().blocks(), &pieces, why)) return StreamSent::kRefused;
+    }
     if (s.initial_metadata != nullptr && !BeginMessages(s, why)) return StreamSent::kRefused;
     const auto cost = static_cast<int64_t>(out.size + kMessageCost);
     s.credit -= cost;
     credit_ -= cost;
     const StreamMessageHead head{s.id, s.reply, last};
-    if (lane_.Contains({s.id, s.reply})) {
+    if (behind) {
       MessageBehind(head, out, pieces);
     } else {
       const PieceCursor rest = FrameWriter(output(), std::max(peer_limits_.max_frame, kLeastFrame))
@@ -280,10 +307,6 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
 // A message whose stream still has one in the lane.
 void NativeLink::MessageBehind(const StreamMessageHead& head, OutMessage& out,
                                std::vector<MessagePiece>& pieces) {
-  if (out.pieces == nullptr) {
-    pieces = PiecesOf({std::exchange(out.message, nullptr), std::exchange(out.bytes, {})}, out.size,
-                      loop().blocks());
-  }
   const size_t bytes = kHeaderSize + out.size;
   SendBehind({head.id, head.reply}, bytes,
              [head, own = std::move(out),

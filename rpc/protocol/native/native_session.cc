@@ -12,6 +12,8 @@
 namespace weft::native {
 namespace {
 
+constexpr size_t kMostOfGoAway = 1024;
+
 CloseReason ReasonOf(FrameError error) {
   switch (error) {
     case FrameError::kTooLong:
@@ -95,7 +97,9 @@ size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t si
     used += taken;
     if (taken == 0) break;
   }
+  const uint64_t taken = taken_;
   used += TakeBytes(block, data + used, size - used, need);
+  if (taken_ != taken && sink_ != nullptr) sink_->OnLookedThrough(size);
   CompleteReplies();
   input_ = nullptr;
   if (peer_leaves_) TellIfIdle();
@@ -124,19 +128,24 @@ size_t NativeSession::RoomOfHalf(size_t whole, size_t size) const {
   return std::min(whole, std::max(phase_ == Phase::kUp ? kAtOnce : kLeast, size * 2));
 }
 
+// False: more bytes are needed, or the header was wrong and the connection was failed.
+bool NativeSession::TakeHeader(const char* data, size_t size, FrameHeader* header,
+                               InputNeed* need) {
+  if (size < kHeaderSize) {
+    need->frame = kHeaderSize;
+    return false;
+  }
+  *header = ReadHeader(data);
+  const FrameError error = FrameReader::CheckHeader(*header, max_frame_);
+  if (error != FrameError::kNone) FailFrame(error, *header);
+  return error == FrameError::kNone;
+}
+
 // One frame, or the header of a DATA frame; 0 when more bytes are needed.
 size_t NativeSession::TakeFrame(const BlockRef& block, const char* data, size_t size,
                                 InputNeed* need) {
-  if (size < kHeaderSize) {
-    need->frame = kHeaderSize;
-    return 0;
-  }
-  const FrameHeader header = ReadHeader(data);
-  if (const FrameError error = FrameReader::CheckHeader(header, max_frame_);
-      error != FrameError::kNone) {
-    FailFrame(error, header);
-    return 0;
-  }
+  FrameHeader header;
+  if (!TakeHeader(data, size, &header, need)) return 0;
   if (header.type == FrameType::kData) {
     return BeginData(header);
   }
@@ -336,13 +345,22 @@ void NativeSession::TellIfIdle() {
   if (link_->calls_under_way() == 0 && inbound_.size() == 0) host_.OnLastCallEnded(*this);
 }
 
-void NativeSession::GoAway(const absl::Status& why) {
-  if (going_away_after_ != UINT64_MAX || phase_ >= Phase::kEnding) return;
-  going_away_after_ = last_inbound_;
-  if (phase_ == Phase::kOpening && !dialer_) return;  // nothing goes before our preface
-  const std::string text(why.message());
-  link_->SendFrame({0, FrameType::kGoAway, 0, ToWireCode(why.code()), last_inbound_},
-                   text.substr(0, 1024));
+void NativeSession::GoAway(const absl::Status& why) { SendGoAway(why, /*last=*/false); }
+
+// `last`: nothing follows it.
+void NativeSession::SendGoAway(const absl::Status& why, bool last) {
+  if (phase_ >= Phase::kEnding) return;
+  const bool told =
+      std::exchange(going_away_after_, std::min(going_away_after_, last_inbound_)) != UINT64_MAX;
+  // Nothing goes before our preface.
+  const bool says = !told && (phase_ != Phase::kOpening || dialer_);
+  const FrameHeader header{0, FrameType::kGoAway, 0, ToWireCode(why.code()), last_inbound_};
+  const std::string text = std::string(why.message()).substr(0, kMostOfGoAway);
+  if (last) {
+    link_->SendLast(says ? &header : nullptr, text);
+  } else if (says) {
+    link_->SendFrame(header, text);
+  }
 }
 
 void NativeSession::FailFrame(FrameError error, const FrameHeader& header) {
@@ -356,13 +374,13 @@ void NativeSession::FailFrame(FrameError error, const FrameHeader& header) {
 }
 
 // The peer broke the protocol. It is told why, if it speaks the protocol at all, and the connection
-// ends.
+// ends: answers under way are not for a peer that is out of step.
 void NativeSession::Fail(CloseReason reason, std::string_view what) {
   const absl::Status why = absl::UnavailableError(absl::StrCat(
       "connection with ", peer(), " closed: ", absl::string_view(what.data(), what.size())));
   if (phase_ != Phase::kOpening) {
     CompleteReplies();
-    GoAway(absl::UnavailableError(absl::string_view(what.data(), what.size())));
+    SendGoAway(absl::UnavailableError(absl::string_view(what.data(), what.size())), /*last=*/true);
     CloseWhenWritten(reason, why, kLastWords);
     return;
   }

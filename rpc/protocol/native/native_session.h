@@ -24,7 +24,6 @@
 #include <string_view>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "weft/core/connection.h"
 #include "weft/core/loop_group.h"
 #include "weft/core/timer.h"
@@ -37,6 +36,7 @@
 #include "weft/rpc/protocol/native/held_frames.h"
 #include "weft/rpc/protocol/native/message_assembly.h"
 #include "weft/rpc/protocol/native/native_link.h"
+#include "weft/rpc/protocol/native/unknown_methods.h"
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_host.h"
 #include "weft/rpc/protocol/session_limits.h"
@@ -117,6 +117,7 @@ class NativeSession final : public Session,
   void TakeVerdict(absl::StatusOr<std::string> identity) LOOP_ONLY;
   static void Judge(NativeLink& link, absl::StatusOr<std::string> identity) LOOP_ONLY;
   size_t TakeEarly(const char* data, size_t size, InputNeed* need) LOOP_ONLY;
+  absl::Status Hold(std::string_view frame) LOOP_ONLY;
   void ServeHeld(const HeldFrames& held) LOOP_ONLY;
   void RefusePeer(const absl::Status& why, const HeldFrames* held) LOOP_ONLY;
   void BeginHeartbeat(Nanos agreed, int misses) LOOP_ONLY;
@@ -128,6 +129,7 @@ class NativeSession final : public Session,
   // Room for a frame of `whole` bytes of which `size` have come: all of it where it is as long as
   // most are and its sender is known; else it grows with what comes.
   size_t RoomOfHalf(size_t whole, size_t size) const LOOP_ONLY;
+  bool TakeHeader(const char* data, size_t size, FrameHeader* header, InputNeed* need) LOOP_ONLY;
   size_t TakeFrame(const BlockRef& block, const char* data, size_t size, InputNeed* need) LOOP_ONLY;
   void TakeWholeFrame(const BlockRef& block, const FrameHeader& header,
                       std::string_view body) LOOP_ONLY;
@@ -154,6 +156,7 @@ class NativeSession final : public Session,
   // Of a peer that takes no more calls: says so when none is under way.
   void TellIfIdle() LOOP_ONLY;
   void TakeGoAway(const FrameHeader& header, std::string_view body) LOOP_ONLY;
+  void SendGoAway(const absl::Status& why, bool last) LOOP_ONLY;
   void Fail(CloseReason reason, std::string_view what) LOOP_ONLY;
   void FailFrame(FrameError error, const FrameHeader& header) LOOP_ONLY;
 
@@ -167,6 +170,8 @@ class NativeSession final : public Session,
   absl::Status CheckCompressed(const Payload& payload) const LOOP_ONLY;
   bool BindName(uint16_t number, std::string_view name, const BoundMethod** bound,
                 std::string* unknown) LOOP_ONLY;
+  absl::Status SetMethod(uint16_t number, const BoundMethod* bound,
+                         std::string_view name) LOOP_ONLY;
   void TakeResponse(const FrameHeader& header, std::string_view body) LOOP_ONLY;
   void TakeHeaders(const FrameHeader& header, std::string_view body) LOOP_ONLY;
   bool MayEndNow(const FrameHeader& header) LOOP_ONLY;
@@ -212,9 +217,8 @@ class NativeSession final : public Session,
   uint64_t last_inbound_ LOOP_OWNED = 0;
   uint64_t going_away_after_ LOOP_OWNED = UINT64_MAX;  // numbers above it are refused
   IdTable<InboundCall> inbound_ LOOP_OWNED;
-  uint64_t taken_ LOOP_OWNED = 0;                       // calls that were ever in it
-  std::vector<const BoundMethod*> methods_ LOOP_OWNED;  // by number; null: unknown
-  using UnknownMethods = absl::flat_hash_map<uint16_t, std::string>;
+  uint64_t taken_ LOOP_OWNED = 0;                               // calls that were ever in it
+  std::vector<const BoundMethod*> methods_ LOOP_OWNED;          // by number; null: unknown
   std::unique_ptr<UnknownMethods> unknown_methods_ LOOP_OWNED;  // with the first one
 
   // Until the verdict.

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/core/printable.h"
+#include "weft/core/try_allocate.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/service.h"
 #include "weft/rpc/protocol/native/native_session.h"
@@ -12,10 +13,6 @@ namespace weft::native {
 namespace {
 
 constexpr size_t kReplyBatch = 64;
-// Of a name that stands for no method: it is only for the text of an error.
-constexpr size_t kMostKeptOfName = 256;
-// So many such names are kept; an error of a later one names its number.
-constexpr size_t kMostKeptNames = 64;
 
 // Whether any byte of its request may have left this process.
 bool Written(NativeLink& link, const OutboundCall& call) {
@@ -33,6 +30,11 @@ size_t InputOf(const FrameHeader& header, const RequestFrame& frame) {
 std::string ReplyOverLimit(size_t size, size_t limit) {
   return absl::StrCat("the reply of ", size, " bytes is over the limit of ", limit,
                       " (max_message_bytes of the channel)");
+}
+
+absl::Status NoRoomForCalls(size_t calls) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("no memory for a call more beside the ", calls, " of this connection"));
 }
 
 }  // namespace
@@ -66,6 +68,12 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
     }
   }
   InboundCall& call = pool_->Take();
+  if (!inbound_.Insert(header.id, &call)) {
+    pool_->PutBack(call);
+    if (held > 0) link_->input().Remove(held);
+    link_->SendError(header.id, NoRoomForCalls(inbound_.size()), /*not_executed=*/true);
+    return;
+  }
   call.input_held = held;
   call.id.store(header.id, std::memory_order_relaxed);
   call.origin = std::shared_ptr<CallOrigin>(link_, static_cast<CallOrigin*>(link_.get()));
@@ -77,7 +85,6 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
     call.deadline = SaturatingAdd(call.received, std::chrono::microseconds(timeout));
   }
   if (!frame.metadata.empty()) call.SetMetadata(frame.metadata);
-  inbound_.Insert(header.id, &call);
   ++taken_;
   call.reply_codec = compression_;
   if (bound->method->info->kind != MethodKind::kUnary) OpenStream(call);
@@ -187,36 +194,41 @@ bool NativeSession::BindName(uint16_t number, std::string_view name, const Bound
                                                 limits().max_methods, " (max_methods)"));
       return false;
     }
-    if (methods_.size() <= number) methods_.resize(number + size_t{1}, nullptr);
-    methods_[number] = *bound;
-    if (*bound == nullptr) {
-      if (unknown_methods_ == nullptr) unknown_methods_ = std::make_unique<UnknownMethods>();
-      const bool kept = unknown_methods_->size() < kMostKeptNames;
-      auto [it, made] = unknown_methods_->try_emplace(number);
-      if (made && kept) {
-        if (const absl::Status s = link_->input().TryAdd(kMostKeptOfName); !s.ok()) {
-          Fail(CloseReason::kInputFull, std::string(s.message()));
-          return false;
-        }
-      }
-      it->second = kept ? unknown->substr(0, kMostKeptOfName) : std::string();
-    } else if (unknown_methods_ != nullptr) {
-      unknown_methods_->erase(number);
-    }
-    return true;
+    const absl::Status s = SetMethod(number, *bound, *unknown);
+    if (!s.ok()) Fail(CloseReason::kInputFull, std::string(s.message()));
+    return s.ok();
   }
   if (number < methods_.size() && methods_[number] != nullptr) {
     *bound = methods_[number];
     return true;
   }
-  if (unknown_methods_ != nullptr) {
-    if (const auto it = unknown_methods_->find(number); it != unknown_methods_->end()) {
-      *unknown = it->second.empty() ? absl::StrCat("method number ", number) : it->second;
-      return true;
-    }
+  if (unknown_methods_ != nullptr && unknown_methods_->Contains(number)) {
+    *unknown = unknown_methods_->Name(number);
+    return true;
   }
   Fail(CloseReason::kBadFrame, absl::StrCat("method number ", number, " was never bound"));
   return false;
+}
+
+// Its number stands for `bound` from now on, or, where that is null, for a name that is unknown.
+absl::Status NativeSession::SetMethod(uint16_t number, const BoundMethod* bound,
+                                      std::string_view name) {
+  if (methods_.size() <= number &&
+      !TryAllocate([&] { methods_.resize(number + size_t{1}, nullptr); })) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("no memory for a table of ", number, " methods"));
+  }
+  methods_[number] = bound;
+  if (bound != nullptr) {
+    if (unknown_methods_ != nullptr) unknown_methods_->Erase(number);
+    return absl::OkStatus();
+  }
+  if (unknown_methods_ == nullptr) unknown_methods_ = std::make_unique<UnknownMethods>();
+  if (unknown_methods_->KeepsMore(number)) {
+    if (absl::Status s = link_->input().TryAdd(UnknownMethods::kMostOfName); !s.ok()) return s;
+  }
+  unknown_methods_->Add(number, name);
+  return absl::OkStatus();
 }
 
 void NativeSession::OnCallReturned(InboundCall& call) {

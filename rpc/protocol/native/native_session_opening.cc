@@ -112,16 +112,8 @@ void NativeSession::Judge(NativeLink& link, absl::StatusOr<std::string> identity
 
 // The Hello, and what comes behind it before the verdict: one frame; 0 when more bytes are needed.
 size_t NativeSession::TakeEarly(const char* data, size_t size, InputNeed* need) {
-  if (size < kHeaderSize) {
-    need->frame = kHeaderSize;
-    return 0;
-  }
-  const FrameHeader header = ReadHeader(data);
-  if (const FrameError error = FrameReader::CheckHeader(header, max_frame_);
-      error != FrameError::kNone) {
-    FailFrame(error, header);
-    return 0;
-  }
+  FrameHeader header;
+  if (!TakeHeader(data, size, &header, need)) return 0;
   if (phase_ == Phase::kHello && header.type != FrameType::kHello) {
     Fail(CloseReason::kBadFrame, "a frame before its Hello");
     return 0;
@@ -140,16 +132,24 @@ size_t NativeSession::TakeEarly(const char* data, size_t size, InputNeed* need) 
     return whole;
   }
   // What is held is no stranger's to know, nor what may be.
-  if (const absl::Status s = link_->input().TryAdd(whole + HeldFrames::kCost); !s.ok()) {
+  if (const absl::Status s = Hold(std::string_view(data, whole)); !s.ok()) {
     Close(CloseReason::kInputFull,
           absl::UnavailableError(
               absl::StrCat("connection with ", peer(), " closed: ", std::string(s.message()))));
     return 0;
   }
-  if (held_ == nullptr) held_ = std::make_unique<HeldFrames>();
-  held_->Keep(std::string_view(data, whole), loop_.now());
   if (held_->full()) connection_.HoldReads(true);
   return whole;
+}
+
+absl::Status NativeSession::Hold(std::string_view frame) {
+  const size_t cost = frame.size() + HeldFrames::kCost;
+  if (absl::Status s = link_->input().TryAdd(cost); !s.ok()) return s;
+  if (held_ == nullptr) held_ = std::make_unique<HeldFrames>();
+  if (held_->Keep(frame, loop_.now())) return absl::OkStatus();
+  link_->input().Remove(cost);
+  return absl::ResourceExhaustedError(
+      absl::StrCat("no memory for ", frame.size(), " bytes of input"));
 }
 
 void NativeSession::TakeVerdict(absl::StatusOr<std::string> identity) {

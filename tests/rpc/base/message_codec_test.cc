@@ -10,6 +10,13 @@
 namespace weft {
 namespace {
 
+std::vector<MessagePiece> PiecesOf(const google::protobuf::MessageLite& message, size_t size,
+                                   bool share) {
+  std::vector<MessagePiece> pieces;
+  EXPECT_TRUE(MessageCodec::Pieces(message, size, share, &pieces));
+  return pieces;
+}
+
 using test::EchoRequest;
 
 std::string Joined(const std::vector<MessagePiece>& pieces) {
@@ -34,7 +41,7 @@ void ExpectSameBytes(const EchoRequest& message, const std::string& what) {
   EXPECT_EQ(Written(message), expected) << what;
   for (const bool share : {false, true}) {
     const size_t size = MessageCodec::ByteSize(message);
-    const std::vector<MessagePiece> pieces = MessageCodec::Pieces(message, size, share);
+    const std::vector<MessagePiece> pieces = PiecesOf(message, size, share);
     EXPECT_EQ(Joined(pieces), expected) << what << (share ? ", shared" : ", copied");
     for (const MessagePiece& piece : pieces) {
       EXPECT_GT(piece.size, 0u) << what;
@@ -91,8 +98,8 @@ TEST(MessageCodec, WritesManySmallFieldsThatFillSeveralBlocks) {
 TEST(MessageCodec, WritesAnEmptyMessageAsNothing) {
   const EchoRequest message;
   EXPECT_EQ(MessageCodec::ByteSize(message), 0u);
-  EXPECT_TRUE(MessageCodec::Pieces(message, 0, true).empty());
-  EXPECT_TRUE(MessageCodec::Pieces(message, 0, false).empty());
+  EXPECT_TRUE(PiecesOf(message, 0, true).empty());
+  EXPECT_TRUE(PiecesOf(message, 0, false).empty());
 }
 
 TEST(MessageCodec, ReferencesLargeFieldsOnlyWhenTheyMayBeShared) {
@@ -101,7 +108,7 @@ TEST(MessageCodec, ReferencesLargeFieldsOnlyWhenTheyMayBeShared) {
   message.set_text(std::string(MessageCodec::kShareFrom - 1, 't'));
   const size_t size = MessageCodec::ByteSize(message);
   int referenced = 0;
-  for (const MessagePiece& piece : MessageCodec::Pieces(message, size, true)) {
+  for (const MessagePiece& piece : PiecesOf(message, size, true)) {
     if (piece.block) {
       EXPECT_FALSE(IsPartOf(piece, message.payload()) || IsPartOf(piece, message.text()));
     } else {
@@ -110,7 +117,7 @@ TEST(MessageCodec, ReferencesLargeFieldsOnlyWhenTheyMayBeShared) {
     }
   }
   EXPECT_EQ(referenced, 1);
-  for (const MessagePiece& piece : MessageCodec::Pieces(message, size, false)) {
+  for (const MessagePiece& piece : PiecesOf(message, size, false)) {
     EXPECT_TRUE(piece.block);
     EXPECT_FALSE(IsPartOf(piece, message.payload()));
   }
@@ -123,7 +130,7 @@ TEST(MessageCodec, CopiedPiecesOutliveTheirMessage) {
     EchoRequest message;
     message.set_payload(std::string(200'000, 'p'));
     expected = message.SerializeAsString();
-    pieces = MessageCodec::Pieces(message, MessageCodec::ByteSize(message), false);
+    pieces = PiecesOf(message, MessageCodec::ByteSize(message), false);
   }
   EXPECT_EQ(Joined(pieces), expected);
 }

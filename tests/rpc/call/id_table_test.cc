@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/no_large_memory.h"
+
 namespace weft {
 namespace {
 
@@ -27,7 +29,7 @@ TEST(IdTable, IsEmptyAtFirst) {
 TEST(IdTable, ChecksTheWholeNumberNotOnlyItsSlot) {
   IdTable<Thing> table;
   Thing thing;
-  table.Insert(5, &thing);
+  ASSERT_TRUE(table.Insert(5, &thing));
   for (int bit = 4; bit < 64; ++bit) {
     EXPECT_EQ(table.Find(5 | uint64_t{1} << bit), nullptr) << bit;
     EXPECT_EQ(table.Take(5 | uint64_t{1} << bit), nullptr) << bit;
@@ -41,16 +43,16 @@ TEST(IdTable, ChecksTheWholeNumberNotOnlyItsSlot) {
 TEST(IdTable, KeepsAnOldOneBesideItsRivals) {
   IdTable<Thing> table;
   Thing old, rival, other;
-  table.Insert(1, &old);
-  table.Insert(1 + 16, &rival);
-  table.Insert(1 + 32, &other);
+  ASSERT_TRUE(table.Insert(1, &old));
+  ASSERT_TRUE(table.Insert(1 + 16, &rival));
+  ASSERT_TRUE(table.Insert(1 + 32, &other));
   EXPECT_EQ(table.Find(1), &old);
   EXPECT_EQ(table.Find(17), &rival);
   EXPECT_EQ(table.Find(33), &other);
   EXPECT_EQ(table.Take(1), &old);
   EXPECT_EQ(table.Find(17), &rival);  // still found when the slot is free again
   Thing another;
-  table.Insert(1 + 48, &another);
+  ASSERT_TRUE(table.Insert(1 + 48, &another));
   EXPECT_EQ(table.Take(17), &rival);
   EXPECT_EQ(table.Take(33), &other);
   EXPECT_EQ(table.Take(49), &another);
@@ -69,7 +71,7 @@ void CompareWithMap(Next&& next, int steps, size_t most) {
       const uint64_t id = next();
       if (model.count(id) != 0) continue;
       auto thing = std::make_unique<Thing>(Thing{id});
-      table.Insert(id, thing.get());
+      ASSERT_TRUE(table.Insert(id, thing.get()));
       model.emplace(id, std::move(thing));
     } else {
       // Now and then the oldest, mostly any.
@@ -107,18 +109,45 @@ TEST(IdTable, IsAMapForNumbersThatAllShareASlot) {
   CompareWithMap([&] { return id += 4096; }, 20'000, 300);
 }
 
+// As far apart as numbers can be: their low bits are all the same.
+TEST(IdTable, IsAMapForNumbersThatDifferInTheirHighestBits) {
+  uint64_t id = 0;
+  CompareWithMap([&] { return id += uint64_t{1} << 50; }, 10'000, 300);
+}
+
+TEST(IdTable, StaysAsItWasWhereThereIsNoMemoryToGrow) {
+  if (!NoLargeMemory::kPossible) GTEST_SKIP() << "a sanitizer needs memory itself";
+  for (const uint64_t step : {1, 1 << 20}) {
+    std::vector<Thing> things(10'000);
+    IdTable<Thing> table;
+    size_t held = 0;
+    {
+      const NoLargeMemory none;
+      while (held < things.size() && table.Insert((held + 1) * step, &things[held])) ++held;
+      EXPECT_GE(none.refused(), 1);
+    }
+    ASSERT_GT(held, 500u);
+    ASSERT_LT(held, things.size());
+    EXPECT_EQ(table.size(), held);
+    for (size_t i = 0; i < held; ++i) ASSERT_EQ(table.Find((i + 1) * step), &things[i]);
+    EXPECT_EQ(table.Find((held + 1) * step), nullptr);
+    EXPECT_TRUE(table.Insert((held + 1) * step, &things[held]));  // there is memory again
+    EXPECT_EQ(table.Take((held + 1) * step), &things[held]);
+  }
+}
+
 TEST(IdTable, TrimGivesTheMemoryOfAnEmptyTableBack) {
   const auto held = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
   int value = 0;
   IdTable<int> table;
   [[maybe_unused]] const size_t before = held();
-  for (uint64_t id = 1; id <= 10'000; ++id) table.Insert(id, &value);
+  for (uint64_t id = 1; id <= 10'000; ++id) ASSERT_TRUE(table.Insert(id, &value));
   for (uint64_t id = 1; id <= 10'000; ++id) ASSERT_EQ(table.Take(id), &value);
   table.Trim();
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // malloc's own books
   EXPECT_LT(held(), before + 10'000);  // the smallest pieces stay with the thread
 #endif
-  table.Insert(10'001, &value);
+  ASSERT_TRUE(table.Insert(10'001, &value));
   EXPECT_EQ(table.Find(10'001), &value);
 }
 

@@ -16,6 +16,13 @@
 namespace weft::native {
 namespace {
 
+std::vector<MessagePiece> PiecesOf(const google::protobuf::MessageLite& message, size_t size,
+                                   bool share) {
+  std::vector<MessagePiece> pieces;
+  EXPECT_TRUE(MessageCodec::Pieces(message, size, share, &pieces));
+  return pieces;
+}
+
 using test::EchoRequest;
 
 // An output queue whose bytes can be looked at.
@@ -192,8 +199,7 @@ void ExpectPiecesComeBack(size_t payload, size_t max_frame, bool share, bool res
   message.set_payload(std::string(payload, 'p'));
   message.set_text(std::string(payload / 3, 't'));
   const std::string expected = message.SerializeAsString();
-  std::vector<MessagePiece> pieces =
-      MessageCodec::Pieces(message, MessageCodec::ByteSize(message), share);
+  std::vector<MessagePiece> pieces = PiecesOf(message, MessageCodec::ByteSize(message), share);
   OutMessage out;
   out.pieces = &pieces;
   out.size = expected.size();
@@ -255,8 +261,7 @@ TEST(FrameWriter, KeepsSharedBytesUntilTheyAreWritten) {
   message->set_payload(std::string(100'000, 'p'));
   const std::weak_ptr<EchoRequest> watched = message;
   const std::string expected = message->SerializeAsString();
-  std::vector<MessagePiece> pieces =
-      MessageCodec::Pieces(*message, MessageCodec::ByteSize(*message), true);
+  std::vector<MessagePiece> pieces = PiecesOf(*message, MessageCodec::ByteSize(*message), true);
   OutMessage out;
   out.pieces = &pieces;
   out.size = expected.size();
@@ -280,8 +285,7 @@ TEST(FrameWriter, LetsSharedBytesGoWhenTheConnectionCloses) {
   auto message = std::make_shared<EchoRequest>();
   message->set_payload(std::string(100'000, 'p'));
   const std::weak_ptr<EchoRequest> watched = message;
-  std::vector<MessagePiece> pieces =
-      MessageCodec::Pieces(*message, MessageCodec::ByteSize(*message), true);
+  std::vector<MessagePiece> pieces = PiecesOf(*message, MessageCodec::ByteSize(*message), true);
   OutMessage out;
   out.pieces = &pieces;
   out.size = MessageCodec::ByteSize(*message);

@@ -70,12 +70,13 @@ class NativeInput : public testing::Test {
     rows_.reads.Set(true);
     if (server_ != nullptr) server_->Stop(absl::Seconds(30));
   }
-  void Start() {
+  void Start(bool ordered = false) {
     runtime_.clock = &clock_;
     options_.runtime = *Runtime::Create(runtime_);
     server_ = std::make_unique<Server>(options_);
     ASSERT_TRUE(server_->Register(echo_).ok());
     ASSERT_TRUE(server_->Register(rows_).ok());
+    ASSERT_TRUE(server_->Configure(EchoService::kEcho, {.ordered = ordered}).ok());
     ASSERT_TRUE(server_->Start("127.0.0.1:0").ok());
   }
   // Every client is let in, when verdict_ is notified.
@@ -621,6 +622,57 @@ TEST(NativeInputOfAClient, RepliesAreBoundedByTheRuntime) {
   EXPECT_EQ(result.Get()->code(), StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(result.Get()->message()), HasSubstr("max_input_bytes of the runtime"));
   channel.reset();
+}
+
+// A block of the input is 64 KiB, and a call that waits for a worker would keep all of it.
+TEST_F(NativeInput, ARequestBetweenMuchElseDoesNotKeepTheBlockThatItCameIn) {
+  for (const bool ordered : {false, true}) {
+    Notification release;
+    echo_.in_echo = [&](ServerContext&) { EXPECT_TRUE(release.Wait()); };
+    runtime_.worker_threads = 1;
+    Start(ordered);
+    RawPeer peer = Open();
+    std::string cancels;
+    for (uint64_t i = 0; i < 3'000; ++i) cancels += raw::Cancel(1'000'000);
+    constexpr uint64_t kCalls = 100;
+    for (uint64_t id = 1; id <= kCalls; ++id) {
+      peer.Send(cancels + raw::Request({.id = id, .message = EchoBytes(300)}));
+      Settle(peer);
+    }
+    BlockPool& blocks = options_.runtime->loops().At(0).loop->blocks();
+    EXPECT_LT(blocks.counts().out, kCalls / 4) << ordered;
+    release.Notify();
+    for (uint64_t id = 1; id <= kCalls; ++id) {
+      ASSERT_TRUE(peer.ReadFrame(FrameType::kResponse).has_value());
+    }
+    peer.Close();  // the clock stands still, so Stop would wait for it
+    server_->Stop(absl::Seconds(30));
+  }
+}
+
+// ---- The end
+
+// Behind large answers that the peer does not read yet, with more of them in pieces.
+TEST_F(NativeInput, NothingFollowsTheGoAwayThatNamesAFault) {
+  Start();
+  RawPeer peer = Open();
+  const std::string calls =
+      raw::Request(
+          {.id = 1, .name = "weft.test.EchoService/Produce", .message = raw::Varint(1, 32 << 20)}) +
+      raw::Request({.id = 2, .name = "weft.test.EchoService/Hang", .message = raw::Text("late")});
+  peer.Send(calls);
+  (void)echo_.Held(0);
+  ASSERT_TRUE(peer.ReadFrame(FrameType::kResponse).has_value());  // the first piece of the first
+  const std::string fault = raw::Frame(0x77, 0, 0, 0);
+  const uint64_t opening = raw::Opening().size();
+  peer.Send(fault);
+  ASSERT_TRUE(AwaitBytes(opening + calls.size() + fault.size()));
+  echo_.Release();
+  const std::optional<RawFrame> last = peer.ReadFrame(FrameType::kGoAway);
+  ASSERT_TRUE(last.has_value());
+  EXPECT_THAT(last->body, HasSubstr("type 0x77"));
+  const std::optional<RawFrame> more = peer.ReadFrame();
+  EXPECT_FALSE(more.has_value()) << "a frame of type " << static_cast<int>(more->header.type);
 }
 
 }  // namespace

@@ -1,0 +1,72 @@
+#include "tests/support/no_large_memory.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <new>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace weft {
+namespace {
+
+constinit std::atomic<bool> none{false};
+constinit std::atomic<int> refusals{0};
+
+size_t AddressSpace() {
+  long pages = 0;
+  FILE* const file = std::fopen("/proc/self/statm", "r");
+  EXPECT_TRUE(file != nullptr && std::fscanf(file, "%ld", &pages) == 1);
+  if (file != nullptr) std::fclose(file);
+  return static_cast<size_t>(pages) * static_cast<size_t>(::getpagesize());
+}
+
+}  // namespace
+
+NoLargeMemory::NoLargeMemory() {
+  // What small allocations take from now on: the heap cannot grow. The last piece keeps the others,
+  // which are freed, from being given back.
+  std::vector<std::unique_ptr<char[]>> pieces;
+  for (int i = 0; i < 8'000; ++i) pieces.push_back(std::make_unique<char[]>(1'000));
+  pin_ = std::move(pieces.back());
+  pieces.clear();
+  refusals.store(0);
+  EXPECT_EQ(::getrlimit(RLIMIT_AS, &before_), 0);
+#if !defined(__SANITIZE_ADDRESS__)  // its blocks come from operator new
+  const rlimit limit{AddressSpace(), before_.rlim_max};
+  EXPECT_EQ(::setrlimit(RLIMIT_AS, &limit), 0);
+#endif
+  none.store(true);
+}
+
+NoLargeMemory::~NoLargeMemory() {
+  none.store(false);
+  EXPECT_EQ(::setrlimit(RLIMIT_AS, &before_), 0);
+}
+
+int NoLargeMemory::refused() const { return refusals.load(); }
+
+namespace {
+
+void* Allocate(size_t size) {
+  if (size >= NoLargeMemory::kFrom && none.load(std::memory_order_relaxed)) {
+    refusals.fetch_add(1);
+    return nullptr;
+  }
+  return std::malloc(size == 0 ? 1 : size);
+}
+
+}  // namespace
+}  // namespace weft
+
+// The forms for arrays and without exceptions come down to these.
+void* operator new(size_t size) {
+  void* const memory = weft::Allocate(size);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
