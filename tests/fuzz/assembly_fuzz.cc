@@ -21,7 +21,7 @@
 
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/fuzz_loop.h"
-#include "tests/fuzz/fuzz_transport.h"
+#include "tests/support/fed_transport.h"
 #include "tests/support/raw_frames.h"
 #include "tests/support/watched.h"
 #include "weft/rpc/base/method_stats.h"
@@ -291,7 +291,7 @@ void RunOne(const uint8_t* data, size_t size) {
   }
   script.Finish();
 
-  fuzz::FuzzStream stream;
+  FedStream stream;
   stream.input = std::move(script.wire());
   CheckingSink sink(script);
   stream.next_read = [&] {
@@ -315,9 +315,8 @@ void RunOne(const uint8_t* data, size_t size) {
     limits.heartbeat_interval = absl::ZeroDuration();
     limits.handshake_timeout = absl::Hours(1);
     options.limits = std::make_shared<const SessionLimits>(limits);
-    session = std::make_unique<NativeSession>(io, host, &sink, pool,
-                                              std::make_unique<fuzz::FuzzTransport>(stream), "fuzz",
-                                              std::move(options));
+    session = std::make_unique<NativeSession>(
+        io, host, &sink, pool, std::make_unique<FedTransport>(stream), "fuzz", std::move(options));
     Check(session->Start().ok());
   });
   Check(host.ended.Wait());

@@ -20,7 +20,8 @@
 
 #include "tests/fuzz/check.h"
 #include "tests/fuzz/fuzz_loop.h"
-#include "tests/fuzz/fuzz_transport.h"
+#include "tests/support/fed_transport.h"
+#include "tests/support/kept_reply.h"
 #include "tests/support/raw_frames.h"
 #include "tests/support/watched.h"
 #include "weft/core/loop_group.h"
@@ -43,7 +44,7 @@ using fuzz::Check;
 struct Run {
   int how = 0;
   uint32_t random = 0;
-  fuzz::FuzzStream stream;
+  FedStream stream;
   IoThread* io = nullptr;
   std::shared_ptr<NativeLink> link;
   uint64_t next_cancel = 1;
@@ -79,16 +80,6 @@ void UseStream(Run& run, StreamPort& port, MethodKind kind, bool is_client) {
   message.set_auth_token(std::string(run.Random() % 3 == 0 ? 50'000 : 50, 't'));
   (void)port.TryWrite(message, /*last=*/is_client && run.Random() % 8 == 0);
 }
-
-class FuzzReply final : public ReplyMessage {
- public:
-  explicit FuzzReply(std::shared_ptr<Hello> message) : message_(std::move(message)) {}
-  const google::protobuf::MessageLite& message() const override { return *message_; }
-  std::shared_ptr<const void> Keep(size_t) override { return message_; }
-
- private:
-  const std::shared_ptr<Hello> message_;
-};
 
 // A tiny service: its request and reply are Hellos.
 class FuzzSink final : public InboundSink {
@@ -137,7 +128,7 @@ class FuzzSink final : public InboundSink {
       auto message = std::make_shared<Hello>();
       if (!ClientStreams(kind) && !call->Parse(*message)) continue;
       if (call->stream != nullptr) UseStream(run_, *call->stream, kind, /*is_client=*/false);
-      FuzzReply reply(message);
+      KeptReply reply(message);
       call->Answer(absl::OkStatus(), ServerStreams(kind) ? nullptr : &reply);
     }
   }
@@ -276,8 +267,8 @@ void RunOne(const uint8_t* data, size_t size) {
     limits.handshake_timeout = absl::Hours(1);
     options.limits = std::make_shared<const SessionLimits>(limits);
     session = std::make_unique<NativeSession>(*run.io, host, &sink, pool,
-                                              std::make_unique<fuzz::FuzzTransport>(run.stream),
-                                              "fuzz", std::move(options));
+                                              std::make_unique<FedTransport>(run.stream), "fuzz",
+                                              std::move(options));
     Check(session->Start().ok());
   });
   Check(host.ended.Wait());

@@ -3,12 +3,7 @@
 //
 // One script has everything that a peer may say. Each run plays it and ends the session in another
 // callback: run n in the n-th, until there are no more.
-#include <errno.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstring>
 #include <functional>
 #include <iterator>
 #include <memory>
@@ -20,11 +15,11 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/fed_transport.h"
+#include "tests/support/kept_reply.h"
 #include "tests/support/raw_frames.h"
 #include "tests/support/watched.h"
-#include "weft/core/fd_watch.h"
 #include "weft/core/loop_group.h"
-#include "weft/core/transport.h"
 #include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/call/client_stream_call.h"
 #include "weft/rpc/call/inbound_sink.h"
@@ -65,11 +60,8 @@ Hello MessageOf(size_t size) {
 struct Played {
   How how = How::kClose;
   int at = 0;
-  size_t piece = 0;
   IoThread* io = nullptr;
-  std::string input;
-  size_t read = 0;
-  bool broken = false;
+  FedStream stream;
   Session* session = nullptr;
   int callbacks = 0;
 
@@ -86,65 +78,13 @@ struct Played {
         session->CloseWhenWritten(CloseReason::kLocal, why, kLastWords);
         return;
       case How::kBreak:
-        broken = true;
+        stream.broken = true;
         return;
       case How::kGoAway:
         session->GoAway(why);
         return;
     }
   }
-};
-
-// Brings the script in pieces, then the end of the stream; takes every byte until it is broken.
-class PlayedTransport final : public Transport {
- public:
-  explicit PlayedTransport(Played& run)
-      : run_(run), fd_(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)) {}
-  ~PlayedTransport() override { ::close(fd_); }
-
-  ssize_t Read(const iovec* pieces, int count) override {
-    size_t left = std::min(run_.input.size() - run_.read, run_.piece);
-    ssize_t n = 0;
-    for (int i = 0; i < count && left > 0; ++i) {
-      const size_t part = std::min(left, pieces[i].iov_len);
-      std::memcpy(pieces[i].iov_base, run_.input.data() + run_.read, part);
-      run_.read += part;
-      left -= part;
-      n += static_cast<ssize_t>(part);
-    }
-    return n;
-  }
-  ssize_t Write(const iovec* pieces, int count) override {
-    if (run_.broken) {
-      errno = EPIPE;
-      return -1;
-    }
-    ssize_t n = 0;
-    for (int i = 0; i < count; ++i) n += static_cast<ssize_t>(pieces[i].iov_len);
-    return n;
-  }
-  void ShutDown() override {}
-  absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop, WatchEvents* events) override {
-    loop.AssertInLoop();
-    auto watch = std::make_unique<FdWatch>();
-    if (absl::Status s = watch->Start(loop, fd_, events); !s.ok()) return s;
-    return watch;
-  }
-  bool AnyThreadMayWrite() const override { return false; }
-
- private:
-  Played& run_;
-  const int fd_;
-};
-
-class OneReply final : public ReplyMessage {
- public:
-  explicit OneReply(size_t size) : message_(std::make_shared<Hello>(MessageOf(size))) {}
-  const google::protobuf::MessageLite& message() const override { return *message_; }
-  std::shared_ptr<const void> Keep(size_t) override { return message_; }
-
- private:
-  const std::shared_ptr<Hello> message_;
 };
 
 // The peer's calls: some are answered at once, some when they are cancelled, the others when the
@@ -208,7 +148,7 @@ class Sink final : public InboundSink {
   void Answer(Taken& taken, size_t size) {
     InboundCall* const call = std::exchange(taken.call, nullptr);
     if (call == nullptr) return;
-    OneReply reply(size);
+    KeptReply reply(std::make_shared<Hello>(MessageOf(size)));
     call->Answer(absl::OkStatus(),
                  ServerStreams(call->bound->method->info->kind) ? nullptr : &reply);
   }
@@ -426,9 +366,9 @@ class SessionEnd : public ::testing::TestWithParam<std::tuple<bool, How, Auth>> 
     Played run;
     std::tie(std::ignore, run.how, std::ignore) = GetParam();
     run.at = at;
-    run.piece = piece;
+    run.stream.next_read = [piece] { return piece; };
     run.io = &group_->At(0);
-    run.input = Script();
+    run.stream.input = Script();
     Sink sink(run);
     Host host(run, sink, std::get<2>(GetParam()));
     const auto pool = std::make_shared<CallPool>(nullptr);
@@ -440,7 +380,7 @@ class SessionEnd : public ::testing::TestWithParam<std::tuple<bool, How, Auth>> 
       limits.heartbeat_interval = absl::ZeroDuration();
       options.limits = std::make_shared<const SessionLimits>(limits);
       session = std::make_unique<NativeSession>(*run.io, host, &sink, pool,
-                                                std::make_unique<PlayedTransport>(run), "walk",
+                                                std::make_unique<FedTransport>(run.stream), "walk",
                                                 std::move(options));
       run.session = session.get();
       EXPECT_TRUE(session->Start().ok());

@@ -3,8 +3,9 @@
 //
 // Threads  loop-only, the stream too
 // Owns     a descriptor to be watched
-#ifndef WEFT_TESTS_FUZZ_FUZZ_TRANSPORT_H_
-#define WEFT_TESTS_FUZZ_FUZZ_TRANSPORT_H_
+// Errors   a process without a descriptor for it ends
+#ifndef WEFT_TESTS_SUPPORT_FED_TRANSPORT_H_
+#define WEFT_TESTS_SUPPORT_FED_TRANSPORT_H_
 
 #include <cstddef>
 #include <functional>
@@ -13,22 +14,23 @@
 
 #include "weft/core/transport.h"
 
-namespace weft::fuzz {
+namespace weft {
 
 // Both directions of one connection.
-struct FuzzStream {
+struct FedStream {
   std::string input, output;
   size_t at = 0;  // bytes of the input that have been read
   // The next read's largest size.
   std::function<size_t()> next_read;
   // Before each read, and once more before the end is told. Null: nothing.
   std::function<void()> before_read;
+  bool broken = false;  // a write fails
 };
 
-class FuzzTransport final : public Transport {
+class FedTransport final : public Transport {
  public:
-  explicit FuzzTransport(FuzzStream& stream);
-  ~FuzzTransport() override;
+  explicit FedTransport(FedStream& stream);
+  ~FedTransport() override;
 
   ssize_t Read(const iovec* pieces, int count) override;
   ssize_t Write(const iovec* pieces, int count) override;
@@ -37,11 +39,11 @@ class FuzzTransport final : public Transport {
   bool AnyThreadMayWrite() const override { return false; }
 
  private:
-  FuzzStream& stream_;
+  FedStream& stream_;
   const int fd_;
   bool at_end_ = false;
 };
 
-}  // namespace weft::fuzz
+}  // namespace weft
 
-#endif  // WEFT_TESTS_FUZZ_FUZZ_TRANSPORT_H_
+#endif  // WEFT_TESTS_SUPPORT_FED_TRANSPORT_H_

@@ -1,26 +1,26 @@
-#include "tests/fuzz/fuzz_transport.h"
+#include "tests/support/fed_transport.h"
 
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
-#include "tests/fuzz/check.h"
 #include "weft/core/fd_watch.h"
 
-namespace weft::fuzz {
+namespace weft {
 
-FuzzTransport::FuzzTransport(FuzzStream& stream)
+FedTransport::FedTransport(FedStream& stream)
     : stream_(stream), fd_(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)) {
-  Check(fd_ >= 0);
+  if (fd_ < 0) std::abort();
 }
 
-FuzzTransport::~FuzzTransport() { ::close(fd_); }
+FedTransport::~FedTransport() { ::close(fd_); }
 
-ssize_t FuzzTransport::Read(const iovec* pieces, int count) {
+ssize_t FedTransport::Read(const iovec* pieces, int count) {
   const bool end = stream_.at == stream_.input.size();
   if (end && std::exchange(at_end_, true)) return 0;
   if (stream_.before_read) stream_.before_read();
@@ -41,7 +41,11 @@ ssize_t FuzzTransport::Read(const iovec* pieces, int count) {
   return read;
 }
 
-ssize_t FuzzTransport::Write(const iovec* pieces, int count) {
+ssize_t FedTransport::Write(const iovec* pieces, int count) {
+  if (stream_.broken) {
+    errno = EPIPE;
+    return -1;
+  }
   ssize_t written = 0;
   for (int i = 0; i < count; ++i) {
     stream_.output.append(static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len);
@@ -50,12 +54,12 @@ ssize_t FuzzTransport::Write(const iovec* pieces, int count) {
   return written;
 }
 
-absl::StatusOr<std::unique_ptr<Watch>> FuzzTransport::NewWatch(EventLoop& loop,
-                                                               WatchEvents* events) {
+absl::StatusOr<std::unique_ptr<Watch>> FedTransport::NewWatch(EventLoop& loop,
+                                                              WatchEvents* events) {
   loop.AssertInLoop();
   auto watch = std::make_unique<FdWatch>();
   if (absl::Status s = watch->Start(loop, fd_, events); !s.ok()) return s;
   return watch;
 }
 
-}  // namespace weft::fuzz
+}  // namespace weft
