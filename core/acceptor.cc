@@ -72,6 +72,7 @@ class Acceptor::Listener final : private WatchEvents {
  private:
   void OnReadable() override {
     acceptor_.loop_->AssertInLoop();
+    acceptor_.trimmer_->Active();
     for (int i = 0; i < kAcceptAtOnce; ++i) {
       sockaddr_storage from{};
       socklen_t length = sizeof from;
@@ -178,6 +179,7 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Create(
   absl::StatusOr<std::unique_ptr<EventLoop>> made = EventLoop::Create(loop);
   if (!made.ok()) return made.status();
   acceptor->loop_ = *std::move(made);
+  acceptor->trimmer_ = std::make_unique<IdleTrimmer>(*acceptor->loop_);
   acceptor->reserve_ = OpenReserve();
   if (!acceptor->reserve_.valid()) {
     return Exhausted::Descriptors(errno, "acceptor: cannot open its descriptor in reserve");

@@ -24,6 +24,7 @@
 
 #include "absl/status/statusor.h"
 #include "weft/core/event_loop.h"
+#include "weft/core/idle_trimmer.h"
 #include "weft/core/mutex.h"
 #include "weft/core/resolver_options.h"
 #include "weft/core/socket.h"
@@ -76,6 +77,7 @@ class Acceptor {
   const AcceptorOptions options_;
   const OnAccept on_accept_;
   std::unique_ptr<EventLoop> loop_;
+  std::unique_ptr<IdleTrimmer> trimmer_;  // the loop's own
   std::thread thread_;
   Mutex stop_mu_;
   std::vector<std::unique_ptr<Listener>> listeners_ LOOP_OWNED;

@@ -37,6 +37,7 @@
 #include "weft/core/callback_faults.h"
 #include "weft/core/callback_queue.h"
 #include "weft/core/clock.h"
+#include "weft/core/fd_slots.h"
 #include "weft/core/home_process.h"
 #include "weft/core/input_budget.h"
 #include "weft/core/log.h"
@@ -178,6 +179,7 @@ class EventLoop final : private ClockWatcher {
   // The loop's own.
   CallbackQueue callbacks_{*this};
   event_base* base_ LOOP_OWNED = nullptr;
+  FdSlots slots_ LOOP_OWNED;
   event* notify_event_ LOOP_OWNED = nullptr;
   event* timer_event_ LOOP_OWNED = nullptr;
   int timer_fd_ LOOP_OWNED = -1;

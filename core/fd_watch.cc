@@ -15,6 +15,7 @@ absl::Status FdWatch::Start(EventLoop& loop, int fd, WatchEvents* events) {
   Stop();
   loop_ = &loop;
   events_ = events;
+  loop.slots_.Cover(loop.base(), loop.pipe_.read_fd(), fd);
   read_event_ = event_new(loop.base(), fd, EV_READ | EV_PERSIST, &OnEvent, this);
   write_event_ = event_new(loop.base(), fd, EV_WRITE | EV_PERSIST, &OnEvent, this);
   if (read_event_ == nullptr || write_event_ == nullptr) {

@@ -1,21 +1,9 @@
 #include "weft/core/idle_trimmer.h"
 
 #include <algorithm>
-#include <new>
 #include <utility>
 
 namespace weft {
-namespace {
-
-// malloc joins its small free pieces when a large one is asked for, and gives the end of this
-// thread's heap back when a large one is freed: a storm of connections leaves small pieces only.
-void LetMallocJoin() {
-  constexpr size_t kLarge = 96 << 10;  // less than what it maps
-  ::operator delete(::operator new(kLarge));
-}
-
-}  // namespace
-
 // No thread is the loop's yet.
 IdleTrimmer::IdleTrimmer(EventLoop& loop) WEFT_NO_THREAD_ANALYSIS : loop_(loop),
                                                                     timer_(loop, [this] {
@@ -58,8 +46,9 @@ void IdleTrimmer::Look() {
   });
   // Last: it gets what the others gave back.
   if (loop_.blocks().Trim()) more = true;
-  LetMallocJoin();
-  if (std::exchange(active_, false) || more) {
+  const uint32_t reads = std::exchange(reads_, 0);
+  if (reads < kBusyReads) free_pages_.GiveBack();
+  if (reads > 0 || more) {
     timer_.StartAfter(kPeriod);
   } else {
     loop_.blocks().SetQuiet(true);

@@ -5,17 +5,20 @@
 //                                                        give back and no traffic since the last
 //
 // Whatever lay unused for a period is given back at its end, so a loop that has been idle for two
-// of them holds nothing more. A loop without traffic has no timer running.
+// of them holds nothing more. A loop without traffic has no timer running. After a period with
+// little traffic the pages of what malloc has free go, too (core/free_pages.h).
 //
 // Threads  loop-only
 // Owns     its timer; refers to the loop, which outlives it, and to what it asks
 #ifndef WEFT_CORE_IDLE_TRIMMER_H_
 #define WEFT_CORE_IDLE_TRIMMER_H_
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
 #include "weft/core/event_loop.h"
+#include "weft/core/free_pages.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/timer.h"
 
@@ -52,6 +55,8 @@ class Trimmable {
 class IdleTrimmer {
  public:
   static constexpr Nanos kPeriod = std::chrono::seconds(2);
+  // A loop that reads less often in a period has the time to give back its free memory.
+  static constexpr uint32_t kBusyReads = 500;
 
   // Trims the blocks of `loop`, and what is added.
   explicit IdleTrimmer(EventLoop& loop);
@@ -60,7 +65,7 @@ class IdleTrimmer {
 
   // There is traffic on the loop.
   void Active() LOOP_ONLY {
-    active_ = true;
+    ++reads_;
     if (!timer_.armed()) Begin();
   }
   // Asked until it leaves, or ends: on the loop, before the trimmer does.
@@ -82,7 +87,8 @@ class IdleTrimmer {
 
   EventLoop& loop_;
   Timer timer_ LOOP_OWNED;
-  bool active_ LOOP_OWNED = false;  // since the last look
+  uint32_t reads_ LOOP_OWNED = 0;  // since the last look
+  FreePages free_pages_ LOOP_OWNED;
   Ring ring_ LOOP_OWNED;
   std::vector<std::weak_ptr<Trimmable>> watched_ LOOP_OWNED;
 };

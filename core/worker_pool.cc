@@ -282,8 +282,30 @@ bool WorkerPool::BecomeIdle(int index) {
     lock.Unlock();
     self.parker.Park();  // a waker has taken us out and will call
   }
+  if (std::exchange(self.gives_back, false)) {
+    // Nobody has woken it for an item.
+    if (!any_queued()) self.free_pages.GiveBack();
+    return true;
+  }
   waking_.store(false, std::memory_order_seq_cst);
   return true;
+}
+
+void WorkerPool::GiveBackFreePages(const std::vector<int>& workers) {
+  std::vector<int> called;
+  {
+    MutexLock lock(mu_);
+    for (int index : workers) {
+      Worker& worker = workers_[static_cast<size_t>(index)];
+      if (!worker.idle) continue;
+      idle_.erase(std::find(idle_.begin(), idle_.end(), index));
+      worker.idle = false;
+      worker.gives_back = true;
+      idle_count_.fetch_sub(1, std::memory_order_seq_cst);
+      called.push_back(index);
+    }
+  }
+  for (int index : called) workers_[static_cast<size_t>(index)].parker.Unpark();
 }
 
 void WorkerPool::Supervise() {

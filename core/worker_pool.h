@@ -30,6 +30,7 @@
 #include "weft/core/clock.h"
 #include "weft/core/executor.h"
 #include "weft/core/fair_queue.h"
+#include "weft/core/free_pages.h"
 #include "weft/core/home_process.h"
 #include "weft/core/log.h"
 #include "weft/core/mutex.h"
@@ -100,6 +101,9 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
     }
   }
 
+  // Has each of these workers that is idle give back the pages of its thread's free memory.
+  void GiveBackFreePages(const std::vector<int>& workers) WEFT_EXCLUDES(mu_);
+
   // Items that wait for a worker.
   size_t queued() const { return queue_.size() + resumed_count_.load(std::memory_order_seq_cst); }
   bool any_queued() const {
@@ -123,8 +127,10 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
     std::thread thread;
     std::atomic<bool> in_item{false};
     int resumed_in_a_row = 0;  // its thread's own
+    FreePages free_pages;      // its thread's own
     bool running = false;      // under mu_: has a thread
     bool idle = false;         // under mu_: stands in idle_
+    bool gives_back = false;   // set under mu_ when it is taken out of idle_; then its thread's own
   };
 
   explicit WorkerPool(WorkerPoolOptions options);

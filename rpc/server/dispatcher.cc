@@ -304,6 +304,7 @@ void LoopDispatcher::HandOverBatches() {
                        lane.pool().queue_limit(), " (", lane.QueueSetting(), ")")));
     }
     batch.clear();
+    if (batch.capacity() > kMostKept) std::vector<WorkItem*>().swap(batch);
   }
 }
 

@@ -139,6 +139,8 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
   static constexpr size_t kSparse = 8;
   // Of calls that have an order, those of so many bytes are.
   static constexpr size_t kSmallInOrder = size_t{4} << 10;
+  // Room for more calls of a turn does not stay.
+  static constexpr size_t kMostKept = 1024;
 
   class HandOver final : public LoopTask {
    public:

@@ -26,10 +26,16 @@ void Lane::RunCall(InboundCall& call, int worker) {
 
 void Lane::GiveBack() {
   std::vector<MessageCache::Pairs> pairs;  // freed when the workers may run again
+  std::vector<int> rested;
   pool_.ForEachIdle([&](int index) {
     Worker& own = *workers_[static_cast<size_t>(index)];
-    if (++own.looks == 2) pairs.push_back(own.cache.TakeAll());
+    if (++own.looks != 2) return;
+    pairs.push_back(own.cache.TakeAll());
+    rested.push_back(index);
   });
+  pairs.clear();
+  // The free memory that malloc would give to a thread, only that thread can give back.
+  if (!rested.empty()) pool_.GiveBackFreePages(rested);
 }
 
 void Lane::RefuseCall(InboundCall& call) { Dispatcher::RefuseStopped(call); }

@@ -39,7 +39,8 @@ class ANY_THREAD Lane final : public CallRunner, public AnswerHint {
   std::string QueueSetting() const;
   WorkerPool& pool() { return pool_; }
 
-  // Frees the messages that idle workers keep and have not needed since the last call but one.
+  // Frees the messages that idle workers keep and have not needed since the last call but one, and
+  // the pages of their free memory.
   void GiveBack();
 
  private:

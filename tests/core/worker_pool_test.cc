@@ -1,10 +1,12 @@
 #include "weft/core/worker_pool.h"
 
 #include <atomic>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <set>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -135,6 +137,51 @@ TEST(WorkerPool, LetsAnotherThreadTouchWhatIdleWorkersKeep) {
   }
   pool->Stop();
 }
+
+TEST(WorkerPool, IdleWorkersAreCalledForFreePagesBesideItems) {
+  auto pool = PoolOf(3);
+  for (int round = 0; round < 300; ++round) {
+    Item items[2];
+    ASSERT_TRUE(Submit(*pool, items[0]));
+    pool->GiveBackFreePages({0, 1, 2});
+    ASSERT_TRUE(Submit(*pool, items[1]));
+    ASSERT_TRUE(PollUntil([&] { return items[0].runs == 1 && items[1].runs == 1; })) << round;
+  }
+  EXPECT_TRUE(PollUntil([&] {
+    int idle = 0;
+    pool->ForEachIdle([&](int) { ++idle; });
+    return idle == 3;
+  }));
+  pool->GiveBackFreePages({0, 1, 2});
+  pool->Stop();
+}
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+TEST(WorkerPool, AnIdleWorkerGivesBackWhatOnlyItsThreadWouldGetFromMalloc) {
+  auto pool = PoolOf(1);
+  const auto resident = [] {
+    long size = 0, pages = 0;
+    std::ifstream("/proc/self/statm") >> size >> pages;
+    return pages * 4096;
+  };
+  constexpr long kBytes = 32 << 20;
+  std::unique_ptr<std::string> lives;
+  std::vector<std::string> burst;
+  Item item([&] {
+    while (burst.size() < kBytes / 1000) burst.emplace_back(1000, 'b');
+    lives = std::make_unique<std::string>(1000, 'l');
+  });
+  ASSERT_TRUE(Submit(*pool, item));
+  ASSERT_TRUE(PollUntil([&] { return item.ends() == 1; }));
+  burst.clear();
+  const long before = resident();
+  EXPECT_TRUE(PollUntil([&] {
+    pool->GiveBackFreePages({0});
+    return resident() < before - kBytes * 3 / 4;
+  }));
+  pool->Stop();
+}
+#endif
 
 TEST(WorkerPool, RefusesWhatDoesNotFitAndSaysHowManyDo) {
   WorkerPoolOptions options;

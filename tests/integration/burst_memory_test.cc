@@ -1,4 +1,5 @@
 // What a burst of large messages took, and that it is given back.
+#include <fstream>
 #include <memory>
 #include <optional>
 #include <string>
@@ -67,6 +68,52 @@ TEST_F(BurstMemory, NeedsNoNewBlocksWhileItGoesOn) {
   EXPECT_LE(CountsOf(*runtime_).made - server, kRounds);
   EXPECT_LE(CountsOf(*client_).made - client, kRounds);
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && \
+    !defined(__SANITIZE_THREAD__)  // they have a malloc of their own
+size_t Resident() {
+  size_t size = 0, pages = 0;
+  std::ifstream("/proc/self/statm") >> size >> pages;
+  return pages * 4096;
+}
+
+TEST_F(BurstMemory, OfCallsWithMetadataLeavesTheProcess) {
+  constexpr int kCalls = 3000;
+  constexpr size_t kMetadata = 16'000;
+  // The client's are there before and after.
+  std::vector<std::unique_ptr<ClientContext>> contexts;
+  while (contexts.size() < kCalls) {
+    contexts.push_back(std::make_unique<ClientContext>());
+    ASSERT_EQ(contexts.back()->metadata().Add("burst", std::string(kMetadata, 'm')),
+              absl::OkStatus());
+  }
+  Echo(100);
+  Notification go;
+  service_.echo = [&](ServerContext&, EchoRequest&, EchoReply&) {
+    EXPECT_TRUE(go.Wait());
+    return absl::OkStatus();
+  };
+  Watched<int> ended{0};
+  const size_t before = Resident();
+  for (const auto& context : contexts) {
+    stub_->EchoAsync(EchoRequest(), {.timeout = absl::InfiniteDuration(), .context = context.get()},
+                     [&](const absl::StatusOr<EchoReply>& reply) {
+                       EXPECT_TRUE(reply.ok()) << reply.status();
+                       ended.Update([](int& count) { ++count; });
+                     });
+  }
+  // All but what a connection may hold uncounted.
+  EXPECT_TRUE(PollUntil([&] { return server_->input_bytes() >= kCalls * kMetadata * 9 / 10; }));
+  const size_t most = Resident();
+  EXPECT_GT(most, before + kCalls * kMetadata * 8 / 10);
+  go.Notify();
+  EXPECT_TRUE(ended.WaitFor([](int count) { return count == kCalls; }));
+  for (int i = 0; i < 4; ++i) clock_.Advance(IdleTrimmer::kPeriod);
+  // Workers are woken for theirs.
+  EXPECT_TRUE(PollUntil([&] { return Resident() < before + (most - before) / 4; }))
+      << before << " bytes, " << most << ", then " << Resident();
+}
+#endif
 
 }  // namespace
 }  // namespace weft::test

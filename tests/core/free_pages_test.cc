@@ -1,0 +1,117 @@
+#include "weft/core/free_pages.h"
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace weft {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WEFT_FOREIGN_MALLOC 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define WEFT_FOREIGN_MALLOC 1
+#endif
+#endif
+
+#if defined(WEFT_FOREIGN_MALLOC)
+constexpr bool kWorks = false;
+#else
+constexpr bool kWorks = true;
+#endif
+
+constexpr size_t kMiB = 1 << 20;
+constexpr size_t kSmall = 1000;
+
+size_t Resident() {
+  size_t size = 0, resident = 0;
+  std::FILE* const file = std::fopen("/proc/self/statm", "r");
+  if (file == nullptr || std::fscanf(file, "%zu %zu", &size, &resident) != 2) ADD_FAILURE();
+  if (file != nullptr) std::fclose(file);
+  return resident * static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+using Piece = std::unique_ptr<char[]>;
+
+// Written to, all of it.
+Piece Small(char fill) {
+  Piece piece(new char[kSmall]);
+  std::memset(piece.get(), fill, kSmall);
+  return piece;
+}
+
+TEST(FreePages, GoBackFromBelowAPieceThatLives) {
+  // On a thread of its own, so with a heap whose end nobody else's piece is.
+  std::thread([] {
+    FreePages pages;
+    std::vector<Piece> burst;
+    for (size_t i = 0; i < 32 * kMiB / kSmall; ++i) burst.push_back(Small('b'));
+    const Piece lives = Small('l');
+    burst.clear();
+    const size_t before = Resident();
+    const size_t given = pages.GiveBack();
+    if (!kWorks) {
+      EXPECT_EQ(given, 0u);
+      return;
+    }
+    EXPECT_GT(given, 24 * kMiB);
+    EXPECT_LT(Resident() + 24 * kMiB, before);
+    for (size_t i = 0; i < kSmall; ++i) ASSERT_EQ(lives[i], 'l');
+  }).join();
+}
+
+TEST(FreePages, LeavesWhatLivesBetweenThem) {
+  std::thread([] {
+    FreePages pages;
+    std::vector<Piece> live;
+    for (int round = 0; round < 3; ++round) {
+      std::vector<Piece> burst;
+      for (size_t i = 0; i < 16 * kMiB / kSmall; ++i) {
+        burst.push_back(Small('b'));
+        if (i % 100 == 0) live.push_back(Small('l'));
+      }
+      burst.clear();
+      pages.GiveBack();
+    }
+    for (const Piece& piece : live) {
+      for (size_t i = 0; i < kSmall; ++i) ASSERT_EQ(piece[i], 'l');
+    }
+  }).join();
+}
+
+TEST(FreePages, AreFoundBehindThoseThatWentBefore) {
+  std::thread([] {
+    FreePages pages;
+    std::vector<Piece> first, second;
+    for (size_t i = 0; i < 16 * kMiB / kSmall; ++i) first.push_back(Small('1'));
+    for (size_t i = 0; i < 16 * kMiB / kSmall; ++i) second.push_back(Small('2'));
+    const Piece lives = Small('l');
+    first.clear();
+    const size_t given = pages.GiveBack();
+    second.clear();  // behind 16 MiB that are free and hold nothing
+    const size_t more = pages.GiveBack();
+    if (!kWorks) return;
+    EXPECT_GT(given, 12 * kMiB);
+    EXPECT_GT(more, 12 * kMiB);
+  }).join();
+}
+
+TEST(FreePages, GrowNoHeapWhereNothingIsFree) {
+  std::thread([] {
+    FreePages pages;
+    pages.GiveBack();
+    const size_t before = Resident();
+    for (int i = 0; i < 100; ++i) pages.GiveBack();
+    EXPECT_LT(Resident(), before + kMiB);
+  }).join();
+}
+
+}  // namespace
+}  // namespace weft
