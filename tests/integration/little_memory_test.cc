@@ -226,7 +226,7 @@ TEST_F(LittleMemory, AConnectionThatTheTableHasNoRoomForIsRefused) {
   clients.reserve(10'000);
   const auto refused = [&] { return log->lines.Get().size() > 0; };
   {
-    const NoLargeMemory none;
+    const NoLargeMemory none(size_t{64} << 20);  // thousands of connections take much in all
     while (clients.size() < 10'000 && !refused()) {
       auto client = network->Dial("little", Clock::System());
       ASSERT_TRUE(client.ok()) << client.status();

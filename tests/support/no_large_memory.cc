@@ -26,11 +26,12 @@ size_t AddressSpace() {
 
 }  // namespace
 
-NoLargeMemory::NoLargeMemory() {
+NoLargeMemory::NoLargeMemory(size_t spare) {
   // What small allocations take from now on: the heap cannot grow. The last piece keeps the others,
   // which are freed, from being given back.
   std::vector<std::unique_ptr<char[]>> pieces;
-  for (int i = 0; i < 8'000; ++i) pieces.push_back(std::make_unique<char[]>(1'000));
+  for (size_t have = 0; have < spare; have += 1'000)
+    pieces.push_back(std::make_unique<char[]>(1'000));
   pin_ = std::move(pieces.back());
   pieces.clear();
   refusals.store(0);

@@ -24,7 +24,8 @@ class NoLargeMemory {
   static constexpr bool kPossible = true;
 #endif
 
-  NoLargeMemory();
+  // `spare`: bytes that small allocations of the thread that makes it find, at least.
+  explicit NoLargeMemory(size_t spare = size_t{8} << 20);
   ~NoLargeMemory();
   NoLargeMemory(const NoLargeMemory&) = delete;
   NoLargeMemory& operator=(const NoLargeMemory&) = delete;
