@@ -100,7 +100,7 @@ TEST_F(LittleMemory, AReplyWithoutMemoryEndsItsCallAndNothingElse) {
     EchoResult result;
     Hold(stub, bytes, text, result);
     {
-      const NoLargeMemory none;
+      const NoLargeMemory none(NoLargeMemory::Of::kMappings);
       echo_.Release();
       EXPECT_THAT(result.Wait().status(),
                   IsStatus(kExhausted, HasSubstr("no memory to send the reply")))
@@ -127,7 +127,7 @@ TEST_F(LittleMemory, AMessageOfAStreamWithoutMemoryEndsItsStreamAndNothingElse) 
   ASSERT_TRUE(rows.Read(&row));
   ASSERT_TRUE(service.ready.Wait());
   {
-    const NoLargeMemory none;
+    const NoLargeMemory none(NoLargeMemory::Of::kMappings);
     service.writes.Set(true);
     EXPECT_FALSE(rows.Read(&row));
   }
@@ -145,7 +145,7 @@ TEST_F(LittleMemory, ARequestThatCannotBeKeptEndsItsConnection) {
   EXPECT_TRUE(first.Wait().ok());
   const EchoRequest request = PayloadOf(32 << 20);
   {
-    const NoLargeMemory none;  // for what the peer does not take
+    const NoLargeMemory none(NoLargeMemory::Of::kMappings);  // for what the peer does not take
     stub.EchoAsync(request, {.timeout = absl::InfiniteDuration()}, Into(large));
     EXPECT_THAT(large.Wait().status(), HasCode(absl::StatusCode::kUnavailable));
   }
@@ -159,7 +159,7 @@ TEST_F(LittleMemory, CallsThatTheTableHasNoRoomForAreRefusedByTheClient) {
   constexpr size_t kCalls = 1'500;
   EchoResult results;
   {
-    const NoLargeMemory none;
+    const NoLargeMemory none(NoLargeMemory::Of::kNew);
     for (size_t i = 0; i < kCalls; ++i) {
       stub.HangAsync(RequestOf("held"), {.timeout = absl::InfiniteDuration()}, Into(results));
     }
@@ -181,7 +181,7 @@ TEST_F(LittleMemory, CallsThatTheTableHasNoRoomForAreRefusedByTheServer) {
   peer.Send(raw::Opening());
   EXPECT_EQ(peer.Read(8), raw::Preface());
   ASSERT_TRUE(peer.ReadFrame(native::FrameType::kHello).has_value());
-  const NoLargeMemory none;
+  const NoLargeMemory none(NoLargeMemory::Of::kNew);
   uint64_t id = 0;
   while (id < 1'500) {
     peer.Send(raw::Request({.id = ++id, .name = "weft.test.EchoService/Hang"}));
@@ -205,7 +205,7 @@ TEST_F(LittleMemory, AMethodNumberThatTheTableHasNoRoomForClosesItsConnection) {
   peer.Send(raw::Opening());
   EXPECT_EQ(peer.Read(8), raw::Preface());
   ASSERT_TRUE(peer.ReadFrame(native::FrameType::kHello).has_value());
-  const NoLargeMemory none;
+  const NoLargeMemory none(NoLargeMemory::Of::kNew);
   peer.Send(raw::Request({.id = 1, .number = 60'000}));
   const std::optional<RawFrame> last = peer.ReadFrame(native::FrameType::kGoAway);
   ASSERT_TRUE(last.has_value());
@@ -226,7 +226,7 @@ TEST_F(LittleMemory, AConnectionThatTheTableHasNoRoomForIsRefused) {
   clients.reserve(10'000);
   const auto refused = [&] { return log->lines.Get().size() > 0; };
   {
-    const NoLargeMemory none(size_t{64} << 20);  // thousands of connections take much in all
+    const NoLargeMemory none(NoLargeMemory::Of::kNew);
     while (clients.size() < 10'000 && !refused()) {
       auto client = network->Dial("little", Clock::System());
       ASSERT_TRUE(client.ok()) << client.status();

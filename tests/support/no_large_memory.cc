@@ -6,13 +6,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <new>
-#include <vector>
+#include <utility>
 
 #include <gtest/gtest.h>
 
 namespace weft {
 namespace {
 
+constexpr size_t kPieces = 8'000, kPiece = 1'000;
 constinit std::atomic<bool> none{false};
 constinit std::atomic<int> refusals{0};
 
@@ -26,19 +27,22 @@ size_t AddressSpace() {
 
 }  // namespace
 
-NoLargeMemory::NoLargeMemory(size_t spare) {
-  // What small allocations take from now on: the heap cannot grow. The last piece keeps the others,
-  // which are freed, from being given back.
-  std::vector<std::unique_ptr<char[]>> pieces;
-  for (size_t have = 0; have < spare; have += 1'000)
-    pieces.push_back(std::make_unique<char[]>(1'000));
-  pin_ = std::move(pieces.back());
-  pieces.clear();
-  refusals.store(0);
+NoLargeMemory::NoLargeMemory(Of of) {
   EXPECT_EQ(::getrlimit(RLIMIT_AS, &before_), 0);
+  refusals.store(0);
 #if !defined(__SANITIZE_ADDRESS__)  // its blocks come from operator new
-  const rlimit limit{AddressSpace(), before_.rlim_max};
-  EXPECT_EQ(::setrlimit(RLIMIT_AS, &limit), 0);
+  // What small allocations take from now on. The last piece keeps the others, which are freed, from
+  // being given back.
+  if (of == Of::kMappings) {
+    auto pieces = std::make_unique<std::unique_ptr<char[]>[]>(kPieces);
+    for (size_t i = 0; i < kPieces; ++i) pieces[i] = std::make_unique<char[]>(kPiece);
+    pin_ = std::move(pieces[kPieces - 1]);
+    pieces.reset();
+    const rlimit limit{AddressSpace(), before_.rlim_max};
+    EXPECT_EQ(::setrlimit(RLIMIT_AS, &limit), 0);
+  }
+#else
+  (void)of;
 #endif
   none.store(true);
 }

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 
 namespace weft {
@@ -24,8 +25,11 @@ class NoLargeMemory {
   static constexpr bool kPossible = true;
 #endif
 
-  // `spare`: bytes that small allocations of the thread that makes it find, at least.
-  explicit NoLargeMemory(size_t spare = size_t{8} << 20);
+  // kNew: operator new alone, for tables. kMappings: mappings, too, for blocks; then the heap cannot
+  // grow either, so what goes on meanwhile must be little.
+  enum class Of : uint8_t { kNew, kMappings };
+
+  explicit NoLargeMemory(Of of);
   ~NoLargeMemory();
   NoLargeMemory(const NoLargeMemory&) = delete;
   NoLargeMemory& operator=(const NoLargeMemory&) = delete;

@@ -122,7 +122,7 @@ TEST(IdTable, StaysAsItWasWhereThereIsNoMemoryToGrow) {
     IdTable<Thing> table;
     size_t held = 0;
     {
-      const NoLargeMemory none;
+      const NoLargeMemory none(NoLargeMemory::Of::kNew);
       while (held < things.size() && table.Insert((held + 1) * step, &things[held])) ++held;
       EXPECT_GE(none.refused(), 1);
     }
