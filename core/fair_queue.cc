@@ -2,10 +2,15 @@
 
 #include <algorithm>
 #include <utility>
-
-#include "weft/core/check.h"
+#include <vector>
 
 namespace weft {
+namespace {
+
+// Items of a line that are moved into the ring at once.
+constexpr int32_t kMaxMoved = 64;
+
+}  // namespace
 
 FairQueue::FairQueue(size_t limit, int32_t quantum)
     : limit_(std::max<size_t>(1, limit)),
@@ -58,16 +63,33 @@ size_t FairQueue::PushDirect(WorkShare& share, WorkItem** items, size_t count) {
     // does not overtake it.
     share.next_express_.store(ring_.pushed(), std::memory_order_relaxed);
     share.in_ring_.fetch_add(WorkShare::kExpressWeight, std::memory_order_relaxed);
+    items[0]->weight_ = WorkShare::kExpressWeight;
     if (express_.TryPush(items[0])) return 1;
+    items[0]->weight_ = 0;
     Release(share, WorkShare::kExpressWeight);
   }
-  const auto wanted = static_cast<int32_t>(std::min(count, static_cast<size_t>(quantum_ - held)));
-  share.in_ring_.fetch_add(wanted, std::memory_order_relaxed);
-  int32_t done = 0;
   // The first ones fit beside others' lines, as long as the ring has room.
-  while (done < wanted && ring_.TryPush(items[done])) ++done;
+  const auto wanted = static_cast<int32_t>(std::min(count, static_cast<size_t>(quantum_ - held)));
+  const int32_t done = PushGroups(share, items, wanted);
   if (done < wanted) Release(share, wanted - done);
   return static_cast<size_t>(done);
+}
+
+// Counts `wanted` items as the share's and puts them into the ring, as many as it has room for, in
+// groups: the last item of a group carries the weight of all. The caller takes back what was counted
+// too much.
+int32_t FairQueue::PushGroups(WorkShare& share, WorkItem** items, int32_t wanted) {
+  share.in_ring_.fetch_add(wanted, std::memory_order_relaxed);
+  int32_t done = 0;
+  for (int32_t size = 0; done < wanted; done += size) {
+    WorkItem** const group = items + done;
+    const int32_t most = std::min(quantum_ / 2, wanted - done);
+    size = static_cast<int32_t>(ring_.TryPush(group, static_cast<size_t>(most), [&](size_t n) {
+      group[n - 1]->weight_ = static_cast<int32_t>(n);
+    }));
+    if (size == 0) break;
+  }
+  return done;
 }
 
 size_t FairQueue::RoomFor(const WorkShare& share) const {
@@ -85,21 +107,17 @@ size_t FairQueue::RoomFor(const WorkShare& share) const {
 size_t FairQueue::Park(WorkShare& share, WorkItem** items, size_t count, bool bounded) {
   if (bounded) count = std::min(count, RoomFor(share));
   if (count == 0) return 0;
-  // Linked before the lock is taken: workers want it.
-  WorkItem* const first = items[0];
-  WorkItem* last = nullptr;
-  for (size_t i = 0; i < count; ++i) {
-    WorkItem& item = *items[i];
-    WEFT_DCHECK(!item.parked_ && item.next_ == nullptr);
-    item.parked_ = true;
-    item.previous_ = last;
-    if (last != nullptr) last->next_ = &item;
-    last = &item;
-  }
   MutexLock lock(share.mu_);
-  first->previous_ = share.last_;
-  (share.last_ == nullptr ? share.first_ : share.last_->next_) = first;
-  share.last_ = last;
+  if (!share.line_.TryAppend(items, count)) {
+    if (bounded) return 0;
+    // No memory for a longer line.
+    lock.Unlock();
+    for (size_t i = 0; i < count; ++i) {
+      share.in_ring_.fetch_add(1, std::memory_order_relaxed);
+      Strand(*items[i]);
+    }
+    return count;
+  }
   CountParked(share, static_cast<ptrdiff_t>(count));
   // Pairs with Release: either it sees the line, or this sees that the ring has none of the share's
   // items left, and nobody would come for the line.
@@ -124,14 +142,11 @@ WorkItem* FairQueue::TryTake() {
   if (stranded_.load(std::memory_order_relaxed) > 0) {
     if (WorkItem* item = TakeStranded()) return item;
   }
-  int32_t weight = WorkShare::kExpressWeight;
   WorkItem* item = express_.TryTake();
-  if (item == nullptr) {
-    weight = 1;
-    item = ring_.TryTake();
-  }
+  if (item == nullptr) item = ring_.TryTake();
+  if (item == nullptr || item->weight_ == 0) return item;
   // The item keeps its share.
-  if (item != nullptr && item->share_ != nullptr) Release(*item->share_, weight);
+  Release(*item->share_, std::exchange(item->weight_, 0));
   return item;
 }
 
@@ -149,28 +164,27 @@ void FairQueue::RefillLine(WorkShare& share) {
 
 // Moves the line's first into the ring, up to the quantum.
 void FairQueue::Refill(WorkShare& share) {
-  const auto line = static_cast<int32_t>(share.parked_.load(std::memory_order_relaxed));
+  const auto line = static_cast<int32_t>(share.line_.size());
   int32_t moved = 0;
   for (int32_t left = 0; left == 0 && moved < line;) {
-    const int32_t room = quantum_ - share.in_ring_.load(std::memory_order_relaxed);
-    const int32_t wanted = std::min(room, line - moved);
+    const int32_t held = share.in_ring_.load(std::memory_order_relaxed);
+    const int32_t wanted = std::min({quantum_ - held, line - moved, kMaxMoved});
     if (wanted <= 0) break;
-    share.in_ring_.fetch_add(wanted, std::memory_order_relaxed);
-    int32_t done = 0;
-    for (bool full = false; done < wanted && !full; ++done) {
-      WorkItem* const item = share.first_;
-      share.first_ = std::exchange(item->next_, nullptr);
-      (share.first_ == nullptr ? share.last_ : share.first_->previous_) = nullptr;
-      item->parked_ = false;
-      full = !ring_.TryPush(item);
-      if (full) Strand(*item);
+    WorkItem* items[kMaxMoved];
+    (void)share.line_.TakeFirst(items, static_cast<size_t>(wanted));
+    int32_t done = PushGroups(share, items, wanted);
+    if (done < wanted) {
+      // The ring is full of others' items. Nobody would come for the line if the ring held none of
+      // this share.
+      if (done == 0 && held == 0) Strand(*items[done++]);
+      share.line_.PutBack(items + done, static_cast<size_t>(wanted - done));
     }
     moved += done;
-    // Full of others' items. Once more if those that were moved are taken already, or nobody would
-    // come for the line.
-    left = share.in_ring_.fetch_sub(wanted - done, std::memory_order_seq_cst) - (wanted - done);
     if (done == wanted) break;
+    // Once more if those that were moved are taken already.
+    left = share.in_ring_.fetch_sub(wanted - done, std::memory_order_seq_cst) - (wanted - done);
   }
+  if (moved == line) share.line_.Trim();
   // Only now: who finds no line may put an item into the ring behind those that were moved.
   if (moved > 0) CountParked(share, -moved);
 }
@@ -188,28 +202,19 @@ bool FairQueue::Withdraw(WorkItem& item) {
   WorkShare* const share = item.share_;
   if (share == nullptr) return false;
   MutexLock lock(share->mu_);
-  if (!item.parked_) return false;
-  WorkItem* const previous = std::exchange(item.previous_, nullptr);
-  WorkItem* const next = std::exchange(item.next_, nullptr);
-  (previous == nullptr ? share->first_ : previous->next_) = next;
-  (next == nullptr ? share->last_ : next->previous_) = previous;
-  item.parked_ = false;
+  if (!share->line_.Remove(item)) return false;
   CountParked(*share, -1);
   return true;
 }
 
-WorkItem* FairQueue::TakeLine(WorkShare& share) {
+std::vector<WorkItem*> FairQueue::TakeLine(WorkShare& share) {
   MutexLock lock(share.mu_);
-  WorkItem* const first = std::exchange(share.first_, nullptr);
-  share.last_ = nullptr;
-  ptrdiff_t count = 0;
-  for (WorkItem* item = first; item != nullptr; item = item->next_) {
-    item->parked_ = false;
-    item->previous_ = nullptr;
-    ++count;
-  }
-  if (count > 0) CountParked(share, -count);
-  return first;
+  std::vector<WorkItem*> items(share.line_.size());
+  if (items.empty()) return items;
+  (void)share.line_.TakeFirst(items.data(), items.size());
+  share.line_.Trim();
+  CountParked(share, -static_cast<ptrdiff_t>(items.size()));
+  return items;
 }
 
 void FairQueue::Strand(WorkItem& item) {

@@ -14,7 +14,9 @@
 // the rule for new flows of FQ-CoDel (RFC 8290).
 //
 // The fast path, of a share with less than a quantum in the ring, takes no lock and allocates
-// nothing: one read-modify-write of the share's own counter for a batch, one for a take.
+// nothing. Items of a share go into the ring in groups of half a quantum at most, and the last item
+// of a group carries the weight of all: so there is one read-modify-write of the ring's counter and
+// one of the share's for a group that is pushed, and one of the share's for a group that was taken.
 //
 // `limit` bounds what waits. At the limit a share is refused that holds its part of it, the limit
 // divided by the shares that have a line; one that holds less is taken, until twice the limit
@@ -30,6 +32,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "weft/core/mutex.h"
 #include "weft/core/thread_contract.h"
@@ -62,12 +65,7 @@ class ANY_THREAD FairQueue {
   // that is done.
   template <typename F>
   void WithdrawAll(WorkShare& share, F f) {
-    for (WorkItem* item = TakeLine(share); item != nullptr;) {
-      WorkItem* const next = item->next_;
-      item->next_ = nullptr;
-      f(*item);
-      item = next;
-    }
+    for (WorkItem* item : TakeLine(share)) f(*item);
   }
 
   // Items that wait. Sequentially consistent, as WorkRing::size.
@@ -87,6 +85,7 @@ class ANY_THREAD FairQueue {
   size_t PushAlone(WorkItem** items, size_t count);
   size_t PushOfShare(WorkShare& share, WorkItem** items, size_t count);
   size_t PushDirect(WorkShare& share, WorkItem** items, size_t count);
+  int32_t PushGroups(WorkShare& share, WorkItem** items, int32_t wanted);
   size_t Park(WorkShare& share, WorkItem** items, size_t count, bool bounded);
   // How many more items may wait in the share's line.
   size_t RoomFor(const WorkShare& share) const;
@@ -94,7 +93,7 @@ class ANY_THREAD FairQueue {
   void Release(WorkShare& share, int32_t weight);
   void RefillLine(WorkShare& share);
   void Refill(WorkShare& share) WEFT_REQUIRES(share.mu_);
-  WorkItem* TakeLine(WorkShare& share);
+  std::vector<WorkItem*> TakeLine(WorkShare& share);
   void CountParked(WorkShare& share, ptrdiff_t change) WEFT_REQUIRES(share.mu_);
   void Strand(WorkItem& item);
   WorkItem* TakeStranded();

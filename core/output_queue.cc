@@ -35,16 +35,14 @@ size_t OutputQueue::NextBlock(size_t n) {
   return std::max(n, grows ? std::min(tail_->capacity() * kGrowth, kLargestBlock) : kFirstBlock);
 }
 
-char* OutputQueue::TryReserve(size_t n) {
-  if (!tail_ || tail_->capacity() - tail_used_ < n) {
-    const size_t size = NextBlock(n);
-    BlockRef block = TryBlock(size);
-    if (!block && size > n) block = TryBlock(n);
-    if (!block) return nullptr;
-    tail_ = std::move(block);
-    tail_used_ = 0;
-  }
-  return tail_->data() + tail_used_;
+char* OutputQueue::ReserveInNewBlock(size_t n) {
+  const size_t size = NextBlock(n);
+  BlockRef block = TryBlock(size);
+  if (!block && size > n) block = TryBlock(n);
+  if (!block) return nullptr;
+  tail_ = std::move(block);
+  tail_used_ = 0;
+  return tail_->data();
 }
 
 char* OutputQueue::Reserve(size_t n) {

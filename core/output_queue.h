@@ -82,7 +82,10 @@ class ANY_THREAD OutputQueue {
 
   // Room for `n` contiguous bytes, valid until the next append. Commit says how many of them were
   // written. Null: there is no memory for a block of Block::kMapFrom and more.
-  char* TryReserve(size_t n) WEFT_REQUIRES(mu_);
+  char* TryReserve(size_t n) WEFT_REQUIRES(mu_) {
+    if (!tail_ || tail_->capacity() - tail_used_ < n) return ReserveInNewBlock(n);
+    return tail_->data() + tail_used_;
+  }
   // The same for fewer, of which there is always room.
   char* Reserve(size_t n) WEFT_REQUIRES(mu_);
   void Commit(size_t n) WEFT_REQUIRES(mu_);
@@ -192,6 +195,7 @@ class ANY_THREAD OutputQueue {
   int Gather(iovec* pieces) WEFT_REQUIRES(mu_);
   void Taken(size_t n) WEFT_REQUIRES(mu_);
   void Drop() WEFT_REQUIRES(mu_);
+  char* ReserveInNewBlock(size_t n) WEFT_REQUIRES(mu_);
   size_t NextBlock(size_t n) WEFT_REQUIRES(mu_);
   BlockRef TryBlock(size_t size) WEFT_REQUIRES(mu_) {
     return blocks_ != nullptr ? blocks_->TryGet(size) : BlockRef::TryNew(size);

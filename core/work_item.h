@@ -6,6 +6,8 @@
 #ifndef WEFT_CORE_WORK_ITEM_H_
 #define WEFT_CORE_WORK_ITEM_H_
 
+#include <cstdint>
+
 namespace weft {
 
 class WorkShare;
@@ -32,12 +34,12 @@ class WorkItem {
 
  private:
   friend class FairQueue;
+  friend class WorkLine;
   friend class WorkerPool;
   WorkShare* share_ = nullptr;
   WorkItem* next_ = nullptr;
-  // Under the share's mutex: it stands in the share's own line, behind that one.
-  WorkItem* previous_ = nullptr;
-  bool parked_ = false;
+  int32_t weight_ = 0;  // of its group, in the last item of one that stands in a ring; else 0
+  uint32_t place_ = 0;  // in its share's WorkLine, under the share's mutex; old when it has left
 };
 
 }  // namespace weft

@@ -9,6 +9,7 @@
 #ifndef WEFT_CORE_WORK_RING_H_
 #define WEFT_CORE_WORK_RING_H_
 
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <cstddef>
@@ -32,30 +33,37 @@ class ANY_THREAD WorkRing {
   }
 
   // False when it is full.
-  bool TryPush(T* item) {
-    uint64_t position = pushed_.load(std::memory_order_relaxed);
-    for (;;) {
+  bool TryPush(T* item) { return TryPush(&item, 1) == 1; }
+  size_t TryPush(T* const* items, size_t count) {
+    return TryPush(items, count, [](size_t) {});
+  }
+
+  // Puts in the first ones of `items`, as many as there is room for, and says how many. They stand
+  // behind one another: one read-modify-write for all of them. Calls prepare(how many) before the
+  // first of them can be taken, unless there is room for none.
+  template <typename F>
+  size_t TryPush(T* const* items, size_t count, F&& prepare) {
+    uint64_t position = pushed_.load(std::memory_order_seq_cst);
+    size_t room = 0;
+    do {
+      // In this order: what is held is never taken for more than it is.
+      const auto held = static_cast<int64_t>(position - taken_.load(std::memory_order_seq_cst));
+      // Negative: `position` is old, and the exchange says so.
+      room = held >= static_cast<int64_t>(limit_)
+                 ? 0
+                 : limit_ - static_cast<size_t>(std::max<int64_t>(held, 0));
+      room = std::min(room, count);
+      if (room == 0) return 0;
+    } while (!pushed_.compare_exchange_weak(position, position + room, std::memory_order_seq_cst));
+    prepare(room);
+    for (size_t i = 0; i < room; ++i, ++position) {
       Cell& cell = cells_[position & mask_];
-      const auto ahead = static_cast<int64_t>(cell.turn.load(std::memory_order_acquire) - position);
-      if (ahead <= 0) {
-        // Signed: `position` may be old, and what was pushed there taken since, which does not mean
-        // full.
-        const auto held = static_cast<int64_t>(position - taken_.load(std::memory_order_relaxed));
-        if (held >= static_cast<int64_t>(limit_)) return false;
-      }
-      if (ahead == 0) {
-        if (pushed_.compare_exchange_weak(position, position + 1, std::memory_order_seq_cst)) {
-          cell.item = item;
-          cell.turn.store(position + 1, std::memory_order_release);
-          return true;
-        }
-      } else {
-        // Not full, but a consumer, a whole round behind, stands between taking this cell's item
-        // and freeing it.
-        if (ahead < 0) std::this_thread::yield();
-        position = pushed_.load(std::memory_order_relaxed);
-      }
+      // A consumer, a whole round behind, may stand between taking this cell's item and freeing it.
+      while (cell.turn.load(std::memory_order_acquire) != position) std::this_thread::yield();
+      cell.item = items[i];
+      cell.turn.store(position + 1, std::memory_order_release);
     }
+    return room;
   }
 
   // The oldest item; nullptr when there is none, or when it is being put in at this moment.

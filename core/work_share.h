@@ -14,10 +14,9 @@
 #include "weft/core/check.h"
 #include "weft/core/mutex.h"
 #include "weft/core/thread_contract.h"
+#include "weft/core/work_line.h"
 
 namespace weft {
-
-class WorkItem;
 
 class ANY_THREAD WorkShare {
  public:
@@ -28,7 +27,8 @@ class ANY_THREAD WorkShare {
 
   // Items that wait in its own line, behind those in the ring.
   size_t parked() const { return parked_.load(std::memory_order_relaxed); }
-  // Items that wait, those in the ring and the express included.
+  // Items that wait, those in the ring and the express included; up to half a quantum more while a
+  // group of them is being taken.
   size_t waiting() const {
     const int32_t taken_in = in_ring_.load(std::memory_order_relaxed);
     return parked() + static_cast<size_t>(taken_in % kExpressWeight + taken_in / kExpressWeight);
@@ -48,8 +48,7 @@ class ANY_THREAD WorkShare {
   std::atomic<uint64_t> next_express_{0};
 
   Mutex mu_;
-  WorkItem* first_ WEFT_GUARDED_BY(mu_) = nullptr;
-  WorkItem* last_ WEFT_GUARDED_BY(mu_) = nullptr;
+  WorkLine line_ WEFT_GUARDED_BY(mu_);
 };
 
 }  // namespace weft

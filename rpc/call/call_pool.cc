@@ -8,6 +8,14 @@ CallPool::~CallPool() WEFT_NO_THREAD_ANALYSIS {
   for (InboundCall* call : free_) delete call;
 }
 
+inline void CallPool::Keep(InboundCall& call) {
+  if (free_.size() < kMostFree) {
+    free_.push_back(&call);
+  } else {
+    delete &call;
+  }
+}
+
 InboundCall& CallPool::Take() {
   ++out_;
   if (free_.empty()) return *new InboundCall(*this);
@@ -20,14 +28,6 @@ InboundCall& CallPool::Take() {
 void CallPool::PutBack(InboundCall& call) {
   --out_;
   Keep(call);
-}
-
-void CallPool::Keep(InboundCall& call) {
-  if (free_.size() < kMostFree) {
-    free_.push_back(&call);
-  } else {
-    delete &call;
-  }
 }
 
 void CallPool::Return(InboundCall& call) {

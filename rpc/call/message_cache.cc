@@ -19,10 +19,7 @@ void MessageCache::Keep(const MethodInfo& method, std::unique_ptr<MessagePairBas
     slot.method = &method;
   }
   if (slot.count >= kMostOfMethod || bytes_ + pair->bytes_ > kMostBytes) return;
-  bytes_ += pair->bytes_;
-  ++slot.count;
-  pair->next_ = slot.first;
-  slot.first = pair.release();
+  Push(slot, pair.release());
 }
 
 std::shared_ptr<const void> MessageCache::Share(const MethodInfo& method,

@@ -11,6 +11,7 @@
 #ifndef WEFT_RPC_CALL_MESSAGE_CACHE_H_
 #define WEFT_RPC_CALL_MESSAGE_CACHE_H_
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -85,7 +86,17 @@ class MessageCache {
   }
   // `bytes`: of request and reply.
   void Put(const MethodInfo& method, std::unique_ptr<MessagePairBase> pair, size_t bytes) {
-    if (bytes <= kLargest) Keep(method, std::move(pair), bytes);
+    if (bytes > kLargest) return;
+    // The usual case, without a call: small ones, of the method whose slot it is.
+    Slot& slot = SlotOf(method);
+    const size_t counted = std::max(pair->bytes_, bytes);
+    if (slot.method == &method && slot.count < kMostOfMethod && counted <= kLargest &&
+        bytes_ + counted <= kMostBytes) {
+      pair->bytes_ = counted;
+      Push(slot, pair.release());
+      return;
+    }
+    Keep(method, std::move(pair), bytes);
   }
   // The same when what it returns ends. `shared`: those bytes of the reply that are referenced.
   std::shared_ptr<const void> Share(const MethodInfo& method, std::unique_ptr<MessagePairBase> pair,
@@ -120,6 +131,12 @@ class MessageCache {
 
   Slot& SlotOf(const MethodInfo& method) {
     return slots_[(reinterpret_cast<uintptr_t>(&method) >> 4) % kSlots];
+  }
+  void Push(Slot& slot, MessagePairBase* pair) {
+    bytes_ += pair->bytes_;
+    ++slot.count;
+    pair->next_ = slot.first;
+    slot.first = pair;
   }
   MessagePairBase* Pop(Slot& slot) {
     MessagePairBase* const pair = slot.first;

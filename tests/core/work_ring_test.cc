@@ -1,5 +1,6 @@
 #include "weft/core/work_ring.h"
 
+#include <algorithm>
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -44,6 +45,22 @@ TEST(WorkRing, HoldsExactlyItsLimit) {
   }
 }
 
+TEST(WorkRing, TakesInTheFirstOfABatchThatItHasRoomFor) {
+  WorkRing<Item> ring(5);
+  Item items[4];
+  Item* batch[4] = {&items[0], &items[1], &items[2], &items[3]};
+  // Round and round, over the end of its cells.
+  for (int round = 0; round < 20; ++round) {
+    EXPECT_EQ(ring.TryPush(batch, 4), 4u);
+    EXPECT_EQ(ring.TryPush(batch, 4), 1u);
+    EXPECT_EQ(ring.TryPush(batch, 4), 0u);
+    EXPECT_EQ(ring.size(), 5u);
+    for (Item& item : items) EXPECT_EQ(ring.TryTake(), &item);
+    EXPECT_EQ(ring.TryTake(), &items[0]);
+    EXPECT_EQ(ring.TryTake(), nullptr);
+  }
+}
+
 TEST(WorkRing, LosesNothingAndKeepsEachProducersOrder) {
   constexpr int kProducers = 3, kConsumers = 3, kItems = 20'000;
   WorkRing<Item> ring(64);
@@ -52,9 +69,17 @@ TEST(WorkRing, LosesNothingAndKeepsEachProducersOrder) {
   std::vector<std::thread> threads;
   for (int p = 0; p < kProducers; ++p) {
     threads.emplace_back([&, p] {
-      for (int i = 0; i < kItems; ++i) {
-        items[p][i] = {p, i};
-        while (!ring.TryPush(&items[p][i])) std::this_thread::yield();
+      for (int i = 0; i < kItems;) {
+        // One at a time, and in batches of up to seven.
+        Item* batch[7];
+        const int wanted = std::min(1 + i % 7, kItems - i);
+        for (int k = 0; k < wanted; ++k) {
+          items[p][i + k] = {p, i + k};
+          batch[k] = &items[p][i + k];
+        }
+        const auto done = static_cast<int>(ring.TryPush(batch, static_cast<size_t>(wanted)));
+        i += done;
+        if (done < wanted) std::this_thread::yield();
       }
     });
   }
