@@ -17,7 +17,7 @@ constexpr size_t kPieces = 8'000, kPiece = 1'000;
 constinit std::atomic<bool> none{false};
 constinit std::atomic<int> refusals{0};
 
-size_t AddressSpace() {
+[[maybe_unused]] size_t AddressSpace() {
   long pages = 0;
   FILE* const file = std::fopen("/proc/self/statm", "r");
   EXPECT_TRUE(file != nullptr && std::fscanf(file, "%ld", &pages) == 1);
