@@ -54,7 +54,11 @@ char* OutputQueue::Reserve(size_t n) {
 
 // One that cannot be queued is lost, and the connection with it.
 void OutputQueue::Push(Segment segment) {
-  if (!TryAllocate([&] { segments_.push_back(std::move(segment)); })) lost_ = true;
+  const bool pushed = TryAllocate([&] {
+    mu_.AssumeHeld();
+    segments_.push_back(std::move(segment));
+  });
+  if (!pushed) lost_ = true;
 }
 
 bool OutputQueue::Break() {

@@ -213,8 +213,10 @@ bool NativeSession::BindName(uint16_t number, std::string_view name, const Bound
 // Its number stands for `bound` from now on, or, where that is null, for a name that is unknown.
 absl::Status NativeSession::SetMethod(uint16_t number, const BoundMethod* bound,
                                       std::string_view name) {
-  if (methods_.size() <= number &&
-      !TryAllocate([&] { methods_.resize(number + size_t{1}, nullptr); })) {
+  if (methods_.size() <= number && !TryAllocate([&] {
+        loop_.AssertInLoop();
+        methods_.resize(number + size_t{1}, nullptr);
+      })) {
     return absl::ResourceExhaustedError(
         absl::StrCat("no memory for a table of ", number, " methods"));
   }
