@@ -29,8 +29,9 @@ std::string BytesOf(const Metadata& metadata) {
 // The last of it may be a caller, who must not wait for the thread.
 FakeCall::~FakeCall() WEFT_NO_THREAD_ANALYSIS {
   if (runtime_ == nullptr) return;
-  EventLoop& loop = *runtime_->loops().At(0).loop;
-  loop.Post([runtime = std::move(runtime_)](TaskFate) {});
+  // Kept until Post has returned: the runtime may be gone by then.
+  const std::shared_ptr<EventLoop> loop = runtime_->loops().At(0).loop;
+  loop->Post([runtime = std::move(runtime_)](TaskFate) {});
 }
 
 // ---- by the test

@@ -219,6 +219,7 @@ TEST_F(LittleMemory, AConnectionThatTheTableHasNoRoomForIsRefused) {
   ServerOptions options;
   options.network = network;
   options.runtime = RuntimeOf({.log_sink = log});
+  options.limits.handshake_timeout = absl::InfiniteDuration();  // these say nothing
   Server server(options);
   ASSERT_EQ(server.Register(echo_), absl::OkStatus());
   ASSERT_EQ(server.Start("inproc:little"), absl::OkStatus());
