@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 namespace weft {
 namespace {
@@ -207,14 +206,22 @@ bool FairQueue::Withdraw(WorkItem& item) {
   return true;
 }
 
-std::vector<WorkItem*> FairQueue::TakeLine(WorkShare& share) {
+// Linked, so that a connection's end needs no memory for thousands of them.
+WorkItem* FairQueue::TakeLine(WorkShare& share) {
   MutexLock lock(share.mu_);
-  std::vector<WorkItem*> items(share.line_.size());
-  if (items.empty()) return items;
-  (void)share.line_.TakeFirst(items.data(), items.size());
+  const size_t count = share.line_.size();
+  WorkItem* first = nullptr;
+  WorkItem** end = &first;
+  WorkItem* items[kMaxMoved];
+  while (const size_t taken = share.line_.TakeFirst(items, kMaxMoved)) {
+    for (size_t i = 0; i < taken; ++i) {
+      *end = items[i];
+      end = &items[i]->next_;
+    }
+  }
   share.line_.Trim();
-  CountParked(share, -static_cast<ptrdiff_t>(items.size()));
-  return items;
+  if (count > 0) CountParked(share, -static_cast<ptrdiff_t>(count));
+  return first;
 }
 
 void FairQueue::Strand(WorkItem& item) {

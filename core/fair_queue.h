@@ -32,7 +32,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+#include <utility>
 
 #include "weft/core/mutex.h"
 #include "weft/core/thread_contract.h"
@@ -65,7 +65,11 @@ class ANY_THREAD FairQueue {
   // that is done.
   template <typename F>
   void WithdrawAll(WorkShare& share, F f) {
-    for (WorkItem* item : TakeLine(share)) f(*item);
+    for (WorkItem* item = TakeLine(share); item != nullptr;) {
+      WorkItem* const next = std::exchange(item->next_, nullptr);
+      f(*item);
+      item = next;
+    }
   }
 
   // Items that wait. Sequentially consistent, as WorkRing::size.
@@ -93,7 +97,7 @@ class ANY_THREAD FairQueue {
   void Release(WorkShare& share, int32_t weight);
   void RefillLine(WorkShare& share);
   void Refill(WorkShare& share) WEFT_REQUIRES(share.mu_);
-  std::vector<WorkItem*> TakeLine(WorkShare& share);
+  WorkItem* TakeLine(WorkShare& share);
   void CountParked(WorkShare& share, ptrdiff_t change) WEFT_REQUIRES(share.mu_);
   void Strand(WorkItem& item);
   WorkItem* TakeStranded();

@@ -68,9 +68,11 @@ Discarded Discard(void* piece, size_t size) {
 
 }  // namespace
 
+bool FreePages::Works() { return kWorks; }
+
 size_t FreePages::GiveBack() {
   size_t given = 0;
-  if (!kWorks) return given;
+  if (!Works()) return given;
   for (int round = 0; round < kMostRounds; ++round) {
     const size_t found = LookOnce(&given);
     if (found >= kMuch) continue;

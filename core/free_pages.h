@@ -29,7 +29,9 @@ class FreePages {
   // At once, at most.
   static constexpr size_t kMost = 256 << 20;
 
-  // Says how many bytes were given back. With a sanitizer, whose malloc is another: none.
+  // False with a sanitizer, whose malloc is another: GiveBack does nothing then.
+  static bool Works();
+  // Says how many bytes were given back.
   size_t GiveBack();
 
  private:

@@ -13,20 +13,6 @@
 namespace weft {
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define WEFT_FOREIGN_MALLOC 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define WEFT_FOREIGN_MALLOC 1
-#endif
-#endif
-
-#if defined(WEFT_FOREIGN_MALLOC)
-constexpr bool kWorks = false;
-#else
-constexpr bool kWorks = true;
-#endif
-
 constexpr size_t kMiB = 1 << 20;
 constexpr size_t kSmall = 1000;
 
@@ -57,7 +43,7 @@ TEST(FreePages, GoBackFromBelowAPieceThatLives) {
     burst.clear();
     const size_t before = Resident();
     const size_t given = pages.GiveBack();
-    if (!kWorks) {
+    if (!FreePages::Works()) {
       EXPECT_EQ(given, 0u);
       return;
     }
@@ -97,7 +83,7 @@ TEST(FreePages, AreFoundBehindThoseThatWentBefore) {
     const size_t given = pages.GiveBack();
     second.clear();  // behind 16 MiB that are free and hold nothing
     const size_t more = pages.GiveBack();
-    if (!kWorks) return;
+    if (!FreePages::Works()) return;
     EXPECT_GT(given, 12 * kMiB);
     EXPECT_GT(more, 12 * kMiB);
   }).join();
