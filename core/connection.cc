@@ -16,7 +16,7 @@ namespace {
 // How long one connection is read in a turn, its inline handlers included, while others wait.
 constexpr Nanos kReadFor = std::chrono::milliseconds(1);
 
-// Room for the beginning of a frame whose size is not known yet: its header.
+// Room for more of a frame whose owner does not say how much it needs.
 constexpr size_t kHeadRoom = 64;
 
 // UNAVAILABLE whatever the errno: EPIPE's own code is FAILED_PRECONDITION, ETIMEDOUT's says
@@ -115,21 +115,16 @@ bool Connection::Distribute(size_t n, size_t direct, size_t rest_room) {
     owner_->OnDirect(filled);
     if (closed_) return false;
   }
+  const char* data = arena_.space();
   if (rest_room > 0 && n > 0) {
     const size_t filled = std::min(n, rest_room);
     n -= filled;
     rest_size_ += filled;
-    const BlockRef rest = rest_;
-    const size_t size = rest_size_;
-    DropRest();  // what the owner keeps of it, it counts
-    need_.frame = 0;
-    const size_t used = owner_->OnBytes(rest, rest->data(), size, &need_);
+    const size_t taken = CompleteRest(data, n);
     if (closed_) return false;
-    // Still unfinished: its header was split, or it has more room now, or more than a frame's worth
-    // was kept.
-    if (used < size) return Join(rest->data() + used, size - used, n);
+    data += taken;
+    n -= taken;
   }
-  const char* data = arena_.space();
   // The rest may have ended with the header of a frame that the owner takes directly: what followed
   // it is here.
   if (need_.direct_size > 0 && n > 0) {
@@ -151,19 +146,37 @@ bool Connection::Distribute(size_t n, size_t direct, size_t rest_room) {
   return !closed_;
 }
 
-// Keeps the `size` bytes that were left over, and hands them out again with the `n` bytes behind
-// them that stand in the arena. False: the connection was closed.
-bool Connection::Join(const char* left, size_t size, size_t n) {
-  if (n == 0) return KeepRest(left, size);
-  const BlockRef joined = arena_.large().TryGet(std::max(size + n, need_.frame));
-  if (!joined) return CloseWithoutMemory(size + n);
-  std::memcpy(joined->data(), left, size);
-  std::memcpy(joined->data() + size, arena_.space(), n);
-  need_.frame = 0;
-  const size_t used = owner_->OnBytes(joined, joined->data(), size + n, &need_);
-  if (closed_) return false;
-  // The arena's bytes were copied: nobody has slices of them.
-  return used == size + n || KeepRest(joined->data() + used, size + n - used);
+// Hands out the rest. While its frame is unfinished, as where the header was split, it is joined
+// with as much of the `n` bytes at `data` as the owner asks for, so that those behind it are not
+// copied. Returns how many bytes were taken from there; the connection may be closed.
+size_t Connection::CompleteRest(const char* data, size_t n) {
+  BlockRef rest = rest_;
+  size_t size = rest_size_;
+  DropRest();  // what the owner keeps of it, it counts
+  size_t taken = 0;
+  while (true) {
+    need_.frame = 0;
+    const size_t used = owner_->OnBytes(rest, rest->data(), size, &need_);
+    if (closed_ || used == size) return taken;
+    const char* const left = rest->data() + used;
+    size -= used;
+    if (taken == n) {
+      (void)KeepRest(left, size);
+      return taken;
+    }
+    const size_t wanted = need_.frame > size ? need_.frame - size : n - taken;
+    const size_t more = std::min(wanted, n - taken);
+    BlockRef joined = arena_.large().TryGet(std::max(size + more, need_.frame));
+    if (!joined) {
+      CloseWithoutMemory(size + more);
+      return taken;
+    }
+    std::memcpy(joined->data(), left, size);
+    std::memcpy(joined->data() + size, data + taken, more);
+    taken += more;
+    size += more;
+    rest = std::move(joined);
+  }
 }
 
 // False: the connection was closed, for want of memory or because too much is held already. A peer
@@ -171,7 +184,8 @@ bool Connection::Join(const char* left, size_t size, size_t n) {
 // would end where others hold too much.
 bool Connection::KeepRest(const char* data, size_t size) {
   WEFT_DCHECK(need_.direct_size == 0 && !rest_);
-  const size_t room = std::max(need_.frame, size + kHeadRoom);
+  // To the end of its frame and no further: what comes behind it is read into the arena.
+  const size_t room = need_.frame > size ? need_.frame : size + kHeadRoom;
   InputAccount& account = handle_->input();
   if (account.known() && room <= InputAccount::kStep + kHeadRoom) {
     account.Add(room);

@@ -115,7 +115,7 @@ class Connection final : private WatchEvents {
   // One read. False: stop reading for now (short read, end, error).
   bool ReadOnce() LOOP_ONLY;
   bool Distribute(size_t n, size_t direct, size_t rest_room) LOOP_ONLY;
-  bool Join(const char* left, size_t size, size_t n) LOOP_ONLY;
+  size_t CompleteRest(const char* data, size_t n) LOOP_ONLY;
   bool KeepRest(const char* data, size_t size) LOOP_ONLY;
   void DropRest() LOOP_ONLY;
   bool CloseWithoutMemory(size_t size) LOOP_ONLY;

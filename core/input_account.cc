@@ -10,12 +10,11 @@ InputAccount::InputAccount(InputBudgets budgets)
 // What nobody gave back, because its connection had ended, goes with the connection.
 InputAccount::~InputAccount() { Remove(held()); }
 
-absl::Status InputAccount::TryAdd(size_t n) {
-  const size_t before = held();
-  if (!known_.load(std::memory_order_relaxed)) {
+absl::Status InputAccount::Ask(size_t before, size_t n) {
+  if (!known()) {
     if (absl::Status s = budgets_.unknown->Check(n); !s.ok()) return s;
   }
-  if (before + n > kUnasked && Steps(before + n) != Steps(before)) {
+  if (MustAsk(before, n)) {
     const size_t more = Steps(before + n) - Steps(before);
     for (const auto* budget : {budgets_.server.get(), budgets_.runtime.get()}) {
       if (budget == nullptr) continue;

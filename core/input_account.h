@@ -40,7 +40,14 @@ class ANY_THREAD InputAccount {
   InputAccount& operator=(const InputAccount&) = delete;
 
   // Counts `n` bytes that are to be held, unless they are over a limit.
-  absl::Status TryAdd(size_t n);
+  absl::Status TryAdd(size_t n) {
+    const size_t before = held();
+    if (known() && !MustAsk(before, n)) {
+      Add(n);
+      return absl::OkStatus();
+    }
+    return Ask(before, n);
+  }
   // Counts bytes that are held already.
   void Add(size_t n) { Moved(held_.fetch_add(n, std::memory_order_relaxed), n, /*more=*/true); }
   void Remove(size_t n) { Moved(held_.fetch_sub(n, std::memory_order_relaxed), n, /*more=*/false); }
@@ -52,6 +59,10 @@ class ANY_THREAD InputAccount {
 
  private:
   static size_t Steps(size_t held) { return held / kStep * kStep; }
+  static bool MustAsk(size_t before, size_t n) {
+    return before + n > kUnasked && Steps(before + n) != Steps(before);
+  }
+  absl::Status Ask(size_t before, size_t n);
   void Moved(size_t before, size_t n, bool more) {
     const size_t now = more ? before + n : before - n;
     if (Steps(before) != Steps(now)) PassOn(Steps(before), Steps(now));

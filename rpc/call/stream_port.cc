@@ -36,6 +36,7 @@ StreamRead StreamPort::TakeItem(Item* item) {
                                                                    : StreamRead::kNothingYet;
     }
     reading_.swap(inbox_);
+    from_ = {carrier_.get(), carrier_->log(), gate_, max_message_};
     in_hand_.store(std::exchange(inbox_cost_, 0), std::memory_order_relaxed);
   }
   *item = std::move(reading_[next_++]);
@@ -67,20 +68,11 @@ StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out, absl::Cord* a
   const StreamRead what = TakeItem(&item);
   if (what != StreamRead::kMessage) return what;
   writes_in_a_row_.store(0, std::memory_order_relaxed);
-  std::shared_ptr<StreamCarrier> carrier;
-  size_t max_message;
-  InflateGate* gate;  // the carrier's
-  {
-    MutexLock lock(mu_);
-    carrier = carrier_;
-    max_message = max_message_;
-    gate = gate_;
-  }
-  absl::Status s = ParseItem(item.message, max_message, gate, carrier->log(), out);
+  absl::Status s = ParseItem(item.message, from_.max_message, from_.gate, from_.log, out);
   if (s.ok() && WantsMessages()) s = OnStreamMessage(/*outgoing=*/false, item.message.size);
   if (attachment != nullptr) *attachment = item.message.Attachment();
   item.message.block.reset();
-  if (TakeFromHand(item.cost)) carrier->ReturnCredit(*this, item.cost);
+  if (TakeFromHand(item.cost)) from_.carrier->ReturnCredit(*this, item.cost);
   if (s.ok()) return StreamRead::kMessage;
   Fail(std::move(s));
   return StreamRead::kEnd;

@@ -182,6 +182,14 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
     ReceivedMessage message;
     size_t cost = 0;
   };
+  // What reading a message asks of the carrier. A port that has been given messages keeps its
+  // carrier to its end, so that the reader needs no reference of its own.
+  struct Source {
+    StreamCarrier* carrier = nullptr;
+    const Log* log = nullptr;
+    InflateGate* gate = nullptr;
+    size_t max_message = 0;
+  };
   static constexpr size_t kChunk = 16 << 10;
 
   void Keep(ReceivedMessage* message) WEFT_REQUIRES(mu_);
@@ -205,6 +213,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   // The reader's own.
   std::vector<Item> reading_;
   size_t next_ = 0;
+  Source from_;
   // What that costs, as far as it has not been given back; set under mu_.
   std::atomic<size_t> in_hand_{0};
   // The writer's own.

@@ -279,6 +279,26 @@ TEST_F(ConnectionTest, CutsFramesSplitAtEveryByteBoundary) {
   }
 }
 
+TEST_F(ConnectionTest, CopiesOnlyTheFrameThatASplitGoesThrough) {
+  constexpr size_t kFrames = 100;
+  std::string bytes;
+  for (size_t i = 0; i < kFrames; ++i) bytes += Frame(34, 'a');
+  for (size_t split = 1; split < 2 * (kHeader + 34); ++split) {
+    bool first = true;
+    Open([&first, split] { return std::exchange(first, false) ? split : size_t{1} << 20; });
+    Send(bytes);
+    ASSERT_TRUE(AwaitFrames(kFrames)) << split;
+    thread_.Run([&] {
+      const char* const arena = arena_.block()->data();
+      EXPECT_LE(std::ranges::count_if(
+                    owner_->kept, [&](const auto& kept) { return kept.block->data() != arena; }),
+                1)
+          << split;
+    });
+    Forget();
+  }
+}
+
 TEST_F(ConnectionTest, CutsFramesThatComeByteByByte) {
   Open([] { return size_t{1}; });
   std::string bytes;

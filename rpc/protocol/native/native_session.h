@@ -167,7 +167,11 @@ class NativeSession final : public Session,
                                   const RequestFrame& frame) const LOOP_ONLY;
   const BoundMethod* Admit(const FrameHeader& header, const RequestFrame& frame) LOOP_ONLY;
   absl::Status AdmitRequest(const RequestFrame& frame, uint64_t id) LOOP_ONLY;
-  absl::Status CheckCompressed(const Payload& payload) const LOOP_ONLY;
+  // Why the message of a frame must not be inflated here, or OK.
+  absl::Status CheckCompressed(const Payload& payload) const LOOP_ONLY {
+    return payload.codec == 0 ? absl::OkStatus() : CheckInflating(payload);
+  }
+  absl::Status CheckInflating(const Payload& payload) const LOOP_ONLY;
   bool BindName(uint16_t number, std::string_view name, const BoundMethod** bound,
                 std::string* unknown) LOOP_ONLY;
   absl::Status SetMethod(uint16_t number, const BoundMethod* bound,

@@ -175,9 +175,7 @@ absl::Status NativeSession::AdmitRequest(const RequestFrame& frame, uint64_t id)
   return absl::OkStatus();
 }
 
-// Whether what its header says of a message may be inflated here.
-absl::Status NativeSession::CheckCompressed(const Payload& payload) const {
-  if (payload.codec == 0) return absl::OkStatus();
+absl::Status NativeSession::CheckInflating(const Payload& payload) const {
   return link_->gate().Check(static_cast<Compression>(payload.codec), payload.message_size(),
                              payload.inflated_size);
 }
