@@ -304,8 +304,9 @@ double PerCall(double cpu, int64_t calls) {
 // The CPU time of a refused call, in seconds: every place is held, and `rate` calls a second come.
 double RefusalCost(int threads, double rate, Seconds time) {
   Worker worker;
-  Measured server(worker, {.adaptive = true, .least_calls = 1, .most_calls = 1, .shed = true},
-                  threads);
+  Measured server(
+      worker, {.adaptive = true, .min_adaptive_calls = 1, .max_adaptive_calls = 1, .shed = true},
+      threads);
   Clients clients(server);
   for (int i = 0; i < threads; ++i) clients.Hold(worker);
   const Outcome outcome = clients.Open(rate, time);

@@ -24,7 +24,7 @@ constexpr bool kMaps = true;
 constexpr size_t kPage = 4 << 10;
 constexpr size_t kHugePage = 2 << 20;
 // More cannot be asked for, of anybody.
-constexpr size_t kMost = SIZE_MAX / 4;
+constexpr size_t kMax = SIZE_MAX / 4;
 
 size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
 
@@ -51,7 +51,7 @@ char* MapHugePages(size_t size) {
 }  // namespace
 
 Block* Block::TryNew(size_t capacity, BlockHome* home) {
-  if (capacity > kMost) return nullptr;
+  if (capacity > kMax) return nullptr;
   const size_t size = sizeof(Block) + capacity;
   void* memory;
   if (size < kMapFrom) {

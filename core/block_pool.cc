@@ -9,23 +9,23 @@
 namespace weft {
 namespace {
 
-constexpr size_t kLeastLog = std::bit_width(BlockPool::kLeast) - 1;
+constexpr size_t kMinLog = std::bit_width(BlockPool::kMin) - 1;
 
 // The class of blocks of at least `size` bytes, header included.
 size_t ClassOf(size_t size) {
-  const size_t last = std::max(size, BlockPool::kLeast) - 1;
+  const size_t last = std::max(size, BlockPool::kMin) - 1;
   const auto log = static_cast<size_t>(std::bit_width(last)) - 1;
   const size_t quarter = (last >> (log - 2)) & 3;
-  return log < kLeastLog ? 0 : (log - kLeastLog) * 4 + quarter + 1;
+  return log < kMinLog ? 0 : (log - kMinLog) * 4 + quarter + 1;
 }
 
 // Bytes of a block of a class, header included.
-size_t SizeOf(size_t index) { return (BlockPool::kLeast / 4 * (4 + index % 4)) << (index / 4); }
+size_t SizeOf(size_t index) { return (BlockPool::kMin / 4 * (4 + index % 4)) << (index / 4); }
 
 }  // namespace
 
 Block* BlockPool::Take(size_t size) {
-  if (size + sizeof(Block) <= kLeast) return Block::TryNew(size);
+  if (size + sizeof(Block) <= kMin) return Block::TryNew(size);
   if (size > SIZE_MAX / 4) return nullptr;
   const size_t index = ClassOf(size + sizeof(Block));
   return index < kClasses ? core_->Take(index) : Block::TryNew(size);
@@ -83,14 +83,14 @@ void BlockPool::Core::TakeBack(Block* block) {
     MutexLock lock(mu_);
     WEFT_DCHECK(counts_.out > 0);
     --counts_.out;
-    if (closed_ || quiet_ || size > kMostFree) {
+    if (closed_ || quiet_ || size > kMaxFree) {
       last = closed_ && counts_.out == 0;
       freed.push_back(block);
     } else {
       classes_[ClassOf(size)].free.push_back(block);
       ++counts_.free_blocks;
       counts_.free_bytes += size;
-      if (counts_.free_bytes > kMostFree) Shrink(kMostFree, &freed);
+      if (counts_.free_bytes > kMaxFree) Shrink(kMaxFree, &freed);
     }
   }
   for (Block* old : freed) Block::Free(old);

@@ -6,7 +6,7 @@
 //
 // A block that nobody refers to any more comes back from whichever thread let go of it, and serves
 // sizes of its class, or down to half of it where there is none of theirs. Free blocks
-// together hold at most kMostFree bytes; the largest go first.
+// together hold at most kMaxFree bytes; the largest go first.
 //
 // Trim, called again and again, gives back the blocks that were not needed since the call before:
 // all of a class that was not used at all, half of the others, rounded down. While the pool is quiet
@@ -32,9 +32,9 @@ namespace weft {
 class ANY_THREAD BlockPool {
  public:
   // Smaller blocks, header included, come from malloc and are not kept.
-  static constexpr size_t kLeast = 16 << 10;
+  static constexpr size_t kMin = 16 << 10;
   // Much, for it is only what was in use together a moment ago: see Trim.
-  static constexpr size_t kMostFree = 256 << 20;
+  static constexpr size_t kMaxFree = 256 << 20;
 
   BlockPool() : core_(new Core) {}
   ~BlockPool() { core_->Close(); }
@@ -61,7 +61,7 @@ class ANY_THREAD BlockPool {
   Counts counts() const { return core_->counts(); }
 
  private:
-  // Four for each power of two from kLeast up to 8 GiB; what is larger is not kept.
+  // Four for each power of two from kMin up to 8 GiB; what is larger is not kept.
   static constexpr size_t kClasses = 4 * 19;
 
   // What blocks refer to. Deletes itself when the pool is gone and the last block has come back.

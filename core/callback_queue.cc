@@ -3,14 +3,14 @@
 #include <optional>
 
 #include "weft/core/event_loop.h"
-#include "weft/core/home_process.h"
+#include "weft/core/fork_guard.h"
 
 namespace weft {
 namespace {
 
 thread_local CallbackQueue* current_queue = nullptr;
 // Of current_queue: in a forked child nobody comes back to call what is queued.
-thread_local std::optional<HomeProcess> current_home;
+thread_local std::optional<ForkGuard> current_home;
 thread_local int elsewhere = 0;
 
 }  // namespace
@@ -45,7 +45,7 @@ void CallbackQueue::Later(EventLoop* loop, const char* what, Callback callback, 
     });
     return;
   }
-  if (here == nullptr || current_home->Left()) {
+  if (here == nullptr || current_home->InForkedChild()) {
     GuardedCall(what, [&] { std::move(callback)(argument); });
     return;
   }
@@ -64,7 +64,7 @@ void CallbackQueue::CallWaiting(int most) {
   if (waiting_.empty() || goes_on_) return;
   goes_on_ = true;
   loop_.AssertInLoop();
-  loop_.AtTurnEnd(this);
+  loop_.RunAtEndOfTurn(this);
 }
 
 void CallbackQueue::Run() {

@@ -49,7 +49,7 @@ void ConnectionHandle::FlushOnLoop() {
   self_ = shared_from_this();
   if (loop_->InLoop()) {
     loop_->AssertInLoop();
-    loop_->AtTurnEnd(&flush_task_);
+    loop_->RunAtEndOfTurn(&flush_task_);
   } else {
     loop_->Post(&flush_task_);
   }

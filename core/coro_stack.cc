@@ -26,7 +26,7 @@ void CoroStack::Resume(std::coroutine_handle<> coroutine) {
 std::coroutine_handle<> CoroStack::HandOver(std::coroutine_handle<> next) noexcept {
   CoroStack* const stack = current_stack;
   // A second one may be on its way: a coroutine that user code has resumed by itself, inside.
-  if (stack == nullptr || stack->next_ || stack->base_ - StackPointer() <= kMost) return next;
+  if (stack == nullptr || stack->next_ || stack->base_ - StackPointer() <= kMax) return next;
   stack->next_ = next;
   return std::noop_coroutine();
 }

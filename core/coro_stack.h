@@ -3,7 +3,7 @@
 // A coroutine that ends hands over to the one that awaits it. An optimizing compiler makes a jump of
 // that; without optimization, and under sanitizers, it is a call inside a call, and a loop that
 // awaits a million coroutines which need not wait nests two million deep. So whoever resumes a
-// coroutine opens a CoroStack, and what would nest deeper than kMost bytes below it returns there
+// coroutine opens a CoroStack, and what would nest deeper than kMax bytes below it returns there
 // first, and is resumed from there.
 //
 // Threads  the thread it stands on
@@ -19,7 +19,7 @@ namespace weft {
 
 class CoroStack {
  public:
-  static constexpr size_t kMost = size_t{64} << 10;
+  static constexpr size_t kMax = size_t{64} << 10;
 
   CoroStack(const CoroStack&) = delete;
   CoroStack& operator=(const CoroStack&) = delete;

@@ -91,7 +91,7 @@ absl::Status EventLoop::Open() {
 }
 
 EventLoop::~EventLoop() WEFT_NO_THREAD_ANALYSIS {
-  if (home_.Left()) return;  // the parent's loop goes on with the same epoll descriptor
+  if (home_.InForkedChild()) return;  // the parent's loop goes on with the same epoll descriptor
   const ThreadLog lines(log_);
   Close();  // for a loop that never ran
   if (notify_event_ != nullptr) event_free(notify_event_);
@@ -143,7 +143,7 @@ void EventLoop::Stop() {
 }
 
 void EventLoop::Post(LoopTask* task) {
-  if (home_.Left()) {  // nobody would run it, and the pipe is the parent's
+  if (home_.InForkedChild()) {  // nobody would run it, and the pipe is the parent's
     task->Cancel();
     return;
   }

@@ -1,7 +1,7 @@
 // One thread's reactor: file descriptors, timers and posted tasks, in turns.
 //
 // A turn:  poll (callbacks of ready descriptors, due timers)  →  posted tasks, oldest first  →  the
-// turn's end (what was scheduled by AtTurnEnd: batches handed over, output flushed)  →  sleep if
+// turn's end (what was scheduled by RunAtEndOfTurn: batches handed over, output flushed)  →  sleep if
 // there is nothing to do.
 //
 // Post is the only door for other threads. It wakes the loop through the notification pipe, only
@@ -38,7 +38,7 @@
 #include "weft/core/callback_queue.h"
 #include "weft/core/clock.h"
 #include "weft/core/fd_slots.h"
-#include "weft/core/home_process.h"
+#include "weft/core/fork_guard.h"
 #include "weft/core/input_budget.h"
 #include "weft/core/log.h"
 #include "weft/core/loop_task.h"
@@ -100,7 +100,7 @@ class EventLoop final : private ClockWatcher {
   void AssertInLoop() const WEFT_ASSERT_CAPABILITY(on_loop);
 
   // Runs `task` at the end of this turn (of the next, when called at the end of one).
-  void AtTurnEnd(LoopTask* task) LOOP_ONLY { turn_end_.Append(task); }
+  void RunAtEndOfTurn(LoopTask* task) LOOP_ONLY { turn_end_.Append(task); }
 
   // The time, read once in a poll: the same for all events that came together.
   MonoTime now() LOOP_ONLY {
@@ -167,7 +167,7 @@ class EventLoop final : private ClockWatcher {
   static void OnTimerFd(int fd, short what, void* self);
 
   // Fixed at construction.
-  const HomeProcess home_;
+  const ForkGuard home_;
   const std::string name_;
   const Clock& clock_;
   const Log log_;

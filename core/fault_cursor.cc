@@ -9,7 +9,7 @@ namespace weft {
 FaultCursor::FaultCursor(const FaultScript& script)
     : script_(script),
       delay_(std::max(ToNanos(script.delay), Nanos::zero())),
-      delay_span_(std::max(ToNanos(script.delay_most) - delay_, Nanos::zero())),
+      delay_span_(std::max(ToNanos(script.max_delay) - delay_, Nanos::zero())),
       read_every_(std::max(ToNanos(script.read_every), Nanos::zero())),
       random_(script.seed) {}
 
@@ -22,7 +22,7 @@ Nanos FaultCursor::DrawDelay() {
 FaultCursor::Written FaultCursor::Write(size_t offered) {
   Written result;
   uint64_t most = offered;
-  if (script_.write_most != 0) most = std::min<uint64_t>(most, script_.write_most);
+  if (script_.max_write != 0) most = std::min<uint64_t>(most, script_.max_write);
   most = std::min(most, script_.cut_at - std::min(position_, script_.cut_at));
   result.taken = static_cast<size_t>(most);
   if (position_ < script_.drop_from) {
@@ -35,7 +35,7 @@ FaultCursor::Written FaultCursor::Write(size_t offered) {
 }
 
 size_t FaultCursor::Read(size_t offered) const {
-  return script_.read_most == 0 ? offered : std::min(offered, script_.read_most);
+  return script_.max_read == 0 ? offered : std::min(offered, script_.max_read);
 }
 
 }  // namespace weft

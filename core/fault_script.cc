@@ -25,19 +25,19 @@ ConnectionFaults ConnectionFaults::Drawn(uint64_t seed, uint64_t connection, con
     const uint64_t cut_at = 1 + below(mix.bytes);
     const uint64_t drop_from = below(mix.bytes);
     const double delay = NextRandomShare(&state);
-    const uint64_t write_most = 1 + below(100);
-    const uint64_t read_most = 1 + below(4096);
+    const uint64_t max_write = 1 + below(100);
+    const uint64_t max_read = 1 + below(4096);
     script->seed = NextRandomBits(&state);
     if (cut) script->cut_at = cut_at;
     if (dropped) script->drop_from = drop_from;
     if (delayed) {
-      script->delay = mix.delay_most * delay / 2;
-      script->delay_most = mix.delay_most * delay;
+      script->delay = mix.max_delay * delay / 2;
+      script->max_delay = mix.max_delay * delay;
     }
-    if (partial) script->write_most = static_cast<size_t>(write_most);
+    if (partial) script->max_write = static_cast<size_t>(max_write);
     if (slow) {
-      script->read_most = static_cast<size_t>(read_most);
-      script->read_every = mix.delay_most / 10;
+      script->max_read = static_cast<size_t>(max_read);
+      script->read_every = mix.max_delay / 10;
     }
   }
   return faults;

@@ -2,7 +2,7 @@
 //
 //   byte 0 ─────────────────────────► drop_from: vanishes from here on, nobody is told
 //          ─────────────────────────────► cut_at: both ends are reset here
-//   write_most bytes a write · delay … delay_most later · read_most bytes every read_every
+//   max_write bytes a write · delay … max_delay later · max_read bytes every read_every
 //
 // Bytes of one direction stay in order and are never changed. Directions and connections with
 // different delays overtake one another.
@@ -23,19 +23,19 @@ inline constexpr uint64_t kNoByte = UINT64_MAX;
 
 struct FaultScript {
   // What is written arrives so much later, by the clock of the end that reads; of the time from
-  // `delay` to `delay_most` each write draws its own. `delay_most` below `delay`: always `delay`.
+  // `delay` to `max_delay` each write draws its own. `max_delay` below `delay`: always `delay`.
   absl::Duration delay = absl::ZeroDuration();
-  absl::Duration delay_most = absl::ZeroDuration();
+  absl::Duration max_delay = absl::ZeroDuration();
   // Bytes from this position on vanish, and so does the news of a close: a pulled cable.
   uint64_t drop_from = kNoByte;
   // When so many bytes were written the connection is reset, in both directions; these bytes still
   // arrive.
   uint64_t cut_at = kNoByte;
   // One write takes at most so many bytes. 0: as many as there is room for.
-  size_t write_most = 0;
+  size_t max_write = 0;
   // One read gives at most so many bytes, 0: all that are there; the next one may follow after
   // `read_every`.
-  size_t read_most = 0;
+  size_t max_read = 0;
   absl::Duration read_every = absl::ZeroDuration();
   // Of the delays drawn.
   uint64_t seed = 0;
@@ -51,7 +51,7 @@ struct FaultMix {
   double slow_reader = 0.1;
   // Cuts and drops come at a position below this, after the handshake or within it.
   uint64_t bytes = 1 << 20;
-  absl::Duration delay_most = absl::Milliseconds(2);
+  absl::Duration max_delay = absl::Milliseconds(2);
 };
 
 // Both directions of one connection.

@@ -26,7 +26,7 @@ constexpr bool kWorks = true;
 #endif
 
 constexpr uintptr_t kPage = 4 << 10;
-constexpr size_t kMostPages = 32;  // of a piece
+constexpr size_t kMaxPages = 32;  // of a piece
 // malloc writes so much at the beginning of a piece that is free.
 constexpr size_t kItsOwn = 64;
 
@@ -56,7 +56,7 @@ Discarded Discard(void* piece, size_t size) {
   const uintptr_t begin = (at + kItsOwn + kPage - 1) / kPage * kPage;
   const uintptr_t end = (at + size) / kPage * kPage;
   if (begin >= end) return {};
-  unsigned char pages[kMostPages];
+  unsigned char pages[kMaxPages];
   auto* const memory = reinterpret_cast<void*>(begin);
   const size_t count = (end - begin) / kPage;
   if (::mincore(memory, end - begin, pages) != 0) return {};
@@ -73,7 +73,7 @@ bool FreePages::Works() { return kWorks; }
 size_t FreePages::GiveBack() {
   size_t given = 0;
   if (!Works()) return given;
-  for (int round = 0; round < kMostRounds; ++round) {
+  for (int round = 0; round < kMaxRounds; ++round) {
     const size_t found = LookOnce(&given);
     if (found >= kMuch) continue;
     if (round == 0 && found == 0) {  // what was left without memory may be in use again
@@ -85,12 +85,12 @@ size_t FreePages::GiveBack() {
 }
 
 size_t FreePages::LookOnce(size_t* given) {
-  static_assert(kSizes[0] <= kMostPages * kPage);
+  static_assert(kSizes[0] <= kMaxPages * kPage);
   size_t of_full = 0;
   Held held;  // all sizes: a smaller piece would come out of a larger one
   for (size_t i = 0; i < kSizes.size(); ++i) {
     size_t full = 0;
-    for (size_t empty = 0; empty < kEmpty + known_[i] && *given < kMost;) {
+    for (size_t empty = 0; empty < kEmpty + known_[i] && *given < kMax;) {
       void* const piece = ::operator new(kSizes[i], std::nothrow);
       if (piece == nullptr) return 0;
       held.Add(piece);
@@ -100,7 +100,7 @@ size_t FreePages::LookOnce(size_t* given) {
       empty = discarded.most ? 0 : empty + 1;
     }
     of_full += full * kSizes[i];
-    known_[i] = std::min(known_[i] + full, kMostKnown);
+    known_[i] = std::min(known_[i] + full, kMaxKnown);
   }
   return of_full;
 }

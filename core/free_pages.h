@@ -27,7 +27,7 @@ namespace weft {
 class FreePages {
  public:
   // At once, at most.
-  static constexpr size_t kMost = 256 << 20;
+  static constexpr size_t kMax = 256 << 20;
 
   // False with a sanitizer, whose malloc is another: GiveBack does nothing then.
   static bool Works();
@@ -40,10 +40,10 @@ class FreePages {
   static constexpr std::array<size_t, 3> kSizes = {120 << 10, 28 << 10, 12 << 10};
   // So many pieces without memory are never too many.
   static constexpr size_t kEmpty = 24;
-  static constexpr size_t kMostKnown = 1024;
+  static constexpr size_t kMaxKnown = 1024;
   // Where one look found so much there may be more behind it.
   static constexpr size_t kMuch = 1 << 20;
-  static constexpr int kMostRounds = 3;
+  static constexpr int kMaxRounds = 3;
 
   // Adds what was given back; says how much lay in pieces that held little else.
   size_t LookOnce(size_t* given);

@@ -80,9 +80,9 @@ absl::StatusOr<std::unique_ptr<Transport>> InProcessNetwork::Dial(std::string_vi
       absl::UnavailableError(absl::StrCat("connect ", AddressOf(name), ": nobody listens there"));
   if (ear == nullptr) return nobody;
   auto link =
-      std::make_shared<InProcessLink>(number, options_.buffer_bytes, faults, clock, *ear->clock);
-  auto here = std::make_unique<InProcessTransport>(link, InProcessLink::Side::kDialer);
-  auto there = std::make_unique<InProcessTransport>(link, InProcessLink::Side::kListener);
+      std::make_shared<InProcessPipe>(number, options_.buffer_bytes, faults, clock, *ear->clock);
+  auto here = std::make_unique<InProcessTransport>(link, InProcessPipe::Side::kDialer);
+  auto there = std::make_unique<InProcessTransport>(link, InProcessPipe::Side::kListener);
   {
     MutexLock lock(mu_);
     for (auto it = links_.begin(); it != links_.end();) {
@@ -96,10 +96,10 @@ absl::StatusOr<std::unique_ptr<Transport>> InProcessNetwork::Dial(std::string_vi
   return here;
 }
 
-std::shared_ptr<InProcessLink> InProcessNetwork::Find(uint64_t connection) const {
+std::shared_ptr<InProcessPipe> InProcessNetwork::Find(uint64_t connection) const {
   MutexLock lock(mu_);
   const auto it = links_.find(connection);
-  std::shared_ptr<InProcessLink> link = it == links_.end() ? nullptr : it->second.lock();
+  std::shared_ptr<InProcessPipe> link = it == links_.end() ? nullptr : it->second.lock();
   return link != nullptr && link->open() ? link : nullptr;
 }
 
@@ -107,7 +107,7 @@ std::vector<uint64_t> InProcessNetwork::connections() const {
   MutexLock lock(mu_);
   std::vector<uint64_t> open;
   for (const auto& [number, weak] : links_) {
-    const std::shared_ptr<InProcessLink> link = weak.lock();
+    const std::shared_ptr<InProcessPipe> link = weak.lock();
     if (link != nullptr && link->open()) open.push_back(number);
   }
   return open;
@@ -119,25 +119,25 @@ uint64_t InProcessNetwork::dialled() const {
 }
 
 bool InProcessNetwork::Cut(uint64_t connection) {
-  const std::shared_ptr<InProcessLink> link = Find(connection);
+  const std::shared_ptr<InProcessPipe> link = Find(connection);
   if (link != nullptr) link->Cut();
   return link != nullptr;
 }
 
 bool InProcessNetwork::Change(uint64_t connection, const ConnectionFaults& faults) {
-  const std::shared_ptr<InProcessLink> link = Find(connection);
+  const std::shared_ptr<InProcessPipe> link = Find(connection);
   if (link != nullptr) link->Change(faults);
   return link != nullptr;
 }
 
 bool InProcessNetwork::Hold(uint64_t connection) {
-  const std::shared_ptr<InProcessLink> link = Find(connection);
+  const std::shared_ptr<InProcessPipe> link = Find(connection);
   if (link != nullptr) link->Hold(true);
   return link != nullptr;
 }
 
 bool InProcessNetwork::Release(uint64_t connection) {
-  const std::shared_ptr<InProcessLink> link = Find(connection);
+  const std::shared_ptr<InProcessPipe> link = Find(connection);
   if (link != nullptr) link->Hold(false);
   return link != nullptr;
 }

@@ -29,7 +29,7 @@
 #include "absl/status/statusor.h"
 #include "weft/core/clock.h"
 #include "weft/core/fault_script.h"
-#include "weft/core/in_process_link.h"
+#include "weft/core/in_process_pipe.h"
 #include "weft/core/mutex.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/transport.h"
@@ -94,13 +94,13 @@ class ANY_THREAD InProcessNetwork : public std::enable_shared_from_this<InProces
   };
 
   explicit InProcessNetwork(InProcessNetworkOptions options);
-  std::shared_ptr<InProcessLink> Find(uint64_t connection) const WEFT_EXCLUDES(mu_);
+  std::shared_ptr<InProcessPipe> Find(uint64_t connection) const WEFT_EXCLUDES(mu_);
 
   const InProcessNetworkOptions options_;
   Mutex faults_mu_;  // one call of options_.faults at a time
   mutable Mutex mu_;
   absl::btree_map<std::string, std::shared_ptr<Ear>> ears_ WEFT_GUARDED_BY(mu_);
-  absl::btree_map<uint64_t, std::weak_ptr<InProcessLink>> links_ WEFT_GUARDED_BY(mu_);
+  absl::btree_map<uint64_t, std::weak_ptr<InProcessPipe>> links_ WEFT_GUARDED_BY(mu_);
   uint64_t dialled_ WEFT_GUARDED_BY(mu_) = 0;
 };
 

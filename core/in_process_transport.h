@@ -1,4 +1,4 @@
-// One end of an in-process connection: bytes travel through the memory of an InProcessLink.
+// One end of an in-process connection: bytes travel through the memory of an InProcessPipe.
 //
 // Threads  as Transport; any thread may write
 // Owns     its end, closed with it
@@ -8,14 +8,14 @@
 #include <memory>
 #include <utility>
 
-#include "weft/core/in_process_link.h"
+#include "weft/core/in_process_pipe.h"
 #include "weft/core/transport.h"
 
 namespace weft {
 
 class InProcessTransport final : public Transport {
  public:
-  InProcessTransport(std::shared_ptr<InProcessLink> link, InProcessLink::Side side)
+  InProcessTransport(std::shared_ptr<InProcessPipe> link, InProcessPipe::Side side)
       : link_(std::move(link)), side_(side) {}
   ~InProcessTransport() override { link_->Close(side_); }
   InProcessTransport(const InProcessTransport&) = delete;
@@ -34,8 +34,8 @@ class InProcessTransport final : public Transport {
   bool AnyThreadMayWrite() const override { return true; }
 
  private:
-  const std::shared_ptr<InProcessLink> link_;
-  const InProcessLink::Side side_;
+  const std::shared_ptr<InProcessPipe> link_;
+  const InProcessPipe::Side side_;
 };
 
 }  // namespace weft

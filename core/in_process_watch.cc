@@ -37,8 +37,8 @@ class InProcessWatch::LookTask final : public LoopTask,
   InProcessWatch* watch_ LOOP_OWNED;
 };
 
-InProcessWatch::InProcessWatch(EventLoop& loop, std::shared_ptr<InProcessLink> link,
-                               InProcessLink::Side side, WatchEvents* events)
+InProcessWatch::InProcessWatch(EventLoop& loop, std::shared_ptr<InProcessPipe> link,
+                               InProcessPipe::Side side, WatchEvents* events)
     : loop_(loop),
       link_(std::move(link)),
       side_(side),
@@ -70,7 +70,7 @@ void InProcessWatch::Stop() {
 
 void InProcessWatch::LookNow() {
   const std::shared_ptr<LookTask> task = task_;
-  InProcessLink::Readiness ready = link_->Look(side_);
+  InProcessPipe::Readiness ready = link_->Look(side_);
   if (reading_ && ready.readable) {
     events_->OnReadable();
     if (!task->watched()) return;

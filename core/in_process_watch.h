@@ -10,7 +10,7 @@
 #include <memory>
 
 #include "weft/core/event_loop.h"
-#include "weft/core/in_process_link.h"
+#include "weft/core/in_process_pipe.h"
 #include "weft/core/timer.h"
 #include "weft/core/watch.h"
 
@@ -18,7 +18,7 @@ namespace weft {
 
 class InProcessWatch final : public Watch {
  public:
-  InProcessWatch(EventLoop& loop, std::shared_ptr<InProcessLink> link, InProcessLink::Side side,
+  InProcessWatch(EventLoop& loop, std::shared_ptr<InProcessPipe> link, InProcessPipe::Side side,
                  WatchEvents* events);
   ~InProcessWatch() override;
   InProcessWatch(const InProcessWatch&) = delete;
@@ -34,8 +34,8 @@ class InProcessWatch final : public Watch {
   void LookNow() LOOP_ONLY;
 
   EventLoop& loop_;
-  const std::shared_ptr<InProcessLink> link_;
-  const InProcessLink::Side side_;
+  const std::shared_ptr<InProcessPipe> link_;
+  const InProcessPipe::Side side_;
   WatchEvents* const events_;
   const std::shared_ptr<LookTask> task_;
   Timer due_ LOOP_OWNED;

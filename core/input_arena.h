@@ -25,7 +25,7 @@ class InputArena {
   // The bytes of a block of 64 KiB, header included: a class of the pool.
   static constexpr size_t kBlock = (64 << 10) - sizeof(Block);
   // A block with less room than this is given up.
-  static constexpr size_t kLeastRoom = 16 << 10;
+  static constexpr size_t kMinRoom = 16 << 10;
   static constexpr size_t kSmallBlock = 8 << 10;
 
   // `trimmer` hears of each read; may be null.
@@ -59,7 +59,7 @@ class InputArena {
       return;
     }
     used_ += used;
-    if (room() < kLeastRoom) {
+    if (room() < kMinRoom) {
       block_.reset();
       used_ = 0;
       size_ = kBlock;

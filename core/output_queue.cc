@@ -125,7 +125,7 @@ bool OutputQueue::OwnBorrowed() {
 
 int OutputQueue::Gather(iovec* pieces) {
   int count = 0;
-  for (size_t i = first_; i < segments_.size() && count < kMostPieces; ++i, ++count) {
+  for (size_t i = first_; i < segments_.size() && count < kMaxPieces; ++i, ++count) {
     pieces[count] = {const_cast<char*>(segments_[i].data), segments_[i].size};
   }
   return count;
@@ -159,7 +159,7 @@ void OutputQueue::Taken(size_t n) {
 }
 
 OutputQueue::Flushed OutputQueue::Flush() {
-  iovec pieces[kMostPieces];
+  iovec pieces[kMaxPieces];
   MutexLock lock(mu_);
   for (;;) {
     if (state_ == State::kClosed) return Flushed::kClosed;

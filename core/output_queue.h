@@ -188,7 +188,7 @@ class ANY_THREAD OutputQueue {
   static constexpr size_t kFirstBlock = 512 - sizeof(Block);
   static constexpr size_t kGrowth = 8;
   static constexpr size_t kLargestBlock = (64 << 10) - sizeof(Block);
-  static constexpr int kMostPieces = 64;
+  static constexpr int kMaxPieces = 64;
 
   // For the end of a write that is under way, which lasts only a moment.
   void AwaitWrite(MutexLock& lock) WEFT_REQUIRES(mu_);

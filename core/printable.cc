@@ -19,7 +19,7 @@ size_t DecodeOne(std::string_view text, uint32_t* code) {
     return 1;
   }
   const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  constexpr uint32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};
+  constexpr uint32_t kMin[] = {0, 0, 0x80, 0x800, 0x10000};
   if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return 0;
   uint32_t value = lead & (0xffu >> (length + 1));
   for (size_t i = 1; i < length; ++i) {
@@ -27,7 +27,7 @@ size_t DecodeOne(std::string_view text, uint32_t* code) {
     value = value << 6 | (byte(i) & 0x3fu);
   }
   const bool surrogate = value >= 0xd800 && value <= 0xdfff;
-  if (value < kLeast[length] || value > 0x10ffff || surrogate) return 0;
+  if (value < kMin[length] || value > 0x10ffff || surrogate) return 0;
   *code = value;
   return length;
 }

@@ -95,7 +95,7 @@ absl::StatusOr<WorkerPool*> Runtime::StartPool(std::string thread_name, const Po
 }
 
 absl::StatusOr<WorkerPool*> Runtime::workers() {
-  if (home_.Left()) return HomeProcess::Refused("runtime");
+  if (home_.InForkedChild()) return ForkGuard::Refused("runtime");
   const PoolOptions shared = {.threads = options_.worker_threads,
                               .max_threads = options_.max_worker_threads,
                               .queue = options_.worker_queue};
@@ -104,7 +104,7 @@ absl::StatusOr<WorkerPool*> Runtime::workers() {
 }
 
 absl::StatusOr<WorkerPool*> Runtime::workers(const std::string& name) {
-  if (home_.Left()) return HomeProcess::Refused("runtime");
+  if (home_.InForkedChild()) return ForkGuard::Refused("runtime");
   const auto it = options_.pools.find(name);
   if (it == options_.pools.end()) {
     std::vector<std::string> names;
@@ -118,12 +118,12 @@ absl::StatusOr<WorkerPool*> Runtime::workers(const std::string& name) {
 }
 
 Runtime::~Runtime() WEFT_NO_THREAD_ANALYSIS {
-  if (home_.Left()) {
+  if (home_.InForkedChild()) {
     for (auto& [name, pool] : pools_) {
-      HomeProcess::LeaveBehind(std::shared_ptr<WorkerPool>(std::move(pool)));
+      ForkGuard::LeaveBehind(std::shared_ptr<WorkerPool>(std::move(pool)));
     }
-    HomeProcess::LeaveBehind(std::shared_ptr<WorkerPool>(std::move(workers_)));
-    HomeProcess::LeaveBehind(std::shared_ptr<LoopGroup>(std::move(loops_)));
+    ForkGuard::LeaveBehind(std::shared_ptr<WorkerPool>(std::move(workers_)));
+    ForkGuard::LeaveBehind(std::shared_ptr<LoopGroup>(std::move(loops_)));
     return;
   }
   std::vector<std::unique_ptr<WorkerPool>> pools;

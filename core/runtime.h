@@ -20,7 +20,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "weft/core/callback_faults.h"
-#include "weft/core/home_process.h"
+#include "weft/core/fork_guard.h"
 #include "weft/core/log.h"
 #include "weft/core/loop_group.h"
 #include "weft/core/mutex.h"
@@ -85,7 +85,7 @@ class ANY_THREAD Runtime {
   // is none.
   absl::StatusOr<WorkerPool*> workers(const std::string& name) WEFT_EXCLUDES(mu_);
   // In a process that was forked from the runtime's: none of its threads is there.
-  bool Left() const { return home_.Left(); }
+  bool InForkedChild() const { return home_.InForkedChild(); }
   const Clock& clock() const { return clock_; }
   const Log& log() const { return log_; }
   // Exceptions that callbacks, listeners and executors have let out on its threads, each caught and
@@ -97,7 +97,7 @@ class ANY_THREAD Runtime {
   absl::StatusOr<WorkerPool*> StartPool(std::string thread_name, const PoolOptions& options,
                                         std::unique_ptr<WorkerPool>* pool) WEFT_REQUIRES(mu_);
 
-  const HomeProcess home_;
+  const ForkGuard home_;
   const RuntimeOptions options_;
   const Clock& clock_;
   const Log log_;

@@ -40,7 +40,7 @@ class SerialExecutor::Queue final : public WorkItem {
   bool over = false;  // its running item has been told as done
 };
 
-SerialExecutor::SerialExecutor(WorkCarrier& carrier, size_t limit)
+SerialExecutor::SerialExecutor(WorkQueue& carrier, size_t limit)
     : carrier_(carrier), limit_(limit) {}
 SerialExecutor::~SerialExecutor() { WEFT_DCHECK(queues() == 0); }
 
@@ -165,7 +165,7 @@ void SerialExecutor::Free(Queue& queue) {
   idle->SetShare(nullptr);
   idle->share.reset();
   idle->keep.reset();  // never the last reference: whoever calls has one
-  if (spare_.size() < kMostSpare) spare_.push_back(std::move(idle));
+  if (spare_.size() < kMaxSpare) spare_.push_back(std::move(idle));
 }
 
 WorkItem* SerialExecutor::Begin(Queue& queue) {

@@ -35,8 +35,8 @@
 #include "absl/container/flat_hash_map.h"
 #include "weft/core/mutex.h"
 #include "weft/core/thread_contract.h"
-#include "weft/core/work_carrier.h"
 #include "weft/core/work_item.h"
+#include "weft/core/work_queue.h"
 #include "weft/core/work_share.h"
 
 namespace weft {
@@ -59,13 +59,13 @@ class ANY_THREAD SerialExecutor final : public std::enable_shared_from_this<Seri
   // Items of one queue that are run in a row while others wait for the carrier.
   static constexpr int kInARow = 16;
   // Queues without items that are kept for the next key.
-  static constexpr size_t kMostSpare = 64;
+  static constexpr size_t kMaxSpare = 64;
 
   // The items of one key. Handed out by TrySubmit; a name for Done and SetReady, no more.
   class Queue;
 
   // Lives in a shared_ptr. `carrier` outlives all items.
-  SerialExecutor(WorkCarrier& carrier, size_t limit);
+  SerialExecutor(WorkQueue& carrier, size_t limit);
   ~SerialExecutor();
   SerialExecutor(const SerialExecutor&) = delete;
   SerialExecutor& operator=(const SerialExecutor&) = delete;
@@ -101,7 +101,7 @@ class ANY_THREAD SerialExecutor final : public std::enable_shared_from_this<Seri
   // So many more of the queue's items wait.
   void CountWaiting(Queue& queue, ptrdiff_t change) WEFT_REQUIRES(mu_);
 
-  WorkCarrier& carrier_;
+  WorkQueue& carrier_;
   const size_t limit_;
 
   mutable Mutex mu_;

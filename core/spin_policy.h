@@ -3,11 +3,11 @@
 // Waking a sleeping thread costs more than a call (20 to 40 µs for an idle virtual core), so a loop
 // whose events come closer than `limit` polls, yielding, instead of sleeping. A spin that ends with
 // nothing doubles the number of idle periods that are then slept through at once, up to
-// kMostSkipped, so traffic slower than the spin soon stops paying for it, and an idle loop spins
+// kMaxSkipped, so traffic slower than the spin soon stops paying for it, and an idle loop spins
 // once and sleeps.
 //
 // Polling yields. Where the core is wanted by others a yield lasts as long as their turn: after one
-// longer than kCrowded nothing is polled for kMostSkipped idle periods.
+// longer than kCrowded nothing is polled for kMaxSkipped idle periods.
 //
 // Threads  value; the loop's, or a waiting caller's
 #ifndef WEFT_CORE_SPIN_POLICY_H_
@@ -21,7 +21,7 @@ namespace weft {
 
 class SpinPolicy {
  public:
-  static constexpr int kMostSkipped = 64;
+  static constexpr int kMaxSkipped = 64;
   // A gap in which the loop slept contains its wake-up too: up to this many limits still promise
   // that a spin would have caught the event.
   static constexpr int kPromise = 4;
@@ -49,13 +49,13 @@ class SpinPolicy {
   // The poll ran its whole budget without an event.
   void Missed() {
     skip_ = penalty_;
-    penalty_ = std::min(penalty_ * 2, kMostSkipped);
+    penalty_ = std::min(penalty_ * 2, kMaxSkipped);
   }
 
   // A yield took `lasted`. True: others want the core, so stop polling.
   bool Yielded(Nanos lasted) {
     if (lasted < kCrowded) return false;
-    skip_ = kMostSkipped;
+    skip_ = kMaxSkipped;
     return true;
   }
 

@@ -136,7 +136,7 @@ void WorkerPool::CancelAll(WorkShare& share) {
 }
 
 void WorkerPool::Execute(absl::AnyInvocable<void() &&> closure) {
-  if (home_.Left()) {
+  if (home_.InForkedChild()) {
     std::move(closure)();
     return;
   }

@@ -30,14 +30,14 @@
 #include "weft/core/clock.h"
 #include "weft/core/executor.h"
 #include "weft/core/fair_queue.h"
+#include "weft/core/fork_guard.h"
 #include "weft/core/free_pages.h"
-#include "weft/core/home_process.h"
 #include "weft/core/log.h"
 #include "weft/core/mutex.h"
 #include "weft/core/parker.h"
 #include "weft/core/thread_contract.h"
-#include "weft/core/work_carrier.h"
 #include "weft/core/work_item.h"
+#include "weft/core/work_queue.h"
 #include "weft/core/work_share.h"
 
 namespace weft {
@@ -58,7 +58,7 @@ struct WorkerPoolOptions {
   Log log = {};
 };
 
-class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
+class ANY_THREAD WorkerPool final : public Executor, public WorkQueue {
  public:
   static absl::StatusOr<std::unique_ptr<WorkerPool>> Create(WorkerPoolOptions options);
   ~WorkerPool() override;
@@ -77,7 +77,7 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
   // process forked from the pool's, where its threads are not, the closure runs inside.
   void Execute(absl::AnyInvocable<void() &&> closure) override;
 
-  // WorkCarrier: one item as TrySubmit; as TrySubmit, but never refused; as Execute.
+  // WorkQueue: one item as TrySubmit; as TrySubmit, but never refused; as Execute.
   bool TrySubmit(WorkItem& item) override;
   void Requeue(WorkItem& item) override;
   void Resume(WorkItem& item) override;
@@ -152,7 +152,7 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkCarrier {
   // False: there is no thread to be had.
   bool AddWorker() WEFT_EXCLUDES(mu_);
 
-  const HomeProcess home_;
+  const ForkGuard home_;
   const std::string name_;
   const int min_threads_;
   const int max_threads_;

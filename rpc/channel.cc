@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/rpc/base/protobuf_log.h"
 #include "weft/rpc/client/channel_core.h"
-#include "weft/rpc/client/inbound_part.h"
+#include "weft/rpc/client/inbound_service.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/serving_side.h"
 
@@ -30,11 +30,11 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
     absl::StatusOr<std::shared_ptr<Runtime>> own = Runtime::Create();
     if (!own.ok()) return own.status();
     runtime = *std::move(own);
-  } else if (runtime->Left()) {
-    return HomeProcess::Refused(absl::StrCat(
+  } else if (runtime->InForkedChild()) {
+    return ForkGuard::Refused(absl::StrCat(
         "channel to ", absl::string_view(target.data(), target.size()), ": its runtime"));
   }
-  InboundPart::Maker serving;
+  InboundService::Maker serving;
   std::function<bool()> in_handler;
   if (!options.services.empty()) {
     auto dispatcher = std::make_shared<Dispatcher>(
@@ -47,10 +47,10 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
     if (!s.ok()) return s;
     in_handler = [dispatcher] { return dispatcher->InPool(); };
     serving = [dispatcher](EventLoop& loop) {
-      return std::make_shared<InboundPart>(loop,
-                                           std::make_unique<LoopDispatcher>(loop, *dispatcher),
-                                           std::make_shared<CallPool>(dispatcher, dispatcher.get()),
-                                           [dispatcher] { return dispatcher->Quiet(); });
+      return std::make_shared<InboundService>(
+          loop, std::make_unique<LoopDispatcher>(loop, *dispatcher),
+          std::make_shared<CallPool>(dispatcher, dispatcher.get()),
+          [dispatcher] { return dispatcher->Quiet(); });
     };
   }
   auto core = std::make_shared<ChannelCore>(
@@ -60,16 +60,16 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
 }
 
 Channel::~Channel() {
-  if (home_.Left()) {
-    HomeProcess::LeaveBehind(core_);
-    HomeProcess::LeaveBehind(std::move(runtime_));
+  if (home_.InForkedChild()) {
+    ForkGuard::LeaveBehind(core_);
+    ForkGuard::LeaveBehind(std::move(runtime_));
     return;
   }
   core_->Close(runtime_);
 }
 
 void Channel::Start(OutboundCall& call) {
-  if (ABSL_PREDICT_FALSE(home_.Left())) {
+  if (ABSL_PREDICT_FALSE(home_.InForkedChild())) {
     RefuseInChild(call);
   } else {
     core_->Start(call);
@@ -80,12 +80,12 @@ void Channel::Start(OutboundCall& call) {
 void Channel::RefuseInChild(OutboundCall& call) {
   CallEnd end;
   end.may_have_been_executed = false;
-  end.status = HomeProcess::Refused(absl::StrCat("call ", std::string(call.method.full_name),
-                                                 " to ", core_->target(), ": the channel"));
+  end.status = ForkGuard::Refused(absl::StrCat("call ", std::string(call.method.full_name), " to ",
+                                               core_->target(), ": the channel"));
   call.End(end);
 }
 void Channel::Connect() {
-  if (!home_.Left()) core_->Connect();
+  if (!home_.InForkedChild()) core_->Connect();
 }
 const std::string& Channel::target() const { return core_->target(); }
 Channel::Counts Channel::counts() const {

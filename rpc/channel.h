@@ -31,7 +31,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "weft/core/home_process.h"
+#include "weft/core/fork_guard.h"
 #include "weft/rpc/call/call_target.h"
 #include "weft/rpc/call/client_context.h"
 #include "weft/rpc/channel_options.h"
@@ -76,7 +76,7 @@ class Channel final : public CallTarget {
   Channel(std::shared_ptr<Runtime> runtime, std::shared_ptr<ChannelCore> core);
   void RefuseInChild(OutboundCall& call);
 
-  const HomeProcess home_;
+  const ForkGuard home_;
   std::shared_ptr<Runtime> runtime_;
   const std::shared_ptr<ChannelCore> core_;
 };

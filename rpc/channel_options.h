@@ -39,7 +39,7 @@ struct ChannelOptions {
   // clients do not come at once.
   absl::Duration backoff = absl::Milliseconds(50);
   double backoff_factor = 1.6;
-  absl::Duration backoff_most = absl::Seconds(10);
+  absl::Duration max_backoff = absl::Seconds(10);
   double backoff_jitter = 0.2;
   // When a call is tried again, and when a second attempt starts beside the first; for some methods
   // or services other than for the rest. See rpc/call/retry_policy.h.

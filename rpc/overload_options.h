@@ -22,8 +22,8 @@ struct OverloadOptions {
   // limit follows the ratio of the smallest to the present wait for a worker.
   bool adaptive = false;
   // Bounds of the adaptive limit, by pool. It is never below the pool's threads.
-  int64_t least_calls = 8;
-  int64_t most_calls = 10'000;
+  int64_t min_adaptive_calls = 8;
+  int64_t max_adaptive_calls = 10'000;
   // Refuses, while a queue stands, calls that have waited for twice `queue_target` and calls whose
   // deadline cannot be met any more.
   bool shed = false;

@@ -7,7 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "weft/core/acceptor.h"
 #include "weft/core/callback_queue.h"
-#include "weft/core/home_process.h"
+#include "weft/core/fork_guard.h"
 #include "weft/core/mutex.h"
 #include "weft/core/plain_transport.h"
 #include "weft/core/printable.h"
@@ -59,7 +59,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   }
 
   // In a process forked from the server's.
-  bool Left() const { return home_.Left(); }
+  bool InForkedChild() const { return home_.InForkedChild(); }
   Dispatcher& dispatcher() { return *dispatcher_; }
   const ServerCounts& counts() const { return *counts_; }
   ServerState state() const { return health_.load(); }
@@ -84,7 +84,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   void LoopDrained(size_t index);
   bool OnOwnThread() WEFT_EXCLUDES(mu_);
 
-  const HomeProcess home_;
+  const ForkGuard home_;
   const std::shared_ptr<const ServerOptions> options_;
   const std::shared_ptr<Dispatcher> dispatcher_;
   const std::shared_ptr<ServerCounts> counts_;
@@ -112,7 +112,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
 
 template <typename Step>
 absl::Status ServerCore::Prepare(Step step) {
-  if (home_.Left()) return HomeProcess::Refused("server");
+  if (home_.InForkedChild()) return ForkGuard::Refused("server");
   MutexLock lock(mu_);
   // A late one changes nothing.
   if (state_ != State::kNew) {
@@ -139,8 +139,8 @@ absl::Status ServerCore::StartThreads() {
     absl::StatusOr<std::shared_ptr<Runtime>> made = Runtime::Create(std::move(own));
     if (!made.ok()) return made.status();
     runtime = *std::move(made);
-  } else if (runtime->Left()) {
-    return HomeProcess::Refused("runtime");  // before any thread is started beside it
+  } else if (runtime->InForkedChild()) {
+    return ForkGuard::Refused("runtime");  // before any thread is started beside it
   }
   AcceptorOptions acceptor;
   acceptor.log = runtime->log();
@@ -359,8 +359,8 @@ int ServerCore::port() const {
 
 Server::Server(ServerOptions options) : core_(std::make_shared<ServerCore>(std::move(options))) {}
 Server::~Server() {
-  if (core_->Left()) {
-    HomeProcess::LeaveBehind(core_);
+  if (core_->InForkedChild()) {
+    ForkGuard::LeaveBehind(core_);
     return;
   }
   Stop();
@@ -376,25 +376,27 @@ absl::Status Server::Configure(const MethodInfo& method, MethodOptions options) 
   });
 }
 absl::Status Server::Start(std::string_view address) {
-  return core_->Left() ? HomeProcess::Refused("server") : core_->Start(address);
+  return core_->InForkedChild() ? ForkGuard::Refused("server") : core_->Start(address);
 }
-int Server::port() const { return core_->Left() ? 0 : core_->port(); }
+int Server::port() const { return core_->InForkedChild() ? 0 : core_->port(); }
 std::vector<std::string> Server::addresses() const {
-  return core_->Left() ? std::vector<std::string>() : core_->addresses();
+  return core_->InForkedChild() ? std::vector<std::string>() : core_->addresses();
 }
 void Server::Stop() { Stop(core_->options().drain); }
 void Server::Stop(absl::Duration drain) {
-  if (!core_->Left()) core_->Stop(drain);
+  if (!core_->InForkedChild()) core_->Stop(drain);
 }
 void Server::Wait() {
-  if (!core_->Left() && core_->MayWait()) core_->Wait();
+  if (!core_->InForkedChild() && core_->MayWait()) core_->Wait();
 }
 std::vector<MethodStatsSnapshot> Server::Stats() const { return core_->dispatcher().Stats(); }
 Server::Connections Server::connections() const {
   return {core_->counts().accepted.load(std::memory_order_relaxed),
           core_->counts().open.load(std::memory_order_relaxed)};
 }
-int64_t Server::callback_throws() const { return core_->Left() ? 0 : core_->callback_throws(); }
+int64_t Server::callback_throws() const {
+  return core_->InForkedChild() ? 0 : core_->callback_throws();
+}
 ServerState Server::state() const { return core_->state(); }
 std::vector<ConnectionInfo> Server::connection_list() const { return core_->connection_list(); }
 size_t Server::input_bytes() const { return core_->counts().input->held(); }

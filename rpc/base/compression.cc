@@ -22,8 +22,8 @@ constexpr int kZstdLevel = 1;
 
 // What a compressed byte can become at the most: deflate's longest match takes two bits, and zstd's
 // densest block repeats a byte 128 Ki times in four bytes.
-constexpr size_t kMostOfGzip = 1032;
-constexpr size_t kMostOfZstd = (size_t{128} << 10) / 4 + 1;
+constexpr size_t kMaxGzipRatio = 1032;
+constexpr size_t kMaxZstdRatio = (size_t{128} << 10) / 4 + 1;
 
 struct EndDeflate {
   void operator()(z_stream* s) const {
@@ -290,12 +290,12 @@ absl::Status Inflate(Compression codec, std::string_view bytes, size_t size, siz
   const auto refused = [&](absl::StatusCode code, absl::string_view why) {
     return Refused(code, codec, bytes.size(), size, why);
   };
-  if (size > std::min(limit, MessageCodec::kMost)) {
-    return refused(absl::StatusCode::kResourceExhausted,
-                   absl::StrCat("the limit is ", std::min(limit, MessageCodec::kMost),
-                                " (max_message_bytes)"));
+  if (size > std::min(limit, MessageCodec::kMax)) {
+    return refused(
+        absl::StatusCode::kResourceExhausted,
+        absl::StrCat("the limit is ", std::min(limit, MessageCodec::kMax), " (max_message_bytes)"));
   }
-  const size_t most = codec == Compression::kGzip ? kMostOfGzip : kMostOfZstd;
+  const size_t most = codec == Compression::kGzip ? kMaxGzipRatio : kMaxZstdRatio;
   if (bytes.size() > UINT_MAX || size / most > bytes.size()) {
     return refused(absl::StatusCode::kInternal, "no bytes of this codec do that");
   }

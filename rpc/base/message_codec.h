@@ -37,7 +37,7 @@ class MessageCodec {
   static constexpr size_t kShareFrom = 16 << 10;
   // Of a block of 64 KiB, header included.
   static constexpr size_t kBlock = (64 << 10) - sizeof(Block);
-  static constexpr size_t kMost = (size_t{1} << 31) - 1;
+  static constexpr size_t kMax = (size_t{1} << 31) - 1;
 
   // What a message's bytes came to. kNoMemory: an allocation failed that protobuf made for them.
   enum class Parsed : uint8_t { kDone, kBroken, kNoMemory };

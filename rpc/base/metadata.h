@@ -35,7 +35,7 @@ class Metadata {
   void Append(const Metadata& more);
   bool empty() const { return entries_.empty(); }
   void Clear() {
-    if (entries_.capacity() <= kMostKept) {
+    if (entries_.capacity() <= kMaxKept) {
       entries_.clear();
     } else {
       std::vector<Entry>().swap(entries_);  // `= {}` keeps the memory
@@ -50,7 +50,7 @@ class Metadata {
 
  private:
   // Room for more pairs does not stay when they are cleared.
-  static constexpr size_t kMostKept = 32;
+  static constexpr size_t kMaxKept = 32;
 
   std::vector<Entry> entries_;
 };

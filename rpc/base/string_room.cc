@@ -70,7 +70,7 @@ bool MakeIn(const char* data, size_t size, int depth, Message& out) {
                                             static_cast<int>(size));
   in.PushLimit(static_cast<int>(size));
   bool made = false;
-  int left = StringRoom::kMostFields;
+  int left = StringRoom::kMaxFields;
   int number;
   for (size_t length; NextLarge(in, left, &number, &length);) {
     const char* const bytes = data + in.CurrentPosition();

@@ -26,7 +26,7 @@ class StringRoom {
   // Of a string: the most that glibc does not map anew each time, M_MMAP_THRESHOLD at its largest.
   static constexpr size_t kFrom = size_t{32} << 20;
   // Fields of one message that are looked at, so that many small ones are not gone through twice.
-  static constexpr int kMostFields = 64;
+  static constexpr int kMaxFields = 64;
   // Of messages in each other.
   static constexpr int kDeepest = 16;
 

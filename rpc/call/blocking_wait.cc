@@ -38,7 +38,7 @@ bool BlockingWait::Wait() {
   return false;
 }
 
-Nanos BlockingWait::Left() {
+Nanos BlockingWait::InForkedChild() {
   const Clock& clock = port_.loop() != nullptr ? port_.loop()->clock() : Clock::System();
   const MonoTime now = clock.Now();
   if (!until_.has_value()) until_ = SaturatingAdd(now, limits_->most());
@@ -53,7 +53,7 @@ bool BlockingWait::Sleep(Parker& parker) {
   }
   const bool own_time = port_.loop() != nullptr && !port_.loop()->on_system_clock();
   for (;;) {
-    const Nanos left = Left();
+    const Nanos left = InForkedChild();
     if (left <= Nanos::zero()) return false;
     if (parker.ParkSpinning(spin, own_time ? std::min(left, kLook) : left)) return true;
   }

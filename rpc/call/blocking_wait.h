@@ -30,7 +30,7 @@ class BlockingWait {
   // False: the time came first.
   bool Sleep(Parker& parker);
   // What is left of the time; the first call begins it.
-  Nanos Left();
+  Nanos InForkedChild();
 
   StreamPort& port_;
   const StreamPort::For what_;

@@ -15,9 +15,9 @@
 namespace weft {
 
 // What carries calls that this side started: a session, or a channel that has none yet.
-class ANY_THREAD CallCarrier {
+class ANY_THREAD CallCanceller {
  public:
-  virtual ~CallCarrier() = default;
+  virtual ~CallCanceller() = default;
   // Ends the call with CANCELLED if it is still under way; on the carrier's loop, later.
   virtual void CancelCall(uint64_t id) = 0;
 };
@@ -25,7 +25,7 @@ class ANY_THREAD CallCarrier {
 class ANY_THREAD CallHandle {
  public:
   CallHandle() = default;
-  CallHandle(std::shared_ptr<CallCarrier> carrier, uint64_t id)
+  CallHandle(std::shared_ptr<CallCanceller> carrier, uint64_t id)
       : carrier_(std::move(carrier)), id_(id) {}
   void Cancel() const {
     if (carrier_ != nullptr) carrier_->CancelCall(id_);
@@ -33,7 +33,7 @@ class ANY_THREAD CallHandle {
   bool valid() const { return carrier_ != nullptr; }
 
  private:
-  std::shared_ptr<CallCarrier> carrier_;
+  std::shared_ptr<CallCanceller> carrier_;
   uint64_t id_ = 0;
 };
 

@@ -7,9 +7,9 @@ namespace weft {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr size_t kMost = 0;  // what is used after its end is to be seen
+constexpr size_t kMax = 0;  // what is used after its end is to be seen
 #else
-constexpr size_t kMost = CallMemory::kKept;
+constexpr size_t kMax = CallMemory::kKept;
 #endif
 
 // Stands before what is given out.
@@ -21,7 +21,7 @@ struct alignas(std::max_align_t) Head {
 class List {
  public:
   ~List() {
-    kept_ = kMost;  // whoever gives something back from here on keeps nothing
+    kept_ = kMax;  // whoever gives something back from here on keeps nothing
     while (Head* const head = first_) {
       first_ = head->next;
       ::operator delete(head);
@@ -35,7 +35,7 @@ class List {
     return head;
   }
   bool Give(Head* head) {
-    if (kept_ >= kMost) return false;
+    if (kept_ >= kMax) return false;
     ++kept_;
     head->next = first_;
     first_ = head;

@@ -9,7 +9,7 @@ CallPool::~CallPool() WEFT_NO_THREAD_ANALYSIS {
 }
 
 inline void CallPool::Keep(InboundCall& call) {
-  if (free_.size() < kMostFree) {
+  if (free_.size() < kMaxFree) {
     free_.push_back(&call);
   } else {
     delete &call;

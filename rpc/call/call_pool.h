@@ -34,7 +34,7 @@ class MessageKeeper {
 class CallPool final : public Trimmable {
  public:
   // Unused calls kept beyond this are freed.
-  static constexpr size_t kMostFree = 1024;
+  static constexpr size_t kMaxFree = 1024;
 
   // `messages`, which lives as long as `keeper`, gives back when this does; may be null.
   explicit CallPool(std::shared_ptr<const void> keeper, MessageKeeper* messages = nullptr)

@@ -15,7 +15,7 @@ class ANY_THREAD CallTarget {
 
   // Starts the call; its Complete follows exactly once. The request has been serialized when Start
   // returns. Complete does not run inside Start, unless the target's loop has closed or is left
-  // behind in another process (core/home_process.h).
+  // behind in another process (core/fork_guard.h).
   virtual void Start(OutboundCall& call) = 0;
 };
 

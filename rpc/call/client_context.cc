@@ -19,7 +19,7 @@ bool ClientContext::cancelled() const {
   return cancelled_;
 }
 
-void ClientContext::Started(CallHandle handle) {
+void ClientContext::SetHandle(CallHandle handle) {
   bool cancelled;
   {
     MutexLock lock(mu_);
@@ -29,12 +29,12 @@ void ClientContext::Started(CallHandle handle) {
   if (cancelled) handle.Cancel();
 }
 
-void ClientContext::Began(std::string_view initial_metadata) {
+void ClientContext::SetInitialMetadata(std::string_view initial_metadata) {
   (void)initial_metadata_.ReadFrom(initial_metadata);  // up to what is damaged
 }
 
-void ClientContext::Ended(Metadata trailers, absl::Duration handler_time,
-                          bool may_have_been_executed, int attempts) {
+void ClientContext::SetEnd(Metadata trailers, absl::Duration handler_time,
+                           bool may_have_been_executed, int attempts) {
   trailers_ = std::move(trailers);
   handler_time_ = handler_time;
   may_have_been_executed_ = may_have_been_executed;

@@ -68,12 +68,12 @@ class ClientContext {
   void CancelOn(std::stop_token token) { cancel_on_.emplace(std::move(token), Canceller{this}); }
 
   // For the session that carries the call.
-  void Started(CallHandle handle) WEFT_EXCLUDES(mu_);
-  void Began(std::string_view initial_metadata);
-  void Attached(absl::Cord attachment) { reply_attachment_ = std::move(attachment); }
-  void Ended(Metadata trailers, absl::Duration handler_time, bool may_have_been_executed,
-             int attempts) WEFT_EXCLUDES(mu_);
-  void Took(absl::Duration queued, absl::Duration total) {
+  void SetHandle(CallHandle handle) WEFT_EXCLUDES(mu_);
+  void SetInitialMetadata(std::string_view initial_metadata);
+  void SetReplyAttachment(absl::Cord attachment) { reply_attachment_ = std::move(attachment); }
+  void SetEnd(Metadata trailers, absl::Duration handler_time, bool may_have_been_executed,
+              int attempts) WEFT_EXCLUDES(mu_);
+  void SetTimes(absl::Duration queued, absl::Duration total) {
     queued_ = queued;
     total_ = total;
   }

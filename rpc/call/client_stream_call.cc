@@ -34,7 +34,7 @@ std::shared_ptr<ClientStreamCall> ClientStreamCall::Launch(
   call->stream = std::shared_ptr<StreamPort>(call, call.get());
   if (method.kind == MethodKind::kServerStreaming) {  // so that it can be sent again
     const size_t size = MessageCodec::ByteSize(request);
-    if (size <= kMostKept) call->KeepRequest(size);
+    if (size <= kMaxKept) call->KeepRequest(size);
   }
   target.Start(*call);
   return call;
@@ -62,7 +62,7 @@ void ClientStreamCall::OnInitialMetadata(std::string_view raw) {
   {
     MutexLock lock(end_mu_);
     // Its ClientContext may have gone with its holder.
-    if (!abandoned_ && options.context != nullptr) options.context->Began(raw);
+    if (!abandoned_ && options.context != nullptr) options.context->SetInitialMetadata(raw);
   }
   StreamPort::OnInitialMetadata();
 }
@@ -112,7 +112,7 @@ void ClientStreamCall::Complete(const CallEnd& end) {
 void ClientStreamCall::OnFailed(const absl::Status&) { CancelFromHere(); }
 
 void ClientStreamCall::CancelFromHere() {
-  if (home_.Left()) return;
+  if (home_.InForkedChild()) return;
   CallHandle handle;
   {
     MutexLock lock(end_mu_);
@@ -123,7 +123,7 @@ void ClientStreamCall::CancelFromHere() {
 }
 
 void ClientStreamCall::Abandon() {
-  if (home_.Left()) return;
+  if (home_.InForkedChild()) return;
   CallHandle handle;
   EndCallback told;
   {
@@ -142,7 +142,7 @@ void ClientStreamCall::Abandon() {
 }
 
 absl::Status ClientStreamCall::WaitForEnd() {
-  if (home_.Left()) return HomeProcess::Refused(std::string(method.full_name));
+  if (home_.InForkedChild()) return ForkGuard::Refused(std::string(method.full_name));
   if (EventLoop::Current() != nullptr) {
     {
       MutexLock lock(end_mu_);
@@ -182,8 +182,8 @@ void ClientStreamCall::TellEnd(EndCallback done) {
 }
 
 bool ClientStreamCall::WatchEnd(EndCallback told, absl::Status* status) {
-  if (home_.Left()) {
-    *status = HomeProcess::Refused(std::string(method.full_name));
+  if (home_.InForkedChild()) {
+    *status = ForkGuard::Refused(std::string(method.full_name));
     return false;
   }
   StopReading();  // who waits for the end reads no more

@@ -28,7 +28,7 @@
 #include "weft/rpc/call/call_target.h"
 #include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/call/resumption.h"
-#include "weft/rpc/call/room_behind.h"
+#include "weft/rpc/call/trailing_storage_allocator.h"
 
 namespace weft {
 
@@ -53,15 +53,15 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
  public:
   using OutboundCall::OutboundCall;
 
-  // With the request behind it in one block, if it is not larger than kMostKept.
+  // With the request behind it in one block, if it is not larger than kMaxKept.
   static std::shared_ptr<CoroCallState> New(const MethodInfo& m,
                                             const google::protobuf::MessageLite& r,
                                             const CallOptions& o) {
     const size_t size = MessageCodec::ByteSize(r);
-    const bool keep = size <= kMostKept;
+    const bool keep = size <= kMaxKept;
     char* room = nullptr;
     auto state = std::allocate_shared<CoroCallState>(
-        RoomBehind<CoroCallState>(keep ? size : 0, &room), m, r, o);
+        TrailingStorageAllocator<CoroCallState>(keep ? size : 0, &room), m, r, o);
     if (keep) state->KeepRequest(room, size);
     return state;
   }

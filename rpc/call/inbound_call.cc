@@ -56,8 +56,8 @@ void InboundCall::Reset() {
   interception.reset();
   stream.reset();
   aborted.store(false, std::memory_order_relaxed);
-  if (unusual_) {
-    unusual_ = false;
+  if (slow_) {
+    slow_ = false;
     codec_ = Compression::kNone;
     attachment_size_ = 0;
     inflated_.reset();
@@ -76,7 +76,7 @@ void InboundCall::Reset() {
   refused_ = false;
   if (!raw_metadata_.empty() || metadata_parsed_) {
     raw_metadata_.clear();
-    if (raw_metadata_.capacity() > kMostKeptMetadata) std::string().swap(raw_metadata_);
+    if (raw_metadata_.capacity() > kMaxKeptMetadata) std::string().swap(raw_metadata_);
     metadata_parsed_ = false;
     metadata_status_ = absl::OkStatus();
     metadata_.Clear();
@@ -146,7 +146,7 @@ bool InboundCall::Parse(google::protobuf::MessageLite& request) {
       return false;
     }
   }
-  if (unusual_) return ParseUnusual(request);
+  if (slow_) return ParseSlow(request);
   const MessageCodec::Parsed parsed = MessageCodec::Parse(data_, size_, &request);
   block_.reset();  // large bytes go now, not when the handler is done
   data_ = nullptr;
@@ -157,7 +157,7 @@ bool InboundCall::Parse(google::protobuf::MessageLite& request) {
   return false;
 }
 
-bool InboundCall::ParseUnusual(google::protobuf::MessageLite& request) {
+bool InboundCall::ParseSlow(google::protobuf::MessageLite& request) {
   ReceivedMessage message{std::move(block_), data_,           size_ - attachment_size_, codec_,
                           inflated_size_,    attachment_size_};
   data_ = nullptr;
@@ -194,7 +194,7 @@ absl::StatusOr<std::string_view> InboundCall::MessageBytes() {
 
 void InboundCall::SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,
                              size_t max_message, InflateGate* gate) {
-  unusual_ = true;
+  slow_ = true;
   codec_ = codec;
   inflated_size_ = inflated_size;
   attachment_size_ = attachment_size;
@@ -230,7 +230,7 @@ absl::Status InboundCall::StreamError() const {
 }
 
 void InboundCall::Answer(const absl::Status& wish, ReplyMessage* reply) {
-  if (home_.Left()) return;
+  if (home_.InForkedChild()) return;
   if (answered_.exchange(true, std::memory_order_acq_rel)) {
     WEFT_DCHECK(false);  // a second answer
     return;
@@ -239,11 +239,11 @@ void InboundCall::Answer(const absl::Status& wish, ReplyMessage* reply) {
   if (interception == nullptr && stream == nullptr) {
     Send(wish, reply);
   } else {
-    AnswerUnusual(wish, reply);
+    AnswerSlow(wish, reply);
   }
 }
 
-void InboundCall::AnswerUnusual(const absl::Status& wish, ReplyMessage* reply) {
+void InboundCall::AnswerSlow(const absl::Status& wish, ReplyMessage* reply) {
   // What the stream could not send or take goes before what the handler makes of it.
   const absl::Status own = stream != nullptr && !refused_ ? StreamError() : absl::OkStatus();
   const absl::Status& status = own.ok() ? wish : own;

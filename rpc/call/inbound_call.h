@@ -31,7 +31,7 @@
 #include "weft/core/block.h"
 #include "weft/core/clock.h"
 #include "weft/core/deadline_wheel.h"
-#include "weft/core/home_process.h"
+#include "weft/core/fork_guard.h"
 #include "weft/core/mutex.h"
 #include "weft/core/serial_executor.h"
 #include "weft/core/work_item.h"
@@ -66,7 +66,7 @@ struct BoundMethod {
   Service* service = nullptr;
   MethodStats* stats = nullptr;
   MethodRules* rules = nullptr;  // null: nothing is to be seen to before it runs
-  uint16_t lane = 0;             // which of the server's pools runs it
+  uint16_t handler_pool = 0;     // which of the server's pools runs it
   bool run_inline = false;
   // What bounds its blocking writes; null: nothing does.
   std::shared_ptr<const WriteWaits> write_waits = nullptr;
@@ -141,7 +141,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   static constexpr size_t kSmall = 256;
 
   // A larger buffer of metadata does not stay with a call that is used again.
-  static constexpr size_t kMostKeptMetadata = 1 << 10;
+  static constexpr size_t kMaxKeptMetadata = 1 << 10;
 
   explicit InboundCall(CallPool& home) : context_(*this), pool_(home) {}
 
@@ -235,17 +235,19 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   Metadata& metadata() { return metadata_; }
   Metadata& trailers() { return trailers_; }
   InitialMetadata& initial_metadata() { return initial_metadata_; }
-  bool SendInitialMetadata() { return !home_.Left() && origin->SendInitialMetadata(*this); }
+  bool SendInitialMetadata() {
+    return !home_.InForkedChild() && origin->SendInitialMetadata(*this);
+  }
   const absl::Cord& attachment() const { return attachment_; }
   absl::Cord& reply_attachment() { return reply_attachment_; }
 
  private:
   friend class CallPool;
   // Of a stream, or with interceptors.
-  void AnswerUnusual(const absl::Status& wish, ReplyMessage* reply);
+  void AnswerSlow(const absl::Status& wish, ReplyMessage* reply);
   void Send(const absl::Status& status, ReplyMessage* reply);
   absl::Status StreamError() const;
-  bool ParseUnusual(google::protobuf::MessageLite& request);
+  bool ParseSlow(google::protobuf::MessageLite& request);
 
   // Touched by every call.
   const char* data_ = nullptr;
@@ -256,7 +258,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   std::atomic<bool> answered_{false};
   bool refused_ = false;
   std::array<char, kSmall> small_;
-  const HomeProcess home_;
+  const ForkGuard home_;
   ServerContext context_;
   CallPool& pool_;
   InboundCall* next_returned_ = nullptr;
@@ -273,7 +275,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   InitialMetadata initial_metadata_;
 
   // Only where the request is compressed or has an attachment, or the reply has one.
-  bool unusual_ = false;
+  bool slow_ = false;
   Compression codec_ = Compression::kNone;
   uint32_t inflated_size_ = 0;
   size_t attachment_size_ = 0;

@@ -18,7 +18,7 @@ void MessageCache::Keep(const MethodInfo& method, std::unique_ptr<MessagePairBas
     while (slot.first != nullptr) delete Pop(slot);
     slot.method = &method;
   }
-  if (slot.count >= kMostOfMethod || bytes_ + pair->bytes_ > kMostBytes) return;
+  if (slot.count >= kMaxPerMethod || bytes_ + pair->bytes_ > kMaxBytes) return;
   Push(slot, pair.release());
 }
 
@@ -64,7 +64,7 @@ MessageCache::Returns::~Returns() { Close(); }
 void MessageCache::Returns::Give(std::unique_ptr<MessagePairBase> pair) {
   if (closed_.load(std::memory_order_acquire)) return;
   const size_t bytes = pair->bytes_;
-  if (bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes > kMostBytes) {
+  if (bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes > kMaxBytes) {
     bytes_.fetch_sub(bytes, std::memory_order_relaxed);
     return;
   }

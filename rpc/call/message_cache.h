@@ -5,7 +5,7 @@
 // reference, when the reply has left (Share), from whichever thread sent it.
 //
 // Threads  one: the worker's it belongs to; what Share returned may end on any
-// Owns     the pairs in it, at most kMostOfMethod of a method and kMostBytes of messages, counted
+// Owns     the pairs in it, at most kMaxPerMethod of a method and kMaxBytes of messages, counted
 //          as they were on the wire. Not kept is a pair with more than kLargest bytes, unless most
 //          of them are strings that were sent by reference
 #ifndef WEFT_RPC_CALL_MESSAGE_CACHE_H_
@@ -63,8 +63,8 @@ class MessageCache {
 
   static constexpr size_t kSlots = 64;
   static constexpr size_t kLargest = 64 << 10;
-  static constexpr size_t kMostBytes = 32 << 20;
-  static constexpr int kMostOfMethod = 8;
+  static constexpr size_t kMaxBytes = 32 << 20;
+  static constexpr int kMaxPerMethod = 8;
   // A large pair that serves a message so many times smaller is not kept any longer.
   static constexpr size_t kShrinks = 8;
 
@@ -90,8 +90,8 @@ class MessageCache {
     // The usual case, without a call: small ones, of the method whose slot it is.
     Slot& slot = SlotOf(method);
     const size_t counted = std::max(pair->bytes_, bytes);
-    if (slot.method == &method && slot.count < kMostOfMethod && counted <= kLargest &&
-        bytes_ + counted <= kMostBytes) {
+    if (slot.method == &method && slot.count < kMaxPerMethod && counted <= kLargest &&
+        bytes_ + counted <= kMaxBytes) {
       pair->bytes_ = counted;
       Push(slot, pair.release());
       return;

@@ -9,7 +9,7 @@ namespace weft {
 
 void OutboundCall::Started(CallHandle handle) {
   if (scope != nullptr) cancel_by_scope_.emplace(scope->stop_token(), CancelByScope{handle});
-  if (options.context != nullptr) options.context->Started(std::move(handle));
+  if (options.context != nullptr) options.context->SetHandle(std::move(handle));
 }
 
 bool OutboundCall::PrepareAgain() {

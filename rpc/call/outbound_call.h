@@ -80,7 +80,7 @@ class CallResender {
 class OutboundCall : public DeadlineEntry {
  public:
   // A request up to this size is kept in its call's own memory, so that the call can be sent again.
-  static constexpr size_t kMostKept = 4096;
+  static constexpr size_t kMaxKept = 4096;
 
   OutboundCall(const MethodInfo& called, const google::protobuf::MessageLite& message,
                const CallOptions& wishes)

@@ -26,7 +26,7 @@ struct RetryPolicy {
   // (ServerContext::RetryAfter) goes before it.
   absl::Duration backoff = absl::Milliseconds(20);
   double backoff_factor = 1.6;
-  absl::Duration backoff_most = absl::Seconds(1);
+  absl::Duration max_backoff = absl::Seconds(1);
   double backoff_jitter = 0.2;
   // Ends with one of these codes are tried again; others are the call's answer.
   std::vector<absl::StatusCode> codes = {absl::StatusCode::kUnavailable};

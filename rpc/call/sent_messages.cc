@@ -11,7 +11,7 @@ bool SentMessages::Add(const google::protobuf::MessageLite& message, const absl:
   const size_t size = MessageCodec::ByteSize(message);
   const size_t attached = attachment == nullptr ? 0 : attachment->size();
   const size_t others = bytes_.size() + attached_bytes_ + sizeof(Head);
-  if (!keeps_ || size > kMost || attached > kMost || others + size + attached > kMost) {
+  if (!keeps_ || size > kMax || attached > kMax || others + size + attached > kMax) {
     Forget();
     return false;
   }

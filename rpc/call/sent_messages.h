@@ -5,7 +5,7 @@
 //       ▲                 │                   │                           │
 //       └─────────────────┴────── Unbind ─────┴───────────────────────────┘
 //
-// Nothing is kept any more once they are more than kMost, or the server has said something of the
+// Nothing is kept any more once they are more than kMax, or the server has said something of the
 // call: from then on it stays where it is.
 //
 // Threads  value; its stream's mutex guards it. Bytes that were given out stay where they are
@@ -31,7 +31,7 @@ namespace weft {
 class SentMessages {
  public:
   // The first window of a stream, as most servers give it (SessionLimits::stream_window_bytes).
-  static constexpr size_t kMost = 256 << 10;
+  static constexpr size_t kMax = 256 << 10;
 
   struct Message {
     std::string_view bytes;

@@ -63,7 +63,7 @@ size_t StreamPort::Drop(std::vector<Item>* dropped) {
 }
 
 StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out, absl::Cord* attachment) {
-  if (home_.Left()) return StreamRead::kEnd;
+  if (home_.InForkedChild()) return StreamRead::kEnd;
   Item item;
   const StreamRead what = TakeItem(&item);
   if (what != StreamRead::kMessage) return what;
@@ -78,7 +78,7 @@ StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out, absl::Cord* a
   return StreamRead::kEnd;
 }
 
-StreamSent StreamPort::Way(std::shared_ptr<StreamCarrier>* carrier, bool* keeps) {
+StreamSent StreamPort::CheckWritable(std::shared_ptr<StreamTransport>* carrier, bool* keeps) {
   MutexLock lock(mu_);
   if (writer_ended_ || ended_.load(std::memory_order_relaxed)) return StreamSent::kEnded;
   if (carrier_ == nullptr || (sent_ != nullptr && !sent_->open())) return StreamSent::kBlocked;
@@ -89,10 +89,10 @@ StreamSent StreamPort::Way(std::shared_ptr<StreamCarrier>* carrier, bool* keeps)
 
 StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bool last,
                                 const absl::Cord* attachment) {
-  if (home_.Left()) return StreamSent::kEnded;
-  std::shared_ptr<StreamCarrier> carrier;
+  if (home_.InForkedChild()) return StreamSent::kEnded;
+  std::shared_ptr<StreamTransport> carrier;
   bool keeps = false;
-  if (const StreamSent way = Way(&carrier, &keeps); way != StreamSent::kSent) return way;
+  if (const StreamSent way = CheckWritable(&carrier, &keeps); way != StreamSent::kSent) return way;
   absl::Status why;
   if (WantsMessages()) {
     if (!carrier->HasRoom(*this)) return StreamSent::kBlocked;  // it sees each message once
@@ -120,7 +120,7 @@ StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bo
 // The call may lose its carrier at any moment: then the message goes with those that are kept.
 StreamSent StreamPort::SendKept(const StreamMessage& message, bool last, bool gather,
                                 absl::Status* why) {
-  std::shared_ptr<StreamCarrier> carrier;
+  std::shared_ptr<StreamTransport> carrier;
   StreamMessage outgoing = message;
   bool added;
   uint32_t turn;
@@ -149,15 +149,15 @@ StreamSent StreamPort::SendKept(const StreamMessage& message, bool last, bool ga
 }
 
 bool StreamPort::HasRoom() {
-  if (home_.Left()) return false;
-  std::shared_ptr<StreamCarrier> carrier;
+  if (home_.InForkedChild()) return false;
+  std::shared_ptr<StreamTransport> carrier;
   bool keeps;
-  return Way(&carrier, &keeps) == StreamSent::kSent && carrier->HasRoom(*this);
+  return CheckWritable(&carrier, &keeps) == StreamSent::kSent && carrier->HasRoom(*this);
 }
 
 void StreamPort::HalfClose() {
-  if (home_.Left()) return;
-  std::shared_ptr<StreamCarrier> carrier;
+  if (home_.InForkedChild()) return;
+  std::shared_ptr<StreamTransport> carrier;
   {
     MutexLock lock(mu_);
     if (std::exchange(writer_ended_, true) || ended_.load(std::memory_order_relaxed)) return;
@@ -205,13 +205,13 @@ StreamPort::Wake StreamPort::Begin() {
 StreamPort::Wake StreamPort::TakeWake(For what) { return std::exchange(WakeOf(what), nullptr); }
 
 bool StreamPort::begun() const {
-  if (home_.Left()) return true;
+  if (home_.InForkedChild()) return true;
   MutexLock lock(mu_);
   return begun_;
 }
 
 bool StreamPort::has_initial_metadata() const {
-  if (home_.Left()) return false;
+  if (home_.InForkedChild()) return false;
   MutexLock lock(mu_);
   return has_initial_metadata_;
 }
@@ -244,7 +244,7 @@ absl::Status StreamPort::error() const {
 void StreamPort::StopReading() {
   Wake reader;
   std::vector<Item> dropped;
-  std::shared_ptr<StreamCarrier> carrier;
+  std::shared_ptr<StreamTransport> carrier;
   size_t cost;
   {
     MutexLock lock(mu_);
@@ -257,10 +257,10 @@ void StreamPort::StopReading() {
 }
 
 void StreamPort::EndStream(bool drop) {
-  if (home_.Left()) return;
+  if (home_.InForkedChild()) return;
   Wake reader, writer, beginning;
   std::vector<Item> dropped;
-  std::shared_ptr<StreamCarrier> carrier;
+  std::shared_ptr<StreamTransport> carrier;
   size_t cost = 0;
   {
     MutexLock lock(mu_);
@@ -277,7 +277,7 @@ void StreamPort::EndStream(bool drop) {
   if (writer) std::move(writer)();
 }
 
-void StreamPort::Bind(std::shared_ptr<StreamCarrier> carrier, size_t window, size_t max_message,
+void StreamPort::Bind(std::shared_ptr<StreamTransport> carrier, size_t window, size_t max_message,
                       InflateGate* gate) {
   carried_by.store(carrier.get(), std::memory_order_relaxed);
   receive_credit.store(static_cast<int64_t>(window), std::memory_order_relaxed);
@@ -305,8 +305,8 @@ void StreamPort::StopKeeping() {
   if (sent_ != nullptr) sent_->Forget();
 }
 
-void StreamPort::Opened(const StreamCarrier& carrier) {
-  std::shared_ptr<StreamCarrier> opened;
+void StreamPort::Opened(const StreamTransport& carrier) {
+  std::shared_ptr<StreamTransport> opened;
   {
     MutexLock lock(mu_);
     if (carrier_.get() != &carrier) return;  // lost meanwhile
@@ -323,7 +323,7 @@ void StreamPort::Opened(const StreamCarrier& carrier) {
 // What was sent to the carrier before goes to this one, as far as there is room. False: it has not
 // all gone.
 bool StreamPort::SendAgain() {
-  std::shared_ptr<StreamCarrier> carrier;
+  std::shared_ptr<StreamTransport> carrier;
   for (;;) {
     SentMessages::Message next;
     uint32_t turn;
@@ -376,7 +376,7 @@ void StreamPort::Keep(ReceivedMessage* message) {
 
 void StreamPort::Deliver(ReceivedMessage message, size_t cost) {
   Wake reader, beginning;
-  std::shared_ptr<StreamCarrier> carrier;
+  std::shared_ptr<StreamTransport> carrier;
   {
     MutexLock lock(mu_);
     beginning = Begin();

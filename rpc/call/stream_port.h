@@ -30,11 +30,11 @@
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/status.h"
-#include "weft/core/home_process.h"
+#include "weft/core/fork_guard.h"
 #include "weft/core/mutex.h"
 #include "weft/rpc/base/received_message.h"
 #include "weft/rpc/call/sent_messages.h"
-#include "weft/rpc/call/stream_carrier.h"
+#include "weft/rpc/call/stream_transport.h"
 
 namespace google::protobuf {
 class MessageLite;
@@ -120,9 +120,9 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   // The call has its number. `window`: credit that the peer was given. Under the carrier's lock;
   // Opened follows without it.
   // `gate`: the carrier's, asked before a message is inflated; null: there is none.
-  void Bind(std::shared_ptr<StreamCarrier> carrier, size_t window, size_t max_message,
+  void Bind(std::shared_ptr<StreamTransport> carrier, size_t window, size_t max_message,
             InflateGate* gate = nullptr) WEFT_EXCLUDES(mu_);
-  void Opened(const StreamCarrier& carrier) WEFT_EXCLUDES(mu_);
+  void Opened(const StreamTransport& carrier) WEFT_EXCLUDES(mu_);
   // The server has said something of the call: it stays there. On the loop.
   void OnTaken() {
     if (!std::exchange(taken, true)) StopKeeping();
@@ -138,7 +138,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
 
   // Whose `sending` is; set and unset under its lock. Another one leaves it alone: a writer may
   // still be on its way to the carrier that the call had before.
-  std::atomic<const StreamCarrier*> carried_by{nullptr};
+  std::atomic<const StreamTransport*> carried_by{nullptr};
   // The carrier's, under its lock.
   struct Sending {
     uint64_t id = 0;
@@ -165,7 +165,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
 
  protected:
   // In a forked child nothing is read, sent or waited for.
-  const HomeProcess home_;
+  const ForkGuard home_;
 
   // Fail was called. Any thread.
   virtual void OnFailed(const absl::Status& error) { (void)error; }
@@ -185,7 +185,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   // What reading a message asks of the carrier. A port that has been given messages keeps its
   // carrier to its end, so that the reader needs no reference of its own.
   struct Source {
-    StreamCarrier* carrier = nullptr;
+    StreamTransport* carrier = nullptr;
     const Log* log = nullptr;
     InflateGate* gate = nullptr;
     size_t max_message = 0;
@@ -198,7 +198,8 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   Wake Begin() WEFT_REQUIRES(mu_);
   StreamRead TakeItem(Item* item) WEFT_EXCLUDES(mu_);
   // kSent: a message may go to the carrier now. `*keeps`: by SendKept.
-  StreamSent Way(std::shared_ptr<StreamCarrier>* carrier, bool* keeps) WEFT_EXCLUDES(mu_);
+  StreamSent CheckWritable(std::shared_ptr<StreamTransport>* carrier, bool* keeps)
+      WEFT_EXCLUDES(mu_);
   StreamSent SendKept(const StreamMessage& message, bool last, bool gather, absl::Status* why)
       WEFT_EXCLUDES(mu_);
   bool TellWriter() WEFT_EXCLUDES(mu_);
@@ -220,7 +221,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   std::atomic<int> writes_in_a_row_{0};
 
   mutable Mutex mu_;
-  std::shared_ptr<StreamCarrier> carrier_ WEFT_GUARDED_BY(mu_);
+  std::shared_ptr<StreamTransport> carrier_ WEFT_GUARDED_BY(mu_);
   std::unique_ptr<SentMessages> sent_ WEFT_GUARDED_BY(mu_);  // null: nothing is kept
   size_t max_message_ WEFT_GUARDED_BY(mu_) = 0;
   InflateGate* gate_ WEFT_GUARDED_BY(mu_) = nullptr;

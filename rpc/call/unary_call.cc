@@ -17,16 +17,17 @@ void TellContext(const OutboundCall& call, const CallEnd& end) {
   const EventLoop* const loop = EventLoop::Current();
   const MonoTime now = (loop != nullptr ? loop->clock() : Clock::System()).Now();
   const bool sent = call.sent != MonoTime();
-  call.options.context->Took(ToAbsl((sent ? call.sent : now) - call.started),
-                             ToAbsl(now - call.started));
+  call.options.context->SetTimes(ToAbsl((sent ? call.sent : now) - call.started),
+                                 ToAbsl(now - call.started));
   if (call.initial_metadata != nullptr && call.stream == nullptr) {  // a stream's is told at once
-    call.options.context->Began(*call.initial_metadata);
+    call.options.context->SetInitialMetadata(*call.initial_metadata);
   }
   Metadata trailers;
   (void)trailers.ReadFrom(end.trailers);  // what is damaged is left out: the reply itself is good
-  if (end.whole_reply != nullptr) call.options.context->Attached(end.whole_reply->Attachment());
-  call.options.context->Ended(std::move(trailers), ToAbsl(end.handler_time),
-                              end.may_have_been_executed, end.attempts + call.resent);
+  if (end.whole_reply != nullptr)
+    call.options.context->SetReplyAttachment(end.whole_reply->Attachment());
+  call.options.context->SetEnd(std::move(trailers), ToAbsl(end.handler_time),
+                               end.may_have_been_executed, end.attempts + call.resent);
 }
 
 absl::Status ErrorOf(const OutboundCall& call, const CallEnd& end) {

@@ -107,11 +107,11 @@ class BlockingCall final : public OutboundCall {
 template <typename Reply>
 class CallbackCall final : public OutboundCall {
  public:
-  // With the request behind it in one block, if it is not larger than kMostKept.
+  // With the request behind it in one block, if it is not larger than kMaxKept.
   static CallbackCall& New(const MethodInfo& m, const google::protobuf::MessageLite& r,
                            const CallOptions& o, Callback<Reply>&& done) {
     const size_t size = MessageCodec::ByteSize(r);
-    const bool keep = size <= kMostKept;
+    const bool keep = size <= kMaxKept;
     void* const memory = CallMemory::Take(sizeof(CallbackCall) + (keep ? size : 0));
     auto* const call = new (memory) CallbackCall(m, r, o, std::move(done));
     if (keep) call->KeepRequest(static_cast<char*>(memory) + sizeof(CallbackCall), size);

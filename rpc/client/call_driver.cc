@@ -83,7 +83,7 @@ void CallDriver::Start(std::shared_ptr<void> keeper, const Shared& shared, const
   Attempt& first = driver->NewAttempt();
   if (call.wants_handle()) {
     call.Started(CallHandle(
-        std::shared_ptr<CallCarrier>(driver, static_cast<CallCarrier*>(driver.get())), 1));
+        std::shared_ptr<CallCanceller>(driver, static_cast<CallCanceller*>(driver.get())), 1));
   }
   if (plan.hedged) shared.carrier.Post([driver] { driver->BeginHedging(); });
   // From here on the call may have ended.
@@ -244,7 +244,7 @@ Nanos CallDriver::NextBackoff() {
   if (backoff_ == nullptr) {
     const RetryPolicy& p = *plan_.retry;
     backoff_ = std::make_unique<Backoff>(
-        ToNanos(p.backoff), p.backoff_factor, ToNanos(p.backoff_most), p.backoff_jitter,
+        ToNanos(p.backoff), p.backoff_factor, ToNanos(p.max_backoff), p.backoff_jitter,
         static_cast<uint64_t>(shared_.carrier.Now().time_since_epoch().count()) ^
             reinterpret_cast<uintptr_t>(this));
   }

@@ -30,7 +30,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/outbound_call.h"
-#include "weft/rpc/client/attempt_carrier.h"
+#include "weft/rpc/client/attempt_host.h"
 #include "weft/rpc/client/attempt_plan.h"
 #include "weft/rpc/client/backoff.h"
 #include "weft/rpc/client/retry_budget.h"
@@ -44,7 +44,7 @@ struct AttemptCounts {
   std::atomic<int64_t> over_budget{0};  // attempts that were not made for want of tokens
 };
 
-class CallDriver final : public CallCarrier,
+class CallDriver final : public CallCanceller,
                          public DeadlineEntry,
                          public std::enable_shared_from_this<CallDriver> {
  public:
@@ -53,7 +53,7 @@ class CallDriver final : public CallCarrier,
 
   // What drivers of one channel share; outlives them.
   struct Shared {
-    AttemptCarrier& carrier;
+    AttemptHost& carrier;
     RetryBudget& budget;
     AttemptCounts& counts;
   };
@@ -67,7 +67,7 @@ class CallDriver final : public CallCarrier,
              OutboundCall& call);
   ~CallDriver();
 
-  // CallCarrier: for the call's own handle.
+  // CallCanceller: for the call's own handle.
   ANY_THREAD void CancelCall(uint64_t id) override;
   // DeadlineEntry: the time of WakeAt has come.
   void OnDeadline() override;

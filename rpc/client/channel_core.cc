@@ -28,7 +28,7 @@ Nanos TimeoutOf(const OutboundCall& call, Nanos by_default) {
 }  // namespace
 
 ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target,
-                         ChannelOptions options, InboundPart::Maker make_inbound,
+                         ChannelOptions options, InboundService::Maker make_inbound,
                          std::function<bool()> in_handler)
     : io_(io),
       loop_(io.loop),
@@ -42,7 +42,7 @@ ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::st
       make_inbound_(std::move(make_inbound)),
       in_handler_(std::move(in_handler)),
       has_policies_(HasPolicies(options_)),
-      backoff_(ToNanos(options_.backoff), options_.backoff_factor, ToNanos(options_.backoff_most),
+      backoff_(ToNanos(options_.backoff), options_.backoff_factor, ToNanos(options_.max_backoff),
                options_.backoff_jitter,
                static_cast<uint64_t>(loop_->clock().Now().time_since_epoch().count()) ^
                    reinterpret_cast<uintptr_t>(this)),
@@ -191,7 +191,8 @@ void ChannelCore::WaitForLink(OutboundCall& call, const native::NativeLink* gone
       id = call.id;
       if (call.wants_handle()) {
         call.Started(CallHandle(
-            std::shared_ptr<CallCarrier>(shared_from_this(), static_cast<CallCarrier*>(this)), id));
+            std::shared_ptr<CallCanceller>(shared_from_this(), static_cast<CallCanceller*>(this)),
+            id));
       }
     }
   }
@@ -251,7 +252,7 @@ void ChannelCore::CompleteNow(OutboundCall& call, const absl::Status& status) {
 // next, and does not fail with a pause before that, only with an attempt to connect.
 bool ChannelCore::SendAgain(OutboundCall& call, const CallEnd& end) {
   if (end.by != CallEnd::By::kSession || !absl::IsUnavailable(end.status)) return false;
-  if (call.resent >= kMostResends || !(call.serialized || call.request_stays)) return false;
+  if (call.resent >= kMaxResends || !(call.serialized || call.request_stays)) return false;
   if (loop_->clock().Now() >= call.deadline) return false;
   {
     MutexLock lock(mu_);
@@ -330,7 +331,7 @@ void ChannelCore::DrainInbound(std::function<void()> done) {
     done();
     return;
   }
-  const std::shared_ptr<InboundPart> part = std::move(inbound_);
+  const std::shared_ptr<InboundService> part = std::move(inbound_);
   part->Drain(std::move(done));
 }
 

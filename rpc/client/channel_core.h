@@ -27,10 +27,10 @@
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/channel_options.h"
-#include "weft/rpc/client/attempt_carrier.h"
+#include "weft/rpc/client/attempt_host.h"
 #include "weft/rpc/client/backoff.h"
 #include "weft/rpc/client/call_driver.h"
-#include "weft/rpc/client/inbound_part.h"
+#include "weft/rpc/client/inbound_service.h"
 #include "weft/rpc/client/retry_budget.h"
 #include "weft/rpc/client/waiting_calls.h"
 #include "weft/rpc/protocol/connection_list.h"
@@ -41,19 +41,19 @@
 
 namespace weft {
 
-class ChannelCore final : public CallCarrier,
+class ChannelCore final : public CallCanceller,
                           public std::enable_shared_from_this<ChannelCore>,
                           public SessionHost,
                           public DeadlineTarget,
                           public CallResender,
-                          public AttemptCarrier {
+                          public AttemptHost {
  public:
   // How often a call that no server has taken is sent again.
-  static constexpr int kMostResends = 3;
+  static constexpr int kMaxResends = 3;
 
   // `in_handler`: this thread may be inside a handler of the channel's services; null: it has none.
   ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target,
-              ChannelOptions options, InboundPart::Maker make_inbound = nullptr,
+              ChannelOptions options, InboundService::Maker make_inbound = nullptr,
               std::function<bool()> in_handler = nullptr);
   ~ChannelCore() override;
 
@@ -99,7 +99,7 @@ class ChannelCore final : public CallCarrier,
 
   bool SendAgain(OutboundCall& call, const CallEnd& end) override WEFT_EXCLUDES(mu_);
 
-  // AttemptCarrier
+  // AttemptHost
   void SendAttempt(OutboundCall& attempt) override WEFT_EXCLUDES(mu_);
   void Post(std::function<void()> task) override;
   MonoTime Now() const override { return loop_->clock().Now(); }
@@ -118,7 +118,7 @@ class ChannelCore final : public CallCarrier,
   void BeginConnect() LOOP_ONLY;
   void OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) LOOP_ONLY;
   void ConnectFailed(const absl::Status& why,
-                     WaitingCalls::Which failing = WaitingCalls::Which::kHasty) LOOP_ONLY;
+                     WaitingCalls::Which failing = WaitingCalls::Which::kFailFast) LOOP_ONLY;
   bool SendWaiting(std::shared_ptr<native::NativeLink> link) LOOP_ONLY;
   void WaitOn(OutboundCall& call) LOOP_ONLY WEFT_EXCLUDES(mu_);
   void FailWaiting(const absl::Status& why, WaitingCalls::Which which) LOOP_ONLY;
@@ -143,14 +143,14 @@ class ChannelCore final : public CallCarrier,
   const std::shared_ptr<const SessionLimits> limits_;  // of options_, for the sessions
   const std::shared_ptr<InflateGate> gate_;            // of them all
   const Nanos default_timeout_;
-  const InboundPart::Maker make_inbound_;
+  const InboundService::Maker make_inbound_;
   const std::function<bool()> in_handler_;
   const bool has_policies_;
 
   // The loop's own.
   std::unique_ptr<OnLoop> on_loop_ LOOP_OWNED;
-  std::shared_ptr<InboundPart> inbound_ LOOP_OWNED;  // from the first connection on
-  std::unique_ptr<Session> session_ LOOP_OWNED;      // connecting or up
+  std::shared_ptr<InboundService> inbound_ LOOP_OWNED;  // from the first connection on
+  std::unique_ptr<Session> session_ LOOP_OWNED;         // connecting or up
   struct Leaving {
     std::unique_ptr<Session> session;
     MonoTime since;
@@ -175,7 +175,7 @@ class ChannelCore final : public CallCarrier,
   State state_ WEFT_GUARDED_BY(mu_) = State::kIdle;
   std::shared_ptr<native::NativeLink> link_ WEFT_GUARDED_BY(mu_);  // only in kUp
   absl::Status last_error_ WEFT_GUARDED_BY(mu_);
-  WaitingCalls waiting_ WEFT_GUARDED_BY(mu_){options_.limits.MostOutput()};
+  WaitingCalls waiting_ WEFT_GUARDED_BY(mu_){options_.limits.MaxOutput()};
 
   std::atomic<int64_t> connects_{0}, failed_connects_{0}, late_replies_{0}, resent_{0};
 };

@@ -10,7 +10,7 @@ namespace weft {
 
 absl::Status WaitingCalls::Keep(OutboundCall& call, size_t max_message) {
   call.waiting_size = call.serialized ? call.kept.size() : MessageCodec::ByteSize(*call.request);
-  if (call.waiting_size > std::min(max_message, MessageCodec::kMost)) {
+  if (call.waiting_size > std::min(max_message, MessageCodec::kMax)) {
     return absl::ResourceExhaustedError(absl::StrCat("the request of ", call.waiting_size,
                                                      " bytes is over the limit of ", max_message,
                                                      " (max_message_bytes of the channel)"));
@@ -25,11 +25,11 @@ absl::Status WaitingCalls::Keep(OutboundCall& call, size_t max_message) {
 }
 
 absl::Status WaitingCalls::Add(OutboundCall& call) {
-  if (calls_.size() >= kMost || bytes_ + call.waiting_size > most_bytes_) {
+  if (calls_.size() >= kMax || bytes_ + call.waiting_size > max_bytes_) {
     return absl::ResourceExhaustedError(
         absl::StrCat("client side: ", calls_.size(), " calls with ", bytes_,
-                     " bytes wait for the connection; the limits are ", kMost, " calls and ",
-                     most_bytes_, " bytes (max_output_bytes)"));
+                     " bytes wait for the connection; the limits are ", kMax, " calls and ",
+                     max_bytes_, " bytes (max_output_bytes)"));
   }
   call.id = next_++;
   return PutBack(call);

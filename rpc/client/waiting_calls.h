@@ -19,17 +19,17 @@ namespace weft {
 
 class WaitingCalls {
  public:
-  static constexpr size_t kMost = 10'000;
+  static constexpr size_t kMax = 10'000;
 
   // Which of them.
   enum class Which : uint8_t {
-    kAll,    // the channel closes
-    kHasty,  // an attempt failed: those that do not wait for the server to be ready
-    kNew,    // a connection ended early: those, but for calls that it gave back
+    kAll,       // the channel closes
+    kFailFast,  // an attempt failed: those that do not wait for the server to be ready
+    kNew,       // a connection ended early: those, but for calls that it gave back
   };
 
-  // `most_bytes`: of all requests together, SessionLimits::MostOutput.
-  explicit WaitingCalls(size_t most_bytes) : most_bytes_(most_bytes) {}
+  // `max_bytes`: of all requests together, SessionLimits::MostOutput.
+  explicit WaitingCalls(size_t max_bytes) : max_bytes_(max_bytes) {}
 
   // Before Add, and without the guard: takes along what does not stay where it is. `max_message`:
   // of the channel.
@@ -50,7 +50,7 @@ class WaitingCalls {
   size_t bytes() const { return bytes_; }
 
  private:
-  const size_t most_bytes_;
+  const size_t max_bytes_;
   IdTable<OutboundCall> calls_;
   uint64_t next_ = 1;
   size_t bytes_ = 0;

@@ -49,9 +49,9 @@ struct SessionLimits {
   int heartbeat_misses = 2;
 
   // What unfinished messages of one connection may come to, together.
-  size_t MostUnfinished() const { return std::max(max_message_bytes * 4, max_message_bytes); }
+  size_t MaxUnfinished() const { return std::max(max_message_bytes * 4, max_message_bytes); }
   // max_output_bytes, or what stands for it.
-  size_t MostOutput() const { return max_output_bytes > 0 ? max_output_bytes : MostUnfinished(); }
+  size_t MaxOutput() const { return max_output_bytes > 0 ? max_output_bytes : MaxUnfinished(); }
 };
 
 }  // namespace weft

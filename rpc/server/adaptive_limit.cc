@@ -16,12 +16,12 @@ void AdaptiveLimit::Sample(MonoTime now, Nanos wait, int64_t under_way) {
   if (samples_ == 0) window_end_ = now + kWindow;
   sum_ += static_cast<double>(std::max<int64_t>(0, wait.count()));
   ++samples_;
-  most_under_way_ = std::max(most_under_way_, under_way);
-  if (now < window_end_ || samples_ < kLeastSamples) return;
+  max_under_way_ = std::max(max_under_way_, under_way);
+  if (now < window_end_ || samples_ < kMinSamples) return;
   EndWindow();
   sum_ = 0;
   samples_ = 0;
-  most_under_way_ = 0;
+  max_under_way_ = 0;
 }
 
 void AdaptiveLimit::EndWindow() {
@@ -29,9 +29,9 @@ void AdaptiveLimit::EndWindow() {
   // A wait that is overload is not taken for the smallest, though there was never another.
   smallest_ = std::min({smallest_, present, target_});
   const double gradient =
-      std::clamp((smallest_ + target_) / (present + target_), kLeastGradient, 1.0);
+      std::clamp((smallest_ + target_) / (present + target_), kMinGradient, 1.0);
   const double wanted = limit_ * gradient + std::sqrt(limit_);
-  if (wanted > limit_ && static_cast<double>(most_under_way_) < limit_ / 2) return;
+  if (wanted > limit_ && static_cast<double>(max_under_way_) < limit_ / 2) return;
   limit_ = std::clamp((1 - kSmoothing) * limit_ + kSmoothing * wanted, least_, most_);
 }
 

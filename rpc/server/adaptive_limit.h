@@ -26,9 +26,9 @@ namespace weft {
 class AdaptiveLimit {
  public:
   static constexpr Nanos kWindow = std::chrono::milliseconds(20);
-  static constexpr int kLeastSamples = 10;
+  static constexpr int kMinSamples = 10;
   static constexpr double kSmoothing = 0.2;
-  static constexpr double kLeastGradient = 0.5;
+  static constexpr double kMinGradient = 0.5;
   static constexpr int64_t kFirst = 100;
 
   AdaptiveLimit(int64_t least, int64_t most, Nanos target);
@@ -47,7 +47,7 @@ class AdaptiveLimit {
   MonoTime window_end_{};
   double sum_ = 0;
   int samples_ = 0;
-  int64_t most_under_way_ = 0;
+  int64_t max_under_way_ = 0;
 };
 
 }  // namespace weft

@@ -45,14 +45,15 @@ void Admission::GivePlaceBack(const InboundCall& call) {
   }
 }
 
-void Admission::AddLane(int threads) {
-  if (watches_pools()) lanes_.push_back(std::make_unique<LaneLoad>(options_, threads));
+void Admission::AddHandlerPool(int threads) {
+  if (watches_pools())
+    handler_pools_.push_back(std::make_unique<HandlerPoolLoad>(options_, threads));
 }
 
-LaneLoad* Admission::LaneOf(const InboundCall& call) const {
+HandlerPoolLoad* Admission::HandlerPoolOf(const InboundCall& call) const {
   const BoundMethod& bound = *call.bound;
-  if (lanes_.empty() || bound.run_inline || bound.rules->serial()) return nullptr;
-  return lanes_[bound.lane].get();
+  if (handler_pools_.empty() || bound.run_inline || bound.rules->serial()) return nullptr;
+  return handler_pools_[bound.handler_pool].get();
 }
 
 absl::Status Admission::Admit(InboundCall& call, MonoTime now) {
@@ -71,8 +72,8 @@ absl::Status Admission::Admit(InboundCall& call, MonoTime now) {
         std::string(call.bound->method->info->full_name), ": ",
         rules.calls.load(std::memory_order_relaxed), " calls are under way, the limit is ",
         rules.max_calls, " (max_calls of the method)"));
-  } else if (LaneLoad* lane = LaneOf(call)) {
-    refused = AdmitToLane(call, *lane, now);
+  } else if (HandlerPoolLoad* handler_pool = HandlerPoolOf(call)) {
+    refused = AdmitToPool(call, *handler_pool, now);
     if (!refused.ok()) rules.calls.fetch_sub(1, std::memory_order_relaxed);
   }
   call.admitted = refused.ok();
@@ -80,8 +81,9 @@ absl::Status Admission::Admit(InboundCall& call, MonoTime now) {
   return refused;
 }
 
-absl::Status Admission::AdmitToLane(InboundCall& call, LaneLoad& lane, MonoTime now) {
-  CallerLoad& caller = CallerOf(call, lane);
+absl::Status Admission::AdmitToPool(InboundCall& call, HandlerPoolLoad& handler_pool,
+                                    MonoTime now) {
+  CallerLoad& caller = CallerOf(call, handler_pool);
   if (caller.stands() && call.deadline != kNever) {
     const Nanos needed = caller.present_wait() + call.bound->rules->typical_time();
     if (call.deadline - now < needed) {
@@ -90,20 +92,20 @@ absl::Status Admission::AdmitToLane(InboundCall& call, LaneLoad& lane, MonoTime 
                        " left and would need ", InMs(needed), " (overload.shed of the server)"));
     }
   }
-  if (lane.TryEnter(caller)) return absl::OkStatus();
+  if (handler_pool.TryEnter(caller)) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrCat("the server is overloaded: ", lane.calls(),
-                   " calls are under way for its pool, the limit is ", lane.limit(),
+      absl::StrCat("the server is overloaded: ", handler_pool.calls(),
+                   " calls are under way for its pool, the limit is ", handler_pool.limit(),
                    " at present (overload.adaptive of the server)"));
 }
 
 absl::Status Admission::OnStart(InboundCall& call) {
   call.started = call.clock->Now();
-  LaneLoad* const lane = LaneOf(call);
-  if (lane == nullptr) return absl::OkStatus();
-  CallerLoad& caller = CallerOf(call, *lane);
+  HandlerPoolLoad* const handler_pool = HandlerPoolOf(call);
+  if (handler_pool == nullptr) return absl::OkStatus();
+  CallerLoad& caller = CallerOf(call, *handler_pool);
   const Nanos wait = call.started - call.received;
-  if (lane->OnStart(caller, call.started, wait)) {
+  if (handler_pool->OnStart(caller, call.started, wait)) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the server is overloaded: the call waited ", InMs(wait),
         " in a queue that stands, more than twice the target of ",
@@ -122,7 +124,8 @@ absl::Status Admission::OnStart(InboundCall& call) {
 
 void Admission::Leave(InboundCall& call) {
   MethodRules& rules = *call.bound->rules;
-  if (LaneLoad* lane = LaneOf(call)) lane->Leave(CallerOf(call, *lane));
+  if (HandlerPoolLoad* handler_pool = HandlerPoolOf(call))
+    handler_pool->Leave(CallerOf(call, *handler_pool));
   rules.calls.fetch_sub(1, std::memory_order_relaxed);
   GivePlaceBack(call);
   if (options_.shed && !call.refused()) rules.AddTime(call.answered - call.started);

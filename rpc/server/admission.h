@@ -28,7 +28,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/overload_options.h"
-#include "weft/rpc/server/lane_load.h"
+#include "weft/rpc/server/handler_pool_load.h"
 #include "weft/rpc/server/method_rules.h"
 #include "weft/rpc/server/serving_side.h"
 
@@ -48,8 +48,8 @@ class Admission {
   void SetConnections(std::shared_ptr<const std::atomic<int64_t>> connections) {
     connections_ = std::move(connections);
   }
-  // Lanes are added in their order, before the first call.
-  void AddLane(int threads);
+  // HandlerPools are added in their order, before the first call.
+  void AddHandlerPool(int threads);
 
   // On the loop at `now`. OK: the call is counted, and `call.admitted` says so.
   absl::Status Admit(InboundCall& call, MonoTime now);
@@ -58,8 +58,10 @@ class Admission {
   // An admitted call has been answered.
   ANY_THREAD void Leave(InboundCall& call);
 
-  // Of the lane of that number; null where pools are not watched.
-  LaneLoad* load(size_t lane) const { return lane < lanes_.size() ? lanes_[lane].get() : nullptr; }
+  // Of the handler pool of that number; null where pools are not watched.
+  HandlerPoolLoad* load(size_t handler_pool) const {
+    return handler_pool < handler_pools_.size() ? handler_pools_[handler_pool].get() : nullptr;
+  }
 
  private:
   bool watches_pools() const { return options_.adaptive || options_.shed; }
@@ -68,17 +70,18 @@ class Admission {
   void GivePlaceBack(const InboundCall& call);
   // May have a place of the reserve.
   bool HoldsLittle(const InboundCall& call) const;
-  absl::Status AdmitToLane(InboundCall& call, LaneLoad& lane, MonoTime now);
-  // The lane whose queue the call waits in; null: none that is watched.
-  LaneLoad* LaneOf(const InboundCall& call) const;
-  static CallerLoad& CallerOf(const InboundCall& call, LaneLoad& lane) {
-    return call.share() != nullptr ? static_cast<CallerLoad&>(*call.share()) : lane.nobody();
+  absl::Status AdmitToPool(InboundCall& call, HandlerPoolLoad& handler_pool, MonoTime now);
+  // The handler pool whose queue the call waits in; null: none that is watched.
+  HandlerPoolLoad* HandlerPoolOf(const InboundCall& call) const;
+  static CallerLoad& CallerOf(const InboundCall& call, HandlerPoolLoad& handler_pool) {
+    return call.share() != nullptr ? static_cast<CallerLoad&>(*call.share())
+                                   : handler_pool.nobody();
   }
 
   const OverloadOptions options_;
   const ServingSide side_;
   std::shared_ptr<const std::atomic<int64_t>> connections_;  // null: one
-  std::vector<std::unique_ptr<LaneLoad>> lanes_;
+  std::vector<std::unique_ptr<HandlerPoolLoad>> handler_pools_;
   alignas(64) std::atomic<int64_t> calls_{0};
 };
 

@@ -2,7 +2,7 @@
 // whether its part of the queue stands. Others' calls do not count, so a connection that keeps
 // thousands waiting is shed, and a quiet one beside it is not.
 //
-// Threads  any, through its LaneLoad
+// Threads  any, through its HandlerPoolLoad
 #ifndef WEFT_RPC_SERVER_CALLER_LOAD_H_
 #define WEFT_RPC_SERVER_CALLER_LOAD_H_
 
@@ -12,7 +12,7 @@
 #include "weft/core/clock.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/work_share.h"
-#include "weft/rpc/server/standing_queue.h"
+#include "weft/rpc/server/codel.h"
 
 namespace weft {
 
@@ -26,9 +26,9 @@ class ANY_THREAD CallerLoad final : public WorkShare {
   Nanos present_wait() const { return Nanos(present_wait_.load(std::memory_order_relaxed)); }
 
  private:
-  friend class LaneLoad;
+  friend class HandlerPoolLoad;
 
-  StandingQueue standing_;  // under the LaneLoad's mutex
+  CoDel standing_;  // under the HandlerPoolLoad's mutex
   std::atomic<int64_t> calls_{0};
   std::atomic<int64_t> present_wait_{0};
   std::atomic<bool> stands_{false};

@@ -16,13 +16,13 @@ namespace {
 absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data(), s.size()); }
 
 // Names listed in an error; more of them would not help its reader.
-constexpr size_t kMostNames = 20;
+constexpr size_t kMaxNames = 20;
 // What is printed of a name that a peer asks for.
 constexpr size_t kMaxName = 200;
 
 std::string JoinNames(std::vector<std::string> names) {
   std::sort(names.begin(), names.end());
-  const size_t more = names.size() > kMostNames ? names.size() - kMostNames : 0;
+  const size_t more = names.size() > kMaxNames ? names.size() - kMaxNames : 0;
   names.resize(names.size() - more);
   return absl::StrCat(names.empty() ? "none" : absl::StrJoin(names, ", "),
                       more > 0 ? absl::StrCat(" and ", more, " more") : "");
@@ -97,20 +97,20 @@ MethodRules& Dispatcher::RulesOf(Offered& offered) {
   return *offered.rules;
 }
 
-void Dispatcher::AddLane(std::string name, WorkerPool& pool) {
-  lanes_.push_back(std::make_unique<Lane>(*this, std::move(name), pool));
-  admission_.AddLane(pool.max_threads());
+void Dispatcher::AddHandlerPool(std::string name, WorkerPool& pool) {
+  handler_pools_.push_back(std::make_unique<HandlerPool>(*this, std::move(name), pool));
+  admission_.AddHandlerPool(pool.max_threads());
 }
 
-absl::StatusOr<uint16_t> Dispatcher::LaneOf(const std::string& pool, Runtime& runtime) {
+absl::StatusOr<uint16_t> Dispatcher::HandlerPoolOf(const std::string& pool, Runtime& runtime) {
   if (pool.empty() || ToAbsl(kDefaultPool) == pool) return 0;
-  for (size_t i = 1; i < lanes_.size(); ++i) {
-    if (lanes_[i]->name() == pool) return static_cast<uint16_t>(i);
+  for (size_t i = 1; i < handler_pools_.size(); ++i) {
+    if (handler_pools_[i]->name() == pool) return static_cast<uint16_t>(i);
   }
   absl::StatusOr<WorkerPool*> workers = runtime.workers(pool);
   if (!workers.ok()) return workers.status();
-  AddLane(pool, **workers);
-  return static_cast<uint16_t>(lanes_.size() - 1);
+  AddHandlerPool(pool, **workers);
+  return static_cast<uint16_t>(handler_pools_.size() - 1);
 }
 
 absl::Status Dispatcher::Serve(Runtime& runtime) {
@@ -124,7 +124,7 @@ absl::Status Dispatcher::Serve(Runtime& runtime) {
       return Annotate(s, offered->stats->method());
     }
   }
-  AddLane("", **workers);
+  AddHandlerPool("", **workers);
   for (const auto& offered : offered_) {
     if (admission_.watches_all()) RulesOf(*offered);
     if (MethodRules* rules = offered->rules.get()) {
@@ -132,19 +132,20 @@ absl::Status Dispatcher::Serve(Runtime& runtime) {
       if (rules->counted || rules->serial()) offered->bound.rules = rules;
     }
     if (offered->bound.run_inline) continue;
-    absl::StatusOr<uint16_t> lane = LaneOf(offered->pool, runtime);
-    if (!lane.ok()) return Annotate(lane.status(), offered->stats->method());
-    offered->bound.lane = *lane;
-    if (offered->bound.method->waits) offered->bound.write_waits = WaitsOf(*lanes_[*lane]);
+    absl::StatusOr<uint16_t> handler_pool = HandlerPoolOf(offered->pool, runtime);
+    if (!handler_pool.ok()) return Annotate(handler_pool.status(), offered->stats->method());
+    offered->bound.handler_pool = *handler_pool;
+    if (offered->bound.method->waits)
+      offered->bound.write_waits = WaitsOf(*handler_pools_[*handler_pool]);
   }
   return absl::OkStatus();
 }
 
-std::shared_ptr<const WriteWaits> Dispatcher::WaitsOf(Lane& lane) const {
-  return std::make_shared<const WriteWaits>(lane.pool(), max_write_wait_, side_.max_write_wait,
-                                            lane.name().empty()
-                                                ? "worker_threads, max_worker_threads"
-                                                : absl::StrCat("those of the pool ", lane.name()));
+std::shared_ptr<const WriteWaits> Dispatcher::WaitsOf(HandlerPool& handler_pool) const {
+  return std::make_shared<const WriteWaits>(
+      handler_pool.pool(), max_write_wait_, side_.max_write_wait,
+      handler_pool.name().empty() ? "worker_threads, max_worker_threads"
+                                  : absl::StrCat("those of the pool ", handler_pool.name()));
 }
 
 const BoundMethod* Dispatcher::Find(std::string_view full_name) const {
@@ -176,12 +177,13 @@ std::vector<MethodStatsSnapshot> Dispatcher::Stats() const {
 }
 
 bool Dispatcher::Quiet() const {
-  return std::all_of(lanes_.begin(), lanes_.end(), [](const auto& lane) { return lane->Quiet(); });
+  return std::all_of(handler_pools_.begin(), handler_pools_.end(),
+                     [](const auto& handler_pool) { return handler_pool->Quiet(); });
 }
 
 bool Dispatcher::InPool() const {
-  return std::any_of(lanes_.begin(), lanes_.end(),
-                     [](const auto& lane) { return lane->pool().InPool(); });
+  return std::any_of(handler_pools_.begin(), handler_pools_.end(),
+                     [](const auto& handler_pool) { return handler_pool->pool().InPool(); });
 }
 
 void Dispatcher::GiveBack(MonoTime now) {
@@ -190,7 +192,7 @@ void Dispatcher::GiveBack(MonoTime now) {
                         next, now + IdleTrimmer::kPeriod * 3 / 4, std::memory_order_relaxed)) {
     return;
   }
-  for (const auto& lane : lanes_) lane->GiveBack();
+  for (const auto& handler_pool : handler_pools_) handler_pool->GiveBack();
 }
 
 void Dispatcher::Run(InboundCall& call, MessageCache& cache) {
@@ -231,12 +233,12 @@ void Dispatcher::RefuseStopped(InboundCall& call) {
 // ---- On a loop
 
 LoopDispatcher::LoopDispatcher(EventLoop& loop, Dispatcher& dispatcher)
-    : loop_(loop), dispatcher_(dispatcher), batches_(dispatcher.lanes().size()) {
-  for (const auto& lane : dispatcher.lanes()) {
-    serial_.push_back(std::make_shared<SerialExecutor>(lane->pool(), lane->pool().queue_limit()));
+    : loop_(loop), dispatcher_(dispatcher), batches_(dispatcher.handler_pools().size()) {
+  for (const auto& handler_pool : dispatcher.handler_pools()) {
+    serial_.push_back(
+        std::make_shared<SerialExecutor>(handler_pool->pool(), handler_pool->pool().queue_limit()));
   }
-  inline_serial_ =
-      std::make_shared<SerialExecutor>(inline_carrier_, dispatcher.pool().queue_limit());
+  inline_serial_ = std::make_shared<SerialExecutor>(inline_queue_, dispatcher.pool().queue_limit());
 }
 
 void LoopDispatcher::OnCall(InboundCall& call) {
@@ -252,22 +254,22 @@ void LoopDispatcher::OnCall(InboundCall& call) {
     dispatcher_.Run(call, cache_);
     return;
   }
-  AddToBatch(call, bound.lane);
+  AddToBatch(call, bound.handler_pool);
 }
 
-void LoopDispatcher::AddToBatch(InboundCall& call, uint16_t lane) {
-  call.runner = dispatcher_.lanes()[lane].get();
-  if (call.origin.get() != last_origin_ || lane != last_lane_) {
+void LoopDispatcher::AddToBatch(InboundCall& call, uint16_t handler_pool) {
+  call.runner = dispatcher_.handler_pools()[handler_pool].get();
+  if (call.origin.get() != last_origin_ || handler_pool != last_pool_) {
     last_share_ = ShareOf(call).get();
     last_origin_ = call.origin.get();
-    last_lane_ = lane;
+    last_pool_ = handler_pool;
   }
   call.SetShare(last_share_);
   if (!handing_over_) {
     handing_over_ = true;
-    loop_.AtTurnEnd(&hand_over_);
+    loop_.RunAtEndOfTurn(&hand_over_);
   }
-  batches_[lane].push_back(&call);
+  batches_[handler_pool].push_back(&call);
   if (const size_t kept = call.kept_input(); kept > 0) {
     keepers_.push_back(&call);
     kept_ += kept;
@@ -295,25 +297,25 @@ void LoopDispatcher::HandOverBatches() {
   for (size_t i = 0; i < batches_.size(); ++i) {
     std::vector<WorkItem*>& batch = batches_[i];
     if (batch.empty()) continue;
-    Lane& lane = *dispatcher_.lanes()[i];
-    const size_t accepted = lane.pool().TrySubmit(batch.data(), batch.size());
+    HandlerPool& handler_pool = *dispatcher_.handler_pools()[i];
+    const size_t accepted = handler_pool.pool().TrySubmit(batch.data(), batch.size());
     for (size_t k = accepted; k < batch.size(); ++k) {
-      static_cast<InboundCall*>(batch[k])->Refuse(absl::ResourceExhaustedError(
-          absl::StrCat("the ", dispatcher_.side().name, "'s queue is full: ", lane.pool().queued(),
-                       " calls wait for ", lane.pool().threads(), " workers, the limit is ",
-                       lane.pool().queue_limit(), " (", lane.QueueSetting(), ")")));
+      static_cast<InboundCall*>(batch[k])->Refuse(absl::ResourceExhaustedError(absl::StrCat(
+          "the ", dispatcher_.side().name, "'s queue is full: ", handler_pool.pool().queued(),
+          " calls wait for ", handler_pool.pool().threads(), " workers, the limit is ",
+          handler_pool.pool().queue_limit(), " (", handler_pool.QueueSetting(), ")")));
     }
     batch.clear();
-    if (batch.capacity() > kMostKept) std::vector<WorkItem*>().swap(batch);
+    if (batch.capacity() > kMaxKept) std::vector<WorkItem*>().swap(batch);
   }
 }
 
 const std::shared_ptr<WorkShare>& LoopDispatcher::ShareOf(const InboundCall& call) {
   std::vector<std::shared_ptr<WorkShare>>& shares = call.origin->shares;
-  const size_t place = call.bound->run_inline ? batches_.size() : call.bound->lane;
+  const size_t place = call.bound->run_inline ? batches_.size() : call.bound->handler_pool;
   if (shares.size() <= place) shares.resize(place + 1);
   if (shares[place] == nullptr) {
-    const LaneLoad* const watched = dispatcher_.admission().load(place);
+    const HandlerPoolLoad* const watched = dispatcher_.admission().load(place);
     if (watched != nullptr) {
       shares[place] = watched->NewCaller();
     } else {
@@ -324,7 +326,8 @@ const std::shared_ptr<WorkShare>& LoopDispatcher::ShareOf(const InboundCall& cal
 }
 
 void LoopDispatcher::OnCancelled(InboundCall& call) {
-  if (call.share() == nullptr || !dispatcher_.lanes()[call.bound->lane]->pool().Withdraw(call)) {
+  if (call.share() == nullptr ||
+      !dispatcher_.handler_pools()[call.bound->handler_pool]->pool().Withdraw(call)) {
     return;
   }
   const absl::Status why = call.CheckStillWanted();
@@ -334,20 +337,20 @@ void LoopDispatcher::OnCancelled(InboundCall& call) {
 void LoopDispatcher::OnAllCancelled(CallOrigin& origin) {
   for (size_t i = 0; i < origin.shares.size(); ++i) {
     if (origin.shares[i] == nullptr) continue;
-    const bool of_lane = i < batches_.size();
+    const bool of_pool = i < batches_.size();
     // First those that have an order: their queues may stand in the share's line.
-    for (WorkItem* item : (of_lane ? serial_[i] : inline_serial_)->TakeOutAll(&origin)) {
+    for (WorkItem* item : (of_pool ? serial_[i] : inline_serial_)->TakeOutAll(&origin)) {
       auto& call = static_cast<InboundCall&>(*item);
       call.queue = nullptr;
       Dispatcher::RefuseStopped(call);
     }
-    if (of_lane) dispatcher_.lanes()[i]->pool().CancelAll(*origin.shares[i]);
+    if (of_pool) dispatcher_.handler_pools()[i]->pool().CancelAll(*origin.shares[i]);
   }
 }
 
 bool LoopDispatcher::Admit(InboundCall& call) {
   if (!call.bound->run_inline && !call.bound->rules->serial() &&
-      dispatcher_.admission().load(call.bound->lane) != nullptr) {
+      dispatcher_.admission().load(call.bound->handler_pool) != nullptr) {
     call.SetShare(ShareOf(call).get());
   }
   if (absl::Status s = dispatcher_.admission().Admit(call, loop_.now()); !s.ok()) {
@@ -360,12 +363,12 @@ bool LoopDispatcher::Admit(InboundCall& call) {
 
 // ---- Calls that have an order
 
-bool LoopDispatcher::InlineCarrier::TrySubmit(WorkItem& item) {
+bool LoopDispatcher::InlineQueue::TrySubmit(WorkItem& item) {
   item.Run(0);
   return true;
 }
 
-void LoopDispatcher::InlineCarrier::Resume(WorkItem& item) {
+void LoopDispatcher::InlineQueue::Resume(WorkItem& item) {
   of_.loop_.Post([&item](TaskFate fate) {
     if (fate == TaskFate::kRun) {
       item.Run(0);
@@ -375,15 +378,15 @@ void LoopDispatcher::InlineCarrier::Resume(WorkItem& item) {
   });
 }
 
-void LoopDispatcher::InlineCarrier::RunCall(InboundCall& call, int) {
+void LoopDispatcher::InlineQueue::RunCall(InboundCall& call, int) {
   of_.loop_.AssertInLoop();
   of_.dispatcher_.Run(call, of_.cache_);
 }
 
 bool LoopDispatcher::TryQueue(InboundCall& call, SerialKey key, bool ready) {
   const BoundMethod& bound = *call.bound;
-  call.runner = bound.run_inline ? static_cast<CallRunner*>(&inline_carrier_)
-                                 : dispatcher_.lanes()[bound.lane].get();
+  call.runner = bound.run_inline ? static_cast<CallRunner*>(&inline_queue_)
+                                 : dispatcher_.handler_pools()[bound.handler_pool].get();
   call.listener = this;
   // It may be over when this returns.
   if (SerialOf(bound).TrySubmit(std::move(key), call, &call.queue, ready, ShareOf(call))) {
@@ -421,7 +424,7 @@ void LoopDispatcher::OnSerialCall(InboundCall& call) {
     return;
   }
   if (TryQueue(call, *std::move(key), /*ready=*/true)) return;
-  const std::string setting = dispatcher_.lanes()[call.bound->lane]->QueueSetting();
+  const std::string setting = dispatcher_.handler_pools()[call.bound->handler_pool]->QueueSetting();
   call.Refuse(absl::ResourceExhaustedError(absl::StrCat(
       "the ", dispatcher_.side().name, "'s queue is full: ", serial.waiting(),
       " calls wait for their turn, the limit is ", serial.limit(), " (", setting, ")")));

@@ -4,7 +4,7 @@
 // The one place that catches what handlers throw.
 //
 // Threads  Add, Configure, Serve: before the first call. Find, Run: any. A LoopDispatcher: its loop
-// Owns     the table of methods, their rules and statistics, its lanes; refers to services
+// Owns     the table of methods, their rules and statistics, its handler pools; refers to services
 // Ends     lives until the last call that refers to it is back in its pool
 #ifndef WEFT_RPC_SERVER_DISPATCHER_H_
 #define WEFT_RPC_SERVER_DISPATCHER_H_
@@ -24,7 +24,7 @@
 #include "weft/core/loop_task.h"
 #include "weft/core/runtime.h"
 #include "weft/core/serial_executor.h"
-#include "weft/core/work_carrier.h"
+#include "weft/core/work_queue.h"
 #include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/call/inbound_call.h"
@@ -35,7 +35,7 @@
 #include "weft/rpc/method_options.h"
 #include "weft/rpc/overload_options.h"
 #include "weft/rpc/server/admission.h"
-#include "weft/rpc/server/lane.h"
+#include "weft/rpc/server/handler_pool.h"
 #include "weft/rpc/server/method_rules.h"
 #include "weft/rpc/server/serving_side.h"
 
@@ -83,8 +83,8 @@ class Dispatcher final : public MessageKeeper {
   bool InPool() const;
 
   // The first is that of kDefaultPool.
-  const std::vector<std::unique_ptr<Lane>>& lanes() const { return lanes_; }
-  WorkerPool& pool() { return lanes_.front()->pool(); }
+  const std::vector<std::unique_ptr<HandlerPool>>& handler_pools() const { return handler_pools_; }
+  WorkerPool& pool() { return handler_pools_.front()->pool(); }
   Admission& admission() { return admission_; }
   const ServingSide& side() const { return side_; }
 
@@ -96,9 +96,9 @@ class Dispatcher final : public MessageKeeper {
     std::unique_ptr<MethodRules> rules;
   };
   MethodRules& RulesOf(Offered& offered);
-  std::shared_ptr<const WriteWaits> WaitsOf(Lane& lane) const;
-  void AddLane(std::string name, WorkerPool& pool);
-  absl::StatusOr<uint16_t> LaneOf(const std::string& pool, Runtime& runtime);
+  std::shared_ptr<const WriteWaits> WaitsOf(HandlerPool& handler_pool) const;
+  void AddHandlerPool(std::string name, WorkerPool& pool);
+  absl::StatusOr<uint16_t> HandlerPoolOf(const std::string& pool, Runtime& runtime);
 
   const bool run_inline_;
   const ServingSide side_;
@@ -108,12 +108,12 @@ class Dispatcher final : public MessageKeeper {
   std::vector<Service*> services_;
   std::vector<std::unique_ptr<Offered>> offered_;
   absl::flat_hash_map<std::string, Offered*> methods_;
-  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::vector<std::unique_ptr<HandlerPool>> handler_pools_;
   std::atomic<MonoTime> next_give_back_{MonoTime()};
 };
 
 // A loop's way into the dispatcher: gathers the calls of a turn, keeps those in order that have
-// one. Each connection has its share of each lane's queue.
+// one. Each connection has its share of each handler pool's queue.
 class LoopDispatcher final : public InboundSink, public AnswerListener {
  public:
   // The dispatcher serves.
@@ -140,7 +140,7 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
   // Of calls that have an order, those of so many bytes are.
   static constexpr size_t kSmallInOrder = size_t{4} << 10;
   // Room for more calls of a turn does not stay.
-  static constexpr size_t kMostKept = 1024;
+  static constexpr size_t kMaxKept = 1024;
 
   class HandOver final : public LoopTask {
    public:
@@ -152,9 +152,9 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
     LoopDispatcher* const dispatcher_;
   };
   // Runs the calls of inline methods that have an order.
-  class InlineCarrier final : public WorkCarrier, public CallRunner {
+  class InlineQueue final : public WorkQueue, public CallRunner {
    public:
-    explicit InlineCarrier(LoopDispatcher& of) : of_(of) {}
+    explicit InlineQueue(LoopDispatcher& of) : of_(of) {}
     bool TrySubmit(WorkItem& item) override;
     void Requeue(WorkItem& item) override { Resume(item); }
     void Resume(WorkItem& item) override;
@@ -169,28 +169,28 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
   // False: the executor has no room.
   bool TryQueue(InboundCall& call, SerialKey key, bool ready) LOOP_ONLY;
   void OnSerialCall(InboundCall& call) LOOP_ONLY;
-  // What the call's connection has of its lane; of inline methods, where they have an order.
+  // What the call's connection has of its handler pool; of inline methods, where they have an order.
   const std::shared_ptr<WorkShare>& ShareOf(const InboundCall& call) LOOP_ONLY;
   // Puts the call among those that are handed over at the turn's end.
-  void AddToBatch(InboundCall& call, uint16_t lane) LOOP_ONLY;
+  void AddToBatch(InboundCall& call, uint16_t handler_pool) LOOP_ONLY;
   // False: it was refused.
   bool Admit(InboundCall& call) LOOP_ONLY;
   SerialExecutor& SerialOf(const BoundMethod& bound) const {
-    return bound.run_inline ? *inline_serial_ : *serial_[bound.lane];
+    return bound.run_inline ? *inline_serial_ : *serial_[bound.handler_pool];
   }
 
   EventLoop& loop_;
   Dispatcher& dispatcher_;
-  InlineCarrier inline_carrier_{*this};
-  // Of each lane, and of inline methods; fixed at construction.
+  InlineQueue inline_queue_{*this};
+  // Of each handler pool, and of inline methods; fixed at construction.
   std::vector<std::shared_ptr<SerialExecutor>> serial_;
   std::shared_ptr<SerialExecutor> inline_serial_;
   MessageCache cache_ LOOP_OWNED;
-  std::vector<std::vector<WorkItem*>> batches_ LOOP_OWNED;  // by lane
+  std::vector<std::vector<WorkItem*>> batches_ LOOP_OWNED;  // by handler pool
   // Where the last call that was added comes from, which it keeps, and its share; null between
   // turns.
   const CallOrigin* last_origin_ LOOP_OWNED = nullptr;
-  uint16_t last_lane_ LOOP_OWNED = 0;
+  uint16_t last_pool_ LOOP_OWNED = 0;
   WorkShare* last_share_ LOOP_OWNED = nullptr;
   // Of batches_: those that keep a block of the input, since OnLookedThrough, and their bytes.
   std::vector<InboundCall*> keepers_ LOOP_OWNED;

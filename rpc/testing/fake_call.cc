@@ -177,11 +177,13 @@ void FakeCall::Start(OutboundCall& call) {
     MutexLock lock(mu_);
     runtime_ = *std::move(runtime);
   }
-  port->Bind(std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
-             /*window=*/0, /*max_message=*/kNoLimit);
+  port->Bind(
+      std::shared_ptr<StreamTransport>(shared_from_this(), static_cast<StreamTransport*>(this)),
+      /*window=*/0, /*max_message=*/kNoLimit);
   if (call.wants_handle()) {
     call.Started(CallHandle(
-        std::shared_ptr<CallCarrier>(shared_from_this(), static_cast<CallCarrier*>(this)), kId));
+        std::shared_ptr<CallCanceller>(shared_from_this(), static_cast<CallCanceller*>(this)),
+        kId));
   }
   if (initial_metadata.has_value()) call.OnInitialMetadata(*initial_metadata);
   {

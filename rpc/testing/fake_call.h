@@ -37,7 +37,7 @@
 #include "weft/rpc/base/received_message.h"
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/call_target.h"
-#include "weft/rpc/call/stream_carrier.h"
+#include "weft/rpc/call/stream_transport.h"
 
 namespace google::protobuf {
 class MessageLite;
@@ -46,8 +46,8 @@ class MessageLite;
 namespace weft {
 
 class ANY_THREAD FakeCall final : public CallTarget,
-                                  public CallCarrier,
-                                  public StreamCarrier,
+                                  public CallCanceller,
+                                  public StreamTransport,
                                   public std::enable_shared_from_this<FakeCall> {
  public:
   // With what was written beside it.
@@ -86,7 +86,7 @@ class ANY_THREAD FakeCall final : public CallTarget,
   bool cancelled() const WEFT_EXCLUDES(mu_);
   bool ended() const WEFT_EXCLUDES(mu_);
 
-  // ---- CallTarget, CallCarrier, StreamCarrier
+  // ---- CallTarget, CallCanceller, StreamTransport
   void Start(OutboundCall& call) override WEFT_EXCLUDES(mu_);
   void CancelCall(uint64_t id) override WEFT_EXCLUDES(mu_);
   StreamSent SendMessage(StreamPort& port, const StreamMessage& message, bool last, bool gather,

@@ -32,7 +32,7 @@ TEST(BlockPool, GivesAtLeastWhatWasAskedForAndLittleMore) {
     ASSERT_TRUE(block) << size;
     EXPECT_GE(block->capacity(), size);
     // A quarter of a power of two, above the least class.
-    EXPECT_LE(block->capacity(), std::max(BlockPool::kLeast, size + size / 4 + 64)) << size;
+    EXPECT_LE(block->capacity(), std::max(BlockPool::kMin, size + size / 4 + 64)) << size;
     block->data()[0] = block->data()[size - 1] = 1;
   }
 }
@@ -60,29 +60,29 @@ TEST(BlockPool, UsesABlockOfUpToTwiceTheSizeWhereThereIsNoneOfItsClass) {
 TEST(BlockPool, KeepsNoMoreThanItsBound) {
   BlockPool pool;
   std::vector<BlockRef> blocks;
-  for (size_t i = 0; i < 3 * BlockPool::kMostFree / kMiB; ++i) blocks.push_back(pool.Get(kMiB));
-  const BlockRef small = pool.Get(BlockPool::kLeast);
+  for (size_t i = 0; i < 3 * BlockPool::kMaxFree / kMiB; ++i) blocks.push_back(pool.Get(kMiB));
+  const BlockRef small = pool.Get(BlockPool::kMin);
   EXPECT_EQ(pool.counts().free_bytes, 0u);
   blocks.clear();
-  EXPECT_LE(pool.counts().free_bytes, BlockPool::kMostFree);
-  EXPECT_GT(pool.counts().free_bytes, BlockPool::kMostFree / 2);
+  EXPECT_LE(pool.counts().free_bytes, BlockPool::kMaxFree);
+  EXPECT_GT(pool.counts().free_bytes, BlockPool::kMaxFree / 2);
   // One that is larger than all that may be kept.
   const BlockPool::Counts before = pool.counts();
-  pool.Get(BlockPool::kMostFree + 1).reset();
+  pool.Get(BlockPool::kMaxFree + 1).reset();
   EXPECT_EQ(pool.counts().free_bytes, before.free_bytes);
 }
 
 TEST(BlockPool, LetsGoOfTheLargestFirst) {
   BlockPool pool;
-  BlockRef large = pool.Get(BlockPool::kMostFree / 2);
+  BlockRef large = pool.Get(BlockPool::kMaxFree / 2);
   std::vector<BlockRef> blocks;
-  for (size_t i = 0; i < BlockPool::kMostFree / kMiB / 2; ++i) blocks.push_back(pool.Get(kMiB));
+  for (size_t i = 0; i < BlockPool::kMaxFree / kMiB / 2; ++i) blocks.push_back(pool.Get(kMiB));
   large.reset();
   blocks.clear();
   const uint64_t made = pool.counts().made;
   for (size_t i = 0; i < 10; ++i) blocks.push_back(pool.Get(kMiB));
   EXPECT_EQ(pool.counts().made, made);
-  pool.Get(BlockPool::kMostFree / 2);
+  pool.Get(BlockPool::kMaxFree / 2);
   EXPECT_EQ(pool.counts().made, made + 1);
 }
 

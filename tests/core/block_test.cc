@@ -99,7 +99,7 @@ TEST(InputArena, TakesANewBlockWhenThereIsLittleRoomLeft) {
   InputArena arena(pool);
   arena.space();
   BlockRef kept = arena.block();
-  arena.Release(InputArena::kBlock - InputArena::kLeastRoom + 1);
+  arena.Release(InputArena::kBlock - InputArena::kMinRoom + 1);
   EXPECT_EQ(arena.room(), InputArena::kBlock);
   EXPECT_NE(arena.space(), kept->data());
 }

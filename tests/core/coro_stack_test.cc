@@ -62,7 +62,7 @@ TEST(CoroStack, AMillionCoroutinesThatNeedNotWaitDoNotGrowTheStack) {
   std::optional<int64_t> sum;
   Spawn(SumOfReady(kMany, &depths), [&](std::optional<int64_t> s, std::exception_ptr) { sum = s; });
   EXPECT_EQ(sum, kMany * (kMany - 1) / 2);
-  EXPECT_LE(depths.highest - depths.lowest, 4 * CoroStack::kMost);
+  EXPECT_LE(depths.highest - depths.lowest, 4 * CoroStack::kMax);
 }
 
 TEST(CoroStack, NorDoTheyWhereSomebodyElseResumesThem) {
@@ -74,7 +74,7 @@ TEST(CoroStack, NorDoTheyWhereSomebodyElseResumesThem) {
   ASSERT_TRUE(gate.waiting);
   CoroStack::Resume(gate.waiting);
   EXPECT_EQ(sum, kMany * (kMany - 1) / 2);
-  EXPECT_LE(depths.highest - depths.lowest, 4 * CoroStack::kMost);
+  EXPECT_LE(depths.highest - depths.lowest, 4 * CoroStack::kMax);
 }
 
 TEST(Coro, TheEndOfASpawnedOneDoesNotRunInsideSpawnOnALoop) {

@@ -296,11 +296,11 @@ TEST(EventLoop, RunsTheTurnsEndAfterPostedTasksAndAtMostTwoRoundsOfIt) {
   Notification done;
   end.on_run = [&] {
     order.push_back("end");
-    thread.loop().AtTurnEnd(&second);
+    thread.loop().RunAtEndOfTurn(&second);
   };
   second.on_run = [&] {
     order.push_back("second");
-    thread.loop().AtTurnEnd(&third);
+    thread.loop().RunAtEndOfTurn(&third);
     thread.loop().Post([&](TaskFate) { order.push_back("posted"); });
   };
   third.on_run = [&] {
@@ -308,7 +308,7 @@ TEST(EventLoop, RunsTheTurnsEndAfterPostedTasksAndAtMostTwoRoundsOfIt) {
     done.Notify();
   };
   thread.Run([&] {
-    thread.loop().AtTurnEnd(&end);
+    thread.loop().RunAtEndOfTurn(&end);
     order.push_back("task");
   });
   ASSERT_TRUE(done.Wait());
@@ -319,8 +319,8 @@ TEST(EventLoop, RunsTheTurnsEndAfterPostedTasksAndAtMostTwoRoundsOfIt) {
 TEST(EventLoop, AnswersTasksOfTheTurnsEndWhenItCloses) {
   LoopThread thread;
   FateTask forever;
-  forever.on_run = [&] { thread.loop().AtTurnEnd(&forever); };
-  thread.Run([&] { thread.loop().AtTurnEnd(&forever); });
+  forever.on_run = [&] { thread.loop().RunAtEndOfTurn(&forever); };
+  thread.Run([&] { thread.loop().RunAtEndOfTurn(&forever); });
   thread.Stop();
   EXPECT_GE(forever.runs, 1);
   EXPECT_EQ(forever.cancels, 1);
@@ -329,9 +329,9 @@ TEST(EventLoop, AnswersTasksOfTheTurnsEndWhenItCloses) {
 TEST(EventLoop, ClosesThoughCancelledTasksScheduleOneAnotherForEver) {
   LoopThread thread;
   FateTask forever;
-  forever.on_run = [&] { thread.loop().AtTurnEnd(&forever); };
+  forever.on_run = [&] { thread.loop().RunAtEndOfTurn(&forever); };
   forever.on_cancel = forever.on_run;
-  thread.Run([&] { thread.loop().AtTurnEnd(&forever); });
+  thread.Run([&] { thread.loop().RunAtEndOfTurn(&forever); });
   thread.Stop();
   EXPECT_GT(forever.cancels, 1);
 }

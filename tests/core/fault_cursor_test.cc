@@ -18,7 +18,7 @@ TEST(FaultCursor, TakesAllAndAtOnceWithoutAScript) {
 }
 
 TEST(FaultCursor, TakesAtMostSoMuchInOneWrite) {
-  FaultCursor cursor(FaultScript{.write_most = 3});
+  FaultCursor cursor(FaultScript{.max_write = 3});
   EXPECT_EQ(cursor.Write(10).taken, 3u);
   EXPECT_EQ(cursor.Write(2).taken, 2u);
 }
@@ -53,7 +53,7 @@ TEST(FaultCursor, BytesFromAPositionOnVanishButAreTaken) {
 
 TEST(FaultCursor, DrawsDelaysBetweenTheTwoFromItsSeed) {
   const FaultScript script{
-      .delay = absl::Milliseconds(2), .delay_most = absl::Milliseconds(5), .seed = 7};
+      .delay = absl::Milliseconds(2), .max_delay = absl::Milliseconds(5), .seed = 7};
   FaultCursor one(script), same(script);
   bool differ = false;
   Nanos last{};
@@ -75,7 +75,7 @@ TEST(FaultCursor, ADelayWithoutARangeIsTheSameEachTime) {
 }
 
 TEST(FaultCursor, GivesASlowReaderLittleAtATime) {
-  const FaultCursor cursor(FaultScript{.read_most = 7, .read_every = absl::Seconds(1)});
+  const FaultCursor cursor(FaultScript{.max_read = 7, .read_every = absl::Seconds(1)});
   EXPECT_EQ(cursor.Read(500), 7u);
   EXPECT_EQ(cursor.Read(3), 3u);
   EXPECT_EQ(cursor.read_every(), std::chrono::seconds(1));

@@ -8,8 +8,8 @@ namespace weft {
 namespace {
 
 bool Same(const FaultScript& a, const FaultScript& b) {
-  return a.delay == b.delay && a.delay_most == b.delay_most && a.drop_from == b.drop_from &&
-         a.cut_at == b.cut_at && a.write_most == b.write_most && a.read_most == b.read_most &&
+  return a.delay == b.delay && a.max_delay == b.max_delay && a.drop_from == b.drop_from &&
+         a.cut_at == b.cut_at && a.max_write == b.max_write && a.max_read == b.max_read &&
          a.read_every == b.read_every && a.seed == b.seed;
 }
 

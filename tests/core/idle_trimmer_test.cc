@@ -76,7 +76,7 @@ class IdleTrimmerTest : public testing::Test {
 
 TEST_F(IdleTrimmerTest, GivesAllBlocksBackWhenTheLoopHasBeenIdleForTwoPeriods) {
   Active();
-  for (size_t size = BlockPool::kLeast; size < 40 * kMiB; size *= 2) blocks().Get(size);
+  for (size_t size = BlockPool::kMin; size < 40 * kMiB; size *= 2) blocks().Get(size);
   EXPECT_GT(blocks().counts().free_bytes, 30 * kMiB);
   thread_.Advance(IdleTrimmer::kPeriod);
   thread_.Advance(IdleTrimmer::kPeriod);

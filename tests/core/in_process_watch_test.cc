@@ -16,13 +16,13 @@ namespace weft {
 namespace {
 
 using std::chrono::milliseconds;
-using Side = InProcessLink::Side;
+using Side = InProcessPipe::Side;
 
 // The listener's end, watched on a loop; the test has the dialer's.
 class InProcessWatchTest : public testing::Test {
  protected:
   void Open(const ConnectionFaults& faults = {}, size_t buffer = 1'000) {
-    link_ = std::make_shared<InProcessLink>(0, buffer, faults, clock_, clock_);
+    link_ = std::make_shared<InProcessPipe>(0, buffer, faults, clock_, clock_);
     here_ = std::make_unique<InProcessTransport>(link_, Side::kListener);
     there_ = std::make_unique<InProcessTransport>(link_, Side::kDialer);
     thread_.Run([&] {
@@ -47,7 +47,7 @@ class InProcessWatchTest : public testing::Test {
   ManualClock clock_;
   LoopThread thread_{clock_};
   WatchRecorder recorder_;
-  std::shared_ptr<InProcessLink> link_;
+  std::shared_ptr<InProcessPipe> link_;
   std::unique_ptr<Transport> here_, there_;
   std::unique_ptr<Watch> watch_;
 };

@@ -21,7 +21,7 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
 // Keeps what it is given until the test lets it run.
-class HandCarrier final : public WorkCarrier {
+class HandCarrier final : public WorkQueue {
  public:
   bool TrySubmit(WorkItem& item) override {
     if (full) return false;

@@ -45,14 +45,14 @@ TEST(SpinPolicy, MissesDoubleTheSleepsUpToABound) {
     policy.Missed();
     policy.Slept(kLimit);  // near enough to stay promising
     int skipped = 0;
-    for (; skipped <= 2 * SpinPolicy::kMostSkipped; ++skipped) {
+    for (; skipped <= 2 * SpinPolicy::kMaxSkipped; ++skipped) {
       SpinPolicy peek = policy;
       if (peek.Budget() > Nanos::zero()) break;
       (void)policy.Budget();
       policy.Slept(kLimit);
     }
     EXPECT_EQ(skipped, expected);
-    expected = expected * 2 < SpinPolicy::kMostSkipped ? expected * 2 : SpinPolicy::kMostSkipped;
+    expected = expected * 2 < SpinPolicy::kMaxSkipped ? expected * 2 : SpinPolicy::kMaxSkipped;
   }
 }
 

@@ -41,7 +41,7 @@ constexpr int kDials = 1;
 constexpr size_t kSlots = 4, kStreamSlot = 3;
 constexpr uint64_t kStreamCall = 1;
 // Calls of a dialer, and what one input may ask for.
-constexpr size_t kCalls = 8, kMostWire = 400 << 10, kMostWireByByte = 4 << 10;
+constexpr size_t kCalls = 8, kMaxWire = 400 << 10, kMaxWireByByte = 4 << 10;
 constexpr int kRequest = 0x01, kResponse = 0x02, kData = 0x03, kMessage = 0x0A;
 constexpr int kEndFlag = 0x01, kMoreFlag = 0x02, kAttachmentFlag = 0x10, kNamedFlag = 0x40,
               kReplyFlag = 0x80;
@@ -68,8 +68,8 @@ std::string Bytes(size_t size, uint32_t seed) {
 // Makes the bytes of one direction out of a script, and knows what has to arrive.
 class Script {
  public:
-  Script(bool dials, uint32_t seed, size_t most_wire)
-      : dials_(dials), seed_(seed), most_wire_(most_wire) {
+  Script(bool dials, uint32_t seed, size_t max_wire)
+      : dials_(dials), seed_(seed), max_wire_(max_wire) {
     wire_ =
         raw::Opening({.features = 0x3F, .stream_window = 64 << 20, .connection_window = 64 << 20});
     if (!dials_) wire_ += raw::Request({.id = kStreamCall, .name = "s", .opens = true});
@@ -79,7 +79,7 @@ class Script {
     const size_t slot = (op >> 2) % kSlots;
     switch (op % 4) {
       case 0:
-        return Begin(slot, std::min(size_t{8} * size, most_wire_), (op & 16) != 0);
+        return Begin(slot, std::min(size_t{8} * size, max_wire_), (op & 16) != 0);
       case 1:
         return Continue(slot, size);
       case 2:
@@ -108,7 +108,7 @@ class Script {
 
   void Begin(size_t slot, size_t size, bool attached) {
     UnderWay& to = under_way_[slot];
-    if (to.left > 0 || wire_.size() > most_wire_) return;
+    if (to.left > 0 || wire_.size() > max_wire_) return;
     const bool streamed = !dials_ && slot == kStreamSlot;
     if (dials_ && next_id_ > kCalls) return;
     to.id = streamed ? kStreamCall : next_id_++;
@@ -152,7 +152,7 @@ class Script {
 
   const bool dials_;
   const uint32_t seed_;
-  const size_t most_wire_;
+  const size_t max_wire_;
   std::string wire_;
   std::array<UnderWay, kSlots> under_way_;
   // Behind the stream's call; a dialer's own calls begin with 1.
@@ -285,7 +285,7 @@ void RunOne(const uint8_t* data, size_t size) {
   uint32_t random = data[1];
   const bool dials = (how & kDials) != 0;
   const size_t largest = size_t{4} << (how >> 4);
-  Script script(dials, data[1], largest < 256 ? kMostWireByByte : kMostWire);
+  Script script(dials, data[1], largest < 256 ? kMaxWireByByte : kMaxWire);
   for (size_t at = 2; at + 3 <= size; at += 3) {
     script.Step(data[at], static_cast<uint16_t>(data[at + 1] | data[at + 2] << 8));
   }

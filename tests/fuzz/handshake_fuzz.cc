@@ -19,9 +19,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   Check(agreement->version == kWireVersion);
-  Check(agreement->max_frame >= kLeastFrame && agreement->max_frame <= kLargestFrame);
+  Check(agreement->max_frame >= kMinFrame && agreement->max_frame <= kLargestFrame);
   Check(agreement->max_message < size_t{1} << 31);
-  Check(agreement->max_metadata <= kMostMetadata);
+  Check(agreement->max_metadata <= kMaxMetadata);
   Check(agreement->max_methods <= 65'535);
   Check(agreement->heartbeat >= weft::Nanos::zero() && agreement->heartbeat_misses >= 1);
   return 0;

@@ -37,7 +37,7 @@ void CheckFrame(const absl::Status& status) {
   OutputQueue queue(std::make_unique<ScriptedTransport>(record));
   {
     MutexLock lock(queue.mutex());
-    FrameWriter writer(queue, kLeastFrame);
+    FrameWriter writer(queue, kMinFrame);
     ResponseHead head;
     head.id = 7;
     writer.Error(head, status, /*not_executed=*/true);
@@ -47,7 +47,7 @@ void CheckFrame(const absl::Status& status) {
   const std::string frame = record->written();
   Check(frame.size() >= kHeaderSize);
   const FrameHeader header = ReadHeader(frame.data());
-  Check(FrameReader::CheckHeader(header, kLeastFrame) == FrameError::kNone);
+  Check(FrameReader::CheckHeader(header, kMinFrame) == FrameError::kNone);
   const std::string_view body = std::string_view(frame).substr(kHeaderSize);
   Check(body.size() == header.length && header.has(kNotExecuted));
   ResponseFrame response;

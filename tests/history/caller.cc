@@ -11,7 +11,7 @@
 namespace weft::test {
 namespace {
 
-constexpr int kMostUnderWay = 40;  // of one caller, beside a blocking one
+constexpr int kMaxUnderWay = 40;  // of one caller, beside a blocking one
 
 }  // namespace
 
@@ -99,7 +99,7 @@ void Caller::Make(size_t key, uint64_t* random) {
     return;
   }
   // A HangWatch ends what never ends.
-  while (!under_way_.WaitFor([](int n) { return n < kMostUnderWay; })) {
+  while (!under_way_.WaitFor([](int n) { return n < kMaxUnderWay; })) {
   }
   under_way_.Update([](int& n) { ++n; });
   if (stream != nullptr) {

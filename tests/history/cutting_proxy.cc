@@ -19,7 +19,7 @@ namespace weft::test {
 namespace {
 
 // What is read at once, and held back at most.
-constexpr size_t kMostWaiting = 64 << 10;
+constexpr size_t kMaxWaiting = 64 << 10;
 
 int64_t NowUs() {
   return std::chrono::duration_cast<std::chrono::microseconds>(
@@ -122,7 +122,7 @@ void CuttingProxy::Accept() {
     // Often within the handshake and the first calls.
     if (Below(4) == 0) link->ways[Below(2)].left = 1 + static_cast<int64_t>(Below(400));
     link->delay_us = Below(3) == 0 ? static_cast<int64_t>(Below(3'000)) : 0;
-    link->most_at_once = Below(3) == 0 ? 1 + Below(2'000) : kMostWaiting;
+    link->max_at_once = Below(3) == 0 ? 1 + Below(2'000) : kMaxWaiting;
     links_.push_back(std::move(link));
   }
 }
@@ -143,8 +143,8 @@ void CuttingProxy::Serve(Link& link, Way& way, int64_t now) {
 }
 
 void CuttingProxy::ReadFrom(Link& link, Way& way, int64_t now) {
-  char bytes[kMostWaiting];
-  const ssize_t n = ::recv(way.from, bytes, std::min(sizeof(bytes), link.most_at_once), 0);
+  char bytes[kMaxWaiting];
+  const ssize_t n = ::recv(way.from, bytes, std::min(sizeof(bytes), link.max_at_once), 0);
   if (n < 0) {
     if (!WouldBlock()) End(link, true);
     return;

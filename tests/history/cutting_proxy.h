@@ -59,7 +59,7 @@ class CuttingProxy {
     Way ways[2];
     Fate fate = Fate::kNone;
     int64_t delay_us = 0;
-    size_t most_at_once = 0;
+    size_t max_at_once = 0;
     bool over = false;
   };
 

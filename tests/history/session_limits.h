@@ -33,7 +33,7 @@ inline ChannelOptions HistoryChannelOptions(size_t kind) {
   ChannelOptions options;
   options.connect_timeout = absl::Milliseconds(300);
   options.backoff = absl::Milliseconds(1);
-  options.backoff_most = absl::Milliseconds(20);
+  options.max_backoff = absl::Milliseconds(20);
   options.limits = HistoryLimits();
   options.retry_budget.per_success = 1;
   if (kind >= 1) {

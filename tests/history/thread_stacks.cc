@@ -24,12 +24,12 @@
 namespace weft::test {
 namespace {
 
-constexpr int kMostFrames = 48;
+constexpr int kMaxFrames = 48;
 
 // What the handler of the thread that was asked fills.
 struct Answer {
   std::atomic<int64_t> thread{0};  // who is asked
-  std::array<void*, kMostFrames> frames;
+  std::array<void*, kMaxFrames> frames;
   int depth = 0;
   sem_t given;
 };
@@ -40,7 +40,7 @@ int64_t ThisThread() { return ::syscall(SYS_gettid); }
 void OnSignal(int) {
   const int kept = errno;
   if (g_answer.thread.load() == ThisThread()) {
-    g_answer.depth = ::backtrace(g_answer.frames.data(), kMostFrames);
+    g_answer.depth = ::backtrace(g_answer.frames.data(), kMaxFrames);
     ::sem_post(&g_answer.given);
   }
   errno = kept;
@@ -144,7 +144,7 @@ struct Stack {
 
 void PrepareThreadStacks() {
   // Loads the unwinder, which allocates; a handler must not.
-  (void)::backtrace(g_answer.frames.data(), kMostFrames);
+  (void)::backtrace(g_answer.frames.data(), kMaxFrames);
   ::sem_init(&g_answer.given, 0, 0);
   struct sigaction action = {};
   action.sa_handler = OnSignal;

@@ -43,7 +43,7 @@ UnsteadyWorld::UnsteadyWorld(uint64_t seed, HistorySink& history) : seed_(seed) 
                      .partial_writes = 0.2,
                      .slow_reader = 0.05,
                      .bytes = 400'000,
-                     .delay_most = absl::Milliseconds(2)};
+                     .max_delay = absl::Milliseconds(2)};
   network_ = InProcessNetwork::Create({.buffer_bytes = 64 << 10, .faults = [seed, mix](uint64_t n) {
                                          return ConnectionFaults::Drawn(seed, n, mix);
                                        }});

@@ -54,7 +54,7 @@ int Run(const Settings& settings) {
   options.auth_token = settings.token;
   options.connect_timeout = absl::Seconds(1);
   options.backoff = absl::Milliseconds(20);
-  options.backoff_most = absl::Milliseconds(200);
+  options.max_backoff = absl::Milliseconds(200);
   auto channel = weft::Channel::Create(settings.address, options);
   if (!channel.ok()) {
     std::fprintf(stderr, "%s\n", channel.status().ToString().c_str());

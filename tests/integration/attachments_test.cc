@@ -87,7 +87,7 @@ TEST(AttachmentsOfRetries, GoWithEveryAttempt) {
   TestServer server{service};
   ChannelOptions options;
   options.retry.attempts = 3;
-  options.retry.backoff = options.retry.backoff_most = absl::Milliseconds(1);
+  options.retry.backoff = options.retry.max_backoff = absl::Milliseconds(1);
   const auto channel = server.Connect(options);
   EchoService::Stub echo(*channel);
   const std::string bytes = Pattern(70'000);

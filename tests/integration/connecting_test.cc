@@ -31,7 +31,7 @@ Socket ListenOn(const std::string& target, int backlog = 16) {
 ChannelOptions OneAttempt() {
   ChannelOptions options;
   options.backoff = absl::Hours(1);
-  options.backoff_most = absl::Hours(1);
+  options.max_backoff = absl::Hours(1);
   return options;
 }
 
@@ -217,7 +217,7 @@ TEST_P(Restarted, ServerIsFoundAgain) {
   std::unique_ptr<Channel> channel;
   ChannelOptions options;
   options.backoff = absl::Milliseconds(1);
-  options.backoff_most = absl::Milliseconds(5);
+  options.max_backoff = absl::Milliseconds(5);
   for (int i = 0; i < 4; ++i) {
     Server server;
     ASSERT_TRUE(server.Register(service).ok());

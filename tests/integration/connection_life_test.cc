@@ -169,7 +169,7 @@ TEST(IdleTimeout, ClosesAServersConnectionsAndNoCallNotices) {
   TestServer server(service, server_options);
   Watched<int> going_away{0};
   ChannelOptions options;
-  options.backoff = options.backoff_most = absl::Milliseconds(1);
+  options.backoff = options.max_backoff = absl::Milliseconds(1);
   options.on_connection = [&](const ConnectionEvent& event) {
     if (event.state == ConnectionState::kGoingAway) going_away.Update([](int& n) { ++n; });
   };

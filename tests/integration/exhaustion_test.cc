@@ -98,7 +98,7 @@ TEST(Exhaustion, CallsFailWhileNoDescriptorIsLeftAndGoOnAfterwards) {
   for (int left = 0; left <= 4; ++left) {
     ChannelOptions options;
     options.backoff = absl::Milliseconds(1);
-    options.backoff_most = absl::Milliseconds(1);
+    options.max_backoff = absl::Milliseconds(1);
     auto channel = server.Connect(std::move(options));
     EchoService::Stub stub(*channel);
     absl::Status status;

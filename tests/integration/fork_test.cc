@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "tests/integration/stack.h"
-#include "weft/core/home_process.h"
+#include "weft/core/fork_guard.h"
 
 namespace weft::test {
 namespace {

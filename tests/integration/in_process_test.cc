@@ -58,9 +58,9 @@ TEST_F(InProcessTest, LargeMessagesPassThroughSmallBuffersOneByteAWrite) {
   options.buffer_bytes = 1 << 10;
   options.faults = [](uint64_t) {
     ConnectionFaults faults;
-    faults.to_listener.write_most = 1;
-    faults.to_dialer.write_most = 1;
-    faults.to_dialer.read_most = 7;
+    faults.to_listener.max_write = 1;
+    faults.to_dialer.max_write = 1;
+    faults.to_dialer.max_read = 7;
     return faults;
   };
   Begin(options);

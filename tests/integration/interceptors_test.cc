@@ -469,7 +469,7 @@ TEST(Interceptors, SeeACallThatIsTriedAgainAsOne) {
     } else {
       options.retry.attempts = 3;
       options.retry.backoff = absl::Milliseconds(1);
-      options.retry.backoff_most = absl::Milliseconds(1);
+      options.retry.max_backoff = absl::Milliseconds(1);
     }
     const auto channel = server.Connect(std::move(options));
     EXPECT_TRUE(EchoService::Stub(*channel).Echo(RequestOf("x"), {.idempotent = true}).ok());

@@ -136,7 +136,7 @@ TEST_F(NamesInANamespace, ADeadAddressHoldsUpNoAttempt) {
   Serving server(absl::StrCat("127.0.0.2:", address.port()));
   ChannelOptions options;
   options.backoff = absl::Hours(1);
-  options.backoff_most = absl::Hours(1);
+  options.max_backoff = absl::Hours(1);
   const auto channel = ChannelTo(absl::StrCat("two:", address.port()), std::move(options));
   EXPECT_TRUE(EchoService::Stub(*channel).Echo(RequestOf("x")).ok());
   EXPECT_EQ(channel->counts().failed_connects, 0);

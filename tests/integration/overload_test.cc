@@ -207,7 +207,7 @@ TEST(Overload, TheAdaptiveLimitRefusesWhatItsPoolCannotTakeAndOtherPoolsGoOn) {
   ServerOptions options;
   options.worker_threads = 1;
   options.pools = {{"other", {.threads = 1}}};
-  options.overload = {.adaptive = true, .least_calls = 2, .most_calls = 6};
+  options.overload = {.adaptive = true, .min_adaptive_calls = 2, .max_adaptive_calls = 6};
   TestServer server(service, std::move(options));
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
@@ -267,7 +267,7 @@ class RawClient {
   void Request(const MethodInfo& method, const google::protobuf::MessageLite& message) {
     auto record = std::make_shared<WriteRecord>();
     OutputQueue queue(std::make_unique<ScriptedTransport>(record));
-    native::FrameWriter writer(queue, native::kLeastFrame);
+    native::FrameWriter writer(queue, native::kMinFrame);
     {
       MutexLock lock(queue.mutex());
       native::RequestHead head;

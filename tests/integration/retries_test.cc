@@ -17,7 +17,7 @@ ChannelOptions Retrying(int attempts) {
   ChannelOptions options;
   options.retry.attempts = attempts;
   options.retry.backoff = absl::Milliseconds(1);
-  options.retry.backoff_most = absl::Milliseconds(1);
+  options.retry.max_backoff = absl::Milliseconds(1);
   return options;
 }
 
@@ -119,7 +119,7 @@ TEST(Retries, OutliveAServerThatIsNotThereYet) {
   }
   ChannelOptions options = Retrying(1000);
   options.backoff = absl::Milliseconds(1);
-  options.backoff_most = absl::Milliseconds(5);
+  options.max_backoff = absl::Milliseconds(5);
   options.retry_budget.tokens = 1'000'000;
   auto channel = ChannelTo(absl::StrCat("127.0.0.1:", port), options);
   EchoService::Stub stub(*channel);
@@ -137,7 +137,7 @@ TEST(Retries, EndWithTheirChannel) {
   FlakyEcho flaky(1000);
   TestServer server(flaky);
   ChannelOptions options = Retrying(100);
-  options.retry.backoff = options.retry.backoff_most = absl::Seconds(5);
+  options.retry.backoff = options.retry.max_backoff = absl::Seconds(5);
   auto channel = server.Connect(options);
   EchoService::Stub stub(*channel);
   EchoResult result;
@@ -153,7 +153,7 @@ TEST(Retries, EndWhenTheirCallerCancelsThem) {
   FlakyEcho flaky(1000);
   TestServer server(flaky);
   ChannelOptions options = Retrying(100);
-  options.retry.backoff = options.retry.backoff_most = absl::Seconds(5);
+  options.retry.backoff = options.retry.max_backoff = absl::Seconds(5);
   auto channel = server.Connect(options);
   EchoService::Stub stub(*channel);
   EchoResult result;

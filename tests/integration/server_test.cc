@@ -172,7 +172,7 @@ TEST(Authentication, RefusesCallsAndExecutesNone) {
                       return absl::UnauthenticatedError("wrong token");
                     }});
   ChannelOptions options;
-  options.backoff = options.backoff_most = absl::Hours(1);
+  options.backoff = options.max_backoff = absl::Hours(1);
   const auto channel = server.Connect(std::move(options));
   EchoService::Stub stub(*channel);
   EchoResult results;
@@ -539,7 +539,7 @@ TEST(Stop, WhileClientsKeepSending) {
     for (int t = 0; t < 3; ++t) {
       threads.emplace_back([&] {
         ChannelOptions options;
-        options.backoff = options.backoff_most = absl::Milliseconds(1);
+        options.backoff = options.max_backoff = absl::Milliseconds(1);
         const auto channel = server.Connect(std::move(options));
         EchoService::Stub stub(*channel);
         while (!stop.load()) {

@@ -34,7 +34,7 @@ class SlowReaderTest : public testing::Test {
     network.buffer_bytes = buffer_bytes;
     network.faults = [step](uint64_t) {
       ConnectionFaults faults;
-      faults.to_dialer.read_most = kAtOnce;
+      faults.to_dialer.max_read = kAtOnce;
       faults.to_dialer.read_every = step;
       return faults;
     };

@@ -443,7 +443,7 @@ TEST(StreamsOverConnectionsThatEnd, GoOnElsewhere) {
   server_options.max_connection_age = absl::Milliseconds(2);
   TestServer server(service, server_options);
   ChannelOptions options;
-  options.backoff = options.backoff_most = absl::Milliseconds(1);
+  options.backoff = options.max_backoff = absl::Milliseconds(1);
   const auto channel = server.Connect(options);
   std::atomic<int> calls{0};
   std::vector<std::thread> callers;

@@ -10,7 +10,7 @@ namespace {
 ChannelOptions Eager() {
   ChannelOptions options;
   options.backoff = absl::Milliseconds(1);
-  options.backoff_most = absl::Milliseconds(1);
+  options.max_backoff = absl::Milliseconds(1);
   return options;
 }
 

@@ -62,7 +62,7 @@ bool ReadMetadata(const FrameHeader& header, Cursor* cursor, std::string_view* m
 constexpr uint8_t kSections = kMore | kCompressed | kAttachment;
 
 // The message's part in this frame, and what is said of the whole.
-FrameError ReadUnusualPayload(const FrameHeader& header, Cursor* cursor, Payload* out) {
+FrameError ReadSlowPayload(const FrameHeader& header, Cursor* cursor, Payload* out) {
   if (header.has(kCompressed) &&
       !(cursor->Number(&out->codec) && cursor->Number(&out->inflated_size))) {
     return FrameError::kBadSection;
@@ -72,20 +72,20 @@ FrameError ReadUnusualPayload(const FrameHeader& header, Cursor* cursor, Payload
     return FrameError::kBadSection;
   if (header.has(kMore) && !cursor->Number(&out->whole_size)) return FrameError::kBadSection;
   out->bytes = cursor->rest();
-  constexpr uint32_t kMost = (uint32_t{1} << 31) - 1;
+  constexpr uint32_t kMax = (uint32_t{1} << 31) - 1;
   if (!header.has(kMore)) {
     out->whole_size = static_cast<uint32_t>(out->bytes.size());
-  } else if (out->whole_size <= out->bytes.size() || out->whole_size > kMost) {
+  } else if (out->whole_size <= out->bytes.size() || out->whole_size > kMax) {
     return FrameError::kBadMessageSize;  // nothing would be left to come, or more than a message
                                          // can be
   }
-  if (out->attachment_size > out->whole_size || out->inflated_size > kMost)
+  if (out->attachment_size > out->whole_size || out->inflated_size > kMax)
     return FrameError::kBadMessageSize;
   return FrameError::kNone;
 }
 
 inline FrameError ReadPayload(const FrameHeader& header, Cursor* cursor, Payload* out) {
-  if ((header.flags & kSections) != 0) return ReadUnusualPayload(header, cursor, out);
+  if ((header.flags & kSections) != 0) return ReadSlowPayload(header, cursor, out);
   out->bytes = cursor->rest();
   out->whole_size = static_cast<uint32_t>(out->bytes.size());
   return FrameError::kNone;

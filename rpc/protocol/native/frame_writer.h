@@ -2,7 +2,7 @@
 //
 // A message that fits into one frame is serialized straight into the queue's tail block; a larger
 // one comes as pieces made before the mutex was taken and is cut into frames without copying, the
-// first with its head, the others when PieceLane asks for them.
+// first with its head, the others when FragmentQueue asks for them.
 //
 // Threads  any, under the queue's mutex
 // Owns     nothing
@@ -76,7 +76,7 @@ class FrameWriter {
       : queue_(queue), max_frame_(max_frame) {}
 
   // Of a request frame, without the method's name, the metadata and the message.
-  static constexpr size_t kMostRequestHead = 8 + 2;
+  static constexpr size_t kMaxRequestHead = 8 + 2;
 
   // The bytes of metadata in a frame.
   static size_t MetadataSize(const Metadata* metadata) {

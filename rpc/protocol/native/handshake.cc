@@ -13,13 +13,13 @@ namespace {
 // A setting in the 32 bits that the Hello has for it.
 uint32_t U32(size_t n) { return static_cast<uint32_t>(std::min<size_t>(n, UINT32_MAX)); }
 
-constexpr size_t kLeastWindow = size_t{1} << 10;
+constexpr size_t kMinWindow = size_t{1} << 10;
 constexpr size_t kLargestWindow = size_t{1} << 30;
 
 }  // namespace
 
 size_t Handshake::StreamWindow(const SessionLimits& limits) {
-  return std::clamp(limits.stream_window_bytes, kLeastWindow, kLargestWindow);
+  return std::clamp(limits.stream_window_bytes, kMinWindow, kLargestWindow);
 }
 
 size_t Handshake::ConnectionWindow(const SessionLimits& limits) {
@@ -31,9 +31,9 @@ std::string Handshake::MakeHello(const SessionLimits& limits, std::string_view a
   hello.set_lowest_version(kWireVersion);
   hello.set_highest_version(kWireVersion);
   hello.set_max_frame_bytes(
-      static_cast<uint32_t>(std::clamp(limits.max_frame_bytes, kLeastFrame, kLargestFrame)));
+      static_cast<uint32_t>(std::clamp(limits.max_frame_bytes, kMinFrame, kLargestFrame)));
   hello.set_max_message_bytes(limits.max_message_bytes);
-  hello.set_max_metadata_bytes(U32(std::min(limits.max_metadata_bytes, kMostMetadata)));
+  hello.set_max_metadata_bytes(U32(std::min(limits.max_metadata_bytes, kMaxMetadata)));
   hello.set_max_calls(U32(limits.max_calls));
   hello.set_max_methods(static_cast<uint32_t>(std::min<size_t>(limits.max_methods, 65535)));
   // Up: an interval below a millisecond is not none.
@@ -70,13 +70,13 @@ absl::StatusOr<PeerHello> Handshake::ReadHello(std::string_view bytes, const Ses
                                                       " that this side does not know"));
   }
   a.max_frame = hello.max_frame_bytes();
-  if (a.max_frame < kLeastFrame || a.max_frame > kLargestFrame) {
+  if (a.max_frame < kMinFrame || a.max_frame > kLargestFrame) {
     return absl::InvalidArgumentError(absl::StrCat("its max_frame_bytes is ", a.max_frame,
-                                                   ", allowed are ", kLeastFrame, " to ",
+                                                   ", allowed are ", kMinFrame, " to ",
                                                    kLargestFrame));
   }
   a.max_message = std::min<size_t>(hello.max_message_bytes(), (size_t{1} << 31) - 1);
-  a.max_metadata = std::min<size_t>(hello.max_metadata_bytes(), kMostMetadata);
+  a.max_metadata = std::min<size_t>(hello.max_metadata_bytes(), kMaxMetadata);
   a.max_calls = hello.max_calls();
   a.max_methods = std::min<size_t>(hello.max_methods(), 65535);
   if (own.heartbeat_interval > absl::ZeroDuration() && hello.heartbeat_ms() > 0) {

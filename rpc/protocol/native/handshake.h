@@ -18,9 +18,9 @@
 namespace weft::native {
 
 // Metadata of one message, whatever the settings say.
-inline constexpr size_t kMostMetadata = size_t{16} << 10;
+inline constexpr size_t kMaxMetadata = size_t{16} << 10;
 // Below this a frame could not hold its metadata.
-inline constexpr size_t kLeastFrame = size_t{32} << 10;
+inline constexpr size_t kMinFrame = size_t{32} << 10;
 inline constexpr size_t kLargestFrame = size_t{16} << 20;
 
 // Bits of Hello::features.
@@ -34,7 +34,7 @@ enum Feature : uint64_t {
 };
 
 // What was agreed, or said by the peer.
-struct Agreement {
+struct PeerSettings {
   uint32_t version = 0;
   // What the peer takes.
   size_t max_frame = 0;
@@ -55,7 +55,7 @@ struct Agreement {
 };
 
 // All that a Hello says; what counts after the handshake is kept.
-struct PeerHello : Agreement {
+struct PeerHello : PeerSettings {
   std::string auth_token;
   std::string node;
 };

@@ -24,7 +24,7 @@ class HeldFrames {
  public:
   // With so many bytes no more is read from the peer. The last read may bring more: at most what a
   // read takes, and one frame.
-  static constexpr size_t kMostBytes = size_t{64} << 10;
+  static constexpr size_t kMaxBytes = size_t{64} << 10;
 
   // The cost of a frame beside its bytes: a peer may send many small ones.
   static constexpr size_t kCost = 64;
@@ -44,7 +44,7 @@ class HeldFrames {
     bytes_ += frame.size() + kCost;
     return true;
   }
-  bool full() const { return bytes_ >= kMostBytes; }
+  bool full() const { return bytes_ >= kMaxBytes; }
   size_t bytes() const { return bytes_; }
   const std::vector<Frame>& frames() const { return frames_; }
 

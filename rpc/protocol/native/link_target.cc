@@ -25,11 +25,11 @@ Nanos TimeoutOf(const OutboundCall& call) {
 }  // namespace
 
 void LinkTarget::Start(OutboundCall& call) {
-  if (home_.Left()) {
+  if (home_.InForkedChild()) {
     CallEnd end;
     end.may_have_been_executed = false;
     end.by = CallEnd::By::kChannel;
-    end.status = HomeProcess::Refused(absl::StrCat("call ", std::string(call.method.full_name)));
+    end.status = ForkGuard::Refused(absl::StrCat("call ", std::string(call.method.full_name)));
     call.End(end);
     return;
   }

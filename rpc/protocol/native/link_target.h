@@ -9,7 +9,7 @@
 #define WEFT_RPC_PROTOCOL_NATIVE_LINK_TARGET_H_
 
 #include "absl/status/status.h"
-#include "weft/core/home_process.h"
+#include "weft/core/fork_guard.h"
 #include "weft/rpc/call/call_target.h"
 
 namespace weft::native {
@@ -25,7 +25,7 @@ class LinkTarget final : public CallTarget {
   void CompleteLater(OutboundCall& call, absl::Status status);
 
   NativeLink& link_;
-  const HomeProcess home_;
+  const ForkGuard home_;
 };
 
 }  // namespace weft::native

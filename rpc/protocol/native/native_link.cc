@@ -28,7 +28,7 @@ NativeLink::NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel,
       pool_(std::move(pool)),
       limits_(std::move(limits)),
       gate_(std::move(gate)),
-      unchecked_output_(std::min(limits_->MostOutput(), OutputBudget::kStep)),
+      unchecked_output_(std::min(limits_->MaxOutput(), OutputBudget::kStep)),
       receive_credit_(static_cast<int64_t>(Handshake::ConnectionWindow(*limits_))) {}
 
 void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply,
@@ -56,21 +56,21 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
       error = TooLarge("the reply's metadata", head.metadata->WireSize(), limit, setting);
     head.metadata = nullptr;
   };
-  check_trailers(std::min(limits_->max_metadata_bytes, kMostMetadata),
+  check_trailers(std::min(limits_->max_metadata_bytes, kMaxMetadata),
                  "max_metadata_bytes of the server");
   if (error.ok() && reply != nullptr) {
     const google::protobuf::MessageLite& message = reply->message();
     out.size = MessageCodec::ByteSize(message);
-    if (out.size > limits_->max_message_bytes || out.size > MessageCodec::kMost) {
+    if (out.size > limits_->max_message_bytes || out.size > MessageCodec::kMax) {
       error =
-          TooLarge("the reply", out.size, std::min(limits_->max_message_bytes, MessageCodec::kMost),
+          TooLarge("the reply", out.size, std::min(limits_->max_message_bytes, MessageCodec::kMax),
                    "max_message_bytes of the server");
     } else if (const absl::Cord& attachment = call.reply_attachment();
                !attachment.empty() || Compresses(call.reply_codec, out.size)) {
       error = MessageCodec::Pieces(message, out.size, /*share=*/false, &pieces, &loop().blocks())
                   ? Transform(call.reply_codec, &attachment, /*of_stream=*/false, &out, &pieces)
                   : MessageCodec::NoMemory("the reply", out.size);
-    } else if (out.size + FrameWriter::Overhead(head) > kLeastFrame - kHeaderSize) {
+    } else if (out.size + FrameWriter::Overhead(head) > kMinFrame - kHeaderSize) {
       if (!MessageCodec::Pieces(message, out.size, /*share=*/true, &pieces, &loop().blocks())) {
         error = MessageCodec::NoMemory("the reply", out.size);
       }
@@ -86,7 +86,7 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
   bool large;
   {
     MutexLock lock(output().mutex());
-    FrameWriter writer(output(), std::max(peer_limits_.max_frame, kLeastFrame));
+    FrameWriter writer(output(), std::max(peer_limits_.max_frame, kMinFrame));
     ++answered_;
     check_trailers(peer_limits_.max_metadata, "max_metadata_bytes of the client");
     if (error.ok() &&
@@ -104,11 +104,11 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
     }
     if (call.aborted.load(std::memory_order_relaxed)) {
       // The session has said how it ended.
-    } else if (lane_.Contains({head.id, true})) {
+    } else if (fragments_.Contains({head.id, true})) {
       AnswerBehind(call, head, error);
     } else if (error.ok()) {
       const PieceCursor rest = writer.Response(head, out);
-      if (rest.left > 0) AddToLane(head.id, /*reply=*/true, rest, out, pieces);
+      if (rest.left > 0) AddFragments(head.id, /*reply=*/true, rest, out, pieces);
     } else {
       writer.Error(head, error, call.refused());
     }
@@ -129,10 +129,10 @@ absl::Status NativeLink::TooLarge(std::string_view what, size_t size, size_t lim
 absl::Status NativeLink::CheckReply(size_t size) {
   if (size > peer_limits_.max_message)
     return TooLarge("the reply", size, peer_limits_.max_message, "max_message_bytes of the client");
-  if (Waiting() > 0 && Waiting() + size > limits_->MostOutput()) {
+  if (Waiting() > 0 && Waiting() + size > limits_->MaxOutput()) {
     return absl::ResourceExhaustedError(
         absl::StrCat("server side: ", Waiting(), " bytes wait to be written to ", peer(),
-                     ", with the reply's ", size, " more than the limit of ", limits_->MostOutput(),
+                     ", with the reply's ", size, " more than the limit of ", limits_->MaxOutput(),
                      " (max_output_bytes of the server)"));
   }
   return output().CheckBudget(size, "server side", "the reply's");
@@ -150,7 +150,7 @@ void NativeLink::AnswerBehind(InboundCall& call, const ResponseHead& head,
                } else {
                  writer.Error(own, error, refused);
                }
-               return PieceLane::Rest();
+               return FragmentQueue::Rest();
              });
 }
 
@@ -183,7 +183,7 @@ void NativeLink::SendError(uint64_t id, const absl::Status& status, bool not_exe
   bool claimed;
   {
     MutexLock lock(output().mutex());
-    FrameWriter(output(), std::max(peer_limits_.max_frame, kLeastFrame))
+    FrameWriter(output(), std::max(peer_limits_.max_frame, kMinFrame))
         .Error(head, status, not_executed);
     claimed = output().Claim();
   }
@@ -194,7 +194,7 @@ void NativeLink::SendFrame(const FrameHeader& header, std::string_view bytes) {
   bool claimed;
   {
     MutexLock lock(output().mutex());
-    FrameWriter(output(), kLeastFrame).Plain(header, bytes);
+    FrameWriter(output(), kMinFrame).Plain(header, bytes);
     claimed = output().Claim();
   }
   Flush(claimed, /*gather=*/true, false);
@@ -204,15 +204,15 @@ void NativeLink::SendLast(const FrameHeader* header, std::string_view bytes) {
   bool claimed;
   {
     MutexLock lock(output().mutex());
-    if (header != nullptr) FrameWriter(output(), kLeastFrame).Plain(*header, bytes);
-    lane_.Clear();
+    if (header != nullptr) FrameWriter(output(), kMinFrame).Plain(*header, bytes);
+    fragments_.Clear();
     output().Seal();
     claimed = output().Claim();
   }
   Flush(claimed, /*gather=*/true, false);
 }
 
-void NativeLink::SetPeer(const Agreement& agreement) {
+void NativeLink::SetPeer(const PeerSettings& agreement) {
   MutexLock lock(output().mutex());
   peer_limits_ = agreement;
   credit_ = static_cast<int64_t>(agreement.connection_window);
@@ -251,7 +251,7 @@ OutboundCall* NativeLink::Close(uint64_t* written) {
   MutexLock lock(output().mutex());
   state_ = State::kClosed;
   *written = output().offered();
-  lane_.Clear();
+  fragments_.Clear();
   waiting.swap(waiting_);
   OutboundCall* list = nullptr;
   calls_.ForEach([&](uint64_t, OutboundCall* call) WEFT_NO_THREAD_ANALYSIS {
@@ -274,7 +274,7 @@ void NativeLink::TakeMany(const uint64_t* ids, OutboundCall** calls, size_t coun
     MutexLock lock(output().mutex());
     for (size_t i = 0; i < count; ++i) {
       calls[i] = calls_.Take(ids[i]);
-      if (calls[i] != nullptr && (calls[i]->stream != nullptr || !lane_.empty()))
+      if (calls[i] != nullptr && (calls[i]->stream != nullptr || !fragments_.empty()))
         ForgetOutbound(ids[i], calls[i]);
     }
   }
@@ -339,7 +339,7 @@ void NativeLink::Trim() {
 bool NativeLink::OutputOverLimit() {
   MutexLock lock(output().mutex());
   // Refusals are small; a peer that lets so many of them pile up does not read.
-  return Waiting() > limits_->MostOutput() + (limits_->MostOutput() >> 2) + (size_t{1} << 20);
+  return Waiting() > limits_->MaxOutput() + (limits_->MaxOutput() >> 2) + (size_t{1} << 20);
 }
 
 }  // namespace weft::native

@@ -29,13 +29,13 @@
 #include "weft/rpc/call/id_table.h"
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/call/outbound_call.h"
-#include "weft/rpc/call/stream_carrier.h"
+#include "weft/rpc/call/stream_transport.h"
 #include "weft/rpc/call/stream_port.h"
 #include "weft/rpc/protocol/connection_info.h"
 #include "weft/rpc/protocol/native/frame_writer.h"
 #include "weft/rpc/protocol/native/handshake.h"
 #include "weft/rpc/protocol/native/link_target.h"
-#include "weft/rpc/protocol/native/piece_lane.h"
+#include "weft/rpc/protocol/native/fragment_queue.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft::native {
@@ -44,9 +44,9 @@ class NativeSession;
 
 class NativeLink final : public ConnectionHandle,
                          public CallOrigin,
-                         public CallCarrier,
+                         public CallCanceller,
                          public ConnectionGauge,
-                         public StreamCarrier,
+                         public StreamTransport,
                          private OutputFeeder {
  public:
   enum class Start : uint8_t {
@@ -76,9 +76,9 @@ class NativeLink final : public ConnectionHandle,
   const SessionLimits& limits() const { return *limits_; }
   InflateGate& gate() const { return *gate_; }
   // What the peer's Hello said; written by the loop, once, and so read there without the mutex.
-  const Agreement& agreement() const LOOP_ONLY WEFT_NO_THREAD_ANALYSIS { return peer_limits_; }
+  const PeerSettings& agreement() const LOOP_ONLY WEFT_NO_THREAD_ANALYSIS { return peer_limits_; }
 
-  // StreamCarrier (native_link_streams.cc)
+  // StreamTransport (native_link_streams.cc)
   ANY_THREAD StreamSent SendMessage(StreamPort& port, const StreamMessage& message, bool last,
                                     bool gather, absl::Status* why) override;
   ANY_THREAD void SendHalfClose(StreamPort& port) override;
@@ -90,7 +90,7 @@ class NativeLink final : public ConnectionHandle,
     return std::shared_ptr<CallTarget>(shared_from_this(), &target_);
   }
 
-  // CallCarrier
+  // CallCanceller
   ANY_THREAD void CancelCall(uint64_t id) override;
 
   // ConnectionGauge
@@ -133,7 +133,7 @@ class NativeLink final : public ConnectionHandle,
 
   // ---- for the session
   void Attach(NativeSession* session) LOOP_ONLY { session_ = session; }
-  void SetPeer(const Agreement& agreement) LOOP_ONLY;
+  void SetPeer(const PeerSettings& agreement) LOOP_ONLY;
   void Open(std::string identity) LOOP_ONLY;
   // No new calls: TryStart says kGone from here on.
   void StopStarting() LOOP_ONLY;
@@ -169,7 +169,7 @@ class NativeLink final : public ConnectionHandle,
   // How far pieces of large messages are queued ahead.
   static constexpr size_t kFeedTo = size_t{256} << 10;
 
-  Start TryStartUnusual(OutboundCall& call, OutMessage& out, absl::Status* why);
+  Start TryStartSlow(OutboundCall& call, OutMessage& out, absl::Status* why);
   // kPlain: OutboundCall::plain, and it fits into a frame. `pieces`: of one that does not; else
   // null.
   template <bool kPlain>
@@ -183,19 +183,19 @@ class NativeLink final : public ConnectionHandle,
   void Feed(OutputQueue& queue) override WEFT_NO_THREAD_ANALYSIS;
   void UpdateFeed() WEFT_REQUIRES(output().mutex());
   // Keeps what does not fit into the frame just written; `pieces` may be moved.
-  void AddToLane(uint64_t id, bool reply, const PieceCursor& cursor, OutMessage& out,
+  void AddFragments(uint64_t id, bool reply, const PieceCursor& cursor, OutMessage& out,
                  std::vector<MessagePiece>& pieces) WEFT_REQUIRES(output().mutex());
   // Compresses the message and puts the attachment behind it, as far as the peer takes it (an error
   // for an attachment that it does not). `pieces` hold the message.
   absl::Status Transform(Compression codec, const absl::Cord* attachment, bool of_stream,
                          OutMessage* out, std::vector<MessagePiece>* pieces);
-  void DropFromLane(LaneKey key) WEFT_REQUIRES(output().mutex());
-  // `frame` is written when what the call has in the lane is out.
-  void SendBehind(LaneKey key, size_t bytes, PieceLane::Later frame)
+  void DropFragments(FragmentKey key) WEFT_REQUIRES(output().mutex());
+  // `frame` is written when what the call has in the fragment queue is out.
+  void SendBehind(FragmentKey key, size_t bytes, FragmentQueue::Later frame)
       WEFT_REQUIRES(output().mutex());
   void OwnBorrowed(uint64_t id);
   void BreakForMemory(uint64_t id);
-  size_t Waiting() WEFT_REQUIRES(output().mutex()) { return output().queued() + lane_.bytes(); }
+  size_t Waiting() WEFT_REQUIRES(output().mutex()) { return output().queued() + fragments_.bytes(); }
   bool RoomFor(const StreamPort& port) WEFT_REQUIRES(output().mutex());
   void MessageBehind(const StreamMessageHead& head, OutMessage& out,
                      std::vector<MessagePiece>& pieces) WEFT_REQUIRES(output().mutex());
@@ -256,7 +256,7 @@ class NativeLink final : public ConnectionHandle,
 
   // Under the output's mutex.
   State state_ WEFT_GUARDED_BY(output().mutex()) = State::kOpening;
-  Agreement peer_limits_ WEFT_GUARDED_BY(output().mutex());
+  PeerSettings peer_limits_ WEFT_GUARDED_BY(output().mutex());
   uint64_t next_id_ WEFT_GUARDED_BY(output().mutex()) = 1;
   IdTable<OutboundCall> calls_ WEFT_GUARDED_BY(output().mutex());
   absl::flat_hash_map<const MethodInfo*, uint16_t> methods_ WEFT_GUARDED_BY(output().mutex());
@@ -268,7 +268,7 @@ class NativeLink final : public ConnectionHandle,
   bool unarmed_ WEFT_GUARDED_BY(output().mutex()) = false;
   uint64_t answered_ WEFT_GUARDED_BY(output().mutex()) = 0;
   // Large messages and streams.
-  PieceLane lane_ WEFT_GUARDED_BY(output().mutex());
+  FragmentQueue fragments_ WEFT_GUARDED_BY(output().mutex());
   int64_t credit_ WEFT_GUARDED_BY(output().mutex()) = 0;     // of all streams together
   size_t unreturned_ WEFT_GUARDED_BY(output().mutex()) = 0;  // read, and not given back yet
   std::vector<std::shared_ptr<StreamPort>> waiting_ WEFT_GUARDED_BY(output().mutex());

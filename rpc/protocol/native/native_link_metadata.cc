@@ -10,7 +10,7 @@ namespace weft::native {
 // Why they must not be sent, or OK.
 absl::Status NativeLink::CheckInitialMetadata(const Metadata& pairs) {
   const size_t size = pairs.WireSize();
-  const size_t own = std::min(limits_->max_metadata_bytes, kMostMetadata);
+  const size_t own = std::min(limits_->max_metadata_bytes, kMaxMetadata);
   if (size <= own && size <= peer_limits_.max_metadata) return absl::OkStatus();
   return absl::ResourceExhaustedError(
       absl::StrCat("the reply's initial metadata of ", size, " bytes is over the limit of ",
@@ -19,7 +19,7 @@ absl::Status NativeLink::CheckInitialMetadata(const Metadata& pairs) {
 }
 
 void NativeLink::WriteHeaders(uint64_t id, const Metadata& pairs) {
-  FrameWriter(output(), std::max(peer_limits_.max_frame, kLeastFrame)).Headers(id, pairs);
+  FrameWriter(output(), std::max(peer_limits_.max_frame, kMinFrame)).Headers(id, pairs);
 }
 
 bool NativeLink::SendInitialMetadata(InboundCall& call) {

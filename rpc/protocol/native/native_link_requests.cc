@@ -14,10 +14,10 @@ namespace {
 
 // What fits into a frame of every peer beside a request's head: its method's name, for whether that
 // goes along is not known before the mutex is taken, its metadata, its message.
-constexpr size_t kFits = kLeastFrame - kHeaderSize - FrameWriter::kMostRequestHead;
+constexpr size_t kFits = kMinFrame - kHeaderSize - FrameWriter::kMaxRequestHead;
 
 // So many methods get a number, so that their table stays small; others' names go with each call.
-constexpr size_t kMostMethods = 1024;
+constexpr size_t kMaxMethods = 1024;
 
 }  // namespace
 
@@ -30,7 +30,7 @@ uint16_t NativeLink::BindMethod(const MethodInfo& method, bool* first) {
     return last_number_ = it->second;
   }
   *first = true;  // the name goes with the call
-  if (methods_.size() >= std::min<size_t>(peer_limits_.max_methods, kMostMethods)) return 0;
+  if (methods_.size() >= std::min<size_t>(peer_limits_.max_methods, kMaxMethods)) return 0;
   const auto number = static_cast<uint16_t>(methods_.size() + 1);
   methods_.emplace(&method, number);
   last_method_ = &method;
@@ -78,7 +78,7 @@ NativeLink::Start NativeLink::SendRequest(OutboundCall& call, OutMessage& out,
     call.stream_position = output().appended();
     if (call.wants_handle()) {
       call.Started(CallHandle(
-          std::shared_ptr<CallCarrier>(shared_from_this(), static_cast<CallCarrier*>(this)),
+          std::shared_ptr<CallCanceller>(shared_from_this(), static_cast<CallCanceller*>(this)),
           head.id));
     }
     if (!kPlain && call.stream != nullptr) {
@@ -87,7 +87,7 @@ NativeLink::Start NativeLink::SendRequest(OutboundCall& call, OutMessage& out,
       BindStream(call, head);
     }
     const PieceCursor rest = FrameWriter(output(), peer_limits_.max_frame).Request(head, out);
-    if (!kPlain && rest.left > 0) AddToLane(head.id, /*reply=*/false, rest, out, *pieces);
+    if (!kPlain && rest.left > 0) AddFragments(head.id, /*reply=*/false, rest, out, *pieces);
     large = Waiting() >= kWriteAtOnce || (!kPlain && borrow);
     claimed = output().Claim();
     // A deadline goes into the wheel before anything can complete the call: only this loop does
@@ -111,7 +111,7 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
   out.size = call.serialized ? call.kept.size() : MessageCodec::ByteSize(*call.request);
   const bool plain = call.plain() && out.size + call.method.full_name.size() <= kFits &&
                      out.size <= limits_->max_message_bytes && !Compresses(call.codec, out.size);
-  if (!plain) return TryStartUnusual(call, out, why);
+  if (!plain) return TryStartSlow(call, out, why);
   if (call.serialized) {
     out.bytes = call.kept;
   } else {
@@ -121,9 +121,9 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
 }
 
 // A request that is large, compressed, or has something beside it.
-NativeLink::Start NativeLink::TryStartUnusual(OutboundCall& call, OutMessage& out,
+NativeLink::Start NativeLink::TryStartSlow(OutboundCall& call, OutMessage& out,
                                               absl::Status* why) {
-  const size_t most = std::min(limits_->max_message_bytes, MessageCodec::kMost);
+  const size_t most = std::min(limits_->max_message_bytes, MessageCodec::kMax);
   if (out.size > most) {
     *why = TooLarge("the request", out.size, most, "max_message_bytes of the channel");
     return Start::kRefused;
@@ -179,7 +179,7 @@ void NativeLink::BindStream(const OutboundCall& call, const RequestHead& head) {
   stream.sending = {head.id, /*reply=*/false, head.open, /*wants_room=*/false,
                     static_cast<int64_t>(peer_limits_.stream_window)};
   stream.codec.store(call.codec, std::memory_order_relaxed);
-  stream.Bind(std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
+  stream.Bind(std::shared_ptr<StreamTransport>(shared_from_this(), static_cast<StreamTransport*>(this)),
               Handshake::StreamWindow(*limits_), limits_->max_message_bytes, gate_.get());
 }
 
@@ -201,11 +201,11 @@ absl::Status NativeLink::CheckRequest(const OutboundCall& call, size_t size,
   }
   if (call.stream != nullptr && peer_limits_.stream_window == 0)
     return absl::UnimplementedError("the server does not take streams");
-  if (Waiting() + size > limits_->MostOutput() && Waiting() > 0) {
+  if (Waiting() + size > limits_->MaxOutput() && Waiting() > 0) {
     return absl::ResourceExhaustedError(
         absl::StrCat("client side: ", Waiting(), " bytes wait to be written to ", peer(),
                      ", with the request's ", size, " more than the limit of ",
-                     limits_->MostOutput(), " (max_output_bytes of the channel)"));
+                     limits_->MaxOutput(), " (max_output_bytes of the channel)"));
   }
   return output().CheckBudget(size, "client side", "the request's");
 }

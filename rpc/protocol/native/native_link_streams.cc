@@ -1,4 +1,4 @@
-// What a native link sends piece by piece, and what streams send: lane, credit, and who waits.
+// What a native link sends piece by piece, and what streams send: fragment queue, credit, and who waits.
 #include <algorithm>
 #include <utility>
 
@@ -12,7 +12,7 @@ namespace {
 
 // Credit goes back when so large a share of a window has been read.
 constexpr size_t kReturnShare = 4;
-constexpr int64_t kMostCredit = int64_t{1} << 31;
+constexpr int64_t kMaxCredit = int64_t{1} << 31;
 
 // For a message that does not fit into a frame, or waits behind others. False: there is no memory.
 bool PiecesOf(const StreamMessage& message, size_t size, BlockPool& blocks,
@@ -30,8 +30,8 @@ bool PiecesOf(const StreamMessage& message, size_t size, BlockPool& blocks,
 // ---- pieces of large messages
 
 void NativeLink::Feed(OutputQueue& queue) {
-  FrameWriter writer(queue, std::max(peer_limits_.max_frame, kLeastFrame));
-  lane_.Feed(queue, writer, kFeedTo);
+  FrameWriter writer(queue, std::max(peer_limits_.max_frame, kMinFrame));
+  fragments_.Feed(queue, writer, kFeedTo);
   if (output_awaited_ && Waiting() < kStreamRoom) {
     output_awaited_ = false;
     loop().Post([self = shared_from_this(), this](TaskFate) { TellWaiting(); });
@@ -41,30 +41,30 @@ void NativeLink::Feed(OutputQueue& queue) {
 
 void NativeLink::UpdateFeed() {
   if (output().sealed()) {
-    lane_.Clear();
+    fragments_.Clear();
     return;
   }
   output().SetFeed(this,
-                   !lane_.empty()    ? OutputQueue::Wants::kToSend
+                   !fragments_.empty()    ? OutputQueue::Wants::kToSend
                    : output_awaited_ ? OutputQueue::Wants::kRoom
                                      : OutputQueue::Wants::kNothing,
-                   lane_.bytes());
+                   fragments_.bytes());
 }
 
-void NativeLink::AddToLane(uint64_t id, bool reply, const PieceCursor& cursor, OutMessage& out,
+void NativeLink::AddFragments(uint64_t id, bool reply, const PieceCursor& cursor, OutMessage& out,
                            std::vector<MessagePiece>& pieces) {
-  lane_.Add({id, reply}, {std::move(pieces), std::move(out.keeper), cursor});
+  fragments_.Add({id, reply}, {std::move(pieces), std::move(out.keeper), cursor});
   UpdateFeed();
 }
 
 // What the kernel did not take of the caller's own bytes is copied; without the mutex, for they may
 // be many.
 void NativeLink::OwnBorrowed(uint64_t id) {
-  PieceLane::Rest rest;
+  FragmentQueue::Rest rest;
   bool out;
   {
     MutexLock lock(output().mutex());
-    out = lane_.TakeOut({id, false}, &rest);
+    out = fragments_.TakeOut({id, false}, &rest);
   }
   const bool owned = output().OwnBorrowed();
   // As large as for all of it: what is left differs from call to call, and so would the block.
@@ -89,7 +89,7 @@ void NativeLink::OwnBorrowed(uint64_t id) {
   bool claimed;
   {
     MutexLock lock(output().mutex());
-    lane_.PutBack({id, false}, std::move(rest));
+    fragments_.PutBack({id, false}, std::move(rest));
     Feed(output());
     claimed = output().Claim();
   }
@@ -100,7 +100,7 @@ void NativeLink::OwnBorrowed(uint64_t id) {
 void NativeLink::BreakForMemory(uint64_t id) {
   {
     MutexLock lock(output().mutex());
-    DropFromLane({id, false});
+    DropFragments({id, false});
   }
   const bool claimed = output().Break();
   Flush(claimed, false, true);
@@ -142,7 +142,7 @@ absl::Status NativeLink::Transform(Compression codec, const absl::Cord* attachme
 
 void NativeLink::ForgetOutbound(uint64_t id, OutboundCall* call) {
   if (call->stream != nullptr) LetGo(*call->stream);
-  DropFromLane({id, false});
+  DropFragments({id, false});
 }
 
 // The stream of a call of ours: it has ended, or goes to another link.
@@ -164,7 +164,7 @@ bool NativeLink::Abort(InboundCall& call, const absl::Status& why) {
     MutexLock lock(output().mutex());
     if (std::exchange(call.stream->sending.over, true)) return false;
     call.aborted.store(true, std::memory_order_relaxed);
-    DropFromLane({id, true});
+    DropFragments({id, true});
   }
   SendError(id, why, /*not_executed=*/false);
   return true;
@@ -172,17 +172,17 @@ bool NativeLink::Abort(InboundCall& call, const absl::Status& why) {
 
 void NativeLink::DropAnswer(uint64_t id) {
   MutexLock lock(output().mutex());
-  DropFromLane({id, true});
+  DropFragments({id, true});
 }
 
-void NativeLink::DropFromLane(LaneKey key) {
-  if (lane_.empty()) return;
-  lane_.Drop(key);
+void NativeLink::DropFragments(FragmentKey key) {
+  if (fragments_.empty()) return;
+  fragments_.Drop(key);
   UpdateFeed();
 }
 
-void NativeLink::SendBehind(LaneKey key, size_t bytes, PieceLane::Later frame) {
-  lane_.Behind(key, bytes, std::move(frame));
+void NativeLink::SendBehind(FragmentKey key, size_t bytes, FragmentQueue::Later frame) {
+  fragments_.Behind(key, bytes, std::move(frame));
   UpdateFeed();
 }
 
@@ -240,7 +240,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
   out.size =
       message.message != nullptr ? MessageCodec::ByteSize(*message.message) : message.bytes.size();
   const bool attached = message.attachment != nullptr && !message.attachment->empty();
-  const size_t own_limit = std::min(limits_->max_message_bytes, MessageCodec::kMost);
+  const size_t own_limit = std::min(limits_->max_message_bytes, MessageCodec::kMax);
   if (out.size > own_limit) {
     *why = absl::ResourceExhaustedError(absl::StrCat("a stream message of ", out.size,
                                                      " bytes is over the limit of ", own_limit,
@@ -249,7 +249,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
   }
   const Compression codec = port.codec.load(std::memory_order_relaxed);
   const bool compress = Compresses(codec, out.size);
-  if (!compress && !attached && out.size <= kLeastFrame - kHeaderSize) {
+  if (!compress && !attached && out.size <= kMinFrame - kHeaderSize) {
     out.message = message.message;
     out.bytes = message.bytes;
   } else if (!HasRoom(port)) {  // before it is serialized
@@ -279,7 +279,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
       Park(port);
       return StreamSent::kBlocked;
     }
-    const bool behind = lane_.Contains({s.id, s.reply});
+    const bool behind = fragments_.Contains({s.id, s.reply});
     if (behind && out.pieces == nullptr) {
       const StreamMessage own{std::exchange(out.message, nullptr), std::exchange(out.bytes, {})};
       if (!PiecesOf(own, out.size, loop().blocks(), &pieces, why)) return StreamSent::kRefused;
@@ -292,9 +292,9 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
     if (behind) {
       MessageBehind(head, out, pieces);
     } else {
-      const PieceCursor rest = FrameWriter(output(), std::max(peer_limits_.max_frame, kLeastFrame))
+      const PieceCursor rest = FrameWriter(output(), std::max(peer_limits_.max_frame, kMinFrame))
                                    .StreamMessage(head, out);
-      if (rest.left > 0) AddToLane(s.id, s.reply, rest, out, pieces);
+      if (rest.left > 0) AddFragments(s.id, s.reply, rest, out, pieces);
     }
     if (last) s.open = false;
     large = output().queued() >= kStreamRoom / 2;
@@ -304,13 +304,13 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
   return StreamSent::kSent;
 }
 
-// A message whose stream still has one in the lane.
+// A message whose stream still has one in the fragment queue.
 void NativeLink::MessageBehind(const StreamMessageHead& head, OutMessage& out,
                                std::vector<MessagePiece>& pieces) {
   const size_t bytes = kHeaderSize + out.size;
   SendBehind({head.id, head.reply}, bytes,
              [head, own = std::move(out),
-              bytes_of = std::move(pieces)](FrameWriter& writer) mutable -> PieceLane::Rest {
+              bytes_of = std::move(pieces)](FrameWriter& writer) mutable -> FragmentQueue::Rest {
                own.pieces = &bytes_of;
                const PieceCursor cursor = writer.StreamMessage(head, own);
                return {std::move(bytes_of), std::move(own.keeper), cursor};
@@ -328,13 +328,13 @@ void NativeLink::SendHalfClose(StreamPort& port) {
         0, FrameType::kMessage,
         static_cast<uint8_t>(kEnd | kNoMessage | (s.reply ? uint8_t{kReply} : uint8_t{0})), 0,
         s.id};
-    if (lane_.Contains({s.id, s.reply})) {
+    if (fragments_.Contains({s.id, s.reply})) {
       SendBehind({s.id, s.reply}, kHeaderSize, [header](FrameWriter& writer) {
         writer.Plain(header, "");
-        return PieceLane::Rest();
+        return FragmentQueue::Rest();
       });
     } else {
-      FrameWriter(output(), kLeastFrame).Plain(header, "");
+      FrameWriter(output(), kMinFrame).Plain(header, "");
     }
     claimed = output().Claim();
   }
@@ -364,7 +364,7 @@ void NativeLink::OpenInbound(InboundCall& call, StreamPort& port, bool sends, si
                     .open = sends,
                     .credit = static_cast<int64_t>(credit),
                     .initial_metadata = &call.initial_metadata()};
-    port.Bind(std::shared_ptr<StreamCarrier>(shared_from_this(), static_cast<StreamCarrier*>(this)),
+    port.Bind(std::shared_ptr<StreamTransport>(shared_from_this(), static_cast<StreamTransport*>(this)),
               Handshake::StreamWindow(*limits_), limits_->max_message_bytes, gate_.get());
   }
   port.Opened(*this);
@@ -375,7 +375,7 @@ bool NativeLink::AddCredit(StreamPort& port, uint32_t bytes) {
     MutexLock lock(output().mutex());
     StreamPort::Sending& s = port.sending;
     s.credit += bytes;
-    if (s.credit > kMostCredit) return false;
+    if (s.credit > kMaxCredit) return false;
     if (!s.wants_room) return true;
     if (!RoomFor(port)) {
       AwaitOutput(port);
@@ -393,7 +393,7 @@ bool NativeLink::AddConnectionCredit(uint32_t bytes) {
     MutexLock lock(output().mutex());
     before = credit_ > 0;
     credit_ += bytes;
-    if (credit_ > kMostCredit) return false;
+    if (credit_ > kMaxCredit) return false;
   }
   if (!before) TellWaiting();
   return true;
@@ -402,7 +402,7 @@ bool NativeLink::AddConnectionCredit(uint32_t bytes) {
 void NativeLink::WriteWindow(uint64_t id, bool reply, size_t bytes) {
   char body[4];
   StoreWire(body, static_cast<uint32_t>(bytes));
-  FrameWriter(output(), kLeastFrame)
+  FrameWriter(output(), kMinFrame)
       .Plain({0, FrameType::kWindow, reply ? uint8_t{kReply} : uint8_t{0}, 0, id},
              std::string_view(body, sizeof body));
 }

@@ -12,7 +12,7 @@
 namespace weft::native {
 namespace {
 
-constexpr size_t kMostOfGoAway = 1024;
+constexpr size_t kMaxGoAwayBytes = 1024;
 
 CloseReason ReasonOf(FrameError error) {
   switch (error) {
@@ -42,7 +42,7 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
       compression_(options.compression),
       handshake_limit_(
           ToNanos(std::min(options.handshake_timeout, options.limits->handshake_timeout))),
-      max_frame_(std::clamp(options.limits->max_frame_bytes, kLeastFrame, kLargestFrame)),
+      max_frame_(std::clamp(options.limits->max_frame_bytes, kMinFrame, kLargestFrame)),
       link_(std::make_shared<NativeLink>(
           io.loop, *io.wheel, pool_, std::move(transport), std::move(peer), options.limits,
           options.gate != nullptr
@@ -72,7 +72,7 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
                     loop_.AssertInLoop();
                     LookForDeadlines();
                   }),
-      assembly_(limits().MostUnfinished(), io.arena->large(), link_->input()) {
+      assembly_(limits().MaxUnfinished(), io.arena->large(), link_->input()) {
   loop_.AssertInLoop();
   link_->Attach(this);
   io.trimmer->Add(*this);
@@ -124,8 +124,8 @@ size_t NativeSession::TakeBytes(const BlockRef& block, const char* data, size_t 
 
 size_t NativeSession::RoomOfHalf(size_t whole, size_t size) const {
   constexpr size_t kAtOnce = (size_t{64} << 10) + kHeaderSize;
-  constexpr size_t kLeast = size_t{1} << 10;
-  return std::min(whole, std::max(phase_ == Phase::kUp ? kAtOnce : kLeast, size * 2));
+  constexpr size_t kMin = size_t{1} << 10;
+  return std::min(whole, std::max(phase_ == Phase::kUp ? kAtOnce : kMin, size * 2));
 }
 
 // False: more bytes are needed, or the header was wrong and the connection was failed.
@@ -315,7 +315,7 @@ void NativeSession::OnReadEnd() {
   if (phase_ >= Phase::kEnding) return;
   if (link_->OutputOverLimit()) {
     Fail(CloseReason::kOutputFull,
-         absl::StrCat("it does not read what is sent to it (limit ", limits().MostOutput(),
+         absl::StrCat("it does not read what is sent to it (limit ", limits().MaxOutput(),
                       " bytes, max_output_bytes)"));
   }
 }
@@ -355,7 +355,7 @@ void NativeSession::SendGoAway(const absl::Status& why, bool last) {
   // Nothing goes before our preface.
   const bool says = !told && (phase_ != Phase::kOpening || dialer_);
   const FrameHeader header{0, FrameType::kGoAway, 0, ToWireCode(why.code()), last_inbound_};
-  const std::string text = std::string(why.message()).substr(0, kMostOfGoAway);
+  const std::string text = std::string(why.message()).substr(0, kMaxGoAwayBytes);
   if (last) {
     link_->SendLast(says ? &header : nullptr, text);
   } else if (says) {

@@ -5,7 +5,7 @@
 //
 // The dialer sends preface and Hello at once, the other side when it has seen the dialer's preface.
 // Frames may follow the peer's Hello at once. Until this side's authenticator has spoken they are
-// kept and not looked at, up to HeldFrames::kMostBytes; then no more is read. So nothing is said to
+// kept and not looked at, up to HeldFrames::kMaxBytes; then no more is read. So nothing is said to
 // a peer before it is known, and its calls keep their order.
 //
 // Threads  loop-only; other threads hold the NativeLink
@@ -34,7 +34,7 @@
 #include "weft/rpc/protocol/native/frame_reader.h"
 #include "weft/rpc/protocol/native/heartbeat.h"
 #include "weft/rpc/protocol/native/held_frames.h"
-#include "weft/rpc/protocol/native/message_assembly.h"
+#include "weft/rpc/protocol/native/reassembler.h"
 #include "weft/rpc/protocol/native/native_link.h"
 #include "weft/rpc/protocol/native/unknown_methods.h"
 #include "weft/rpc/protocol/session.h"
@@ -65,7 +65,7 @@ class NativeSession final : public Session,
                             private Trimmable {
  public:
   // Of a refused peer's calls so many are answered by themselves; GOAWAY says the same of all.
-  static constexpr size_t kMostRefusals = 1000;
+  static constexpr size_t kMaxRefusals = 1000;
 
   // `sink` takes the peer's calls; null: every one is answered UNIMPLEMENTED. All outlive the
   // session.
@@ -182,7 +182,7 @@ class NativeSession final : public Session,
   void CompleteReplies() LOOP_ONLY;
   void CompleteReply(OutboundCall* call, const FrameHeader& header,
                      const ResponseFrame& frame) LOOP_ONLY;
-  void CompleteUnusualReply(OutboundCall& call, const FrameHeader& header,
+  void CompleteSlowReply(OutboundCall& call, const FrameHeader& header,
                             const ResponseFrame& frame) LOOP_ONLY;
   void EndCall(OutboundCall& call, absl::StatusCode code, std::string_view why,
                bool may_have_been_executed) LOOP_ONLY;
@@ -234,7 +234,7 @@ class NativeSession final : public Session,
   // Input under way.
   std::vector<ReadyReply> replies_ LOOP_OWNED;
   std::vector<ReadyReply> spare_replies_ LOOP_OWNED;  // empty; keeps its memory
-  MessageAssembly assembly_ LOOP_OWNED;
+  Reassembler assembly_ LOOP_OWNED;
   std::unique_ptr<Timer> late_timer_ LOOP_OWNED;  // with the first unfinished message
   const BlockRef* input_ LOOP_OWNED = nullptr;    // what OnBytes looks through, while it does
   FrameHeader data_header_ LOOP_OWNED;

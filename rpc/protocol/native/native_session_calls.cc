@@ -225,7 +225,7 @@ absl::Status NativeSession::SetMethod(uint16_t number, const BoundMethod* bound,
   }
   if (unknown_methods_ == nullptr) unknown_methods_ = std::make_unique<UnknownMethods>();
   if (unknown_methods_->KeepsMore(number)) {
-    if (absl::Status s = link_->input().TryAdd(UnknownMethods::kMostOfName); !s.ok()) return s;
+    if (absl::Status s = link_->input().TryAdd(UnknownMethods::kMaxNameBytes); !s.ok()) return s;
   }
   unknown_methods_->Add(number, name);
   return absl::OkStatus();
@@ -372,7 +372,7 @@ void NativeSession::CompleteReply(OutboundCall* call, const FrameHeader& header,
   const bool plain = header.aux == 0 && (payload.codec | payload.attachment_size) == 0 &&
                      payload.whole_size <= limits().max_message_bytes;
   if (!plain) {
-    CompleteUnusualReply(*call, header, frame);
+    CompleteSlowReply(*call, header, frame);
     return;
   }
   CallEnd end;
@@ -384,7 +384,7 @@ void NativeSession::CompleteReply(OutboundCall* call, const FrameHeader& header,
 }
 
 // One that is an error, or too large, or not just a message.
-void NativeSession::CompleteUnusualReply(OutboundCall& call, const FrameHeader& header,
+void NativeSession::CompleteSlowReply(OutboundCall& call, const FrameHeader& header,
                                          const ResponseFrame& frame) {
   CallEnd end;
   end.handler_time = std::chrono::microseconds(frame.handler_us);

@@ -12,12 +12,12 @@ namespace weft::native {
 namespace {
 
 // Of what an authenticator says, to the peer.
-constexpr size_t kMostOfReason = 1024;
+constexpr size_t kMaxReasonBytes = 1024;
 // How long a refused peer is read that was still sending.
 constexpr Nanos kRefusalLinger = std::chrono::milliseconds(500);
 // Room for a few of the largest messages, where nothing else was asked for, is no reason to read on
 // while many small ones wait: the pause is reckoned from no more than this.
-constexpr size_t kMostForPause = size_t{64} << 20;
+constexpr size_t kMaxForPause = size_t{64} << 20;
 
 }  // namespace
 
@@ -72,7 +72,7 @@ void NativeSession::TakeHello(std::string_view body) {
     return;
   }
   link_->SetPeer(*hello);
-  const Agreement& agreed = link_->agreement();
+  const PeerSettings& agreed = link_->agreement();
   phase_ = Phase::kVerdict;
   timer_.Stop();
   BeginHeartbeat(agreed.heartbeat, agreed.heartbeat_misses);
@@ -168,7 +168,7 @@ void NativeSession::TakeVerdict(absl::StatusOr<std::string> identity) {
   if (!dialer_) {
     const size_t most = limits().max_output_bytes > 0
                             ? limits().max_output_bytes
-                            : std::min(limits().MostOutput(), kMostForPause);
+                            : std::min(limits().MaxOutput(), kMaxForPause);
     connection_.PauseReadsAbove(most / 16, most / 4);
   }
   host_.OnUp(*this);
@@ -194,12 +194,12 @@ void NativeSession::ServeHeld(const HeldFrames& held) {
 // Its calls are told so, then the peer, then the connection ends. One that still sends is read for
 // a moment longer: to close before would reset the connection, and take the last words with it.
 void NativeSession::RefusePeer(const absl::Status& why, const HeldFrames* held) {
-  const absl::Status told(why.code(), why.message().substr(0, kMostOfReason));
+  const absl::Status told(why.code(), why.message().substr(0, kMaxReasonBytes));
   if (held != nullptr) {
     size_t refusals = 0;
     for (const HeldFrames::Frame& frame : held->frames()) {
       const FrameHeader header = ReadHeader(frame.block->data());
-      if (header.type != FrameType::kRequest || ++refusals > kMostRefusals) continue;
+      if (header.type != FrameType::kRequest || ++refusals > kMaxRefusals) continue;
       link_->SendError(header.id, told, /*not_executed=*/true);
     }
   }

@@ -60,7 +60,7 @@ void NativeSession::EndLate() {
   // While reading is paused nothing can come.
   const MonoTime heard = connection_.paused() ? now : connection_.resumed();
   MonoTime next = kNever;
-  for (const MessageAssembly::Late& late : assembly_.FindLate(now, pause, heard, &next)) {
+  for (const Reassembler::Late& late : assembly_.FindLate(now, pause, heard, &next)) {
     const Assembly* const a = assembly_.Find(late.id, late.reply);
     if (a == nullptr) continue;  // an end of those before it has ended it, too
     if (OutboundCall* const call = late.reply ? link_->Find(late.id) : nullptr;

@@ -19,19 +19,19 @@ namespace weft::native {
 
 class UnknownMethods {
  public:
-  static constexpr size_t kMostOfName = 256;
+  static constexpr size_t kMaxNameBytes = 256;
   // So many names are kept; an error of a later one names its number.
-  static constexpr size_t kMostNames = 64;
+  static constexpr size_t kMaxNames = 64;
 
   // Whether Add will keep a name more than now.
   bool KeepsMore(uint16_t number) const {
-    return names_.size() < kMostNames && !names_.contains(number);
+    return names_.size() < kMaxNames && !names_.contains(number);
   }
   void Add(uint16_t number, std::string_view name) {
     if (numbers_.size() <= number) numbers_.resize(number + size_t{1});
     numbers_[number] = true;
-    if (names_.size() < kMostNames || names_.contains(number)) {
-      names_[number] = std::string(name.substr(0, kMostOfName));
+    if (names_.size() < kMaxNames || names_.contains(number)) {
+      names_[number] = std::string(name.substr(0, kMaxNameBytes));
     }
   }
   void Erase(uint16_t number) {

@@ -99,7 +99,7 @@ TEST(StringRoom, IsNotMadeForWhatHasNoRoom) {
   EchoRequest message;
   EchoRequest out;
   // Behind many small fields, and in a repeated one.
-  for (int i = 0; i < StringRoom::kMostFields; ++i) message.add_words("w");
+  for (int i = 0; i < StringRoom::kMaxFields; ++i) message.add_words("w");
   message.add_words(std::string(kLarge, 'w'));
   std::string bytes = message.SerializeAsString();
   EXPECT_FALSE(StringRoom::Make(bytes.data(), bytes.size(), &out));

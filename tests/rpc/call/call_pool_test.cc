@@ -125,7 +125,7 @@ TEST(CallPool, KeepsOnlySoManyUnusedCalls) {
   auto origin = std::make_shared<Origin>();
   CallPool pool(nullptr);
   std::vector<InboundCall*> out;
-  for (size_t i = 0; i < CallPool::kMostFree + 100; ++i) {
+  for (size_t i = 0; i < CallPool::kMaxFree + 100; ++i) {
     out.push_back(&TakeFor(pool, origin, i + 1));
   }
   for (InboundCall* call : out) call->Answer(absl::OkStatus(), nullptr);

@@ -8,7 +8,7 @@
 namespace weft {
 namespace {
 
-class Carrier final : public CallCarrier {
+class Carrier final : public CallCanceller {
  public:
   void CancelCall(uint64_t id) override {
     std::lock_guard<std::mutex> lock(mu_);
@@ -37,7 +37,7 @@ TEST(ClientContext, KnowsNothingBeforeItsCall) {
 TEST(ClientContext, CancelsTheCallThatHasStarted) {
   auto carrier = std::make_shared<Carrier>();
   ClientContext context;
-  context.Started(CallHandle(carrier, 3));
+  context.SetHandle(CallHandle(carrier, 3));
   EXPECT_EQ(carrier->cancelled(), Ids{});
   context.Cancel();
   EXPECT_EQ(carrier->cancelled(), Ids{3});
@@ -48,7 +48,7 @@ TEST(ClientContext, CancelsACallThatStartsLater) {
   auto carrier = std::make_shared<Carrier>();
   ClientContext context;
   context.Cancel();
-  context.Started(CallHandle(carrier, 3));
+  context.SetHandle(CallHandle(carrier, 3));
   EXPECT_EQ(carrier->cancelled(), Ids{3});
 }
 
@@ -56,8 +56,8 @@ TEST(ClientContext, CancelsWhereTheCallIsNow) {
   auto waiting = std::make_shared<Carrier>();
   auto session = std::make_shared<Carrier>();
   ClientContext context;
-  context.Started(CallHandle(waiting, 1));
-  context.Started(CallHandle(session, 9));
+  context.SetHandle(CallHandle(waiting, 1));
+  context.SetHandle(CallHandle(session, 9));
   context.Cancel();
   EXPECT_EQ(waiting->cancelled(), Ids{});
   EXPECT_EQ(session->cancelled(), Ids{9});
@@ -66,10 +66,10 @@ TEST(ClientContext, CancelsWhereTheCallIsNow) {
 TEST(ClientContext, CancelsNothingAfterTheEnd) {
   auto carrier = std::make_shared<Carrier>();
   ClientContext context;
-  context.Started(CallHandle(carrier, 3));
+  context.SetHandle(CallHandle(carrier, 3));
   Metadata trailers;
   ASSERT_TRUE(trailers.Add("k", "v").ok());
-  context.Ended(std::move(trailers), absl::Milliseconds(2), true, 2);
+  context.SetEnd(std::move(trailers), absl::Milliseconds(2), true, 2);
   EXPECT_EQ(context.attempts(), 2);
   EXPECT_EQ(carrier.use_count(), 1) << "an ended call keeps no connection";
   context.Cancel();
@@ -84,9 +84,9 @@ TEST(ClientContext, NeverLosesACancelThatComesWhileTheCallMoves) {
     auto waiting = std::make_shared<Carrier>();
     auto session = std::make_shared<Carrier>();
     ClientContext context;
-    context.Started(CallHandle(waiting, 1));
+    context.SetHandle(CallHandle(waiting, 1));
     std::thread canceller([&] { context.Cancel(); });
-    context.Started(CallHandle(session, 2));
+    context.SetHandle(CallHandle(session, 2));
     canceller.join();
     // The carrier that had it last was told, be it as well as the one before.
     EXPECT_EQ(session->cancelled(), Ids{2});

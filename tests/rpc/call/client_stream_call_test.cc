@@ -12,7 +12,7 @@
 namespace weft::test {
 namespace {
 
-class Carrier final : public CallCarrier {
+class Carrier final : public CallCanceller {
  public:
   void CancelCall(uint64_t id) override { cancelled.push_back(id); }
   std::vector<uint64_t> cancelled;

@@ -20,7 +20,7 @@ using test::EchoRequest;
 
 constexpr UnaryMethod<EchoRequest, EchoReply> kMethod{MethodInfo{"s.S", "M", "s.S/M"}};
 
-class Carrier final : public CallCarrier {
+class Carrier final : public CallCanceller {
  public:
   void CancelCall(uint64_t id) override { cancelled.push_back(id); }
   std::vector<uint64_t> cancelled;

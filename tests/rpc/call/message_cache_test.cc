@@ -58,7 +58,7 @@ TEST(MessageCache, NeverGivesAPairToAnotherMethod) {
 TEST(MessageCache, GetsAPairBackWhoseReplyIsSentByReference) {
   const MethodInfo method;
   MessageCache cache;
-  const size_t size = MessageCache::kMostBytes / 8;
+  const size_t size = MessageCache::kMaxBytes / 8;
   std::unique_ptr<Pair> pair = cache.Take<Pair>(method);
   Pair* const first = pair.get();
   pair->reply.mutable_text()->reserve(size);
@@ -104,14 +104,14 @@ TEST(MessageCache, KeepsNoMoreThanItsBounds) {
   const MethodInfo method;
   MessageCache cache;
   std::vector<std::shared_ptr<const void>> sent;
-  const size_t size = MessageCache::kMostBytes / 4;
+  const size_t size = MessageCache::kMaxBytes / 4;
   for (int i = 0; i < 10; ++i) {
     sent.push_back(cache.Share(method, cache.Take<Pair>(method), size, size));
   }
   sent.clear();
   std::unique_ptr<Pair> one = cache.Take<Pair>(method);
-  EXPECT_LE(cache.bytes(), MessageCache::kMostBytes);
-  EXPECT_GE(cache.bytes(), MessageCache::kMostBytes / 2);
+  EXPECT_LE(cache.bytes(), MessageCache::kMaxBytes);
+  EXPECT_GE(cache.bytes(), MessageCache::kMaxBytes / 2);
   // Those of another method come when there is no room left.
   const MethodInfo another;
   for (int i = 0; i < 4; ++i) {
@@ -119,7 +119,7 @@ TEST(MessageCache, KeepsNoMoreThanItsBounds) {
   }
   sent.clear();
   cache.Take<Pair>(another);
-  EXPECT_LE(cache.bytes(), MessageCache::kMostBytes);
+  EXPECT_LE(cache.bytes(), MessageCache::kMaxBytes);
   cache.TakeAll();
   EXPECT_EQ(cache.bytes(), 0u);
   // What came back before takes no room from what comes back now.
@@ -129,10 +129,10 @@ TEST(MessageCache, KeepsNoMoreThanItsBounds) {
   again->request.set_number(7);
   cache.Share(method, std::move(again), size, size).reset();
   EXPECT_EQ(cache.Take<Pair>(method)->request.number(), 7);
-  std::vector<std::unique_ptr<Pair>> pairs(2 * MessageCache::kMostOfMethod);
+  std::vector<std::unique_ptr<Pair>> pairs(2 * MessageCache::kMaxPerMethod);
   for (auto& pair : pairs) pair = cache.Take<Pair>(method);
   for (auto& pair : pairs) cache.Put(method, std::move(pair), 1);
-  EXPECT_EQ(cache.bytes(), static_cast<size_t>(MessageCache::kMostOfMethod));
+  EXPECT_EQ(cache.bytes(), static_cast<size_t>(MessageCache::kMaxPerMethod));
 }
 
 TEST(MessageCache, FreesWhatComesBackAfterItsEnd) {

@@ -101,7 +101,7 @@ TEST_F(SentMessagesKept, GoAgainWithTheirAttachments) {
 TEST_F(SentMessagesKept, AttachmentsCountAsMessagesDo) {
   EXPECT_TRUE(Again().empty());
   std::string_view bytes;
-  const absl::Cord large(std::string(SentMessages::kMost - 100, 'a'));
+  const absl::Cord large(std::string(SentMessages::kMax - 100, 'a'));
   ASSERT_TRUE(sent.Add(RowOf(1), &large, false, &bytes));
   EXPECT_FALSE(sent.Add(RowOf(2, 100), nullptr, false, &bytes));
 }
@@ -119,7 +119,7 @@ TEST_F(SentMessagesKept, LeavesOutWhatWasTakenBack) {
 
 TEST_F(SentMessagesKept, AreNoneOnceTheyWouldBeTooMany) {
   EXPECT_TRUE(Again().empty());
-  EXPECT_TRUE(Add(RowOf(1, SentMessages::kMost - 100)));
+  EXPECT_TRUE(Add(RowOf(1, SentMessages::kMax - 100)));
   EXPECT_TRUE(sent.keeps());
   EXPECT_FALSE(Add(RowOf(2, 100)));
   EXPECT_FALSE(sent.keeps());

@@ -14,7 +14,7 @@
 namespace weft::test {
 namespace {
 
-class CountingCarrier final : public StreamCarrier {
+class CountingCarrier final : public StreamTransport {
  public:
   bool HasRoom(StreamPort&) override { return true; }
   StreamSent SendMessage(StreamPort&, const StreamMessage&, bool, bool, absl::Status*) override {
@@ -116,7 +116,7 @@ TEST_F(StreamPortReading, ThatStopsTellsAReaderWhoWaits) {
 }
 
 // Takes messages as it is told to, and says what it was sent.
-class ScriptedCarrier final : public StreamCarrier {
+class ScriptedCarrier final : public StreamTransport {
  public:
   bool HasRoom(StreamPort&) override { return room > 0; }
   StreamSent SendMessage(StreamPort&, const StreamMessage& message, bool last, bool,
@@ -320,7 +320,7 @@ TEST_F(StreamPortSendingAgain, StaysWhereAServerHasTakenIt) {
 
 TEST_F(StreamPortSendingAgain, StaysWhereItHasBeenSentTooMuch) {
   EXPECT_EQ(Write(1), StreamSent::kSent);
-  EXPECT_EQ(Write(2, false, SentMessages::kMost), StreamSent::kSent);
+  EXPECT_EQ(Write(2, false, SentMessages::kMax), StreamSent::kSent);
   EXPECT_FALSE(port->Unbind());
   EXPECT_EQ(Write(3), StreamSent::kSent);
   EXPECT_EQ(first->sent, (Numbers{1, 2, 3}));

@@ -27,13 +27,13 @@ using ::testing::HasSubstr;
 constexpr MethodInfo kMethod{"test.Store", "Put", "test.Store/Put", MethodKind::kUnary};
 
 // Keeps attempts until the test ends them.
-class FakeCarrier final : public AttemptCarrier, public CallCarrier {
+class FakeCarrier final : public AttemptHost, public CallCanceller {
  public:
   void SendAttempt(OutboundCall& attempt) override {
     attempts.push_back(&attempt);
     if (attempt.wants_handle()) {
-      attempt.Started(
-          CallHandle(std::shared_ptr<CallCarrier>(std::shared_ptr<void>(), this), attempts.size()));
+      attempt.Started(CallHandle(std::shared_ptr<CallCanceller>(std::shared_ptr<void>(), this),
+                                 attempts.size()));
     }
     if (in_send) std::exchange(in_send, nullptr)();
   }
@@ -254,7 +254,7 @@ TEST_F(CallDriverTest, DoesNotTryAgainWhereTheServerAsksNotTo) {
 
 TEST_F(CallDriverTest, DoesNotWaitBeyondItsDeadline) {
   retry_.backoff = absl::Seconds(2);
-  retry_.backoff_most = absl::Seconds(2);
+  retry_.max_backoff = absl::Seconds(2);
   Start(false, false);
   Refuse(1);
   EXPECT_EQ(call_->ends, 1);

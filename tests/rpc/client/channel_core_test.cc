@@ -94,7 +94,7 @@ class SentAgain : public ::testing::TestWithParam<Style> {
     options_.runtime = test::QuietRuntime();
     options_.limits.heartbeat_interval = absl::ZeroDuration();
     options_.backoff = absl::Milliseconds(1);
-    options_.backoff_most = absl::Milliseconds(1);
+    options_.max_backoff = absl::Milliseconds(1);
     Start();
   }
   // A new channel on a new port: the last one may be dialling still.
@@ -171,7 +171,7 @@ TEST_P(SentAgain, ThreeTimesAndNotForEver) {
   Call call;
   call.Start(*stub_, GetParam(), TextRequest("hi"));
   RawPeer server = Accept();
-  for (int i = 0; i < 1 + ChannelCore::kMostResends; ++i) {
+  for (int i = 0; i < 1 + ChannelCore::kMaxResends; ++i) {
     server.Send(raw::Error(ReadRequest(server).header.id, 14, "stopping", true));
   }
   const absl::Status status = call.Wait().status();
@@ -307,12 +307,11 @@ using SentAgainBySize = SentAgain;
 TEST_P(SentAgainBySize, OnlyWhatIsKept) {
   // A blocking caller still has its request, however large; others keep what is small.
   const bool blocking = GetParam() == Style::kBlocking;
-  for (const size_t size : {OutboundCall::kMostKept - 3, size_t{5000}, size_t{100'000}}) {
+  for (const size_t size : {OutboundCall::kMaxKept - 3, size_t{5000}, size_t{100'000}}) {
     Call call;
     EchoRequest request;
     request.set_payload(std::string(size, 'p'));
-    ASSERT_EQ(request.ByteSizeLong() <= OutboundCall::kMostKept,
-              size == OutboundCall::kMostKept - 3);
+    ASSERT_EQ(request.ByteSizeLong() <= OutboundCall::kMaxKept, size == OutboundCall::kMaxKept - 3);
     // What waits for the first connection is kept in any case.
     Call first_call;
     first_call.Start(*stub_, Style::kCallback, TextRequest("hi"));
@@ -321,7 +320,7 @@ TEST_P(SentAgainBySize, OnlyWhatIsKept) {
     call.Start(*stub_, GetParam(), request);
     const uint64_t id = ReadRequest(first).header.id;
     first.Send(raw::GoAway(id - 1, "bye"));
-    if (!blocking && size > OutboundCall::kMostKept) {
+    if (!blocking && size > OutboundCall::kMaxKept) {
       const absl::Status status = call.Wait().status();
       EXPECT_EQ(status.code(), StatusCode::kUnavailable);
       EXPECT_THAT(std::string(status.message()), HasSubstr("refused, the server is going away"));

@@ -106,7 +106,7 @@ class StreamSentAgain : public ::testing::Test {
     options_.runtime = QuietRuntime();
     options_.limits.heartbeat_interval = absl::ZeroDuration();
     options_.backoff = absl::Milliseconds(1);
-    options_.backoff_most = absl::Milliseconds(1);
+    options_.max_backoff = absl::Milliseconds(1);
     channel_ = *Channel::Create(listener_.address(), options_);
     stub_ = std::make_unique<Rows::Stub>(*channel_);
   }
@@ -332,7 +332,7 @@ INSTANTIATE_TEST_SUITE_P(By, StreamStays, ::testing::Values("Window", "Message",
 TEST_F(StreamSentAgain, NotWhenMoreWasWrittenThanIsKept) {
   ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
   StreamServer first = AcceptStream();
-  ASSERT_TRUE(adding.Write(RowOf(1, SentMessages::kMost)));
+  ASSERT_TRUE(adding.Write(RowOf(1, SentMessages::kMax)));
   EXPECT_EQ(first.Read(1, false).messages.size(), 1u);
   first.Send(raw::GoAway(0, "bye"));
   EXPECT_EQ(adding.Finish().status().code(), StatusCode::kUnavailable);

@@ -18,7 +18,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr MethodInfo kMethod{"weft.test.Rows", "Get", "weft.test.Rows/Get"};
-constexpr size_t kMostMessage = 1000;
+constexpr size_t kMaxMessage = 1000;
 
 class Call final : public OutboundCall {
  public:
@@ -39,7 +39,7 @@ class WaitingCallsTest : public testing::Test {
   }
   Call& Wait(const CallOptions& wishes = {}) {
     Call& call = NewCall(wishes);
-    EXPECT_TRUE(WaitingCalls::Keep(call, kMostMessage).ok());
+    EXPECT_TRUE(WaitingCalls::Keep(call, kMaxMessage).ok());
     EXPECT_TRUE(calls.Add(call).ok());
     return call;
   }
@@ -71,7 +71,7 @@ TEST_F(WaitingCallsTest, CountTheirBytes) {
 TEST_F(WaitingCallsTest, AreRefusedBeyondTheBytesOfTheLimit) {
   while (calls.bytes() + row.ByteSizeLong() <= 1000) Wait();
   Call& more = NewCall();
-  ASSERT_TRUE(WaitingCalls::Keep(more, kMostMessage).ok());
+  ASSERT_TRUE(WaitingCalls::Keep(more, kMaxMessage).ok());
   const size_t waiting = calls.size();
   const absl::Status refused = calls.Add(more);
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
@@ -83,9 +83,9 @@ TEST_F(WaitingCallsTest, AreRefusedBeyondTheBytesOfTheLimit) {
 
 TEST_F(WaitingCallsTest, AreRefusedBeyondTheirNumber) {
   row.Clear();
-  for (size_t i = 0; i < WaitingCalls::kMost; ++i) Wait();
+  for (size_t i = 0; i < WaitingCalls::kMax; ++i) Wait();
   Call& more = NewCall();
-  ASSERT_TRUE(WaitingCalls::Keep(more, kMostMessage).ok());
+  ASSERT_TRUE(WaitingCalls::Keep(more, kMaxMessage).ok());
   EXPECT_EQ(calls.Add(more).code(), absl::StatusCode::kResourceExhausted);
 }
 
@@ -100,7 +100,7 @@ TEST_F(WaitingCallsTest, KeepTheirRequests) {
 TEST_F(WaitingCallsTest, LeaveARequestThatStaysWhereItIs) {
   Call& call = NewCall();
   call.request_stays = true;
-  ASSERT_TRUE(WaitingCalls::Keep(call, kMostMessage).ok());
+  ASSERT_TRUE(WaitingCalls::Keep(call, kMaxMessage).ok());
   EXPECT_FALSE(call.serialized);
   EXPECT_EQ(call.waiting_size, row.ByteSizeLong());
 }
@@ -127,7 +127,7 @@ TEST_F(WaitingCallsTest, FailInTheOrderInWhichTheyCame) {
   Call& given_back = Wait();
   given_back.resent = 1;
   EXPECT_THAT(calls.Numbers(WaitingCalls::Which::kAll), ElementsAre(hasty, patient, given_back.id));
-  EXPECT_THAT(calls.Numbers(WaitingCalls::Which::kHasty), ElementsAre(hasty, given_back.id));
+  EXPECT_THAT(calls.Numbers(WaitingCalls::Which::kFailFast), ElementsAre(hasty, given_back.id));
   EXPECT_THAT(calls.Numbers(WaitingCalls::Which::kNew), ElementsAre(hasty));
 }
 

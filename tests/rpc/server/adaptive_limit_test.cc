@@ -80,7 +80,7 @@ TEST(AdaptiveLimit, StartsWithinItsBounds) {
 TEST(AdaptiveLimit, WaitsForEnoughSamples) {
   AdaptiveLimit limit(8, 1000, kTarget);
   MonoTime now{milliseconds(1)};
-  for (int i = 0; i < AdaptiveLimit::kLeastSamples - 1; ++i) {
+  for (int i = 0; i < AdaptiveLimit::kMinSamples - 1; ++i) {
     limit.Sample(now += milliseconds(100), Nanos(0), 100);
   }
   EXPECT_EQ(limit.limit(), 100);

@@ -38,7 +38,7 @@ class AdmissionTest : public testing::Test {
  protected:
   void Use(const OverloadOptions& options, int threads = 1) {
     admission_ = std::make_unique<Admission>(options);
-    admission_->AddLane(threads);
+    admission_->AddHandlerPool(threads);
   }
   InboundCall& Come(Nanos timeout = Nanos::max()) {
     InboundCall& call = *calls_.emplace_back(std::make_unique<InboundCall>(pool_));
@@ -152,7 +152,7 @@ TEST_F(AdmissionTest, ARefusalByTheMethodTakesNoPlaceOfTheServer) {
 }
 
 TEST_F(AdmissionTest, TheAdaptiveLimitTakesNoPlaceWhereItRefuses) {
-  Use({.max_calls = 100, .adaptive = true, .least_calls = 1, .most_calls = 2});
+  Use({.max_calls = 100, .adaptive = true, .min_adaptive_calls = 1, .max_adaptive_calls = 2});
   rules_.max_calls = 100;
   std::vector<InboundCall*> in;
   for (int i = 0; i < 2; ++i) EXPECT_TRUE(Admit(*in.emplace_back(&Come())).ok());
@@ -165,13 +165,13 @@ TEST_F(AdmissionTest, TheAdaptiveLimitTakesNoPlaceWhereItRefuses) {
 }
 
 TEST_F(AdmissionTest, TheAdaptiveLimitIsNotBelowTheThreads) {
-  Use({.adaptive = true, .least_calls = 1, .most_calls = 1}, /*threads=*/3);
+  Use({.adaptive = true, .min_adaptive_calls = 1, .max_adaptive_calls = 1}, /*threads=*/3);
   for (int i = 0; i < 3; ++i) EXPECT_TRUE(Admit(Come()).ok());
   EXPECT_FALSE(Admit(Come()).ok());
 }
 
 TEST_F(AdmissionTest, CallsThatHaveAnOrderDoNotCountForThePool) {
-  Use({.max_calls = 5, .adaptive = true, .least_calls = 1, .most_calls = 1});
+  Use({.max_calls = 5, .adaptive = true, .min_adaptive_calls = 1, .max_adaptive_calls = 1});
   rules_.ordered = true;
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(Admit(Come()).ok());
   EXPECT_THAT(std::string(Admit(Come()).message()), HasSubstr("overload.max_calls"));
@@ -217,7 +217,7 @@ TEST_F(AdmissionTest, AStandingQueueRefusesDeadlinesThatCannotBeMet) {
 }
 
 TEST_F(AdmissionTest, ACallerWithFewCallsIsLetInWhereAnotherFillsTheAdaptiveLimit) {
-  Use({.adaptive = true, .least_calls = 10, .most_calls = 10});
+  Use({.adaptive = true, .min_adaptive_calls = 10, .max_adaptive_calls = 10});
   const auto hog = admission_->load(0)->NewCaller(), other = admission_->load(0)->NewCaller();
   const auto come = [&](const std::shared_ptr<CallerLoad>& caller) -> InboundCall& {
     InboundCall& call = Come();

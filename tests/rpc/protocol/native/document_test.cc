@@ -112,7 +112,7 @@ OutMessage BytesOf(std::string_view bytes) {
 }
 
 std::string Plain(const FrameHeader& header, std::string_view bytes) {
-  return Written(kLeastFrame, [&](FrameWriter& w) { w.Plain(header, bytes); });
+  return Written(kMinFrame, [&](FrameWriter& w) { w.Plain(header, bytes); });
 }
 
 std::string HexOf(std::string_view bytes) {
@@ -141,7 +141,7 @@ std::map<std::string, std::string> WhatTheCodeWrites() {
   const std::string carrot =
       "\x0A\x06"
       "carrot";
-  written["request-named"] = Written(kLeastFrame, [&](FrameWriter& w) {
+  written["request-named"] = Written(kMinFrame, [&](FrameWriter& w) {
     RequestHead head;
     head.id = 1;
     head.method = 1;
@@ -149,13 +149,13 @@ std::map<std::string, std::string> WhatTheCodeWrites() {
     head.timeout_us = 1'500'000;
     w.Request(head, BytesOf(carrot));
   });
-  written["request-numbered"] = Written(kLeastFrame, [&](FrameWriter& w) {
+  written["request-numbered"] = Written(kMinFrame, [&](FrameWriter& w) {
     RequestHead head;
     head.id = 2;
     head.method = 1;
     w.Request(head, BytesOf(carrot));
   });
-  written["request-metadata"] = Written(kLeastFrame, [&](FrameWriter& w) {
+  written["request-metadata"] = Written(kMinFrame, [&](FrameWriter& w) {
     const Metadata metadata = MetadataOf({{"tenant", "blue"}, {"k", "v"}});
     RequestHead head;
     head.id = 3;
@@ -163,20 +163,20 @@ std::map<std::string, std::string> WhatTheCodeWrites() {
     head.metadata = &metadata;
     w.Request(head, BytesOf(carrot));
   });
-  written["response"] = Written(kLeastFrame, [](FrameWriter& w) {
+  written["response"] = Written(kMinFrame, [](FrameWriter& w) {
     w.Response({.id = 1, .handler_us = 1'234}, BytesOf("\x0A\x06"
                                                        "potato"));
   });
-  written["error"] = Written(kLeastFrame, [](FrameWriter& w) {
+  written["error"] = Written(kMinFrame, [](FrameWriter& w) {
     w.Error({.id = 2}, absl::UnavailableError("going for now"), true);
   });
-  written["headers"] = Written(kLeastFrame, [](FrameWriter& w) {
+  written["headers"] = Written(kMinFrame, [](FrameWriter& w) {
     w.Headers(1, MetadataOf({{"shard", "n-7"}}));
   });
   absl::Status status = absl::NotFoundError("no cat");
   status.SetPayload("u/Detai", absl::Cord("v"));
   written["error-details"] = Written(
-      kLeastFrame, [&](FrameWriter& w) { w.Error({.id = 3, .handler_us = 7}, status, false); });
+      kMinFrame, [&](FrameWriter& w) { w.Error({.id = 3, .handler_us = 7}, status, false); });
   const std::string long_message =
       "\x0A\x1C"
       "abcdefghijklmnopqrstuvwxyz01";
@@ -195,7 +195,7 @@ std::map<std::string, std::string> WhatTheCodeWrites() {
     PieceCursor rest = w.Request(head, out);
     while (rest.left > 0) w.Data(4, /*reply=*/false, pieces, nullptr, &rest);
   });
-  written["attachment"] = Written(kLeastFrame, [](FrameWriter& w) {
+  written["attachment"] = Written(kMinFrame, [](FrameWriter& w) {
     const std::string_view message =
         "\x0A\x06"
         "potato";
@@ -212,7 +212,7 @@ std::map<std::string, std::string> WhatTheCodeWrites() {
     out.attachment_size = 5;
     w.Response({.id = 1, .handler_us = 1'234}, out);
   });
-  written["stream-open"] = Written(kLeastFrame, [](FrameWriter& w) {
+  written["stream-open"] = Written(kMinFrame, [](FrameWriter& w) {
     RequestHead head;
     head.id = 5;
     head.method = 2;
@@ -220,7 +220,7 @@ std::map<std::string, std::string> WhatTheCodeWrites() {
     head.open = true;
     w.Request(head, OutMessage());
   });
-  written["stream-message"] = Written(kLeastFrame, [](FrameWriter& w) {
+  written["stream-message"] = Written(kMinFrame, [](FrameWriter& w) {
     w.StreamMessage({.id = 5, .reply = true}, BytesOf("\x0A\x06"
                                                       "potato"));
   });
@@ -257,7 +257,7 @@ TEST(NativeProtocolDocument, ExamplesAreWhatTheCodeTakes) {
     while (!left.empty()) {
       ASSERT_GE(left.size(), kHeaderSize) << name;
       const FrameHeader header = ReadHeader(left.data());
-      EXPECT_EQ(FrameReader::CheckHeader(header, kLeastFrame), FrameError::kNone) << name;
+      EXPECT_EQ(FrameReader::CheckHeader(header, kMinFrame), FrameError::kNone) << name;
       left.remove_prefix(kHeaderSize);
       ASSERT_GE(left.size(), header.length) << name;
       const std::string_view body = left.substr(0, header.length);
@@ -343,7 +343,7 @@ TEST(NativeProtocolDocument, NamesTheTypesOfFrames) {
   }
   for (int type = 0; type < 256; ++type) {
     const FrameHeader header{0, static_cast<FrameType>(type), 0, 0, 1};
-    EXPECT_EQ(FrameReader::CheckHeader(header, kLeastFrame) != FrameError::kUnknownType,
+    EXPECT_EQ(FrameReader::CheckHeader(header, kMinFrame) != FrameError::kUnknownType,
               known.count(type) == 1)
         << type;
   }
@@ -412,12 +412,12 @@ TEST(NativeProtocolDocument, NamesTheReasonsOfFaults) {
 TEST(NativeProtocolDocument, NamesTheLimits) {
   const std::map<std::string, size_t> limits = {
       {"header", kHeaderSize},
-      {"least max_frame_bytes", kLeastFrame},
+      {"least max_frame_bytes", kMinFrame},
       {"largest max_frame_bytes", kLargestFrame},
       {"default max_frame_bytes", SessionLimits().max_frame_bytes},
-      {"largest message", MessageCodec::kMost},
+      {"largest message", MessageCodec::kMax},
       {"default max_message_bytes", SessionLimits().max_message_bytes},
-      {"largest metadata", kMostMetadata}};
+      {"largest metadata", kMaxMetadata}};
   const auto rows = Table({"limit", "bytes"});
   EXPECT_EQ(rows.size(), limits.size());
   for (const auto& row : rows) {
@@ -425,9 +425,9 @@ TEST(NativeProtocolDocument, NamesTheLimits) {
     EXPECT_EQ(std::stoull(row[1]), limits.at(row[0])) << row[0];
   }
   const std::string text = Document();
-  EXPECT_NE(text.find("keeps " + std::to_string(HeldFrames::kMostBytes) + " bytes"),
+  EXPECT_NE(text.find("keeps " + std::to_string(HeldFrames::kMaxBytes) + " bytes"),
             std::string::npos);
-  EXPECT_NE(text.find("at most " + std::to_string(NativeSession::kMostRefusals) + " of them"),
+  EXPECT_NE(text.find("at most " + std::to_string(NativeSession::kMaxRefusals) + " of them"),
             std::string::npos);
   EXPECT_NE(text.find("handshake time (5 s,"), std::string::npos);
   EXPECT_EQ(SessionLimits().handshake_timeout, absl::Seconds(5));

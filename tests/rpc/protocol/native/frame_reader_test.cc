@@ -10,7 +10,7 @@ namespace weft::native {
 namespace {
 
 constexpr size_t kLimit = 64 << 10;
-constexpr size_t kMostMessage = (size_t{1} << 31) - 1;
+constexpr size_t kMaxMessage = (size_t{1} << 31) - 1;
 
 // What each type of this version may look like: its flags, and lengths that make sense in a header.
 struct TypeRow {
@@ -241,8 +241,8 @@ TEST(FrameReader, RefusesAWholeSizeThatCannotBe) {
   for (const Row& row :
        {Row{0, 0, FrameError::kBadMessageSize}, Row{1, 0, FrameError::kNone},
         Row{5, 5, FrameError::kBadMessageSize}, Row{5, 6, FrameError::kBadMessageSize},
-        Row{5, 4, FrameError::kNone}, Row{kMostMessage, 4, FrameError::kNone},
-        Row{kMostMessage + 1, 4, FrameError::kBadMessageSize},
+        Row{5, 4, FrameError::kNone}, Row{kMaxMessage, 4, FrameError::kNone},
+        Row{kMaxMessage + 1, 4, FrameError::kBadMessageSize},
         Row{UINT32_MAX, 4, FrameError::kBadMessageSize}}) {
     const std::string message(row.part, 'm');
     RequestFrame request;

@@ -91,7 +91,7 @@ TEST(FrameWriter, WritesARequestByNumber) {
   Written written;
   const EchoRequest message = TextOf("hi");
   const OutMessage out = Fitting(message);
-  const std::string bytes = written.Of(kLeastFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
+  const std::string bytes = written.Of(kMinFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
     w.Request({.id = 3, .method = 2, .method_name = {}, .timeout_us = 1'000'000}, out);
   });
   EXPECT_EQ(bytes, std::string("\x0C\0\0\0\x01\x01\x02\0\x03\0\0\0\0\0\0\0"
@@ -106,7 +106,7 @@ TEST(FrameWriter, WritesARequestByNameWithMetadata) {
   OutMessage out;
   out.bytes = "\x12\x02hi";
   out.size = 4;
-  const std::string bytes = written.Of(kLeastFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
+  const std::string bytes = written.Of(kMinFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
     w.Request({.id = 1, .method = 1, .method_name = "a.B/C", .metadata = &metadata}, out);
   });
   EXPECT_EQ(bytes, std::string("\x1F\0\0\0\x01\x49\x01\0\x01\0\0\0\0\0\0\0"
@@ -122,7 +122,7 @@ TEST(FrameWriter, WritesAResponse) {
   const Metadata none;
   const EchoRequest message = TextOf("hi");
   const OutMessage out = Fitting(message);
-  const std::string bytes = written.Of(kLeastFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
+  const std::string bytes = written.Of(kMinFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
     w.Response({.id = 3, .handler_us = 258, .metadata = &none}, out);
   });
   EXPECT_EQ(bytes, std::string("\x08\0\0\0\x02\x01\0\0\x03\0\0\0\0\0\0\0"
@@ -136,7 +136,7 @@ TEST(FrameWriter, WritesAnErrorWithDetails) {
   absl::Status status = absl::NotFoundError("no cat");
   status.SetPayload("u/T", absl::Cord("v"));
   const Metadata metadata = OnePair();
-  const std::string bytes = written.Of(kLeastFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
+  const std::string bytes = written.Of(kMinFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
     w.Error({.id = 3, .handler_us = 7, .metadata = &metadata}, status, true);
   });
   EXPECT_EQ(bytes, std::string("\x24\0\0\0\x02\x49\x05\0\x03\0\0\0\0\0\0\0"
@@ -145,7 +145,7 @@ TEST(FrameWriter, WritesAnErrorWithDetails) {
                                "\x06\0\0\0no cat"
                                "\x0A\x08\x0A\x03u/T\x12\x01v",
                                16 + 4 + 12 + 10 + 10));
-  const std::string plain = written.Of(kLeastFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
+  const std::string plain = written.Of(kMinFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
     w.Error({.id = 3}, absl::CancelledError(""), false);
   });
   EXPECT_EQ(plain, std::string("\x08\0\0\0\x02\x01\x01\0\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24));
@@ -155,7 +155,7 @@ TEST(FrameWriter, WritesInitialMetadata) {
   Written written;
   const Metadata one = OnePair();
   const Metadata none;
-  const std::string bytes = written.Of(kLeastFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
+  const std::string bytes = written.Of(kMinFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
     w.Headers(3, one);
     w.Headers(258, none);
   });
@@ -167,7 +167,7 @@ TEST(FrameWriter, WritesInitialMetadata) {
 
 TEST(FrameWriter, WritesPlainFrames) {
   Written written;
-  const std::string bytes = written.Of(kLeastFrame, [](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
+  const std::string bytes = written.Of(kMinFrame, [](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
     w.Plain({99, FrameType::kPing, kReply, 0, 5}, "");
     w.Plain({0, FrameType::kGoAway, 0, 14, 6}, "bye");
   });
@@ -235,7 +235,7 @@ void ExpectPiecesComeBack(size_t payload, size_t max_frame, bool share, bool res
 }
 
 TEST(FrameWriter, CutsLargeMessagesIntoFramesOfThePeersLimit) {
-  for (const size_t max_frame : {kLeastFrame, size_t{40'000}, size_t{64} << 10, kLargestFrame}) {
+  for (const size_t max_frame : {kMinFrame, size_t{40'000}, size_t{64} << 10, kLargestFrame}) {
     for (const bool share : {false, true}) {
       for (const bool response : {false, true}) {
         for (const size_t payload : {max_frame / 2, 3 * max_frame, size_t{1'000'000}}) {
@@ -250,8 +250,8 @@ TEST(FrameWriter, CutsLargeMessagesIntoFramesOfThePeersLimit) {
 TEST(FrameWriter, CutsAroundTheExactSizeOfAFrame) {
   // Some of these fill the first frame to its last byte, some are one byte longer.
   for (size_t payload = 24'500; payload < 24'600; ++payload) {
-    ExpectPiecesComeBack(payload, kLeastFrame, false, false);
-    ExpectPiecesComeBack(payload, kLeastFrame, true, true);
+    ExpectPiecesComeBack(payload, kMinFrame, false, false);
+    ExpectPiecesComeBack(payload, kMinFrame, true, true);
   }
 }
 
@@ -269,7 +269,7 @@ TEST(FrameWriter, KeepsSharedBytesUntilTheyAreWritten) {
   bool claimed;
   {
     MutexLock lock(written.queue().mutex());
-    FrameWriter(written.queue(), kLeastFrame).Response({.id = 1}, out);
+    FrameWriter(written.queue(), kMinFrame).Response({.id = 1}, out);
     claimed = written.queue().Claim();
   }
   ASSERT_TRUE(claimed);
@@ -292,7 +292,7 @@ TEST(FrameWriter, LetsSharedBytesGoWhenTheConnectionCloses) {
   out.keeper = std::move(message);
   {
     MutexLock lock(written.queue().mutex());
-    FrameWriter(written.queue(), kLeastFrame).Response({.id = 1}, out);
+    FrameWriter(written.queue(), kMinFrame).Response({.id = 1}, out);
   }
   out.keeper.reset();
   written.queue().Close();
@@ -307,16 +307,16 @@ TEST(FrameWriter, CutsAnErrorToOneFrame) {
       absl::Status status = absl::InternalError(std::string(text, 'e'));
       if (detail > 0) status.SetPayload("u/T", absl::Cord(std::string(detail, 'd')));
       const std::string bytes =
-          written.Of(kLeastFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
+          written.Of(kMinFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
             w.Error({.id = 3, .metadata = &metadata}, status, false);
           });
-      const std::vector<Frame> frames = Cut(bytes, kLeastFrame);
+      const std::vector<Frame> frames = Cut(bytes, kMinFrame);
       ASSERT_EQ(frames.size(), 1u);
       ResponseFrame frame;
       ASSERT_EQ(FrameReader::ReadResponse(frames[0].header, frames[0].body, &frame),
                 FrameError::kNone);
       EXPECT_EQ(frame.error_message.size(),
-                std::min(text, kLeastFrame - 4 - 4 - metadata.WireSize() - 4));
+                std::min(text, kMinFrame - 4 - 4 - metadata.WireSize() - 4));
       absl::Status read = absl::InternalError("");
       SetStatusDetails(frame.error_details, &read);
       // Whole or not at all.

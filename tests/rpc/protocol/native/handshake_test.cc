@@ -58,7 +58,7 @@ TEST(Handshake, NeverAnnouncesMoreOrLessThanTheWireKnows) {
   Hello hello;
   ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, "")));
   EXPECT_EQ(hello.max_frame_bytes(), kLargestFrame);
-  EXPECT_EQ(hello.max_metadata_bytes(), kMostMetadata);
+  EXPECT_EQ(hello.max_metadata_bytes(), kMaxMetadata);
   EXPECT_EQ(hello.max_calls(), UINT32_MAX);
   EXPECT_EQ(hello.max_methods(), 65'535u);
   EXPECT_EQ(hello.heartbeat_misses(), 1u);
@@ -68,7 +68,7 @@ TEST(Handshake, NeverAnnouncesMoreOrLessThanTheWireKnows) {
     limits.heartbeat_interval = none;
     ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, "")));
     EXPECT_EQ(hello.heartbeat_ms(), 0u);
-    EXPECT_EQ(hello.max_frame_bytes(), kLeastFrame);
+    EXPECT_EQ(hello.max_frame_bytes(), kMinFrame);
   }
   limits.heartbeat_interval = absl::InfiniteDuration();
   ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, "")));
@@ -164,8 +164,8 @@ TEST(Handshake, RefusesFrameLimitsOutOfRange) {
     uint32_t max_frame;
     bool ok;
   };
-  for (const Row& row : {Row{0, false}, Row{uint32_t(kLeastFrame) - 1, false},
-                         Row{uint32_t(kLeastFrame), true}, Row{uint32_t(kLargestFrame), true},
+  for (const Row& row : {Row{0, false}, Row{uint32_t(kMinFrame) - 1, false},
+                         Row{uint32_t(kMinFrame), true}, Row{uint32_t(kLargestFrame), true},
                          Row{uint32_t(kLargestFrame) + 1, false}, Row{UINT32_MAX, false}}) {
     Hello hello = GoodHello();
     hello.set_max_frame_bytes(row.max_frame);
@@ -186,7 +186,7 @@ TEST(Handshake, HoldsLargeLimitsToWhatThisVersionKnows) {
   const absl::StatusOr<PeerHello> agreement = Read(hello);
   ASSERT_TRUE(agreement.ok());
   EXPECT_EQ(agreement->max_message, (size_t{1} << 31) - 1);
-  EXPECT_EQ(agreement->max_metadata, kMostMetadata);
+  EXPECT_EQ(agreement->max_metadata, kMaxMetadata);
   EXPECT_EQ(agreement->max_methods, 65'535u);
 }
 

@@ -70,7 +70,7 @@ class NativeChannel : public ::testing::Test {
     options_.limits.heartbeat_interval = absl::ZeroDuration();
     // Nobody waits for the next attempt.
     options_.backoff = absl::Milliseconds(1);
-    options_.backoff_most = absl::Milliseconds(1);
+    options_.max_backoff = absl::Milliseconds(1);
   }
 
   // From the next Start on time passes when the test says so.

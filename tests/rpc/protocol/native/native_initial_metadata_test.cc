@@ -362,7 +362,7 @@ class ChannelsInitialMetadata : public ::testing::Test {
     channel_.reset();
     options.runtime = Quiet();
     options.limits.heartbeat_interval = absl::ZeroDuration();
-    options.backoff = options.backoff_most = absl::Milliseconds(1);
+    options.backoff = options.max_backoff = absl::Milliseconds(1);
     listener_.emplace();
     channel_ = *Channel::Create(listener_->address(), options);
     stub_ = std::make_unique<Rows::Stub>(*channel_);

@@ -892,14 +892,14 @@ TEST_F(NativeServerWithVerdict, ReadsOnlySoMuchBeforeTheVerdict) {
   options_.limits.max_calls = 100'000;
   Start();
   const std::string call = raw::Request({.id = 1});
-  const uint64_t calls = 2 * HeldFrames::kMostBytes / call.size();
+  const uint64_t calls = 2 * HeldFrames::kMaxBytes / call.size();
   std::string bytes;
   for (uint64_t id = 1; id <= calls; ++id) bytes += raw::Request({.id = id});
   RawPeer peer = OpenWith("good", "");
   peer.Send(bytes + raw::Ping(5));
   EXPECT_TRUE(PollUntil([this] {
     const auto list = server_->connection_list();
-    return list.size() == 1 && list[0].bytes_in > HeldFrames::kMostBytes / 2;
+    return list.size() == 1 && list[0].bytes_in > HeldFrames::kMaxBytes / 2;
   }));
   EXPECT_EQ(echo_.echoed.Get(), 0);
   // Turns of the same loop come and go, and what is behind stays where it is.

@@ -291,7 +291,7 @@ void ClientWalk::Start(const std::shared_ptr<EndsKept>& kept) {
   options.limits.stream_window_bytes = test::kStreamWindow;
   options.limits.connection_window_bytes = test::kConnectionWindow;
   options.backoff = absl::ZeroDuration();
-  options.backoff_most = absl::ZeroDuration();
+  options.max_backoff = absl::ZeroDuration();
   options.interceptors = {kept};
   listener_.emplace();
   channel_ = *Channel::Create(listener_->address(), options);

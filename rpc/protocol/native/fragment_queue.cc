@@ -1,4 +1,4 @@
-#include "weft/rpc/protocol/native/piece_lane.h"
+#include "weft/rpc/protocol/native/fragment_queue.h"
 
 #include <algorithm>
 #include <utility>
@@ -7,26 +7,26 @@
 
 namespace weft::native {
 
-PieceLane::Item* PieceLane::Find(LaneKey key) {
+FragmentQueue::Item* FragmentQueue::Find(FragmentKey key) {
   const auto it =
       std::find_if(items_.begin(), items_.end(), [&](const Item& item) { return item.key == key; });
   return it == items_.end() ? nullptr : &*it;
 }
 
-void PieceLane::Add(LaneKey key, Rest rest) {
+void FragmentQueue::Add(FragmentKey key, Rest rest) {
   WEFT_DCHECK(Find(key) == nullptr && rest.cursor.left > 0);
   bytes_ += rest.cursor.left;
   items_.push_back({key, std::move(rest), false, {}});
 }
 
-void PieceLane::Behind(LaneKey key, size_t bytes, Later frame) {
+void FragmentQueue::Behind(FragmentKey key, size_t bytes, Later frame) {
   Item* const item = Find(key);
   WEFT_DCHECK(item != nullptr);
   bytes_ += bytes;
   item->behind.emplace_back(bytes, std::move(frame));
 }
 
-bool PieceLane::Feed(OutputQueue& queue, FrameWriter& writer, size_t until) {
+bool FragmentQueue::Feed(OutputQueue& queue, FrameWriter& writer, size_t until) {
   queue.mutex().AssumeHeld();
   bool ended = false;
   size_t held = 0;  // in a row
@@ -61,7 +61,7 @@ bool PieceLane::Feed(OutputQueue& queue, FrameWriter& writer, size_t until) {
   return ended;
 }
 
-void PieceLane::Drop(LaneKey key) {
+void FragmentQueue::Drop(FragmentKey key) {
   const auto it =
       std::find_if(items_.begin(), items_.end(), [&](const Item& item) { return item.key == key; });
   if (it == items_.end()) return;
@@ -70,12 +70,12 @@ void PieceLane::Drop(LaneKey key) {
   items_.erase(it);
 }
 
-void PieceLane::Clear() {
+void FragmentQueue::Clear() {
   items_.clear();
   bytes_ = 0;
 }
 
-bool PieceLane::TakeOut(LaneKey key, Rest* rest) {
+bool FragmentQueue::TakeOut(FragmentKey key, Rest* rest) {
   Item* const item = Find(key);
   if (item == nullptr || item->rest.cursor.left == 0) return false;
   item->held = true;
@@ -83,7 +83,7 @@ bool PieceLane::TakeOut(LaneKey key, Rest* rest) {
   return true;
 }
 
-void PieceLane::PutBack(LaneKey key, Rest rest) {
+void FragmentQueue::PutBack(FragmentKey key, Rest rest) {
   Item* const item = Find(key);
   if (item == nullptr) return;  // dropped meanwhile
   item->held = false;

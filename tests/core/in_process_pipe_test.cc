@@ -1,4 +1,4 @@
-#include "weft/core/in_process_link.h"
+#include "weft/core/in_process_pipe.h"
 
 #include <errno.h>
 
@@ -14,7 +14,7 @@ namespace weft {
 namespace {
 
 using std::chrono::milliseconds;
-using Side = InProcessLink::Side;
+using Side = InProcessPipe::Side;
 
 class CountingWaker final : public InProcessWaker {
  public:
@@ -22,10 +22,10 @@ class CountingWaker final : public InProcessWaker {
   int wakes = 0;
 };
 
-class InProcessLinkTest : public testing::Test {
+class InProcessPipeTest : public testing::Test {
  protected:
   void Open(const ConnectionFaults& faults = {}, size_t buffer = 1'000) {
-    link_ = std::make_unique<InProcessLink>(0, buffer, faults, clock_, clock_);
+    link_ = std::make_unique<InProcessPipe>(0, buffer, faults, clock_, clock_);
   }
   // What a write of `bytes` came to: the count, or minus errno.
   ssize_t Write(Side side, const std::string& bytes) {
@@ -45,10 +45,10 @@ class InProcessLinkTest : public testing::Test {
   }
 
   ManualClock clock_;
-  std::unique_ptr<InProcessLink> link_;
+  std::unique_ptr<InProcessPipe> link_;
 };
 
-TEST_F(InProcessLinkTest, CarriesBytesBothWays) {
+TEST_F(InProcessPipeTest, CarriesBytesBothWays) {
   Open();
   EXPECT_EQ(Read(Side::kListener), "<again>");
   EXPECT_EQ(Write(Side::kDialer, "there"), 5);
@@ -58,7 +58,7 @@ TEST_F(InProcessLinkTest, CarriesBytesBothWays) {
   EXPECT_EQ(Read(Side::kDialer), "back");
 }
 
-TEST_F(InProcessLinkTest, TakesWhatThereIsRoomForAndThenNothing) {
+TEST_F(InProcessPipeTest, TakesWhatThereIsRoomForAndThenNothing) {
   Open({}, 10);
   EXPECT_TRUE(link_->Look(Side::kDialer).writable);
   EXPECT_EQ(Write(Side::kDialer, "0123456"), 7);
@@ -71,7 +71,7 @@ TEST_F(InProcessLinkTest, TakesWhatThereIsRoomForAndThenNothing) {
   EXPECT_EQ(Read(Side::kListener), "456789abcd");
 }
 
-TEST_F(InProcessLinkTest, WakesTheReaderOfBytesAndTheWriterThatFoundItFull) {
+TEST_F(InProcessPipeTest, WakesTheReaderOfBytesAndTheWriterThatFoundItFull) {
   Open({}, 10);
   const auto dialer = std::make_shared<CountingWaker>();
   const auto listener = std::make_shared<CountingWaker>();
@@ -89,7 +89,7 @@ TEST_F(InProcessLinkTest, WakesTheReaderOfBytesAndTheWriterThatFoundItFull) {
   EXPECT_EQ(listener->wakes, 2);
 }
 
-TEST_F(InProcessLinkTest, ACloseComesBehindTheBytesAndBreaksWritesToIt) {
+TEST_F(InProcessPipeTest, ACloseComesBehindTheBytesAndBreaksWritesToIt) {
   Open();
   Write(Side::kDialer, "last");
   link_->Close(Side::kDialer);
@@ -104,11 +104,11 @@ TEST_F(InProcessLinkTest, ACloseComesBehindTheBytesAndBreaksWritesToIt) {
   EXPECT_FALSE(link_->open());
 }
 
-TEST_F(InProcessLinkTest, BytesArriveWhenTheyAreDueAndInOrder) {
+TEST_F(InProcessPipeTest, BytesArriveWhenTheyAreDueAndInOrder) {
   Open({.to_listener = {.delay = absl::Milliseconds(5)}});
   Write(Side::kDialer, "one");
   EXPECT_EQ(Read(Side::kListener), "<again>");
-  InProcessLink::Readiness look = link_->Look(Side::kListener);
+  InProcessPipe::Readiness look = link_->Look(Side::kListener);
   EXPECT_FALSE(look.readable);
   EXPECT_EQ(look.readable_at, clock_.Now() + milliseconds(5));
   clock_.Advance(milliseconds(3));
@@ -123,7 +123,7 @@ TEST_F(InProcessLinkTest, BytesArriveWhenTheyAreDueAndInOrder) {
   EXPECT_EQ(Read(Side::kListener), "<end>");
 }
 
-TEST_F(InProcessLinkTest, TheNewsOfACloseIsDelayedToo) {
+TEST_F(InProcessPipeTest, TheNewsOfACloseIsDelayedToo) {
   Open({.to_listener = {.delay = absl::Milliseconds(5)}});
   link_->Close(Side::kDialer);
   EXPECT_EQ(Read(Side::kListener), "<again>");
@@ -132,9 +132,9 @@ TEST_F(InProcessLinkTest, TheNewsOfACloseIsDelayedToo) {
   EXPECT_EQ(Read(Side::kListener), "<end>");
 }
 
-TEST_F(InProcessLinkTest, ConnectionsOvertakeOneAnotherByTheirDelays) {
+TEST_F(InProcessPipeTest, ConnectionsOvertakeOneAnotherByTheirDelays) {
   Open({.to_listener = {.delay = absl::Milliseconds(5)}});
-  const std::unique_ptr<InProcessLink> slow = std::move(link_);
+  const std::unique_ptr<InProcessPipe> slow = std::move(link_);
   Open({.to_listener = {.delay = absl::Milliseconds(1)}});
   const iovec piece{const_cast<char*>("slow"), 4};
   ASSERT_EQ(slow->Write(Side::kDialer, &piece, 1), 4);
@@ -144,7 +144,7 @@ TEST_F(InProcessLinkTest, ConnectionsOvertakeOneAnotherByTheirDelays) {
   EXPECT_FALSE(slow->Look(Side::kListener).readable);
 }
 
-TEST_F(InProcessLinkTest, ACutAtAByteLetsTheBytesBeforeItArrive) {
+TEST_F(InProcessPipeTest, ACutAtAByteLetsTheBytesBeforeItArrive) {
   Open({.to_listener = {.cut_at = 6}});
   Write(Side::kListener, "on its way back");
   EXPECT_EQ(Write(Side::kDialer, "0123"), 4);
@@ -157,7 +157,7 @@ TEST_F(InProcessLinkTest, ACutAtAByteLetsTheBytesBeforeItArrive) {
   EXPECT_EQ(Write(Side::kListener, "x"), -ECONNRESET);
 }
 
-TEST_F(InProcessLinkTest, ACutNowLosesWhatIsUnderWay) {
+TEST_F(InProcessPipeTest, ACutNowLosesWhatIsUnderWay) {
   Open();
   const auto dialer = std::make_shared<CountingWaker>();
   link_->SetWaker(Side::kDialer, dialer);
@@ -169,7 +169,7 @@ TEST_F(InProcessLinkTest, ACutNowLosesWhatIsUnderWay) {
   EXPECT_EQ(Read(Side::kDialer), "<reset>");
 }
 
-TEST_F(InProcessLinkTest, APulledCableSwallowsBytesAndTheNewsOfTheClose) {
+TEST_F(InProcessPipeTest, APulledCableSwallowsBytesAndTheNewsOfTheClose) {
   Open({.to_listener = {.drop_from = 2}}, 10);
   EXPECT_EQ(Write(Side::kDialer, "0123456789"), 10);
   EXPECT_EQ(Write(Side::kDialer, "more than the buffer holds"), 26);
@@ -183,7 +183,7 @@ TEST_F(InProcessLinkTest, APulledCableSwallowsBytesAndTheNewsOfTheClose) {
   EXPECT_EQ(Write(Side::kListener, "are you there?"), 14);
 }
 
-TEST_F(InProcessLinkTest, WhatHasFallenSilentStaysSo) {
+TEST_F(InProcessPipeTest, WhatHasFallenSilentStaysSo) {
   Open({.to_listener = {.drop_from = 2}});
   Write(Side::kDialer, "0123");
   link_->Change({});
@@ -192,8 +192,8 @@ TEST_F(InProcessLinkTest, WhatHasFallenSilentStaysSo) {
   EXPECT_EQ(Read(Side::kListener), "<again>");
 }
 
-TEST_F(InProcessLinkTest, ASlowReaderGetsLittleAndNotAtOnce) {
-  Open({.to_listener = {.read_most = 2, .read_every = absl::Milliseconds(3)}});
+TEST_F(InProcessPipeTest, ASlowReaderGetsLittleAndNotAtOnce) {
+  Open({.to_listener = {.max_read = 2, .read_every = absl::Milliseconds(3)}});
   Write(Side::kDialer, "01234");
   EXPECT_EQ(Read(Side::kListener), "01");
   EXPECT_EQ(Read(Side::kListener), "<again>");
@@ -202,7 +202,7 @@ TEST_F(InProcessLinkTest, ASlowReaderGetsLittleAndNotAtOnce) {
   EXPECT_EQ(Read(Side::kListener), "23");
 }
 
-TEST_F(InProcessLinkTest, HeldBytesArriveWhenItIsLetGo) {
+TEST_F(InProcessPipeTest, HeldBytesArriveWhenItIsLetGo) {
   Open();
   link_->Hold(true);
   Write(Side::kDialer, "patience");
@@ -217,7 +217,7 @@ TEST_F(InProcessLinkTest, HeldBytesArriveWhenItIsLetGo) {
   EXPECT_EQ(Read(Side::kListener), "<end>");
 }
 
-TEST_F(InProcessLinkTest, KnowsWhatTheOtherEndHasNotRead) {
+TEST_F(InProcessPipeTest, KnowsWhatTheOtherEndHasNotRead) {
   Open({.to_listener = {.drop_from = 8}});
   EXPECT_EQ(link_->Unread(Side::kDialer), 0u);
   EXPECT_EQ(Write(Side::kDialer, "hello"), 5);
@@ -233,8 +233,8 @@ TEST_F(InProcessLinkTest, KnowsWhatTheOtherEndHasNotRead) {
   EXPECT_EQ(link_->Unread(Side::kDialer), 3u);
 }
 
-TEST_F(InProcessLinkTest, KeepsEveryByteInOrderWhateverThePiecesAre) {
-  Open({.to_listener = {.delay_most = absl::Milliseconds(1), .write_most = 37, .seed = 3}}, 100);
+TEST_F(InProcessPipeTest, KeepsEveryByteInOrderWhateverThePiecesAre) {
+  Open({.to_listener = {.max_delay = absl::Milliseconds(1), .max_write = 37, .seed = 3}}, 100);
   uint64_t random = 11;
   std::string sent, received;
   while (received.size() < 20'000) {

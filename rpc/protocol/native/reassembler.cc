@@ -1,4 +1,4 @@
-#include "weft/rpc/protocol/native/message_assembly.h"
+#include "weft/rpc/protocol/native/reassembler.h"
 
 #include <algorithm>
 #include <cstring>
@@ -10,17 +10,17 @@
 
 namespace weft::native {
 
-size_t MessageAssembly::Earned(const Assembly& a, size_t filled) {
-  const size_t earned = std::max(filled * kAhead, kLeastRoom);
+size_t Reassembler::Earned(const Assembly& a, size_t filled) {
+  const size_t earned = std::max(filled * kAhead, kMinRoom);
   return earned >= a.whole / 2 ? a.whole : earned;
 }
 
-absl::StatusOr<Assembly*> MessageAssembly::Begin(uint64_t id, bool reply, const Payload& payload,
+absl::StatusOr<Assembly*> Reassembler::Begin(uint64_t id, bool reply, const Payload& payload,
                                                  MonoTime now) {
   const size_t whole = payload.whole_size;
-  if (bytes_ + whole > most_bytes_) {
+  if (bytes_ + whole > max_bytes_) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("unfinished messages on this connection would hold more than ", most_bytes_,
+        absl::StrCat("unfinished messages on this connection would hold more than ", max_bytes_,
                      " bytes (4 x max_message_bytes)"));
   }
   const uint64_t key = Key(id, reply);
@@ -41,7 +41,7 @@ absl::StatusOr<Assembly*> MessageAssembly::Begin(uint64_t id, bool reply, const 
   return s;
 }
 
-absl::Status MessageAssembly::Add(Assembly& a, const char* data, size_t size, MonoTime now) {
+absl::Status Reassembler::Add(Assembly& a, const char* data, size_t size, MonoTime now) {
   WEFT_DCHECK(size <= a.missing());
   if (a.filled + size > a.room) {
     if (absl::Status s = Grow(a, Earned(a, a.filled + size)); !s.ok()) return s;
@@ -52,11 +52,11 @@ absl::Status MessageAssembly::Add(Assembly& a, const char* data, size_t size, Mo
   return absl::OkStatus();
 }
 
-absl::Status MessageAssembly::MakeRoom(Assembly& a) {
+absl::Status Reassembler::MakeRoom(Assembly& a) {
   return a.room > a.filled ? absl::OkStatus() : Grow(a, Earned(a, a.filled));
 }
 
-absl::Status MessageAssembly::Grow(Assembly& a, size_t room) {
+absl::Status Reassembler::Grow(Assembly& a, size_t room) {
   WEFT_DCHECK(room > a.room && room <= a.whole);
   const size_t more = room - a.room;
   if (absl::Status s = account_.TryAdd(more); !s.ok()) return s;
@@ -73,24 +73,24 @@ absl::Status MessageAssembly::Grow(Assembly& a, size_t room) {
   return absl::OkStatus();
 }
 
-void MessageAssembly::End(uint64_t key, bool whole) {
+void Reassembler::End(uint64_t key, bool whole) {
   const auto it = unfinished_.find(key);
   if (it == unfinished_.end()) return;
   const Assembly& a = it->second;
   // Credit that was lent for a message that never came is lost.
-  if (whole) credit_ = std::min(credit_ + a.whole, most_bytes_);
+  if (whole) credit_ = std::min(credit_ + a.whole, max_bytes_);
   bytes_ -= a.whole;
   account_.Remove(a.room);
   unfinished_.erase(it);
 }
 
-void MessageAssembly::Clear() {
+void Reassembler::Clear() {
   for (const auto& [key, a] : unfinished_) account_.Remove(a.room);
   unfinished_.clear();
   bytes_ = 0;
 }
 
-std::vector<MessageAssembly::Late> MessageAssembly::FindLate(MonoTime now, Nanos pause,
+std::vector<Reassembler::Late> Reassembler::FindLate(MonoTime now, Nanos pause,
                                                              MonoTime heard, MonoTime* next) const {
   std::vector<Late> late;
   *next = kNever;

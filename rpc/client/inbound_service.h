@@ -3,8 +3,8 @@
 // Threads  loop-only
 // Owns     the sink and the pool
 // Ends     Drain calls back when every call has been answered and every handler has returned
-#ifndef WEFT_RPC_CLIENT_INBOUND_PART_H_
-#define WEFT_RPC_CLIENT_INBOUND_PART_H_
+#ifndef WEFT_RPC_CLIENT_INBOUND_SERVICE_H_
+#define WEFT_RPC_CLIENT_INBOUND_SERVICE_H_
 
 #include <functional>
 #include <memory>
@@ -16,15 +16,15 @@
 
 namespace weft {
 
-class InboundPart : public std::enable_shared_from_this<InboundPart> {
+class InboundService : public std::enable_shared_from_this<InboundService> {
  public:
   // Makes one on a channel's loop; null: the channel serves nothing.
-  using Maker = std::function<std::shared_ptr<InboundPart>(EventLoop& loop)>;
+  using Maker = std::function<std::shared_ptr<InboundService>(EventLoop& loop)>;
 
   // `quiet`: no handler runs; asked when every call has been answered.
-  InboundPart(EventLoop& loop, std::unique_ptr<InboundSink> sink, std::shared_ptr<CallPool> pool,
-              std::function<bool()> quiet);
-  ~InboundPart();
+  InboundService(EventLoop& loop, std::unique_ptr<InboundSink> sink, std::shared_ptr<CallPool> pool,
+                 std::function<bool()> quiet);
+  ~InboundService();
 
   InboundSink* sink() LOOP_ONLY { return sink_.get(); }
   const std::shared_ptr<CallPool>& pool() LOOP_ONLY { return pool_; }
@@ -41,9 +41,9 @@ class InboundPart : public std::enable_shared_from_this<InboundPart> {
   const std::function<bool()> quiet_;
   Timer timer_ LOOP_OWNED;
   std::function<void()> done_ LOOP_OWNED;
-  std::shared_ptr<InboundPart> self_ LOOP_OWNED;  // while it drains
+  std::shared_ptr<InboundService> self_ LOOP_OWNED;  // while it drains
 };
 
 }  // namespace weft
 
-#endif  // WEFT_RPC_CLIENT_INBOUND_PART_H_
+#endif  // WEFT_RPC_CLIENT_INBOUND_SERVICE_H_

@@ -1,8 +1,8 @@
 // What carries the messages of streams: a session, seen from a stream.
 //
 // Threads  any
-#ifndef WEFT_RPC_CALL_STREAM_CARRIER_H_
-#define WEFT_RPC_CALL_STREAM_CARRIER_H_
+#ifndef WEFT_RPC_CALL_STREAM_TRANSPORT_H_
+#define WEFT_RPC_CALL_STREAM_TRANSPORT_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -35,9 +35,9 @@ struct StreamMessage {
   const absl::Cord* attachment = nullptr;  // beside it; null: none
 };
 
-class ANY_THREAD StreamCarrier {
+class ANY_THREAD StreamTransport {
  public:
-  virtual ~StreamCarrier() = default;
+  virtual ~StreamTransport() = default;
   // `last`: it ends this side's stream. `gather`: more follow soon.
   virtual StreamSent SendMessage(StreamPort& port, const StreamMessage& message, bool last,
                                  bool gather, absl::Status* why) = 0;
@@ -53,4 +53,4 @@ class ANY_THREAD StreamCarrier {
 
 }  // namespace weft
 
-#endif  // WEFT_RPC_CALL_STREAM_CARRIER_H_
+#endif  // WEFT_RPC_CALL_STREAM_TRANSPORT_H_

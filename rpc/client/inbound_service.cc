@@ -1,4 +1,4 @@
-#include "weft/rpc/client/inbound_part.h"
+#include "weft/rpc/client/inbound_service.h"
 
 #include <utility>
 
@@ -9,8 +9,8 @@ constexpr Nanos kLook = std::chrono::milliseconds(1);
 
 }  // namespace
 
-InboundPart::InboundPart(EventLoop& loop, std::unique_ptr<InboundSink> sink,
-                         std::shared_ptr<CallPool> pool, std::function<bool()> quiet)
+InboundService::InboundService(EventLoop& loop, std::unique_ptr<InboundSink> sink,
+                               std::shared_ptr<CallPool> pool, std::function<bool()> quiet)
     : loop_(loop),
       sink_(std::move(sink)),
       pool_(std::move(pool)),
@@ -22,18 +22,18 @@ InboundPart::InboundPart(EventLoop& loop, std::unique_ptr<InboundSink> sink,
   loop_.AssertInLoop();
 }
 
-InboundPart::~InboundPart() {
+InboundService::~InboundService() {
   loop_.AssertInLoop();
   pool_->Close();
 }
 
-void InboundPart::Drain(std::function<void()> done) {
+void InboundService::Drain(std::function<void()> done) {
   done_ = std::move(done);
   self_ = shared_from_this();
   LookAgain();
 }
 
-void InboundPart::LookAgain() {
+void InboundService::LookAgain() {
   pool_->Collect();
   if (pool_->out() > 0 || !quiet_()) {
     timer_.StartAfter(kLook);

@@ -1,4 +1,4 @@
-#include "weft/rpc/protocol/native/message_assembly.h"
+#include "weft/rpc/protocol/native/reassembler.h"
 
 #include <memory>
 #include <set>
@@ -26,7 +26,7 @@ Payload Sized(size_t whole, std::string_view first) {
   return payload;
 }
 
-class MessageAssemblyTest : public testing::Test {
+class ReassemblerTest : public testing::Test {
  protected:
   Assembly* Begin(uint64_t id, bool reply, size_t whole, std::string_view first,
                   MonoTime now = kStart) {
@@ -47,10 +47,10 @@ class MessageAssemblyTest : public testing::Test {
   BlockPool blocks_;
   const std::shared_ptr<InputBudget> budget_ = std::make_shared<InputBudget>(4 << 20, "the budget");
   InputAccount account_{{.runtime = nullptr, .server = budget_, .unknown = nullptr}};
-  MessageAssembly messages_{256 << 20, blocks_, account_};
+  Reassembler messages_{256 << 20, blocks_, account_};
 };
 
-TEST_F(MessageAssemblyTest, PutsPiecesTogether) {
+TEST_F(ReassemblerTest, PutsPiecesTogether) {
   Assembly* a = Begin(1, false, 10, "abc");
   ASSERT_NE(a, nullptr);
   EXPECT_EQ(a->missing(), 7u);
@@ -64,7 +64,7 @@ TEST_F(MessageAssemblyTest, PutsPiecesTogether) {
   EXPECT_EQ(account_.held(), 0u);
 }
 
-TEST_F(MessageAssemblyTest, KeepsRequestsAndRepliesOfOneNumberApart) {
+TEST_F(ReassemblerTest, KeepsRequestsAndRepliesOfOneNumberApart) {
   Assembly* request = Begin(7, false, 10, "q");
   Assembly* reply = Begin(7, true, 20, "r");
   ASSERT_NE(request, reply);
@@ -76,8 +76,8 @@ TEST_F(MessageAssemblyTest, KeepsRequestsAndRepliesOfOneNumberApart) {
   EXPECT_FALSE(messages_.Contains(7, false));
 }
 
-TEST_F(MessageAssemblyTest, BoundsWhatIsAnnouncedTogether) {
-  MessageAssembly messages(100, blocks_, account_);
+TEST_F(ReassemblerTest, BoundsWhatIsAnnouncedTogether) {
+  Reassembler messages(100, blocks_, account_);
   const auto begin = [&](uint64_t id, bool reply, size_t whole) {
     return messages.Begin(id, reply, Sized(whole, ""), kStart).status();
   };
@@ -94,24 +94,24 @@ TEST_F(MessageAssemblyTest, BoundsWhatIsAnnouncedTogether) {
   EXPECT_TRUE(begin(5, false, 60).ok());
   messages.Clear();
   EXPECT_TRUE(begin(6, false, 100).ok());
-  EXPECT_EQ(messages.most_bytes(), 100u);
+  EXPECT_EQ(messages.max_bytes(), 100u);
 }
 
-TEST_F(MessageAssemblyTest, TakesMemoryForWhatHasComeAndNotForWhatIsAnnounced) {
+TEST_F(ReassemblerTest, TakesMemoryForWhatHasComeAndNotForWhatIsAnnounced) {
   for (uint64_t id = 1; id <= 4; ++id) Begin(id, false, 63 << 20, "x");
-  EXPECT_EQ(account_.held(), 4 * MessageAssembly::kLeastRoom);
+  EXPECT_EQ(account_.held(), 4 * Reassembler::kMinRoom);
   Assembly* a = messages_.Find(1, false);
   const std::string piece(60'000, 'p');
   while (a->filled < 200'000) {
     ASSERT_TRUE(messages_.Add(*a, piece.data(), piece.size(), kStart).ok());
     EXPECT_GE(a->room, a->filled);
-    EXPECT_LE(a->room, MessageAssembly::kAhead * a->filled);
+    EXPECT_LE(a->room, Reassembler::kAhead * a->filled);
   }
   messages_.Clear();
   EXPECT_EQ(account_.held(), 0u);
 }
 
-TEST_F(MessageAssemblyTest, KeepsItsBytesWhileItGrows) {
+TEST_F(ReassemblerTest, KeepsItsBytesWhileItGrows) {
   Assembly* a = Begin(1, false, 200'000, "0123");
   std::string all = "0123";
   uint64_t n = 0;
@@ -124,17 +124,17 @@ TEST_F(MessageAssemblyTest, KeepsItsBytesWhileItGrows) {
   EXPECT_EQ(std::string(a->block->data(), a->whole), all);
 }
 
-TEST_F(MessageAssemblyTest, MakesRoomToReadInto) {
+TEST_F(ReassemblerTest, MakesRoomToReadInto) {
   Assembly* a = Begin(1, false, 1 << 20, "x");
-  EXPECT_EQ(a->room, MessageAssembly::kLeastRoom);
+  EXPECT_EQ(a->room, Reassembler::kMinRoom);
   ASSERT_TRUE(messages_.MakeRoom(*a).ok());
-  EXPECT_EQ(a->room, MessageAssembly::kLeastRoom) << "there is room";
+  EXPECT_EQ(a->room, Reassembler::kMinRoom) << "there is room";
   a->filled = a->room;  // the connection has read it full
   ASSERT_TRUE(messages_.MakeRoom(*a).ok());
-  EXPECT_EQ(a->room, MessageAssembly::kAhead * MessageAssembly::kLeastRoom);
+  EXPECT_EQ(a->room, Reassembler::kAhead * Reassembler::kMinRoom);
 }
 
-TEST_F(MessageAssemblyTest, APeerThatSentWholeMessagesGetsTheNextBlockAtOnce) {
+TEST_F(ReassemblerTest, APeerThatSentWholeMessagesGetsTheNextBlockAtOnce) {
   Assembly* a = Begin(1, true, 1 << 20, "x");
   EXPECT_LT(a->room, a->whole);
   Complete(*a);
@@ -154,10 +154,10 @@ TEST_F(MessageAssemblyTest, APeerThatSentWholeMessagesGetsTheNextBlockAtOnce) {
   EXPECT_LT(Begin(6, true, 1 << 20, "x")->room, size_t{1} << 20);
 }
 
-TEST_F(MessageAssemblyTest, CreditIsForAsManyLargeMessagesAsMayBeUnfinished) {
+TEST_F(ReassemblerTest, CreditIsForAsManyLargeMessagesAsMayBeUnfinished) {
   constexpr size_t kWhole = 60 << 20;
   InputAccount unbounded{InputBudgets()};
-  MessageAssembly messages(4 * kWhole, blocks_, unbounded);
+  Reassembler messages(4 * kWhole, blocks_, unbounded);
   const auto rooms_of = [&](uint64_t first) {
     size_t rooms = 0;
     for (uint64_t id = first; id < first + 4; ++id) {
@@ -166,11 +166,11 @@ TEST_F(MessageAssemblyTest, CreditIsForAsManyLargeMessagesAsMayBeUnfinished) {
     for (uint64_t id = first; id < first + 4; ++id) messages.Finish(id, false);
     return rooms;
   };
-  EXPECT_EQ(rooms_of(1), 4 * MessageAssembly::kLeastRoom);
+  EXPECT_EQ(rooms_of(1), 4 * Reassembler::kMinRoom);
   EXPECT_EQ(rooms_of(5), 4 * kWhole);
 }
 
-TEST_F(MessageAssemblyTest, WhatTheBudgetRefusesIsNotHeld) {
+TEST_F(ReassemblerTest, WhatTheBudgetRefusesIsNotHeld) {
   EXPECT_TRUE(Refused(1, false, 63 << 20, std::string(1 << 20, 'x')));
   EXPECT_FALSE(messages_.Contains(1, false));
   EXPECT_EQ(account_.held(), 0u);
@@ -184,9 +184,9 @@ TEST_F(MessageAssemblyTest, WhatTheBudgetRefusesIsNotHeld) {
 
 // A sanitizer's own memory is most of the address space.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-TEST_F(MessageAssemblyTest, WhatFindsNoMemoryIsNotHeld) {
+TEST_F(ReassemblerTest, WhatFindsNoMemoryIsNotHeld) {
   InputAccount account{{}};
-  MessageAssembly messages(256 << 20, blocks_, account);
+  Reassembler messages(256 << 20, blocks_, account);
   const absl::StatusOr<Assembly*> begun = messages.Begin(1, true, Sized(128 << 20, "x"), kStart);
   ASSERT_TRUE(begun.ok()) << begun.status();
   Assembly& a = **begun;
@@ -206,7 +206,7 @@ TEST_F(MessageAssemblyTest, WhatFindsNoMemoryIsNotHeld) {
 }
 #endif
 
-TEST_F(MessageAssemblyTest, StaysInItsPlaceWhileOthersComeAndGo) {
+TEST_F(ReassemblerTest, StaysInItsPlaceWhileOthersComeAndGo) {
   Assembly* first = Begin(1, false, 100, "first");
   char* const place = first->end();
   for (uint64_t id = 2; id < 2'000; ++id) Begin(id, id % 2 == 0, 10, "");
@@ -214,7 +214,7 @@ TEST_F(MessageAssemblyTest, StaysInItsPlaceWhileOthersComeAndGo) {
   EXPECT_EQ(first->end(), place);
 }
 
-TEST_F(MessageAssemblyTest, ListsTheCallsOfUnfinishedRequests) {
+TEST_F(ReassemblerTest, ListsTheCallsOfUnfinishedRequests) {
   // Only addresses are handed on.
   auto* one = reinterpret_cast<InboundCall*>(uintptr_t{64});
   auto* two = reinterpret_cast<InboundCall*>(uintptr_t{128});
@@ -228,7 +228,7 @@ TEST_F(MessageAssemblyTest, ListsTheCallsOfUnfinishedRequests) {
   EXPECT_EQ(seen, (std::multiset<InboundCall*>{one, two}));
 }
 
-TEST_F(MessageAssemblyTest, FindsThoseOfWhichNothingComes) {
+TEST_F(ReassemblerTest, FindsThoseOfWhichNothingComes) {
   Begin(1, false, 10, "a", kStart);
   Begin(1, true, 10, "b", kStart + seconds(5));
   MonoTime next;

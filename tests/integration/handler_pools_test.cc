@@ -59,7 +59,7 @@ ServerOptions TwoPools() {
   return options;
 }
 
-TEST(Lanes, MethodsRunOnThePoolsThatTheProtoNames) {
+TEST(HandlerPools, MethodsRunOnThePoolsThatTheProtoNames) {
   NamedArchive service;
   TestServer server(service, TwoPools());
   const auto channel = server.Connect();
@@ -72,7 +72,7 @@ TEST(Lanes, MethodsRunOnThePoolsThatTheProtoNames) {
   EXPECT_THAT(service.look.Get(), StartsWith("weft-work"));
 }
 
-TEST(Lanes, WhatTheProgramSaysGoesBeforeTheProto) {
+TEST(HandlerPools, WhatTheProgramSaysGoesBeforeTheProto) {
   NamedArchive service;
   HookedEcho echo;
   Watched<std::string> echo_ran;
@@ -95,7 +95,7 @@ TEST(Lanes, WhatTheProgramSaysGoesBeforeTheProto) {
   EXPECT_THAT(echo_ran.Get(), StartsWith("weft-archive"));
 }
 
-TEST(Lanes, AServiceThatBlocksItsPoolStarvesNobodyElse) {
+TEST(HandlerPools, AServiceThatBlocksItsPoolStarvesNobodyElse) {
   HookedEcho blocked;
   NamedArchive service;
   Server server(TwoPools());
@@ -119,7 +119,7 @@ TEST(Lanes, AServiceThatBlocksItsPoolStarvesNobodyElse) {
   for (const auto& reply : waiting.WaitForAll(2)) EXPECT_TRUE(reply.ok());
 }
 
-TEST(Lanes, ACoroutineGoesOnOnItsOwnPool) {
+TEST(HandlerPools, ACoroutineGoesOnOnItsOwnPool) {
   HookedEcho echo;
   TestServer behind(echo);
   const auto behind_channel = behind.Connect();
@@ -133,7 +133,7 @@ TEST(Lanes, ACoroutineGoesOnOnItsOwnPool) {
   EXPECT_THAT(service.after.Get(), StartsWith("weft-archive"));
 }
 
-TEST(Lanes, APoolThatIsNotThereKeepsTheServerFromStarting) {
+TEST(HandlerPools, APoolThatIsNotThereKeepsTheServerFromStarting) {
   NamedArchive service;
   Server server({.pools = {{"archive", {}}, {"other", {}}}});
   ASSERT_EQ(server.Register(service), absl::OkStatus());
@@ -145,7 +145,7 @@ TEST(Lanes, APoolThatIsNotThereKeepsTheServerFromStarting) {
   EXPECT_FALSE(server.Start("127.0.0.1:0").ok());
 }
 
-TEST(Lanes, PoolsOfASharedRuntimeServeTwoServers) {
+TEST(HandlerPools, PoolsOfASharedRuntimeServeTwoServers) {
   RuntimeOptions options;
   options.pools = TwoPools().pools;
   const auto runtime = RuntimeOf(std::move(options));
@@ -159,7 +159,7 @@ TEST(Lanes, PoolsOfASharedRuntimeServeTwoServers) {
   EXPECT_EQ(one.store.Get(), two.store.Get());
 }
 
-TEST(Lanes, HeartbeatsAndCancellingWaitForNoWorker) {
+TEST(HandlerPools, HeartbeatsAndCancellingWaitForNoWorker) {
   HookedEcho service;
   ServerOptions options;
   options.worker_threads = 2;

@@ -1,4 +1,4 @@
-#include "weft/core/in_process_link.h"
+#include "weft/core/in_process_pipe.h"
 
 #include <errno.h>
 
@@ -22,7 +22,7 @@ ssize_t FailWith(int error) {
 
 }  // namespace
 
-InProcessLink::InProcessLink(uint64_t number, size_t buffer_bytes, const ConnectionFaults& faults,
+InProcessPipe::InProcessPipe(uint64_t number, size_t buffer_bytes, const ConnectionFaults& faults,
                              const Clock& dialer, const Clock& listener)
     : number_(number), buffer_bytes_(std::max<size_t>(buffer_bytes, 1)) {
   Way& to_listener = ways_[Index(Side::kDialer)];
@@ -33,11 +33,11 @@ InProcessLink::InProcessLink(uint64_t number, size_t buffer_bytes, const Connect
   to_dialer.faults = FaultCursor(faults.to_dialer);
 }
 
-InProcessLink::~InProcessLink() = default;
+InProcessPipe::~InProcessPipe() = default;
 
 // ---- one way's ring
 
-size_t InProcessLink::Due(const Way& way, MonoTime now) {
+size_t InProcessPipe::Due(const Way& way, MonoTime now) {
   size_t due = 0;
   for (const Run& run : way.runs) {
     if (run.due > now) break;
@@ -46,7 +46,7 @@ size_t InProcessLink::Due(const Way& way, MonoTime now) {
   return due;
 }
 
-void InProcessLink::Put(Way& way, const iovec* pieces, int count, size_t n, MonoTime due,
+void InProcessPipe::Put(Way& way, const iovec* pieces, int count, size_t n, MonoTime due,
                         size_t bound) {
   if (n == 0) return;
   if (way.size + n > way.ring.size()) {
@@ -80,7 +80,7 @@ void InProcessLink::Put(Way& way, const iovec* pieces, int count, size_t n, Mono
   }
 }
 
-void InProcessLink::Take(Way& way, const iovec* pieces, int count, size_t n) {
+void InProcessPipe::Take(Way& way, const iovec* pieces, int count, size_t n) {
   size_t left = n;
   for (int i = 0; i < count && left > 0; ++i) {
     char* data = static_cast<char*>(pieces[i].iov_base);
@@ -104,7 +104,7 @@ void InProcessLink::Take(Way& way, const iovec* pieces, int count, size_t n) {
   }
 }
 
-void InProcessLink::Drop(Way& way) {
+void InProcessPipe::Drop(Way& way) {
   way.lost += way.size;
   way.runs.clear();
   way.first = way.size = 0;
@@ -112,7 +112,7 @@ void InProcessLink::Drop(Way& way) {
 
 // ---- the ends
 
-ssize_t InProcessLink::Read(Side side, const iovec* pieces, int count) {
+ssize_t InProcessPipe::Read(Side side, const iovec* pieces, int count) {
   MutexLock lock(mu_);
   Way& way = In(side);
   if (way.reader_closed) return 0;
@@ -134,7 +134,7 @@ ssize_t InProcessLink::Read(Side side, const iovec* pieces, int count) {
   return FailWith(EAGAIN);
 }
 
-ssize_t InProcessLink::Write(Side side, const iovec* pieces, int count) {
+ssize_t InProcessPipe::Write(Side side, const iovec* pieces, int count) {
   MutexLock lock(mu_);
   Way& way = Out(side);
   if (way.writer_closed) return FailWith(EPIPE);
@@ -161,7 +161,7 @@ ssize_t InProcessLink::Write(Side side, const iovec* pieces, int count) {
   return static_cast<ssize_t>(written.taken);
 }
 
-void InProcessLink::Close(Side side) {
+void InProcessPipe::Close(Side side) {
   MutexLock lock(mu_);
   wakers_[Index(side)].reset();
   Way& out = Out(side);
@@ -176,18 +176,18 @@ void InProcessLink::Close(Side side) {
   WakeEnd(Index(side) ^ 1);
 }
 
-size_t InProcessLink::Unread(Side side) const {
+size_t InProcessPipe::Unread(Side side) const {
   MutexLock lock(mu_);
   const Way& way = Out(side);
   return way.size + way.lost;
 }
 
-void InProcessLink::SetWaker(Side side, std::shared_ptr<InProcessWaker> waker) {
+void InProcessPipe::SetWaker(Side side, std::shared_ptr<InProcessWaker> waker) {
   MutexLock lock(mu_);
   wakers_[Index(side)] = std::move(waker);
 }
 
-InProcessLink::Readiness InProcessLink::Look(Side side) const {
+InProcessPipe::Readiness InProcessPipe::Look(Side side) const {
   MutexLock lock(mu_);
   Readiness result;
   const Way& in = In(side);
@@ -214,18 +214,18 @@ InProcessLink::Readiness InProcessLink::Look(Side side) const {
 
 // ---- the network
 
-void InProcessLink::Reset() {
+void InProcessPipe::Reset() {
   reset_ = true;
   WakeBoth();
 }
 
-void InProcessLink::Cut() {
+void InProcessPipe::Cut() {
   MutexLock lock(mu_);
   for (Way& way : ways_) Drop(way);
   Reset();
 }
 
-void InProcessLink::Change(const ConnectionFaults& faults) {
+void InProcessPipe::Change(const ConnectionFaults& faults) {
   MutexLock lock(mu_);
   const auto change = [](Way& way, FaultScript script) {
     // Bytes behind lost ones would be a stream with a hole, which no network makes.
@@ -238,22 +238,22 @@ void InProcessLink::Change(const ConnectionFaults& faults) {
   WakeBoth();
 }
 
-void InProcessLink::Hold(bool held) {
+void InProcessPipe::Hold(bool held) {
   MutexLock lock(mu_);
   held_ = held;
   WakeBoth();
 }
 
-bool InProcessLink::open() const {
+bool InProcessPipe::open() const {
   MutexLock lock(mu_);
   return !reset_ && !(ways_[0].writer_closed && ways_[1].writer_closed);
 }
 
-void InProcessLink::WakeEnd(size_t index) {
+void InProcessPipe::WakeEnd(size_t index) {
   if (wakers_[index] != nullptr) wakers_[index]->Wake();
 }
 
-void InProcessLink::WakeBoth() {
+void InProcessPipe::WakeBoth() {
   WakeEnd(0);
   WakeEnd(1);
 }

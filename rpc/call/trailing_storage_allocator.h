@@ -2,11 +2,11 @@
 // without an allocation of their own.
 //
 //   char* room;
-//   auto thing = std::allocate_shared<Thing>(RoomBehind<Thing>(100, &room));   // room[0..99]
+//   auto thing = std::allocate_shared<Thing>(TrailingStorageAllocator<Thing>(100, &room));   // room[0..99]
 //
 // Threads  value
-#ifndef WEFT_RPC_CALL_ROOM_BEHIND_H_
-#define WEFT_RPC_CALL_ROOM_BEHIND_H_
+#ifndef WEFT_RPC_CALL_TRAILING_STORAGE_ALLOCATOR_H_
+#define WEFT_RPC_CALL_TRAILING_STORAGE_ALLOCATOR_H_
 
 #include <cstddef>
 #include <new>
@@ -14,14 +14,14 @@
 namespace weft {
 
 template <typename T>
-class RoomBehind {
+class TrailingStorageAllocator {
  public:
   using value_type = T;
 
   // `where` is told where the room is, inside allocate.
-  RoomBehind(size_t room, char** where) : room_(room), where_(where) {}
+  TrailingStorageAllocator(size_t room, char** where) : room_(room), where_(where) {}
   template <typename U>
-  RoomBehind(const RoomBehind<U>& o)  // NOLINT: allocators convert
+  TrailingStorageAllocator(const TrailingStorageAllocator<U>& o)  // NOLINT: allocators convert
       : room_(o.room_), where_(o.where_) {}
 
   T* allocate(size_t n) {
@@ -31,11 +31,13 @@ class RoomBehind {
   }
   void deallocate(T* memory, size_t) { ::operator delete(memory); }
 
-  friend bool operator==(const RoomBehind&, const RoomBehind&) { return true; }
+  friend bool operator==(const TrailingStorageAllocator&, const TrailingStorageAllocator&) {
+    return true;
+  }
 
  private:
   template <typename U>
-  friend class RoomBehind;
+  friend class TrailingStorageAllocator;
 
   size_t room_;
   char** where_;
@@ -43,4 +45,4 @@ class RoomBehind {
 
 }  // namespace weft
 
-#endif  // WEFT_RPC_CALL_ROOM_BEHIND_H_
+#endif  // WEFT_RPC_CALL_TRAILING_STORAGE_ALLOCATOR_H_

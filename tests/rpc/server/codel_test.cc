@@ -1,4 +1,4 @@
-#include "weft/rpc/server/standing_queue.h"
+#include "weft/rpc/server/codel.h"
 
 #include <gtest/gtest.h>
 
@@ -7,17 +7,17 @@ namespace {
 
 using std::chrono::milliseconds;
 
-class StandingQueueTest : public testing::Test {
+class CoDelTest : public testing::Test {
  protected:
   // Samples, one a millisecond.
   void Play(int count, Nanos wait) {
     for (int i = 0; i < count; ++i) queue_.Sample(now_ += milliseconds(1), wait);
   }
-  StandingQueue queue_{milliseconds(5), milliseconds(100)};
+  CoDel queue_{milliseconds(5), milliseconds(100)};
   MonoTime now_{milliseconds(1000)};
 };
 
-TEST_F(StandingQueueTest, ABurstIsNoStandingQueue) {
+TEST_F(CoDelTest, ABurstIsNoStandingQueue) {
   Play(99, milliseconds(50));
   EXPECT_FALSE(queue_.stands());
   Play(1, milliseconds(1));
@@ -25,28 +25,28 @@ TEST_F(StandingQueueTest, ABurstIsNoStandingQueue) {
   EXPECT_FALSE(queue_.stands());
 }
 
-TEST_F(StandingQueueTest, StandsWhenNobodyOfAnIntervalCameAtOnce) {
+TEST_F(CoDelTest, StandsWhenNobodyOfAnIntervalCameAtOnce) {
   Play(100, milliseconds(6));
   EXPECT_FALSE(queue_.stands());
   Play(1, milliseconds(6));
   EXPECT_TRUE(queue_.stands());
 }
 
-TEST_F(StandingQueueTest, OneThatHardlyWaitedEndsIt) {
+TEST_F(CoDelTest, OneThatHardlyWaitedEndsIt) {
   Play(101, milliseconds(20));
   ASSERT_TRUE(queue_.stands());
   Play(1, milliseconds(5));
   EXPECT_FALSE(queue_.stands());
 }
 
-TEST_F(StandingQueueTest, GivesUpWhatWaitedTwiceTheTargetWhileItStands) {
+TEST_F(CoDelTest, GivesUpWhatWaitedTwiceTheTargetWhileItStands) {
   EXPECT_FALSE(queue_.GiveUp(milliseconds(1000)));
   Play(101, milliseconds(6));
   EXPECT_FALSE(queue_.GiveUp(milliseconds(10)));
   EXPECT_TRUE(queue_.GiveUp(milliseconds(11)));
 }
 
-TEST_F(StandingQueueTest, APauseIsNoWait) {
+TEST_F(CoDelTest, APauseIsNoWait) {
   Play(50, milliseconds(50));
   now_ += std::chrono::hours(1);
   Play(1, milliseconds(0));

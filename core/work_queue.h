@@ -3,14 +3,14 @@
 // Threads  any, unless the carrier says otherwise
 // Owns     nothing: items stay their embedders'
 // Ends     exactly one of Run and Cancel follows each item that was taken
-#ifndef WEFT_CORE_WORK_CARRIER_H_
-#define WEFT_CORE_WORK_CARRIER_H_
+#ifndef WEFT_CORE_WORK_QUEUE_H_
+#define WEFT_CORE_WORK_QUEUE_H_
 
 #include "weft/core/work_item.h"
 
 namespace weft {
 
-class WorkCarrier {
+class WorkQueue {
  public:
   // Something new. False: there is no room for it.
   virtual bool TrySubmit(WorkItem& item) = 0;
@@ -21,9 +21,9 @@ class WorkCarrier {
   virtual void Resume(WorkItem& item) = 0;
 
  protected:
-  virtual ~WorkCarrier() = default;
+  virtual ~WorkQueue() = default;
 };
 
 }  // namespace weft
 
-#endif  // WEFT_CORE_WORK_CARRIER_H_
+#endif  // WEFT_CORE_WORK_QUEUE_H_

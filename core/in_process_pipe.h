@@ -13,8 +13,8 @@
 // Owns     both rings, which grow to their bound as they are used
 // Errors   Read and Write: as Transport
 // Ends     an end that has closed wakes no more; the link lives as long as one of its ends
-#ifndef WEFT_CORE_IN_PROCESS_LINK_H_
-#define WEFT_CORE_IN_PROCESS_LINK_H_
+#ifndef WEFT_CORE_IN_PROCESS_PIPE_H_
+#define WEFT_CORE_IN_PROCESS_PIPE_H_
 
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -44,16 +44,16 @@ class InProcessWaker {
   ~InProcessWaker() = default;
 };
 
-class ANY_THREAD InProcessLink {
+class ANY_THREAD InProcessPipe {
  public:
   enum class Side : uint8_t { kDialer = 0, kListener = 1 };
 
   // `dialer` and `listener` are the clocks of the two ends' loops, and outlive them.
-  InProcessLink(uint64_t number, size_t buffer_bytes, const ConnectionFaults& faults,
+  InProcessPipe(uint64_t number, size_t buffer_bytes, const ConnectionFaults& faults,
                 const Clock& dialer, const Clock& listener);
-  ~InProcessLink();
-  InProcessLink(const InProcessLink&) = delete;
-  InProcessLink& operator=(const InProcessLink&) = delete;
+  ~InProcessPipe();
+  InProcessPipe(const InProcessPipe&) = delete;
+  InProcessPipe& operator=(const InProcessPipe&) = delete;
 
   uint64_t number() const { return number_; }
 
@@ -128,4 +128,4 @@ class ANY_THREAD InProcessLink {
 
 }  // namespace weft
 
-#endif  // WEFT_CORE_IN_PROCESS_LINK_H_
+#endif  // WEFT_CORE_IN_PROCESS_PIPE_H_

@@ -9,8 +9,8 @@
 // Owns     the blocks of unfinished messages, counted in the connection's account
 // Errors   Begin, Add, MakeRoom: RESOURCE_EXHAUSTED for what is over a limit or finds no memory
 // Ends     Finish and Drop; the destructor gives everything back
-#ifndef WEFT_RPC_PROTOCOL_NATIVE_MESSAGE_ASSEMBLY_H_
-#define WEFT_RPC_PROTOCOL_NATIVE_MESSAGE_ASSEMBLY_H_
+#ifndef WEFT_RPC_PROTOCOL_NATIVE_REASSEMBLER_H_
+#define WEFT_RPC_PROTOCOL_NATIVE_REASSEMBLER_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -60,18 +60,18 @@ struct Assembly {
   size_t missing() const { return whole - filled; }
 };
 
-class MessageAssembly {
+class Reassembler {
  public:
   // How many times the bytes that have come there may be room for.
   static constexpr size_t kAhead = 16;
   // The first room of a message of which hardly anything has come.
-  static constexpr size_t kLeastRoom = size_t{4} << 10;
+  static constexpr size_t kMinRoom = size_t{4} << 10;
 
-  MessageAssembly(size_t most_bytes, BlockPool& blocks, InputAccount& account)
-      : most_bytes_(most_bytes), blocks_(blocks), account_(account) {}
-  ~MessageAssembly() { Clear(); }
-  MessageAssembly(const MessageAssembly&) = delete;
-  MessageAssembly& operator=(const MessageAssembly&) = delete;
+  Reassembler(size_t max_bytes, BlockPool& blocks, InputAccount& account)
+      : max_bytes_(max_bytes), blocks_(blocks), account_(account) {}
+  ~Reassembler() { Clear(); }
+  Reassembler(const Reassembler&) = delete;
+  Reassembler& operator=(const Reassembler&) = delete;
 
   // The message whose first bytes `payload` has.
   absl::StatusOr<Assembly*> Begin(uint64_t id, bool reply, const Payload& payload, MonoTime now);
@@ -99,7 +99,7 @@ class MessageAssembly {
     }
   }
   void Clear();
-  size_t most_bytes() const { return most_bytes_; }
+  size_t max_bytes() const { return max_bytes_; }
 
   // A message that will not become whole in time.
   struct Late {
@@ -121,15 +121,15 @@ class MessageAssembly {
   absl::Status Grow(Assembly& a, size_t room);
   void End(uint64_t key, bool whole);
 
-  const size_t most_bytes_;
+  const size_t max_bytes_;
   BlockPool& blocks_;
   InputAccount& account_;
   size_t bytes_ = 0;  // announced
-  // Bytes of messages that became whole, and were not borrowed; at most most_bytes_.
+  // Bytes of messages that became whole, and were not borrowed; at most max_bytes_.
   size_t credit_ = 0;
   absl::node_hash_map<uint64_t, Assembly> unfinished_;
 };
 
 }  // namespace weft::native
 
-#endif  // WEFT_RPC_PROTOCOL_NATIVE_MESSAGE_ASSEMBLY_H_
+#endif  // WEFT_RPC_PROTOCOL_NATIVE_REASSEMBLER_H_

@@ -3,8 +3,8 @@
 // Threads  any
 // Owns     what belongs to each of the pool's threads; refers to the pool and the dispatcher
 // Ends     lives as long as the dispatcher
-#ifndef WEFT_RPC_SERVER_LANE_H_
-#define WEFT_RPC_SERVER_LANE_H_
+#ifndef WEFT_RPC_SERVER_HANDLER_POOL_H_
+#define WEFT_RPC_SERVER_HANDLER_POOL_H_
 
 #include <atomic>
 #include <memory>
@@ -20,10 +20,10 @@ namespace weft {
 
 class Dispatcher;
 
-class ANY_THREAD Lane final : public CallRunner, public AnswerHint {
+class ANY_THREAD HandlerPool final : public CallRunner, public AnswerHint {
  public:
   // `name` is empty for the pool that all share.
-  Lane(Dispatcher& dispatcher, std::string name, WorkerPool& pool);
+  HandlerPool(Dispatcher& dispatcher, std::string name, WorkerPool& pool);
 
   // CallRunner
   void RunCall(InboundCall& call, int worker) override;
@@ -59,4 +59,4 @@ class ANY_THREAD Lane final : public CallRunner, public AnswerHint {
 
 }  // namespace weft
 
-#endif  // WEFT_RPC_SERVER_LANE_H_
+#endif  // WEFT_RPC_SERVER_HANDLER_POOL_H_

@@ -8,8 +8,8 @@
 // Threads  any, under the output queue's mutex
 // Owns     the pieces, or shares their keeper
 // Ends     an item goes when its last byte is queued, or by Drop
-#ifndef WEFT_RPC_PROTOCOL_NATIVE_PIECE_LANE_H_
-#define WEFT_RPC_PROTOCOL_NATIVE_PIECE_LANE_H_
+#ifndef WEFT_RPC_PROTOCOL_NATIVE_FRAGMENT_QUEUE_H_
+#define WEFT_RPC_PROTOCOL_NATIVE_FRAGMENT_QUEUE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -26,13 +26,13 @@
 namespace weft::native {
 
 // Whose message: a call's number, and whether the call is the receiver's.
-struct LaneKey {
+struct FragmentKey {
   uint64_t id = 0;
   bool reply = false;
-  bool operator==(const LaneKey&) const = default;
+  bool operator==(const FragmentKey&) const = default;
 };
 
-class PieceLane {
+class FragmentQueue {
  public:
   // Writes a frame that had to wait; returns what is left of its message, whose pieces it moves to
   // the given place.
@@ -46,31 +46,31 @@ class PieceLane {
   bool empty() const { return items_.empty(); }
   // Bytes that wait here.
   size_t bytes() const { return bytes_; }
-  bool Contains(LaneKey key) { return !items_.empty() && Find(key) != nullptr; }
+  bool Contains(FragmentKey key) { return !items_.empty() && Find(key) != nullptr; }
 
   // The call has none here yet.
-  void Add(LaneKey key, Rest rest);
+  void Add(FragmentKey key, Rest rest);
   // `frame` is written when the call's message is out; it counts `bytes` until then.
-  void Behind(LaneKey key, size_t bytes, Later frame);
+  void Behind(FragmentKey key, size_t bytes, Later frame);
   // Appends frames, one of each call in turn, until `until` bytes are queued. True: a call's last
   // byte was queued.
   bool Feed(OutputQueue& queue, FrameWriter& writer, size_t until);
-  void Drop(LaneKey key);
+  void Drop(FragmentKey key);
   void Clear();
 
   // For a message whose bytes are only borrowed: takes it out, and puts it back when they have been
   // copied. Its call sends nothing meanwhile.
-  bool TakeOut(LaneKey key, Rest* rest);
-  void PutBack(LaneKey key, Rest rest);
+  bool TakeOut(FragmentKey key, Rest* rest);
+  void PutBack(FragmentKey key, Rest rest);
 
  private:
   struct Item {
-    LaneKey key;
+    FragmentKey key;
     Rest rest;
     bool held = false;  // taken out
     std::list<std::pair<size_t, Later>> behind;
   };
-  Item* Find(LaneKey key);
+  Item* Find(FragmentKey key);
 
   std::list<Item> items_;
   size_t bytes_ = 0;
@@ -78,4 +78,4 @@ class PieceLane {
 
 }  // namespace weft::native
 
-#endif  // WEFT_RPC_PROTOCOL_NATIVE_PIECE_LANE_H_
+#endif  // WEFT_RPC_PROTOCOL_NATIVE_FRAGMENT_QUEUE_H_

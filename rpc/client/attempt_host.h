@@ -1,8 +1,8 @@
 // What the attempts of a call need from their channel.
 //
 // Threads  any; WakeAt, DontWake: the channel's loop
-#ifndef WEFT_RPC_CLIENT_ATTEMPT_CARRIER_H_
-#define WEFT_RPC_CLIENT_ATTEMPT_CARRIER_H_
+#ifndef WEFT_RPC_CLIENT_ATTEMPT_HOST_H_
+#define WEFT_RPC_CLIENT_ATTEMPT_HOST_H_
 
 #include <functional>
 
@@ -14,7 +14,7 @@ namespace weft {
 
 class CallDriver;
 
-class AttemptCarrier {
+class AttemptHost {
  public:
   // Sends it; its end follows exactly once, on the loop and not inside SendAttempt, unless the loop
   // has closed.
@@ -31,9 +31,9 @@ class AttemptCarrier {
   virtual void DontWake(CallDriver& driver) = 0;
 
  protected:
-  ~AttemptCarrier() = default;
+  ~AttemptHost() = default;
 };
 
 }  // namespace weft
 
-#endif  // WEFT_RPC_CLIENT_ATTEMPT_CARRIER_H_
+#endif  // WEFT_RPC_CLIENT_ATTEMPT_HOST_H_

@@ -1,4 +1,4 @@
-#include "weft/core/home_process.h"
+#include "weft/core/fork_guard.h"
 
 #include <pthread.h>
 
@@ -18,25 +18,25 @@ std::atomic<Abandoned*> left_behind{nullptr};
 
 }  // namespace
 
-constinit std::atomic<uint32_t> HomeProcess::current_{0};
+constinit std::atomic<uint32_t> ForkGuard::current_{0};
 
 // With the first object, not before main; the order of two first ones is of no matter.
-HomeProcess::HomeProcess()
+ForkGuard::ForkGuard()
     : generation_([] {
         static const int registered = ::pthread_atfork(nullptr, nullptr, &OnForkInChild);
         (void)registered;
         return current_.load(std::memory_order_relaxed);
       }()) {}
 
-void HomeProcess::OnForkInChild() { current_.fetch_add(1, std::memory_order_relaxed); }
+void ForkGuard::OnForkInChild() { current_.fetch_add(1, std::memory_order_relaxed); }
 
-absl::Status HomeProcess::Refused(std::string_view what) {
+absl::Status ForkGuard::Refused(std::string_view what) {
   return absl::FailedPreconditionError(
       absl::StrCat(absl::string_view(what.data(), what.size()),
                    ": this process was forked after it was made; make another one here, or exec"));
 }
 
-void HomeProcess::LeaveBehind(std::shared_ptr<const void> thing) {
+void ForkGuard::LeaveBehind(std::shared_ptr<const void> thing) {
   auto* left = new Abandoned{std::move(thing), left_behind.load(std::memory_order_relaxed)};
   while (!left_behind.compare_exchange_weak(left->next, left, std::memory_order_acq_rel)) {
   }

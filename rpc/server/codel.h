@@ -6,8 +6,8 @@
 // the target of 5 ms and the interval of 100 ms of RFC 8289 as defaults.
 //
 // Threads  value; time comes from the caller
-#ifndef WEFT_RPC_SERVER_STANDING_QUEUE_H_
-#define WEFT_RPC_SERVER_STANDING_QUEUE_H_
+#ifndef WEFT_RPC_SERVER_CODEL_H_
+#define WEFT_RPC_SERVER_CODEL_H_
 
 #include <algorithm>
 
@@ -15,9 +15,9 @@
 
 namespace weft {
 
-class StandingQueue {
+class CoDel {
  public:
-  StandingQueue(Nanos target, Nanos interval) : target_(target), interval_(interval) {}
+  CoDel(Nanos target, Nanos interval) : target_(target), interval_(interval) {}
 
   // A call has come to a worker after waiting so long.
   void Sample(MonoTime now, Nanos wait) {
@@ -47,4 +47,4 @@ class StandingQueue {
 
 }  // namespace weft
 
-#endif  // WEFT_RPC_SERVER_STANDING_QUEUE_H_
+#endif  // WEFT_RPC_SERVER_CODEL_H_

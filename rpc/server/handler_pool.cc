@@ -1,4 +1,4 @@
-#include "weft/rpc/server/lane.h"
+#include "weft/rpc/server/handler_pool.h"
 
 #include <algorithm>
 #include <utility>
@@ -8,14 +8,14 @@
 
 namespace weft {
 
-Lane::Lane(Dispatcher& dispatcher, std::string name, WorkerPool& pool)
+HandlerPool::HandlerPool(Dispatcher& dispatcher, std::string name, WorkerPool& pool)
     : dispatcher_(dispatcher), name_(std::move(name)), pool_(pool) {
   while (workers_.size() < static_cast<size_t>(pool.max_threads())) {
     workers_.push_back(std::make_unique<Worker>());
   }
 }
 
-void Lane::RunCall(InboundCall& call, int worker) {
+void HandlerPool::RunCall(InboundCall& call, int worker) {
   call.hint = this;
   Worker& own = *workers_[static_cast<size_t>(worker)];
   own.running.store(true, std::memory_order_relaxed);
@@ -24,7 +24,7 @@ void Lane::RunCall(InboundCall& call, int worker) {
   own.running.store(false, std::memory_order_release);  // from here on this may be gone
 }
 
-void Lane::GiveBack() {
+void HandlerPool::GiveBack() {
   std::vector<MessageCache::Pairs> pairs;  // freed when the workers may run again
   std::vector<int> rested;
   pool_.ForEachIdle([&](int index) {
@@ -38,16 +38,16 @@ void Lane::GiveBack() {
   if (!rested.empty()) pool_.GiveBackFreePages(rested);
 }
 
-void Lane::RefuseCall(InboundCall& call) { Dispatcher::RefuseStopped(call); }
+void HandlerPool::RefuseCall(InboundCall& call) { Dispatcher::RefuseStopped(call); }
 
 // Whoever has seen a call's answer sees that its worker runs, or has ended.
-bool Lane::Quiet() const {
+bool HandlerPool::Quiet() const {
   return std::none_of(workers_.begin(), workers_.end(), [](const auto& worker) {
     return worker->running.load(std::memory_order_acquire);
   });
 }
 
-std::string Lane::QueueSetting() const {
+std::string HandlerPool::QueueSetting() const {
   return name_.empty() ? "worker_queue" : absl::StrCat("queue of the pool ", name_);
 }
 

@@ -1,4 +1,4 @@
-#include "weft/core/home_process.h"
+#include "weft/core/fork_guard.h"
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,37 +27,38 @@ bool InChild(const std::function<bool()>& is_so) {
   return status == 0;
 }
 
-TEST(HomeProcess, IsLeftByForkAlone) {
-  const HomeProcess home;
-  EXPECT_FALSE(home.Left());
-  EXPECT_TRUE(InChild([&] { return home.Left(); }));
-  EXPECT_FALSE(home.Left());
+TEST(ForkGuard, IsLeftByForkAlone) {
+  const ForkGuard home;
+  EXPECT_FALSE(home.InForkedChild());
+  EXPECT_TRUE(InChild([&] { return home.InForkedChild(); }));
+  EXPECT_FALSE(home.InForkedChild());
 }
 
-TEST(HomeProcess, OfWhatTheChildMakesIsTheChild) {
-  const HomeProcess home;
+TEST(ForkGuard, OfWhatTheChildMakesIsTheChild) {
+  const ForkGuard home;
   EXPECT_TRUE(InChild([&] {
-    const HomeProcess own;
-    return !own.Left() && InChild([&] { return own.Left() && home.Left(); });
+    const ForkGuard own;
+    return !own.InForkedChild() &&
+           InChild([&] { return own.InForkedChild() && home.InForkedChild(); });
   }));
 }
 
-TEST(HomeProcess, SaysWhatIsNotAtHome) {
-  const absl::Status s = HomeProcess::Refused("channel to somewhere");
+TEST(ForkGuard, SaysWhatIsNotAtHome) {
+  const absl::Status s = ForkGuard::Refused("channel to somewhere");
   EXPECT_EQ(s.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_NE(s.message().find("channel to somewhere: this process was forked"),
             absl::string_view::npos);
 }
 
-TEST(HomeProcess, NeverDestroysWhatIsLeftBehind) {
+TEST(ForkGuard, NeverDestroysWhatIsLeftBehind) {
   auto thing = std::make_shared<int>(7);
   const std::weak_ptr<int> seen = thing;
-  HomeProcess::LeaveBehind(thing);
-  HomeProcess::LeaveBehind(std::move(thing));
+  ForkGuard::LeaveBehind(thing);
+  ForkGuard::LeaveBehind(std::move(thing));
   EXPECT_EQ(seen.use_count(), 2);
 }
 
-TEST(HomeProcess, ALoopTellsTasksOfTheChildThatItIsClosed) {
+TEST(ForkGuard, ALoopTellsTasksOfTheChildThatItIsClosed) {
   const auto loop = EventLoop::Create({});
   ASSERT_TRUE(loop.ok());
   bool ran = false;
@@ -72,7 +73,7 @@ TEST(HomeProcess, ALoopTellsTasksOfTheChildThatItIsClosed) {
   EXPECT_TRUE(ran);
 }
 
-TEST(HomeProcess, APoolRunsClosuresOfTheChildAtOnce) {
+TEST(ForkGuard, APoolRunsClosuresOfTheChildAtOnce) {
   const auto pool = WorkerPool::Create({});
   ASSERT_TRUE(pool.ok());
   EXPECT_TRUE(InChild([&] {

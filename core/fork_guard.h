@@ -2,8 +2,8 @@
 // home there. Its threads do not exist there, its locks may be held by nobody, and its descriptors
 // are the parent's: whoever made use of them would hang, or break the parent's connections.
 //
-//   class Channel { … const HomeProcess home_; };
-//   if (home_.Left()) return home_.Refused("channel to 10.0.0.7:7000");
+//   class Channel { … const ForkGuard home_; };
+//   if (home_.InForkedChild()) return home_.Refused("channel to 10.0.0.7:7000");
 //
 // Left costs a load and a comparison. A child that calls exec needs none of this: descriptors are
 // closed by it. Seen are fork and what calls it, not a bare clone; vfork and posix_spawn are no
@@ -11,8 +11,8 @@
 //
 // Threads  any
 // Ends     what is not at home is not torn down either: it is left as it is (LeaveBehind)
-#ifndef WEFT_CORE_HOME_PROCESS_H_
-#define WEFT_CORE_HOME_PROCESS_H_
+#ifndef WEFT_CORE_FORK_GUARD_H_
+#define WEFT_CORE_FORK_GUARD_H_
 
 #include <atomic>
 #include <cstdint>
@@ -24,12 +24,12 @@
 
 namespace weft {
 
-class ANY_THREAD HomeProcess {
+class ANY_THREAD ForkGuard {
  public:
   // This process. The first of all makes forks be counted from then on.
-  HomeProcess();
+  ForkGuard();
   // True in a process that was forked from the one it was made in.
-  bool Left() const { return generation_ != current_.load(std::memory_order_relaxed); }
+  bool InForkedChild() const { return generation_ != current_.load(std::memory_order_relaxed); }
   // FAILED_PRECONDITION for whoever uses `what` all the same.
   static absl::Status Refused(std::string_view what);
   // Keeps `thing` for as long as the process lives, without ever destroying it.
@@ -45,4 +45,4 @@ class ANY_THREAD HomeProcess {
 
 }  // namespace weft
 
-#endif  // WEFT_CORE_HOME_PROCESS_H_
+#endif  // WEFT_CORE_FORK_GUARD_H_

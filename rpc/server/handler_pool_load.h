@@ -4,8 +4,8 @@
 // by the connections that have any; one that has less is let in, until twice the limit is under way.
 //
 // Threads  any
-#ifndef WEFT_RPC_SERVER_LANE_LOAD_H_
-#define WEFT_RPC_SERVER_LANE_LOAD_H_
+#ifndef WEFT_RPC_SERVER_HANDLER_POOL_LOAD_H_
+#define WEFT_RPC_SERVER_HANDLER_POOL_LOAD_H_
 
 #include <algorithm>
 #include <atomic>
@@ -21,15 +21,15 @@
 
 namespace weft {
 
-class ANY_THREAD LaneLoad {
+class ANY_THREAD HandlerPoolLoad {
  public:
-  LaneLoad(const OverloadOptions& options, int threads)
+  HandlerPoolLoad(const OverloadOptions& options, int threads)
       : adaptive_(options.adaptive),
         shed_(options.shed),
         target_(ToNanos(options.queue_target)),
         interval_(ToNanos(options.queue_interval)),
-        adaptive_limit_(std::max<int64_t>(options.least_calls, threads), options.most_calls,
-                        target_),
+        adaptive_limit_(std::max<int64_t>(options.min_adaptive_calls, threads),
+                        options.max_adaptive_calls, target_),
         limit_(adaptive_ ? adaptive_limit_.limit() : INT64_MAX),
         nobody_(target_, interval_) {}
 
@@ -95,4 +95,4 @@ class ANY_THREAD LaneLoad {
 
 }  // namespace weft
 
-#endif  // WEFT_RPC_SERVER_LANE_LOAD_H_
+#endif  // WEFT_RPC_SERVER_HANDLER_POOL_LOAD_H_
