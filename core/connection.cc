@@ -164,7 +164,7 @@ size_t Connection::CompleteRest(const char* data, size_t n) {
       (void)KeepRest(left, size);
       return taken;
     }
-    const size_t wanted = need_.frame > size ? need_.frame - size : n - taken;
+    const size_t wanted = need_.frame > size ? need_.frame - size : std::max(size, kHeadRoom);
     const size_t more = std::min(wanted, n - taken);
     BlockRef joined = arena_.large().TryGet(std::max(size + more, need_.frame));
     if (!joined) {
