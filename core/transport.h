@@ -1,8 +1,15 @@
 // How a connection's bytes travel, and how one learns that they can: over a socket
-// (PlainTransport), in memory (InProcessTransport).
+// (PlainTransport), in memory (InProcessTransport), or over another transport that it wraps
+// (TransportFactory).
 //
-// Threads  NewWatch, Read, Unacknowledged: the loop. Write: one thread at a time, which OutputQueue sees to.
-//          ShutDown: any
+//   Handshake() ──► kWantRead, kWantWrite: again when ready ──► kDone ──► Read, Write, identity
+//        └──► kFailed: only to be destroyed           (a TransportHandshake drives these steps)
+//
+// A transport that wraps another passes ShutDown, SetLostAfter and Unacknowledged on to it. Bytes
+// that it has read from below and not served yet are readable: its watch says so.
+//
+// Threads  Handshake, NewWatch, Read, Unacknowledged: the loop. Write: one thread at a time, which OutputQueue sees to.
+//          ShutDown: any. identity: any, from kDone on
 // Owns     its descriptor, or its end of what stands for one
 // Errors   Read and Write return what the system call would: a count, 0 for end of file, -1 with
 // errno
@@ -20,13 +27,30 @@
 #include "weft/core/clock.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/thread_contract.h"
+#include "weft/core/transport_identity.h"
 #include "weft/core/watch.h"
 
 namespace weft {
 
+// How far a handshake is.
+enum class Progress : uint8_t {
+  kDone,       // bytes may be read and written
+  kWantRead,   // goes on when the transport is readable; all bytes that were there are used
+  kWantWrite,  // goes on when the transport is writable
+  kFailed,
+};
+
 class Transport {
  public:
   virtual ~Transport() = default;
+  // The next step of the handshake, before anything is read or written. kFailed: `why` says it.
+  // Plain bytes have none.
+  virtual Progress Handshake(absl::Status* why) LOOP_ONLY {
+    (void)why;
+    return Progress::kDone;
+  }
+  // Who is at the other end, as the handshake has verified. Constant from kDone on.
+  virtual const TransportIdentity& identity() const { return TransportIdentity::None(); }
   virtual ssize_t Read(const iovec* pieces, int count) = 0;
   virtual ssize_t Write(const iovec* pieces, int count) = 0;
   // Bytes that Write took and that the other end has not: its system has not acknowledged them (a

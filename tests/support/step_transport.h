@@ -1,0 +1,58 @@
+// A factory for tests whose transports shake hands in three steps, in plain bytes:
+//
+//   dialer: 'A' length name ──►     ◄── 'B' length name :listener     dialer: 'C' ──►
+//
+// Each end's identity is the name that the other end sent. What comes behind the last byte of a step
+// is kept and served by Read, as a TLS library does with what it has read ahead.
+//
+// Threads  as TransportFactory; requests: any
+// Owns     nothing of its transports
+#ifndef WEFT_TESTS_SUPPORT_STEP_TRANSPORT_H_
+#define WEFT_TESTS_SUPPORT_STEP_TRANSPORT_H_
+
+#include <climits>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "tests/support/watched.h"
+#include "weft/core/transport_factory.h"
+
+namespace weft {
+
+// How one end behaves. Its steps are numbered from 0: a dialer's are A, B, C; a listener's too.
+struct StepScript {
+  std::string name;
+  // What one step of Handshake reads or writes at most; it then waits for the next readiness.
+  size_t bytes_at_once = SIZE_MAX;
+  // At this step it fails with `failure`.
+  int fails_at = INT_MAX;
+  absl::Status failure = absl::UnauthenticatedError("not your name");
+  // From this step on it says nothing more; what comes is read and thrown away.
+  int stops_at = INT_MAX;
+  // As TLS, it is written by its loop only.
+  bool loop_only = false;
+};
+
+class StepFactory final : public TransportFactory {
+ public:
+  explicit StepFactory(StepScript script) : script_(std::move(script)) {}
+  // What one end sends at step A or B.
+  static std::string Greeting(char step, const std::string& name);
+
+  std::unique_ptr<Transport> Wrap(std::unique_ptr<Transport> below, ReadAhead first_bytes,
+                                  const HandshakeRequest& request) override;
+  // What each transport was asked for, the oldest first.
+  Watched<std::vector<HandshakeRequest>> requests;
+
+ private:
+  const StepScript script_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_TESTS_SUPPORT_STEP_TRANSPORT_H_
