@@ -29,6 +29,7 @@ class FdWatch final : public Watch {
   void WatchRead(bool on) LOOP_ONLY override;
   void WatchWrite(bool on) LOOP_ONLY override;
   void Stop() LOOP_ONLY override;
+  void SetEvents(WatchEvents* events) LOOP_ONLY override { events_ = events; }
   bool started() const LOOP_ONLY { return read_event_ != nullptr; }
 
  private:

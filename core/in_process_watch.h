@@ -27,6 +27,7 @@ class InProcessWatch final : public Watch {
   void WatchRead(bool on) LOOP_ONLY override;
   void WatchWrite(bool on) LOOP_ONLY override;
   void Stop() LOOP_ONLY override;
+  void SetEvents(WatchEvents* events) LOOP_ONLY override { events_ = events; }
 
  private:
   class LookTask;
@@ -36,7 +37,7 @@ class InProcessWatch final : public Watch {
   EventLoop& loop_;
   const std::shared_ptr<InProcessPipe> link_;
   const InProcessPipe::Side side_;
-  WatchEvents* const events_;
+  WatchEvents* events_ LOOP_OWNED;
   const std::shared_ptr<LookTask> task_;
   Timer due_ LOOP_OWNED;
   bool reading_ LOOP_OWNED = false;

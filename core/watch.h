@@ -37,6 +37,8 @@ class Watch {
   virtual void WatchRead(bool on) LOOP_ONLY = 0;
   virtual void WatchWrite(bool on) LOOP_ONLY = 0;
   virtual void Stop() LOOP_ONLY = 0;
+  // Tells another listener from now on; what is watched for stays as it is.
+  virtual void SetEvents(WatchEvents* events) LOOP_ONLY = 0;
 };
 
 }  // namespace weft

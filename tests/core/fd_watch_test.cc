@@ -59,6 +59,25 @@ TEST(FdWatch, TellsWhenTheKernelRefusesToWatch) {
   ::close(file);
 }
 
+TEST(FdWatch, TellsAnotherListenerFromThenOn) {
+  LoopThread thread;
+  int ends[2];
+  ASSERT_EQ(::pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+  Recorder first, other;
+  FdWatch watch;
+  thread.Run([&] {
+    ASSERT_TRUE(watch.Start(thread.loop(), ends[0], &first).ok());
+    watch.WatchRead(true);
+    watch.SetEvents(&other);
+  });
+  ASSERT_EQ(::write(ends[1], "x", 1), 1);
+  EXPECT_TRUE(other.readable.Wait());
+  thread.Run([&] { watch.Stop(); });
+  EXPECT_FALSE(first.readable.HasHappened());
+  ::close(ends[0]);
+  ::close(ends[1]);
+}
+
 TEST(FdWatch, TellsOfWhatCanBeRead) {
   LoopThread thread;
   int ends[2];

@@ -125,6 +125,19 @@ TEST_F(InProcessWatchTest, BytesThatAreDueLaterAreReadableThen) {
   EXPECT_TRUE(recorder_.reads.WaitForValue(1));
 }
 
+TEST_F(InProcessWatchTest, TellsAnotherListenerFromThenOn) {
+  Open();
+  WatchRecorder other;
+  other.on_readable = [&] { Read(*here_, 10); };
+  thread_.Run([&] {
+    watch_->WatchRead(true);
+    watch_->SetEvents(&other);
+  });
+  EXPECT_EQ(Write(*there_, "x"), 1);
+  EXPECT_TRUE(other.reads.WaitForValue(1));
+  EXPECT_EQ(recorder_.reads.Get(), 0);
+}
+
 TEST_F(InProcessWatchTest, MayBeStoppedOrDestroyedInsideItsCallback) {
   for (const bool destroy : {true, false}) {
     Open();

@@ -54,6 +54,7 @@ class FakeWatch final : public Watch {
     record_.events = nullptr;
     record_.reading = record_.writing = false;
   }
+  void SetEvents(WatchEvents* events) override { record_.events = events; }
 
  private:
   FakeRecord& record_;

@@ -40,6 +40,10 @@ class StepWatch final : public Watch {
     reading_ = false;
     below_->Stop();
   }
+  void SetEvents(WatchEvents* events) override {
+    events_ = events;
+    below_->SetEvents(events);
+  }
 
  private:
   void AskAgain() {
@@ -56,7 +60,7 @@ class StepWatch final : public Watch {
   EventLoop& loop_;
   const std::unique_ptr<Watch> below_;
   const Kept& kept_;
-  WatchEvents* const events_;
+  WatchEvents* events_;
   const std::shared_ptr<bool> watched_ = std::make_shared<bool>(true);
   bool reading_ = false;
   bool posted_ = false;
