@@ -29,13 +29,13 @@
 #include "weft/rpc/call/id_table.h"
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/call/outbound_call.h"
-#include "weft/rpc/call/stream_transport.h"
 #include "weft/rpc/call/stream_port.h"
+#include "weft/rpc/call/stream_transport.h"
 #include "weft/rpc/protocol/connection_info.h"
+#include "weft/rpc/protocol/native/fragment_queue.h"
 #include "weft/rpc/protocol/native/frame_writer.h"
 #include "weft/rpc/protocol/native/handshake.h"
 #include "weft/rpc/protocol/native/link_target.h"
-#include "weft/rpc/protocol/native/fragment_queue.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft::native {
@@ -184,7 +184,7 @@ class NativeLink final : public ConnectionHandle,
   void UpdateFeed() WEFT_REQUIRES(output().mutex());
   // Keeps what does not fit into the frame just written; `pieces` may be moved.
   void AddFragments(uint64_t id, bool reply, const PieceCursor& cursor, OutMessage& out,
-                 std::vector<MessagePiece>& pieces) WEFT_REQUIRES(output().mutex());
+                    std::vector<MessagePiece>& pieces) WEFT_REQUIRES(output().mutex());
   // Compresses the message and puts the attachment behind it, as far as the peer takes it (an error
   // for an attachment that it does not). `pieces` hold the message.
   absl::Status Transform(Compression codec, const absl::Cord* attachment, bool of_stream,
@@ -195,7 +195,9 @@ class NativeLink final : public ConnectionHandle,
       WEFT_REQUIRES(output().mutex());
   void OwnBorrowed(uint64_t id);
   void BreakForMemory(uint64_t id);
-  size_t Waiting() WEFT_REQUIRES(output().mutex()) { return output().queued() + fragments_.bytes(); }
+  size_t Waiting() WEFT_REQUIRES(output().mutex()) {
+    return output().queued() + fragments_.bytes();
+  }
   bool RoomFor(const StreamPort& port) WEFT_REQUIRES(output().mutex());
   void MessageBehind(const StreamMessageHead& head, OutMessage& out,
                      std::vector<MessagePiece>& pieces) WEFT_REQUIRES(output().mutex());

@@ -121,8 +121,7 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
 }
 
 // A request that is large, compressed, or has something beside it.
-NativeLink::Start NativeLink::TryStartSlow(OutboundCall& call, OutMessage& out,
-                                              absl::Status* why) {
+NativeLink::Start NativeLink::TryStartSlow(OutboundCall& call, OutMessage& out, absl::Status* why) {
   const size_t most = std::min(limits_->max_message_bytes, MessageCodec::kMax);
   if (out.size > most) {
     *why = TooLarge("the request", out.size, most, "max_message_bytes of the channel");
@@ -179,8 +178,9 @@ void NativeLink::BindStream(const OutboundCall& call, const RequestHead& head) {
   stream.sending = {head.id, /*reply=*/false, head.open, /*wants_room=*/false,
                     static_cast<int64_t>(peer_limits_.stream_window)};
   stream.codec.store(call.codec, std::memory_order_relaxed);
-  stream.Bind(std::shared_ptr<StreamTransport>(shared_from_this(), static_cast<StreamTransport*>(this)),
-              Handshake::StreamWindow(*limits_), limits_->max_message_bytes, gate_.get());
+  stream.Bind(
+      std::shared_ptr<StreamTransport>(shared_from_this(), static_cast<StreamTransport*>(this)),
+      Handshake::StreamWindow(*limits_), limits_->max_message_bytes, gate_.get());
 }
 
 // Why a request must not be sent, or OK.

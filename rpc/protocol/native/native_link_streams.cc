@@ -45,14 +45,14 @@ void NativeLink::UpdateFeed() {
     return;
   }
   output().SetFeed(this,
-                   !fragments_.empty()    ? OutputQueue::Wants::kToSend
-                   : output_awaited_ ? OutputQueue::Wants::kRoom
-                                     : OutputQueue::Wants::kNothing,
+                   !fragments_.empty() ? OutputQueue::Wants::kToSend
+                   : output_awaited_   ? OutputQueue::Wants::kRoom
+                                       : OutputQueue::Wants::kNothing,
                    fragments_.bytes());
 }
 
 void NativeLink::AddFragments(uint64_t id, bool reply, const PieceCursor& cursor, OutMessage& out,
-                           std::vector<MessagePiece>& pieces) {
+                              std::vector<MessagePiece>& pieces) {
   fragments_.Add({id, reply}, {std::move(pieces), std::move(out.keeper), cursor});
   UpdateFeed();
 }
@@ -364,8 +364,9 @@ void NativeLink::OpenInbound(InboundCall& call, StreamPort& port, bool sends, si
                     .open = sends,
                     .credit = static_cast<int64_t>(credit),
                     .initial_metadata = &call.initial_metadata()};
-    port.Bind(std::shared_ptr<StreamTransport>(shared_from_this(), static_cast<StreamTransport*>(this)),
-              Handshake::StreamWindow(*limits_), limits_->max_message_bytes, gate_.get());
+    port.Bind(
+        std::shared_ptr<StreamTransport>(shared_from_this(), static_cast<StreamTransport*>(this)),
+        Handshake::StreamWindow(*limits_), limits_->max_message_bytes, gate_.get());
   }
   port.Opened(*this);
 }

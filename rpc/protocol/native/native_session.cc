@@ -314,9 +314,8 @@ void NativeSession::OnReadEnd() {
   if (heartbeat_.OnRead()) host_.OnSuspect(*this, false);
   if (phase_ >= Phase::kEnding) return;
   if (link_->OutputOverLimit()) {
-    Fail(CloseReason::kOutputFull,
-         absl::StrCat("it does not read what is sent to it (limit ", limits().MaxOutput(),
-                      " bytes, max_output_bytes)"));
+    Fail(CloseReason::kOutputFull, absl::StrCat("it does not read what is sent to it (limit ",
+                                                limits().MaxOutput(), " bytes, max_output_bytes)"));
   }
 }
 

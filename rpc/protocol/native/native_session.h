@@ -34,8 +34,8 @@
 #include "weft/rpc/protocol/native/frame_reader.h"
 #include "weft/rpc/protocol/native/heartbeat.h"
 #include "weft/rpc/protocol/native/held_frames.h"
-#include "weft/rpc/protocol/native/reassembler.h"
 #include "weft/rpc/protocol/native/native_link.h"
+#include "weft/rpc/protocol/native/reassembler.h"
 #include "weft/rpc/protocol/native/unknown_methods.h"
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_host.h"
@@ -183,7 +183,7 @@ class NativeSession final : public Session,
   void CompleteReply(OutboundCall* call, const FrameHeader& header,
                      const ResponseFrame& frame) LOOP_ONLY;
   void CompleteSlowReply(OutboundCall& call, const FrameHeader& header,
-                            const ResponseFrame& frame) LOOP_ONLY;
+                         const ResponseFrame& frame) LOOP_ONLY;
   void EndCall(OutboundCall& call, absl::StatusCode code, std::string_view why,
                bool may_have_been_executed) LOOP_ONLY;
   void EndExpired(OutboundCall& call) LOOP_ONLY;

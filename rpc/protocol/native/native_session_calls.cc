@@ -385,7 +385,7 @@ void NativeSession::CompleteReply(OutboundCall* call, const FrameHeader& header,
 
 // One that is an error, or too large, or not just a message.
 void NativeSession::CompleteSlowReply(OutboundCall& call, const FrameHeader& header,
-                                         const ResponseFrame& frame) {
+                                      const ResponseFrame& frame) {
   CallEnd end;
   end.handler_time = std::chrono::microseconds(frame.handler_us);
   end.trailers = frame.metadata;

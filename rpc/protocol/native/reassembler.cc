@@ -16,7 +16,7 @@ size_t Reassembler::Earned(const Assembly& a, size_t filled) {
 }
 
 absl::StatusOr<Assembly*> Reassembler::Begin(uint64_t id, bool reply, const Payload& payload,
-                                                 MonoTime now) {
+                                             MonoTime now) {
   const size_t whole = payload.whole_size;
   if (bytes_ + whole > max_bytes_) {
     return absl::ResourceExhaustedError(
@@ -90,8 +90,8 @@ void Reassembler::Clear() {
   bytes_ = 0;
 }
 
-std::vector<Reassembler::Late> Reassembler::FindLate(MonoTime now, Nanos pause,
-                                                             MonoTime heard, MonoTime* next) const {
+std::vector<Reassembler::Late> Reassembler::FindLate(MonoTime now, Nanos pause, MonoTime heard,
+                                                     MonoTime* next) const {
   std::vector<Late> late;
   *next = kNever;
   for (const auto& [key, a] : unfinished_) {

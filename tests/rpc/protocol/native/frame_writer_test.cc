@@ -306,10 +306,9 @@ TEST(FrameWriter, CutsAnErrorToOneFrame) {
     for (const size_t detail : {size_t{0}, size_t{1'000}, size_t{100'000}}) {
       absl::Status status = absl::InternalError(std::string(text, 'e'));
       if (detail > 0) status.SetPayload("u/T", absl::Cord(std::string(detail, 'd')));
-      const std::string bytes =
-          written.Of(kMinFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
-            w.Error({.id = 3, .metadata = &metadata}, status, false);
-          });
+      const std::string bytes = written.Of(kMinFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
+        w.Error({.id = 3, .metadata = &metadata}, status, false);
+      });
       const std::vector<Frame> frames = Cut(bytes, kMinFrame);
       ASSERT_EQ(frames.size(), 1u);
       ResponseFrame frame;
