@@ -23,6 +23,7 @@ HEALTHY = {
     "rpc/server_options.h": HEAD + '#pragma once\n#include "weft/rpc/base/b.h"\nstruct O : B {};\n',
     "rpc/server/s.h": HEAD + '#pragma once\n#include "weft/rpc/server_options.h"\nstruct S : B {};\n',
     "rpc/client/c.h": HEAD + '#pragma once\n#include "weft/rpc/base/b.h"\nstruct C : B {};\n',
+    "rpc/base/words.h": HEAD + "#pragma once\nvoid Say();\n",
     "codegen/main.cc": '#include <google/protobuf/compiler/plugin.h>\n#include "weft/rpc/options.pb.h"\n',
     "codegen/template.cc": 'const char* k = R"(\n#include "$stem$.pb.h"\n)";\n',
     # Words in comments and strings are no faults.
@@ -30,6 +31,54 @@ HEALTHY = {
 }
 
 UNFINISHED = "TO" "DO"
+
+
+def class_of(methods=0, members=0, bases="", more=""):
+    """A class X at line 4, with so many of each, and `more` as its last lines."""
+    lines = [f"  void F{i}(int a = (1 < 2));" for i in range(methods)]
+    lines += [f"  std::map<int, A<(1 > 0)>> m{i}_ LOOP_OWNED = {{}};" for i in range(members)]
+    return HEAD + "class ANY_THREAD X" + bases + " {\n" + "".join(line + "\n" for line in lines) + more + "};\n"
+
+
+# None of it counts beside 30 methods and 15 members, however it is written.
+UNCOUNTED = """
+ public:
+  X() : a_(1), b_{2} { Run(); }
+  explicit X(int a) noexcept(false);
+  X(const X&) = delete;
+  [[nodiscard]] int F0() const WEFT_REQUIRES(mu_) { return 1 < 2 ? 3 : 4; }
+  template <typename T, int n = (1 > 0)>
+  void F0(T t);
+  const std::vector<int>& all() const { return m0_; }
+  size_t size() const LOOP_ONLY { return m0_.size(); }
+  int64_t seen() const { return m0_.load(std::memory_order_relaxed); }
+  static constexpr size_t kSize = size_t{4} << 10;
+  static int made;
+  using Made = void (*)(int);
+  enum class State : uint8_t { kUp, kDown };
+  struct Value {
+    int a = 0, b = 0;
+    void (*call)(int) = nullptr;
+    int F40() { return 1; }
+    int F41();
+  };
+  class Other;
+  friend class Other;
+  friend bool operator==(const X&, const X&) = default;
+"""
+DECLARATORS = "  void (*call_)(int) = nullptr;\n  int a_[2], b_ : 3;\n  void F();\n"
+BASES = " final : public A, B<C, D>, private E"
+TWO = "class A1 {\n  int a_;\n};\nclass A2 {\n  int a_;\n};\n"
+BESIDE = (
+    "enum class E { kA };\nstruct V {\n  int a = 0;\n  bool valid() const;\n};\n"
+    "class Listener {\n public:\n  virtual void On() = 0;\n};\ntemplate <typename T>\nclass X;\n"
+    "template <typename T>\nclass X {\n  T t_;\n};\ntemplate <>\nclass X<int> {\n  int t_;\n};\n"
+)
+ALLOWED = "tests/structure/classes.toml"
+
+
+def allow(kind, name, value):
+    return {ALLOWED: f'[{kind}]\n"{name}" = {value}\n'}
 
 # Each check: what is planted, and what it has to say about it.
 PLANTED = {
@@ -56,6 +105,45 @@ PLANTED = {
         ({"rpc/base/f.h": HEAD + "struct event_base;\n"}, "rpc/base/f.h:4: a third party's type in a header: event_base"),
         ({"core/r1.h": HEAD + '#include "weft/core/r2.h"\n', "core/r2.h": HEAD + '#include "weft/core/r1.h"\n'},
          "core/r1.h:1: headers include each other"),
+    ],
+    "classes": [
+        ({"core/x.h": class_of(methods=30, members=14, bases=BASES, more=UNCOUNTED)},
+         "core/x.h:4: X has 31 methods"),
+        ({"core/x.h": class_of(methods=29, members=15, bases=BASES, more=UNCOUNTED)}, None),
+        ({"core/x.h": class_of(members=16, more="  void F();\n")}, "core/x.h:4: X has 16 members, the limit is 15"),
+        ({"core/x.h": class_of(members=16)}, None),
+        ({"core/x.h": class_of(members=14, more=DECLARATORS)},
+         "core/x.h:4: X has 17 members"),
+        ({"core/x.h": class_of(methods=1, bases=" : A, B, C, D")}, "core/x.h:4: X has 4 bases, the limit is 3"),
+        ({"core/x.h": class_of(more="  " + class_of(methods=31)[len(HEAD):])}, "core/x.h:5: X::X has 31 methods"),
+        ({"core/x.h": HEAD + TWO}, "core/x.h:7: a header has one class; here are A1, A2"),
+        ({"core/x.h": HEAD + BESIDE}, None),
+        ({"core/x.h": HEAD + "struct V {\n" + "".join(f"  void F{i}();\n" for i in range(5)) + "};\n" + TWO[:24]},
+         "core/x.h:11: a header has one class; here are V, A1"),
+        ({"core/y.h": HEAD + "class Y {\n  int a_;\n};\n", "core/x.h": class_of(more="  friend class Y;\n")},
+         "core/x.h:5: Y is a friend of X, but not of its header"),
+        ({"core/x_more.cc": "\n"}, "core/x_more.cc:1: no header has its name"),
+        # The exceptions.
+        ({"core/x.h": class_of(methods=31),
+          **allow("class", "X", '{methods = 31, reason = "It has a part that can stand apart."}')}, None),
+        ({"core/x.h": class_of(methods=32),
+          **allow("class", "X", '{methods = 31, reason = "It has a part that can stand apart."}')},
+         "core/x.h:4: X has 32 methods, the limit is 31"),
+        ({"core/x.h": class_of(methods=31),
+          **allow("class", "X", '{methods = 32, reason = "It has a part that can stand apart."}')},
+         "core/x.h:4: X has only 31 methods now"),
+        ({"core/x.h": class_of(methods=31, members=15),
+          **allow("class", "X", '{methods = 31, members = 16, reason = "It has a part that can stand apart."}')},
+         "core/x.h:4: X has 15 members, as it may"),
+        ({"core/x.h": class_of(methods=31), **allow("class", "X", "{methods = 31}")}, "class X: no reason is given"),
+        ({"core/x.h": class_of(methods=30),
+          **allow("class", "X", '{methods = 31, reason = "It has a part that can stand apart."}')},
+         "class X: is no longer needed"),
+        ({"core/x.h": HEAD + TWO, **allow("header", "core/x.h", '"They are one vocabulary, annotated together."')}, None),
+        (allow("header", "core/a.h", '"They are one vocabulary, annotated together."'), "header core/a.h: is no longer needed"),
+        (allow("source", "core/a.cc", '"It goes with another header later."'), "source core/a.cc: is no longer needed"),
+        (allow("friend", "A, B", '"The links run through it."'), "friend A, B: is no longer needed"),
+        (allow("classes", "A", '"The links run through it."'), "no exceptions of a kind 'classes'"),
     ],
     "contracts": [
         ({"core/x.h": "// A thing.\n#pragma once\nclass X {};\n"}, "core/x.h:1: its first comment has no"),

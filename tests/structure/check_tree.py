@@ -7,6 +7,7 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import classes
 import contracts
 import gates
 import include_graph
@@ -16,6 +17,7 @@ import sleeps
 
 RULES = {
     "include_graph": include_graph.check,
+    "classes": classes.check,
     "contracts": contracts.check,
     "gates": gates.check,
     "sizes": sizes.check,
@@ -28,7 +30,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=pathlib.Path, default=pathlib.Path(__file__).resolve().parents[2])
     parser.add_argument("rules", nargs="*", metavar="rule", help=f"of: {', '.join(RULES)}")
+    parser.add_argument("--list", action="store_true", help="print the counts of every class that has methods instead")
     arguments = parser.parse_args()
+    if arguments.list:
+        print("\n".join(classes.table(arguments.root)))
+        return 0
     unknown = set(arguments.rules) - set(RULES)
     if unknown:
         parser.error(f"no rule {', '.join(sorted(unknown))}; there are {', '.join(RULES)}")
