@@ -11,8 +11,8 @@
 //             open at a time
 //   calls     `count` calls with payloads of `size` bytes, `outstanding` at a time
 //
-// The last line: "<case>: before B KiB, at most P, after A: ratio R". With --hold the server is left
-// running until a byte comes from stdin, to be looked into.
+// The last line: "<case>: before B KiB, at most P, after A: ratio R". With --hold the server is
+// left running until a byte comes from stdin, to be looked into.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>

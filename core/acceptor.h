@@ -6,8 +6,8 @@
 // spinning. At most kAcceptAtOnce connections are taken in one turn, so that several listeners
 // share the thread.
 //
-// Threads  any but its own: AddListener, AddListeners, LookUp, Stop. Any: counts. The callback runs on the acceptor's
-//          thread
+// Threads  any but its own: AddListener, AddListeners, LookUp, Stop. Any: counts. The callback runs
+//          on the acceptor's thread
 // Owns     its loop and thread, the listening sockets, the reserve descriptor
 // Errors   AddListener, AddListeners: a Status that names the address and errno. LookUp: as
 //          Resolver's

@@ -1,7 +1,7 @@
 // A reference-counted piece of memory that input, output and messages share.
 //
-//   Block ──► [ home | refs | capacity | bytes … ]     BlockRef counts; Slice is a BlockRef with a
-//   range of its bytes
+//   Block ──► [ home | refs | capacity | bytes … ]     BlockRef counts; Slice is a
+//                                                      BlockRef with a range of its bytes
 //
 // Bytes below what somebody has handed out are never changed again, so slices of one block may be
 // read by any thread while its owner goes on filling the rest.

@@ -1,16 +1,16 @@
 // The blocks of a loop, used again: the pages of a new one cost the kernel more to clear than it
 // costs to fill them.
 //
-//   sizes:  16 KiB  20  24  28 | 32  40  48  56 | 64 …     four classes to each power of two, header
-//   included
+//   sizes:  16 KiB  20  24  28 | 32  40  48  56 | 64 …     four classes to each power of two,
+//                                                          header included
 //
 // A block that nobody refers to any more comes back from whichever thread let go of it, and serves
-// sizes of its class, or down to half of it where there is none of theirs. Free blocks
-// together hold at most kMaxFree bytes; the largest go first.
+// sizes of its class, or down to half of it where there is none of theirs. Free blocks together
+// hold at most kMaxFree bytes; the largest go first.
 //
 // Trim, called again and again, gives back the blocks that were not needed since the call before:
-// all of a class that was not used at all, half of the others, rounded down. While the pool is quiet
-// it keeps nothing that comes back.
+// all of a class that was not used at all, half of the others, rounded down. While the pool is
+// quiet it keeps nothing that comes back.
 //
 // Threads  any
 // Owns     its free blocks; those that are out may outlive it, and are freed when they come back

@@ -1,8 +1,9 @@
 // Exceptions that leave code of the user's: callbacks, listeners, hooks, executors. Each is counted
 // and logged; nothing of weft is unwound by it.
 //
-// A Runtime has one, which its I/O threads and workers name as theirs (Scope). Where a callback runs
-// on a thread of the application, its closure brings the one of the thread that handed it over.
+// A Runtime has one, which its I/O threads and workers name as theirs (Scope). Where a callback
+// runs on a thread of the application, its closure brings the one of the thread that handed it
+// over.
 //
 // Threads  any
 // Owns     its log, and the limit of lines: ten a second

@@ -127,8 +127,8 @@ class CallbackQueue final : private LoopTask {
   // This thread is the loop's from now on, or no longer.
   void Attach();
   void Detach();
-  // The loop closes. Callbacks that bring up one another end with the last of kGenerations; how many
-  // were dropped then.
+  // The loop closes. Callbacks that bring up one another end with the last of kGenerations; how
+  // many were dropped then.
   static constexpr int kGenerations = 100'000;
   size_t CallAll();
 

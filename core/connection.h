@@ -1,22 +1,22 @@
 // A byte stream on one transport, bound for life to one loop.
 //
-//   read:  [ direct: the owner's own memory ][ rest: an unfinished frame ][ the loop's arena ] one
-//   readv
-//          the owner is given the bytes after `direct` as one run and says how many it has used; an
-//          unfinished frame is copied to `rest`, which has room for exactly that frame
+//   read:  [ direct: the owner's own memory ][ rest: an unfinished frame ][ the loop's arena ]
+//          in one readv; the owner is given the bytes after `direct` as one run and says how many
+//          it has used; an unfinished frame is copied to `rest`, which has room for exactly that
+//          frame
 //   write: OutputQueue; flushed by whoever claimed it, in the end by this loop
 //
 // Past the high watermark of unsent bytes reading may be paused until the low one (see
 // PauseReadsAbove).
 //
 // Threads  loop-only; other threads hold the ConnectionHandle
-// Owns     its watch and its unfinished input, counted in the handle's account; shares its output with the handle
+// Owns     its watch and its unfinished input, counted in the handle's account; shares its output
+//          with the handle
 // Errors   read and write errors end it with UNAVAILABLE that names the call and errno; an
 //          unfinished frame that there is no memory for, or that its account refuses, with
 //          RESOURCE_EXHAUSTED
 // Ends     OnClosed runs exactly once, with the reason; no callback follows it. The owner destroys
-// the connection
-//          in a later turn, not inside a callback
+//          the connection in a later turn, not inside a callback
 #ifndef WEFT_CORE_CONNECTION_H_
 #define WEFT_CORE_CONNECTION_H_
 
@@ -45,7 +45,8 @@ struct InputNeed {
   // How much to read behind it at most: little, when what follows is to be read directly too.
   size_t behind_direct = SIZE_MAX;
   // The room that the frame gets whose beginning was left over: its whole size, or less where that
-  // is only announced; OnBytes comes again when it is full. 0, as before each OnBytes: not known yet.
+  // is only announced; OnBytes comes again when it is full. 0, as before each OnBytes: not known
+  // yet.
   size_t frame = 0;
 };
 

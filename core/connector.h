@@ -3,18 +3,17 @@
 // A name's addresses are tried in turn, each with a head start before the next (RFC 8305, "happy
 // eyeballs"): the first that connects wins, and the others are closed. Attempts that were given up
 // go on beside the later ones. The lookup may take two thirds of the limit; trying begins as soon
-// as there is an address, with 50 ms more, a quarter of what is left at most, for the IPv6 answer where the IPv4 one came
-// first. The head
-// start is 250 ms, or less where the time that is left must do for more addresses. Addresses that
-// failed are tried last the next time. An in-process address is dialled on the network it was
-// given.
+// as there is an address, with 50 ms more, a quarter of what is left at most, for the IPv6 answer
+// where the IPv4 one came first. The head start is 250 ms, or less where the time that is left must
+// do for more addresses. Addresses that failed are tried last the next time. An in-process address
+// is dialled on the network it was given.
 //
 // Threads  loop-only
 // Owns     the lookup and the sockets of its attempts; the transport until it hands it over
 // Errors   a Status that names peer, phase (resolve, connect), each address with its errno, and the
-// time it took
+//          time it took
 // Ends     each Start calls back exactly once, unless it was cancelled or the connector was
-// destroyed
+//          destroyed
 #ifndef WEFT_CORE_CONNECTOR_H_
 #define WEFT_CORE_CONNECTOR_H_
 

@@ -1,7 +1,7 @@
 // Keeps chains of coroutines that do not wait from growing the stack.
 //
-// A coroutine that ends hands over to the one that awaits it. An optimizing compiler makes a jump of
-// that; without optimization, and under sanitizers, it is a call inside a call, and a loop that
+// A coroutine that ends hands over to the one that awaits it. An optimizing compiler makes a jump
+// of that; without optimization, and under sanitizers, it is a call inside a call, and a loop that
 // awaits a million coroutines which need not wait nests two million deep. So whoever resumes a
 // coroutine opens a CoroStack, and what would nest deeper than kMax bytes below it returns there
 // first, and is resumed from there.

@@ -11,7 +11,7 @@
 // Threads  loop-only
 // Owns     nothing; an entry belongs to whoever embeds it and must be removed before it goes
 // Ends     OnDeadline runs at most once an insert, never after Remove; it may insert and remove any
-// entry
+//          entry
 #ifndef WEFT_CORE_DEADLINE_WHEEL_H_
 #define WEFT_CORE_DEADLINE_WHEEL_H_
 

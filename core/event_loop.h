@@ -1,7 +1,7 @@
 // One thread's reactor: file descriptors, timers and posted tasks, in turns.
 //
-// A turn:  poll (callbacks of ready descriptors, due timers)  →  posted tasks, oldest first  →  the
-// turn's end (what was scheduled by RunAtEndOfTurn: batches handed over, output flushed)  →  sleep if
+// A turn: poll (callbacks of ready descriptors, due timers) → posted tasks, oldest first → the
+// turn's end (what was scheduled by RunAtEndOfTurn: batches handed over, output flushed) → sleep if
 // there is nothing to do.
 //
 // Post is the only door for other threads. It wakes the loop through the notification pipe, only
@@ -14,13 +14,13 @@
 // Threads  Post, Stop, InLoop: any. Run: the thread that becomes the loop's. Everything else: that
 //          thread
 // Owns     its event_base (without locks), its notification pipe, one timerfd for all its timers
-// Errors   Create: RESOURCE_EXHAUSTED that names what has run out; see core/event_base.h for the one
-//          way in which libevent could still end the process
-// Ends     Stop lets the turn finish; then every queued task is run or cancelled, every callback that
-//          waits is called, and Run returns. It waits for nobody: tasks and callbacks that bring one
-//          another up while it closes go on for so many generations (kClosingRounds of tasks,
-//          CallbackQueue::kGenerations of callbacks), and what comes behind them is dropped and
-//          logged
+// Errors   Create: RESOURCE_EXHAUSTED that names what has run out; see core/event_base.h for the
+//          one way in which libevent could still end the process
+// Ends     Stop lets the turn finish; then every queued task is run or cancelled, every callback
+//          that waits is called, and Run returns. It waits for nobody: tasks and callbacks that
+//          bring one another up while it closes go on for so many generations (kClosingRounds of
+//          tasks, CallbackQueue::kGenerations of callbacks), and what comes behind them is dropped
+//          and logged
 #ifndef WEFT_CORE_EVENT_LOOP_H_
 #define WEFT_CORE_EVENT_LOOP_H_
 

@@ -4,8 +4,8 @@
 // locks: therefore Execute never runs the closure.
 //
 // Threads  any
-// Errors   Execute must not throw: what it throws is counted and logged, and the closure is lost, as
-//          when the executor has stopped. Closures of weft's throw nothing
+// Errors   Execute must not throw: what it throws is counted and logged, and the closure is lost,
+//          as when the executor has stopped. Closures of weft's throw nothing
 // Ends     each closure is run once, or destroyed when the executor has stopped
 #ifndef WEFT_CORE_EXECUTOR_H_
 #define WEFT_CORE_EXECUTOR_H_

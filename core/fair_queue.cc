@@ -58,8 +58,8 @@ size_t FairQueue::PushDirect(WorkShare& share, WorkItem** items, size_t count) {
   if (held >= quantum_) return 0;
   if (count == 1 && held == 0 &&
       ring_.taken() >= share.next_express_.load(std::memory_order_relaxed)) {
-    // Heavier than a quantum: what comes behind it waits in the line until it has been taken, and so
-    // does not overtake it.
+    // Heavier than a quantum: what comes behind it waits in the line until it has been taken, and
+    // so does not overtake it.
     share.next_express_.store(ring_.pushed(), std::memory_order_relaxed);
     share.in_ring_.fetch_add(WorkShare::kExpressWeight, std::memory_order_relaxed);
     items[0]->weight_ = WorkShare::kExpressWeight;
@@ -75,8 +75,8 @@ size_t FairQueue::PushDirect(WorkShare& share, WorkItem** items, size_t count) {
 }
 
 // Counts `wanted` items as the share's and puts them into the ring, as many as it has room for, in
-// groups: the last item of a group carries the weight of all. The caller takes back what was counted
-// too much.
+// groups: the last item of a group carries the weight of all. The caller takes back what was
+// counted too much.
 int32_t FairQueue::PushGroups(WorkShare& share, WorkItem** items, int32_t wanted) {
   share.in_ring_.fetch_add(wanted, std::memory_order_relaxed);
   int32_t done = 0;

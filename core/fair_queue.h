@@ -10,8 +10,8 @@
 // in the order in which they were pushed.
 //
 // Express items are taken first. A share that used the express may use it again when all that stood
-// in the ring then has been taken, so that many who come one at a time starve nobody. This is
-// the rule for new flows of FQ-CoDel (RFC 8290).
+// in the ring then has been taken, so that many who come one at a time starve nobody. This is the
+// rule for new flows of FQ-CoDel (RFC 8290).
 //
 // The fast path, of a share with less than a quantum in the ring, takes no lock and allocates
 // nothing. Items of a share go into the ring in groups of half a quantum at most, and the last item

@@ -1,15 +1,15 @@
 // Where a loop's libevent keeps what it knows of each descriptor number: made side by side.
 //
 // libevent makes a few bytes with the first event of a number, and keeps them as long as its base
-// lives. Made one by one, as connections come, they would stand between the connections' own memory,
-// and none of its pages could go when the connections have gone.
+// lives. Made one by one, as connections come, they would stand between the connections' own
+// memory, and none of its pages could go when the connections have gone.
 //
-//   descriptors   0 … 127 | 128 … 511 | 512 … 1023 | …      a group is made with its first descriptor
+//   descriptors   0 … 127 | 128 … 511 | 512 … 1023 | …   a group is made with its first descriptor
 //
 // libevent has no call for that, so each number has an event for a moment: a free one as a copy of
 // a descriptor that is lent, one in use, where it is a socket, as it is. A thread does it that has
-// nothing else to do, while the loop waits for it, less than a millisecond: malloc has a heap of its
-// own for it, and so does not fill holes of the loop's.
+// nothing else to do, while the loop waits for it, less than a millisecond: malloc has a heap of
+// its own for it, and so does not fill holes of the loop's.
 //
 // Threads  loop-only
 // Owns     nothing; takes one descriptor at a time for the moment

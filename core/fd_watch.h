@@ -2,8 +2,8 @@
 //
 // Threads  loop-only
 // Owns     its two libevent events, not the descriptor
-// Errors   Start: a Status when libevent refuses the descriptor; OnWatchFailed when the kernel refuses
-//          to watch it
+// Errors   Start: a Status when libevent refuses the descriptor; OnWatchFailed when the kernel
+//          refuses to watch it
 // Ends     after Stop, or its destruction, no callback comes; both are legal inside one
 #ifndef WEFT_CORE_FD_WATCH_H_
 #define WEFT_CORE_FD_WATCH_H_

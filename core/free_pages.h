@@ -7,15 +7,15 @@
 //   heap    |live|········ free ········|live|···· free ····|cached|··· end ···|
 //   pieces       [h|····][h|····][h|····]    [h|····][h|····]      [h|····]
 //
-// So the free memory is asked for, in pieces that malloc does not map by themselves; the whole pages
-// of each piece are discarded, and it is freed again. A page a piece stays, with malloc's own words
-// (h). It ends when more pieces in a row hold no memory than were discarded before: what comes then
-// is new.
+// So the free memory is asked for, in pieces that malloc does not map by themselves; the whole
+// pages of each piece are discarded, and it is freed again. A page a piece stays, with malloc's own
+// words (h). It ends when more pieces in a row hold no memory than were discarded before: what
+// comes then is new.
 //
 // Threads  one; of the memory that malloc gives to that thread
 // Owns     nothing
-// Ends     GiveBack takes a fraction of a millisecond where there is little to give, and 50 to 100 µs
-//          for each MiB that is given: it is for threads that have nothing to do
+// Ends     GiveBack takes a fraction of a millisecond where there is little to give, and 50 to 100
+//          µs for each MiB that is given: it is for threads that have nothing to do
 #ifndef WEFT_CORE_FREE_PAGES_H_
 #define WEFT_CORE_FREE_PAGES_H_
 
@@ -35,8 +35,8 @@ class FreePages {
   size_t GiveBack();
 
  private:
-  // The first is less than what malloc maps by itself, with room for its own words; the others serve
-  // the gaps that are left.
+  // The first is less than what malloc maps by itself, with room for its own words; the others
+  // serve the gaps that are left.
   static constexpr std::array<size_t, 3> kSizes = {120 << 10, 28 << 10, 12 << 10};
   // So many pieces without memory are never too many.
   static constexpr size_t kEmpty = 24;

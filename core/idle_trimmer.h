@@ -1,4 +1,5 @@
-// Gives back what a burst took: what a loop and its users keep to be used again, and no longer need.
+// Gives back what a burst took: what a loop and its users keep to be used again, and no longer
+// need.
 //
 //   traffic:  ──▓▓▓▓▓▓▓▓────▓──────────────────────      Active, with each read
 //   looks:        │    │    │    │    │    ·    ·        every kPeriod, until one finds nothing to

@@ -1,5 +1,5 @@
-// A network of one process, without sockets: servers listen on names, channels dial them, and
-// bytes travel through memory, with the faults that a test asks for.
+// A network of one process, without sockets: servers listen on names, channels dial them, and bytes
+// travel through memory, with the faults that a test asks for.
 //
 //   auto network = weft::InProcessNetwork::Create();
 //   weft::Server server({.network = network});            server.Start("inproc:store");

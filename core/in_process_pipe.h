@@ -1,9 +1,9 @@
-// The memory between the two ends of an in-process connection: what stands in the place of a
-// socket pair's buffers, with faults.
+// The memory between the two ends of an in-process connection: what stands in the place of a socket
+// pair's buffers, with faults.
 //
-//   dialer ──Write──► [ ring of at most buffer_bytes; runs of bytes, each due at a time ] ──Read──►
-//   listener
-//          ◄──Read── [                             …                                   ] ◄──Write──
+//   dialer ──Write──► [ ring of at most buffer_bytes;       ] ──Read──► listener
+//                     [ runs of bytes, each due at a time   ]
+//          ◄──Read─── [                  …                  ] ◄──Write──
 //
 // As with sockets: a write takes what there is room for, EAGAIN when there is none, EPIPE after the
 // other end has closed, ECONNRESET after a reset; a read gives what is due, then EAGAIN, 0 after

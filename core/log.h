@@ -6,8 +6,9 @@
 // A sink is called where something is to be said, also inside calls of the application's: it takes
 // no lock that is held around one, and does not call weft.
 //
-// A line may hold what a peer sent. Whatever it holds, a sink gets one line of printable UTF-8, of at
-// most Log::kMaxLine bytes: here, where every line passes, the rest is escaped (core/printable.h).
+// A line may hold what a peer sent. Whatever it holds, a sink gets one line of printable UTF-8, of
+// at most Log::kMaxLine bytes: here, where every line passes, the rest is escaped
+// (core/printable.h).
 //
 // Threads  any
 // Errors   a sink must not fail; what it throws is swallowed

@@ -1,9 +1,8 @@
 // Time that moves only when a test moves it: for RuntimeOptions::clock.
 //
 //   weft::ManualClock clock;
-//   auto runtime = weft::Runtime::Create({.clock = &clock});     // servers and channels share it
-//   clock.Advance(absl::Seconds(10));                            // what is due by then has
-//   happened
+//   auto runtime = weft::Runtime::Create({.clock = &clock});  // servers and channels share it
+//   clock.Advance(absl::Seconds(10));                         // what is due by then has happened
 //
 // Timers, deadlines, heartbeats, pauses before the next attempt and the delays of an in-process
 // network follow it. Waiting for threads does not: workers and blocking callers sleep by the
@@ -12,8 +11,7 @@
 // Threads  any
 // Owns     nothing
 // Ends     outlives the runtime: the destructor waits for loops that still go by it, which may end
-// a
-//          little after the last that held the runtime
+//          a little after the last that held the runtime
 #ifndef WEFT_CORE_MANUAL_CLOCK_H_
 #define WEFT_CORE_MANUAL_CLOCK_H_
 

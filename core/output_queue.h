@@ -1,23 +1,22 @@
 // What is to be written on one connection. Any thread appends; one flusher at a time writes.
 //
-//   segments: [block bytes][block bytes][shared bytes]…      small appends run together in the tail
-//   block;
-//             ▲ flusher takes from here      ▲ append here   large ones are referenced, not copied
+//   segments: [block bytes][block bytes][shared bytes]…     small appends run together in the
+//             ▲ flusher takes from here      ▲ append here  tail block; large ones are referenced,
+//                                                           not copied
 //
-//   kIdle ──Claim──► kClaimed ──Flush──► kIdle (all taken) | kBlocked (the kernel takes no more) |
-//   kClosed
-//                       ▲                                        │
-//                       └───────────── OnWritable ───────────────┘
+//   kIdle ──Claim──► kClaimed ──Flush──► kIdle (all is taken) | kBlocked (the kernel is full)
+//                       ▲                                     | kClosed      │
+//                       └────────────────── OnWritable ──────────────────────┘
 //
 // Whoever appends to an idle queue claims it, and so has to flush it or to have it flushed;
 // everybody else just appends, for the flusher looks again before it leaves.
 //
 // Threads  any, under mutex() where said so
 // Owns     its transport, closed under the mutex or by the last flusher; its blocks
-// Errors   Flush says that the connection broke, with errno; ENOMEM where there was no memory to queue
-//          what was appended. TryReserve and OwnBorrowed say when there is none
-// Ends     after Seal nothing is queued any more, and what was is still written; after Close that is
-//          dropped, too
+// Errors   Flush says that the connection broke, with errno; ENOMEM where there was no memory to
+//          queue what was appended. TryReserve and OwnBorrowed say when there is none
+// Ends     after Seal nothing is queued any more, and what was is still written; after Close that
+//          is dropped, too
 #ifndef WEFT_CORE_OUTPUT_QUEUE_H_
 #define WEFT_CORE_OUTPUT_QUEUE_H_
 
@@ -132,8 +131,8 @@ class ANY_THREAD OutputQueue {
   // Drops what is queued and closes the transport, at once or as soon as the flusher is out of it.
   void Close() WEFT_EXCLUDES(mu_);
 
-  // What was appended last are the connection's last words: what is appended from now on is dropped,
-  // and no feeder is asked.
+  // What was appended last are the connection's last words: what is appended from now on is
+  // dropped, and no feeder is asked.
   void Seal() WEFT_REQUIRES(mu_) {
     sealed_ = true;
     SetFeed(nullptr, Wants::kNothing, 0);

@@ -1,7 +1,7 @@
 // Tasks from many threads for one loop: in order per poster, without a lock.
 //
-//   posters ──push──► head ─► newest ─► … ─► oldest      the loop takes the whole chain and turns
-//   it round
+//   posters ──push──► head ─► newest ─► … ─► oldest      the loop takes the whole chain
+//                                                        and turns it round
 //
 // Unbounded by itself; what feeds it is bounded (calls in flight, output bytes, accepts).
 //

@@ -21,8 +21,9 @@ inline double NextRandomShare(uint64_t* state) {
   return static_cast<double>(NextRandomBits(state) >> 11) * 0x1p-53;
 }
 
-// A seed for it, from the kernel. Unlike std::random_device it neither needs a descriptor nor throws;
-// where the kernel has none to give (a filter of system calls) it is the time and an address.
+// A seed for it, from the kernel. Unlike std::random_device it neither needs a descriptor nor
+// throws; where the kernel has none to give (a filter of system calls) it is the time and an
+// address.
 uint64_t RandomSeed();
 
 }  // namespace weft

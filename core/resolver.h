@@ -11,7 +11,7 @@
 // Owns     the lookup under way
 // Errors   a Status that names the host, the verdict, and the servers that were asked
 // Ends     each Resolve calls back until it says that this was the last time, unless it was
-// cancelled or the resolver was destroyed; both are legal inside the callback
+//          cancelled or the resolver was destroyed; both are legal inside the callback
 #ifndef WEFT_CORE_RESOLVER_H_
 #define WEFT_CORE_RESOLVER_H_
 

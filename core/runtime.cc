@@ -25,8 +25,8 @@ struct Remains {
   std::unique_ptr<Timer> again;  // the first loop's
 };
 
-// Joins them on a thread that lives for a moment. Where none can be started they go on, with nothing
-// to do, and the first loop tries again.
+// Joins them on a thread that lives for a moment. Where none can be started they go on, with
+// nothing to do, and the first loop tries again.
 void EndElsewhere(std::shared_ptr<Remains> remains) {
   absl::StatusOr<std::thread> thread = StartThread("weft-end", [remains] {
     for (const auto& pool : remains->pools) pool->Stop();

@@ -8,8 +8,8 @@
 // Threads  any
 // Owns     all its threads
 // Errors   Create: a Status when threads or descriptors run out
-// Ends     the last reference stops workers, then loops. It may go on one of its own threads: then a
-//          thread that lives for a moment joins them, and while none can be started they go on
+// Ends     the last reference stops workers, then loops. It may go on one of its own threads: then
+//          a thread that lives for a moment joins them, and while none can be started they go on
 #ifndef WEFT_CORE_RUNTIME_H_
 #define WEFT_CORE_RUNTIME_H_
 

@@ -2,8 +2,8 @@
 //
 // Texts: "10.0.0.7:7000", "[::1]:7000", "[fe80::1%eth0]:7000", "unix:/run/x.sock",
 // "unix:@abstract". "inproc:name" names a listener of an InProcessNetwork and is no socket's
-// address. Host names are not addresses: Resolver makes addresses of them. Port 0 means
-// any free one.
+// address. Host names are not addresses: Resolver makes addresses of them. Port 0 means any free
+// one.
 //
 // Threads  value
 // Errors   Parse: INVALID_ARGUMENT that quotes the text and says what is expected

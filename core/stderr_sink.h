@@ -6,11 +6,11 @@
 // threads do not mix. Neither the flags of the descriptor nor those of its file are changed, for
 // they are shared with other processes.
 //
-// A pipe and a terminal are opened anew for each line, without waiting; where that cannot be
-// (no descriptor left, no /proc, another user's file) the line is written when poll says that there
-// is room. Then it waits only if another writer of the same pipe fills it in between. A reader that
-// has gone raises no SIGPIPE, and a file at its largest size no SIGXFSZ. A regular file is written to
-// as it is.
+// A pipe and a terminal are opened anew for each line, without waiting; where that cannot be (no
+// descriptor left, no /proc, another user's file) the line is written when poll says that there is
+// room. Then it waits only if another writer of the same pipe fills it in between. A reader that
+// has gone raises no SIGPIPE, and a file at its largest size no SIGXFSZ. A regular file is written
+// to as it is.
 //
 // Threads  any
 // Errors   none: a line that cannot be written is counted

@@ -5,7 +5,7 @@
 // Threads  loop-only
 // Owns     its callback
 // Ends     destroying or stopping it means the callback does not run any more; it may do either
-// from inside
+//          from inside
 #ifndef WEFT_CORE_TIMER_H_
 #define WEFT_CORE_TIMER_H_
 

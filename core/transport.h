@@ -8,11 +8,11 @@
 // A transport that wraps another passes ShutDown, SetLostAfter and Unacknowledged on to it. Bytes
 // that it has read from below and not served yet are readable: its watch says so.
 //
-// Threads  Handshake, NewWatch, Read, Unacknowledged: the loop. Write: one thread at a time, which OutputQueue sees to.
-//          ShutDown: any. identity: any, from kDone on
+// Threads  Handshake, NewWatch, Read, Unacknowledged: the loop. Write: one thread at a time, which
+//          OutputQueue sees to. ShutDown: any. identity: any, from kDone on
 // Owns     its descriptor, or its end of what stands for one
 // Errors   Read and Write return what the system call would: a count, 0 for end of file, -1 with
-// errno
+//          errno
 #ifndef WEFT_CORE_TRANSPORT_H_
 #define WEFT_CORE_TRANSPORT_H_
 

@@ -10,9 +10,10 @@
 // Threads  loop-only
 // Owns     the transport, until it hands it over or the handshake fails
 // Errors   a Status that names phase, peer, side, cause and the time it took. Its code is the
-//          transport's where that failed; UNAVAILABLE when time is up or the transport cannot be watched
-// Ends     each Start calls back exactly once, unless it was cancelled, or this was destroyed, or the
-//          loop has closed. This may be destroyed inside the callback
+//          transport's where that failed; UNAVAILABLE when time is up or the transport cannot be
+//          watched
+// Ends     each Start calls back exactly once, unless it was cancelled, or this was destroyed, or
+//          the loop has closed. This may be destroyed inside the callback
 #ifndef WEFT_CORE_TRANSPORT_HANDSHAKE_H_
 #define WEFT_CORE_TRANSPORT_HANDSHAKE_H_
 

@@ -3,10 +3,10 @@
 //
 // Whoever knows how bytes travel knows when they can, so a Transport makes its own watch: a
 // socket's is two libevent events on its descriptor (FdWatch), as before; one in memory posts a
-// task to the loop when the other end has changed something. Descriptors in the place of memory
-// (an eventfd each way) would cost a system call for each change and two descriptors a
-// connection, and could not say "at 12:00:01", which bytes that are delayed need. A connection
-// calls a watch when it starts, ends, pauses or is blocked, never for each read or write.
+// task to the loop when the other end has changed something. Descriptors in the place of memory (an
+// eventfd each way) would cost a system call for each change and two descriptors a connection, and
+// could not say "at 12:00:01", which bytes that are delayed need. A connection calls a watch when
+// it starts, ends, pauses or is blocked, never for each read or write.
 //
 // Threads  loop-only
 // Ends     after Stop, or its destruction, no callback comes; both are legal inside one
@@ -23,8 +23,8 @@ class WatchEvents {
  public:
   virtual void OnReadable() = 0;
   virtual void OnWritable() = 0;
-  // The kernel refuses to watch a descriptor (no memory, or fs.epoll.max_user_watches is reached): what
-  // was to be watched is not, and can be asked for again. In a turn of its own.
+  // The kernel refuses to watch a descriptor (no memory, or fs.epoll.max_user_watches is reached):
+  // what was to be watched is not, and can be asked for again. In a turn of its own.
   virtual void OnWatchFailed(const absl::Status& why) { (void)why; }
 
  protected:

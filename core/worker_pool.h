@@ -14,7 +14,7 @@
 //          started. A pool that cannot grow says so once in the log, goes on with the threads that
 //          it has, and tries again four times a second
 // Ends     Stop waits for running items and cancels the queued ones; from then on submissions are
-// cancelled
+//          cancelled
 #ifndef WEFT_CORE_WORKER_POOL_H_
 #define WEFT_CORE_WORKER_POOL_H_
 

@@ -10,18 +10,17 @@
 // (ChannelOptions::backoff).
 //
 // Callbacks run on its I/O thread or on their call's executor, once each, and never inside a call
-// that the application makes (core/callback_queue.h): a lock may be held around everything here that
-// does not wait.
+// that the application makes (core/callback_queue.h): a lock may be held around everything here
+// that does not wait.
 //
 // Threads  any. The destructor waits: not under a lock that a callback or a handler takes
 // Owns     its connection and, without a shared Runtime, its I/O thread
 // Errors   Create: INVALID_ARGUMENT for an address that cannot be. A call's Status names peer,
 //          phase, cause and time
 // Ends     the destructor ends calls under way with UNAVAILABLE and returns when their callbacks
-//          have run; on an I/O thread, in a callback and in a handler of its own services it returns
-//          at once, and they run later.
-//          In a process forked from its own, calls end with FAILED_PRECONDITION inside Start, and
-//          the destructor leaves everything as it is
+//          have run; on an I/O thread, in a callback and in a handler of its own services it
+//          returns at once, and they run later. In a process forked from its own, calls end with
+//          FAILED_PRECONDITION inside Start, and the destructor leaves everything as it is
 #ifndef WEFT_RPC_CHANNEL_H_
 #define WEFT_RPC_CHANNEL_H_
 

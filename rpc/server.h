@@ -9,16 +9,16 @@
 //
 // An acceptor thread deals connections to the I/O threads in turn; handlers run on the worker pool.
 //
-// Threads  any, once constructed; Register and Configure before Start. Stop, Wait and the destructor
-//          wait: not under a lock that a handler, a callback or on_state takes. Called in one of
-//          those, or on an I/O thread, Stop and the destructor begin to stop and return at once, and
-//          Wait returns at once
+// Threads  any, once constructed; Register and Configure before Start. Stop, Wait and the
+//          destructor wait: not under a lock that a handler, a callback or on_state takes. Called
+//          in one of those, or on an I/O thread, Stop and the destructor begin to stop and return
+//          at once, and Wait returns at once
 // Owns     its sessions and, without a shared Runtime, its threads; refers to services, which
 //          outlive it
 // Errors   Start: a Status that names the address and errno, or the setting
 // Ends     Stop announces the end, lets calls under way finish within `drain`, cancels the rest,
-//          waits for their handlers and closes; idempotent. The destructor stops too.
-//          In a process forked from its own it does nothing, and is left as it is
+//          waits for their handlers and closes; idempotent. The destructor stops too. In a process
+//          forked from its own it does nothing, and is left as it is
 #ifndef WEFT_RPC_SERVER_H_
 #define WEFT_RPC_SERVER_H_
 
@@ -61,8 +61,8 @@ class Server {
   // All addresses, with their real ports.
   std::vector<std::string> addresses() const;
 
-  // See above. From one of its own handlers, any I/O thread or a callback (on_state too) it begins to
-  // stop and returns at once.
+  // See above. From one of its own handlers, any I/O thread or a callback (on_state too) it begins
+  // to stop and returns at once.
   void Stop();
   void Stop(absl::Duration drain);
   // Returns when the server has stopped, by whomever; at once where Stop would.

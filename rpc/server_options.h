@@ -100,9 +100,9 @@ struct ServerOptions {
   // least a millisecond. Zero: only as both sides' heartbeat_interval say.
   absl::Duration max_heartbeat_interval = absl::Seconds(30);
   // Bytes of input held on all connections together: unfinished messages and frames, requests until
-  // they are answered, messages of streams until they are read. What would go beyond is refused with
-  // RESOURCE_EXHAUSTED. Counted in steps of 64 KiB a connection, which may always hold 128 KiB.
-  // 0: no limit.
+  // they are answered, messages of streams until they are read. What would go beyond is refused
+  // with RESOURCE_EXHAUSTED. Counted in steps of 64 KiB a connection, which may always hold 128
+  // KiB. 0: no limit.
   size_t max_input_bytes = size_t{512} << 20;
   // The same of all clients together that the authenticator has not let in yet; each byte counts.
   // What goes beyond closes its connection. 0: no limit.
@@ -110,15 +110,15 @@ struct ServerOptions {
   // Told of each connection: up, suspect, going away, down. On its I/O thread, in order.
   ConnectionListener on_connection = nullptr;
   // Told of kServing, kDraining and kStopped, in this order: of kDraining before any client is, so
-  // that health checks turn first. On the server's first I/O thread, never inside Start or Stop; must
-  // not block. Stop, called in it, begins to stop and returns. What it throws is caught, counted and
-  // logged.
+  // that health checks turn first. On the server's first I/O thread, never inside Start or Stop;
+  // must not block. Stop, called in it, begins to stop and returns. What it throws is caught,
+  // counted and logged.
   std::function<void(ServerState)> on_state = nullptr;
   // How long one blocking write of a handler (Write of a ServerWriter or ServerStream) may wait for
   // a client that gives no credit; then its call ends with RESOURCE_EXHAUSTED. At most half of a
   // pool's threads (of a pool of one thread: that one) wait so at once; where more would, the call
-  // ends with RESOURCE_EXHAUSTED at once. Handlers that do not block hold no thread, and wait as long
-  // as their call lasts. Zero: no limit of time.
+  // ends with RESOURCE_EXHAUSTED at once. Handlers that do not block hold no thread, and wait as
+  // long as their call lasts. Zero: no limit of time.
   absl::Duration max_write_wait = absl::Seconds(30);
   // How long Stop, without an argument, and the destructor let calls under way go on.
   absl::Duration drain = absl::Seconds(5);

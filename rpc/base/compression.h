@@ -10,8 +10,7 @@
 //
 // InflateGate decides which messages are inflated at all.
 //
-// Threads  any; each thread keeps its codecs' working memory, up to 1.8 MiB, from its first use
-//          on
+// Threads  any; each thread keeps its codecs' working memory, up to 1.8 MiB, from its first use on
 // Owns     nothing
 // Errors   Inflate: UNIMPLEMENTED for a codec that is none, RESOURCE_EXHAUSTED over the limit,
 //          INTERNAL for damaged bytes; each names the codec and the sizes

@@ -114,8 +114,8 @@ bool ParseLarge(const char* data, int size, google::protobuf::MessageLite* out) 
 
 }  // namespace
 
-// Large strings and fields are as long as the peer says. What protobuf has built until then stays in
-// the message, which may be cleared and destroyed.
+// Large strings and fields are as long as the peer says. What protobuf has built until then stays
+// in the message, which may be cleared and destroyed.
 MessageCodec::Parsed MessageCodec::Parse(const char* data, size_t size,
                                          google::protobuf::MessageLite* out) {
   bool whole = false;

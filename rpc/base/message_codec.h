@@ -4,8 +4,8 @@
 //
 // Threads  value
 // Errors   Parse says when there is no memory for what the bytes announce, Pieces and Copied when
-//          there is none for what they make. A message over 2 GiB - 1 cannot be serialized: ByteSize
-//          says so before anything is written
+//          there is none for what they make. A message over 2 GiB - 1 cannot be serialized:
+//          ByteSize says so before anything is written
 #ifndef WEFT_RPC_BASE_MESSAGE_CODEC_H_
 #define WEFT_RPC_BASE_MESSAGE_CODEC_H_
 

@@ -3,7 +3,7 @@
 // Everything with a lifetime (metadata, trailers, cancelling) lives in a ClientContext.
 //
 // Threads  value, trivially destructible: gcc 12 destroys other temporaries of a co_await
-// expression twice
+//          expression twice
 #ifndef WEFT_RPC_CALL_CALL_OPTIONS_H_
 #define WEFT_RPC_CALL_CALL_OPTIONS_H_
 

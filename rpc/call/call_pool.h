@@ -2,8 +2,7 @@
 //
 // Threads  Take, Collect, Close: the loop. Return: any
 // Owns     every call that is not out; a call that is out keeps the pool alive through its origin;
-// `keeper`, which
-//          calls refer to
+//          `keeper`, which calls refer to
 // Ends     after Close a call that comes back is freed by whoever returns it
 #ifndef WEFT_RPC_CALL_CALL_POOL_H_
 #define WEFT_RPC_CALL_CALL_POOL_H_

@@ -6,9 +6,9 @@
 //   context.trailers(), context.handler_time(), context.may_have_been_executed()
 //
 // Threads  Cancel, cancelled: any. metadata(): before the call starts. initial_metadata(): after
-// the
-//          call has ended; of a stream that is read already when a Read or WaitForInitialMetadata,
-//          in any style, has said true, by whoever was told so. The rest: after it has ended
+//          the call has ended; of a stream that is read already when a Read or
+//          WaitForInitialMetadata, in any style, has said true, by whoever was told so. The rest:
+//          after it has ended
 // Owns     the metadata of both directions
 // Ends     serves one call; must outlive it
 #ifndef WEFT_RPC_CALL_CLIENT_CONTEXT_H_

@@ -11,8 +11,8 @@
 //   weft::ClientStream<Ping, Pong> both = stub.Talk();        // both stream
 //
 // The call starts with the stub's method; writing waits for the connection. One that is destroyed
-// before its end is cancelled. The timeout counts for the whole call:
-// {.timeout = absl::InfiniteDuration()} for one that is to stay.
+// before its end is cancelled. The timeout counts for the whole call; a call that is to stay gets
+// {.timeout = absl::InfiniteDuration()}.
 //
 // Callbacks and coroutines go on by the rule of stream_sides.h, those of FinishAsync too: never
 // inside a call, not even inside the destructor, which ends them with CANCELLED.

@@ -41,7 +41,8 @@ class ClientStreamCall final : public OutboundCall, public StreamPort {
   absl::Status WaitForEnd() WEFT_EXCLUDES(end_mu_);
   // Calls back, once, by the rule of core/callback_queue.h.
   void TellEnd(EndCallback done);
-  // The same for weft's own: inside whatever ends the call. False: it has ended, `*status` says how.
+  // The same for weft's own: inside whatever ends the call. False: it has ended, `*status` says
+  // how.
   bool WatchEnd(EndCallback told, absl::Status* status) WEFT_EXCLUDES(end_mu_);
   void StopTelling() WEFT_EXCLUDES(end_mu_);
   // After an OK end of a call whose client alone streams.

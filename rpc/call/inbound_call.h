@@ -108,8 +108,8 @@ class CallOrigin {
 
   // What its calls take of the queues that they wait in; by whoever serves them, on the loop.
   std::vector<std::shared_ptr<WorkShare>> shares;
-  // Its calls under a limit of all connections' calls: those that were let in, on the loop, and those
-  // of them that have left again, from any thread.
+  // Its calls under a limit of all connections' calls: those that were let in, on the loop, and
+  // those of them that have left again, from any thread.
   struct Places {
     int64_t taken = 0;
     std::atomic<int64_t> given_back{0};

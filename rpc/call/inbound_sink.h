@@ -31,8 +31,8 @@ class InboundSink {
   // A call to answer, with its whole request. Kept until the turn's end, so that all go to the
   // workers at once.
   virtual void OnCall(InboundCall& call) LOOP_ONLY = 0;
-  // `size` bytes of a block have been looked through; calls that came since the last time may refer to
-  // it.
+  // `size` bytes of a block have been looked through; calls that came since the last time may refer
+  // to it.
   virtual void OnLookedThrough(size_t size) LOOP_ONLY { (void)size; }
   // Such a call was cancelled. One that still waits to be run may be answered at once.
   virtual void OnCancelled(InboundCall&) LOOP_ONLY {}

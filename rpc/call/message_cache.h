@@ -5,9 +5,9 @@
 // reference, when the reply has left (Share), from whichever thread sent it.
 //
 // Threads  one: the worker's it belongs to; what Share returned may end on any
-// Owns     the pairs in it, at most kMaxPerMethod of a method and kMaxBytes of messages, counted
-//          as they were on the wire. Not kept is a pair with more than kLargest bytes, unless most
-//          of them are strings that were sent by reference
+// Owns     the pairs in it, at most kMaxPerMethod of a method and kMaxBytes of messages, counted as
+//          they were on the wire. Not kept is a pair with more than kLargest bytes, unless most of
+//          them are strings that were sent by reference
 #ifndef WEFT_RPC_CALL_MESSAGE_CACHE_H_
 #define WEFT_RPC_CALL_MESSAGE_CACHE_H_
 

@@ -1,7 +1,7 @@
 // The right to answer one call, later and from any thread.
 //
-//   void Say(ServerContext& call, HelloRequest& request, weft::Responder<HelloReply> responder)
-//   override {
+//   void Say(ServerContext& call, HelloRequest& request,
+//            weft::Responder<HelloReply> responder) override {
 //     queue_.push_back(std::move(responder));     // … and somewhere else:
 //     responder.reply().set_text("hello");
 //     responder.Finish();
@@ -12,8 +12,8 @@
 // Threads  value: one holder at a time, any thread
 // Owns     the answer: one destroyed without Finish ends the call with INTERNAL, or with UNKNOWN
 //          when it goes because its handler throws
-// Ends     Finish, once; it leaves the responder empty. It does not wait, and no callback runs inside
-//          it: a lock may be held around it, and around the destructor
+// Ends     Finish, once; it leaves the responder empty. It does not wait, and no callback runs
+//          inside it: a lock may be held around it, and around the destructor
 #ifndef WEFT_RPC_CALL_RESPONDER_H_
 #define WEFT_RPC_CALL_RESPONDER_H_
 

@@ -74,10 +74,11 @@ class ServerContext {
   // answer is for nobody.
   ANY_THREAD bool cancelled() const;
   // The same as a token: stopped when the caller cancels, its connection is lost or the deadline
-  // passes. Callbacks (std::stop_callback) run on the I/O thread, never inside a call of weft's, and
-  // must not block. One made for a token that is stopped already runs inside its own constructor, and
-  // one that throws ends the process: that is std::stop_callback's doing. Calls that the handler
-  // makes, on any channel, are cancelled with it and end by its deadline without this.
+  // passes. Callbacks (std::stop_callback) run on the I/O thread, never inside a call of weft's,
+  // and must not block. One made for a token that is stopped already runs inside its own
+  // constructor, and one that throws ends the process: that is std::stop_callback's doing. Calls
+  // that the handler makes, on any channel, are cancelled with it and end by its deadline without
+  // this.
   std::stop_token stop_token();
 
  private:

@@ -8,15 +8,15 @@
 // later get one that can: AsyncServerReader<Row, Sum>, AsyncServerWriter<Row>,
 // AsyncServerStream<Ping, Pong>.
 //
-// Callbacks of the Async ones run on the call's I/O thread, never inside a call, be it Finish, and so
-// never under a lock held around one (stream_sides.h).
+// Callbacks of the Async ones run on the call's I/O thread, never inside a call, be it Finish, and
+// so never under a lock held around one (stream_sides.h).
 //
 // Threads  one reader and one writer at a time, each any thread. Read and Write wait; see
 //          stream_sides.h
 // Owns     its share of the stream; the Async ones also the answer
 // Errors   Read and Write say false when the caller is gone: it has cancelled, its deadline has
-//          passed, its connection is lost, the server stops. Whatever the handler then
-//          returns, who still hears of the call hears that
+//          passed, its connection is lost, the server stops. Whatever the handler then returns, who
+//          still hears of the call hears that
 // Ends     with the handler's return; the Async ones by Finish, once, or, destroyed without it,
 //          with INTERNAL
 #ifndef WEFT_RPC_CALL_SERVER_STREAM_H_

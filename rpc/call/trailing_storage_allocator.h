@@ -2,7 +2,8 @@
 // without an allocation of their own.
 //
 //   char* room;
-//   auto thing = std::allocate_shared<Thing>(TrailingStorageAllocator<Thing>(100, &room));   // room[0..99]
+//   auto thing = std::allocate_shared<Thing>(TrailingStorageAllocator<Thing>(100, &room));
+//   memcpy(room, …, 100);
 //
 // Threads  value
 #ifndef WEFT_RPC_CALL_TRAILING_STORAGE_ALLOCATOR_H_

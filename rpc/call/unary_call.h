@@ -30,8 +30,8 @@
 namespace weft {
 
 // Runs on the channel's I/O thread, which it must not block, or on CallOptions::executor; once, and
-// never inside a call that the application makes (core/callback_queue.h), so never under a lock held
-// around one. What it throws is caught, counted and logged (Runtime::callback_throws).
+// never inside a call that the application makes (core/callback_queue.h), so never under a lock
+// held around one. What it throws is caught, counted and logged (Runtime::callback_throws).
 template <typename Reply>
 using Callback = absl::AnyInvocable<void(absl::StatusOr<Reply>) &&>;
 

@@ -10,9 +10,9 @@
 // A plan of one attempt needs none of it: such calls never come here.
 //
 // Threads  Start, CancelCall: any. Everything else: the channel's loop, or, where that has closed,
-// the starter's thread
+//          the starter's thread
 // Owns     its attempts and what they send; lives until the last of them has ended. The call stays
-// its starter's
+//          its starter's
 // Ends     the call's End runs exactly once
 #ifndef WEFT_RPC_CLIENT_CALL_DRIVER_H_
 #define WEFT_RPC_CLIENT_CALL_DRIVER_H_

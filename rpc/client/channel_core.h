@@ -1,9 +1,9 @@
 // What a channel is on its loop: one connection kept up, and the calls that wait for it.
 //
-//   kIdle ──call──► kConnecting ──► kUp ──lost──► kConnecting          kClosed: from any state, for
-//   good
-//                     ▲     │ failed                 (calls wait in kConnecting, fail in kPausing)
-//                     └── kPausing
+//   kIdle ──call──► kConnecting ──► kUp ──lost──► kConnecting     kClosed: from any state, for good
+//                     ▲     │ failed
+//                     │     ▼
+//                     └── kPausing            calls wait in kConnecting and fail in kPausing
 //
 // Threads  any: Start, CancelCall, Connect, counts. Everything else: its loop
 // Owns     its session and connector; calls that wait stay their starters'

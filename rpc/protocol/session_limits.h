@@ -39,7 +39,8 @@ struct SessionLimits {
   // What is taken of compressed messages: codecs, ratio, bytes at once.
   InflateOptions inflate = {};
   // How long an unfinished message may be without a byte of it coming; then it is dropped, and its
-  // call ends with UNAVAILABLE. Time in which this side does not read is not counted. Zero: no limit.
+  // call ends with UNAVAILABLE. Time in which this side does not read is not counted. Zero: no
+  // limit.
   absl::Duration max_message_pause = absl::Seconds(30);
   // From connect or accept to the peer's Hello.
   absl::Duration handshake_timeout = absl::Seconds(5);

@@ -7,10 +7,11 @@
 // that have an order wait for each other, not for the pool: they count for the first two alone.
 //
 // All but the method's are fair. The adaptive limit and the look at waits: each connection has its
-// part of the limit, and is judged by how long its own calls wait. A call whose pool is watched comes
-// with its connection's CallerLoad as its share. The server's: while several connections are open,
-// the last kReserve-th of it is for those that hold less than the limit divided by the connections.
-// So one that holds its calls for ever leaves room for the others; the limit itself is never passed.
+// part of the limit, and is judged by how long its own calls wait. A call whose pool is watched
+// comes with its connection's CallerLoad as its share. The server's: while several connections are
+// open, the last kReserve-th of it is for those that hold less than the limit divided by the
+// connections. So one that holds its calls for ever leaves room for the others; the limit itself is
+// never passed.
 //
 // Threads  Admit: the call's loop. OnStart: the call's worker. Leave: any
 // Errors   RESOURCE_EXHAUSTED, naming number, limit and setting; the call has not been executed

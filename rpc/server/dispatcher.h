@@ -169,7 +169,8 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
   // False: the executor has no room.
   bool TryQueue(InboundCall& call, SerialKey key, bool ready) LOOP_ONLY;
   void OnSerialCall(InboundCall& call) LOOP_ONLY;
-  // What the call's connection has of its handler pool; of inline methods, where they have an order.
+  // What the call's connection has of its handler pool; of inline methods, where they have an
+  // order.
   const std::shared_ptr<WorkShare>& ShareOf(const InboundCall& call) LOOP_ONLY;
   // Puts the call among those that are handed over at the turn's end.
   void AddToBatch(InboundCall& call, uint16_t handler_pool) LOOP_ONLY;

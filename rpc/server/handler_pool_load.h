@@ -1,7 +1,8 @@
 // How busy a pool is: the calls under way for it, its limit, and whose calls wait for long.
 //
 // At the limit a connection is refused that has its part of the calls under way, the limit divided
-// by the connections that have any; one that has less is let in, until twice the limit is under way.
+// by the connections that have any; one that has less is let in, until twice the limit is under
+// way.
 //
 // Threads  any
 #ifndef WEFT_RPC_SERVER_HANDLER_POOL_LOAD_H_

@@ -7,9 +7,9 @@
 //
 // What happens runs on the thread that makes it happen: the caller's that reads, writes or cancels,
 // or the test's that pushes, ends or makes room. Callbacks and coroutines of the caller go on as
-// with a real call, never inside a call of the caller's or the test's: on their executor, else on an
-// I/O thread that the fake's call has of its own. So a test that blocks is deterministic with one
-// thread, and one with callbacks waits for them. The caller's timeout does not run.
+// with a real call, never inside a call of the caller's or the test's: on their executor, else on
+// an I/O thread that the fake's call has of its own. So a test that blocks is deterministic with
+// one thread, and one with callbacks waits for them. The caller's timeout does not run.
 //
 // Threads  any; `on_message`: one writer's at a time, inside its write. Pushes reach the caller in
 //          their order

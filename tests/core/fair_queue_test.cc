@@ -268,7 +268,8 @@ TEST_F(FairQueueTest, WhatGoesOnIsNeverRefusedAndStandsBehindTheOthers) {
   EXPECT_EQ(queue.size(), 0u);
 }
 
-// Producers with a share each, one of them withdrawing, against consumers: each item comes out once.
+// Producers with a share each, one of them withdrawing, against consumers: each item comes out
+// once.
 TEST_F(FairQueueTest, LosesNothingBetweenThreads) {
   constexpr int kProducers = 3, kConsumers = 2, kRounds = 3'000;
   FairQueue queue(1'000, 0);
@@ -328,7 +329,8 @@ TEST_F(FairQueueTest, HasRoomForAShareWhoseLineHasJustGone) {
   EXPECT_EQ(queue.size(), 0u);
 }
 
-// With one consumer the order of a share is that in which it was pushed, whatever way each item took.
+// With one consumer the order of a share is that in which it was pushed, whatever way each item
+// took.
 TEST_F(FairQueueTest, KeepsTheOrderOfAShareBetweenThreads) {
   constexpr size_t kItems = 30'000;
   FairQueue queue(1'000, 0);

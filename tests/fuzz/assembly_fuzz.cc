@@ -2,7 +2,8 @@
 // each comes out as it was sent, once, and in order where it is a stream's.
 //
 //   input:  how u8 | seed u8 | (op u8 | size u16) …
-//           how: 1 this side dials, and the messages are replies to it; the rest: how large reads are
+//           how: 1 this side dials, and the messages are replies to it; the rest: how large reads
+//           are
 //           op, its low bits: 0 begin a message of 8 × size bytes, 1 its next piece, of size bytes,
 //           2 a ping, 3 its next piece, of a few bytes; the next two bits: which of four messages
 //           under way, of a server's the last one in a stream; 16 with an attachment

@@ -1,5 +1,5 @@
-// Where the calls of a history happen: channels to servers that come and go, and what breaks between
-// them.
+// Where the calls of a history happen: channels to servers that come and go, and what breaks
+// between them.
 //
 // Threads  any: channel, Summary and Links
 #ifndef WEFT_TESTS_HISTORY_CALL_WORLD_H_

@@ -4,9 +4,9 @@
 //                  [--heartbeat-ms N]
 //
 // Prints its port, then one line of JSON on each SIGUSR1: what was executed, in which order, what
-// was authenticated, which connections there were. SIGTERM stops it; it prints such a line then too.
-// With a token it has an authenticator, which takes "good" at once, and sleeps for `auth-ms` before
-// it takes the token or refuses any other.
+// was authenticated, which connections there were. SIGTERM stops it; it prints such a line then
+// too. With a token it has an authenticator, which takes "good" at once, and sleeps for `auth-ms`
+// before it takes the token or refuses any other.
 #include <signal.h>
 
 #include <atomic>

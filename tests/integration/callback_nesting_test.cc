@@ -1,5 +1,5 @@
-// A million messages in each style that does not block, on either side: the callbacks and coroutines
-// that take them do not nest, however many messages are there already.
+// A million messages in each style that does not block, on either side: the callbacks and
+// coroutines that take them do not nest, however many messages are there already.
 #include <algorithm>
 #include <atomic>
 #include <functional>

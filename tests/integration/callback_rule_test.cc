@@ -1,6 +1,6 @@
 // When callbacks run: never inside a call of the application's, and so never under a lock that is
-// held around one. A table of the calls that do not wait, each with callbacks due and a lock held, on
-// threads of each kind; and a table of all calls, each made in each callback.
+// held around one. A table of the calls that do not wait, each with callbacks due and a lock held,
+// on threads of each kind; and a table of all calls, each made in each callback.
 #include <array>
 #include <atomic>
 #include <functional>

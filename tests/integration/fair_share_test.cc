@@ -17,8 +17,8 @@ using ::testing::HasSubstr;
 
 constexpr absl::Duration kForever = absl::InfiniteDuration();
 constexpr size_t kMany = 400;
-// Of a connection that keeps many waiting so many run before another's: what stands in the ring, and
-// one that came alone and so went ahead.
+// Of a connection that keeps many waiting so many run before another's: what stands in the ring,
+// and one that came alone and so went ahead.
 constexpr size_t kQuantum = 32;
 
 // Calls of all connections that the server has read and not answered.

@@ -1,5 +1,5 @@
-// What is printed of peers, and by whom: libraries' lines go to the sink and are thinned out, peers'
-// texts are escaped, and a standard error that nobody reads stops nothing.
+// What is printed of peers, and by whom: libraries' lines go to the sink and are thinned out,
+// peers' texts are escaped, and a standard error that nobody reads stops nothing.
 #include "tests/support/log_lines.h"
 
 #include <fcntl.h>

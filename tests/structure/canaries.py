@@ -67,6 +67,18 @@ UNCOUNTED = """
   friend bool operator==(const X&, const X&) = default;
 """
 DECLARATORS = "  void (*call_)(int) = nullptr;\n  int a_[2], b_ : 3;\n  void F();\n"
+# Prose and contract fill their lines; nothing in the drawing is torn.
+WELL_SET = """// A thing whose first paragraph goes on for so long that it does not fit into one line, and there-
+// fore has two.
+//   kIdle ──call──► kConnecting ──► kUp ──lost──► kConnecting     kClosed: from any state, for good
+//                     └── kPausing          a legend that is about as wide as the page
+//     └── end
+//
+// Threads  the caller's
+// Owns     what it was given, until it is asked to give it back or everybody has forgotten about it
+//          their own way
+// Ends     at once
+"""
 BASES = " final : public A, B<C, D>, private E"
 TWO = "class A1 {\n  int a_;\n};\nclass A2 {\n  int a_;\n};\n"
 BESIDE = (
@@ -150,6 +162,17 @@ PLANTED = {
         ({"rpc/base/x.h": "#pragma once\n// Threads  any\nclass X {};\n"}, "rpc/base/x.h:1: begins without a comment"),
         ({"core/x.h": "// A thing.\n//\n// Threads  any, once\n// made Owns     nothing\n"},
          "core/x.h:4: a line of the contract runs into"),
+        # What a formatter tears.
+        ({"core/x.h": WELL_SET}, None),
+        ({"core/x.cc": "int a;\n  // " + "long " * 20 + "\n"}, "core/x.cc:2: a comment goes beyond column 100"),
+        ({"tests/core/x.h": "int a;  // " + "long " * 20 + "\n"}, "tests/core/x.h:1: a comment goes beyond column 100"),
+        ({"core/x.cc": 'const char* a = R"(// ' + "long " * 20 + ')";\n'}, None),
+        ({"core/x.h": HEAD.replace("A thing.", "A thing that is\n// torn.")}, "core/x.h:1: a line ends early"),
+        ({"core/x.h": WELL_SET.replace("the caller's", "the caller's,\n//          or so")},
+         "core/x.h:7: a line of the contract ends early"),
+        ({"core/x.h": WELL_SET.replace("//          their", "// their")}, "core/x.h:9: a line of the contract goes on below"),
+        ({"bench/x.h": WELL_SET.replace("//          their", "// their")}, "bench/x.h:9: a line of the contract goes on below"),
+        ({"core/x.h": WELL_SET.replace(" kClosed: from any state, for good", "      kClosed: from any state, for\n//   good")}, "core/x.h:4: a drawing is torn"),
     ],
     "gates": [
         ({"core/x.cc": "void F() {\n  std::abort();\n}\n"}, "core/x.cc:2: ends the process"),

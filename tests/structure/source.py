@@ -29,6 +29,16 @@ def code_of(text):
     return _TOKEN.sub(blank, text)
 
 
+def comments_of(text):
+    """The numbers of the lines on which a comment of one line stands, from 1."""
+    line, end = 1, 0
+    for match in _TOKEN.finditer(text):
+        line += text.count("\n", end, match.start())
+        end = match.start()
+        if match.lastgroup == "line":
+            yield line
+
+
 class Source:
     """One file: its path below the root, its text, its lines, and its code without comments and strings."""
 

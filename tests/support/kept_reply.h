@@ -1,4 +1,5 @@
-// A reply that is kept alive by sharing it: what a test, without generated code, answers a call with.
+// A reply that is kept alive by sharing it: what a test, without generated code, answers a call
+// with.
 //
 // Threads  value
 // Owns     a share of its message

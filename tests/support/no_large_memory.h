@@ -1,5 +1,5 @@
-// A process that has little memory left: what asks for 64 KiB and more at once gets none, neither of
-// operator new nor as a mapping; small allocations go on.
+// A process that has little memory left: what asks for 64 KiB and more at once gets none, neither
+// of operator new nor as a mapping; small allocations go on.
 //
 // A program that names this class has its operator new.
 //
@@ -25,8 +25,8 @@ class NoLargeMemory {
   static constexpr bool kPossible = true;
 #endif
 
-  // kNew: operator new alone, for tables. kMappings: mappings, too, for blocks; then the heap cannot
-  // grow either, so what goes on meanwhile must be little.
+  // kNew: operator new alone, for tables. kMappings: mappings, too, for blocks; then the heap
+  // cannot grow either, so what goes on meanwhile must be little.
   enum class Of : uint8_t { kNew, kMappings };
 
   explicit NoLargeMemory(Of of);

@@ -1,8 +1,8 @@
 // A transport in memory whose writes go as a test's script says: in part, not now, or into an
 // error.
 //
-//   script:  Take(n)  Block()  Fail(errno) …   one step a Write; with none left each write is taken
-//   whole
+//   script:  Take(n)  Block()  Fail(errno) …   one step a Write; with none left each write is
+//                                              taken whole
 //
 // Threads  Write and ShutDown as Transport; the record any
 // Owns     nothing: the record outlives the transport, which an output queue destroys

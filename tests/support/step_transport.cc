@@ -147,8 +147,8 @@ class StepTransport final : public Transport {
     if (!stopped && TakeWords(why)) return Progress::kDone;
     return why->ok() ? Progress::kWantRead : Progress::kFailed;
   }
-  // The other end's words, of those that were kept. False: they are not whole, or `why` says what is
-  // wrong with them.
+  // The other end's words, of those that were kept. False: they are not whole, or `why` says what
+  // is wrong with them.
   bool TakeWords(absl::Status* why) {
     const std::string& bytes = kept_.bytes();
     const char expected = "ABC"[step_];

@@ -2,8 +2,8 @@
 //
 //   dialer: 'A' length name ──►     ◄── 'B' length name :listener     dialer: 'C' ──►
 //
-// Each end's identity is the name that the other end sent. What comes behind the last byte of a step
-// is kept and served by Read, as a TLS library does with what it has read ahead.
+// Each end's identity is the name that the other end sent. What comes behind the last byte of a
+// step is kept and served by Read, as a TLS library does with what it has read ahead.
 //
 // Threads  as TransportFactory; requests: any
 // Owns     nothing of its transports

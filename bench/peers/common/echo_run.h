@@ -6,7 +6,7 @@
 // Threads  Start and Finish on the main thread; recorder and PartyDone from any thread
 // Owns     the recorders
 // Ends     Finish returns when all parties are done, or kPatience after the window, which is an
-// error
+//          error
 #pragma once
 
 #include <chrono>

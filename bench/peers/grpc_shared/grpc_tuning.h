@@ -1,10 +1,9 @@
 // The channel arguments both sides use, chosen for speed.
 //
-//   minimal stack   no filters for deadlines, message limits, compression, idleness: less CPU a
-//   call
-//                   than what an application gets by default (`--stack full`)
+//   minimal stack   no filters for deadlines, message limits, compression, idleness: less CPU
+//                   a call than what an application gets by default (`--stack full`)
 //   no BDP probe,   large fixed windows instead of measuring the connection: good for large
-//   messages, 4 MiB ahead     neutral for small ones
+//   4 MiB ahead     messages, neutral for small ones
 //
 // Threads  value
 #pragma once

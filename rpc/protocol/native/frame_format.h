@@ -1,8 +1,9 @@
 // The native protocol's frames: constants and the header. docs/native_protocol.md draws every byte.
 //
-//   preface   F7 'w' 'e' 'f' 't' 0D 0A 01         each side, once, first; no HTTP or TLS client
-//   begins so frame     [ length u32 | type u8 | flags u8 | aux u16 | id u64 ] [ length bytes ]
-//   little-endian
+//   preface   F7 'w' 'e' 'f' 't' 0D 0A 01      each side, once, first; no HTTP or TLS client
+//                                              begins so
+//   frame     [ length u32 | type u8 | flags u8 | aux u16 | id u64 ] [ length bytes ]
+//                                              little-endian
 //
 // Threads  value
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_FRAME_FORMAT_H_

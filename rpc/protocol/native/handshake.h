@@ -2,7 +2,7 @@
 //
 // Threads  value; functions without state
 // Errors   FAILED_PRECONDITION names both sides' versions, or the features; INVALID_ARGUMENT: a
-// Hello that cannot be
+//          Hello that cannot be
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_HANDSHAKE_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_HANDSHAKE_H_
 

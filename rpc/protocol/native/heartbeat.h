@@ -1,6 +1,7 @@
 // Judges whether the peer of a connection still lives: when to ask it, and when to give it up.
 //
-//   an interval without a sign ──► PING ──► another one ──► suspect ──► `misses` after the first: end
+//   an interval without a sign ──► PING ──► another one ──► suspect ──► `misses` after the first:
+//                                                                       end
 //
 // A sign of life is a byte that was read. A byte of ours that the peer has taken is one too, while
 // the peer's answer cannot be seen: this side has paused reading, or the peer still reads what

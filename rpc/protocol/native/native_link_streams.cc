@@ -1,4 +1,5 @@
-// What a native link sends piece by piece, and what streams send: fragment queue, credit, and who waits.
+// What a native link sends piece by piece, and what streams send: fragment queue, credit, and who
+// waits.
 #include <algorithm>
 #include <utility>
 

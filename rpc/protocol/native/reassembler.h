@@ -1,9 +1,9 @@
 // Messages that come in pieces, put together: each in one block, read straight into place.
 //
-// Memory is taken for what has come, not for what is announced: a block has room for at most
-// kAhead times the bytes that are there, and grows as they come. A peer that has sent whole
-// messages has credit for as many bytes: the next ones get their block at once, and are not copied.
-// What is announced is bounded together, too, by connection.
+// Memory is taken for what has come, not for what is announced: a block has room for at most kAhead
+// times the bytes that are there, and grows as they come. A peer that has sent whole messages has
+// credit for as many bytes: the next ones get their block at once, and are not copied. What is
+// announced is bounded together, too, by connection.
 //
 // Threads  loop-only
 // Owns     the blocks of unfinished messages, counted in the connection's account

@@ -1,5 +1,5 @@
-// The numbers that a peer has bound to names that stand for no method: for the text of the error that
-// their calls end with.
+// The numbers that a peer has bound to names that stand for no method: for the text of the error
+// that their calls end with.
 //
 // Threads  value
 // Owns     the beginnings of the first names; a bit for each number, so never much memory at once
