@@ -48,8 +48,8 @@ $end$
 $end$
 };
 
-// Calls over a target (a channel, a peer, a caller), which must outlive it. As copyable and as
-// cheap as a pointer; any thread may call, at once.
+// Calls over a target (a channel, a peer, a caller), which must outlive it. As copyable and as cheap
+// as a pointer; any thread may call, at once.
 class $service$::Stub final : public $service$::StubInterface {
  public:
   explicit Stub(::weft::CallTarget& target) : target_(&target) {}
