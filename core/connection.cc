@@ -44,14 +44,29 @@ Connection::~Connection() {
   handle_->output().Close();
 }
 
-absl::Status Connection::Start() {
+absl::Status Connection::Start(std::unique_ptr<Watch> watch) {
   last_read_ = loop_.now();
-  absl::StatusOr<std::unique_ptr<Watch>> watch =
-      handle_->output().transport().NewWatch(loop_, this);
-  if (!watch.ok()) return watch.status();
-  watch_ = *std::move(watch);
+  if (watch != nullptr) {
+    watch_ = std::move(watch);
+    watch_->SetEvents(this);
+  } else {
+    absl::StatusOr<std::unique_ptr<Watch>> made =
+        handle_->output().transport().NewWatch(loop_, this);
+    if (!made.ok()) return made.status();
+    watch_ = *std::move(made);
+  }
   WatchRead(true);
   return absl::OkStatus();
+}
+
+void Connection::Take(const ReadAhead& first) {
+  if (closed_ || first.size == 0) return;
+  last_read_ = loop_.now();
+  bytes_read_ += first.size;
+  need_.frame = 0;
+  const size_t used = owner_->OnBytes(first.block, first.data, first.size, &need_);
+  if (!closed_ && used < first.size) (void)KeepRest(first.data + used, first.size - used);
+  if (!closed_) AfterRead();
 }
 
 void Connection::WatchRead(bool on) {
@@ -77,7 +92,10 @@ void Connection::OnReadable() {
     if (until == kNever) until = now + kReadFor;
     if (now >= until) break;
   }
-  if (closed_) return;
+  if (!closed_) AfterRead();
+}
+
+void Connection::AfterRead() {
   owner_->OnReadEnd();
   if (blocked_ && pause_ != nullptr && !closed_) UpdatePause();
 }

@@ -29,6 +29,7 @@
 #include "weft/core/connection_handle.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/input_arena.h"
+#include "weft/core/read_ahead.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/watch.h"
 #include "weft/core/watermark.h"
@@ -79,8 +80,11 @@ class Connection final : private WatchEvents {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Begins to read.
-  absl::Status Start() LOOP_ONLY;
+  // Begins to read. `watch`: of its transport, where somebody has watched for bytes before; null: it
+  // makes one.
+  absl::Status Start(std::unique_ptr<Watch> watch = nullptr) LOOP_ONLY;
+  // Hands out what was read before, as if it had been read now. After Start, before the next read.
+  void Take(const ReadAhead& first) LOOP_ONLY;
 
   // Ends it now. OnClosed runs before Close returns, unless it has run. Unsent output is dropped.
   void Close(const absl::Status& reason) LOOP_ONLY;
@@ -115,6 +119,7 @@ class Connection final : private WatchEvents {
   void OnWatchFailed(const absl::Status& why) override;
   // One read. False: stop reading for now (short read, end, error).
   bool ReadOnce() LOOP_ONLY;
+  void AfterRead() LOOP_ONLY;
   bool Distribute(size_t n, size_t direct, size_t rest_room) LOOP_ONLY;
   size_t CompleteRest(const char* data, size_t n) LOOP_ONLY;
   bool KeepRest(const char* data, size_t size) LOOP_ONLY;

@@ -7,6 +7,7 @@
 #include "weft/rpc/base/protobuf_log.h"
 #include "weft/rpc/client/channel_core.h"
 #include "weft/rpc/client/inbound_service.h"
+#include "weft/rpc/default_protocols.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/serving_side.h"
 
@@ -23,6 +24,12 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
     return absl::InvalidArgumentError(
         absl::StrCat("channel to ", absl::string_view(target.data(), target.size()),
                      ": it needs an in-process network (ChannelOptions::network)"));
+  }
+  if (!options.protocol.has_value()) options.protocol = DefaultProtocols().front();
+  if (options.protocol->dial == nullptr) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("channel to ", absl::string_view(target.data(), target.size()), ": protocol ",
+                     std::string(options.protocol->name), " does not dial (it only accepts)"));
   }
   ProtobufLog::Install();
   std::shared_ptr<Runtime> runtime = std::exchange(options.runtime, nullptr);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/call/retry_policy.h"
 #include "weft/rpc/protocol/connection_info.h"
+#include "weft/rpc/protocol/protocol.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft {
@@ -48,6 +50,8 @@ struct ChannelOptions {
   MethodPolicies method_policies = {};
   // How many attempts beyond the first all calls may make together.
   RetryBudgetOptions retry_budget = {};
+  // What is spoken to the server; one that dials. Without: the first of DefaultProtocols().
+  std::optional<Protocol> protocol = std::nullopt;
   // For the server's authenticator; any bytes.
   std::string auth_token = "";
   // What requests are compressed with where the call does not say: CallOptions::compression.

@@ -13,6 +13,7 @@
 #include "weft/core/printable.h"
 #include "weft/rpc/base/protobuf_log.h"
 #include "weft/rpc/base/wire_status.h"
+#include "weft/rpc/default_protocols.h"
 #include "weft/rpc/server/authentication_queue.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/server_loop.h"
@@ -23,13 +24,21 @@ namespace {
 // For the log.
 constexpr char kOnState[] = "a listener of a server's state";
 
+ServerOptions WithProtocols(ServerOptions options) {
+  if (options.protocols.empty()) {
+    const std::span<const Protocol> protocols = DefaultProtocols();
+    options.protocols.assign(protocols.begin(), protocols.end());
+  }
+  return options;
+}
+
 }  // namespace
 
 // Everything of a server; threads that still stop it keep it alive beyond the Server.
 class ServerCore : public std::enable_shared_from_this<ServerCore> {
  public:
   explicit ServerCore(ServerOptions options)
-      : options_(std::make_shared<const ServerOptions>(std::move(options))),
+      : options_(std::make_shared<const ServerOptions>(WithProtocols(std::move(options)))),
         dispatcher_(std::make_shared<Dispatcher>(options_->run_inline, options_->interceptors,
                                                  options_->overload, kServerServes,
                                                  ToNanos(options_->max_write_wait))),

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -22,6 +23,7 @@
 #include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/overload_options.h"
 #include "weft/rpc/protocol/connection_info.h"
+#include "weft/rpc/protocol/protocol.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft {
@@ -71,6 +73,9 @@ struct ServerOptions {
   bool run_inline = false;
   // What is done when more calls come than can be served.
   OverloadOptions overload = {};
+  // The protocols that it takes, in the order in which a connection's first bytes are tried for
+  // them; each is known by its first 24 bytes at most. Empty: DefaultProtocols().
+  std::vector<Protocol> protocols = {};
   // What is taken from clients.
   SessionLimits limits = {};
   // Null: everybody may talk.

@@ -12,8 +12,8 @@
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/client_context.h"
+#include "weft/rpc/call/stream_port.h"
 #include "weft/rpc/client/attempt_plan.h"
-#include "weft/rpc/protocol/native/native_session.h"
 
 namespace weft {
 namespace {
@@ -23,6 +23,13 @@ Nanos TimeoutOf(const OutboundCall& call, Nanos by_default) {
   if (wish != absl::ZeroDuration()) return ToNanos(wish);
   if (call.method.timeout_ms > 0) return std::chrono::milliseconds(call.method.timeout_ms);
   return by_default;
+}
+
+std::shared_ptr<const SessionConfig> ConfigOf(const ChannelOptions& options) {
+  SessionConfig config;
+  config.limits = std::make_shared<const SessionLimits>(options.limits);
+  config.gate = std::make_shared<InflateGate>(options.limits.inflate, "channel");
+  return std::make_shared<const SessionConfig>(std::move(config));
 }
 
 }  // namespace
@@ -36,8 +43,7 @@ ChannelCore::ChannelCore(IoThread& io, const Log& log, HostPort address, std::st
       address_(std::move(address)),
       target_(std::move(target)),
       options_(std::move(options)),
-      limits_(std::make_shared<const SessionLimits>(options_.limits)),
-      gate_(std::make_shared<InflateGate>(options_.limits.inflate, "channel")),
+      config_(ConfigOf(options_)),
       default_timeout_(ToNanos(options_.timeout)),
       make_inbound_(std::move(make_inbound)),
       in_handler_(std::move(in_handler)),
@@ -54,12 +60,12 @@ ChannelCore::~ChannelCore() = default;
 // ---- calls, from any thread
 
 // Over `link` if that takes it, else over the next one.
-inline void ChannelCore::Send(OutboundCall& call, native::NativeLink* link) {
-  using Start = native::NativeLink::Start;
+inline void ChannelCore::Send(OutboundCall& call, CallLink* link) {
+  using StartResult = CallLink::StartResult;
   absl::Status why;
-  const Start start = link != nullptr ? link->TryStart(call, &why) : Start::kGone;
-  if (start == Start::kStarted) return;
-  if (start == Start::kRefused) {
+  const StartResult start = link != nullptr ? link->TryStart(call, &why) : StartResult::kGone;
+  if (start == StartResult::kStarted) return;
+  if (start == StartResult::kRefused) {
     CompleteLater(call, std::move(why));
   } else {
     WaitForLink(call, link);
@@ -68,8 +74,8 @@ inline void ChannelCore::Send(OutboundCall& call, native::NativeLink* link) {
 
 void ChannelCore::Start(OutboundCall& call) {
   const bool in_loop = loop_->InLoop();
-  std::shared_ptr<native::NativeLink> held;
-  native::NativeLink* link;
+  std::shared_ptr<CallLink> held;
+  CallLink* link;
   if (in_loop) {
     loop_->AssertInLoop();
     call.started = loop_->now();
@@ -132,11 +138,11 @@ void ChannelCore::SendAttempt(OutboundCall& attempt) {
   if (loop_->InLoop()) {
     loop_->AssertInLoop();
     // Its completion, or another call's, may end the link.
-    const std::shared_ptr<native::NativeLink> link = loop_link_;
+    const std::shared_ptr<CallLink> link = loop_link_;
     Send(attempt, link.get());
     return;
   }
-  std::shared_ptr<native::NativeLink> held;
+  std::shared_ptr<CallLink> held;
   {
     MutexLock lock(mu_);
     held = link_;
@@ -168,14 +174,14 @@ void ChannelCore::DontWake(CallDriver& driver) {
 }
 
 // Keeps the call until there is a connection other than `gone`, and sees to there being one.
-void ChannelCore::WaitForLink(OutboundCall& call, const native::NativeLink* gone) {
+void ChannelCore::WaitForLink(OutboundCall& call, const CallLink* gone) {
   absl::Status refused = WaitingCalls::Keep(call, options_.limits.max_message_bytes);
   if (!refused.ok()) {
     CompleteLater(call, std::move(refused));
     return;
   }
   uint64_t id = 0;
-  std::shared_ptr<native::NativeLink> come;
+  std::shared_ptr<CallLink> come;
   {
     MutexLock lock(mu_);
     if (link_.get() != gone && link_ != nullptr) {

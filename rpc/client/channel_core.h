@@ -25,6 +25,7 @@
 #include "weft/core/mutex.h"
 #include "weft/core/timer.h"
 #include "weft/rpc/call/call_handle.h"
+#include "weft/rpc/call/call_link.h"
 #include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/channel_options.h"
 #include "weft/rpc/client/attempt_host.h"
@@ -35,8 +36,8 @@
 #include "weft/rpc/client/waiting_calls.h"
 #include "weft/rpc/protocol/connection_list.h"
 #include "weft/rpc/protocol/idle_watch.h"
-#include "weft/rpc/protocol/native/native_link.h"
 #include "weft/rpc/protocol/session.h"
+#include "weft/rpc/protocol/session_config.h"
 #include "weft/rpc/protocol/session_host.h"
 
 namespace weft {
@@ -51,7 +52,7 @@ class ChannelCore final : public CallCanceller,
   // How often a call that no server has taken is sent again.
   static constexpr int kMaxResends = 3;
 
-  // `in_handler`: this thread may be inside a handler of the channel's services; null: it has none.
+  // `options.protocol` has a value that dials. `in_handler`: this thread may be inside a handler of the channel's services; null: it has none.
   ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target,
               ChannelOptions options, InboundService::Maker make_inbound = nullptr,
               std::function<bool()> in_handler = nullptr);
@@ -109,8 +110,8 @@ class ChannelCore final : public CallCanceller,
 
   // False: the call has one attempt, as most have.
   bool StartDriven(OutboundCall& call) WEFT_EXCLUDES(mu_);
-  void Send(OutboundCall& call, native::NativeLink* link) WEFT_EXCLUDES(mu_);
-  void WaitForLink(OutboundCall& call, const native::NativeLink* gone) WEFT_EXCLUDES(mu_);
+  void Send(OutboundCall& call, CallLink* link) WEFT_EXCLUDES(mu_);
+  void WaitForLink(OutboundCall& call, const CallLink* gone) WEFT_EXCLUDES(mu_);
   void CompleteLater(OutboundCall& call, absl::Status status);
   void CompleteNow(OutboundCall& call, const absl::Status& status) WEFT_EXCLUDES(mu_);
   absl::Status Annotated(const OutboundCall& call, const absl::Status& why) const;
@@ -119,12 +120,12 @@ class ChannelCore final : public CallCanceller,
   void OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) LOOP_ONLY;
   void ConnectFailed(const absl::Status& why,
                      WaitingCalls::Which failing = WaitingCalls::Which::kFailFast) LOOP_ONLY;
-  bool SendWaiting(std::shared_ptr<native::NativeLink> link) LOOP_ONLY;
+  bool SendWaiting(std::shared_ptr<CallLink> link) LOOP_ONLY;
   void WaitOn(OutboundCall& call) LOOP_ONLY WEFT_EXCLUDES(mu_);
   void FailWaiting(const absl::Status& why, WaitingCalls::Which which) LOOP_ONLY;
   OutboundCall* TakeWaiting(uint64_t id) WEFT_EXCLUDES(mu_);  // on the loop, or after its end
-  void SetLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);
-  void PutLink(std::shared_ptr<native::NativeLink> link) LOOP_ONLY WEFT_REQUIRES(mu_);
+  void SetLink(std::shared_ptr<CallLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);
+  void PutLink(std::shared_ptr<CallLink> link) LOOP_ONLY WEFT_REQUIRES(mu_);
   void DrainInbound(std::function<void()> done) LOOP_ONLY;
   void CloseBehind(std::function<void()> done);
   void CloseOnLoop() LOOP_ONLY WEFT_EXCLUDES(mu_);
@@ -140,8 +141,7 @@ class ChannelCore final : public CallCanceller,
   const HostPort address_;
   const std::string target_;
   const ChannelOptions options_;
-  const std::shared_ptr<const SessionLimits> limits_;  // of options_, for the sessions
-  const std::shared_ptr<InflateGate> gate_;            // of them all
+  const std::shared_ptr<const SessionConfig> config_;  // of all sessions
   const Nanos default_timeout_;
   const InboundService::Maker make_inbound_;
   const std::function<bool()> in_handler_;
@@ -155,9 +155,9 @@ class ChannelCore final : public CallCanceller,
     std::unique_ptr<Session> session;
     MonoTime since;
   };
-  std::vector<Leaving> leaving_ LOOP_OWNED;  // the server went away; their calls go on
-  std::shared_ptr<native::NativeLink> loop_link_ LOOP_OWNED;  // the same as link_, without the lock
-  native::NativeLink* opening_ LOOP_OWNED = nullptr;          // of session_, until it is up
+  std::vector<Leaving> leaving_ LOOP_OWNED;         // the server went away; their calls go on
+  std::shared_ptr<CallLink> loop_link_ LOOP_OWNED;  // the same as link_, without the lock
+  std::shared_ptr<CallLink> opening_ LOOP_OWNED;    // of session_, until it is up
   Backoff backoff_ LOOP_OWNED;
   MonoTime attempt_began_ LOOP_OWNED{};
   MonoTime up_since_ LOOP_OWNED{};
@@ -173,7 +173,7 @@ class ChannelCore final : public CallCanceller,
 
   mutable Mutex mu_;
   State state_ WEFT_GUARDED_BY(mu_) = State::kIdle;
-  std::shared_ptr<native::NativeLink> link_ WEFT_GUARDED_BY(mu_);  // only in kUp
+  std::shared_ptr<CallLink> link_ WEFT_GUARDED_BY(mu_);  // only in kUp
   absl::Status last_error_ WEFT_GUARDED_BY(mu_);
   WaitingCalls waiting_ WEFT_GUARDED_BY(mu_){options_.limits.MaxOutput()};
 

@@ -6,7 +6,7 @@
 #include "weft/core/check.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/client/channel_core.h"
-#include "weft/rpc/protocol/native/native_session.h"
+#include "weft/rpc/protocol/session_seed.h"
 
 namespace weft {
 namespace {
@@ -54,22 +54,23 @@ void ChannelCore::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transpo
   }
   const SessionLimits& limits = options_.limits;
   (*transport)->SetLostAfter(ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1)));
-  native::NativeSessionOptions options;
-  options.dialer = true;
-  options.auth_token = options_.auth_token;
-  options.limits = limits_;
-  options.gate = gate_;
+  SessionSeed seed;
+  seed.transport = *std::move(transport);
+  seed.peer = target_;
+  seed.began = attempt_began_;
+  seed.auth_token = options_.auth_token;
   // What is left of the time for this attempt.
   const absl::Duration left =
       options_.connect_timeout - ToAbsl(loop_->clock().Now() - attempt_began_);
-  options.handshake_timeout = std::max(left, absl::Milliseconds(1));
+  seed.handshake_left = ToNanos(std::max(left, absl::Milliseconds(1)));
   if (inbound_ == nullptr && make_inbound_ != nullptr) inbound_ = make_inbound_(*loop_);
-  auto session = std::make_unique<native::NativeSession>(
-      io_, *this, inbound_ != nullptr ? inbound_->sink() : nullptr,
-      inbound_ != nullptr ? inbound_->pool() : nullptr, *std::move(transport), target_,
-      std::move(options));
-  opening_ = session->link().get();
-  session_ = std::move(session);
+  SessionContext context{io_, *this, nullptr, nullptr, config_};
+  if (inbound_ != nullptr) {
+    context.sink = inbound_->sink();
+    context.pool = inbound_->pool();
+  }
+  session_ = options_.protocol->dial(std::move(seed), context);
+  opening_ = session_->link();
   ids_[session_.get()] = list_.Add(target_, attempt_began_, session_->gauge());
   (void)session_->Start();  // a failure ends the session, which tells us
 }
@@ -131,8 +132,7 @@ void ChannelCore::LookForIdle() {
 void ChannelCore::OnUp(Session& session) {
   connects_.fetch_add(1, std::memory_order_relaxed);
   up_since_ = loop_->clock().Now();
-  const auto link = std::static_pointer_cast<native::NativeLink>(
-      std::exchange(opening_, nullptr)->shared_from_this());
+  const std::shared_ptr<CallLink> link = std::exchange(opening_, nullptr);
   idle_watch_ = IdleWatch();
   if (options_.idle_timeout > absl::ZeroDuration() && on_loop_ != nullptr) {
     on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
@@ -150,17 +150,16 @@ void ChannelCore::OnUp(Session& session) {
   }
 }
 
-void ChannelCore::SetLink(std::shared_ptr<native::NativeLink> link) {
+void ChannelCore::SetLink(std::shared_ptr<CallLink> link) {
   MutexLock lock(mu_);
   PutLink(std::move(link));
 }
 
-void ChannelCore::PutLink(std::shared_ptr<native::NativeLink> link) {
+void ChannelCore::PutLink(std::shared_ptr<CallLink> link) {
   if (state_ == State::kClosed) {
     loop_link_.reset();
     return;
   }
-  WEFT_DCHECK(link == nullptr || link->session() != nullptr);  // a link without a session is dead
   state_ = link != nullptr ? State::kUp : State::kIdle;
   loop_link_ = link;
   link_ = std::move(link);
@@ -168,7 +167,7 @@ void ChannelCore::PutLink(std::shared_ptr<native::NativeLink> link) {
 
 // All of them, in their order. False: the link takes no more, and the others wait on: its session
 // is ending, or has ended, and its end sees to the next link.
-bool ChannelCore::SendWaiting(std::shared_ptr<native::NativeLink> link) {
+bool ChannelCore::SendWaiting(std::shared_ptr<CallLink> link) {
   std::vector<uint64_t> ids;
   {
     MutexLock lock(mu_);
@@ -179,12 +178,12 @@ bool ChannelCore::SendWaiting(std::shared_ptr<native::NativeLink> link) {
     if (call == nullptr) continue;
     absl::Status why;
     switch (link->TryStart(*call, &why)) {
-      case native::NativeLink::Start::kStarted:
+      case CallLink::StartResult::kStarted:
         break;
-      case native::NativeLink::Start::kRefused:
+      case CallLink::StartResult::kRefused:
         CompleteNow(*call, why);
         break;
-      case native::NativeLink::Start::kGone:
+      case CallLink::StartResult::kGone:
         WaitOn(*call);
         return false;
     }
@@ -258,7 +257,7 @@ void ChannelCore::LinkLost(const absl::Status& why) {
 void ChannelCore::OnGoingAway(Session& session, const absl::Status& why) {
   if (session_.get() != &session) return;
   const bool was_up = loop_link_ != nullptr;
-  const bool idle = !was_up || (loop_link_->calls_under_way() == 0 && session.inbound_calls() == 0);
+  const bool idle = !was_up || (session.outbound_calls() == 0 && session.inbound_calls() == 0);
   leaving_.push_back({std::move(session_), loop_->clock().Now()});
   list_.Set(IdOf(session), ConnectionState::kGoingAway, CloseReason::kGoAway, why);
   // The next connection before the end of this one: that end's callbacks find the channel as it is

@@ -17,6 +17,11 @@ uint64_t ConnectionList::Add(std::string peer, MonoTime began,
   return last_;
 }
 
+void ConnectionList::SetGauge(uint64_t id, std::shared_ptr<ConnectionGauge> gauge) {
+  MutexLock lock(mu_);
+  if (const auto it = entries_.find(id); it != entries_.end()) it->second.gauge = std::move(gauge);
+}
+
 void ConnectionList::Set(uint64_t id, ConnectionState state, CloseReason reason,
                          const absl::Status& why) {
   ConnectionEvent event{id, {}, state, reason, why};
@@ -35,7 +40,8 @@ std::vector<ConnectionInfo> ConnectionList::List(MonoTime now) const {
   std::vector<ConnectionInfo> infos;
   MutexLock lock(mu_);
   for (const auto& [id, entry] : entries_) {
-    const ConnectionVolume volume = entry.gauge->Volume();
+    const ConnectionVolume volume =
+        entry.gauge != nullptr ? entry.gauge->Volume() : ConnectionVolume();
     infos.push_back({id, entry.peer, entry.state, ToAbsl(now - entry.began), volume.bytes_in,
                      volume.bytes_out, volume.calls});
   }

@@ -25,9 +25,10 @@ class ConnectionList {
                       ? nullptr
                       : std::make_shared<const ConnectionListener>(std::move(listener))) {}
 
-  // The number of the new connection.
+  // The number of the new connection. `gauge`: null until it has a session (SetGauge).
   uint64_t Add(std::string peer, MonoTime began, std::shared_ptr<ConnectionGauge> gauge)
       WEFT_EXCLUDES(mu_);
+  void SetGauge(uint64_t id, std::shared_ptr<ConnectionGauge> gauge) WEFT_EXCLUDES(mu_);
   // It is in `state` from now on; kDown takes it out. Tells the listener.
   void Set(uint64_t id, ConnectionState state, CloseReason reason = CloseReason::kLocal,
            const absl::Status& why = absl::OkStatus()) WEFT_EXCLUDES(mu_);

@@ -16,7 +16,10 @@
 
 #include "absl/status/status.h"
 #include "weft/core/clock.h"
+#include "weft/core/read_ahead.h"
 #include "weft/core/thread_contract.h"
+#include "weft/core/watch.h"
+#include "weft/rpc/call/call_link.h"
 #include "weft/rpc/protocol/close_reason.h"
 #include "weft/rpc/protocol/connection_info.h"
 
@@ -26,11 +29,22 @@ namespace weft {
 // Long enough for a goaway and the last replies to get through a busy network; nobody waits for it.
 inline constexpr Nanos kLastWords = std::chrono::seconds(1);
 
+// How a session begins to read where its connection has been read before: to find out its protocol.
+struct SessionStart {
+  std::unique_ptr<Watch> watch;  // of its transport; null: the session makes one
+  ReadAhead first_bytes;
+};
+
 class Session {
  public:
   virtual ~Session() = default;
   // Begins to read; sends what the protocol's dialer sends first.
-  virtual absl::Status Start() LOOP_ONLY = 0;
+  virtual absl::Status Start(SessionStart start = {}) LOOP_ONLY = 0;
+  // Where this side starts calls; it may once SessionHost::OnUp has run. Null: the protocol has calls
+  // in one direction only, and these are the peer's.
+  virtual std::shared_ptr<CallLink> link() const = 0;
+  // Whether the peer answers GoAway, so that OnGoAwayConfirmed follows.
+  virtual bool confirms_going_away() const { return true; }
   // Asks the peer for no more calls; those that it has sent are still served.
   virtual void GoAway(const absl::Status& why) LOOP_ONLY = 0;
   // Ends it when everything written has left, or after `limit`.
@@ -42,6 +56,8 @@ class Session {
   virtual void CancelInbound() LOOP_ONLY = 0;
   // Calls from the peer that have not been answered, or whose answer is not yet in.
   virtual size_t inbound_calls() const LOOP_ONLY = 0;
+  // Calls of this side that have not ended.
+  virtual size_t outbound_calls() const LOOP_ONLY = 0;
   virtual const std::string& peer() const = 0;
   // Counts, for other threads too; outlives the session.
   virtual std::shared_ptr<ConnectionGauge> gauge() const = 0;

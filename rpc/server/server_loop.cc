@@ -9,7 +9,6 @@
 #include "weft/core/check.h"
 #include "weft/core/random_bits.h"
 #include "weft/core/try_allocate.h"
-#include "weft/rpc/protocol/native/native_session.h"
 
 namespace weft {
 namespace {
@@ -42,6 +41,18 @@ bool CountOneMore(int64_t most, std::atomic<int64_t>* count) {
   return false;
 }
 
+std::shared_ptr<const SessionConfig> ConfigOf(const std::shared_ptr<const ServerOptions>& options,
+                                              const ServerCounts& counts) {
+  SessionConfig config;
+  config.limits = std::shared_ptr<const SessionLimits>(options, &options->limits);
+  config.gate = counts.gate;
+  config.compression = options->compression;
+  config.max_heartbeat = ToNanos(std::max(options->max_heartbeat_interval, absl::ZeroDuration()));
+  config.input.server = counts.input;
+  config.input.unknown = counts.unknown_input;
+  return std::make_shared<const SessionConfig>(std::move(config));
+}
+
 }  // namespace
 
 ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
@@ -57,6 +68,17 @@ ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
       log_(log),
       sink_(loop_, *dispatcher_),
       pool_(std::make_shared<CallPool>(dispatcher_, dispatcher_.get())),
+      config_(ConfigOf(options_, *counts_)),
+      incoming_(
+          io, options_->protocols, ToNanos(options_->limits.handshake_timeout),
+          [this](uint64_t id, const Protocol& protocol, SessionSeed seed, SessionStart start) {
+            loop_.AssertInLoop();
+            Begin(id, protocol, std::move(seed), std::move(start));
+          },
+          [this](uint64_t id, CloseReason reason, const absl::Status& why) {
+            loop_.AssertInLoop();
+            Count(id, reason, why);
+          }),
       idle_look_(loop_,
                  [this] {
                    loop_.AssertInLoop();
@@ -84,14 +106,15 @@ void ServerLoop::Refuse(const std::string& peer, const std::string& why) {
 
 // In the tables, for one connection more.
 bool ServerLoop::MakeRoom() {
-  return TryAllocate([this] {
-    loop_.AssertInLoop();
-    const size_t needed = sessions_.size() + 1;
-    if (needed > sessions_.bucket_count()) sessions_.reserve(needed * 2);
-    if (options_->max_connection_age > absl::ZeroDuration() && needed > ages_.bucket_count()) {
-      ages_.reserve(needed * 2);
-    }
-  });
+  return incoming_.MakeRoom() && TryAllocate([this] {
+           loop_.AssertInLoop();
+           const size_t needed = sessions_.size() + incoming_.size() + 1;
+           if (needed > sessions_.bucket_count()) sessions_.reserve(needed * 2);
+           if (options_->max_connection_age > absl::ZeroDuration() &&
+               needed > ages_.bucket_count()) {
+             ages_.reserve(needed * 2);
+           }
+         });
 }
 
 void ServerLoop::Adopt(std::unique_ptr<Transport> transport, std::string peer) {
@@ -109,17 +132,17 @@ void ServerLoop::Adopt(std::unique_ptr<Transport> transport, std::string peer) {
   counts_->accepted.fetch_add(1, std::memory_order_relaxed);
   const SessionLimits& limits = options_->limits;
   transport->SetLostAfter(ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1)));
-  native::NativeSessionOptions options;
-  options.limits = std::shared_ptr<const SessionLimits>(options_, &options_->limits);
-  options.gate = counts_->gate;
-  options.compression = options_->compression;
-  options.max_heartbeat = ToNanos(std::max(options_->max_heartbeat_interval, absl::ZeroDuration()));
-  options.input.server = counts_->input;
-  options.input.unknown = counts_->unknown_input;
-  auto session = std::make_unique<native::NativeSession>(
-      io_, *this, &sink_, pool_, std::move(transport), std::move(peer), std::move(options));
+  const uint64_t id = counts_->connections.Add(peer, loop_.clock().Now(), nullptr);
+  incoming_.Add(id, std::move(transport), std::move(peer));
+}
+
+void ServerLoop::Begin(uint64_t id, const Protocol& protocol, SessionSeed seed,
+                       SessionStart start) {
+  const MonoTime accepted = seed.began;
+  std::unique_ptr<Session> session =
+      protocol.accept(std::move(seed), {io_, *this, &sink_, pool_, config_});
   Session* const raw = session.get();
-  const uint64_t id = counts_->connections.Add(raw->peer(), loop_.clock().Now(), raw->gauge());
+  counts_->connections.SetGauge(id, raw->gauge());
   sessions_.emplace(raw, Entry{std::move(session), id});
   if (options_->idle_timeout > absl::ZeroDuration() && sessions_.size() == 1) {
     idle_look_.StartAfter(ToNanos(options_->idle_timeout) / IdleWatch::kLooks);
@@ -127,10 +150,10 @@ void ServerLoop::Adopt(std::unique_ptr<Transport> transport, std::string peer) {
   if (options_->max_connection_age > absl::ZeroDuration()) {
     ConnectionAge& age = *(ages_[raw] = std::make_unique<ConnectionAge>(*this, *raw));
     const Nanos lasts = ConnectionAge::WithJitter(ToNanos(options_->max_connection_age), &random_);
-    const MonoTime until = SaturatingAdd(loop_.clock().Now(), lasts);
+    const MonoTime until = SaturatingAdd(accepted, lasts);
     if (until != kNever) io_.wheel->Insert(&age, until);
   }
-  (void)raw->Start();  // a failure ends the session, which tells us
+  (void)raw->Start(std::move(start));  // a failure ends the session, which tells us
 }
 
 void ServerLoop::OnUp(Session& session) {
@@ -181,7 +204,8 @@ void ServerLoop::OnGoingAway(Session& session, const absl::Status&) {
   (void)session;
 }
 
-void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Status& why) {
+// A connection is over.
+void ServerLoop::Count(uint64_t id, CloseReason reason, const absl::Status& why) {
   counts_->open.fetch_sub(1, std::memory_order_relaxed);
   counts_->closed.Add(reason);
   const LogLevel level = LevelOf(reason);
@@ -194,6 +218,10 @@ void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Statu
                    std::string(why.message()),
                    dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out before") : ""));
   }
+  counts_->connections.Set(id, ConnectionState::kDown, reason, why);
+}
+
+void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Status& why) {
   if (const auto age = ages_.find(&session); age != ages_.end()) {
     io_.wheel->Remove(age->second.get());
     ages_.erase(age);
@@ -203,7 +231,7 @@ void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Statu
   std::unique_ptr<Session> ended = std::move(it->second.session);
   const uint64_t id = it->second.id;
   sessions_.erase(it);
-  counts_->connections.Set(id, ConnectionState::kDown, reason, why);
+  Count(id, reason, why);
   // Not now: its callbacks are still on the stack.
   loop_.Post([ended = std::move(ended)](TaskFate) mutable { ended.reset(); });
 }
@@ -257,6 +285,7 @@ void ServerLoop::Drain(MonoTime deadline, std::function<void()> done) {
   next_warning_ = SaturatingAdd(deadline, kWarnEvery);
   confirm_by_ = SaturatingAdd(loop_.clock().Now(), kConfirm);
   const absl::Status why = absl::UnavailableError("the server is stopping");
+  incoming_.Drop(CloseReason::kLocal, why);
   for (Session* session : Sessions()) {
     const auto it = sessions_.find(session);
     if (it == sessions_.end()) continue;

@@ -23,10 +23,12 @@
 #include "weft/rpc/protocol/connection_list.h"
 #include "weft/rpc/protocol/idle_watch.h"
 #include "weft/rpc/protocol/session.h"
+#include "weft/rpc/protocol/session_config.h"
 #include "weft/rpc/protocol/session_host.h"
 #include "weft/rpc/server/authentication_queue.h"
 #include "weft/rpc/server/connection_age.h"
 #include "weft/rpc/server/dispatcher.h"
+#include "weft/rpc/server/incoming_connections.h"
 #include "weft/rpc/server_options.h"
 
 namespace weft {
@@ -54,7 +56,7 @@ struct ServerCounts {
 
 class ServerLoop final : public SessionHost, public ConnectionAgeHost {
  public:
-  // `authentications`: null where everybody may talk.
+  // `options.protocols` is not empty. `authentications`: null where everybody may talk.
   ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
              std::shared_ptr<const ServerOptions> options, std::shared_ptr<ServerCounts> counts,
              std::shared_ptr<AuthenticationQueue> authentications, const Log& log);
@@ -100,6 +102,9 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   // ConnectionAgeHost
   void OnAge(Session& session) override;
 
+  // A connection that was dealt to this loop has shown its protocol; or came to nothing before.
+  void Begin(uint64_t id, const Protocol& protocol, SessionSeed seed, SessionStart start) LOOP_ONLY;
+  void Count(uint64_t id, CloseReason reason, const absl::Status& why) LOOP_ONLY;
   void Refuse(const std::string& peer, const std::string& why) LOOP_ONLY;
   // False: there is no memory for it.
   bool MakeRoom() LOOP_ONLY;
@@ -126,6 +131,8 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
 
   LoopDispatcher sink_ LOOP_OWNED;
   const std::shared_ptr<CallPool> pool_;
+  const std::shared_ptr<const SessionConfig> config_;
+  IncomingConnections incoming_ LOOP_OWNED;
   // Maps of the standard library: one that cannot grow stays as it was.
   std::unordered_map<Session*, Entry> sessions_ LOOP_OWNED;
   Timer idle_look_ LOOP_OWNED;

@@ -250,11 +250,11 @@ class CheckingHost final : public SessionHost {
       : dials_(dials), script_(script), sink_(sink) {}
   void OnUp(Session& session) override {
     if (!dials_) return;
-    link_ = static_cast<NativeSession&>(session).link();
+    link_ = static_cast<NativeSession&>(session).native_link();
     for (uint64_t id = 1; id <= kCalls; ++id) {
       calls_.push_back(std::make_unique<CheckingCall>(script_, id, request_));
       absl::Status why;
-      Check(link_->TryStart(*calls_.back(), &why) == NativeLink::Start::kStarted);
+      Check(link_->TryStart(*calls_.back(), &why) == CallLink::StartResult::kStarted);
     }
   }
   void OnGoingAway(Session&, const absl::Status&) override { Check(false); }

@@ -173,10 +173,10 @@ class FuzzHost final : public SessionHost {
     Check(!up_ && !ended_);
     up_ = true;
     if ((run_.how & kDials) == 0) return;
-    run_.link = static_cast<NativeSession&>(session).link();
+    run_.link = static_cast<NativeSession&>(session).native_link();
     for (const auto& call : calls_) {
       absl::Status why;
-      call->taken = run_.link->TryStart(*call, &why) == NativeLink::Start::kStarted;
+      call->taken = run_.link->TryStart(*call, &why) == CallLink::StartResult::kStarted;
     }
     for (size_t i = 1; i < std::size(kMethods); ++i) {
       const bool one_reply = kMethods[i].kind == MethodKind::kClientStreaming;

@@ -172,8 +172,9 @@ TEST_F(AgeOfARawClient, IsToldAfterTheHandshakeThatWasUnderWay) {
   clock_.Advance(absl::Nanoseconds(1));  // the loop's turn that counted it is over, its age set
   clock_.Advance(kOld);
   LetItLook();
-  Open();
-  LetItLook();
+  peer_.Send(raw::Opening());
+  EXPECT_EQ(peer_.Read(8), raw::Preface());
+  EXPECT_TRUE(peer_.ReadFrame(FrameType::kHello).has_value());
   EXPECT_EQ(ReadGoAway(), 0u);
   Confirm();
   LetItLook();

@@ -161,7 +161,7 @@ TEST(Overload, AConnectionThatFillsTheServersLimitLeavesRoomForAnother) {
     const auto reply = innocent.Echo(RequestOf("x"), {.timeout = kForever});
     EXPECT_TRUE(reply.ok()) << reply.status();
   }
-  ExpectRefused(hog, {"14 calls are under way", "the limit is 16", "overload.max_calls"});
+  ExpectRefused(hog, {"calls are under way", "the limit is 16", "overload.max_calls"});
   service.Release();
   EXPECT_EQ(hung.WaitForAll(16).size(), 16u);
 }

@@ -1,6 +1,7 @@
 """Who may include whom.
 
-    rpc/cli -> rpc/mesh -> rpc -> rpc/console -> rpc/server | rpc/client -> rpc/protocol/* -> rpc/call -> rpc/base -> core
+    rpc/cli -> rpc/mesh -> rpc -> rpc/console -> rpc/server | rpc/client -> rpc/protocol -> rpc/call -> rpc/base -> core
+    rpc/default_protocols.cc -> rpc/protocol/*: the one file that names protocols, in includes and in forward declarations
     rpc/testing -> rpc/call: for users' tests, which include it themselves
     rpc/server | rpc/client -> rpc/*_options.h -> rpc/protocol: what users set stands at the top, and is values only
     codegen -> protobuf's compiler library, rpc/options.proto
@@ -26,10 +27,11 @@ ARROWS = {
     "rpc/protocol/grpc": ["rpc/protocol"],
     "rpc/protocol/http": ["rpc/protocol"],
     "rpc/*_options.h": ["rpc/protocol"],
-    "rpc/server": ["rpc/*_options.h", "rpc/protocol/native", "rpc/protocol/grpc", "rpc/protocol/http"],
-    "rpc/client": ["rpc/*_options.h", "rpc/protocol/native", "rpc/protocol/grpc", "rpc/protocol/http"],
+    "rpc/server": ["rpc/*_options.h"],
+    "rpc/client": ["rpc/*_options.h"],
     "rpc/console": ["rpc/server", "rpc/client"],
     "rpc": ["rpc/console"],
+    "rpc/default_protocols.cc": ["rpc", "rpc/protocol/native", "rpc/protocol/grpc", "rpc/protocol/http"],
     "rpc/mesh": ["rpc"],
     "rpc/cli": ["rpc/mesh"],
     "codegen": ["rpc/options"],
@@ -60,6 +62,9 @@ FOREIGN_TYPES = re.compile(
     r"\b(event_base|bufferevent|evbuffer|evutil_\w+|ares_\w+|prometheus::|nghttp2_\w+|z_stream|ZSTD_\w+|SSL_CTX|SSL)\b"
 )
 
+# A protocol's namespace, as an include or a forward declaration of its classes would bring it.
+PROTOCOL_NAMES = re.compile(r"(?<!endian::)\b(native|http|grpc|h2)::|\bnamespace\s+(weft::)?(native|http|grpc|h2)\b")
+
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
@@ -68,6 +73,8 @@ def room_of(path):
     folders = path.split("/")[:-1]
     if path.startswith("rpc/options."):
         return "rpc/options"
+    if path == "rpc/default_protocols.cc":
+        return path
     if re.fullmatch(r"rpc/\w+_options\.h", path):
         return "rpc/*_options.h"
     return "/".join(folders)
@@ -149,6 +156,11 @@ def check(root):
                 or (name.endswith(".h") and name[:-2] in C_LIBRARY)
             ):
                 fault("neither weft/..., nor the system's, nor a third party that the include graph knows")
+        if not room.startswith(("rpc/protocol/", "rpc/default_protocols.cc")):
+            for number, line in enumerate(source.code, 1):
+                found = PROTOCOL_NAMES.search(line)
+                if found:
+                    faults.append(broken(source.path, number, f"names a protocol: {found.group(0).strip()}"))
         if source.is_header and source.path.startswith("rpc/"):
             for number, line in enumerate(source.code, 1):
                 found = FOREIGN_TYPES.search(line)

@@ -205,7 +205,8 @@ def allowed_graph():
     from include_graph import ARROWS  # pylint: disable=import-outside-toplevel
 
     def here(room):
-        return bool(list(ROOT.glob(room if "*" in room else room + "/*.h")) or list(ROOT.glob(room + ".proto")))
+        return bool((ROOT / room).is_file() or list(ROOT.glob(room if "*" in room else room + "/*.h"))
+                    or list(ROOT.glob(room + ".proto")))
 
     def real(room):
         """The room, or what stands below it where there is none yet."""

@@ -49,11 +49,11 @@ void LinkTarget::Start(OutboundCall& call) {
   }
   absl::Status why;
   switch (link_.TryStart(call, &why)) {
-    case NativeLink::Start::kStarted:
+    case CallLink::StartResult::kStarted:
       return;
-    case NativeLink::Start::kRefused:
+    case CallLink::StartResult::kRefused:
       break;
-    case NativeLink::Start::kGone:
+    case CallLink::StartResult::kGone:
       why = absl::UnavailableError("the connection has ended, or takes no more calls");
       break;
   }

@@ -24,7 +24,7 @@
 #include "weft/core/connection_handle.h"
 #include "weft/core/deadline_wheel.h"
 #include "weft/rpc/base/inflate_gate.h"
-#include "weft/rpc/call/call_handle.h"
+#include "weft/rpc/call/call_link.h"
 #include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/call/id_table.h"
 #include "weft/rpc/call/inbound_call.h"
@@ -44,25 +44,20 @@ class NativeSession;
 
 class NativeLink final : public ConnectionHandle,
                          public CallOrigin,
-                         public CallCanceller,
+                         public CallLink,
                          public ConnectionGauge,
                          public StreamTransport,
                          private OutputFeeder {
  public:
-  enum class Start : uint8_t {
-    kStarted,
-    kRefused,  // `why` is the call's end; it was not sent
-    kGone,     // this link takes no more calls; another may
-  };
-
   NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel, std::shared_ptr<CallPool> pool,
              std::unique_ptr<Transport> transport, std::string peer,
              std::shared_ptr<const SessionLimits> limits, std::shared_ptr<InflateGate> gate,
              InputBudgets input = {});
 
-  // Sends the call. Its `started` and `deadline` are set. kStarted: it is in the table and will be
-  // completed.
-  ANY_THREAD Start TryStart(OutboundCall& call, absl::Status* why);
+  // CallLink
+  ANY_THREAD StartResult TryStart(OutboundCall& call, absl::Status* why) override;
+  void StopStarting() LOOP_ONLY override;
+  EventLoop& loop() const override { return ConnectionHandle::loop(); }
 
   // CallOrigin
   ANY_THREAD void SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply,
@@ -135,9 +130,7 @@ class NativeLink final : public ConnectionHandle,
   void Attach(NativeSession* session) LOOP_ONLY { session_ = session; }
   void SetPeer(const PeerSettings& agreement) LOOP_ONLY;
   void Open(std::string identity) LOOP_ONLY;
-  // No new calls: TryStart says kGone from here on.
-  void StopStarting() LOOP_ONLY;
-  // The same. Those numbered above `last_taken` are taken out: the peer will not execute them.
+  // As StopStarting. Those numbered above `last_taken` are taken out: the peer will not execute them.
   OutboundCall* GoAway(uint64_t last_taken) LOOP_ONLY;
   // Every call under way; from now on there are none. `*written`: how much of the stream the kernel
   // took.
@@ -169,12 +162,12 @@ class NativeLink final : public ConnectionHandle,
   // How far pieces of large messages are queued ahead.
   static constexpr size_t kFeedTo = size_t{256} << 10;
 
-  Start TryStartSlow(OutboundCall& call, OutMessage& out, absl::Status* why);
+  StartResult TryStartSlow(OutboundCall& call, OutMessage& out, absl::Status* why);
   // kPlain: OutboundCall::plain, and it fits into a frame. `pieces`: of one that does not; else
   // null.
   template <bool kPlain>
-  Start SendRequest(OutboundCall& call, OutMessage& out, std::vector<MessagePiece>* pieces,
-                    bool borrow, absl::Status* why);
+  StartResult SendRequest(OutboundCall& call, OutMessage& out, std::vector<MessagePiece>* pieces,
+                          bool borrow, absl::Status* why);
   bool NoteDeadline(MonoTime deadline, Nanos left) WEFT_REQUIRES(output().mutex());
   void AskToLook();
   void BindStream(const OutboundCall& call, const RequestHead& head)

@@ -38,9 +38,9 @@ uint16_t NativeLink::BindMethod(const MethodInfo& method, bool* first) {
 }
 
 template <bool kPlain>
-NativeLink::Start NativeLink::SendRequest(OutboundCall& call, OutMessage& out,
-                                          std::vector<MessagePiece>* pieces, bool borrow,
-                                          absl::Status* why) {
+CallLink::StartResult NativeLink::SendRequest(OutboundCall& call, OutMessage& out,
+                                              std::vector<MessagePiece>* pieces, bool borrow,
+                                              absl::Status* why) {
   const bool in_loop = loop().InLoop();
   RequestHead head;
   if (!kPlain) head.metadata = call.metadata();
@@ -50,18 +50,18 @@ NativeLink::Start NativeLink::SendRequest(OutboundCall& call, OutMessage& out,
   bool large = false;
   {
     MutexLock lock(output().mutex());
-    if (state_ != State::kUp || output().closed()) return Start::kGone;
+    if (state_ != State::kUp || output().closed()) return StartResult::kGone;
     // What is small, plain and on a connection that keeps up is within every limit.
     if (head.metadata != nullptr || (!kPlain && call.stream != nullptr) ||
         out.size > peer_limits_.max_message || calls_.size() >= peer_limits_.max_calls ||
         Waiting() + out.size > unchecked_output_) {
       *why = CheckRequest(call, out.size, head.metadata);
-      if (!why->ok()) return Start::kRefused;
+      if (!why->ok()) return StartResult::kRefused;
     }
     if (!calls_.Insert(next_id_, &call)) {
       *why = absl::ResourceExhaustedError(absl::StrCat(
           "client side: no memory for a call more beside the ", calls_.size(), " to ", peer()));
-      return Start::kRefused;
+      return StartResult::kRefused;
     }
     bool first;
     head.id = next_id_++;
@@ -103,10 +103,10 @@ NativeLink::Start NativeLink::SendRequest(OutboundCall& call, OutMessage& out,
   if (!kPlain && stream != nullptr) stream->Opened(*this);
   Flush(claimed, in_loop, large);
   if (!kPlain && borrow) OwnBorrowed(head.id);
-  return Start::kStarted;
+  return StartResult::kStarted;
 }
 
-NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
+CallLink::StartResult NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
   OutMessage out;
   out.size = call.serialized ? call.kept.size() : MessageCodec::ByteSize(*call.request);
   const bool plain = call.plain() && out.size + call.method.full_name.size() <= kFits &&
@@ -121,11 +121,12 @@ NativeLink::Start NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
 }
 
 // A request that is large, compressed, or has something beside it.
-NativeLink::Start NativeLink::TryStartSlow(OutboundCall& call, OutMessage& out, absl::Status* why) {
+CallLink::StartResult NativeLink::TryStartSlow(OutboundCall& call, OutMessage& out,
+                                               absl::Status* why) {
   const size_t most = std::min(limits_->max_message_bytes, MessageCodec::kMax);
   if (out.size > most) {
     *why = TooLarge("the request", out.size, most, "max_message_bytes of the channel");
-    return Start::kRefused;
+    return StartResult::kRefused;
   }
   // A large request is written here and now from where it is; what the kernel does not take is
   // copied then.
@@ -141,7 +142,7 @@ NativeLink::Start NativeLink::TryStartSlow(OutboundCall& call, OutMessage& out, 
                                                              &pieces, &loop().blocks());
     if (!made) {
       *why = MessageCodec::NoMemory("the request", out.size);
-      return Start::kRefused;
+      return StartResult::kRefused;
     }
     out.pieces = &pieces;
   } else if (call.serialized) {
@@ -151,7 +152,7 @@ NativeLink::Start NativeLink::TryStartSlow(OutboundCall& call, OutMessage& out, 
   }
   if (changes) {
     *why = Transform(call.codec, attachment, /*of_stream=*/false, &out, &pieces);
-    if (!why->ok()) return Start::kRefused;
+    if (!why->ok()) return StartResult::kRefused;
   }
   return SendRequest</*kPlain=*/false>(call, out, &pieces, borrow, why);
 }

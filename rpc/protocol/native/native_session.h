@@ -74,18 +74,20 @@ class NativeSession final : public Session,
                 NativeSessionOptions options);
   ~NativeSession() override;
 
-  absl::Status Start() LOOP_ONLY override;
+  absl::Status Start(SessionStart start = {}) LOOP_ONLY override;
   void GoAway(const absl::Status& why) LOOP_ONLY override;
   void CloseWhenWritten(CloseReason reason, const absl::Status& why,
                         Nanos limit) LOOP_ONLY override;
   void Close(CloseReason reason, const absl::Status& why) LOOP_ONLY override;
   void CancelInbound() LOOP_ONLY override;
   size_t inbound_calls() const LOOP_ONLY override { return inbound_.size(); }
+  size_t outbound_calls() const LOOP_ONLY override { return link_->calls_under_way(); }
   const std::string& peer() const override { return link_->peer(); }
   const SessionLimits& limits() const { return link_->limits(); }
   std::shared_ptr<ConnectionGauge> gauge() const override { return link_; }
 
-  const std::shared_ptr<NativeLink>& link() const { return link_; }
+  std::shared_ptr<CallLink> link() const override { return link_; }
+  const std::shared_ptr<NativeLink>& native_link() const { return link_; }
 
   // ---- from the link, on the loop
   void OnCallReturned(InboundCall& call) LOOP_ONLY;

@@ -21,14 +21,15 @@ constexpr size_t kMaxForPause = size_t{64} << 20;
 
 }  // namespace
 
-absl::Status NativeSession::Start() {
-  absl::Status started = connection_.Start();
+absl::Status NativeSession::Start(SessionStart start) {
+  absl::Status started = connection_.Start(std::move(start.watch));
   if (!started.ok()) {
     Close(CloseReason::kBroken, started);
     return started;
   }
   timer_.StartAfter(handshake_limit_);
   if (dialer_) SendHello();
+  connection_.Take(start.first_bytes);
   return absl::OkStatus();
 }
 

@@ -207,7 +207,7 @@ class Host final : public SessionHost {
   void OnUp(Session& session) override {
     EXPECT_FALSE(up_ || ended_);
     up_ = true;
-    link_ = static_cast<NativeSession&>(session).link();
+    link_ = static_cast<NativeSession&>(session).native_link();
     run_.Step();
     for (int i = 1; i <= 4; ++i) Start(10);
     for (size_t i = 1; i < std::size(kMethods); ++i) {  // 5, 6 and 7
@@ -265,7 +265,7 @@ class Host final : public SessionHost {
     absl::Status why;
     call.started = run_.io->loop->clock().Now();
     call.taken = true;  // it may have ended when this returns
-    if (link_->TryStart(call, &why) != NativeLink::Start::kStarted) {
+    if (link_->TryStart(call, &why) != CallLink::StartResult::kStarted) {
       EXPECT_EQ(call.ends, 0);
       call.taken = false;
     }

@@ -1,0 +1,18 @@
+// The protocols that servers take and channels speak where nothing else is said.
+//
+// Threads  any
+#ifndef WEFT_RPC_DEFAULT_PROTOCOLS_H_
+#define WEFT_RPC_DEFAULT_PROTOCOLS_H_
+
+#include <span>
+
+#include "weft/rpc/protocol/protocol.h"
+
+namespace weft {
+
+// In the order in which an accepted connection is tried for them. The first is what channels dial.
+std::span<const Protocol> DefaultProtocols();
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_DEFAULT_PROTOCOLS_H_

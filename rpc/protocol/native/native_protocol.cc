@@ -1,0 +1,45 @@
+#include "weft/rpc/protocol/native/native_protocol.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "weft/rpc/protocol/native/frame_format.h"
+#include "weft/rpc/protocol/native/native_session.h"
+#include "weft/rpc/protocol/session_seed.h"
+
+namespace weft::native {
+namespace {
+
+std::unique_ptr<Session> Make(SessionSeed seed, const SessionContext& context, bool dialer) {
+  NativeSessionOptions options;
+  options.dialer = dialer;
+  options.auth_token = std::move(seed.auth_token);
+  options.compression = context.config->compression;
+  options.limits = context.config->limits;
+  options.gate = context.config->gate;
+  options.handshake_timeout = ToAbsl(seed.handshake_left);
+  options.max_heartbeat = context.config->max_heartbeat;
+  options.input = context.config->input;
+  return std::make_unique<NativeSession>(context.io, context.host, context.sink, context.pool,
+                                         std::move(seed.transport), std::move(seed.peer),
+                                         std::move(options));
+}
+
+}  // namespace
+
+Match NativeProtocol::MatchPreface(std::string_view first) {
+  const std::string_view preface(kPreface.data(), kPreface.size());
+  const size_t have = std::min(first.size(), preface.size());
+  if (first.substr(0, have) != preface.substr(0, have)) return Match::kNo;
+  return have < preface.size() ? Match::kNeedMore : Match::kYes;
+}
+
+std::unique_ptr<Session> NativeProtocol::Accept(SessionSeed seed, const SessionContext& context) {
+  return Make(std::move(seed), context, /*dialer=*/false);
+}
+
+std::unique_ptr<Session> NativeProtocol::Dial(SessionSeed seed, const SessionContext& context) {
+  return Make(std::move(seed), context, /*dialer=*/true);
+}
+
+}  // namespace weft::native

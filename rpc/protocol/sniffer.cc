@@ -1,0 +1,125 @@
+#include "weft/rpc/protocol/sniffer.h"
+
+#include <errno.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "weft/core/input_arena.h"
+
+namespace weft {
+
+Sniffer::Sniffer(IoThread& io, SnifferHost& host, std::span<const Protocol> protocols,
+                 std::unique_ptr<Transport> transport, std::string peer, Nanos limit)
+    : io_(io),
+      loop_(*io.loop),
+      host_(host),
+      protocols_(protocols),
+      limit_(limit),
+      began_(loop_.clock().Now()),
+      peer_(std::move(peer)),
+      transport_(std::move(transport)),
+      timer_(loop_, [this] {
+        loop_.AssertInLoop();
+        Fail(CloseReason::kHandshakeTimeout,
+             absl::StrCat(kept_size_ == 0 ? "nothing came within "
+                                          : "too few bytes to tell its protocol came within ",
+                          absl::FormatDuration(ToAbsl(limit_))));
+      }) {
+  loop_.AssertInLoop();
+}
+
+Sniffer::~Sniffer() {
+  loop_.AssertInLoop();
+  if (watch_ != nullptr) watch_->Stop();
+}
+
+absl::Status Sniffer::Start() {
+  absl::StatusOr<std::unique_ptr<Watch>> watch = transport_->NewWatch(loop_, this);
+  if (!watch.ok()) return watch.status();
+  watch_ = *std::move(watch);
+  watch_->WatchRead(true);
+  timer_.StartAt(SaturatingAdd(began_, limit_));
+  return absl::OkStatus();
+}
+
+void Sniffer::OnReadable() {
+  loop_.AssertInLoop();
+  InputArena& arena = *io_.arena;
+  char* const space = arena.space();
+  std::memcpy(space, kept_.data(), kept_size_);
+  const iovec piece = {space + kept_size_, arena.room() - kept_size_};
+  const ssize_t n = transport_->Read(&piece, 1);
+  if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+  if (n < 0) {
+    Fail(CloseReason::kBroken, std::string(absl::ErrnoToStatus(errno, "read").message()));
+    return;
+  }
+  if (n == 0) {
+    Fail(kept_size_ == 0 ? CloseReason::kPeerClosed : CloseReason::kTruncatedFrame,
+         kept_size_ == 0 ? "by the peer, which had sent nothing"
+                         : "by the peer, before its protocol was known");
+    return;
+  }
+  arena.Active();
+  const size_t size = kept_size_ + static_cast<size_t>(n);
+  const std::string_view first(space, std::min(size, Protocol::kMaxSniffed));
+  bool more = false;
+  if (const Protocol* const protocol = Find(first, &more)) {
+    HandOn(*protocol, size);
+  } else if (more) {
+    std::memcpy(kept_.data(), space, size);
+    kept_size_ = size;
+  } else {
+    Fail(
+        CloseReason::kWrongPreface,
+        absl::StrCat("wrong preface: it begins with \"",
+                     absl::CHexEscape(absl::string_view(space, std::min<size_t>(size, 16))), "\""));
+  }
+}
+
+const Protocol* Sniffer::Find(std::string_view first, bool* more) const {
+  for (const Protocol& protocol : protocols_) {
+    if (protocol.accept == nullptr) continue;
+    const Match match = protocol.match(first);
+    if (match == Match::kYes) return &protocol;
+    if (match == Match::kNeedMore && first.size() < Protocol::kMaxSniffed) {
+      *more = true;
+      return nullptr;
+    }
+  }
+  return nullptr;
+}
+
+void Sniffer::HandOn(const Protocol& protocol, size_t size) {
+  InputArena& arena = *io_.arena;
+  timer_.Stop();
+  SessionSeed seed;
+  seed.transport = std::move(transport_);
+  seed.peer = std::move(peer_);
+  seed.began = began_;
+  seed.handshake_left = std::max(limit_ - (loop_.clock().Now() - began_), Nanos(1));
+  SessionStart start{std::move(watch_), {arena.block(), arena.space(), size}};
+  host_.OnKnown(*this, protocol, std::move(seed), std::move(start));
+  // This may be gone by now.
+  arena.Release(size);
+}
+
+void Sniffer::OnWatchFailed(const absl::Status& why) {
+  loop_.AssertInLoop();
+  Fail(CloseReason::kBroken, std::string_view(why.message().data(), why.message().size()));
+}
+
+void Sniffer::Fail(CloseReason reason, std::string_view what) {
+  timer_.Stop();
+  watch_->Stop();
+  host_.OnFailed(*this, reason,
+                 absl::UnavailableError(absl::StrCat("connection with ", peer_, " closed: ",
+                                                     absl::string_view(what.data(), what.size()))));
+}
+
+}  // namespace weft

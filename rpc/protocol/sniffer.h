@@ -1,0 +1,90 @@
+// Finds out which protocol an accepted connection speaks, by its first bytes.
+//
+//   kWaiting ──row matches──► kDone (OnKnown)          kWaiting ──no row, end, deadline──► kDone (OnFailed)
+//
+// It reads into the loop's arena, as much as comes, and looks at no more than the first
+// Protocol::kMaxSniffed bytes. Everything that was read is handed on with the transport and its
+// watch, so that a connection whose first read tells its protocol costs no system call for this.
+//
+// Threads  loop-only
+// Owns     the transport and its watch, until they are handed on
+// Errors   OnFailed: the reason, and a Status that names the peer
+// Ends     one of the host's two functions runs exactly once, not inside Start; it may destroy the
+//          sniffer. A sniffer that is destroyed before says nothing
+#ifndef WEFT_RPC_PROTOCOL_SNIFFER_H_
+#define WEFT_RPC_PROTOCOL_SNIFFER_H_
+
+#include <array>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "absl/status/status.h"
+#include "weft/core/clock.h"
+#include "weft/core/loop_group.h"
+#include "weft/core/timer.h"
+#include "weft/core/transport.h"
+#include "weft/core/watch.h"
+#include "weft/rpc/protocol/close_reason.h"
+#include "weft/rpc/protocol/protocol.h"
+#include "weft/rpc/protocol/session.h"
+#include "weft/rpc/protocol/session_seed.h"
+
+namespace weft {
+
+class Sniffer;
+
+class SnifferHost {
+ public:
+  // `start.first_bytes` stand in the loop's arena: they are to be taken before the next read.
+  virtual void OnKnown(Sniffer& sniffer, const Protocol& protocol, SessionSeed seed,
+                       SessionStart start) LOOP_ONLY = 0;
+  virtual void OnFailed(Sniffer& sniffer, CloseReason reason,
+                        const absl::Status& why) LOOP_ONLY = 0;
+
+ protected:
+  ~SnifferHost() = default;
+};
+
+class Sniffer final : private WatchEvents {
+ public:
+  // `protocols` and what stands in it outlive the sniffer, as do the others.
+  Sniffer(IoThread& io, SnifferHost& host, std::span<const Protocol> protocols,
+          std::unique_ptr<Transport> transport, std::string peer, Nanos limit);
+  ~Sniffer();
+  Sniffer(const Sniffer&) = delete;
+  Sniffer& operator=(const Sniffer&) = delete;
+
+  absl::Status Start() LOOP_ONLY;
+  const std::string& peer() const { return peer_; }
+
+ private:
+  // WatchEvents
+  void OnReadable() override;
+  void OnWritable() override {}
+  void OnWatchFailed(const absl::Status& why) override;
+
+  // The row that the bytes are of; null: none, or, `*more`, not known yet.
+  const Protocol* Find(std::string_view first, bool* more) const;
+  void HandOn(const Protocol& protocol, size_t size) LOOP_ONLY;
+  void Fail(CloseReason reason, std::string_view what) LOOP_ONLY;
+
+  IoThread& io_;
+  EventLoop& loop_;
+  SnifferHost& host_;
+  const std::span<const Protocol> protocols_;
+  const Nanos limit_;
+  const MonoTime began_;
+  std::string peer_;
+  std::unique_ptr<Transport> transport_ LOOP_OWNED;
+  std::unique_ptr<Watch> watch_ LOOP_OWNED;
+  Timer timer_ LOOP_OWNED;
+  // What came, while that is too little.
+  std::array<char, Protocol::kMaxSniffed> kept_ LOOP_OWNED;
+  size_t kept_size_ LOOP_OWNED = 0;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_PROTOCOL_SNIFFER_H_

@@ -1,0 +1,68 @@
+#include "weft/rpc/server/incoming_connections.h"
+
+#include <utility>
+
+#include "weft/core/check.h"
+#include "weft/core/try_allocate.h"
+
+namespace weft {
+
+IncomingConnections::IncomingConnections(IoThread& io, std::span<const Protocol> protocols,
+                                         Nanos limit, Known known, Failed failed)
+    : io_(io),
+      loop_(*io.loop),
+      protocols_(protocols),
+      limit_(limit),
+      known_(std::move(known)),
+      failed_(std::move(failed)) {}
+
+IncomingConnections::~IncomingConnections() { loop_.AssertInLoop(); }
+
+bool IncomingConnections::MakeRoom() {
+  return TryAllocate([this] {
+    loop_.AssertInLoop();
+    const size_t needed = sniffers_.size() + 1;
+    if (needed > sniffers_.bucket_count()) sniffers_.reserve(needed * 2);
+  });
+}
+
+void IncomingConnections::Add(uint64_t id, std::unique_ptr<Transport> transport, std::string peer) {
+  SnifferHost& host = *this;
+  auto sniffer = std::make_unique<Sniffer>(io_, host, protocols_, std::move(transport),
+                                           std::move(peer), limit_);
+  Sniffer& started = *sniffer;
+  sniffers_.emplace(&started, Entry{std::move(sniffer), id});
+  if (const absl::Status s = started.Start(); !s.ok()) {
+    sniffers_.erase(&started);
+    failed_(id, CloseReason::kBroken, s);
+  }
+}
+
+void IncomingConnections::Drop(CloseReason reason, const absl::Status& why) {
+  // One by one: each may be told to code that looks here.
+  while (!sniffers_.empty()) {
+    const uint64_t id = sniffers_.begin()->second.id;
+    sniffers_.erase(sniffers_.begin());
+    failed_(id, reason, why);
+  }
+}
+
+void IncomingConnections::OnKnown(Sniffer& sniffer, const Protocol& protocol, SessionSeed seed,
+                                  SessionStart start) {
+  const auto it = sniffers_.find(&sniffer);
+  WEFT_DCHECK(it != sniffers_.end());
+  const uint64_t id = it->second.id;
+  sniffers_.erase(it);
+  known_(id, protocol, std::move(seed), std::move(start));
+}
+
+void IncomingConnections::OnFailed(Sniffer& sniffer, CloseReason reason, const absl::Status& why) {
+  const auto it = sniffers_.find(&sniffer);
+  WEFT_DCHECK(it != sniffers_.end());
+  const uint64_t id = it->second.id;
+  const std::unique_ptr<Sniffer> ended = std::move(it->second.sniffer);  // `why` may be its own
+  sniffers_.erase(it);
+  failed_(id, reason, why);
+}
+
+}  // namespace weft

@@ -1,0 +1,62 @@
+// The accepted connections of one loop whose protocol is not known yet.
+//
+// Threads  loop-only
+// Owns     them
+// Errors   `failed` of the constructor: why one came to nothing
+// Ends     Drop ends them all, and tells of each
+#ifndef WEFT_RPC_SERVER_INCOMING_CONNECTIONS_H_
+#define WEFT_RPC_SERVER_INCOMING_CONNECTIONS_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <unordered_map>
+
+#include "weft/core/loop_group.h"
+#include "weft/core/transport.h"
+#include "weft/rpc/protocol/sniffer.h"
+
+namespace weft {
+
+class IncomingConnections final : private SnifferHost {
+ public:
+  // `id`: as it was handed to Add. Both may be called in a turn of the loop only, never inside Add.
+  using Known =
+      std::function<void(uint64_t id, const Protocol&, SessionSeed seed, SessionStart start)>;
+  using Failed = std::function<void(uint64_t id, CloseReason reason, const absl::Status& why)>;
+
+  IncomingConnections(IoThread& io, std::span<const Protocol> protocols, Nanos limit, Known known,
+                      Failed failed);
+  ~IncomingConnections();
+
+  // False: there is no memory for one more.
+  bool MakeRoom() LOOP_ONLY;
+  void Add(uint64_t id, std::unique_ptr<Transport> transport, std::string peer) LOOP_ONLY;
+  void Drop(CloseReason reason, const absl::Status& why) LOOP_ONLY;
+  size_t size() const LOOP_ONLY { return sniffers_.size(); }
+
+ private:
+  struct Entry {
+    std::unique_ptr<Sniffer> sniffer;
+    uint64_t id;
+  };
+
+  // SnifferHost
+  void OnKnown(Sniffer& sniffer, const Protocol& protocol, SessionSeed seed,
+               SessionStart start) LOOP_ONLY override;
+  void OnFailed(Sniffer& sniffer, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
+
+  IoThread& io_;
+  EventLoop& loop_;
+  const std::span<const Protocol> protocols_;
+  const Nanos limit_;
+  const Known known_;
+  const Failed failed_;
+  std::unordered_map<const Sniffer*, Entry> sniffers_ LOOP_OWNED;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_SERVER_INCOMING_CONNECTIONS_H_

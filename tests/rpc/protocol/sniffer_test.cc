@@ -1,0 +1,198 @@
+#include "weft/rpc/protocol/sniffer.h"
+
+#include <sys/socket.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/loop_thread.h"
+#include "weft/core/manual_clock.h"
+#include "weft/core/plain_transport.h"
+
+namespace weft {
+namespace {
+
+using std::chrono::seconds;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+Match Begins(std::string_view first, std::string_view with) {
+  const size_t have = std::min(first.size(), with.size());
+  if (first.substr(0, have) != with.substr(0, have)) return Match::kNo;
+  return have < with.size() ? Match::kNeedMore : Match::kYes;
+}
+
+std::unique_ptr<Session> NoSession(SessionSeed, const SessionContext&) { return nullptr; }
+
+constexpr Protocol kProtocols[] = {
+    {.name = "dials", .match = [](std::string_view) { return Match::kYes; }, .dial = &NoSession},
+    {.name = "apple",
+     .match = [](std::string_view first) { return Begins(first, "apple"); },
+     .accept = &NoSession},
+    {.name = "app",
+     .match = [](std::string_view first) { return Begins(first, "app"); },
+     .accept = &NoSession},
+    {.name = "endless",
+     .match =
+         [](std::string_view first) {
+           EXPECT_LE(first.size(), Protocol::kMaxSniffed);
+           return first.empty() || first[0] == 'e' ? Match::kNeedMore : Match::kNo;
+         },
+     .accept = &NoSession},
+};
+
+class SnifferTest : public testing::Test, protected SnifferHost {
+ protected:
+  SnifferTest() {
+    int fds[2];
+    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    here_ = Socket(fds[0]);
+    peer_ = Socket(fds[1]);
+    io_.loop = thread_.shared_loop();
+    io_.arena = std::make_unique<InputArena>(thread_.loop().blocks());
+  }
+  ~SnifferTest() override {
+    thread_.Run([this] {
+      sniffer_.reset();
+      watch_.reset();
+      transport_.reset();
+      io_.arena.reset();
+    });
+  }
+
+  void Begin() {
+    thread_.Run([this] {
+      SnifferHost& host = *this;
+      sniffer_ = std::make_unique<Sniffer>(io_, host, kProtocols,
+                                           std::make_unique<PlainTransport>(std::move(here_)),
+                                           "the test", seconds(5));
+      ASSERT_TRUE(sniffer_->Start().ok());
+    });
+  }
+  // And lets the loop read it.
+  void Send(std::string_view bytes) {
+    ASSERT_EQ(::send(peer_.fd(), bytes.data(), bytes.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(bytes.size()));
+    thread_.Settle();
+  }
+  std::vector<std::string> said() {
+    std::vector<std::string> copy;
+    thread_.Run([&] { copy = said_; });
+    return copy;
+  }
+
+  // SnifferHost
+  void OnKnown(Sniffer&, const Protocol& protocol, SessionSeed seed, SessionStart start) override {
+    said_.push_back(std::string(protocol.name));
+    bytes_ = std::string(start.first_bytes.data, start.first_bytes.size);
+    left_ = seed.handshake_left;
+    EXPECT_EQ(seed.peer, "the test");
+    watch_ = std::move(start.watch);
+    transport_ = std::move(seed.transport);
+    sniffer_.reset();
+  }
+  void OnFailed(Sniffer&, CloseReason reason, const absl::Status& why) override {
+    said_.push_back(std::string(CloseReasonName(reason)) + ": " + std::string(why.message()));
+    sniffer_.reset();
+  }
+
+  ManualClock clock_;
+  LoopThread thread_{clock_};
+  IoThread io_;
+  Socket here_, peer_;
+  std::unique_ptr<Sniffer> sniffer_;
+  std::unique_ptr<Watch> watch_;
+  std::unique_ptr<Transport> transport_;
+  std::vector<std::string> said_;
+  std::string bytes_;
+  Nanos left_{};
+};
+
+TEST_F(SnifferTest, HandsOnAllThatWasRead) {
+  Begin();
+  const std::string bytes = "apple" + std::string(10'000, 'x');
+  Send(bytes);
+  EXPECT_THAT(said(), ElementsAre("apple"));
+  EXPECT_EQ(bytes_, bytes);
+}
+
+TEST_F(SnifferTest, JoinsWhatComesByteByByte) {
+  Begin();
+  for (const char* c : {"a", "p", "p", "l"}) Send(c);
+  EXPECT_THAT(said(), IsEmpty());
+  Send("e");
+  EXPECT_THAT(said(), ElementsAre("apple"));
+  EXPECT_EQ(bytes_, "apple");
+}
+
+TEST_F(SnifferTest, ARowThatNeedsMoreGoesBeforeThoseBehindIt) {
+  Begin();
+  Send("app");
+  EXPECT_THAT(said(), IsEmpty());
+  thread_.Advance(seconds(1));
+  Send("ear");
+  EXPECT_THAT(said(), ElementsAre("app"));
+  EXPECT_EQ(bytes_, "appear");
+  EXPECT_EQ(left_, seconds(4));
+}
+
+TEST_F(SnifferTest, LooksAtNoMoreThanTheFirstBytes) {
+  Begin();
+  Send("e" + std::string(22, '.'));
+  EXPECT_THAT(said(), IsEmpty());
+  Send(std::string(100, '.'));
+  EXPECT_THAT(said(), ElementsAre(HasSubstr("wrong preface: connection with the test closed: "
+                                            "wrong preface: it begins with \"e...")));
+}
+
+TEST_F(SnifferTest, RefusesAtTheFirstByteThatIsNoProtocols) {
+  Begin();
+  Send("\x16");
+  EXPECT_THAT(said(), ElementsAre(HasSubstr("it begins with \"\\x16\"")));
+}
+
+TEST_F(SnifferTest, WaitsNoLongerThanItsLimit) {
+  Begin();
+  thread_.Advance(seconds(6));
+  EXPECT_THAT(said(),
+              ElementsAre("no handshake in time: connection with the test closed: nothing came "
+                          "within 5s"));
+}
+
+TEST_F(SnifferTest, SaysThatTooLittleCame) {
+  Begin();
+  Send("app");
+  thread_.Advance(seconds(6));
+  EXPECT_THAT(said(), ElementsAre(HasSubstr("too few bytes to tell its protocol came within 5s")));
+}
+
+TEST_F(SnifferTest, TellsOfAPeerThatGoes) {
+  Begin();
+  peer_ = Socket();
+  thread_.Settle();
+  EXPECT_THAT(said(), ElementsAre(HasSubstr("peer closed: ")));
+}
+
+TEST_F(SnifferTest, TellsOfAPeerThatGoesAfterAFewBytes) {
+  Begin();
+  Send("ap");
+  peer_ = Socket();
+  thread_.Settle();
+  EXPECT_THAT(said(), ElementsAre(HasSubstr("before its protocol was known")));
+}
+
+TEST_F(SnifferTest, SaysNothingOnceItIsDestroyed) {
+  Begin();
+  thread_.Run([this] { sniffer_.reset(); });
+  thread_.Advance(seconds(6));
+  EXPECT_THAT(said(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace weft
