@@ -80,8 +80,8 @@ class Connection final : private WatchEvents {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
-  // Begins to read. `watch`: of its transport, where somebody has watched for bytes before; null: it
-  // makes one.
+  // Begins to read. `watch`: of its transport, where somebody has watched for bytes before; null:
+  // it makes one.
   absl::Status Start(std::unique_ptr<Watch> watch = nullptr) LOOP_ONLY;
   // Hands out what was read before, as if it had been read now. After Start, before the next read.
   void Take(const ReadAhead& first) LOOP_ONLY;

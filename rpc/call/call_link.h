@@ -25,8 +25,8 @@ class ANY_THREAD CallLink : public CallCanceller {
     kGone,     // this link takes no more calls; another may
   };
 
-  // Sends the call, whose `started` and `deadline` are set. kStarted: its completion follows exactly
-  // once, on the link's loop.
+  // Sends the call, whose `started` and `deadline` are set. kStarted: its completion follows
+  // exactly once, on the link's loop.
   virtual StartResult TryStart(OutboundCall& call, absl::Status* why) = 0;
   // No new calls: TryStart says kGone from here on. Those under way go on.
   virtual void StopStarting() LOOP_ONLY = 0;

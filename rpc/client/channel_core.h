@@ -52,7 +52,8 @@ class ChannelCore final : public CallCanceller,
   // How often a call that no server has taken is sent again.
   static constexpr int kMaxResends = 3;
 
-  // `options.protocol` has a value that dials. `in_handler`: this thread may be inside a handler of the channel's services; null: it has none.
+  // `options.protocol` has a value that dials. `in_handler`: this thread may be inside a handler of
+  // the channel's services; null: it has none.
   ChannelCore(IoThread& io, const Log& log, HostPort address, std::string target,
               ChannelOptions options, InboundService::Maker make_inbound = nullptr,
               std::function<bool()> in_handler = nullptr);

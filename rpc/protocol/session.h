@@ -40,8 +40,8 @@ class Session {
   virtual ~Session() = default;
   // Begins to read; sends what the protocol's dialer sends first.
   virtual absl::Status Start(SessionStart start = {}) LOOP_ONLY = 0;
-  // Where this side starts calls; it may once SessionHost::OnUp has run. Null: the protocol has calls
-  // in one direction only, and these are the peer's.
+  // Where this side starts calls; it may once SessionHost::OnUp has run. Null: the protocol has
+  // calls in one direction only, and these are the peer's.
   virtual std::shared_ptr<CallLink> link() const = 0;
   // Whether the peer answers GoAway, so that OnGoAwayConfirmed follows.
   virtual bool confirms_going_away() const { return true; }

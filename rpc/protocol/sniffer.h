@@ -1,6 +1,6 @@
 // Finds out which protocol an accepted connection speaks, by its first bytes.
 //
-//   kWaiting ──row matches──► kDone (OnKnown)          kWaiting ──no row, end, deadline──► kDone (OnFailed)
+//   waits ──a row matches──► OnKnown          waits ──no row, end of file, deadline──► OnFailed
 //
 // It reads into the loop's arena, as much as comes, and looks at no more than the first
 // Protocol::kMaxSniffed bytes. Everything that was read is handed on with the transport and its

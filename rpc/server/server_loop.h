@@ -86,7 +86,8 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
     // long enough, its client has confirmed. What a client sent before it heard of the end is read
     // and refused; closing earlier would reset the connection, and take our last words with it.
     bool Finished(bool waited_for) const LOOP_ONLY {
-      return (confirmed || waited_for) && session->inbound_calls() == 0;
+      return (confirmed || waited_for || !session->confirms_going_away()) &&
+             session->inbound_calls() == 0;
     }
   };
 

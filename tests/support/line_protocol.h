@@ -1,5 +1,5 @@
-// A second protocol, for tests only: calls as lines of text, both ways, between the same servers and
-// channels. It shows what a protocol has to bring; docs/adding_a_protocol.md walks through it.
+// A second protocol, for tests only: calls as lines of text, both ways, between the same servers
+// and channels. It shows what a protocol has to bring; docs/adding_a_protocol.md walks through it.
 //
 //   dialer    LINE <token>                      first; "LINE " is what the protocol is known by
 //   acceptor  WELCOME                           or REFUSED <text>, and the end

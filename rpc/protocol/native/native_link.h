@@ -130,7 +130,7 @@ class NativeLink final : public ConnectionHandle,
   void Attach(NativeSession* session) LOOP_ONLY { session_ = session; }
   void SetPeer(const PeerSettings& agreement) LOOP_ONLY;
   void Open(std::string identity) LOOP_ONLY;
-  // As StopStarting. Those numbered above `last_taken` are taken out: the peer will not execute them.
+  // As StopStarting. Calls above `last_taken` are taken out: the peer will not execute them.
   OutboundCall* GoAway(uint64_t last_taken) LOOP_ONLY;
   // Every call under way; from now on there are none. `*written`: how much of the stream the kernel
   // took.
