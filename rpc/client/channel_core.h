@@ -155,6 +155,7 @@ class ChannelCore final : public CallCanceller,
   struct Leaving {
     std::unique_ptr<Session> session;
     MonoTime since;
+    absl::Status why;
   };
   std::vector<Leaving> leaving_ LOOP_OWNED;         // the server went away; their calls go on
   std::shared_ptr<CallLink> loop_link_ LOOP_OWNED;  // the same as link_, without the lock

@@ -89,8 +89,10 @@ void ChannelCore::OnSuspect(Session& session, bool suspect) {
 }
 
 void ChannelCore::OnLastCallEnded(Session& session) {
-  session.CloseWhenWritten(CloseReason::kGoAway, absl::UnavailableError("the server is going away"),
-                           kLastWords);
+  const auto it = std::find_if(leaving_.begin(), leaving_.end(),
+                               [&](const Leaving& l) { return l.session.get() == &session; });
+  WEFT_DCHECK(it != leaving_.end());  // since its peer goes away
+  session.CloseWhenWritten(CloseReason::kGoAway, absl::Status(it->why), kLastWords);
 }
 
 // Both know that it is over, and nothing is on its way any more.
@@ -110,7 +112,7 @@ void ChannelCore::LookForIdle() {
   const MonoTime now = loop_->clock().Now();
   std::vector<Session*> late;
   for (const Leaving& left : leaving_) {
-    if (now - left.since >= kLastWords) late.push_back(left.session.get());
+    if (now - left.since >= kGoAwayConfirm) late.push_back(left.session.get());
   }
   for (Session* session : late) CloseIfIdle(*session);
   if (on_loop_ == nullptr) return;  // the last of their calls closed the channel
@@ -123,7 +125,7 @@ void ChannelCore::LookForIdle() {
   // Calls of other threads go to the next connection from here on; what slipped in before goes on.
   loop_link_->StopStarting();
   Session& session = *session_;
-  leaving_.push_back({std::move(session_), now});
+  leaving_.push_back({std::move(session_), now, why});
   SetLink(nullptr);
   list_.Set(IdOf(session), ConnectionState::kGoingAway, CloseReason::kLocal, why);
   session.GoAway(why);
@@ -257,17 +259,15 @@ void ChannelCore::LinkLost(const absl::Status& why) {
 void ChannelCore::OnGoingAway(Session& session, const absl::Status& why) {
   if (session_.get() != &session) return;
   const bool was_up = loop_link_ != nullptr;
-  const bool idle = !was_up || (session.outbound_calls() == 0 && session.inbound_calls() == 0);
-  leaving_.push_back({std::move(session_), loop_->clock().Now()});
+  leaving_.push_back({std::move(session_), loop_->clock().Now(), why});
   list_.Set(IdOf(session), ConnectionState::kGoingAway, CloseReason::kGoAway, why);
-  // The next connection before the end of this one: that end's callbacks find the channel as it is
-  // then. The session may be over when they are through, and does nothing then.
+  // The next connection before the end of this one, which comes when none of its calls is under
+  // way: that end's callbacks find the channel as it is then.
   if (was_up) {
     LinkLost(why);
   } else if (std::exchange(opening_, nullptr) != nullptr) {
     ConnectFailed(Annotate(why, "handshake"));
   }
-  if (idle) session.CloseWhenWritten(CloseReason::kGoAway, why, kLastWords);
 }
 
 void ChannelCore::OnEnded(Session& session, CloseReason reason, const absl::Status& why) {

@@ -35,6 +35,10 @@ struct SessionStart {
   ReadAhead first_bytes;
 };
 
+// How long a host waits for OnGoAwayConfirmed: a second for a peer that sends calls until it hears
+// of the end, and as long as a healthy network needs behind that.
+inline constexpr Nanos kGoAwayConfirm = std::chrono::milliseconds(1200);
+
 class Session {
  public:
   virtual ~Session() = default;
@@ -45,7 +49,8 @@ class Session {
   virtual std::shared_ptr<CallLink> link() const = 0;
   // Whether the peer answers GoAway, so that OnGoAwayConfirmed follows.
   virtual bool confirms_going_away() const { return true; }
-  // Asks the peer for no more calls; those that it has sent are still served.
+  // Asks the peer for no more calls. Those that it has sent, or sends before it hears of this, are
+  // still served, as far as the protocol can tell them; the others are refused as not executed.
   virtual void GoAway(const absl::Status& why) LOOP_ONLY = 0;
   // Ends it when everything written has left, or after `limit`.
   virtual void CloseWhenWritten(CloseReason reason, const absl::Status& why,
@@ -56,8 +61,6 @@ class Session {
   virtual void CancelInbound() LOOP_ONLY = 0;
   // Calls from the peer that have not been answered, or whose answer is not yet in.
   virtual size_t inbound_calls() const LOOP_ONLY = 0;
-  // Calls of this side that have not ended.
-  virtual size_t outbound_calls() const LOOP_ONLY = 0;
   virtual const std::string& peer() const = 0;
   // Counts, for other threads too; outlives the session.
   virtual std::shared_ptr<ConnectionGauge> gauge() const = 0;

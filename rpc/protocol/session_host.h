@@ -25,11 +25,12 @@ class SessionHost {
 
   // The handshake is done: calls may start.
   virtual void OnUp(Session& session) LOOP_ONLY = 0;
-  // The peer wants no more calls; those under way go on.
+  // The peer wants no more calls; those under way go on. Once.
   virtual void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY = 0;
-  // After OnGoingAway: no call is under way any more, in either direction. Perhaps several times.
+  // After OnGoingAway: no call is under way any more, in either direction, and the peer will refuse
+  // none. Perhaps several times.
   virtual void OnLastCallEnded(Session&) LOOP_ONLY {}
-  // The peer has confirmed our GoAway: what it sent before it has been read.
+  // The peer has confirmed our GoAway: all that it sent has been read, and it sends no more.
   virtual void OnGoAwayConfirmed(Session&) LOOP_ONLY {}
   // A heartbeat was not answered in time; or, false: the peer was heard of after all.
   virtual void OnSuspect(Session&, bool suspect) LOOP_ONLY { (void)suspect; }

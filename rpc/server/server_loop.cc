@@ -16,7 +16,6 @@ namespace {
 constexpr Nanos kDrainLook = std::chrono::milliseconds(1);
 // Shorter than kLastWords: Stop may have to wait for it, behind its drain time.
 constexpr Nanos kServerLastWords = std::chrono::milliseconds(500);
-constexpr Nanos kConfirm = std::chrono::milliseconds(200);
 constexpr Nanos kWarnEvery = std::chrono::seconds(5);
 
 LogLevel LevelOf(CloseReason reason) {
@@ -178,22 +177,23 @@ void ServerLoop::LookForIdle() {
   const absl::Status why = absl::UnavailableError(
       absl::StrCat("no calls for ", absl::FormatDuration(options_->idle_timeout),
                    " (idle_timeout of the server)"));
+  const MonoTime now = loop_.clock().Now();
   std::vector<Session*> idle, left;
   for (auto& [session, entry] : sessions_) {
-    if (entry.leaving) {
-      if (entry.Finished(/*waited_for=*/true)) left.push_back(session);
+    if (entry.leaving_since != kNever) {
+      if (entry.Finished(now - entry.leaving_since >= kGoAwayConfirm)) left.push_back(session);
     } else if (entry.up && entry.idle.Look(session->gauge()->Volume())) {
       idle.push_back(session);
     }
   }
-  // The client closes it when it has heard; where it has not by the next look, this side does.
+  // The client closes it when it has heard; where it has not in time, this side does.
   for (Session* session : left)
     session->CloseWhenWritten(CloseReason::kLocal, why, kServerLastWords);
   for (Session* session : idle) {
     const auto it = sessions_.find(session);
     if (it == sessions_.end()) continue;
     Entry& entry = it->second;
-    entry.leaving = true;
+    entry.leaving_since = now;
     counts_->connections.Set(entry.id, ConnectionState::kGoingAway, CloseReason::kLocal, why);
     session->GoAway(why);
   }
@@ -283,7 +283,7 @@ void ServerLoop::Drain(MonoTime deadline, std::function<void()> done) {
   drain_deadline_ = deadline;
   drained_ = std::move(done);
   next_warning_ = SaturatingAdd(deadline, kWarnEvery);
-  confirm_by_ = SaturatingAdd(loop_.clock().Now(), kConfirm);
+  confirm_by_ = SaturatingAdd(loop_.clock().Now(), kGoAwayConfirm);
   const absl::Status why = absl::UnavailableError("the server is stopping");
   incoming_.Drop(CloseReason::kLocal, why);
   for (Session* session : Sessions()) {

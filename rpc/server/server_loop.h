@@ -78,13 +78,13 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
     uint64_t id;                  // in counts_->connections
     uint64_t authentication = 0;  // its number in the queue; 0: never asked for
     IdleWatch idle = {};
+    MonoTime leaving_since = kNever;  // for want of calls
     bool up = false;
     bool confirmed = false;  // it knows that we go away, and sends no more calls
-    bool leaving = false;    // for want of calls
 
     // It may be closed after our GOAWAY: its calls have ended and, unless that is `waited_for`
     // long enough, its client has confirmed. What a client sent before it heard of the end is read
-    // and refused; closing earlier would reset the connection, and take our last words with it.
+    // and served; closing earlier would reset the connection, and take our last words with it.
     bool Finished(bool waited_for) const LOOP_ONLY {
       return (confirmed || waited_for || !session->confirms_going_away()) &&
              session->inbound_calls() == 0;

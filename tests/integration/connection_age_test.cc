@@ -83,7 +83,11 @@ class AgeOfARawClient : public testing::Test {
   // What was sent has been taken.
   void Settle() {
     peer_.Send(raw::Ping(++pings_));
-    const std::optional<RawFrame> pong = peer_.ReadFrame(FrameType::kPing);
+    std::optional<RawFrame> pong = peer_.ReadFrame(FrameType::kPing);
+    // The server may ask whether its peer lives.
+    while (pong.has_value() && !pong->header.has(native::kReply)) {
+      pong = peer_.ReadFrame(FrameType::kPing);
+    }
     ASSERT_TRUE(pong.has_value()) << "the connection has ended";
     EXPECT_EQ(pong->header.id, pings_);
   }
@@ -97,8 +101,14 @@ class AgeOfARawClient : public testing::Test {
     return goaway->header.id;
   }
   void Confirm() {
-    peer_.Send(raw::Frame(static_cast<int>(FrameType::kGoAwayAck), 0, 0, 0));
+    peer_.Send(raw::GoAwayAck());
     Settle();
+  }
+  // The first step, and the second one, which names `last`.
+  void ConfirmBoth(uint64_t last) {
+    peer_.Send(raw::GoAwayAck());
+    EXPECT_EQ(ReadGoAway(), last);
+    Confirm();
   }
   // The server looks whether it may close the connection.
   void LetItLook() {
@@ -112,24 +122,26 @@ class AgeOfARawClient : public testing::Test {
   uint64_t pings_ = 0;
 };
 
-TEST_F(AgeOfARawClient, IsOverWhenItHasConfirmedAndARequestThatWasOnItsWayIsReadBefore) {
+TEST_F(AgeOfARawClient, IsOverWhenItHasConfirmedAndARequestThatWasOnItsWayIsServedBefore) {
   Start();
   Open();
   clock_.Advance(kOld);
-  EXPECT_EQ(ReadGoAway(), 0u);
+  EXPECT_EQ(ReadGoAway(), native::kNoCallNamed);
   EXPECT_EQ((*server_)->connection_list().at(0).state, ConnectionState::kGoingAway);
   LetItLook();
   // It left the client before the client heard of the end.
   peer_.Send(raw::Request({.id = 1}));
-  const std::optional<RawFrame> refused = peer_.ReadFrame(FrameType::kResponse);
-  ASSERT_TRUE(refused.has_value()) << "the connection has ended";
-  EXPECT_TRUE(refused->header.has(native::kNotExecuted));
-  EXPECT_EQ(refused->header.aux, static_cast<int>(absl::StatusCode::kUnavailable));
+  const std::optional<RawFrame> served = peer_.ReadFrame(FrameType::kResponse);
+  ASSERT_TRUE(served.has_value()) << "the connection has ended";
+  EXPECT_EQ(served->header.aux, 0);
   LetItLook();
-  Confirm();
-  LetItLook();
+  ConfirmBoth(1);
+  EXPECT_TRUE(PollUntil([&] {
+    LetItLook();
+    return (*server_)->closed(CloseReason::kLocal) == 1;
+  }));
   EXPECT_TRUE(peer_.WaitForClose());
-  EXPECT_EQ(service_.entered.load(), 0);
+  EXPECT_EQ(service_.entered.load(), 1);
 }
 
 TEST_F(AgeOfARawClient, GoesOnForCallsThatWereTakenBefore) {
@@ -138,8 +150,8 @@ TEST_F(AgeOfARawClient, GoesOnForCallsThatWereTakenBefore) {
   peer_.Send(raw::Request({.id = 1, .name = "weft.test.EchoService/Hang"}));
   ASSERT_TRUE(service_.hanging.WaitForValue(1));
   clock_.Advance(kOld);
-  EXPECT_EQ(ReadGoAway(), 1u);
-  Confirm();
+  EXPECT_EQ(ReadGoAway(), native::kNoCallNamed);
+  ConfirmBoth(1);
   LetItLook();
   Settle();
   service_.release.Notify();
@@ -154,12 +166,40 @@ TEST_F(AgeOfARawClient, GoesOnForCallsThatWereTakenBefore) {
   EXPECT_TRUE(peer_.WaitForClose());
 }
 
+TEST_F(AgeOfARawClient, ThatDoesNotConfirmIsToldTheLastCallAfterASecond) {
+  Start();
+  Open();
+  clock_.Advance(kOld);
+  EXPECT_EQ(ReadGoAway(), native::kNoCallNamed);
+  clock_.Advance(absl::Seconds(1) - absl::Nanoseconds(1));
+  peer_.Send(raw::Request({.id = 1}));
+  std::optional<RawFrame> answer = peer_.ReadFrame(FrameType::kResponse);
+  ASSERT_TRUE(answer.has_value());
+  EXPECT_EQ(answer->header.aux, 0);
+  clock_.Advance(absl::Nanoseconds(1));
+  EXPECT_EQ(ReadGoAway(), 1u);
+  peer_.Send(raw::Request({.id = 2}));
+  answer = peer_.ReadFrame(FrameType::kResponse);
+  ASSERT_TRUE(answer.has_value()) << "the connection has ended";
+  EXPECT_TRUE(answer->header.has(native::kNotExecuted));
+  EXPECT_EQ(answer->header.aux, static_cast<int>(absl::StatusCode::kUnavailable));
+  // Both confirmations are still to come.
+  Confirm();
+  LetItLook();
+  Settle();
+  Confirm();
+  LetItLook();
+  EXPECT_TRUE(peer_.WaitForClose());
+  EXPECT_EQ(service_.entered.load(), 1);
+}
+
 TEST_F(AgeOfARawClient, ThatNeverConfirmsEndsWithItsGrace) {
   Start();
   Open();
   clock_.Advance(kOld);
-  EXPECT_EQ(ReadGoAway(), 0u);
+  EXPECT_EQ(ReadGoAway(), native::kNoCallNamed);
   clock_.Advance(kGrace - absl::Seconds(1));
+  EXPECT_EQ(ReadGoAway(), 0u);
   LetItLook();
   Settle();
   clock_.Advance(absl::Seconds(1));
@@ -175,8 +215,8 @@ TEST_F(AgeOfARawClient, IsToldAfterTheHandshakeThatWasUnderWay) {
   peer_.Send(raw::Opening());
   EXPECT_EQ(peer_.Read(8), raw::Preface());
   EXPECT_TRUE(peer_.ReadFrame(FrameType::kHello).has_value());
-  EXPECT_EQ(ReadGoAway(), 0u);
-  Confirm();
+  EXPECT_EQ(ReadGoAway(), native::kNoCallNamed);
+  ConfirmBoth(0);
   LetItLook();
   EXPECT_TRUE(peer_.WaitForClose());
 }

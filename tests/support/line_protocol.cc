@@ -181,7 +181,6 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
     for (InboundCall* call : Inbound()) call->MarkStopped();
   }
   size_t inbound_calls() const override { return inbound_.size(); }
-  size_t outbound_calls() const override { return link_->calls_under_way(); }
   const std::string& peer() const override { return link_->peer(); }
   std::shared_ptr<ConnectionGauge> gauge() const override { return link_; }
   std::shared_ptr<CallLink> link() const override { return link_; }

@@ -168,6 +168,9 @@ inline std::string Ping(uint64_t id) { return Frame(0x06, 0, 0, id); }
 inline std::string GoAway(uint64_t last, std::string_view why) {
   return Frame(0x07, 0, 14, last, why);
 }
+// The first of two: the second names the last call.
+inline std::string GoAwayAnnounced(std::string_view why) { return GoAway(UINT64_MAX, why); }
+inline std::string GoAwayAck() { return Frame(0x08, 0, 0, 0); }
 
 }  // namespace weft::raw
 

@@ -70,6 +70,9 @@ constexpr uint8_t AllowedFlags(FrameType type) {
   }
 }
 
+// In a GOAWAY: calls are taken until the peer has confirmed it, then another GOAWAY names the last.
+inline constexpr uint64_t kNoCallNamed = UINT64_MAX;
+
 // What a stream's message counts against credit, beside its bytes on the wire.
 inline constexpr size_t kMessageCost = kHeaderSize;
 

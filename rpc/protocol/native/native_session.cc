@@ -14,6 +14,11 @@ namespace {
 
 constexpr size_t kMaxGoAwayBytes = 1024;
 
+std::string_view GoAwayText(const absl::Status& why) {
+  const absl::string_view text = why.message();
+  return std::string_view(text.data(), text.size()).substr(0, kMaxGoAwayBytes);
+}
+
 CloseReason ReasonOf(FrameError error) {
   switch (error) {
     case FrameError::kTooLong:
@@ -102,7 +107,7 @@ size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t si
   if (taken_ != taken && sink_ != nullptr) sink_->OnLookedThrough(size);
   CompleteReplies();
   input_ = nullptr;
-  if (peer_leaves_) TellIfIdle();
+  if (peer_leaves_ == PeerLeaves::kNamed) TellIfIdle();
   if (phase_ >= Phase::kEnding) return size;
   if (used == size && data_left_ > 0) WantDirect(need);
   return used;
@@ -186,7 +191,7 @@ void NativeSession::TakeWholeFrame(const BlockRef& block, const FrameHeader& hea
       TakeGoAway(header, body);
       return;
     case FrameType::kGoAwayAck:
-      host_.OnGoAwayConfirmed(*this);
+      if (go_away_.OnAck()) host_.OnGoAwayConfirmed(*this);
       return;
     case FrameType::kHello:
       TakeHello(body);
@@ -319,9 +324,11 @@ void NativeSession::OnReadEnd() {
   }
 }
 
+// Nothing that this side starts stands behind its confirmation.
 void NativeSession::TakeGoAway(const FrameHeader& header, std::string_view body) {
   CompleteReplies();
   if (phase_ >= Phase::kEnding) return;
+  link_->StopStarting();
   link_->SendFrame({0, FrameType::kGoAwayAck, 0, 0, 0}, "");
   const absl::Status why(
       FromWireCode(header.aux == 0 ? ToWireCode(absl::StatusCode::kUnavailable) : header.aux),
@@ -335,8 +342,11 @@ void NativeSession::TakeGoAway(const FrameHeader& header, std::string_view body)
     call = next;
   }
   if (phase_ >= Phase::kEnding) return;  // ended by one of them
-  peer_leaves_ = true;
-  host_.OnGoingAway(*this, why);
+  // A connection is not left before its peer's last GOAWAY has come.
+  const bool named = header.id != kNoCallNamed || peer_leaves_ == PeerLeaves::kNamed;
+  const PeerLeaves before =
+      std::exchange(peer_leaves_, named ? PeerLeaves::kNamed : PeerLeaves::kAnnounced);
+  if (before == PeerLeaves::kNo) host_.OnGoingAway(*this, why);
 }
 
 void NativeSession::TellIfIdle() {
@@ -344,21 +354,30 @@ void NativeSession::TellIfIdle() {
   if (link_->calls_under_way() == 0 && inbound_.size() == 0) host_.OnLastCallEnded(*this);
 }
 
-void NativeSession::GoAway(const absl::Status& why) { SendGoAway(why, /*last=*/false); }
+void NativeSession::GoAway(const absl::Status& why) {
+  if (phase_ >= Phase::kEnding || go_away_.state() != GoAwaySteps::State::kTaking) return;
+  // None of a peer that is not known is taken any more: it may send its calls elsewhere at once.
+  if (phase_ != Phase::kUp) {
+    NameLastCall(why, /*last=*/false);
+    return;
+  }
+  go_away_.Announce(loop_, why, [this] {
+    loop_.AssertInLoop();
+    NameLastCall(go_away_.why(), /*last=*/false);
+  });
+  link_->SendFrame({0, FrameType::kGoAway, 0, ToWireCode(why.code()), kNoCallNamed},
+                   GoAwayText(why));
+}
 
-// `last`: nothing follows it.
-void NativeSession::SendGoAway(const absl::Status& why, bool last) {
+void NativeSession::NameLastCall(const absl::Status& why, bool last) {
   if (phase_ >= Phase::kEnding) return;
-  const bool told =
-      std::exchange(going_away_after_, std::min(going_away_after_, last_inbound_)) != UINT64_MAX;
   // Nothing goes before our preface.
-  const bool says = !told && (phase_ != Phase::kOpening || dialer_);
+  const bool says = go_away_.Name(last_inbound_) && (phase_ != Phase::kOpening || dialer_);
   const FrameHeader header{0, FrameType::kGoAway, 0, ToWireCode(why.code()), last_inbound_};
-  const std::string text = std::string(why.message()).substr(0, kMaxGoAwayBytes);
   if (last) {
-    link_->SendLast(says ? &header : nullptr, text);
+    link_->SendLast(says ? &header : nullptr, GoAwayText(why));
   } else if (says) {
-    link_->SendFrame(header, text);
+    link_->SendFrame(header, GoAwayText(why));
   }
 }
 
@@ -379,7 +398,8 @@ void NativeSession::Fail(CloseReason reason, std::string_view what) {
       "connection with ", peer(), " closed: ", absl::string_view(what.data(), what.size())));
   if (phase_ != Phase::kOpening) {
     CompleteReplies();
-    SendGoAway(absl::UnavailableError(absl::string_view(what.data(), what.size())), /*last=*/true);
+    NameLastCall(absl::UnavailableError(absl::string_view(what.data(), what.size())),
+                 /*last=*/true);
     CloseWhenWritten(reason, why, kLastWords);
     return;
   }
@@ -388,6 +408,11 @@ void NativeSession::Fail(CloseReason reason, std::string_view what) {
 
 void NativeSession::CloseWhenWritten(CloseReason reason, const absl::Status& why, Nanos limit) {
   if (phase_ >= Phase::kEnding) return;
+  // What the peer still sends is not taken: it may send it elsewhere.
+  if (go_away_.state() == GoAwaySteps::State::kAnnounced) {
+    NameLastCall(go_away_.why(), /*last=*/false);
+  }
+  if (phase_ >= Phase::kEnding) return;  // the write found the connection broken
   if (!std::exchange(reason_set_, true)) reason_ = reason;
   phase_ = Phase::kEnding;
   link_->StopStarting();  // nobody would read what is written behind the last words
@@ -421,6 +446,7 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
   if (held_ != nullptr) link_->input().Remove(held_->bytes());
   held_.reset();
   if (late_timer_ != nullptr) late_timer_->Stop();
+  go_away_.Stop();
   data_left_ = 0;
   // Each step below runs callbacks. None of them changes what the next one walks through: it is
   // taken out first.

@@ -32,6 +32,7 @@
 #include "weft/rpc/call/inbound_sink.h"
 #include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/protocol/native/frame_reader.h"
+#include "weft/rpc/protocol/native/go_away_steps.h"
 #include "weft/rpc/protocol/native/heartbeat.h"
 #include "weft/rpc/protocol/native/held_frames.h"
 #include "weft/rpc/protocol/native/native_link.h"
@@ -81,7 +82,6 @@ class NativeSession final : public Session,
   void Close(CloseReason reason, const absl::Status& why) LOOP_ONLY override;
   void CancelInbound() LOOP_ONLY override;
   size_t inbound_calls() const LOOP_ONLY override { return inbound_.size(); }
-  size_t outbound_calls() const LOOP_ONLY override { return link_->calls_under_way(); }
   const std::string& peer() const override { return link_->peer(); }
   const SessionLimits& limits() const { return link_->limits(); }
   std::shared_ptr<ConnectionGauge> gauge() const override { return link_; }
@@ -98,6 +98,8 @@ class NativeSession final : public Session,
 
  private:
   enum class Phase : uint8_t { kOpening, kHello, kVerdict, kUp, kEnding, kEnded };
+  // kAnnounced: it has sent a GOAWAY. kNamed: also one with the last call that it took.
+  enum class PeerLeaves : uint8_t { kNo, kAnnounced, kNamed };
   struct ReadyReply {
     explicit ReadyReply(const FrameHeader& of) : header(of) {}
     FrameHeader header;
@@ -155,10 +157,12 @@ class NativeSession final : public Session,
   void GiveUp(uint64_t id, const absl::Status& why) LOOP_ONLY;
   void OpenStream(InboundCall& call) LOOP_ONLY;
   void TakeCancel(uint64_t id) LOOP_ONLY;
-  // Of a peer that takes no more calls: says so when none is under way.
+  // Of a peer that takes no more calls: tells the host when none is under way.
   void TellIfIdle() LOOP_ONLY;
   void TakeGoAway(const FrameHeader& header, std::string_view body) LOOP_ONLY;
-  void SendGoAway(const absl::Status& why, bool last) LOOP_ONLY;
+  // From here on no more calls are taken, and the peer hears which one was the last, unless it has.
+  // `last`: nothing follows it.
+  void NameLastCall(const absl::Status& why, bool last) LOOP_ONLY;
   void Fail(CloseReason reason, std::string_view what) LOOP_ONLY;
   void FailFrame(FrameError error, const FrameHeader& header) LOOP_ONLY;
 
@@ -214,14 +218,14 @@ class NativeSession final : public Session,
   Timer timer_ LOOP_OWNED;  // until Hello has come: the time for it; then the heartbeat
   Timer look_timer_ LOOP_OWNED;
   Heartbeat heartbeat_ LOOP_OWNED;
-  uint64_t read_before_ LOOP_OWNED = 0;   // bytes, at the last look for life
-  bool peer_leaves_ LOOP_OWNED = false;   // it has sent GOAWAY
+  uint64_t read_before_ LOOP_OWNED = 0;  // bytes, at the last look for life
+  PeerLeaves peer_leaves_ LOOP_OWNED = PeerLeaves::kNo;
   bool trimmed_ LOOP_OWNED = false;       // and there was no traffic since
   uint64_t read_at_look_ LOOP_OWNED = 0;  // bytes, when it was last asked to give back
 
   // The peer's calls.
   uint64_t last_inbound_ LOOP_OWNED = 0;
-  uint64_t going_away_after_ LOOP_OWNED = UINT64_MAX;  // numbers above it are refused
+  GoAwaySteps go_away_ LOOP_OWNED;  // of this side
   IdTable<InboundCall> inbound_ LOOP_OWNED;
   uint64_t taken_ LOOP_OWNED = 0;                               // calls that were ever in it
   std::vector<const BoundMethod*> methods_ LOOP_OWNED;          // by number; null: unknown

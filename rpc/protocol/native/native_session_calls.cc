@@ -117,7 +117,7 @@ const BoundMethod* NativeSession::BoundAlready(const FrameHeader& header,
   const bool plain = frame.method_name.empty() && header.aux < methods_.size() &&
                      frame.metadata.empty() && frame.payload.codec == 0 &&
                      frame.payload.whole_size <= limits.max_message_bytes &&
-                     header.id <= going_away_after_ && inbound_.size() < limits.max_calls;
+                     header.id <= go_away_.last_taken() && inbound_.size() < limits.max_calls;
   if (!plain) return nullptr;
   const BoundMethod* const bound = methods_[header.aux];
   return bound != nullptr && header.has(kEnd) != ClientStreams(bound->method->info->kind) ? bound
@@ -152,7 +152,7 @@ const BoundMethod* NativeSession::Admit(const FrameHeader& header, const Request
 // Whether this request may be served at all; what it is refused with otherwise.
 absl::Status NativeSession::AdmitRequest(const RequestFrame& frame, uint64_t id) {
   const SessionLimits& limits = link_->limits();
-  if (id > going_away_after_) return absl::UnavailableError("the server is going away");
+  if (id > go_away_.last_taken()) return absl::UnavailableError("the server is going away");
   const size_t size = std::max(frame.payload.whole_size, frame.payload.inflated_size);
   if (size > limits.max_message_bytes) {
     return absl::ResourceExhaustedError(
@@ -236,7 +236,7 @@ void NativeSession::OnCallReturned(InboundCall& call) {
   const uint64_t id = call.id.load(std::memory_order_relaxed);
   inbound_.Take(id);
   if (call.stream != nullptr) DropAssembly(id, /*reply=*/false);
-  if (peer_leaves_) TellIfIdle();
+  if (peer_leaves_ == PeerLeaves::kNamed) TellIfIdle();
 }
 
 void NativeSession::WatchInboundDeadline(uint64_t id) {
@@ -441,7 +441,7 @@ void NativeSession::CancelOutbound(uint64_t id) {
   DropAssembly(id, /*reply=*/true);
   // Even a request that is still queued goes out, with its cancelling behind it.
   EndCall(*call, absl::StatusCode::kCancelled, "cancelled by the caller", true);
-  if (peer_leaves_) TellIfIdle();
+  if (peer_leaves_ == PeerLeaves::kNamed) TellIfIdle();
 }
 
 void NativeSession::OnCallDeadline(OutboundCall& expired) {
@@ -452,7 +452,7 @@ void NativeSession::OnCallDeadline(OutboundCall& expired) {
       {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kDeadlineExceeded), call->id}, "");
   DropAssembly(call->id, /*reply=*/true);
   EndExpired(*call);
-  if (peer_leaves_) TellIfIdle();
+  if (peer_leaves_ == PeerLeaves::kNamed) TellIfIdle();
 }
 
 void NativeSession::EndExpired(OutboundCall& call) {

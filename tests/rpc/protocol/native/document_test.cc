@@ -233,6 +233,8 @@ std::map<std::string, std::string> WhatTheCodeWrites() {
   written["cancel"] = Plain({0, FrameType::kCancel, 0, 4, 7}, "");
   written["ping"] = Plain({0, FrameType::kPing, 0, 0, 42}, "");
   written["pong"] = Plain({0, FrameType::kPing, kReply, 0, 42}, "");
+  written["goaway-announced"] =
+      Plain({0, FrameType::kGoAway, 0, 14, kNoCallNamed}, "the server is stopping");
   written["goaway"] = Plain({0, FrameType::kGoAway, 0, 14, 9}, "the server is stopping");
   written["goaway-ack"] = Plain({0, FrameType::kGoAwayAck, 0, 0, 0}, "");
   return written;

@@ -243,6 +243,44 @@ TEST_F(NativeChannel, AnswersPingsAndConfirmsGoAway) {
   EXPECT_TRUE(server.WaitForClose()) << "an idle connection that is asked to go";
 }
 
+TEST_F(NativeChannel, GoesOnElsewhereWhenAnEndIsAnnouncedAndLeavesWhenTheLastCallIsNamed) {
+  Start();
+  Call call;
+  call.Start(*stub_);
+  RawPeer server = Accept();
+  const uint64_t id = ReadRequest(server);
+  server.Send(raw::GoAwayAnnounced("bye"));
+  ASSERT_EQ(server.ReadFrame()->header.type, FrameType::kGoAwayAck);
+  RawPeer next = Accept();
+  ExpectServed(next);
+  // The call was taken.
+  server.Send(raw::Reply(id, raw::Text("ho")));
+  const absl::StatusOr<EchoReply> reply = call.Wait();
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  // Idle, but its server has not said its last word.
+  Settle(server);
+  server.Send(raw::GoAway(id, "bye"));
+  ASSERT_EQ(server.ReadFrame()->header.type, FrameType::kGoAwayAck);
+  EXPECT_TRUE(server.WaitForClose());
+  ExpectServed(next);
+  EXPECT_EQ(channel_->counts().resent, 0);
+}
+
+TEST_F(NativeChannel, SendsElsewhereWhatWasAnnouncedAnEndAndWasNotTaken) {
+  Start();
+  Call call;
+  call.Start(*stub_);
+  RawPeer server = Accept();
+  ASSERT_EQ(ReadRequest(server), 1u);
+  server.Send(raw::GoAwayAnnounced("bye") + raw::GoAway(0, "bye"));
+  EXPECT_TRUE(server.WaitForClose());
+  RawPeer next = Accept();
+  next.Send(raw::Reply(ReadRequest(next), raw::Text("ho")));
+  EXPECT_TRUE(call.Wait().ok());
+  EXPECT_EQ(call.ends(), 1);
+  EXPECT_EQ(channel_->counts().resent, 1);
+}
+
 TEST_F(NativeChannel, RefusesCallsFromAServerWithAStatus) {
   Start();
   channel_->Connect();

@@ -57,6 +57,7 @@ class NativeServer : public ::testing::Test {
     if (others_.has_value()) {
       echo_.Release();
       EXPECT_EQ(ReadAnswer(*others_).id, 1u) << "the call of another connection";
+      others_.reset();  // a peer that does not confirm would be waited for
     }
     echo_.End();
     server_->Stop(absl::Seconds(30));
@@ -125,6 +126,14 @@ class NativeServer : public ::testing::Test {
     ASSERT_TRUE(pong.has_value());
     EXPECT_EQ(pong->header.id, id);
     EXPECT_TRUE(pong->header.has(kReply));
+  }
+  static void ExpectGoAway(RawPeer& peer, uint64_t last, std::string_view why) {
+    const std::optional<RawFrame> goaway = peer.ReadFrame();
+    ASSERT_TRUE(goaway.has_value()) << "no GOAWAY";
+    EXPECT_EQ(goaway->header.type, FrameType::kGoAway);
+    EXPECT_EQ(goaway->header.id, last);
+    EXPECT_EQ(goaway->header.aux, static_cast<int>(absl::StatusCode::kUnavailable));
+    EXPECT_EQ(goaway->body, why);
   }
   void ExpectServed(RawPeer& peer, uint64_t id) {
     peer.Send(raw::Request({.id = id, .message = raw::Text("still here")}));
@@ -1148,7 +1157,7 @@ TEST_F(NativeServer, ConfirmsAGoAwayAndServesOn) {
     ASSERT_TRUE(ack.has_value());
     EXPECT_EQ(ack->header.type, FrameType::kGoAwayAck);
   }
-  peer.Send(raw::Frame(0x08, 0, 0, 0));  // a confirmation of nothing
+  peer.Send(raw::GoAwayAck());  // a confirmation of nothing
   ExpectServed(peer, 1);
 }
 
@@ -1160,18 +1169,18 @@ TEST_F(NativeServer, SaysWhichCallItTookLastWhenItStops) {
   RawPeer opening = Connect();  // has not even begun
   const auto before = Closed();
   std::thread stopper([&] { server_->Stop(absl::Seconds(30)); });
-  const std::optional<RawFrame> goaway = peer.ReadFrame();
-  ASSERT_TRUE(goaway.has_value());
-  EXPECT_EQ(goaway->header.type, FrameType::kGoAway);
-  EXPECT_EQ(goaway->header.id, 7u);
-  EXPECT_EQ(goaway->header.aux, 14);
-  EXPECT_EQ(goaway->body, "the server is stopping");
-  // Later calls are refused, the one that was taken is served.
-  peer.Send(raw::Request({.id = 8}));
+  ExpectGoAway(peer, kNoCallNamed, "the server is stopping");
+  // What left before the peer had heard of the end is served.
+  ExpectServed(peer, 8);
+  peer.Send(raw::GoAwayAck());
+  ExpectGoAway(peer, 8, "the server is stopping");
+  // Later calls are refused, those that were taken are served.
+  peer.Send(raw::Request({.id = 9}));
   const Answer refused = ReadAnswer(peer);
-  EXPECT_EQ(refused.id, 8u);
+  EXPECT_EQ(refused.id, 9u);
   EXPECT_EQ(refused.code, absl::StatusCode::kUnavailable);
   EXPECT_TRUE(refused.not_executed);
+  peer.Send(raw::GoAwayAck());
   held.Finish();
   const Answer served = ReadAnswer(peer);
   EXPECT_EQ(served.id, 7u);
@@ -1180,6 +1189,49 @@ TEST_F(NativeServer, SaysWhichCallItTookLastWhenItStops) {
   EXPECT_EQ(opening.Read(1), "") << "nothing goes before the preface";
   stopper.join();
   EXPECT_GT(server_->closed(CloseReason::kLocal), before[static_cast<size_t>(CloseReason::kLocal)]);
+}
+
+TEST_F(NativeServer, NamesTheLastCallBeforeItClosesUnconfirmed) {
+  Start();
+  RawPeer peer = Open();
+  peer.Send(raw::Request({.id = 7, .name = "weft.test.EchoService/Hang"}));
+  Responder<EchoReply>& held = echo_.Held(0);
+  std::thread stopper([&] { server_->Stop(absl::ZeroDuration()); });
+  ExpectGoAway(peer, kNoCallNamed, "the server is stopping");
+  ExpectGoAway(peer, 7, "the server is stopping");
+  EXPECT_TRUE(peer.WaitForClose());
+  held.Finish();
+  stopper.join();
+}
+
+TEST_F(NativeServer, NamesTheLastCallWhenAFaultEndsWhatWasAnnounced) {
+  Start();
+  RawPeer peer = Open();
+  peer.Send(raw::Request({.id = 7, .name = "weft.test.EchoService/Hang"}));
+  Responder<EchoReply>& held = echo_.Held(0);
+  std::thread stopper([&] { server_->Stop(absl::Seconds(30)); });
+  ExpectGoAway(peer, kNoCallNamed, "the server is stopping");
+  ExpectServed(peer, 8);
+  peer.Send(raw::Request({.id = 3}) + raw::Request({.id = 9}));
+  ExpectGoAway(peer, 8, "call number 3 after 8");
+  EXPECT_TRUE(peer.WaitForClose());
+  held.Finish();
+  stopper.join();
+}
+
+TEST_F(NativeServer, IsConfirmedOnlyWhenItsLastWordIs) {
+  Start();
+  RawPeer peer = Open();
+  peer.Send(raw::GoAwayAck() + raw::GoAwayAck());  // of nothing: they do not count later
+  ExpectPong(peer);
+  std::thread stopper([&] { server_->Stop(absl::Seconds(30)); });
+  ExpectGoAway(peer, kNoCallNamed, "the server is stopping");
+  ExpectServed(peer, 1);
+  peer.Send(raw::GoAwayAck());
+  ExpectGoAway(peer, 1, "the server is stopping");
+  peer.Send(raw::GoAwayAck());
+  EXPECT_TRUE(peer.WaitForClose());
+  stopper.join();
 }
 
 }  // namespace

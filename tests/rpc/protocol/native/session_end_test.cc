@@ -340,8 +340,9 @@ std::string Script() {
   s += raw::Message(6, true, Bytes(10), /*last=*/true);
   s += raw::Reply(1, Bytes(10));  // late
   s += raw::Reply(5, Bytes(10)) + raw::Reply(6, "") + raw::Error(7, 9, "no");
-  s += raw::Frame(0x08, 0, 0, 0);  // GOAWAY_ACK
-  s += raw::GoAway(8, "bye");      // does not count 9
+  s += raw::GoAwayAck() + raw::GoAwayAck();
+  s += raw::GoAwayAnnounced("bye");
+  s += raw::GoAway(8, "bye");  // does not count 9
   s += raw::Reply(8, Bytes(10)) + raw::Ping(2);
   return s;
 }
