@@ -33,6 +33,7 @@ class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
   EventLoop& loop() const { return *loop_; }
   const std::shared_ptr<EventLoop>& shared_loop() const { return loop_; }
   OutputQueue& output() { return output_; }
+  const TransportIdentity& peer_identity() { return output_.transport().identity(); }
   InputAccount& input() { return input_; }
   // The other end's address, or a name where it has none.
   const std::string& peer() const { return peer_; }

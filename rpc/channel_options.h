@@ -13,6 +13,7 @@
 #include "absl/time/time.h"
 #include "weft/core/in_process_network.h"
 #include "weft/core/runtime.h"
+#include "weft/core/transport_factory.h"
 #include "weft/rpc/base/compression.h"
 #include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/call/retry_policy.h"
@@ -30,11 +31,14 @@ struct ChannelOptions {
   std::shared_ptr<Runtime> runtime = nullptr;
   // For "inproc:name": calls travel through memory, with the faults of a test. Null: sockets only.
   std::shared_ptr<InProcessNetwork> network = nullptr;
+  // Wraps every connection, whose handshake then is part of connect_timeout. Null: bytes travel as
+  // they are.
+  std::shared_ptr<TransportFactory> transport = nullptr;
   // How long a call may take where neither it nor its method says. absl::InfiniteDuration(): no
   // limit.
   absl::Duration timeout = absl::Seconds(10);
   // For one attempt to connect: resolving the name, which may take two thirds of it, connecting to
-  // its addresses in turn, the handshake.
+  // its addresses in turn, the handshakes.
   absl::Duration connect_timeout = absl::Seconds(3);
   // After a failed attempt the next one waits: at first this long, each time longer by the factor,
   // up to the most, and each wait up to `backoff_jitter` (a share) longer or shorter, so that many

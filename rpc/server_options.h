@@ -12,27 +12,21 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "weft/core/in_process_network.h"
 #include "weft/core/runtime.h"
+#include "weft/core/transport_factory.h"
 #include "weft/rpc/base/compression.h"
 #include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/overload_options.h"
+#include "weft/rpc/protocol/authenticator.h"
 #include "weft/rpc/protocol/connection_info.h"
 #include "weft/rpc/protocol/protocol.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft {
-
-// Says who sent `token` (ChannelOptions::auth_token) from `peer`, or, by an error, that it may not
-// talk. Runs on threads of its own (authenticator_threads), several at once; what the peer sends
-// meanwhile waits. One that throws refuses the connection.
-using Authenticator =
-    std::function<absl::StatusOr<std::string>(std::string_view token, const std::string& peer)>;
 
 // Where a server is in its life.
 enum class ServerState : uint8_t {
@@ -68,6 +62,9 @@ struct ServerOptions {
   // first client can connect. 0: as the process's umask leaves them (0755 with 022: only the owner
   // can connect).
   mode_t unix_socket_mode = 0;
+  // Wraps every accepted connection, whose handshake then has limits.handshake_timeout, together
+  // with the protocol's. Null: bytes travel as they are.
+  std::shared_ptr<TransportFactory> transport = nullptr;
 
   // Run every handler on its I/O thread, as if its method had `option (weft.inline) = true`.
   bool run_inline = false;
@@ -78,7 +75,10 @@ struct ServerOptions {
   std::vector<Protocol> protocols = {};
   // What is taken from clients.
   SessionLimits limits = {};
-  // Null: everybody may talk.
+  // Says who a connection's client is, or, by an error, that it may not talk. Runs on threads of
+  // its own (authenticator_threads), several at once; what the client sends meanwhile waits. One
+  // that throws refuses the connection. Null: everybody may talk, and is called by the first name
+  // that the transport has verified.
   Authenticator authenticator = nullptr;
   // Threads that run it, the server's own beside those of its runtime. At least 1.
   int authenticator_threads = 2;

@@ -32,7 +32,8 @@ class ServerContext {
   std::string_view method() const;
   // The caller's address.
   const std::string& peer() const;
-  // Who the caller is, as the server's authenticator said; empty without one.
+  // Who the caller is, as the server's authenticator said; without one, the first name that the
+  // transport has verified; empty where it has verified none.
   const std::string& identity() const;
   // Calls back whoever made this call, over the same connection: `Stub stub(*call.caller());`. It
   // offers services by ChannelOptions::services. May be kept beyond the call; when the connection

@@ -345,7 +345,7 @@ void ChannelCore::CloseOnLoop() {
   const absl::Status why = absl::UnavailableError("the channel was closed");
   // Callers up the stack, whose callback closed us, still go on with what is ours.
   if (on_loop_ != nullptr) {
-    on_loop_->connector.Cancel();
+    on_loop_->dialer.Cancel();
     on_loop_->pause.Stop();
     on_loop_->idle_look.Stop();
   }

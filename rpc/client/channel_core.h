@@ -20,7 +20,6 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "weft/core/connector.h"
 #include "weft/core/loop_group.h"
 #include "weft/core/mutex.h"
 #include "weft/core/timer.h"
@@ -31,6 +30,7 @@
 #include "weft/rpc/client/attempt_host.h"
 #include "weft/rpc/client/backoff.h"
 #include "weft/rpc/client/call_driver.h"
+#include "weft/rpc/client/dialer.h"
 #include "weft/rpc/client/inbound_service.h"
 #include "weft/rpc/client/retry_budget.h"
 #include "weft/rpc/client/waiting_calls.h"
@@ -80,7 +80,7 @@ class ChannelCore final : public CallCanceller,
   // The loop's things that refer to the loop: made and destroyed on it.
   struct OnLoop {
     OnLoop(EventLoop& loop, ChannelCore* core);
-    Connector connector;
+    Dialer dialer;
     Timer pause;
     Timer idle_look;
   };

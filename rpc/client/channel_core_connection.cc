@@ -14,10 +14,20 @@ namespace {
 // A connection that was up for so long was a good one: the next attempt need not wait.
 constexpr Nanos kLasting = std::chrono::seconds(1);
 
+DialerOptions DialerOf(const ChannelOptions& channel) {
+  DialerOptions options;
+  options.network = channel.network;
+  options.transport = channel.transport;
+  if (!channel.protocol->alpn.empty()) options.alpn.emplace_back(channel.protocol->alpn);
+  const SessionLimits& limits = channel.limits;
+  options.lost_after = ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1));
+  return options;
+}
+
 }  // namespace
 
 ChannelCore::OnLoop::OnLoop(EventLoop& loop, ChannelCore* core)
-    : connector(loop, core->options_.network),
+    : dialer(loop, DialerOf(core->options_)),
       pause(loop,
             [core] {
               core->loop_->AssertInLoop();
@@ -39,11 +49,11 @@ void ChannelCore::BeginConnect() {
   attempt_began_ = loop_->clock().Now();
   list_.Tell({0, target_, ConnectionState::kConnecting, CloseReason::kLocal, absl::OkStatus()});
   if (on_loop_ == nullptr) return;  // the listener closed the channel
-  on_loop_->connector.Start(address_, target_, ToNanos(options_.connect_timeout),
-                            [this](absl::StatusOr<std::unique_ptr<Transport>> transport) {
-                              loop_->AssertInLoop();
-                              OnConnected(std::move(transport));
-                            });
+  on_loop_->dialer.Start(address_, target_, ToNanos(options_.connect_timeout),
+                         [this](absl::StatusOr<std::unique_ptr<Transport>> transport) {
+                           loop_->AssertInLoop();
+                           OnConnected(std::move(transport));
+                         });
 }
 
 void ChannelCore::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) {
@@ -52,8 +62,6 @@ void ChannelCore::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transpo
     ConnectFailed(transport.status());
     return;
   }
-  const SessionLimits& limits = options_.limits;
-  (*transport)->SetLostAfter(ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1)));
   SessionSeed seed;
   seed.transport = *std::move(transport);
   seed.peer = target_;
@@ -75,8 +83,9 @@ void ChannelCore::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transpo
   (void)session_->Start();  // a failure ends the session, which tells us
 }
 
-void ChannelCore::Authenticate(Session&, std::string_view, Verdict verdict) {
-  verdict(std::string());  // it is we who dialled
+void ChannelCore::Authenticate(Session& session, std::string_view, Verdict verdict) {
+  // It is we who dialled.
+  verdict(std::string(session.peer_identity().first_name()));
 }
 
 uint64_t ChannelCore::IdOf(const Session& session) const {
@@ -229,7 +238,7 @@ void ChannelCore::FailWaiting(const absl::Status& why, WaitingCalls::Which which
 // next.
 void ChannelCore::ConnectFailed(const absl::Status& why, WaitingCalls::Which failing) {
   failed_connects_.fetch_add(1, std::memory_order_relaxed);
-  on_loop_->connector.AvoidLast();
+  on_loop_->dialer.AvoidLast();
   const Nanos pause = backoff_.Next();
   {
     MutexLock lock(mu_);
@@ -249,7 +258,7 @@ void ChannelCore::LinkLost(const absl::Status& why) {
   const bool lasted = loop_->clock().Now() - up_since_ >= kLasting;
   if (lasted) backoff_.Reset();
   if (lasted && !absl::IsUnauthenticated(why) && !absl::IsPermissionDenied(why)) {
-    if (on_loop_ != nullptr) on_loop_->connector.AvoidLast();
+    if (on_loop_ != nullptr) on_loop_->dialer.AvoidLast();
     BeginConnect();
   } else {
     ConnectFailed(why, WaitingCalls::Which::kNew);

@@ -18,6 +18,8 @@ std::string_view CloseReasonName(CloseReason reason) {
       return "no common version";
     case CloseReason::kHandshakeTimeout:
       return "no handshake in time";
+    case CloseReason::kHandshakeFailed:
+      return "handshake failed";
     case CloseReason::kSecondHello:
       return "second handshake";
     case CloseReason::kFrameTooLong:

@@ -21,7 +21,8 @@ enum class CloseReason : uint8_t {
   kGoAway,            // the peer said so
   kWrongPreface,      // not this protocol
   kVersion,           // no common version, or a required feature this side lacks
-  kHandshakeTimeout,  // no Hello in time
+  kHandshakeTimeout,  // no Hello in time, or the transport's handshake took too long
+  kHandshakeFailed,   // the transport's, of TLS say
   kSecondHello,
   kFrameTooLong,
   kReservedBits,
@@ -33,7 +34,7 @@ enum class CloseReason : uint8_t {
   kOutputFull,  // the peer does not read
   kInputFull,   // there is no room for what it sends
 };
-inline constexpr size_t kCloseReasons = 17;
+inline constexpr size_t kCloseReasons = 18;
 
 // "wrong preface" and the like; also the label of the counter.
 std::string_view CloseReasonName(CloseReason reason);

@@ -18,6 +18,7 @@
 #include "weft/core/clock.h"
 #include "weft/core/read_ahead.h"
 #include "weft/core/thread_contract.h"
+#include "weft/core/transport_identity.h"
 #include "weft/core/watch.h"
 #include "weft/rpc/call/call_link.h"
 #include "weft/rpc/protocol/close_reason.h"
@@ -62,6 +63,8 @@ class Session {
   // Calls from the peer that have not been answered, or whose answer is not yet in.
   virtual size_t inbound_calls() const LOOP_ONLY = 0;
   virtual const std::string& peer() const = 0;
+  // Who the peer is, as its transport has verified.
+  virtual const TransportIdentity& peer_identity() const { return TransportIdentity::None(); }
   // Counts, for other threads too; outlives the session.
   virtual std::shared_ptr<ConnectionGauge> gauge() const = 0;
 };

@@ -42,7 +42,7 @@ struct SessionLimits {
   // call ends with UNAVAILABLE. Time in which this side does not read is not counted. Zero: no
   // limit.
   absl::Duration max_message_pause = absl::Seconds(30);
-  // From connect or accept to the peer's Hello.
+  // From connect or accept to the peer's Hello, the transport's handshake included.
   absl::Duration handshake_timeout = absl::Seconds(5);
   // After this long without a byte from the peer it is asked for one. Zero: never.
   absl::Duration heartbeat_interval = absl::Seconds(10);

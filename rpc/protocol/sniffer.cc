@@ -14,13 +14,14 @@
 namespace weft {
 
 Sniffer::Sniffer(IoThread& io, SnifferHost& host, std::span<const Protocol> protocols,
-                 std::unique_ptr<Transport> transport, std::string peer, Nanos limit)
+                 std::unique_ptr<Transport> transport, std::string peer, MonoTime began,
+                 Nanos limit)
     : io_(io),
       loop_(*io.loop),
       host_(host),
       protocols_(protocols),
       limit_(limit),
-      began_(loop_.clock().Now()),
+      began_(began),
       peer_(std::move(peer)),
       transport_(std::move(transport)),
       timer_(loop_, [this] {

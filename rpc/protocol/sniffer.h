@@ -49,9 +49,10 @@ class SnifferHost {
 
 class Sniffer final : private WatchEvents {
  public:
-  // `protocols` and what stands in it outlive the sniffer, as do the others.
+  // `protocols` and what stands in it outlive the sniffer, as do the others. `limit` counts from
+  // `began` on.
   Sniffer(IoThread& io, SnifferHost& host, std::span<const Protocol> protocols,
-          std::unique_ptr<Transport> transport, std::string peer, Nanos limit);
+          std::unique_ptr<Transport> transport, std::string peer, MonoTime began, Nanos limit);
   ~Sniffer();
   Sniffer(const Sniffer&) = delete;
   Sniffer& operator=(const Sniffer&) = delete;

@@ -30,9 +30,9 @@ AuthenticationQueue::AuthenticationQueue(Authenticator authenticator, const Opti
       clock_(clock),
       pool_(std::move(pool)) {}
 
-uint64_t AuthenticationQueue::Ask(std::string_view token, const std::string& peer,
-                                  Verdict verdict) {
-  Question question{std::string(token), peer, std::move(verdict)};
+uint64_t AuthenticationQueue::Ask(std::string_view token, const std::string& peer, Verdict verdict,
+                                  const TransportIdentity& transport) {
+  Question question{std::string(token), peer, std::move(verdict), transport};
   uint64_t number;
   bool runs;
   {
@@ -85,7 +85,7 @@ void AuthenticationQueue::Answer(Question question) {
   absl::StatusOr<std::string> identity = absl::InternalError("the authenticator threw");
   std::string what;
   try {
-    identity = authenticator_(question.token, question.peer);
+    identity = authenticator_({question.token, question.peer, question.transport});
   } catch (const std::exception& e) {
     what = e.what();
   } catch (...) {

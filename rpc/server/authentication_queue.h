@@ -55,7 +55,8 @@ class ANY_THREAD AuthenticationQueue {
   AuthenticationQueue& operator=(const AuthenticationQueue&) = delete;
 
   // Who sent `token` from `peer`? The number is for Drop.
-  uint64_t Ask(std::string_view token, const std::string& peer, Verdict verdict) WEFT_EXCLUDES(mu_);
+  uint64_t Ask(std::string_view token, const std::string& peer, Verdict verdict,
+               const TransportIdentity& transport = TransportIdentity::None()) WEFT_EXCLUDES(mu_);
   // The connection has gone: where it still waits, the authenticator is not asked, and there is no
   // verdict. One that is running, or was never asked, is left alone.
   void Drop(uint64_t number) WEFT_EXCLUDES(mu_);
@@ -68,6 +69,7 @@ class ANY_THREAD AuthenticationQueue {
     std::string token;
     std::string peer;
     Verdict verdict;
+    TransportIdentity transport;
   };
 
   AuthenticationQueue(Authenticator authenticator, const Options& options, const Log& log,

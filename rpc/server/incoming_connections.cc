@@ -1,35 +1,66 @@
 #include "weft/rpc/server/incoming_connections.h"
 
 #include <utility>
+#include <vector>
 
 #include "weft/core/check.h"
 #include "weft/core/try_allocate.h"
 
 namespace weft {
+namespace {
+
+std::vector<std::string> AlpnOf(std::span<const Protocol> protocols) {
+  std::vector<std::string> names;
+  for (const Protocol& protocol : protocols) {
+    if (protocol.accept != nullptr && !protocol.alpn.empty()) names.emplace_back(protocol.alpn);
+  }
+  return names;
+}
+
+}  // namespace
 
 IncomingConnections::IncomingConnections(IoThread& io, std::span<const Protocol> protocols,
-                                         Nanos limit, Known known, Failed failed)
+                                         std::shared_ptr<TransportFactory> transport, Nanos limit,
+                                         Known known, Failed failed)
     : io_(io),
       loop_(*io.loop),
       protocols_(protocols),
       limit_(limit),
       known_(std::move(known)),
-      failed_(std::move(failed)) {}
+      failed_(std::move(failed)) {
+  if (transport == nullptr) return;
+  half_open_ = std::make_unique<HalfOpen>(
+      loop_, std::move(transport), AlpnOf(protocols_), limit_,
+      [this](uint64_t id, std::unique_ptr<Transport> done, std::string peer, MonoTime began) {
+        loop_.AssertInLoop();
+        Sniff(id, std::move(done), std::move(peer), began);
+      },
+      failed_);
+}
 
 IncomingConnections::~IncomingConnections() { loop_.AssertInLoop(); }
 
 bool IncomingConnections::MakeRoom() {
-  return TryAllocate([this] {
-    loop_.AssertInLoop();
-    const size_t needed = sniffers_.size() + 1;
-    if (needed > sniffers_.bucket_count()) sniffers_.reserve(needed * 2);
-  });
+  return (half_open_ == nullptr || half_open_->MakeRoom()) && TryAllocate([this] {
+           loop_.AssertInLoop();
+           const size_t needed = size() + 1;
+           if (needed > sniffers_.bucket_count()) sniffers_.reserve(needed * 2);
+         });
 }
 
 void IncomingConnections::Add(uint64_t id, std::unique_ptr<Transport> transport, std::string peer) {
+  if (half_open_ != nullptr) {
+    half_open_->Add(id, std::move(transport), std::move(peer));
+  } else {
+    Sniff(id, std::move(transport), std::move(peer), loop_.clock().Now());
+  }
+}
+
+void IncomingConnections::Sniff(uint64_t id, std::unique_ptr<Transport> transport, std::string peer,
+                                MonoTime began) {
   SnifferHost& host = *this;
   auto sniffer = std::make_unique<Sniffer>(io_, host, protocols_, std::move(transport),
-                                           std::move(peer), limit_);
+                                           std::move(peer), began, limit_);
   Sniffer& started = *sniffer;
   sniffers_.emplace(&started, Entry{std::move(sniffer), id});
   if (const absl::Status s = started.Start(); !s.ok()) {
@@ -39,6 +70,7 @@ void IncomingConnections::Add(uint64_t id, std::unique_ptr<Transport> transport,
 }
 
 void IncomingConnections::Drop(CloseReason reason, const absl::Status& why) {
+  if (half_open_ != nullptr) half_open_->Drop(reason, why);
   // One by one: each may be told to code that looks here.
   while (!sniffers_.empty()) {
     const uint64_t id = sniffers_.begin()->second.id;

@@ -1,4 +1,7 @@
-// The accepted connections of one loop whose protocol is not known yet.
+// The accepted connections of one loop whose protocol is not known yet: whose transport shakes
+// hands, or whose first bytes have not come.
+//
+//   Add ──► HalfOpen, with a transport factory ──► Sniffer ──► known
 //
 // Threads  loop-only
 // Owns     them
@@ -16,7 +19,9 @@
 
 #include "weft/core/loop_group.h"
 #include "weft/core/transport.h"
+#include "weft/core/transport_factory.h"
 #include "weft/rpc/protocol/sniffer.h"
+#include "weft/rpc/server/half_open.h"
 
 namespace weft {
 
@@ -27,7 +32,9 @@ class IncomingConnections final : private SnifferHost {
       std::function<void(uint64_t id, const Protocol&, SessionSeed seed, SessionStart start)>;
   using Failed = std::function<void(uint64_t id, CloseReason reason, const absl::Status& why)>;
 
-  IncomingConnections(IoThread& io, std::span<const Protocol> protocols, Nanos limit, Known known,
+  // `limit`: for both together. `transport` wraps them all; null: bytes travel as they are.
+  IncomingConnections(IoThread& io, std::span<const Protocol> protocols,
+                      std::shared_ptr<TransportFactory> transport, Nanos limit, Known known,
                       Failed failed);
   ~IncomingConnections();
 
@@ -35,13 +42,18 @@ class IncomingConnections final : private SnifferHost {
   bool MakeRoom() LOOP_ONLY;
   void Add(uint64_t id, std::unique_ptr<Transport> transport, std::string peer) LOOP_ONLY;
   void Drop(CloseReason reason, const absl::Status& why) LOOP_ONLY;
-  size_t size() const LOOP_ONLY { return sniffers_.size(); }
+  size_t size() const LOOP_ONLY {
+    return sniffers_.size() + (half_open_ != nullptr ? half_open_->size() : 0);
+  }
 
  private:
   struct Entry {
     std::unique_ptr<Sniffer> sniffer;
     uint64_t id;
   };
+
+  void Sniff(uint64_t id, std::unique_ptr<Transport> transport, std::string peer,
+             MonoTime began) LOOP_ONLY;
 
   // SnifferHost
   void OnKnown(Sniffer& sniffer, const Protocol& protocol, SessionSeed seed,
@@ -54,6 +66,7 @@ class IncomingConnections final : private SnifferHost {
   const Nanos limit_;
   const Known known_;
   const Failed failed_;
+  std::unique_ptr<HalfOpen> half_open_ LOOP_OWNED;  // null: without a factory
   std::unordered_map<const Sniffer*, Entry> sniffers_ LOOP_OWNED;
 };
 

@@ -69,7 +69,7 @@ ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
       pool_(std::make_shared<CallPool>(dispatcher_, dispatcher_.get())),
       config_(ConfigOf(options_, *counts_)),
       incoming_(
-          io, options_->protocols, ToNanos(options_->limits.handshake_timeout),
+          io, options_->protocols, options_->transport, ToNanos(options_->limits.handshake_timeout),
           [this](uint64_t id, const Protocol& protocol, SessionSeed seed, SessionStart start) {
             loop_.AssertInLoop();
             Begin(id, protocol, std::move(seed), std::move(start));
@@ -263,10 +263,11 @@ void ServerLoop::OnAge(Session& session) {
 
 void ServerLoop::Authenticate(Session& session, std::string_view token, Verdict verdict) {
   if (authentications_ == nullptr) {
-    verdict(std::string());
+    verdict(std::string(session.peer_identity().first_name()));
     return;
   }
-  const uint64_t number = authentications_->Ask(token, session.peer(), std::move(verdict));
+  const uint64_t number =
+      authentications_->Ask(token, session.peer(), std::move(verdict), session.peer_identity());
   // A refusal comes at once, and may have ended the session.
   if (const auto it = sessions_.find(&session); it != sessions_.end()) {
     it->second.authentication = number;

@@ -83,6 +83,7 @@ class NativeSession final : public Session,
   void CancelInbound() LOOP_ONLY override;
   size_t inbound_calls() const LOOP_ONLY override { return inbound_.size(); }
   const std::string& peer() const override { return link_->peer(); }
+  const TransportIdentity& peer_identity() const override { return link_->peer_identity(); }
   const SessionLimits& limits() const { return link_->limits(); }
   std::shared_ptr<ConnectionGauge> gauge() const override { return link_; }
 

@@ -71,7 +71,7 @@ class SnifferTest : public testing::Test, protected SnifferHost {
       SnifferHost& host = *this;
       sniffer_ = std::make_unique<Sniffer>(io_, host, kProtocols,
                                            std::make_unique<PlainTransport>(std::move(here_)),
-                                           "the test", seconds(5));
+                                           "the test", clock_.Now(), seconds(5));
       ASSERT_TRUE(sniffer_->Start().ok());
     });
   }

@@ -398,9 +398,10 @@ TEST(NativeProtocolDocument, NamesTheReasonsOfFaults) {
   for (size_t i = 0; i < kCloseReasons; ++i) {
     reasons.emplace(CloseReasonName(static_cast<CloseReason>(i)));
   }
-  // Ends that are nobody's fault.
-  for (const CloseReason reason : {CloseReason::kPeerClosed, CloseReason::kBroken,
-                                   CloseReason::kLocal, CloseReason::kGoAway}) {
+  // Ends that are nobody's fault, and one before the protocol's first byte.
+  for (const CloseReason reason :
+       {CloseReason::kPeerClosed, CloseReason::kBroken, CloseReason::kLocal, CloseReason::kGoAway,
+        CloseReason::kHandshakeFailed}) {
     reasons.erase(std::string(CloseReasonName(reason)));
   }
   std::set<std::string> named;
