@@ -165,7 +165,7 @@ BENCHMARK(BM_ReadResponse);
 void BM_Handshake(benchmark::State& state) {
   const SessionLimits limits;
   for (auto _ : state) {
-    const std::string hello = Handshake::MakeHello(limits, "a token");
+    const std::string hello = Handshake::MakeHello(limits, {.token = "a token"});
     benchmark::DoNotOptimize(Handshake::ReadHello(hello, limits));
   }
 }

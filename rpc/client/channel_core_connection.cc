@@ -66,7 +66,7 @@ void ChannelCore::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transpo
   seed.transport = *std::move(transport);
   seed.peer = target_;
   seed.began = attempt_began_;
-  seed.auth_token = options_.auth_token;
+  seed.own.token = options_.auth_token;
   // What is left of the time for this attempt.
   const absl::Duration left =
       options_.connect_timeout - ToAbsl(loop_->clock().Now() - attempt_began_);

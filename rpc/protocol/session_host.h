@@ -13,6 +13,8 @@
 #include "weft/core/log.h"
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/protocol/close_reason.h"
+#include "weft/rpc/protocol/connected_peer.h"
+#include "weft/rpc/protocol/hello_facts.h"
 
 namespace weft {
 
@@ -23,6 +25,17 @@ class SessionHost {
   // The verdict: who the peer is, or why it may not talk. From any thread, at most once.
   using Verdict = std::function<void(absl::StatusOr<std::string> identity)>;
 
+  // The peer has said who it is; nothing of it has been taken yet, and it is not authenticated.
+  // `own`: what this side answers, where it was dialled. An error refuses the peer, and is told it.
+  virtual absl::Status OnHello(Session&, const HelloFacts& peer, HelloFacts* own) LOOP_ONLY {
+    (void)peer, (void)own;
+    return absl::OkStatus();
+  }
+  // After the verdict, before any call of the peer is taken. An error refuses the peer, and is told
+  // it.
+  virtual absl::Status OnIdentified(Session&, const ConnectedPeer&) LOOP_ONLY {
+    return absl::OkStatus();
+  }
   // The handshake is done: calls may start.
   virtual void OnUp(Session& session) LOOP_ONLY = 0;
   // The peer wants no more calls; those under way go on. Once.

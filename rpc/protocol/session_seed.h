@@ -14,6 +14,7 @@
 #include "weft/core/transport.h"
 #include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/call/inbound_sink.h"
+#include "weft/rpc/protocol/hello_facts.h"
 #include "weft/rpc/protocol/session_config.h"
 #include "weft/rpc/protocol/session_host.h"
 
@@ -27,8 +28,8 @@ struct SessionSeed {
   MonoTime began{};
   // What is left of the time for the handshake.
   Nanos handshake_left = Nanos::max();
-  // A dialer's, for the peer's authenticator.
-  std::string auth_token;
+  // A dialer's: what it says of itself.
+  HelloFacts own;
 };
 
 // All of it outlives the session.

@@ -213,7 +213,7 @@ TEST(Deadline, OfWhatWaitedForAConnectionIsSentAsWhatIsLeft) {
   }));
   // Four of its ten minutes pass before it can be sent. Then this end says Hello.
   runtime.Advance(std::chrono::minutes(4));
-  const std::string hello = native::Handshake::MakeHello(SessionLimits(), "");
+  const std::string hello = native::Handshake::MakeHello(SessionLimits(), {});
   std::string bytes(native::kPreface.data(), native::kPreface.size());
   char header[native::kHeaderSize];
   native::WriteHeader(header,

@@ -258,8 +258,7 @@ class RawClient {
     peer_ = RawPeer(fd);
     EXPECT_EQ(::connect(fd, address->get(), address->length()), 0);
     peer_.Send(std::string_view(native::kPreface.data(), native::kPreface.size()));
-    SendFrame(native::FrameType::kHello, 0, 0,
-              native::Handshake::MakeHello(SessionLimits(), /*auth_token=*/""));
+    SendFrame(native::FrameType::kHello, 0, 0, native::Handshake::MakeHello(SessionLimits(), {}));
     EXPECT_EQ(peer_.Read(native::kPreface.size()).size(), native::kPreface.size());
     EXPECT_TRUE(peer_.ReadFrame(native::FrameType::kHello).has_value());
   }

@@ -141,7 +141,7 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
         sink_(context.sink),
         pool_(context.pool),
         dialer_(dialer),
-        token_(std::move(seed.auth_token)),
+        token_(std::move(seed.own.token)),
         limit_(seed.handshake_left),
         link_(std::make_shared<LineLink>(io_, std::move(seed.transport), std::move(seed.peer))),
         connection_(loop_, *io_.arena, link_, this),

@@ -1,6 +1,7 @@
 #include "weft/rpc/protocol/native/handshake.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "weft/rpc/protocol/native/frame_format.h"
@@ -26,7 +27,7 @@ size_t Handshake::ConnectionWindow(const SessionLimits& limits) {
   return std::clamp(limits.connection_window_bytes, StreamWindow(limits), kLargestWindow);
 }
 
-std::string Handshake::MakeHello(const SessionLimits& limits, std::string_view auth_token) {
+std::string Handshake::MakeHello(const SessionLimits& limits, const HelloFacts& own) {
   Hello hello;
   hello.set_lowest_version(kWireVersion);
   hello.set_highest_version(kWireVersion);
@@ -42,7 +43,13 @@ std::string Handshake::MakeHello(const SessionLimits& limits, std::string_view a
                  absl::Hours(24));
   hello.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(heartbeat)));
   hello.set_heartbeat_misses(static_cast<uint32_t>(std::max(1, limits.heartbeat_misses)));
-  hello.set_auth_token(std::string(auth_token));
+  hello.set_auth_token(own.token);
+  hello.set_node(own.node);
+  hello.set_cluster(own.cluster);
+  hello.set_incarnation(own.incarnation);
+  hello.set_dial_nonce(own.dial_number);
+  hello.set_connection(own.slot);
+  hello.set_connections(own.slots);
   uint32_t features = kStreams | kAttachments | kInitialMetadata | kStreamAttachments;
   if (limits.inflate.gzip) features |= kGzip;
   if (limits.inflate.zstd) features |= kZstd;
@@ -93,8 +100,13 @@ absl::StatusOr<PeerHello> Handshake::ReadHello(std::string_view bytes, const Ses
   a.gzip = (hello.features() & kGzip) != 0;
   a.zstd = (hello.features() & kZstd) != 0;
   a.initial_metadata = (hello.features() & kInitialMetadata) != 0;
-  a.auth_token = hello.auth_token();
-  a.node = hello.node();
+  a.facts.token = std::move(*hello.mutable_auth_token());
+  a.facts.node = std::move(*hello.mutable_node());
+  a.facts.cluster = std::move(*hello.mutable_cluster());
+  a.facts.incarnation = hello.incarnation();
+  a.facts.dial_number = hello.dial_nonce();
+  a.facts.slot = hello.connection();
+  a.facts.slots = hello.connections();
   return a;
 }
 

@@ -13,6 +13,7 @@
 
 #include "absl/status/statusor.h"
 #include "weft/core/clock.h"
+#include "weft/rpc/protocol/hello_facts.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft::native {
@@ -56,8 +57,7 @@ struct PeerSettings {
 
 // All that a Hello says; what counts after the handshake is kept.
 struct PeerHello : PeerSettings {
-  std::string auth_token;
-  std::string node;
+  HelloFacts facts;
 };
 
 class Handshake {
@@ -65,7 +65,7 @@ class Handshake {
   static size_t StreamWindow(const SessionLimits& limits);
   static size_t ConnectionWindow(const SessionLimits& limits);
   // The bytes of this side's Hello message.
-  static std::string MakeHello(const SessionLimits& limits, std::string_view auth_token);
+  static std::string MakeHello(const SessionLimits& limits, const HelloFacts& own);
   static absl::StatusOr<PeerHello> ReadHello(std::string_view bytes, const SessionLimits& own);
 };
 

@@ -13,7 +13,7 @@ namespace {
 std::unique_ptr<Session> Make(SessionSeed seed, const SessionContext& context, bool dialer) {
   NativeSessionOptions options;
   options.dialer = dialer;
-  options.auth_token = std::move(seed.auth_token);
+  options.own = std::move(seed.own);
   options.compression = context.config->compression;
   options.limits = context.config->limits;
   options.gate = context.config->gate;

@@ -55,16 +55,14 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
               : std::make_shared<InflateGate>(options.limits->inflate,
                                               options.dialer ? "channel" : "server"),
           std::move(options.input))),
-      auth_token_(options.auth_token.empty()
-                      ? nullptr
-                      : std::make_unique<const std::string>(std::move(options.auth_token))),
+      facts_(options.dialer ? std::make_unique<const HelloFacts>(std::move(options.own)) : nullptr),
       connection_(*io.loop, *io.arena, link_, this),
       timer_(*io.loop,
              [this] {
                loop_.AssertInLoop();
                if (refused_ != nullptr) {
                  connection_.CloseAfterFlush(*refused_, kLastWords);
-               } else if (hello_taken_) {
+               } else if (hellos_.taken) {
                  LookForLife();
                } else {
                  Fail(CloseReason::kHandshakeTimeout,
@@ -373,6 +371,8 @@ void NativeSession::NameLastCall(const absl::Status& why, bool last) {
   if (phase_ >= Phase::kEnding) return;
   // Nothing goes before our preface.
   const bool says = go_away_.Name(last_inbound_) && (phase_ != Phase::kOpening || dialer_);
+  // Nor before our Hello.
+  if (says && !hellos_.sent) SendHello(HelloFacts());
   const FrameHeader header{0, FrameType::kGoAway, 0, ToWireCode(why.code()), last_inbound_};
   if (last) {
     link_->SendLast(says ? &header : nullptr, GoAwayText(why));

@@ -3,7 +3,7 @@
 //
 //   kOpening ──► kHello ──► kVerdict ──► kUp ──► kEnding ──► kEnded
 //
-// The dialer sends preface and Hello at once, the other side when it has seen the dialer's preface.
+// The dialer sends preface and Hello at once, the other side when it has read the dialer's Hello.
 // Frames may follow the peer's Hello at once. Until this side's authenticator has spoken they are
 // kept and not looked at, up to HeldFrames::kMaxBytes; then no more is read. So nothing is said to
 // a peer before it is known, and its calls keep their order.
@@ -31,6 +31,7 @@
 #include "weft/rpc/call/id_table.h"
 #include "weft/rpc/call/inbound_sink.h"
 #include "weft/rpc/call/outbound_call.h"
+#include "weft/rpc/protocol/hello_facts.h"
 #include "weft/rpc/protocol/native/frame_reader.h"
 #include "weft/rpc/protocol/native/go_away_steps.h"
 #include "weft/rpc/protocol/native/heartbeat.h"
@@ -46,7 +47,8 @@ namespace weft::native {
 
 struct NativeSessionOptions {
   bool dialer = false;
-  std::string auth_token;
+  // What this side says of itself; of an acceptor its host says it (SessionHost::OnHello).
+  HelloFacts own;
   Compression compression = Compression::kNone;  // of replies
   // Shared by the sessions of a side; not null.
   std::shared_ptr<const SessionLimits> limits;
@@ -101,6 +103,11 @@ class NativeSession final : public Session,
   enum class Phase : uint8_t { kOpening, kHello, kVerdict, kUp, kEnding, kEnded };
   // kAnnounced: it has sent a GOAWAY. kNamed: also one with the last call that it took.
   enum class PeerLeaves : uint8_t { kNo, kAnnounced, kNamed };
+  // Of each side's.
+  struct Hellos {
+    bool sent = false;
+    bool taken = false;
+  };
   struct ReadyReply {
     explicit ReadyReply(const FrameHeader& of) : header(of) {}
     FrameHeader header;
@@ -117,7 +124,7 @@ class NativeSession final : public Session,
 
   // Opening (native_session_opening.cc).
   size_t TakePreface(const char* data, size_t size) LOOP_ONLY;
-  void SendHello() LOOP_ONLY;
+  void SendHello(const HelloFacts& own) LOOP_ONLY;
   void TakeHello(std::string_view body) LOOP_ONLY;
   void TakeVerdict(absl::StatusOr<std::string> identity) LOOP_ONLY;
   static void Judge(NativeLink& link, absl::StatusOr<std::string> identity) LOOP_ONLY;
@@ -210,10 +217,11 @@ class NativeSession final : public Session,
   const std::shared_ptr<NativeLink> link_;
 
   // The loop's own.
-  std::unique_ptr<const std::string> auth_token_ LOOP_OWNED;  // until it is sent
+  // A dialer's own until they are sent; then the peer's until the verdict.
+  std::unique_ptr<const HelloFacts> facts_ LOOP_OWNED;
   Connection connection_ LOOP_OWNED;
   Phase phase_ LOOP_OWNED = Phase::kOpening;
-  bool hello_taken_ LOOP_OWNED = false;
+  Hellos hellos_ LOOP_OWNED;
   CloseReason reason_ LOOP_OWNED = CloseReason::kPeerClosed;  // until something sets another
   bool reason_set_ LOOP_OWNED = false;
   Timer timer_ LOOP_OWNED;  // until Hello has come: the time for it; then the heartbeat

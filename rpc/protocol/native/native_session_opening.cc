@@ -28,20 +28,19 @@ absl::Status NativeSession::Start(SessionStart start) {
     return started;
   }
   timer_.StartAfter(handshake_limit_);
-  if (dialer_) SendHello();
+  if (dialer_) SendHello(*std::exchange(facts_, nullptr));
   connection_.Take(start.first_bytes);
   return absl::OkStatus();
 }
 
-void NativeSession::SendHello() {
+void NativeSession::SendHello(const HelloFacts& own) {
+  hellos_.sent = true;
   {
     MutexLock lock(link_->output().mutex());
     StoreBytes(link_->output().Reserve(kPreface.size()), kPreface.data(), kPreface.size());
     link_->output().Commit(kPreface.size());
   }
-  link_->SendFrame({0, FrameType::kHello, 0, 0, 0},
-                   Handshake::MakeHello(limits(), auth_token_ != nullptr ? *auth_token_ : ""));
-  auth_token_.reset();
+  link_->SendFrame({0, FrameType::kHello, 0, 0, 0}, Handshake::MakeHello(limits(), own));
 }
 
 // The preface is refused at its first wrong byte, so that another protocol's client is not kept
@@ -56,40 +55,49 @@ size_t NativeSession::TakePreface(const char* data, size_t size) {
   }
   if (have < kPreface.size()) return 0;
   phase_ = Phase::kHello;
-  if (!dialer_) SendHello();
   return have;
 }
 
 void NativeSession::TakeHello(std::string_view body) {
-  if (std::exchange(hello_taken_, true)) {
+  if (std::exchange(hellos_.taken, true)) {
     Fail(CloseReason::kSecondHello, "a second Hello");
     return;
   }
-  const absl::StatusOr<PeerHello> hello = Handshake::ReadHello(body, limits());
+  absl::StatusOr<PeerHello> hello = Handshake::ReadHello(body, limits());
   if (!hello.ok()) {
     Fail(
         absl::IsFailedPrecondition(hello.status()) ? CloseReason::kVersion : CloseReason::kBadFrame,
         absl::StrCat("handshake: ", std::string(hello.status().message())));
     return;
   }
+  auto facts = std::make_unique<const HelloFacts>(std::move(hello->facts));
+  HelloFacts own;
+  const absl::Status welcome = host_.OnHello(*this, *facts, &own);
+  // The host may have closed it; so may the write, where the peer has gone.
+  if (phase_ == Phase::kHello && !hellos_.sent) SendHello(own);
+  if (phase_ != Phase::kHello) return;
   link_->SetPeer(*hello);
   const PeerSettings& agreed = link_->agreement();
   phase_ = Phase::kVerdict;
+  if (!welcome.ok()) {
+    RefusePeer(welcome, nullptr);
+    return;
+  }
+  facts_ = std::move(facts);
   timer_.Stop();
   BeginHeartbeat(agreed.heartbeat, agreed.heartbeat_misses);
-  host_.Authenticate(
-      *this, hello->auth_token, [link = link_](absl::StatusOr<std::string> identity) {
-        if (link->loop().InLoop()) {
-          link->loop().AssertInLoop();
-          Judge(*link, std::move(identity));
-          return;
-        }
-        link->loop().Post([link, identity = std::move(identity)](TaskFate fate) mutable {
-          if (fate == TaskFate::kCancelled) return;
-          link->loop().AssertInLoop();
-          Judge(*link, std::move(identity));
-        });
-      });
+  host_.Authenticate(*this, facts_->token, [link = link_](absl::StatusOr<std::string> identity) {
+    if (link->loop().InLoop()) {
+      link->loop().AssertInLoop();
+      Judge(*link, std::move(identity));
+      return;
+    }
+    link->loop().Post([link, identity = std::move(identity)](TaskFate fate) mutable {
+      if (fate == TaskFate::kCancelled) return;
+      link->loop().AssertInLoop();
+      Judge(*link, std::move(identity));
+    });
+  });
 }
 
 void NativeSession::BeginHeartbeat(Nanos agreed, int misses) {
@@ -159,6 +167,15 @@ void NativeSession::TakeVerdict(absl::StatusOr<std::string> identity) {
   if (held != nullptr) link_->input().Remove(held->bytes());  // gone when this is over
   if (!identity.ok()) {
     RefusePeer(identity.status(), held.get());
+    return;
+  }
+  const std::unique_ptr<const HelloFacts> facts = std::move(facts_);
+  const absl::Status welcome =
+      host_.OnIdentified(*this, {peer(), *identity, facts->node, facts->cluster, facts->incarnation,
+                                 "native", link_->agreement().version});
+  if (phase_ != Phase::kVerdict) return;  // the host has closed it
+  if (!welcome.ok()) {
+    RefusePeer(welcome, held.get());
     return;
   }
   phase_ = Phase::kUp;

@@ -136,8 +136,8 @@ Metadata MetadataOf(const std::vector<std::pair<std::string, std::string>>& pair
 std::map<std::string, std::string> WhatTheCodeWrites() {
   std::map<std::string, std::string> written;
   written["preface"] = std::string(kPreface.data(), kPreface.size());
-  written["hello"] =
-      Plain({0, FrameType::kHello, 0, 0, 0}, Handshake::MakeHello(SessionLimits(), "sesame"));
+  written["hello"] = Plain({0, FrameType::kHello, 0, 0, 0},
+                           Handshake::MakeHello(SessionLimits(), {.token = "sesame"}));
   const std::string carrot =
       "\x0A\x06"
       "carrot";
@@ -274,7 +274,7 @@ TEST(NativeProtocolDocument, ExamplesAreWhatTheCodeTakes) {
       } else if (header.type == FrameType::kHello) {
         const auto agreement = Handshake::ReadHello(body, SessionLimits());
         ASSERT_TRUE(agreement.ok()) << agreement.status();
-        EXPECT_EQ(agreement->auth_token, "sesame");
+        EXPECT_EQ(agreement->facts.token, "sesame");
       } else if (header.type == FrameType::kHeaders) {
         EXPECT_TRUE(Metadata().ReadFrom(body).ok()) << name;
       }

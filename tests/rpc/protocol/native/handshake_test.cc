@@ -16,7 +16,7 @@ using ::testing::HasSubstr;
 
 Hello GoodHello() {
   Hello hello;
-  EXPECT_TRUE(hello.ParseFromString(Handshake::MakeHello(SessionLimits(), "")));
+  EXPECT_TRUE(hello.ParseFromString(Handshake::MakeHello(SessionLimits(), {})));
   return hello;
 }
 
@@ -34,7 +34,8 @@ TEST(Handshake, SaysWhatTheLimitsSay) {
   limits.heartbeat_interval = absl::Seconds(3);
   limits.heartbeat_misses = 4;
   Hello hello;
-  ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, std::string("to\0ken", 6))));
+  ASSERT_TRUE(
+      hello.ParseFromString(Handshake::MakeHello(limits, {.token = std::string("to\0ken", 6)})));
   EXPECT_EQ(hello.lowest_version(), kWireVersion);
   EXPECT_EQ(hello.highest_version(), kWireVersion);
   EXPECT_EQ(hello.max_frame_bytes(), 100'000u);
@@ -56,7 +57,7 @@ TEST(Handshake, NeverAnnouncesMoreOrLessThanTheWireKnows) {
   limits.heartbeat_misses = -1;
   limits.heartbeat_interval = absl::Microseconds(1);
   Hello hello;
-  ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, "")));
+  ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, {})));
   EXPECT_EQ(hello.max_frame_bytes(), kLargestFrame);
   EXPECT_EQ(hello.max_metadata_bytes(), kMaxMetadata);
   EXPECT_EQ(hello.max_calls(), UINT32_MAX);
@@ -66,18 +67,18 @@ TEST(Handshake, NeverAnnouncesMoreOrLessThanTheWireKnows) {
   limits.max_frame_bytes = 1;
   for (const absl::Duration none : {absl::ZeroDuration(), absl::Seconds(-1)}) {
     limits.heartbeat_interval = none;
-    ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, "")));
+    ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, {})));
     EXPECT_EQ(hello.heartbeat_ms(), 0u);
     EXPECT_EQ(hello.max_frame_bytes(), kMinFrame);
   }
   limits.heartbeat_interval = absl::InfiniteDuration();
-  ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, "")));
+  ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, {})));
   EXPECT_EQ(hello.heartbeat_ms(), 24u * 3'600 * 1'000);
 }
 
 TEST(Handshake, TakesWhatItSays) {
-  const absl::StatusOr<PeerHello> agreement =
-      Handshake::ReadHello(Handshake::MakeHello(SessionLimits(), "token"), SessionLimits());
+  const absl::StatusOr<PeerHello> agreement = Handshake::ReadHello(
+      Handshake::MakeHello(SessionLimits(), {.token = "token"}), SessionLimits());
   ASSERT_TRUE(agreement.ok()) << agreement.status();
   EXPECT_EQ(agreement->version, kWireVersion);
   EXPECT_EQ(agreement->max_frame, size_t{64} << 10);
@@ -86,7 +87,7 @@ TEST(Handshake, TakesWhatItSays) {
   EXPECT_EQ(agreement->max_calls, 10'000u);
   EXPECT_EQ(agreement->max_methods, 4'096u);
   EXPECT_EQ(agreement->heartbeat, Nanos(std::chrono::seconds(10)));
-  EXPECT_EQ(agreement->auth_token, "token");
+  EXPECT_EQ(agreement->facts.token, "token");
   EXPECT_TRUE(agreement->attachments && agreement->gzip && agreement->zstd);
   EXPECT_TRUE(agreement->initial_metadata);
 }
@@ -147,7 +148,8 @@ TEST(Handshake, IgnoresFieldsOfLaterVersions) {
 }
 
 TEST(Handshake, RefusesBytesThatAreNoHello) {
-  const std::string good = Handshake::MakeHello(SessionLimits(), "a token of some length");
+  const std::string good =
+      Handshake::MakeHello(SessionLimits(), {.token = "a token of some length"});
   EXPECT_EQ(Handshake::ReadHello("\xFF\xFF\xFF", SessionLimits()).status().code(),
             absl::StatusCode::kInvalidArgument);
   for (size_t n = 0; n < good.size(); ++n) {

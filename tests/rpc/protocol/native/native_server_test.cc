@@ -186,10 +186,10 @@ class NativeServer : public ::testing::Test {
 
 // ---- The opening
 
-TEST_F(NativeServer, SendsItsPrefaceAndHelloWhenItHasSeenOurPreface) {
+TEST_F(NativeServer, SendsItsPrefaceAndHelloWhenItHasReadOurs) {
   Start();
   RawPeer peer = Connect();
-  peer.Send(raw::Preface());
+  peer.Send(raw::Opening());
   EXPECT_EQ(peer.Read(8), raw::Preface());
   const std::optional<RawFrame> frame = peer.ReadFrame();
   ASSERT_TRUE(frame.has_value());
@@ -199,7 +199,6 @@ TEST_F(NativeServer, SendsItsPrefaceAndHelloWhenItHasSeenOurPreface) {
   EXPECT_EQ(hello.highest_version(), 1u);
   EXPECT_EQ(hello.max_frame_bytes(), kMaxFrame);
   EXPECT_EQ(hello.max_message_bytes(), kMaxMessage);
-  peer.Send(raw::Hello());
   ExpectPong(peer);
 }
 
