@@ -9,6 +9,7 @@
 #include "weft/rpc/client/inbound_service.h"
 #include "weft/rpc/default_protocols.h"
 #include "weft/rpc/server/dispatcher.h"
+#include "weft/rpc/server/loop_dispatcher.h"
 #include "weft/rpc/server/serving_side.h"
 
 namespace weft {

@@ -29,6 +29,7 @@
 #include "weft/rpc/server/connection_age.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/incoming_connections.h"
+#include "weft/rpc/server/loop_dispatcher.h"
 #include "weft/rpc/server_options.h"
 
 namespace weft {

@@ -1,0 +1,79 @@
+// Gathers the calls of a loop's turn by handler pool, and hands each pool all of its calls at once
+// when the turn ends.
+//
+// A call that its pool's queue has no room for is refused then. Until then a call may refer to the
+// block of input that its request came in; requests that are a small part of it are copied.
+//
+// Threads  loop-only
+// Owns     its lists; calls stay their pool's
+// Errors   RESOURCE_EXHAUSTED for a call that is refused, naming the queue's limit and setting
+// Ends     lives as long as its loop's LoopDispatcher, which outlives the turn's end
+#ifndef WEFT_RPC_SERVER_TURN_BATCHES_H_
+#define WEFT_RPC_SERVER_TURN_BATCHES_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "weft/core/event_loop.h"
+#include "weft/core/loop_task.h"
+#include "weft/core/thread_contract.h"
+#include "weft/core/work_item.h"
+#include "weft/rpc/call/inbound_call.h"
+#include "weft/rpc/server/caller_shares.h"
+#include "weft/rpc/server/dispatcher.h"
+
+namespace weft {
+
+class TurnBatches {
+ public:
+  // The dispatcher serves.
+  TurnBatches(EventLoop& loop, Dispatcher& dispatcher, const CallerShares& shares)
+      : loop_(loop),
+        dispatcher_(dispatcher),
+        shares_(shares),
+        batches_(dispatcher.handler_pools().size()) {}
+
+  // The call's method runs on a handler pool.
+  void Add(InboundCall& call) LOOP_ONLY;
+  // `size` bytes of a block have been looked through; calls that were added since the last time may
+  // refer to it.
+  void OnLookedThrough(size_t size) LOOP_ONLY;
+
+ private:
+  // Requests that are a smaller part than this of what was read with them are copied.
+  static constexpr size_t kSparse = 8;
+  // Room for more calls of a turn does not stay.
+  static constexpr size_t kMaxKept = 1024;
+
+  class HandOver final : public LoopTask {
+   public:
+    explicit HandOver(TurnBatches* batches) : batches_(batches) {}
+    void Run() override { batches_->HandOverAll(); }
+    void Cancel() override { batches_->HandOverAll(); }
+
+   private:
+    TurnBatches* const batches_;
+  };
+
+  void HandOverAll();
+
+  EventLoop& loop_;
+  Dispatcher& dispatcher_;
+  const CallerShares& shares_;
+  std::vector<std::vector<WorkItem*>> batches_ LOOP_OWNED;  // by handler pool
+  // Where the last call that was added comes from, which it keeps, and its share; null between
+  // turns.
+  const CallOrigin* last_origin_ LOOP_OWNED = nullptr;
+  uint16_t last_pool_ LOOP_OWNED = 0;
+  WorkShare* last_share_ LOOP_OWNED = nullptr;
+  // Of batches_: those that keep a block of the input, since OnLookedThrough, and their bytes.
+  std::vector<InboundCall*> keepers_ LOOP_OWNED;
+  size_t kept_ LOOP_OWNED = 0;
+  bool handing_over_ LOOP_OWNED = false;  // hand_over_ waits for the turn's end
+  HandOver hand_over_{this};
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_SERVER_TURN_BATCHES_H_

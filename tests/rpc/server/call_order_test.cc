@@ -1,0 +1,184 @@
+#include "weft/rpc/server/call_order.h"
+
+#include <stdexcept>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/rpc/server/served_calls.h"
+
+namespace weft {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Handlers take the call and answer when the test says so.
+class CallOrderTest : public ServedCalls, public AnswerListener {
+ protected:
+  void Begin(size_t queue = 100) {
+    handler_ = [&](InboundCall& call) {
+      running_.Update([&](std::vector<InboundCall*>& all) { all.push_back(&call); });
+    };
+    Serve(queue);
+    shares_ = std::make_unique<CallerShares>(dispatcher_);
+    order_ = std::make_unique<CallOrder>(loop_.loop(), dispatcher_, *shares_, cache_);
+  }
+  InboundCall& Ordered(std::string_view method, const std::shared_ptr<Origin>& origin) {
+    InboundCall& call = Come(method, origin);
+    call.listener = this;
+    return call;
+  }
+  void OnAnswered(InboundCall& call) override {
+    if (call.queue != nullptr) order_->OnAnswered(call);
+  }
+  // Waits until so many calls have come to their handler, ever, and says which.
+  std::vector<uint64_t> Ran(size_t count) {
+    std::vector<uint64_t> ids;
+    EXPECT_TRUE(running_.WaitFor([&](const auto& all) { return all.size() >= count; }));
+    for (const InboundCall* call : running_.Get()) ids.push_back(call->id);
+    return ids;
+  }
+  void Answer(uint64_t id) { calls_[id - 1]->Answer(absl::OkStatus(), nullptr); }
+
+  MessageCache cache_;
+  Watched<std::vector<InboundCall*>> running_;
+  std::unique_ptr<CallerShares> shares_;
+  std::unique_ptr<CallOrder> order_;
+};
+
+TEST_F(CallOrderTest, RunsACallWhenTheOneBeforeHasBeenAnswered) {
+  ASSERT_TRUE(dispatcher_.Configure(kSay, {.ordered = true}).ok());
+  Begin();
+  const auto one = Connect(), other = Connect();
+  OnLoop([&] {
+    order_->Add(Ordered(kSay, one));
+    order_->Add(Ordered(kSay, one));
+    order_->Add(Ordered(kSay, other));
+  });
+  // There is one worker: a call that had not to wait would have run before the other connection's.
+  EXPECT_THAT(Ran(2), ElementsAre(1, 3));
+  Answer(1);
+  EXPECT_THAT(Ran(3), ElementsAre(1, 3, 2));
+  Answer(2);
+  Answer(3);
+  Wait(3);
+}
+
+TEST_F(CallOrderTest, RunsCallsOfDifferentKeysBesideEachOther) {
+  ASSERT_TRUE(dispatcher_
+                  .Configure(kKeyed, {.key =
+                                          [](const ServerContext& call) {
+                                            return std::string(
+                                                call.metadata().Get("row").value_or(""));
+                                          }})
+                  .ok());
+  Begin();
+  const auto origin = Connect();
+  OnLoop([&] {
+    for (const char* row : {"a", "a", "b"}) {
+      InboundCall& call = Ordered(kKeyed, origin);
+      ASSERT_TRUE(call.ParseMetadata().ok());
+      EXPECT_TRUE(call.metadata().Add("row", row).ok());
+      order_->Add(call);
+    }
+  });
+  EXPECT_THAT(Ran(2), ElementsAre(1, 3));
+  Answer(3);
+  Answer(1);
+  EXPECT_THAT(Ran(3), ElementsAre(1, 3, 2));
+  Answer(2);
+  Wait(3);
+}
+
+TEST_F(CallOrderTest, KeepsThePlaceOfARequestThatIsNotWholeYet) {
+  ASSERT_TRUE(dispatcher_.Configure(kSay, {.ordered = true}).ok());
+  Begin();
+  const auto one = Connect(), other = Connect();
+  InboundCall* large = nullptr;
+  OnLoop([&] {
+    large = &Ordered(kSay, one);
+    order_->Begin(*large);
+    order_->Add(Ordered(kSay, one));
+    order_->Add(Ordered(kSay, other));
+  });
+  EXPECT_THAT(Ran(1), ElementsAre(3));
+  OnLoop([&] { order_->Add(*large); });
+  EXPECT_THAT(Ran(2), ElementsAre(3, 1));
+  Answer(1);
+  EXPECT_THAT(Ran(3), ElementsAre(3, 1, 2));
+  Answer(2);
+  Answer(3);
+  Wait(3);
+}
+
+TEST_F(CallOrderTest, RunsInlineMethodsOnTheLoop) {
+  ASSERT_TRUE(dispatcher_.Configure(kInline, {.ordered = true}).ok());
+  Begin();
+  const auto origin = Connect();
+  OnLoop([&] {
+    order_->Add(Ordered(kInline, origin));
+    order_->Add(Ordered(kInline, origin));
+    EXPECT_THAT(Ran(1), ElementsAre(1));
+  });
+  Answer(1);  // elsewhere: the next one is brought back to the loop, where it may touch cache_
+  EXPECT_THAT(Ran(2), ElementsAre(1, 2));
+  Answer(2);
+  Wait(2);
+}
+
+TEST_F(CallOrderTest, RefusesWhatWaitsOfAConnection) {
+  ASSERT_TRUE(dispatcher_.Configure(kSay, {.ordered = true}).ok());
+  Begin();
+  const auto one = Connect(), other = Connect();
+  OnLoop([&] {
+    for (int i = 0; i < 3; ++i) order_->Add(Ordered(kSay, one));
+    for (int i = 0; i < 2; ++i) order_->Add(Ordered(kSay, other));
+  });
+  EXPECT_THAT(Ran(2), ElementsAre(1, 4));
+  OnLoop([&] { order_->RefuseAll(*one, /*place=*/0); });
+  const Answers refused = Wait(2);
+  EXPECT_THAT(IdsOf(refused), ElementsAre(2, 3));
+  EXPECT_TRUE(absl::IsUnavailable(refused[0].second)) << refused[0].second;
+  Answer(1);
+  Answer(4);
+  EXPECT_THAT(Ran(3), ElementsAre(1, 4, 5));
+  Answer(5);
+  Wait(5);
+}
+
+TEST_F(CallOrderTest, RefusesWhatTheQueueHasNoRoomFor) {
+  ASSERT_TRUE(dispatcher_.Configure(kSay, {.ordered = true}).ok());
+  Begin(/*queue=*/2);
+  const auto origin = Connect();
+  OnLoop([&] { order_->Add(Ordered(kSay, origin)); });
+  EXPECT_THAT(Ran(1), ElementsAre(1));
+  OnLoop([&] {
+    for (int i = 0; i < 3; ++i) order_->Add(Ordered(kSay, origin));
+  });
+  const Answers refused = Wait(1);
+  EXPECT_THAT(IdsOf(refused), ElementsAre(4));
+  EXPECT_THAT(std::string(refused[0].second.message()),
+              HasSubstr("2 calls wait for their turn, the limit is 2 (worker_queue)"));
+  for (uint64_t id : {1, 2, 3}) {
+    Ran(id);
+    Answer(id);
+  }
+  Wait(4);
+}
+
+TEST_F(CallOrderTest, AnswersWhatTheKeysFunctionThrows) {
+  ASSERT_TRUE(dispatcher_
+                  .Configure(kKeyed, {.key = [](const ServerContext&) -> std::string {
+                               throw std::runtime_error("no row");
+                             }})
+                  .ok());
+  Begin();
+  OnLoop([&] { order_->Add(Ordered(kKeyed, Connect())); });
+  const Answers answers = Wait(1);
+  EXPECT_THAT(std::string(answers[0].second.message()), HasSubstr("the method's key"));
+  EXPECT_THAT(std::string(answers[0].second.message()), HasSubstr("no row"));
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,88 @@
+#include "weft/rpc/server/turn_batches.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/rpc/server/served_calls.h"
+#include "weft/core/block.h"
+
+namespace weft {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class TurnBatchesTest : public ServedCalls {
+ protected:
+  void Begin(size_t queue = 100) {
+    Serve(queue);
+    shares_ = std::make_unique<CallerShares>(dispatcher_);
+    batches_ = std::make_unique<TurnBatches>(loop_.loop(), dispatcher_, *shares_);
+  }
+
+  std::unique_ptr<CallerShares> shares_;
+  std::unique_ptr<TurnBatches> batches_;
+};
+
+TEST_F(TurnBatchesTest, HandsOverWhenTheTurnEndsInTheOrderInWhichCallsCame) {
+  Begin();
+  OnLoop([&] {
+    const auto origin = Connect();
+    for (int i = 0; i < 5; ++i) batches_->Add(Come(kSay, origin));
+    loop_.loop().Post([&](TaskFate) {
+      EXPECT_EQ(answers_.Get().size(), 0u);
+      EXPECT_EQ(dispatcher_.pool().queued(), 0u);
+    });
+  });
+  EXPECT_THAT(IdsOf(Wait(5)), ElementsAre(1, 2, 3, 4, 5));
+}
+
+TEST_F(TurnBatchesTest, RefusesWhatTheQueueHasNoRoomFor) {
+  Begin(/*queue=*/4);
+  Notification entered, go_on;
+  handler_ = [&](InboundCall& call) {
+    entered.Notify();
+    EXPECT_TRUE(go_on.Wait());
+    call.Answer(absl::OkStatus(), nullptr);
+  };
+  const auto origin = Connect();
+  OnLoop([&] { batches_->Add(Come(kSay, origin)); });
+  ASSERT_TRUE(entered.Wait());
+  OnLoop([&] {
+    for (int i = 0; i < 6; ++i) batches_->Add(Come(kSay, origin));
+  });
+  const Answers refused = Wait(2);
+  EXPECT_THAT(IdsOf(refused), ElementsAre(6, 7));
+  EXPECT_TRUE(absl::IsResourceExhausted(refused[0].second)) << refused[0].second;
+  EXPECT_THAT(std::string(refused[0].second.message()),
+              HasSubstr("the server's queue is full: 4 calls wait for 1 workers, the limit is 4 "
+                        "(worker_queue)"));
+  go_on.Notify();
+  EXPECT_THAT(IdsOf(Wait(7)), ElementsAre(6, 7, 1, 2, 3, 4, 5));
+}
+
+TEST_F(TurnBatchesTest, CopiesRequestsThatAreASmallPartOfWhatWasRead) {
+  Begin();
+  const size_t size = InboundCall::kSmall + 1;
+  OnLoop([&] {
+    const auto origin = Connect();
+    const BlockRef block = BlockRef::New(size);
+    const auto add = [&]() -> InboundCall& {
+      InboundCall& call = Come(kSay, origin);
+      call.SetRequest(block, block->data(), size);
+      batches_->Add(call);
+      return call;
+    };
+    InboundCall& large_part = add();
+    batches_->OnLookedThrough(size);
+    EXPECT_EQ(large_part.kept_input(), size);
+    InboundCall& small_part = add();
+    batches_->OnLookedThrough(100 * size);
+    EXPECT_EQ(small_part.kept_input(), 0u);
+    EXPECT_EQ(large_part.kept_input(), size);
+  });
+  Wait(2);
+}
+
+}  // namespace
+}  // namespace weft
