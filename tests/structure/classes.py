@@ -111,7 +111,8 @@ def check_numbers(one, exceptions):
     for what, number in one.numbers.items():
         said = allowed.pop(what, LIMITS[what])
         if number > said:
-            yield broken(one.path, one.line, f"{one.name} has {number} {what}, the limit is {said}: it does two jobs")
+            limit = f"the limit is {said}: it does two jobs" if said == LIMITS[what] else f"{EXCEPTIONS} allows {said}"
+            yield broken(one.path, one.line, f"{one.name} has {number} {what}, {limit}")
         elif said > LIMITS[what] and number > LIMITS[what] and number < said:
             yield broken(one.path, one.line, f"{one.name} has only {number} {what} now: write that in {EXCEPTIONS}")
         elif said > LIMITS[what] >= number:

@@ -26,14 +26,17 @@ class TurnBatchesTest : public ServedCalls {
 
 TEST_F(TurnBatchesTest, HandsOverWhenTheTurnEndsInTheOrderInWhichCallsCame) {
   Begin();
+  Notification go_on;
+  handler_ = [&](InboundCall& call) {
+    EXPECT_TRUE(go_on.Wait());
+    call.Answer(absl::OkStatus(), nullptr);
+  };
   OnLoop([&] {
     const auto origin = Connect();
     for (int i = 0; i < 5; ++i) batches_->Add(Come(kSay, origin));
-    loop_.loop().Post([&](TaskFate) {
-      EXPECT_EQ(answers_.Get().size(), 0u);
-      EXPECT_EQ(dispatcher_.pool().queued(), 0u);
-    });
+    EXPECT_EQ(dispatcher_.pool().queued(), 0u);
   });
+  go_on.Notify();
   EXPECT_THAT(IdsOf(Wait(5)), ElementsAre(1, 2, 3, 4, 5));
 }
 
@@ -66,20 +69,18 @@ TEST_F(TurnBatchesTest, CopiesRequestsThatAreASmallPartOfWhatWasRead) {
   const size_t size = InboundCall::kSmall + 1;
   OnLoop([&] {
     const auto origin = Connect();
-    const BlockRef block = BlockRef::New(size);
-    const auto add = [&]() -> InboundCall& {
+    // True: the call that came with `read` bytes refers to their block when they have been seen.
+    const auto keeps = [&](size_t read) {
+      const BlockRef block = BlockRef::New(size);
       InboundCall& call = Come(kSay, origin);
       call.SetRequest(block, block->data(), size);
       batches_->Add(call);
-      return call;
+      EXPECT_FALSE(block->Sole());
+      batches_->OnLookedThrough(read);
+      return !block->Sole();
     };
-    InboundCall& large_part = add();
-    batches_->OnLookedThrough(size);
-    EXPECT_EQ(large_part.kept_input(), size);
-    InboundCall& small_part = add();
-    batches_->OnLookedThrough(100 * size);
-    EXPECT_EQ(small_part.kept_input(), 0u);
-    EXPECT_EQ(large_part.kept_input(), size);
+    EXPECT_TRUE(keeps(size));
+    EXPECT_FALSE(keeps(100 * size));
   });
   Wait(2);
 }

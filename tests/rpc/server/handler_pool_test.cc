@@ -1,0 +1,93 @@
+#include "weft/rpc/server/handler_pool.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/rpc/server/served_calls.h"
+
+namespace weft {
+namespace {
+
+using ::testing::ElementsAre;
+
+class HandlerPoolTest : public ServedCalls {
+ protected:
+  void Begin() {
+    ASSERT_TRUE(dispatcher_.Configure(kKeyed, {.pool = "other"}).ok());
+    Serve();
+  }
+  HandlerPool& At(size_t i) { return *dispatcher_.handler_pools()[i]; }
+  void Submit(InboundCall& call) {
+    HandlerPool& handler_pool = At(call.bound->handler_pool);
+    call.runner = &handler_pool;
+    ASSERT_TRUE(handler_pool.pool().TrySubmit(call));
+  }
+};
+
+TEST_F(HandlerPoolTest, NamesTheSettingThatBoundsItsQueue) {
+  Begin();
+  ASSERT_EQ(dispatcher_.handler_pools().size(), 2u);
+  EXPECT_EQ(At(0).name(), "");
+  EXPECT_EQ(At(0).QueueSetting(), "worker_queue");
+  EXPECT_EQ(At(1).name(), "other");
+  EXPECT_EQ(At(1).QueueSetting(), "queue of the pool other");
+}
+
+TEST_F(HandlerPoolTest, RunsItsMethodsCallsApartFromOthers) {
+  Begin();
+  Notification entered, go_on;
+  handler_ = [&](InboundCall& call) {
+    if (call.id == 1) {
+      entered.Notify();
+      EXPECT_TRUE(go_on.Wait());
+    }
+    EXPECT_TRUE(At(call.bound->handler_pool).pool().InPool());
+    call.Answer(absl::OkStatus(), nullptr);
+  };
+  const auto origin = Connect();
+  OnLoop([&] { Submit(Come(kSay, origin)); });
+  ASSERT_TRUE(entered.Wait());
+  EXPECT_FALSE(At(0).Quiet());
+  EXPECT_TRUE(At(1).Quiet());
+  OnLoop([&] { Submit(Come(kKeyed, origin)); });
+  EXPECT_THAT(IdsOf(Wait(1)), ElementsAre(2));
+  go_on.Notify();
+  EXPECT_THAT(IdsOf(Wait(2)), ElementsAre(2, 1));
+  EXPECT_TRUE(PollUntil([&] { return dispatcher_.Quiet(); }));
+}
+
+// Answers may wait for the end of the loop's turn only where another call follows.
+TEST_F(HandlerPoolTest, SaysThatMoreAnswersComeWhileCallsWait) {
+  Begin();
+  Notification entered, go_on;
+  Watched<std::vector<bool>> more;
+  handler_ = [&](InboundCall& call) {
+    if (call.id == 1) {
+      entered.Notify();
+      EXPECT_TRUE(go_on.Wait());
+    }
+    more.Update([&](std::vector<bool>& all) { all.push_back(call.hint->MoreSoon()); });
+    call.Answer(absl::OkStatus(), nullptr);
+  };
+  const auto origin = Connect();
+  OnLoop([&] { Submit(Come(kSay, origin)); });
+  ASSERT_TRUE(entered.Wait());
+  OnLoop([&] { Submit(Come(kSay, origin)); });
+  go_on.Notify();
+  Wait(2);
+  EXPECT_THAT(more.Get(), ElementsAre(true, false));
+}
+
+TEST_F(HandlerPoolTest, RefusesACallThatAStoppedPoolCancels) {
+  Begin();
+  handler_ = [](InboundCall&) { ADD_FAILURE() << "it was executed"; };
+  OnLoop([&] {
+    InboundCall& call = Come(kSay, Connect());
+    call.runner = &At(0);
+    call.Cancel();
+  });
+  EXPECT_TRUE(absl::IsUnavailable(Wait(1)[0].second));
+}
+
+}  // namespace
+}  // namespace weft
