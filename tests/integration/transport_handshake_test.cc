@@ -60,6 +60,7 @@ TEST(TransportHandshake, TellsEachSidesHandlersTheOthersName) {
       options.services = {&of_client};
       const auto channel = server.Connect(std::move(options));
       EXPECT_EQ(NameSeenBy(*channel), "ann");
+      ASSERT_NE(service.back, nullptr);
       EXPECT_EQ(NameSeenBy(*service.back), "bob");
       const EchoRequest large = PayloadOf(3 << 20);
       const absl::StatusOr<EchoReply> reply =
