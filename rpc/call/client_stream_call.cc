@@ -22,7 +22,7 @@ ClientStreamCall::ClientStreamCall(const MethodInfo& called,
                                    std::unique_ptr<google::protobuf::MessageLite> reply,
                                    const CallOptions& wishes)
     : OutboundCall(called, message, wishes), StreamPort(wishes.executor), reply_(std::move(reply)) {
-  request_stays = called.kind != MethodKind::kServerStreaming;
+  if (called.kind != MethodKind::kServerStreaming) request.SetStays();
   receive_ended = !ServerStreams(called.kind);
 }
 
@@ -33,8 +33,8 @@ std::shared_ptr<ClientStreamCall> ClientStreamCall::Launch(
   call->self_ = call;
   call->stream = std::shared_ptr<StreamPort>(call, call.get());
   if (method.kind == MethodKind::kServerStreaming) {  // so that it can be sent again
-    const size_t size = MessageCodec::ByteSize(request);
-    if (size <= kMaxKept) call->KeepRequest(size);
+    // Without memory for it: it is sent once.
+    if (call->request.Size() <= kMaxKept) (void)call->request.Share();
   }
   target.Start(*call);
   return call;

@@ -62,7 +62,7 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
     char* room = nullptr;
     auto state = std::allocate_shared<CoroCallState>(
         TrailingStorageAllocator<CoroCallState>(keep ? size : 0, &room), m, r, o);
-    if (keep) state->KeepRequest(room, size);
+    if (keep) state->request.KeepIn(room, size);
     return state;
   }
 

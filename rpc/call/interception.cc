@@ -95,8 +95,7 @@ absl::Status ClientInterception::Start(const ClientInterceptors& interceptors, O
       call.deadline == kNever ? absl::InfiniteDuration() : ToAbsl(call.deadline - call.started),
       self.metadata_};
   if (absl::Status s = self.hooks_.RunStart(interceptors, start); !s.ok()) return s;
-  if (call.request == nullptr) return absl::OkStatus();
-  return self.OnMessage(MessageDirection::kSent, MessageCodec::ByteSize(*call.request));
+  return self.OnMessage(MessageDirection::kSent, call.request.Size());
 }
 
 CallEnd ClientInterception::End(const OutboundCall& call, const CallEnd& end) {

@@ -39,12 +39,6 @@ std::string OutboundCall::WhereTimeWent(MonoTime now, bool written) const {
                       written ? " at the server or on the way)" : " in this side's output)");
 }
 
-void OutboundCall::KeepRequest(size_t size) {
-  std::string& room = own().request;
-  room.resize(size);
-  KeepRequest(room.data(), size);
-}
-
 const absl::Cord* OutboundCall::SomeAttachment() const {
   const absl::Cord* attachment = nullptr;
   if (own_ != nullptr && own_->attachment.has_value()) {

@@ -27,7 +27,6 @@
 #include "absl/strings/cord.h"
 #include "weft/core/clock.h"
 #include "weft/core/deadline_wheel.h"
-#include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/base/method.h"
 #include "weft/rpc/base/received_message.h"
@@ -35,6 +34,7 @@
 #include "weft/rpc/call/call_options.h"
 #include "weft/rpc/call/call_scope.h"
 #include "weft/rpc/call/interception.h"
+#include "weft/rpc/call/outgoing_request.h"
 
 namespace google::protobuf {
 class MessageLite;
@@ -84,7 +84,7 @@ class OutboundCall : public DeadlineEntry {
 
   OutboundCall(const MethodInfo& called, const google::protobuf::MessageLite& message,
                const CallOptions& wishes)
-      : method(called), request(&message), options(wishes) {}
+      : method(called), request(message), options(wishes) {}
 
   // Ends the call, by its carrier: the one way to do so. The call may be gone when it returns.
   // One that was certainly not executed may go on instead.
@@ -132,15 +132,6 @@ class OutboundCall : public DeadlineEntry {
     initial_metadata = std::make_unique<const std::string>(raw);
   }
 
-  // Serializes the request into `room`, which lives as long as the call: its size was computed
-  // last.
-  void KeepRequest(char* room, size_t size) {
-    MessageCodec::WriteTo(*request, room);
-    kept = std::string_view(room, size);
-    serialized = true;
-  }
-  // The same, into room made for it.
-  void KeepRequest(size_t size);
   // Is sent in place of what the context says.
   void KeepMetadata(const Metadata& metadata);
   void KeepAttachment(const absl::Cord& attachment);
@@ -151,7 +142,7 @@ class OutboundCall : public DeadlineEntry {
 
   // Fixed at construction.
   const MethodInfo& method;
-  const google::protobuf::MessageLite* request;  // only during Start, unless request_stays
+  OutgoingRequest request;
   const CallOptions options;
 
   // Made by the target's interceptors before the call is sent; null when it has none.
@@ -173,12 +164,9 @@ class OutboundCall : public DeadlineEntry {
   MonoTime deadline = kNever;
   class DeadlineTarget* deadline_target = nullptr;  // who ends it when its time has come
   CallResender* resender = nullptr;
-  bool request_stays = false;  // until Complete
-  bool context_stays = false;  // likewise: whoever called waits for the call
-  bool serialized = false;     // `kept` takes the place of request
+  bool context_stays = false;  // until Complete: whoever called waits for the call
   bool waited = false;         // in the channel: it has less time left than it was given
   uint8_t resent = 0;          // how often no server had taken it
-  std::string_view kept;       // in the call's own memory
   size_t waiting_size = 0;     // of the request, while it waits
   // Raw; null: none has come.
   std::unique_ptr<const std::string> initial_metadata;
@@ -194,7 +182,6 @@ class OutboundCall : public DeadlineEntry {
   // What it takes along where it cannot refer to it: a coroutine that is dropped, say, takes its
   // context with it.
   struct Own {
-    std::string request;
     std::optional<Metadata> metadata;
     std::optional<absl::Cord> attachment;
   };

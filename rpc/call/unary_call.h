@@ -93,7 +93,7 @@ class BlockingCall final : public OutboundCall {
  public:
   BlockingCall(const MethodInfo& m, const google::protobuf::MessageLite& r, const CallOptions& o)
       : OutboundCall(m, r, o) {
-    request_stays = true;
+    request.SetStays();
     context_stays = true;
   }
   void Complete(const CallEnd& end) override {
@@ -114,7 +114,7 @@ class CallbackCall final : public OutboundCall {
     const bool keep = size <= kMaxKept;
     void* const memory = CallMemory::Take(sizeof(CallbackCall) + (keep ? size : 0));
     auto* const call = new (memory) CallbackCall(m, r, o, std::move(done));
-    if (keep) call->KeepRequest(static_cast<char*>(memory) + sizeof(CallbackCall), size);
+    if (keep) call->request.KeepIn(static_cast<char*>(memory) + sizeof(CallbackCall), size);
     return *call;
   }
   // Without a size: there is more of it than the call.

@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "weft/rpc/base/message_codec.h"
+#include "weft/core/check.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/call/attempt_text.h"
 
@@ -35,9 +35,12 @@ std::optional<int64_t> PushbackOf(std::string_view trailers) {
 class CallDriver::Attempt final : public OutboundCall {
  public:
   Attempt(CallDriver& driver, int number)
-      : OutboundCall(driver.method_, *driver.call_->request, ForAttempts(driver.call_->options)),
+      : OutboundCall(driver.method_, driver.call_->request.message(),
+                     ForAttempts(driver.call_->options)),
         driver_(driver),
-        number_(number) {}
+        number_(number) {
+    request.ShareWith(driver.request_);
+  }
 
   bool wants_handle() const override { return true; }
   void Started(CallHandle h) override { driver_.AttemptStarted(*this, std::move(h)); }
@@ -60,17 +63,9 @@ CallDriver::CallDriver(std::shared_ptr<void> keeper, const Shared& shared, const
       plan_(plan),
       method_(call.method),
       deadline_(call.deadline),
+      request_(call.request.shared()),
       call_(&call) {
-  // Attempts one after another take it from where the call has it. Of those side by side some may
-  // outlive the call.
-  owns_request_ = plan.hedged || !(call.request_stays || call.serialized);
-  if (!owns_request_) return;
-  if (call.serialized) {
-    own_request_ = std::string(call.kept);
-  } else {
-    own_request_.resize(MessageCodec::ByteSize(*call.request));
-    MessageCodec::WriteTo(*call.request, own_request_.data());
-  }
+  WEFT_DCHECK(request_ != nullptr);
 }
 
 CallDriver::~CallDriver() = default;
@@ -96,9 +91,7 @@ CallDriver::Attempt& CallDriver::NewAttempt() {
   ++under_way_;
   attempt.started = attempt.number() == 1 ? call_->started : shared_.carrier.Now();
   attempt.deadline = deadline_;
-  attempt.kept = owns_request_ ? std::string_view(own_request_) : call_->kept;
-  attempt.serialized = owns_request_ || call_->serialized;
-  attempt.request_stays = !owns_request_ && call_->request_stays;
+  attempt.codec = call_->codec;
   const Metadata* metadata =
       attempt.number() == 1 ? call_->metadata() : attempts_.front()->metadata();
   if (metadata != nullptr) attempt.KeepMetadata(*metadata);

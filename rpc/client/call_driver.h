@@ -28,6 +28,7 @@
 #include "weft/core/deadline_wheel.h"
 #include "weft/core/mutex.h"
 #include "weft/core/thread_contract.h"
+#include "weft/rpc/base/serialized_request.h"
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/client/attempt_host.h"
@@ -58,8 +59,8 @@ class CallDriver final : public CallCanceller,
     AttemptCounts& counts;
   };
 
-  // `call` has its deadline and metadata; its request is not too large. `keeper` keeps what
-  // `shared` and `plan` refer to.
+  // `call` has its deadline and metadata; its request is shared, and not too large. `keeper` keeps
+  // what `shared` and `plan` refer to.
   static void Start(std::shared_ptr<void> keeper, const Shared& shared, const AttemptPlan& plan,
                     OutboundCall& call);
 
@@ -117,8 +118,8 @@ class CallDriver final : public CallCanceller,
   const AttemptPlan plan_;
   const MethodInfo& method_;
   const MonoTime deadline_;
-  bool owns_request_ = false;
-  std::string own_request_;
+  // Some attempts of those side by side may outlive the call.
+  const std::shared_ptr<const SerializedRequest> request_;
 
   // Written before the first attempt starts; then the loop's.
   OutboundCall* call_;  // null when it has ended

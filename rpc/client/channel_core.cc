@@ -127,8 +127,12 @@ bool ChannelCore::StartDriven(OutboundCall& call) {
   const AttemptPlan plan = AttemptPlan::For(options_, call.method, call.options);
   if (plan.attempts <= 1) return false;
   // What is too large is refused with its first attempt, which needs no copy of it.
-  const size_t size = call.serialized ? call.kept.size() : MessageCodec::ByteSize(*call.request);
+  const size_t size = call.request.Size();
   if (size > options_.limits.max_message_bytes) return false;
+  if (!call.request.Share()) {
+    CompleteLater(call, MessageCodec::NoMemory("the request", size));
+    return true;
+  }
   CallDriver::Start(shared_from_this(), {*this, budget_, attempt_counts_}, plan, call);
   return true;
 }
@@ -258,13 +262,13 @@ void ChannelCore::CompleteNow(OutboundCall& call, const absl::Status& status) {
 // next, and does not fail with a pause before that, only with an attempt to connect.
 bool ChannelCore::SendAgain(OutboundCall& call, const CallEnd& end) {
   if (end.by != CallEnd::By::kSession || !absl::IsUnavailable(end.status)) return false;
-  if (call.resent >= kMaxResends || !(call.serialized || call.request_stays)) return false;
+  if (call.resent >= kMaxResends || !call.request.stays()) return false;
   if (loop_->clock().Now() >= call.deadline) return false;
   {
     MutexLock lock(mu_);
     if (state_ == State::kClosed) return false;
   }
-  if (!call.PrepareAgain()) return false;
+  if (!call.request.ShareToRepeat(call.codec) || !call.PrepareAgain()) return false;
   ++call.resent;
   resent_.fetch_add(1, std::memory_order_relaxed);
   WaitForLink(call, nullptr);

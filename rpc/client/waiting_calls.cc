@@ -3,20 +3,18 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "weft/core/try_allocate.h"
 #include "weft/rpc/base/message_codec.h"
 
 namespace weft {
 
 absl::Status WaitingCalls::Keep(OutboundCall& call, size_t max_message) {
-  call.waiting_size = call.serialized ? call.kept.size() : MessageCodec::ByteSize(*call.request);
+  call.waiting_size = call.request.Size();
   if (call.waiting_size > std::min(max_message, MessageCodec::kMax)) {
     return absl::ResourceExhaustedError(absl::StrCat("the request of ", call.waiting_size,
                                                      " bytes is over the limit of ", max_message,
                                                      " (max_message_bytes of the channel)"));
   }
-  if (!call.serialized && !call.request_stays &&
-      !TryAllocate([&] { call.KeepRequest(call.waiting_size); })) {
+  if (!call.request.stays() && !call.request.Share()) {
     return absl::ResourceExhaustedError(
         absl::StrCat("client side: no memory to keep a request of ", call.waiting_size, " bytes"));
   }

@@ -385,8 +385,9 @@ CallLink::StartResult LineLink::TryStart(OutboundCall& call, absl::Status* why) 
     *why = absl::UnimplementedError("no streams over lines");
     return StartResult::kRefused;
   }
-  const std::string request =
-      call.serialized ? std::string(call.kept) : call.request->SerializeAsString();
+  const std::string request = call.request.form() == OutgoingRequest::Form::kMessage
+                                  ? call.request.message().SerializeAsString()
+                                  : std::string(call.request.bytes());
   const Nanos left = call.deadline == kNever ? Nanos::zero() : call.deadline - call.started;
   uint64_t id;
   {

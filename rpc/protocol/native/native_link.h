@@ -179,9 +179,11 @@ class NativeLink final : public ConnectionHandle,
   void AddFragments(uint64_t id, bool reply, const PieceCursor& cursor, OutMessage& out,
                     std::vector<MessagePiece>& pieces) WEFT_REQUIRES(output().mutex());
   // Compresses the message and puts the attachment behind it, as far as the peer takes it (an error
-  // for an attachment that it does not). `pieces` hold the message.
+  // for an attachment that it does not). `pieces` hold the message. `shared`: so does this, which
+  // keeps its compressed forms; or null.
   absl::Status Transform(Compression codec, const absl::Cord* attachment, bool of_stream,
-                         OutMessage* out, std::vector<MessagePiece>* pieces);
+                         OutMessage* out, std::vector<MessagePiece>* pieces,
+                         const SerializedRequest* shared = nullptr);
   void DropFragments(FragmentKey key) WEFT_REQUIRES(output().mutex());
   // `frame` is written when what the call has in the fragment queue is out.
   void SendBehind(FragmentKey key, size_t bytes, FragmentQueue::Later frame)

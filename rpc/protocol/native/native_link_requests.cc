@@ -19,6 +19,21 @@ constexpr size_t kFits = kMinFrame - kHeaderSize - FrameWriter::kMaxRequestHead;
 // So many methods get a number, so that their table stays small; others' names go with each call.
 constexpr size_t kMaxMethods = 1024;
 
+// `borrow`: a message's large fields stay where they are. False: there is no memory.
+bool PiecesOf(const OutgoingRequest& request, size_t size, bool borrow, BlockPool* blocks,
+              std::vector<MessagePiece>* pieces) {
+  switch (request.form()) {
+    case OutgoingRequest::Form::kMessage:
+      return MessageCodec::Pieces(request.message(), size, borrow, pieces, blocks);
+    case OutgoingRequest::Form::kBytes:
+      return MessageCodec::Copied(request.bytes(), pieces, blocks);
+    case OutgoingRequest::Form::kShared:
+      if (size > 0) pieces->push_back(request.shared()->piece());
+      return true;
+  }
+  return false;
+}
+
 }  // namespace
 
 uint16_t NativeLink::BindMethod(const MethodInfo& method, bool* first) {
@@ -108,14 +123,14 @@ CallLink::StartResult NativeLink::SendRequest(OutboundCall& call, OutMessage& ou
 
 CallLink::StartResult NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
   OutMessage out;
-  out.size = call.serialized ? call.kept.size() : MessageCodec::ByteSize(*call.request);
+  out.size = call.request.Size();
   const bool plain = call.plain() && out.size + call.method.full_name.size() <= kFits &&
                      out.size <= limits_->max_message_bytes && !Compresses(call.codec, out.size);
   if (!plain) return TryStartSlow(call, out, why);
-  if (call.serialized) {
-    out.bytes = call.kept;
+  if (call.request.form() == OutgoingRequest::Form::kMessage) {
+    out.message = &call.request.message();
   } else {
-    out.message = call.request;
+    out.bytes = call.request.bytes();
   }
   return SendRequest</*kPlain=*/true>(call, out, nullptr, /*borrow=*/false, why);
 }
@@ -132,26 +147,25 @@ CallLink::StartResult NativeLink::TryStartSlow(OutboundCall& call, OutMessage& o
   // copied then.
   const absl::Cord* const attachment = call.attachment();
   const bool changes = attachment != nullptr || Compresses(call.codec, out.size);
-  const bool borrow = !call.serialized && out.size >= kWriteAtOnce && !changes;
+  const bool from_message = call.request.form() == OutgoingRequest::Form::kMessage;
+  const bool borrow = from_message && out.size >= kWriteAtOnce && !changes;
   std::vector<MessagePiece> pieces;
   if (changes ||
       out.size + call.method.full_name.size() + FrameWriter::MetadataSize(call.metadata()) >
           kFits) {
-    const bool made = call.serialized ? MessageCodec::Copied(call.kept, &pieces, &loop().blocks())
-                                      : MessageCodec::Pieces(*call.request, out.size, borrow,
-                                                             &pieces, &loop().blocks());
-    if (!made) {
+    if (!PiecesOf(call.request, out.size, borrow, &loop().blocks(), &pieces)) {
       *why = MessageCodec::NoMemory("the request", out.size);
       return StartResult::kRefused;
     }
     out.pieces = &pieces;
-  } else if (call.serialized) {
-    out.bytes = call.kept;
+  } else if (from_message) {
+    out.message = &call.request.message();
   } else {
-    out.message = call.request;
+    out.bytes = call.request.bytes();
   }
   if (changes) {
-    *why = Transform(call.codec, attachment, /*of_stream=*/false, &out, &pieces);
+    *why = Transform(call.codec, attachment, /*of_stream=*/false, &out, &pieces,
+                     call.request.shared().get());
     if (!why->ok()) return StartResult::kRefused;
   }
   return SendRequest</*kPlain=*/false>(call, out, &pieces, borrow, why);

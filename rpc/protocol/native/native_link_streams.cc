@@ -108,7 +108,8 @@ void NativeLink::BreakForMemory(uint64_t id) {
 }
 
 absl::Status NativeLink::Transform(Compression codec, const absl::Cord* attachment, bool of_stream,
-                                   OutMessage* out, std::vector<MessagePiece>* pieces) {
+                                   OutMessage* out, std::vector<MessagePiece>* pieces,
+                                   const SerializedRequest* shared) {
   bool takes_codec;
   bool takes_attachments;
   {
@@ -118,8 +119,14 @@ absl::Status NativeLink::Transform(Compression codec, const absl::Cord* attachme
     takes_attachments = of_stream ? peer_limits_.stream_attachments : peer_limits_.attachments;
   }
   out->pieces = pieces;
+  const bool compress = takes_codec && Compresses(codec, out->size);
   std::vector<MessagePiece> smaller;
-  if (takes_codec && Compresses(codec, out->size) && TryCompress(codec, *pieces, &smaller)) {
+  if (compress && shared != nullptr) {
+    if (const SerializedRequest::Form* form = shared->Compressed(codec)) smaller = form->pieces;
+  } else if (compress) {
+    (void)TryCompress(codec, *pieces, &smaller);
+  }
+  if (!smaller.empty()) {
     out->codec = codec;
     out->inflated_size = out->size;
     out->size = 0;

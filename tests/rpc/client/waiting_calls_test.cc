@@ -93,15 +93,15 @@ TEST_F(WaitingCallsTest, KeepTheirRequests) {
   const std::string bytes = row.SerializeAsString();
   Call& call = Wait();
   row.Clear();
-  EXPECT_TRUE(call.serialized);
-  EXPECT_EQ(call.kept, bytes);
+  EXPECT_EQ(call.request.form(), OutgoingRequest::Form::kShared);
+  EXPECT_EQ(call.request.bytes(), bytes);
 }
 
 TEST_F(WaitingCallsTest, LeaveARequestThatStaysWhereItIs) {
   Call& call = NewCall();
-  call.request_stays = true;
+  call.request.SetStays();
   ASSERT_TRUE(WaitingCalls::Keep(call, kMaxMessage).ok());
-  EXPECT_FALSE(call.serialized);
+  EXPECT_EQ(call.request.form(), OutgoingRequest::Form::kMessage);
   EXPECT_EQ(call.waiting_size, row.ByteSizeLong());
 }
 
