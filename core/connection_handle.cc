@@ -19,11 +19,22 @@ ConnectionHandle::ConnectionHandle(std::shared_ptr<EventLoop> loop,
 ConnectionHandle::~ConnectionHandle() = default;
 
 void ConnectionHandle::FlushNow() {
-  if (!any_thread_may_write_ && !loop_->InLoop()) {
+  if (!MayWriteHere()) {
     FlushOnLoop();
     return;
   }
-  const OutputQueue::Flushed result = output_.Flush();
+  MutexLock lock(output_.mutex());
+  FlushNow(lock);
+}
+
+void ConnectionHandle::FlushNow(MutexLock& held) WEFT_NO_THREAD_ANALYSIS {
+  if (!MayWriteHere()) {
+    held.Unlock();
+    FlushOnLoop();
+    return;
+  }
+  const OutputQueue::Flushed result = output_.Flush(held);
+  held.Unlock();
   if (result == OutputQueue::Flushed::kClosed) return;
   if (result == OutputQueue::Flushed::kAll && !tell_when_empty_.load(std::memory_order_relaxed))
     return;

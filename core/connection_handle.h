@@ -41,6 +41,8 @@ class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
   // By whoever claimed the output. FlushNow writes on this thread (on the loop, if only that may
   // write); FlushOnLoop at the end of the loop's turn, together with what else comes until then.
   ANY_THREAD void FlushNow();
+  // The same, by who has held the output's mutex since the claim; lets go of it.
+  ANY_THREAD void FlushNow(MutexLock& held) WEFT_REQUIRES(output_.mutex());
   ANY_THREAD void FlushOnLoop();
 
   // The live connection, nullptr when it has ended.
@@ -57,6 +59,7 @@ class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
    private:
     ConnectionHandle* const handle_;
   };
+  bool MayWriteHere() const { return any_thread_may_write_ || loop_->InLoop(); }
   void Report(OutputQueue::Flushed result);
 
   const std::shared_ptr<EventLoop> loop_;

@@ -21,7 +21,7 @@ OutputQueue::~OutputQueue() WEFT_NO_THREAD_ANALYSIS { Drop(); }
 
 void OutputQueue::TellBudget() {
   if (budget_ != nullptr) budget_->Change(counted_, unsent());
-  counted_ = unsent();
+  counted_.store(unsent(), std::memory_order_relaxed);
 }
 
 size_t OutputQueue::NextBlock(size_t n) {
@@ -158,9 +158,8 @@ void OutputQueue::Taken(size_t n) {
   }
 }
 
-OutputQueue::Flushed OutputQueue::Flush() {
+OutputQueue::Flushed OutputQueue::Flush(MutexLock& held) WEFT_NO_THREAD_ANALYSIS {
   iovec pieces[kMaxPieces];
-  MutexLock lock(mu_);
   for (;;) {
     if (state_ == State::kClosed) return Flushed::kClosed;
     WEFT_DCHECK(state_ == State::kClaimed && !in_write_);
@@ -175,10 +174,10 @@ OutputQueue::Flushed OutputQueue::Flush() {
       return Flushed::kAll;
     }
     in_write_ = true;
-    lock.Unlock();
+    held.Unlock();
     const ssize_t n = transport_->Write(pieces, count);
     const int error = n < 0 ? errno : 0;
-    lock.Lock();
+    held.Lock();
     in_write_ = false;
     if (state_ == State::kClosed) {  // closed meanwhile: the descriptor was left to us
       if (n > 0) written_ += static_cast<uint64_t>(n);

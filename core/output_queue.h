@@ -20,6 +20,7 @@
 #ifndef WEFT_CORE_OUTPUT_QUEUE_H_
 #define WEFT_CORE_OUTPUT_QUEUE_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -123,7 +124,13 @@ class ANY_THREAD OutputQueue {
   bool Empty() const WEFT_REQUIRES(mu_) { return queued_ == 0 && wants_ != Wants::kToSend; }
 
   // By whoever claimed: writes until nothing is left or the kernel takes no more.
-  Flushed Flush() WEFT_EXCLUDES(mu_);
+  Flushed Flush() WEFT_EXCLUDES(mu_) {
+    MutexLock lock(mu_);
+    return Flush(lock);
+  }
+  // The same, by who has held the mutex since the claim: `held` is of mutex(), and let go while the
+  // transport writes.
+  Flushed Flush(MutexLock& held) WEFT_REQUIRES(mu_);
 
   // The descriptor is writable again: the caller has claimed it, unless this says false.
   bool Unblock() WEFT_EXCLUDES(mu_);
@@ -144,6 +151,9 @@ class ANY_THREAD OutputQueue {
   size_t queued() const WEFT_REQUIRES(mu_) { return queued_; }
   // The same, with what a feeder still has.
   size_t unsent() const WEFT_REQUIRES(mu_) { return queued_ + held_; }
+  // What the budget knows of unsent(), which is less than a step away. Without the mutex: for who
+  // looks often and rarely finds much.
+  size_t counted() const { return counted_; }
   // Whether `more` bytes need CheckBudget: a queue that holds little with them need not ask.
   bool AsksBudget(size_t more) const WEFT_REQUIRES(mu_) {
     return unsent() + more > OutputBudget::kStep && budget_ != nullptr;
@@ -223,7 +233,7 @@ class ANY_THREAD OutputQueue {
   std::vector<Segment> segments_ WEFT_GUARDED_BY(mu_);
   size_t first_ WEFT_GUARDED_BY(mu_) = 0;  // segments before it are written
   size_t queued_ WEFT_GUARDED_BY(mu_) = 0;
-  size_t counted_ WEFT_GUARDED_BY(mu_) = 0;  // what the budget knows of them
+  std::atomic<size_t> counted_{0};  // what the budget knows of them; changed under mu_
   uint64_t written_ WEFT_GUARDED_BY(mu_) = 0;
   BlockRef tail_ WEFT_GUARDED_BY(mu_);
   size_t tail_used_ WEFT_GUARDED_BY(mu_) = 0;

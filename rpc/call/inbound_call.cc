@@ -18,6 +18,8 @@
 
 namespace weft {
 
+size_t ReplyMessage::Count() { return size_ = MessageCodec::ByteSize(message()); }
+
 void InboundCall::SetRequest(const BlockRef& block, const char* data, size_t size) {
   size_ = size;
   if (size <= kSmall) {
@@ -251,9 +253,8 @@ void InboundCall::AnswerSlow(const absl::Status& wish, ReplyMessage* reply) {
     Send(status, reply);
   } else {
     const bool has_reply = status.ok() && reply != nullptr;
-    Send(interception->End(
-             *this, status,
-             has_reply ? static_cast<ptrdiff_t>(reply->message().ByteSizeLong()) : ptrdiff_t{-1}),
+    Send(interception->End(*this, status,
+                           has_reply ? static_cast<ptrdiff_t>(reply->size()) : ptrdiff_t{-1}),
          reply);
   }
 }

@@ -76,12 +76,20 @@ struct BoundMethod {
 class ReplyMessage {
  public:
   virtual const google::protobuf::MessageLite& message() const = 0;
+  // Its bytes on the wire, counted when they are first asked for: from then on it stays as it is.
+  size_t size() { return size_ != kUnknown ? size_ : Count(); }
   // Called at most once: from then on the message lives as long as what is returned. `shared`: how
   // many of its bytes are referenced meanwhile.
   virtual std::shared_ptr<const void> Keep(size_t shared) = 0;
 
  protected:
   ~ReplyMessage() = default;
+
+ private:
+  static constexpr size_t kUnknown = SIZE_MAX;
+  size_t Count();
+
+  size_t size_ = kUnknown;
 };
 
 // Where a call came from: the session, seen from the call.

@@ -64,22 +64,22 @@ namespace service_internal {
 template <typename Pair>
 class PairReply final : public ReplyMessage {
  public:
-  // Back to `cache` when it has been sent; `bytes`: of both messages.
-  PairReply(const MethodInfo& method, MessageCache& cache, size_t bytes,
+  // Back to `cache` when it has been sent.
+  PairReply(const MethodInfo& method, MessageCache& cache, size_t request_size,
             std::unique_ptr<Pair>& pair)
-      : method_(&method), cache_(&cache), bytes_(bytes), pair_(pair) {}
+      : method_(&method), cache_(&cache), request_size_(request_size), pair_(pair) {}
   // Of a pair that serves once.
   explicit PairReply(std::unique_ptr<Pair>& pair) : pair_(pair) {}
   const google::protobuf::MessageLite& message() const override { return pair_->reply; }
   std::shared_ptr<const void> Keep(size_t shared) override {
     if (cache_ == nullptr) return std::shared_ptr<const void>(std::move(pair_));
-    return cache_->Share(*method_, std::move(pair_), bytes_, shared);
+    return cache_->Share(*method_, std::move(pair_), request_size_ + size(), shared);
   }
 
  private:
   const MethodInfo* const method_ = nullptr;
   MessageCache* const cache_ = nullptr;
-  const size_t bytes_ = 0;
+  const size_t request_size_ = 0;
   std::unique_ptr<Pair>& pair_;
 };
 
@@ -136,11 +136,12 @@ struct Serve<Handler> {
       CallScope::Enter enter(call);
       status = (static_cast<S&>(service).*Handler)(call.context(), pair->request, pair->reply);
     }
-    const size_t bytes = request_size + (status.ok() ? pair->reply.ByteSizeLong() : 0);
-    PairReply<Pair> reply(method, cache, bytes, pair);
+    PairReply<Pair> reply(method, cache, request_size, pair);
     call.Answer(status, &reply);
     // Not there any more when its bytes are being sent by reference.
-    if (pair != nullptr) cache.Put(method, std::move(pair), bytes);
+    if (pair == nullptr) return;
+    const size_t bytes = request_size + (status.ok() ? reply.size() : 0);
+    cache.Put(method, std::move(pair), bytes);
   }
 };
 

@@ -60,7 +60,7 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
                  "max_metadata_bytes of the server");
   if (error.ok() && reply != nullptr) {
     const google::protobuf::MessageLite& message = reply->message();
-    out.size = MessageCodec::ByteSize(message);
+    out.size = reply->size();
     if (out.size > limits_->max_message_bytes || out.size > MessageCodec::kMax) {
       error =
           TooLarge("the reply", out.size, std::min(limits_->max_message_bytes, MessageCodec::kMax),
@@ -82,8 +82,6 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
       out.message = &message;
     }
   }
-  bool claimed;
-  bool large;
   {
     MutexLock lock(output().mutex());
     FrameWriter writer(output(), std::max(peer_limits_.max_frame, kMinFrame));
@@ -112,10 +110,9 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
     } else {
       writer.Error(head, error, call.refused());
     }
-    large = Waiting() >= kWriteAtOnce;
-    claimed = output().Claim();
+    const bool large = Waiting() >= kWriteAtOnce;
+    Flush(lock, output().Claim(), more_soon || loop().InLoop(), large);
   }
-  Flush(claimed, more_soon || loop().InLoop(), large);
 }
 
 // Why a reply must not be sent, or OK.
@@ -337,9 +334,11 @@ void NativeLink::Trim() {
 }
 
 bool NativeLink::OutputOverLimit() {
-  MutexLock lock(output().mutex());
   // Refusals are small; a peer that lets so many of them pile up does not read.
-  return Waiting() > limits_->MaxOutput() + (limits_->MaxOutput() >> 2) + (size_t{1} << 20);
+  const size_t limit = limits_->MaxOutput() + (limits_->MaxOutput() >> 2) + (size_t{1} << 20);
+  if (output().counted() + OutputBudget::kStep <= limit) return false;
+  MutexLock lock(output().mutex());
+  return Waiting() > limit;
 }
 
 }  // namespace weft::native

@@ -106,7 +106,8 @@ class NativeLink final : public ConnectionHandle,
 
   // ---- for the session's streams (native_link_streams.cc)
   // The stream of a call of ours; null: the call has ended, or is no stream (`*call` is then true).
-  std::shared_ptr<StreamPort> StreamOf(uint64_t id, bool* call) LOOP_ONLY;
+  // `*started`: it was started at all.
+  std::shared_ptr<StreamPort> StreamOf(uint64_t id, bool* call, bool* started) LOOP_ONLY;
   // Whether that call was ever started.
   bool EverStarted(uint64_t id) LOOP_ONLY;
   // Makes the stream of a call of the peer ready.
@@ -232,6 +233,16 @@ class NativeLink final : public ConnectionHandle,
       FlushOnLoop();
     } else {
       FlushNow();
+    }
+  }
+  // The same, by who still holds the output's mutex, which this lets go.
+  void Flush(MutexLock& held, bool claimed, bool gather, bool large)
+      WEFT_REQUIRES(output().mutex()) WEFT_NO_THREAD_ANALYSIS {
+    if (claimed && (large || !gather)) {
+      FlushNow(held);
+    } else {
+      held.Unlock();
+      if (claimed) FlushOnLoop();
     }
   }
 

@@ -112,12 +112,14 @@ CallLink::StartResult NativeLink::SendRequest(OutboundCall& call, OutMessage& ou
       call.deadline_target = session_;
       wheel_.Insert(&call, call.deadline);
     }
+    // From here on `call` may be gone.
+    if (kPlain) Flush(lock, claimed, in_loop, large);
   }
-  // From here on `call` may be gone.
   if (look) AskToLook();
-  if (!kPlain && stream != nullptr) stream->Opened(*this);
+  if (kPlain) return StartResult::kStarted;
+  if (stream != nullptr) stream->Opened(*this);
   Flush(claimed, in_loop, large);
-  if (!kPlain && borrow) OwnBorrowed(head.id);
+  if (borrow) OwnBorrowed(head.id);
   return StartResult::kStarted;
 }
 

@@ -351,8 +351,9 @@ void NativeLink::SendHalfClose(StreamPort& port) {
 
 // ---- what streams receive
 
-std::shared_ptr<StreamPort> NativeLink::StreamOf(uint64_t id, bool* call) {
+std::shared_ptr<StreamPort> NativeLink::StreamOf(uint64_t id, bool* call, bool* started) {
   MutexLock lock(output().mutex());
+  *started = id > 0 && id < next_id_;
   OutboundCall* const found = calls_.Find(id);
   *call = found != nullptr;
   return found != nullptr ? found->stream : nullptr;

@@ -29,8 +29,7 @@ std::shared_ptr<StreamPort> NativeSession::FindStream(const FrameHeader& header,
   bool known;
   if (header.has(kReply)) {
     CompleteReplies();  // one of them may end the call
-    port = link_->StreamOf(header.id, &live);
-    known = link_->EverStarted(header.id);
+    port = link_->StreamOf(header.id, &live, &known);
     if (port != nullptr) port->OnTaken();
   } else {
     const InboundCall* const call = inbound_.Find(header.id);
