@@ -3,17 +3,42 @@
 // Not absl::Mutex: Debian's abseil is built without NDEBUG, so each of its locks runs a
 // process-wide deadlock detector, and thread sanitizer reports false races on it.
 //
+// Built with WEFT_COUNT_LOCKS it counts how often a mutex was taken, for measurements.
+//
 // Threads  any
 #ifndef WEFT_CORE_MUTEX_H_
 #define WEFT_CORE_MUTEX_H_
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdint>
 #include <mutex>
 
 #include "weft/core/thread_contract.h"
 
 namespace weft {
+
+#ifdef WEFT_COUNT_LOCKS
+namespace mutex_internal {
+inline std::atomic<uint64_t> taken{0};
+}  // namespace mutex_internal
+inline constexpr bool kCountsLocks = true;
+inline void CountLock() { mutex_internal::taken.fetch_add(1, std::memory_order_relaxed); }
+#else
+inline constexpr bool kCountsLocks = false;
+inline void CountLock() {}
+#endif
+
+// How often mutexes were taken in this process, also after waiting for a condition; 0 where they
+// are not counted.
+inline uint64_t LocksTaken() {
+#ifdef WEFT_COUNT_LOCKS
+  return mutex_internal::taken.load(std::memory_order_relaxed);
+#else
+  return 0;
+#endif
+}
 
 class WEFT_CAPABILITY("mutex") Mutex {
  public:
@@ -21,9 +46,16 @@ class WEFT_CAPABILITY("mutex") Mutex {
   Mutex(const Mutex&) = delete;
   Mutex& operator=(const Mutex&) = delete;
 
-  void Lock() WEFT_ACQUIRE() { mu_.lock(); }
+  void Lock() WEFT_ACQUIRE() {
+    mu_.lock();
+    CountLock();
+  }
   void Unlock() WEFT_RELEASE() { mu_.unlock(); }
-  bool TryLock() WEFT_TRY_ACQUIRE(true) { return mu_.try_lock(); }
+  bool TryLock() WEFT_TRY_ACQUIRE(true) {
+    const bool taken = mu_.try_lock();
+    if (taken) CountLock();
+    return taken;
+  }
   // Tells the analysis, which cannot see it, that the caller holds this mutex; checks nothing.
   void AssumeHeld() WEFT_ASSERT_CAPABILITY(this) {}
 
@@ -61,12 +93,14 @@ class CondVar {
   void Wait(Mutex& mu) WEFT_REQUIRES(mu) {
     std::unique_lock<std::mutex> lock(mu.mu_, std::adopt_lock);
     cv_.wait(lock);
+    CountLock();
     lock.release();
   }
   // False when the time came first.
   bool WaitFor(Mutex& mu, std::chrono::nanoseconds timeout) WEFT_REQUIRES(mu) {
     std::unique_lock<std::mutex> lock(mu.mu_, std::adopt_lock);
     const std::cv_status status = cv_.wait_for(lock, timeout);
+    CountLock();
     lock.release();
     return status == std::cv_status::no_timeout;
   }
