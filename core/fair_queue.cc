@@ -149,6 +149,12 @@ WorkItem* FairQueue::TryTake() {
   return item;
 }
 
+void FairQueue::Synchronize() {
+  { MutexLock lock(stranded_mu_); }
+  express_.Synchronize();
+  ring_.Synchronize();
+}
+
 void FairQueue::RefillLine(WorkShare& share) {
   if (share.in_ring_.load(std::memory_order_seq_cst) > 0) {
     // Another one is at it, or pushes. Whoever takes the next of the share's items looks again, and

@@ -72,6 +72,10 @@ class ANY_THREAD FairQueue {
     }
   }
 
+  // Passes all that TryTake passes when it takes an item: what a taker did before an item that it
+  // has taken by now is seen from here on, and one that takes later sees what was done before this.
+  void Synchronize();
+
   // Items that wait. Sequentially consistent, as WorkRing::size.
   size_t size() const {
     return ring_.size() + express_.size() + parked_.load(std::memory_order_seq_cst);

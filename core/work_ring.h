@@ -87,6 +87,9 @@ class ANY_THREAD WorkRing {
     }
   }
 
+  // A read-modify-write of what every TryTake that finds an item modifies.
+  void Synchronize() { taken_.fetch_add(0, std::memory_order_seq_cst); }
+
   // Items in it, those being put in included. Sequentially consistent: a consumer that announces
   // its sleep and then sees 0 will be seen by whoever pushes later.
   size_t size() const {

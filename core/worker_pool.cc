@@ -92,7 +92,7 @@ WorkerPool::~WorkerPool() {
   Stop();
   // What somebody handed over may have ended already, and with it all need of this pool, while he
   // is still on his way out of it.
-  while (executing_.load(std::memory_order_acquire) > 0) std::this_thread::yield();
+  executing_.WaitUntilEmpty();
 }
 
 absl::Status WorkerPool::StartWorker(int index) {
@@ -119,11 +119,11 @@ size_t WorkerPool::TrySubmit(WorkItem** items, size_t count) {
 }
 
 void WorkerPool::Requeue(WorkItem& item) {
-  executing_.fetch_add(1, std::memory_order_relaxed);
+  executing_.Enter();
   queue_.Push(item);
   WakeIfNeeded();
   if (stopping_.load(std::memory_order_seq_cst)) CancelQueued();
-  executing_.fetch_sub(1, std::memory_order_release);  // from here on it may be gone
+  executing_.Leave();  // from here on it may be gone
 }
 
 void WorkerPool::CancelQueued() {
@@ -155,30 +155,30 @@ bool WorkerPool::TrySubmit(WorkItem& item) {
 }
 
 void WorkerPool::Resume(WorkItem& item) {
-  executing_.fetch_add(1, std::memory_order_relaxed);
+  executing_.Enter();
   {
-    MutexLock lock(resumed_mu_);
-    (resumed_first_ == nullptr ? resumed_first_ : resumed_last_->next_) = &item;
-    resumed_last_ = &item;
-    resumed_count_.fetch_add(1, std::memory_order_seq_cst);
+    MutexLock lock(resumed_.mu);
+    (resumed_.first == nullptr ? resumed_.first : resumed_.last->next_) = &item;
+    resumed_.last = &item;
+    resumed_.count.fetch_add(1, std::memory_order_seq_cst);
   }
   WakeIfNeeded();
   if (stopping_.load(std::memory_order_seq_cst)) CancelQueued();
-  executing_.fetch_sub(1, std::memory_order_release);  // from here on it may be gone
+  executing_.Leave();  // from here on it may be gone
 }
 
 WorkItem* WorkerPool::TakeResumed() {
-  MutexLock lock(resumed_mu_);
-  WorkItem* item = resumed_first_;
+  MutexLock lock(resumed_.mu);
+  WorkItem* item = resumed_.first;
   if (item != nullptr) {
-    resumed_first_ = std::exchange(item->next_, nullptr);
-    resumed_count_.fetch_sub(1, std::memory_order_seq_cst);
+    resumed_.first = std::exchange(item->next_, nullptr);
+    resumed_.count.fetch_sub(1, std::memory_order_seq_cst);
   }
   return item;
 }
 
 WorkItem* WorkerPool::Take(int* resumed_in_a_row) {
-  if (resumed_count_.load(std::memory_order_relaxed) > 0) {
+  if (resumed_.count.load(std::memory_order_relaxed) > 0) {
     // Items that go on are served first, but starve no new ones.
     if (*resumed_in_a_row >= kMaxResumedInARow) {
       *resumed_in_a_row = 0;
@@ -233,8 +233,12 @@ void WorkerPool::RunWorker(int index) {
   const ThreadLog lines(log_);
   Worker& self = workers_[static_cast<size_t>(index)];
   for (;;) {
-    if (stopping_.load(std::memory_order_acquire)) return;
+    if (stopping_.load(std::memory_order_acquire)) {
+      watch_.Leave(index);
+      return;
+    }
     if (WorkItem* item = Take(&self.resumed_in_a_row)) {
+      watch_.Pass(index);
       if (any_queued()) WakeIfNeeded();
       self.in_item.store(true, std::memory_order_relaxed);
       item->Run(index);
@@ -253,6 +257,7 @@ bool WorkerPool::BecomeIdle(int index) {
     self.idle = true;
     idle_count_.fetch_add(1, std::memory_order_seq_cst);
   }
+  watch_.Pass(index);
   bool woken = false;
   if (any_queued() || stopping_.load(std::memory_order_seq_cst)) {
     woken = false;  // came while we lay down: get up ourselves

@@ -32,6 +32,7 @@
 #include "weft/core/fair_queue.h"
 #include "weft/core/fork_guard.h"
 #include "weft/core/free_pages.h"
+#include "weft/core/gate.h"
 #include "weft/core/log.h"
 #include "weft/core/mutex.h"
 #include "weft/core/parker.h"
@@ -39,6 +40,7 @@
 #include "weft/core/work_item.h"
 #include "weft/core/work_queue.h"
 #include "weft/core/work_share.h"
+#include "weft/core/worker_watch.h"
 
 namespace weft {
 
@@ -101,13 +103,16 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkQueue {
     }
   }
 
+  // For who waits until workers have left something.
+  WorkerWatch& watch() { return watch_; }
+
   // Has each of these workers that is idle give back the pages of its thread's free memory.
   void GiveBackFreePages(const std::vector<int>& workers) WEFT_EXCLUDES(mu_);
 
   // Items that wait for a worker.
-  size_t queued() const { return queue_.size() + resumed_count_.load(std::memory_order_seq_cst); }
+  size_t queued() const { return queue_.size() + resumed_.count.load(std::memory_order_seq_cst); }
   bool any_queued() const {
-    return queue_.any() || resumed_count_.load(std::memory_order_seq_cst) > 0;
+    return queue_.any() || resumed_.count.load(std::memory_order_seq_cst) > 0;
   }
   size_t queue_limit() const { return queue_.limit(); }
   int threads() const { return thread_count_.load(std::memory_order_relaxed); }
@@ -161,8 +166,7 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkQueue {
   const Log log_;
 
   FairQueue queue_;
-  std::atomic<size_t> resumed_count_{0};
-  std::atomic<int> executing_{0};  // threads inside Resume
+  Gate executing_;  // threads inside Resume
   std::atomic<int> peer_waits_{0};
   alignas(64) std::atomic<int> idle_count_{0};
   std::atomic<bool> waking_{false};
@@ -170,11 +174,15 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkQueue {
   std::atomic<int> thread_count_{0};
   std::atomic<bool> supervising_{false};
 
-  Mutex resumed_mu_;
-  WorkItem* resumed_first_ WEFT_GUARDED_BY(resumed_mu_) = nullptr;
-  WorkItem* resumed_last_ WEFT_GUARDED_BY(resumed_mu_) = nullptr;
+  struct {
+    Mutex mu;
+    WorkItem* first WEFT_GUARDED_BY(mu) = nullptr;
+    WorkItem* last WEFT_GUARDED_BY(mu) = nullptr;
+    std::atomic<size_t> count{0};
+  } resumed_;
 
   Mutex mu_;
+  WorkerWatch watch_{max_threads_, queue_, resumed_.mu, mu_};
   const std::unique_ptr<Worker[]> workers_;  // max_threads_ of them
   std::vector<int> idle_ WEFT_GUARDED_BY(mu_);
   bool stopped_ WEFT_GUARDED_BY(mu_) = false;

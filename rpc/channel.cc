@@ -54,11 +54,11 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
     if (s.ok()) s = dispatcher->Serve(*runtime);
     if (!s.ok()) return s;
     in_handler = [dispatcher] { return dispatcher->InPool(); };
-    serving = [dispatcher](EventLoop& loop) {
+    serving = [dispatcher](const std::shared_ptr<EventLoop>& loop) {
       return std::make_shared<InboundService>(
-          loop, std::make_unique<LoopDispatcher>(loop, *dispatcher),
+          loop, std::make_unique<LoopDispatcher>(*loop, *dispatcher),
           std::make_shared<CallPool>(dispatcher, dispatcher.get()),
-          [dispatcher] { return dispatcher->Quiet(); });
+          [dispatcher](Gate::Callback quiet) { dispatcher->WhenQuiet(std::move(quiet)); });
     };
   }
   auto core = std::make_shared<ChannelCore>(

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "absl/base/optimization.h"
+#include "weft/core/check.h"
+
 namespace weft {
 
 CallPool::~CallPool() WEFT_NO_THREAD_ANALYSIS {
@@ -31,20 +34,47 @@ void CallPool::PutBack(InboundCall& call) {
 }
 
 void CallPool::Return(InboundCall& call) {
-  InboundCall* head = returned_.load(std::memory_order_relaxed);
+  InboundCall* head = returned_.load(std::memory_order_acquire);
   do {
     if (head == Closed()) {
       delete &call;
       return;
     }
+    if (ABSL_PREDICT_FALSE(head == Watched())) {
+      if (ReturnWatched(call)) return;
+      head = nullptr;  // most likely; the exchange says so
+    }
     call.next_returned_ = head;
   } while (!returned_.compare_exchange_weak(head, &call, std::memory_order_release,
-                                            std::memory_order_relaxed));
+                                            std::memory_order_acquire));
+}
+
+// The mark stands where the list begins: none that is returned behind it goes unseen, and others
+// pay nothing for it. The thread that replaces the mark rings.
+bool CallPool::ReturnWatched(InboundCall& call) {
+  // The pool may be gone when the call is back in it.
+  const std::shared_ptr<LoopBell> bell = bell_;
+  call.next_returned_ = nullptr;
+  InboundCall* mark = Watched();
+  if (!returned_.compare_exchange_strong(mark, &call, std::memory_order_release,
+                                         std::memory_order_relaxed)) {
+    return false;
+  }
+  bell->Ring();
+  return true;
+}
+
+void CallPool::Watch(const std::shared_ptr<LoopBell>& bell) {
+  WEFT_DCHECK(bell_ == nullptr || bell_ == bell);
+  if (bell_ == nullptr) bell_ = bell;
+  watching_ = true;
+  Collect();
 }
 
 void CallPool::Collect() {
-  if (returned_.load(std::memory_order_relaxed) == nullptr) return;
-  CollectList(returned_.exchange(nullptr, std::memory_order_acquire));
+  InboundCall* const none = watching_ ? Watched() : nullptr;
+  if (returned_.load(std::memory_order_relaxed) == none) return;
+  CollectList(returned_.exchange(none, std::memory_order_acq_rel));
 }
 
 bool CallPool::GiveBack(MonoTime now) {
@@ -62,7 +92,7 @@ bool CallPool::GiveBack(MonoTime now) {
 void CallPool::Close() { CollectList(returned_.exchange(Closed(), std::memory_order_acq_rel)); }
 
 void CallPool::CollectList(InboundCall* list) {
-  if (list == Closed()) return;
+  if (list == Closed() || list == Watched()) return;
   while (list != nullptr) {
     InboundCall* call = list;
     list = call->next_returned_;

@@ -1,6 +1,9 @@
 // A loop's inbound calls, used again and again.
 //
-// Threads  Take, Collect, Close: the loop. Return: any
+// Returned calls wait for the next Collect. Who has to know of them at once watches: the first that
+// is returned after a Collect rings his bell.
+//
+// Threads  Take, Collect, Watch, Close: the loop. Return: any
 // Owns     every call that is not out; a call that is out keeps the pool alive through its origin;
 //          `keeper`, which calls refer to
 // Ends     after Close a call that comes back is freed by whoever returns it
@@ -15,6 +18,7 @@
 #include <vector>
 
 #include "weft/core/idle_trimmer.h"
+#include "weft/core/loop_bell.h"
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/call/inbound_call.h"
 
@@ -49,6 +53,10 @@ class CallPool final : public Trimmable {
   void Collect() LOOP_ONLY;
   // Trimmable: frees the calls that were not needed since the last time.
   bool GiveBack(MonoTime now) LOOP_ONLY override;
+  // From now on, until Unwatch, `bell` is rung when a call is returned and none waited: each one is
+  // collected by a Collect that follows a ring. Whoever watches a pool has one bell for all times.
+  void Watch(const std::shared_ptr<LoopBell>& bell) LOOP_ONLY;
+  void Unwatch() LOOP_ONLY { watching_ = false; }
   // The last Collect.
   void Close() LOOP_ONLY;
 
@@ -61,7 +69,11 @@ class CallPool final : public Trimmable {
   ANY_THREAD void Return(InboundCall& call);
 
  private:
+  // Ends of returned_'s list: in a pool that is closed, and in one that is watched.
   static InboundCall* Closed() { return reinterpret_cast<InboundCall*>(uintptr_t{1}); }
+  static InboundCall* Watched() { return reinterpret_cast<InboundCall*>(uintptr_t{2}); }
+  // False: it is not watched any more.
+  bool ReturnWatched(InboundCall& call);
   void CollectList(InboundCall* list) LOOP_ONLY;
   // For the next call, unless there are enough.
   void Keep(InboundCall& call) LOOP_ONLY;
@@ -71,6 +83,9 @@ class CallPool final : public Trimmable {
   std::vector<InboundCall*> free_ LOOP_OWNED;
   size_t unused_ LOOP_OWNED = 0;  // the fewest that were free at any time since the last GiveBack
   size_t out_ LOOP_OWNED = 0;
+  bool watching_ LOOP_OWNED = false;
+  std::shared_ptr<LoopBell>
+      bell_;  // written once, before returned_ is Watched() for the first time
   alignas(64) std::atomic<InboundCall*> returned_{nullptr};
 };
 

@@ -71,7 +71,7 @@ void ChannelCore::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transpo
   const absl::Duration left =
       options_.connect_timeout - ToAbsl(loop_->clock().Now() - attempt_began_);
   seed.handshake_left = ToNanos(std::max(left, absl::Milliseconds(1)));
-  if (inbound_ == nullptr && make_inbound_ != nullptr) inbound_ = make_inbound_(*loop_);
+  if (inbound_ == nullptr && make_inbound_ != nullptr) inbound_ = make_inbound_(loop_);
   SessionContext context{io_, *this, nullptr, nullptr, config_};
   if (inbound_ != nullptr) {
     context.sink = inbound_->sink();

@@ -3,47 +3,45 @@
 #include <utility>
 
 namespace weft {
-namespace {
 
-constexpr Nanos kLook = std::chrono::milliseconds(1);
-
-}  // namespace
-
-InboundService::InboundService(EventLoop& loop, std::unique_ptr<InboundSink> sink,
-                               std::shared_ptr<CallPool> pool, std::function<bool()> quiet)
+InboundService::InboundService(const std::shared_ptr<EventLoop>& loop,
+                               std::unique_ptr<InboundSink> sink, std::shared_ptr<CallPool> pool,
+                               WhenQuiet when_quiet)
     : loop_(loop),
       sink_(std::move(sink)),
       pool_(std::move(pool)),
-      quiet_(std::move(quiet)),
-      timer_(loop, [this] {
-        loop_.AssertInLoop();
-        LookAgain();
-      }) {
-  loop_.AssertInLoop();
+      when_quiet_(std::move(when_quiet)),
+      bell_(std::make_shared<LoopBell>(loop, [this] {
+        loop_->AssertInLoop();
+        ContinueDrain();
+      })) {
+  loop_->AssertInLoop();
 }
 
 InboundService::~InboundService() {
-  loop_.AssertInLoop();
+  loop_->AssertInLoop();
+  bell_->Silence();
   pool_->Close();
 }
 
 void InboundService::Drain(std::function<void()> done) {
   done_ = std::move(done);
   self_ = shared_from_this();
-  LookAgain();
+  pool_->Watch(bell_);
+  ContinueDrain();
 }
 
-void InboundService::LookAgain() {
+void InboundService::ContinueDrain() {
   pool_->Collect();
-  if (pool_->out() > 0 || !quiet_()) {
-    timer_.StartAfter(kLook);
-    return;
-  }
-  // Later: this may run inside its own timer.
-  loop_.Post([self = std::move(self_), done = std::exchange(done_, nullptr)](TaskFate) mutable {
-    self.reset();
-    done();
-  });
+  if (done_ == nullptr || pool_->out() > 0) return;
+  when_quiet_(
+      [loop = loop_, self = std::move(self_), done = std::exchange(done_, nullptr)]() mutable {
+        // Back on the loop, and later: this may run inside Drain.
+        loop->Post([self = std::move(self), done = std::move(done)](TaskFate) mutable {
+          self.reset();
+          done();
+        });
+      });
 }
 
 }  // namespace weft

@@ -10,7 +10,8 @@
 #include <memory>
 
 #include "weft/core/event_loop.h"
-#include "weft/core/timer.h"
+#include "weft/core/gate.h"
+#include "weft/core/loop_bell.h"
 #include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/call/inbound_sink.h"
 
@@ -19,11 +20,14 @@ namespace weft {
 class InboundService : public std::enable_shared_from_this<InboundService> {
  public:
   // Makes one on a channel's loop; null: the channel serves nothing.
-  using Maker = std::function<std::shared_ptr<InboundService>(EventLoop& loop)>;
+  using Maker =
+      std::function<std::shared_ptr<InboundService>(const std::shared_ptr<EventLoop>& loop)>;
+  // Runs its argument once, on any thread, when no handler runs any more. Called when every call
+  // has been answered.
+  using WhenQuiet = std::function<void(Gate::Callback quiet)>;
 
-  // `quiet`: no handler runs; asked when every call has been answered.
-  InboundService(EventLoop& loop, std::unique_ptr<InboundSink> sink, std::shared_ptr<CallPool> pool,
-                 std::function<bool()> quiet);
+  InboundService(const std::shared_ptr<EventLoop>& loop, std::unique_ptr<InboundSink> sink,
+                 std::shared_ptr<CallPool> pool, WhenQuiet when_quiet);
   ~InboundService();
 
   InboundSink* sink() LOOP_ONLY { return sink_.get(); }
@@ -33,13 +37,13 @@ class InboundService : public std::enable_shared_from_this<InboundService> {
   void Drain(std::function<void()> done) LOOP_ONLY;
 
  private:
-  void LookAgain() LOOP_ONLY;
+  void ContinueDrain() LOOP_ONLY;
 
-  EventLoop& loop_;
+  const std::shared_ptr<EventLoop> loop_;
   const std::unique_ptr<InboundSink> sink_;
   const std::shared_ptr<CallPool> pool_;
-  const std::function<bool()> quiet_;
-  Timer timer_ LOOP_OWNED;
+  const WhenQuiet when_quiet_;
+  const std::shared_ptr<LoopBell> bell_;  // rung when calls come back, while it drains
   std::function<void()> done_ LOOP_OWNED;
   std::shared_ptr<InboundService> self_ LOOP_OWNED;  // while it drains
 };

@@ -158,6 +158,12 @@ bool Dispatcher::Quiet() const {
                      [](const auto& handler_pool) { return handler_pool->Quiet(); });
 }
 
+void Dispatcher::WhenQuiet(Gate::Callback quiet) {
+  const auto running = std::make_shared<Gate>();
+  for (const auto& handler_pool : handler_pools_) handler_pool->EnterRunning(running);
+  running->WhenEmpty(std::move(quiet));
+}
+
 bool Dispatcher::InPool() const {
   return std::any_of(handler_pools_.begin(), handler_pools_.end(),
                      [](const auto& handler_pool) { return handler_pool->pool().InPool(); });

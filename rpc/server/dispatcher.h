@@ -20,6 +20,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "weft/core/gate.h"
 #include "weft/core/runtime.h"
 #include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/call/call_pool.h"
@@ -74,6 +75,9 @@ class Dispatcher final : public MessageKeeper {
 
   // No worker is inside a call; asked when every call has been answered and no more can come.
   bool Quiet() const;
+  // Called when every call has been answered and no more can come: `quiet` runs, here or on a
+  // worker, once no worker is inside one of them any more.
+  void WhenQuiet(Gate::Callback quiet);
   // This is a thread of one of its pools.
   bool InPool() const;
 

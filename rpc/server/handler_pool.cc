@@ -47,6 +47,12 @@ bool HandlerPool::Quiet() const {
   });
 }
 
+void HandlerPool::EnterRunning(const std::shared_ptr<Gate>& gate) {
+  pool_.watch().EnterUntilNext(gate, [this](int index) {
+    return workers_[static_cast<size_t>(index)]->running.load(std::memory_order_acquire);
+  });
+}
+
 std::string HandlerPool::QueueSetting() const {
   return name_.empty() ? "worker_queue" : absl::StrCat("queue of the pool ", name_);
 }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "weft/core/gate.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/worker_pool.h"
 #include "weft/rpc/call/inbound_call.h"
@@ -33,6 +34,9 @@ class ANY_THREAD HandlerPool final : public CallRunner, public AnswerHint {
 
   // No worker is inside RunCall; asked when every call has been answered and no more can come.
   bool Quiet() const;
+  // Enters `gate` for each worker that is inside RunCall, which leaves it when it is out. Called
+  // when every call has been answered and no more can come.
+  void EnterRunning(const std::shared_ptr<Gate>& gate);
 
   const std::string& name() const { return name_; }
   // The setting that bounds its queue, for the text of an error.

@@ -13,6 +13,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/watched.h"
+#include "weft/core/gate.h"
 
 namespace weft {
 namespace {
@@ -534,6 +535,131 @@ TEST(WorkerPool, SaysThatThereIsNoMemoryForItsQueue) {
   options.queue_limit = size_t{1} << 60;
   const absl::Status made = WorkerPool::Create(options).status();
   EXPECT_TRUE(absl::IsResourceExhausted(made)) << made;
+}
+
+// ---- Watching workers
+
+// A flag of each worker, set and taken back inside an item as who is watched does.
+struct Inside {
+  explicit Inside(int threads) : flags(static_cast<size_t>(threads)) {}
+  std::vector<std::atomic<bool>> flags;
+  void Set(int worker, bool on) {
+    flags[static_cast<size_t>(worker)].store(
+        on, on ? std::memory_order_relaxed : std::memory_order_release);
+  }
+  bool Get(int worker) const {
+    return flags[static_cast<size_t>(worker)].load(std::memory_order_acquire);
+  }
+};
+
+class InsideItem final : public WorkItem {
+ public:
+  InsideItem(Inside& inside, std::function<void()> f) : inside_(inside), f_(std::move(f)) {}
+  void Run(int worker) override {
+    inside_.Set(worker, true);
+    if (f_) f_();
+    inside_.Set(worker, false);
+    done.fetch_add(1);
+  }
+  void Cancel() override {}
+  std::atomic<int> done{0};
+
+ private:
+  Inside& inside_;
+  const std::function<void()> f_;
+};
+
+TEST(WorkerPool, SaysWhenThoseThatWereInsideAreThrough) {
+  auto pool = PoolOf(2);
+  Inside inside(2);
+  Notification entered, go;
+  InsideItem item(inside, [&] {
+    entered.Notify();
+    EXPECT_TRUE(go.Wait());
+  });
+  ASSERT_TRUE(pool->TrySubmit(item));
+  ASSERT_TRUE(entered.Wait());
+  const auto gate = std::make_shared<Gate>();
+  pool->watch().EnterUntilNext(gate, [&](int worker) { return inside.Get(worker); });
+  EXPECT_EQ(gate->under_way(), 1u) << "the other worker is not inside";
+  Notification told;
+  gate->WhenEmpty([&] {
+    EXPECT_FALSE(inside.Get(0) || inside.Get(1));
+    told.Notify();
+  });
+  EXPECT_FALSE(told.HasHappened());
+  go.Notify();
+  EXPECT_TRUE(told.Wait()) << "it is idle now";
+  pool->Stop();
+}
+
+TEST(WorkerPool, SaysSoToOneWhoseWorkersAreStopped) {
+  auto pool = PoolOf(1);
+  Inside inside(1);
+  Notification entered, go;
+  InsideItem item(inside, [&] {
+    entered.Notify();
+    EXPECT_TRUE(go.Wait());
+  });
+  ASSERT_TRUE(pool->TrySubmit(item));
+  ASSERT_TRUE(entered.Wait());
+  const auto gate = std::make_shared<Gate>();
+  pool->watch().EnterUntilNext(gate, [&](int worker) { return inside.Get(worker); });
+  Notification told;
+  gate->WhenEmpty([&] { told.Notify(); });
+  std::thread stopper([&] { pool->Stop(); });
+  go.Notify();
+  stopper.join();
+  EXPECT_TRUE(told.HasHappened());
+}
+
+// Workers that never rest: who waits is told when they take their next item. If one were missed, he
+// would wait for it in vain.
+TEST(WorkerPool, MissesNobodyThatIsThroughWhileItIsAsked) {
+  constexpr int kThreads = 2, kItems = 16;
+  auto pool = PoolOf(kThreads);
+  Inside inside(kThreads);
+  std::atomic<bool> over{false};
+  std::atomic<int> left{0};
+  class Again final : public WorkItem {
+   public:
+    Again(WorkerPool& pool, Inside& inside, std::atomic<bool>& over, std::atomic<int>& left)
+        : pool_(pool), inside_(inside), over_(over), left_(left) {}
+    void Run(int worker) override {
+      inside_.Set(worker, true);
+      for (int i = 0; i < 200; ++i) (void)over_.load();
+      inside_.Set(worker, false);
+      over_.load() ? Cancel() : pool_.Requeue(*this);
+    }
+    void Cancel() override { left_.fetch_add(1); }
+
+   private:
+    WorkerPool& pool_;
+    Inside& inside_;
+    std::atomic<bool>& over_;
+    std::atomic<int>& left_;
+  };
+  std::vector<std::unique_ptr<Again>> items;
+  for (int i = 0; i < kItems; ++i) {
+    items.push_back(std::make_unique<Again>(*pool, inside, over, left));
+    ASSERT_TRUE(pool->TrySubmit(*items.back()));
+  }
+  for (int watched = 0; watched < 1000;) {
+    const auto gate = std::make_shared<Gate>();
+    const auto told = std::make_shared<Notification>();
+    pool->watch().EnterUntilNext(gate, [&](int worker) {
+      const bool is_inside = inside.Get(worker);
+      if (is_inside) ++watched;
+      return is_inside;
+    });
+    gate->WhenEmpty([told] { told->Notify(); });
+    if (told->Wait()) continue;
+    ADD_FAILURE() << "one was missed, after " << watched;
+    break;
+  }
+  over.store(true);
+  EXPECT_TRUE(PollUntil([&] { return left.load() == kItems; }));
+  pool->Stop();
 }
 
 }  // namespace

@@ -8,6 +8,9 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/loop_thread.h"
+#include "tests/support/watched.h"
+#include "weft/core/loop_bell.h"
 #include "weft/core/thread_contract.h"
 
 namespace weft {
@@ -210,6 +213,84 @@ TEST(CallPool, TakesCallsBackFromManyThreads) {
   }
   EXPECT_EQ(origin->answers, 3 * kThreads * kCalls);
   EXPECT_EQ(origin->returned.size(), static_cast<size_t>(3 * kThreads * kCalls));
+}
+
+TEST(CallPool, RingsForTheFirstCallThatComesBackAfterACollect) {
+  LoopThread thread;
+  thread.Run([&] {
+    BeTheLoop();
+    auto origin = std::make_shared<Origin>();
+    CallPool pool(nullptr);
+    int rings = 0;
+    const auto bell = std::make_shared<LoopBell>(thread.shared_loop(), [&] { ++rings; });
+    std::vector<InboundCall*> calls;
+    for (uint64_t id = 1; id <= 6; ++id) calls.push_back(&TakeFor(pool, origin, id));
+    const auto answer = [&](size_t i) { calls[i]->Answer(absl::OkStatus(), nullptr); };
+    // A task that is posted by a ring stands behind this one, so it is looked for in the loop's own
+    // queue: the bell is freed by its call alone.
+    const auto rung = [&] { return bell.use_count() > 2; };
+    answer(0);
+    pool.Watch(bell);
+    EXPECT_EQ(pool.out(), 5u) << "what had come back before is collected";
+    EXPECT_FALSE(rung());
+    answer(1);
+    EXPECT_TRUE(rung());
+    answer(2);
+    EXPECT_EQ(pool.out(), 5u);
+    pool.Collect();
+    EXPECT_EQ(pool.out(), 3u);
+    pool.Collect();  // none waits
+    answer(3);
+    pool.Unwatch();
+    pool.Collect();
+    EXPECT_EQ(pool.out(), 2u);
+    answer(4);
+    pool.Watch(bell);
+    EXPECT_EQ(pool.out(), 1u);
+    answer(5);
+    pool.Close();
+    EXPECT_EQ(pool.out(), 0u);
+    EXPECT_EQ(origin->returned, (std::vector<uint64_t>{1, 3, 2, 4, 5, 6}));
+    bell->Silence();
+  });
+}
+
+// The loop collects when it is rung and at no other time: a call that it is not told of stays out.
+TEST(CallPool, LosesNoCallThatOtherThreadsReturnWhileItIsWatched) {
+  constexpr uint64_t kCalls = 2000;
+  constexpr size_t kThreads = 3;
+  LoopThread thread;
+  auto origin = std::make_shared<Origin>();
+  auto pool = std::make_shared<CallPool>(nullptr);
+  Watched<size_t> out{kCalls};
+  std::vector<InboundCall*> calls;
+  std::shared_ptr<LoopBell> bell;
+  thread.Run([&] {
+    BeTheLoop();
+    for (uint64_t id = 1; id <= kCalls; ++id) calls.push_back(&TakeFor(*pool, origin, id));
+    bell = std::make_shared<LoopBell>(thread.shared_loop(), [&] {
+      BeTheLoop();
+      pool->Collect();
+      out.Set(pool->out());
+    });
+    pool->Watch(bell);
+  });
+  std::vector<std::thread> answering;
+  for (size_t t = 0; t < kThreads; ++t) {
+    answering.emplace_back([&, t] {
+      for (size_t i = t; i < calls.size(); i += kThreads) {
+        calls[i]->Answer(absl::OkStatus(), nullptr);
+      }
+    });
+  }
+  EXPECT_TRUE(out.WaitForValue(0));
+  for (std::thread& t : answering) t.join();
+  thread.Run([&] {
+    BeTheLoop();
+    bell->Silence();
+    pool->Close();
+  });
+  EXPECT_EQ(origin->returned.size(), kCalls);
 }
 
 }  // namespace

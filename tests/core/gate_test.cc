@@ -1,0 +1,89 @@
+#include "weft/core/gate.h"
+
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace weft {
+namespace {
+
+TEST(Gate, TellsAtOnceWhenNothingIsUnderWay) {
+  Gate gate;
+  gate.Enter();
+  gate.Leave();
+  bool told = false;
+  gate.WhenEmpty([&] { told = true; });
+  EXPECT_TRUE(told);
+}
+
+TEST(Gate, TellsWhenTheLastOneHasLeft) {
+  Gate gate;
+  gate.Enter();
+  gate.Enter();
+  bool told = false;
+  gate.WhenEmpty([&] { told = true; });
+  gate.Leave();
+  EXPECT_FALSE(told);
+  EXPECT_EQ(gate.under_way(), 1u);
+  gate.Enter();  // one that is under way brings another up
+  gate.Leave();
+  EXPECT_FALSE(told);
+  gate.Leave();
+  EXPECT_TRUE(told);
+  EXPECT_EQ(gate.under_way(), 0u);
+}
+
+TEST(Gate, MayBeDestroyedByTheOneThatIsTold) {
+  auto gate = std::make_unique<Gate>();
+  gate->Enter();
+  gate->WhenEmpty([&] { gate.reset(); });
+  gate->Leave();
+  EXPECT_EQ(gate, nullptr);
+}
+
+TEST(Gate, TellsOnceAfterAllThatTheThreadsInItHaveDone) {
+  constexpr int kThreads = 3;
+  for (int round = 0; round < 2000; ++round) {
+    auto gate = std::make_unique<Gate>();
+    for (int i = 0; i < kThreads; ++i) gate->Enter();
+    int written[kThreads] = {};  // plain: seen by who is told, or the thread sanitizer says so
+    std::atomic<int> told{0};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kThreads; ++i) {
+      threads.emplace_back([&gate, &written, i] {
+        written[i] = 1;
+        gate->Leave();
+      });
+    }
+    gate->WhenEmpty([&] {
+      for (const int one : written) EXPECT_EQ(one, 1);
+      told.fetch_add(1);
+    });
+    for (std::thread& thread : threads) thread.join();
+    ASSERT_EQ(told.load(), 1);
+  }
+}
+
+TEST(Gate, IsWaitedForOnTheStackOfWhoDestroysIt) {
+  for (int round = 0; round < 2000; ++round) {
+    std::thread leaver;
+    int written = 0;
+    {
+      Gate gate;
+      gate.Enter();
+      leaver = std::thread([&] {
+        written = 1;
+        gate.Leave();
+      });
+      gate.WaitUntilEmpty();
+      ASSERT_EQ(written, 1);
+    }
+    leaver.join();
+  }
+}
+
+}  // namespace
+}  // namespace weft
