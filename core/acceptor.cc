@@ -54,8 +54,9 @@ bool ConnectionDied(int error) {
 // One listening socket. Threads: the acceptor's loop.
 class Acceptor::Listener final : private WatchEvents {
  public:
-  Listener(Acceptor& acceptor, Listening listening)
+  Listener(Acceptor& acceptor, Listening listening, OnAccept on_accept)
       : acceptor_(acceptor),
+        on_accept_(std::move(on_accept)),
         socket_(std::move(listening.socket)),
         file_(std::move(listening.file)),
         address_(std::move(listening.address)),
@@ -81,8 +82,8 @@ class Acceptor::Listener final : private WatchEvents {
       if (socket.valid()) {
         pause_ = kFirstPause;
         acceptor_.accepted_.fetch_add(1, std::memory_order_relaxed);
-        acceptor_.on_accept_(std::move(socket), SocketAddress::FromSockaddr(
-                                                    reinterpret_cast<sockaddr*>(&from), length));
+        on_accept_(std::move(socket),
+                   SocketAddress::FromSockaddr(reinterpret_cast<sockaddr*>(&from), length));
         continue;
       }
       const int error = errno;
@@ -118,6 +119,7 @@ class Acceptor::Listener final : private WatchEvents {
   }
 
   Acceptor& acceptor_;
+  const OnAccept on_accept_;
   const Socket socket_;
   const UnixSocketFile file_;  // after the socket: removed before it is closed
   const SocketAddress address_;
@@ -200,7 +202,8 @@ absl::StatusOr<SocketAddress> Acceptor::AddListener(const SocketAddress& address
 }
 
 absl::StatusOr<std::vector<SocketAddress>> Acceptor::AddListeners(
-    const std::vector<SocketAddress>& addresses) {
+    const std::vector<SocketAddress>& addresses, OnAccept on_accept) {
+  if (on_accept == nullptr) on_accept = on_accept_;
   std::vector<std::string> left_out;
   absl::StatusOr<std::vector<Listening>> all = ListenOnAll(addresses, options_.listen, &left_out);
   if (!all.ok()) return all.status();
@@ -220,7 +223,7 @@ absl::StatusOr<std::vector<SocketAddress>> Acceptor::AddListeners(
     std::vector<std::unique_ptr<Listener>> listeners;
     absl::Status status;
     for (Listening& one : made) {
-      listeners.push_back(std::make_unique<Listener>(*this, std::move(one)));
+      listeners.push_back(std::make_unique<Listener>(*this, std::move(one), on_accept));
       status = listeners.back()->Start();
       if (!status.ok()) {
         listeners.clear();

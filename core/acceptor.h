@@ -56,8 +56,9 @@ class Acceptor {
   ANY_THREAD absl::StatusOr<SocketAddress> AddListener(const SocketAddress& address);
   // The same on every address of a name, all with one port. Addresses that are not this machine's
   // are left out with a line in the log, unless they are all.
+  // `on_accept`: gets the connections of these; null: Create's does.
   ANY_THREAD absl::StatusOr<std::vector<SocketAddress>> AddListeners(
-      const std::vector<SocketAddress>& addresses);
+      const std::vector<SocketAddress>& addresses, OnAccept on_accept = nullptr);
   // Looks a name up, as clients do; a numeric or unix address is itself. Waits for the answer.
   ANY_THREAD absl::StatusOr<std::vector<SocketAddress>> LookUp(const HostPort& host_port);
   void Stop();

@@ -1,5 +1,6 @@
 #include "weft/rpc/server.h"
 
+#include <algorithm>
 #include <functional>
 #include <utility>
 
@@ -16,6 +17,7 @@
 #include "weft/rpc/default_protocols.h"
 #include "weft/rpc/server/authentication_queue.h"
 #include "weft/rpc/server/dispatcher.h"
+#include "weft/rpc/server/listener.h"
 #include "weft/rpc/server/server_loop.h"
 
 namespace weft {
@@ -50,7 +52,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   // What is to be done before the start; an error in it keeps the server from starting.
   template <typename Step>
   absl::Status Prepare(Step step) WEFT_EXCLUDES(mu_);
-  absl::Status Start(std::string_view text) WEFT_EXCLUDES(mu_);
+  absl::Status AddListener(std::string_view text, ListenerOptions options) WEFT_EXCLUDES(mu_);
   void Stop(absl::Duration drain) WEFT_EXCLUDES(mu_);
   void Wait() WEFT_EXCLUDES(mu_);
   // This thread is neither one of the server's nor inside a callback.
@@ -83,13 +85,14 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
 
   absl::Status StartThreads() WEFT_REQUIRES(mu_);
   absl::Status BeReady() WEFT_REQUIRES(mu_);
-  absl::Status Listen(std::string_view text) WEFT_EXCLUDES(mu_);
+  absl::Status Listen(std::string_view text, ListenerOptions options) WEFT_EXCLUDES(mu_);
   // Tells on_state, if it goes onward, and then calls `then`; later, on the first loop.
   void Turn(ServerState state, std::function<void()> then = nullptr) WEFT_EXCLUDES(turn_mu_);
   // The clients are told; `drain`: how long their calls may go on.
   void Drain(absl::Duration drain) WEFT_EXCLUDES(mu_);
-  absl::Status ListenInProcess(const std::string& name) WEFT_REQUIRES(mu_);
-  void Deal(std::unique_ptr<Transport> transport, std::string peer);
+  absl::Status ListenInProcess(const std::string& name, std::unique_ptr<const Listener> listener)
+      WEFT_REQUIRES(mu_);
+  void Deal(const Listener& listener, std::unique_ptr<Transport> transport, std::string peer);
   void LoopDrained(size_t index);
   bool OnOwnThread() WEFT_EXCLUDES(mu_);
 
@@ -107,7 +110,8 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   std::shared_ptr<Acceptor> acceptor_ WEFT_GUARDED_BY(mu_);
   std::vector<SocketAddress> addresses_ WEFT_GUARDED_BY(mu_);
   std::vector<std::string> names_ WEFT_GUARDED_BY(mu_);  // of the listeners
-  std::vector<std::unique_ptr<InProcessListener>> listeners_ WEFT_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<InProcessListener>> in_process_ WEFT_GUARDED_BY(mu_);
+  std::vector<std::unique_ptr<const Listener>> listeners_ WEFT_GUARDED_BY(mu_);  // until the end
   size_t loops_left_ WEFT_GUARDED_BY(mu_) = 0;
 
   // Made before the acceptor, constant while it runs; each touched by its loop only.
@@ -155,10 +159,7 @@ absl::Status ServerCore::StartThreads() {
   acceptor.log = runtime->log();
   acceptor.listen.unix_mode = options_->unix_socket_mode;
   absl::StatusOr<std::unique_ptr<Acceptor>> made =
-      Acceptor::Create(std::move(acceptor), [this](Socket socket, const SocketAddress& peer) {
-        // A unix socket's name is the peer's choice.
-        Deal(std::make_unique<PlainTransport>(std::move(socket)), Printable::Text(peer.ToString()));
-      });
+      Acceptor::Create(std::move(acceptor), /*on_accept=*/nullptr);
   if (!made.ok()) return made.status();
   std::shared_ptr<AuthenticationQueue> authentications;
   if (options_->authenticator != nullptr) {
@@ -180,14 +181,14 @@ absl::Status ServerCore::StartThreads() {
   faults_ = loops_->At(0).loop->faults();
   for (size_t i = 0; i < loops_->size(); ++i) {
     parts_.push_back(std::make_unique<ServerLoop>(loops_->At(i), dispatcher_, options_, counts_,
-                                                  authentications_, runtime_->log()));
+                                                  runtime_->log()));
   }
   acceptor_ = *std::move(made);
   state_ = State::kRunning;
   return absl::OkStatus();
 }
 
-absl::Status ServerCore::Listen(std::string_view text) {
+absl::Status ServerCore::Listen(std::string_view text, ListenerOptions options) {
   absl::StatusOr<HostPort> host_port = HostPort::Parse(text);
   if (!host_port.ok()) return host_port.status();
   const bool in_process = host_port->is_in_process() && options_->network != nullptr;
@@ -201,10 +202,15 @@ absl::Status ServerCore::Listen(std::string_view text) {
         "unix_socket_mode: expected 0 to 0777, got %#o", options_->unix_socket_mode));
   }
   std::shared_ptr<Acceptor> acceptor;
+  std::unique_ptr<const Listener> listener;
   {
     MutexLock lock(mu_);
     if (absl::Status s = BeReady(); !s.ok()) return s;
-    if (in_process) return ListenInProcess(host_port->in_process_name);
+    absl::StatusOr<std::unique_ptr<const Listener>> made =
+        Listener::Make(std::move(options), *options_, *dispatcher_, authentications_, *runtime_);
+    if (!made.ok()) return made.status();
+    listener = *std::move(made);
+    if (in_process) return ListenInProcess(host_port->in_process_name, std::move(listener));
     acceptor = acceptor_;
   }
   // Without the mutex: a name server may take its time.
@@ -216,8 +222,14 @@ absl::Status ServerCore::Listen(std::string_view text) {
   }
   MutexLock lock(mu_);
   if (absl::Status s = BeReady(); !s.ok()) return s;
-  absl::StatusOr<std::vector<SocketAddress>> bound = acceptor_->AddListeners(*addresses);
+  absl::StatusOr<std::vector<SocketAddress>> bound = acceptor_->AddListeners(
+      *addresses, [this, &taken = *listener](Socket socket, const SocketAddress& peer) {
+        // A unix socket's name is the peer's choice.
+        Deal(taken, std::make_unique<PlainTransport>(std::move(socket)),
+             Printable::Text(peer.ToString()));
+      });
   if (!bound.ok()) return bound.status();
+  listeners_.push_back(std::move(listener));
   addresses_.insert(addresses_.end(), bound->begin(), bound->end());
   return absl::OkStatus();
 }
@@ -231,8 +243,8 @@ absl::Status ServerCore::BeReady() {
   return state_ == State::kNew ? StartThreads() : absl::OkStatus();
 }
 
-absl::Status ServerCore::Start(std::string_view text) {
-  const absl::Status started = Listen(text);
+absl::Status ServerCore::AddListener(std::string_view text, ListenerOptions options) {
+  const absl::Status started = Listen(text, std::move(options));
   if (started.ok()) Turn(ServerState::kServing);
   return started;
 }
@@ -253,32 +265,40 @@ void ServerCore::Turn(ServerState state, std::function<void()> then) {
   });
 }
 
-absl::Status ServerCore::ListenInProcess(const std::string& name) {
-  absl::StatusOr<std::unique_ptr<InProcessListener>> listener = options_->network->Listen(
-      name, runtime_->clock(), [this](std::unique_ptr<Transport> transport, std::string peer) {
-        Deal(std::move(transport), std::move(peer));
+absl::Status ServerCore::ListenInProcess(const std::string& name,
+                                         std::unique_ptr<const Listener> listener) {
+  absl::StatusOr<std::unique_ptr<InProcessListener>> bound = options_->network->Listen(
+      name, runtime_->clock(),
+      [this, &taken = *listener](std::unique_ptr<Transport> transport, std::string peer) {
+        Deal(taken, std::move(transport), std::move(peer));
       });
-  if (!listener.ok()) return listener.status();
-  listeners_.push_back(*std::move(listener));
+  if (!bound.ok()) return bound.status();
+  listeners_.push_back(std::move(listener));
+  in_process_.push_back(*std::move(bound));
   names_.push_back(absl::StrCat("inproc:", name));
   return absl::OkStatus();
 }
 
 // On the acceptor's thread, or on a dialler's. The next loop takes the connection.
-void ServerCore::Deal(std::unique_ptr<Transport> transport, std::string peer) {
+void ServerCore::Deal(const Listener& listener, std::unique_ptr<Transport> transport,
+                      std::string peer) {
   const size_t index = next_.fetch_add(1, std::memory_order_relaxed) % parts_.size();
   EventLoop& loop = *loops_->At(index).loop;
-  loop.Post([this, self = shared_from_this(), index, &loop, t = std::move(transport),
+  loop.Post([this, self = shared_from_this(), index, &loop, &listener, t = std::move(transport),
              name = std::move(peer)](TaskFate fate) mutable {
     if (fate == TaskFate::kCancelled) return;
     loop.AssertInLoop();
-    if (parts_[index] != nullptr) parts_[index]->Adopt(std::move(t), std::move(name));
+    if (parts_[index] != nullptr) parts_[index]->Adopt(listener, std::move(t), std::move(name));
   });
 }
 
 bool ServerCore::OnOwnThread() {
-  return loops_ != nullptr && (loops_->InLoop() || dispatcher_->InPool() ||
-                               (authentications_ != nullptr && authentications_->InPool()));
+  if (loops_ == nullptr) return false;
+  if (loops_->InLoop() || dispatcher_->InPool()) return true;
+  MutexLock lock(mu_);
+  return std::ranges::any_of(listeners_, [](const auto& listener) {
+    return listener->authentications != nullptr && listener->authentications->InPool();
+  });
 }
 
 bool ServerCore::MayWait() {
@@ -309,7 +329,7 @@ void ServerCore::Drain(absl::Duration drain) {
   {
     MutexLock lock(mu_);
     acceptor = acceptor_;
-    listeners = std::move(listeners_);
+    listeners = std::move(in_process_);
   }
   listeners.clear();  // outside the mutex: waits for a connection that is being handed over
   acceptor->Stop();
@@ -385,7 +405,11 @@ absl::Status Server::Configure(const MethodInfo& method, MethodOptions options) 
   });
 }
 absl::Status Server::Start(std::string_view address) {
-  return core_->InForkedChild() ? ForkGuard::Refused("server") : core_->Start(address);
+  return AddListener(address, ListenerOptions());
+}
+absl::Status Server::AddListener(std::string_view address, ListenerOptions options) {
+  return core_->InForkedChild() ? ForkGuard::Refused("server")
+                                : core_->AddListener(address, std::move(options));
 }
 int Server::port() const { return core_->InForkedChild() ? 0 : core_->port(); }
 std::vector<std::string> Server::addresses() const {

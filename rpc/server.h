@@ -31,6 +31,7 @@
 #include "absl/time/time.h"
 #include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/call/service.h"
+#include "weft/rpc/listener_options.h"
 #include "weft/rpc/method_options.h"
 #include "weft/rpc/protocol/close_reason.h"
 #include "weft/rpc/server_options.h"
@@ -55,6 +56,9 @@ class Server {
   // Listens: on every address of a name, for whose lookup it waits, 10 s at most. A second Start
   // adds an address.
   absl::Status Start(std::string_view address);
+  // As Start, with what is said of this address alone; before Start, after it, or in its place.
+  // INVALID_ARGUMENT: a service that is not registered, protocols of which none accepts.
+  absl::Status AddListener(std::string_view address, ListenerOptions options);
 
   // The port of the first TCP address; 0 before Start and for unix sockets.
   int port() const;

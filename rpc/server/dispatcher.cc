@@ -130,6 +130,11 @@ const BoundMethod* Dispatcher::Find(std::string_view full_name) const {
   return it == methods_.end() ? nullptr : &it->second->bound;
 }
 
+bool Dispatcher::Has(std::string_view service) const {
+  return std::ranges::any_of(services_,
+                             [&](const Service* added) { return added->full_name() == service; });
+}
+
 absl::Status Dispatcher::Unknown(std::string_view full_name) const {
   const std::string_view service_name = full_name.substr(0, full_name.find('/'));
   for (const Service* service : services_) {

@@ -62,6 +62,8 @@ class Dispatcher final : public MessageKeeper {
   absl::Status Serve(Runtime& runtime);
 
   const BoundMethod* Find(std::string_view full_name) const;
+  // A service of that full name was added.
+  bool Has(std::string_view service) const;
   absl::Status Unknown(std::string_view full_name) const;
   std::vector<MethodStatsSnapshot> Stats() const;
 

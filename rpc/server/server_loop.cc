@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
 #include "weft/core/random_bits.h"
@@ -56,28 +57,16 @@ std::shared_ptr<const SessionConfig> ConfigOf(const std::shared_ptr<const Server
 
 ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
                        std::shared_ptr<const ServerOptions> options,
-                       std::shared_ptr<ServerCounts> counts,
-                       std::shared_ptr<AuthenticationQueue> authentications, const Log& log)
+                       std::shared_ptr<ServerCounts> counts, const Log& log)
     : io_(io),
       loop_(*io.loop),
       dispatcher_(std::move(dispatcher)),
       options_(std::move(options)),
       counts_(std::move(counts)),
-      authentications_(std::move(authentications)),
       log_(log),
       sink_(loop_, *dispatcher_),
       pool_(std::make_shared<CallPool>(dispatcher_, dispatcher_.get())),
       config_(ConfigOf(options_, *counts_)),
-      incoming_(
-          io, options_->protocols, options_->transport, ToNanos(options_->limits.handshake_timeout),
-          [this](uint64_t id, const Protocol& protocol, SessionSeed seed, SessionStart start) {
-            loop_.AssertInLoop();
-            Begin(id, protocol, std::move(seed), std::move(start));
-          },
-          [this](uint64_t id, CloseReason reason, const absl::Status& why) {
-            loop_.AssertInLoop();
-            Count(id, reason, why);
-          }),
       idle_look_(loop_,
                  [this] {
                    loop_.AssertInLoop();
@@ -103,11 +92,32 @@ void ServerLoop::Refuse(const std::string& peer, const std::string& why) {
                    dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out") : ""));
 }
 
+ServerLoop::Part& ServerLoop::PartOf(const Listener& listener) {
+  Part& part = parts_[&listener];
+  if (part.incoming != nullptr) return part;
+  part.incoming = std::make_unique<IncomingConnections>(
+      io_, listener.protocols, listener.transport, ToNanos(options_->limits.handshake_timeout),
+      [this, &listener](uint64_t id, const Protocol& protocol, SessionSeed seed,
+                        SessionStart start) {
+        loop_.AssertInLoop();
+        Begin(listener, id, protocol, std::move(seed), std::move(start));
+      },
+      [this](uint64_t id, CloseReason reason, const absl::Status& why) {
+        loop_.AssertInLoop();
+        Count(id, reason, why);
+      });
+  if (!listener.services.empty()) {
+    part.limited = std::make_unique<LimitedSink>(sink_, listener.services);
+  }
+  return part;
+}
+
 // In the tables, for one connection more.
-bool ServerLoop::MakeRoom() {
-  return incoming_.MakeRoom() && TryAllocate([this] {
+bool ServerLoop::MakeRoom(Part& part) {
+  return part.incoming->MakeRoom() && TryAllocate([this] {
            loop_.AssertInLoop();
-           const size_t needed = sessions_.size() + incoming_.size() + 1;
+           size_t needed = sessions_.size() + 1;
+           for (const auto& [listener, each] : parts_) needed += each.incoming->size();
            if (needed > sessions_.bucket_count()) sessions_.reserve(needed * 2);
            if (options_->max_connection_age > absl::ZeroDuration() &&
                needed > ages_.bucket_count()) {
@@ -116,14 +126,16 @@ bool ServerLoop::MakeRoom() {
          });
 }
 
-void ServerLoop::Adopt(std::unique_ptr<Transport> transport, std::string peer) {
+void ServerLoop::Adopt(const Listener& listener, std::unique_ptr<Transport> transport,
+                       std::string peer) {
   if (draining_) return;
   if (!CountOneMore(options_->max_connections, &counts_->open)) {
     Refuse(peer, absl::StrCat("the limit of open ones is ", options_->max_connections,
                               " (max_connections)"));
     return;
   }
-  if (!MakeRoom()) {
+  Part& part = PartOf(listener);
+  if (!MakeRoom(part)) {
     counts_->open.fetch_sub(1, std::memory_order_relaxed);
     Refuse(peer, absl::StrCat("no memory for a connection more beside ", sessions_.size()));
     return;
@@ -132,17 +144,19 @@ void ServerLoop::Adopt(std::unique_ptr<Transport> transport, std::string peer) {
   const SessionLimits& limits = options_->limits;
   transport->SetLostAfter(ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1)));
   const uint64_t id = counts_->connections.Add(peer, loop_.clock().Now(), nullptr);
-  incoming_.Add(id, std::move(transport), std::move(peer));
+  part.incoming->Add(id, std::move(transport), std::move(peer));
 }
 
-void ServerLoop::Begin(uint64_t id, const Protocol& protocol, SessionSeed seed,
-                       SessionStart start) {
+void ServerLoop::Begin(const Listener& listener, uint64_t id, const Protocol& protocol,
+                       SessionSeed seed, SessionStart start) {
   const MonoTime accepted = seed.began;
+  LimitedSink* const limited = PartOf(listener).limited.get();
+  InboundSink* const sink = limited != nullptr ? static_cast<InboundSink*>(limited) : &sink_;
   std::unique_ptr<Session> session =
-      protocol.accept(std::move(seed), {io_, *this, &sink_, pool_, config_});
+      protocol.accept(std::move(seed), {io_, *this, sink, pool_, config_});
   Session* const raw = session.get();
   counts_->connections.SetGauge(id, raw->gauge());
-  sessions_.emplace(raw, Entry{std::move(session), id});
+  sessions_.emplace(raw, Entry{std::move(session), &listener, id});
   if (options_->idle_timeout > absl::ZeroDuration() && sessions_.size() == 1) {
     idle_look_.StartAfter(ToNanos(options_->idle_timeout) / IdleWatch::kLooks);
   }
@@ -262,12 +276,14 @@ void ServerLoop::OnAge(Session& session) {
 }
 
 void ServerLoop::Authenticate(Session& session, std::string_view token, Verdict verdict) {
-  if (authentications_ == nullptr) {
+  const auto asks = sessions_.find(&session);
+  AuthenticationQueue* const queue = asks->second.listener->authentications.get();
+  if (queue == nullptr) {
     verdict(std::string(session.peer_identity().first_name()));
     return;
   }
   const uint64_t number =
-      authentications_->Ask(token, session.peer(), std::move(verdict), session.peer_identity());
+      queue->Ask(token, session.peer(), std::move(verdict), session.peer_identity());
   // A refusal comes at once, and may have ended the session.
   if (const auto it = sessions_.find(&session); it != sessions_.end()) {
     it->second.authentication = number;
@@ -276,7 +292,18 @@ void ServerLoop::Authenticate(Session& session, std::string_view token, Verdict 
 
 void ServerLoop::StopAuthenticating(Entry& entry) {
   const uint64_t number = std::exchange(entry.authentication, 0);
-  if (number > 0) authentications_->Drop(number);
+  if (number > 0) entry.listener->authentications->Drop(number);
+}
+
+size_t ServerLoop::Authenticating() const {
+  // Listeners may share one.
+  absl::flat_hash_set<const AuthenticationQueue*> queues;
+  for (const auto& [listener, part] : parts_) queues.insert(listener->authentications.get());
+  size_t running = 0;
+  for (const AuthenticationQueue* queue : queues) {
+    if (queue != nullptr) running += queue->counts().running;
+  }
+  return running;
 }
 
 void ServerLoop::Drain(MonoTime deadline, std::function<void()> done) {
@@ -286,7 +313,7 @@ void ServerLoop::Drain(MonoTime deadline, std::function<void()> done) {
   next_warning_ = SaturatingAdd(deadline, kWarnEvery);
   confirm_by_ = SaturatingAdd(loop_.clock().Now(), kGoAwayConfirm);
   const absl::Status why = absl::UnavailableError("the server is stopping");
-  incoming_.Drop(CloseReason::kLocal, why);
+  for (const auto& [listener, part] : parts_) part.incoming->Drop(CloseReason::kLocal, why);
   for (Session* session : Sessions()) {
     const auto it = sessions_.find(session);
     if (it == sessions_.end()) continue;

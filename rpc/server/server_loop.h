@@ -25,10 +25,11 @@
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_config.h"
 #include "weft/rpc/protocol/session_host.h"
-#include "weft/rpc/server/authentication_queue.h"
 #include "weft/rpc/server/connection_age.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/incoming_connections.h"
+#include "weft/rpc/server/limited_sink.h"
+#include "weft/rpc/server/listener.h"
 #include "weft/rpc/server/loop_dispatcher.h"
 #include "weft/rpc/server_options.h"
 
@@ -57,14 +58,14 @@ struct ServerCounts {
 
 class ServerLoop final : public SessionHost, public ConnectionAgeHost {
  public:
-  // `options.protocols` is not empty. `authentications`: null where everybody may talk.
   ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
              std::shared_ptr<const ServerOptions> options, std::shared_ptr<ServerCounts> counts,
-             std::shared_ptr<AuthenticationQueue> authentications, const Log& log);
+             const Log& log);
   ~ServerLoop();
 
-  // A connection dealt to this loop.
-  void Adopt(std::unique_ptr<Transport> transport, std::string peer) LOOP_ONLY;
+  // A connection dealt to this loop. `listener` outlives this.
+  void Adopt(const Listener& listener, std::unique_ptr<Transport> transport,
+             std::string peer) LOOP_ONLY;
 
   // No new calls; those under way may take until `deadline`, then they are cancelled and
   // connections closed. `done` runs on the loop when all is over: it waits for handlers, which
@@ -74,8 +75,14 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   size_t sessions() const LOOP_ONLY { return sessions_.size(); }
 
  private:
+  // What this loop has of a listener.
+  struct Part {
+    std::unique_ptr<IncomingConnections> incoming;
+    std::unique_ptr<LimitedSink> limited;  // null: it offers everything
+  };
   struct Entry {
     std::unique_ptr<Session> session;
+    const Listener* listener;
     uint64_t id;                  // in counts_->connections
     uint64_t authentication = 0;  // its number in the queue; 0: never asked for
     IdleWatch idle = {};
@@ -105,19 +112,20 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   void OnAge(Session& session) override;
 
   // A connection that was dealt to this loop has shown its protocol; or came to nothing before.
-  void Begin(uint64_t id, const Protocol& protocol, SessionSeed seed, SessionStart start) LOOP_ONLY;
+  void Begin(const Listener& listener, uint64_t id, const Protocol& protocol, SessionSeed seed,
+             SessionStart start) LOOP_ONLY;
   void Count(uint64_t id, CloseReason reason, const absl::Status& why) LOOP_ONLY;
   void Refuse(const std::string& peer, const std::string& why) LOOP_ONLY;
+  // Made with its first connection.
+  Part& PartOf(const Listener& listener) LOOP_ONLY;
   // False: there is no memory for it.
-  bool MakeRoom() LOOP_ONLY;
+  bool MakeRoom(Part& part) LOOP_ONLY;
   // Those there are now. Any call of a session may end it, and take it out of sessions_: whoever
   // goes through them looks whether the next one is still there.
   std::vector<Session*> Sessions() const LOOP_ONLY;
   void ContinueDrain() LOOP_ONLY;
   // Authenticators that run. Those that waited were dropped with their connections.
-  size_t Authenticating() const {
-    return authentications_ != nullptr ? authentications_->counts().running : 0;
-  }
+  size_t Authenticating() const LOOP_ONLY;
   void LookForIdle() LOOP_ONLY;
   // Where the connection still waits for it.
   void StopAuthenticating(Entry& entry) LOOP_ONLY;
@@ -127,14 +135,13 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   const std::shared_ptr<Dispatcher> dispatcher_;
   const std::shared_ptr<const ServerOptions> options_;
   const std::shared_ptr<ServerCounts> counts_;
-  const std::shared_ptr<AuthenticationQueue> authentications_;
   const Log log_;
   LogLimiter limiter_{10};
 
   LoopDispatcher sink_ LOOP_OWNED;
   const std::shared_ptr<CallPool> pool_;
   const std::shared_ptr<const SessionConfig> config_;
-  IncomingConnections incoming_ LOOP_OWNED;
+  std::unordered_map<const Listener*, Part> parts_ LOOP_OWNED;
   // Maps of the standard library: one that cannot grow stays as it was.
   std::unordered_map<Session*, Entry> sessions_ LOOP_OWNED;
   Timer idle_look_ LOOP_OWNED;

@@ -135,6 +135,7 @@ def proto_options(kind_of):
 
 OPTIONS = {
     "ServerOptions": "rpc/server_options.h",
+    "ListenerOptions": "rpc/listener_options.h",
     "ChannelOptions": "rpc/channel_options.h",
     "RetryPolicy": "rpc/call/retry_policy.h",
     "HedgingPolicy": "rpc/call/retry_policy.h",

@@ -1,0 +1,34 @@
+// What may be said about one of a server's listeners. Every member has a default: as the server.
+//
+// Threads  value
+#ifndef WEFT_RPC_LISTENER_OPTIONS_H_
+#define WEFT_RPC_LISTENER_OPTIONS_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "weft/core/transport_factory.h"
+#include "weft/rpc/protocol/authenticator.h"
+#include "weft/rpc/protocol/protocol.h"
+
+namespace weft {
+
+struct ListenerOptions {
+  // The protocols that it takes, as ServerOptions::protocols. Empty: the server's.
+  std::vector<Protocol> protocols = {};
+  // What wraps its connections, as ServerOptions::transport. Without: the server's. A null one:
+  // bytes travel as they are.
+  std::optional<std::shared_ptr<TransportFactory>> transport = std::nullopt;
+  // Who may talk here. Without: the server's authenticator decides. A null one: everybody may. Its
+  // threads are its own, as many as the server's has.
+  std::optional<Authenticator> authenticator = std::nullopt;
+  // Full names of the services that it offers ("demo.Greeter"), each of them registered. Empty:
+  // all.
+  std::vector<std::string> services = {};
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_LISTENER_OPTIONS_H_

@@ -1,0 +1,41 @@
+#include "weft/rpc/server/listener.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace weft {
+
+absl::StatusOr<std::unique_ptr<const Listener>> Listener::Make(
+    ListenerOptions options, const ServerOptions& server, const Dispatcher& dispatcher,
+    std::shared_ptr<AuthenticationQueue> authentications, const Runtime& runtime) {
+  auto made = std::make_unique<Listener>();
+  made->protocols = options.protocols.empty() ? server.protocols : std::move(options.protocols);
+  if (std::ranges::all_of(made->protocols, [](const Protocol& p) { return p.accept == nullptr; })) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("listener: protocol ", std::string(made->protocols.front().name),
+                     " does not accept (it only dials), and there is no other"));
+  }
+  made->transport = options.transport.value_or(server.transport);
+  for (std::string& service : options.services) {
+    if (!dispatcher.Has(service)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("listener: no service ", service, " is registered with this server"));
+    }
+    made->services.insert(std::move(service));
+  }
+  if (!options.authenticator.has_value()) {
+    made->authentications = std::move(authentications);
+  } else if (*options.authenticator != nullptr) {
+    absl::StatusOr<std::unique_ptr<AuthenticationQueue>> queue = AuthenticationQueue::Create(
+        *std::move(options.authenticator),
+        {server.authenticator_threads, server.max_waiting_authentications}, runtime.log(),
+        runtime.clock());
+    if (!queue.ok()) return queue.status();
+    made->authentications = *std::move(queue);
+  }
+  return std::unique_ptr<const Listener>(std::move(made));
+}
+
+}  // namespace weft
