@@ -136,6 +136,7 @@ TEST_F(InProcessWatchTest, TellsAnotherListenerFromThenOn) {
   EXPECT_EQ(Write(*there_, "x"), 1);
   EXPECT_TRUE(other.reads.WaitForValue(1));
   EXPECT_EQ(recorder_.reads.Get(), 0);
+  thread_.Run([&] { watch_.reset(); });  // before `other` goes
 }
 
 TEST_F(InProcessWatchTest, MayBeStoppedOrDestroyedInsideItsCallback) {
