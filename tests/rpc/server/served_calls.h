@@ -66,7 +66,10 @@ class ServedCalls : public testing::Test, protected Service {
   }
   void SetUp() override { ASSERT_TRUE(dispatcher_.Add(*this).ok()); }
   // Workers may still be on their way out of the last call.
-  void TearDown() override { runtime_.reset(); }
+  void TearDown() override {
+    runtime_.reset();
+    OnLoop([this] { pool_.Close(); });
+  }
 
   void OnLoop(const std::function<void()>& closure) { loop_.Run(closure); }
   // The next call, numbered from 1; on the loop.
