@@ -37,8 +37,9 @@ class ANY_THREAD SerializedRequest {
  public:
   // Bytes in the order in which they are sent.
   struct Form {
+    Form() : size(0) {}  // not by a default of the member: `std::optional<Form>` stands below
     std::vector<MessagePiece> pieces;
-    size_t size = 0;
+    size_t size;
   };
 
   // Of `message`, whose size was computed last: that is `size`.
