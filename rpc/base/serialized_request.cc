@@ -40,8 +40,9 @@ std::shared_ptr<const SerializedRequest> SerializedRequest::Copy(std::string_vie
 
 const SerializedRequest::Form* SerializedRequest::Compressed(Compression codec) const {
   const auto index = static_cast<size_t>(codec);
-  if (!IsCodec(codec) || index >= compressed_.size()) return nullptr;
+  if (!IsCodec(codec)) return nullptr;
   MutexLock lock(mu_);
+  if (index >= compressed_.size()) return nullptr;
   std::optional<Form>& form = compressed_[index];
   if (!form.has_value()) {
     form.emplace();
