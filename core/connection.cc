@@ -63,9 +63,7 @@ void Connection::Take(const ReadAhead& first) {
   if (closed_ || first.size == 0) return;
   last_read_ = loop_.now();
   bytes_read_ += first.size;
-  need_.frame = 0;
-  const size_t used = owner_->OnBytes(first.block, first.data, first.size, &need_);
-  if (!closed_ && used < first.size) (void)KeepRest(first.data + used, first.size - used);
+  HandOut(first.block, first.data, first.size);
   if (!closed_) AfterRead();
 }
 
@@ -157,11 +155,16 @@ bool Connection::Distribute(size_t n, size_t direct, size_t rest_room) {
   }
   if (n == 0) return true;
   const size_t seen = static_cast<size_t>(data - arena_.space()) + n;
-  need_.frame = 0;
-  const size_t used = owner_->OnBytes(arena_.block(), data, n, &need_);
-  if (!closed_ && used < n) (void)KeepRest(data + used, n - used);
+  HandOut(arena_.block(), data, n);
   arena_.Release(seen);  // also when it was closed: the owner may have kept slices
   return !closed_;
+}
+
+// What the owner leaves is kept; the connection may be closed.
+void Connection::HandOut(const BlockRef& block, const char* data, size_t n) {
+  need_.frame = 0;
+  const size_t used = owner_->OnBytes(block, data, n, &need_);
+  if (!closed_ && used < n) (void)KeepRest(data + used, n - used);
 }
 
 // Hands out the rest. While its frame is unfinished, as where the header was split, it is joined

@@ -121,6 +121,7 @@ class Connection final : private WatchEvents {
   bool ReadOnce() LOOP_ONLY;
   void AfterRead() LOOP_ONLY;
   bool Distribute(size_t n, size_t direct, size_t rest_room) LOOP_ONLY;
+  void HandOut(const BlockRef& block, const char* data, size_t n) LOOP_ONLY;
   size_t CompleteRest(const char* data, size_t n) LOOP_ONLY;
   bool KeepRest(const char* data, size_t size) LOOP_ONLY;
   void DropRest() LOOP_ONLY;

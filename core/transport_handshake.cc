@@ -107,8 +107,9 @@ absl::Status TransportHandshake::Want(Progress ready) {
 void TransportHandshake::TellLater() {
   posted_ = std::make_shared<Posted>(Posted{this});
   loop_.Post([&loop = loop_, posted = posted_](TaskFate fate) {
+    if (fate == TaskFate::kCancelled) return;  // on the thread that has closed the loop
     loop.AssertInLoop();
-    if (fate == TaskFate::kRun && posted->handshake != nullptr) posted->handshake->Tell();
+    if (posted->handshake != nullptr) posted->handshake->Tell();
   });
 }
 

@@ -22,7 +22,7 @@ struct ListenerOptions {
   // bytes travel as they are.
   std::optional<std::shared_ptr<TransportFactory>> transport = std::nullopt;
   // Who may talk here. Without: the server's authenticator decides. A null one: everybody may. Its
-  // threads are its own, as many as the server's has.
+  // threads and its places to wait are its own, as many as the server's has.
   std::optional<Authenticator> authenticator = std::nullopt;
   // Full names of the services that it offers ("demo.Greeter"), each of them registered. Empty:
   // all.

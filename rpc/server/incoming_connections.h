@@ -27,7 +27,8 @@ namespace weft {
 
 class IncomingConnections final : private SnifferHost {
  public:
-  // `id`: as it was handed to Add. Both may be called in a turn of the loop only, never inside Add.
+  // `id`: as it was handed to Add. Both are called on the loop. Failed may run inside Add, where
+  // the transport cannot be watched; Known never does.
   using Known =
       std::function<void(uint64_t id, const Protocol&, SessionSeed seed, SessionStart start)>;
   using Failed = std::function<void(uint64_t id, CloseReason reason, const absl::Status& why)>;
