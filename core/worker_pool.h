@@ -71,7 +71,8 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkQueue {
   static constexpr int kMaxResumedInARow = 4;
 
   // Queues those of `items` that there is room for and says how many; the refused ones stand at the
-  // end of `items` then. Wakes at most one worker.
+  // end of `items` then. Wakes at most one worker. The pool outlives the call, also where a worker
+  // ends the last of `items` before it returns.
   size_t TrySubmit(WorkItem** items, size_t count);
 
   // What was accepted before and goes on now (a coroutine's next step): not bounded by the queue's

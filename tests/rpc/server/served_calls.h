@@ -65,9 +65,9 @@ class ServedCalls : public testing::Test, protected Service {
     ASSERT_TRUE(dispatcher_.Serve(*runtime_).ok());
   }
   void SetUp() override { ASSERT_TRUE(dispatcher_.Add(*this).ok()); }
-  // Workers may still be on their way out of the last call.
   void TearDown() override {
-    runtime_.reset();
+    OnLoop([] {});     // it may still be on its way out of handing over the last call
+    runtime_.reset();  // and workers out of the call itself
     OnLoop([this] { pool_.Close(); });
   }
 
