@@ -23,7 +23,6 @@ ClientStreamCall::ClientStreamCall(const MethodInfo& called,
                                    const CallOptions& wishes)
     : OutboundCall(called, message, wishes), StreamPort(wishes.executor), reply_(std::move(reply)) {
   if (called.kind != MethodKind::kServerStreaming) request.SetStays();
-  receive_ended = !ServerStreams(called.kind);
 }
 
 std::shared_ptr<ClientStreamCall> ClientStreamCall::Launch(

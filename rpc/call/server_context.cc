@@ -34,7 +34,7 @@ const absl::Cord& ServerContext::attachment() const { return call_.attachment();
 absl::Cord& ServerContext::reply_attachment() { return call_.reply_attachment(); }
 void ServerContext::set_compression(Compression codec) {
   call_.reply_codec = codec;
-  if (call_.stream != nullptr) call_.stream->codec.store(codec, std::memory_order_relaxed);
+  if (call_.stream != nullptr) call_.stream->codec().store(codec, std::memory_order_relaxed);
 }
 
 absl::Duration ServerContext::time_left() const {

@@ -128,11 +128,11 @@ class [[nodiscard]] InitialMetadataAwaiter : public StreamAwaiter {
   explicit InitialMetadataAwaiter(StreamPort& port)
       : StreamAwaiter(port, StreamPort::For::kInitialMetadata) {}
 
-  bool await_ready() { return port().begun(); }
+  bool await_ready() { return port().beginning() != StreamInbox::Beginning::kUnknown; }
   bool await_suspend(std::coroutine_handle<> awaiter) { return SuspendUntilWord(awaiter); }
   bool await_resume() {
     EndWait();
-    return port().has_initial_metadata();
+    return port().beginning() == StreamInbox::Beginning::kThere;
   }
 };
 

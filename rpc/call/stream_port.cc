@@ -1,6 +1,6 @@
 #include "weft/rpc/call/stream_port.h"
 
-#include <cstring>
+#include <vector>
 
 #include <google/protobuf/message_lite.h>
 
@@ -14,88 +14,115 @@ namespace {
 constexpr int kFlood = 2;
 
 // On the reader's thread, which may be no thread of weft's.
-absl::Status ParseItem(const ReceivedMessage& message, size_t limit, InflateGate* gate,
-                       const Log* log, google::protobuf::MessageLite* out) {
-  if (log == nullptr || ThreadLog::Current() != nullptr) return message.Parse(limit, out, gate);
-  const ThreadLog lines(*log);
-  return message.Parse(limit, out, gate);
+absl::Status ParseMessage(const ReceivedMessage& message, const StreamSource& from,
+                          google::protobuf::MessageLite* out) {
+  if (from.log == nullptr || ThreadLog::Current() != nullptr) {
+    return message.Parse(from.max_message, out, from.gate);
+  }
+  const ThreadLog lines(*from.log);
+  return message.Parse(from.max_message, out, from.gate);
 }
 
 }  // namespace
 
 StreamPort::~StreamPort() = default;
 
-StreamRead StreamPort::TakeItem(Item* item) {
-  if (next_ == reading_.size()) {
-    reading_.clear();
-    next_ = 0;
-    MutexLock lock(mu_);
-    if (dropped_) return StreamRead::kEnd;
-    if (inbox_.empty()) {
-      return peer_ended_ || ended_.load(std::memory_order_relaxed) ? StreamRead::kEnd
-                                                                   : StreamRead::kNothingYet;
-    }
-    reading_.swap(inbox_);
-    from_ = {carrier_.get(), carrier_->log(), gate_, max_message_};
-    in_hand_.store(std::exchange(inbox_cost_, 0), std::memory_order_relaxed);
-  }
-  *item = std::move(reading_[next_++]);
-  return StreamRead::kMessage;
-}
-
-// False: whoever dropped the rest has given it back, too.
-bool StreamPort::TakeFromHand(size_t cost) {
-  size_t in_hand = in_hand_.load(std::memory_order_relaxed);
-  while (in_hand > 0) {
-    if (in_hand_.compare_exchange_weak(in_hand, in_hand - cost, std::memory_order_relaxed)) {
-      return true;
-    }
-  }
-  return false;
-}
-
-// What the messages cost that wait to be read, those that the reader has in its hands included.
-size_t StreamPort::Drop(std::vector<Item>* dropped) {
-  dropped_ = true;
-  dropped->swap(inbox_);
-  chunk_.reset();
-  return std::exchange(inbox_cost_, 0) + in_hand_.exchange(0, std::memory_order_relaxed);
-}
+// ---- reading
 
 StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out, absl::Cord* attachment) {
   if (home_.InForkedChild()) return StreamRead::kEnd;
-  Item item;
-  const StreamRead what = TakeItem(&item);
-  if (what != StreamRead::kMessage) return what;
+  if (batch_.empty()) {
+    batch_.Clear();
+    MutexLock lock(mu_);
+    const StreamRead what = inbox_.Take(&batch_);
+    if (what != StreamRead::kMessage) return what;
+  }
+  StreamItem item = batch_.Take();
+  const StreamSource& from = batch_.source();
   writes_in_a_row_.store(0, std::memory_order_relaxed);
-  absl::Status s = ParseItem(item.message, from_.max_message, from_.gate, from_.log, out);
+  absl::Status s = ParseMessage(item.message, from, out);
   if (s.ok() && WantsMessages()) s = OnStreamMessage(/*outgoing=*/false, item.message.size);
   if (attachment != nullptr) *attachment = item.message.Attachment();
   item.message.block.reset();
-  if (TakeFromHand(item.cost)) from_.carrier->ReturnCredit(*this, item.cost);
+  if (batch_.TakeCost(item.cost)) from.transport->ReturnCredit(*this, item.cost);
   if (s.ok()) return StreamRead::kMessage;
   Fail(std::move(s));
   return StreamRead::kEnd;
 }
 
-StreamSent StreamPort::CheckWritable(std::shared_ptr<StreamTransport>* carrier, bool* keeps) {
-  MutexLock lock(mu_);
-  if (writer_ended_ || ended_.load(std::memory_order_relaxed)) return StreamSent::kEnded;
-  if (carrier_ == nullptr || (sent_ != nullptr && !sent_->open())) return StreamSent::kBlocked;
-  *carrier = carrier_;
-  *keeps = sent_ != nullptr && sent_->keeps();
-  return StreamSent::kSent;
+void StreamPort::Deliver(ReceivedMessage message, size_t cost) {
+  Wake reader, beginning;
+  StreamTransport* dropped_for = nullptr;
+  {
+    MutexLock lock(mu_);
+    beginning = inbox_.SetNoInitialMetadata();
+    if (inbox_.state() == StreamInbox::State::kDropped) {
+      dropped_for = inbox_.source().transport;
+    } else {
+      reader = inbox_.Add(std::move(message), cost);
+    }
+  }
+  if (dropped_for != nullptr) dropped_for->ReturnCredit(*this, cost);
+  CallIfSet(beginning);
+  CallIfSet(reader);
 }
+
+void StreamPort::OnHalfClose() {
+  Wake reader, beginning;
+  {
+    MutexLock lock(mu_);
+    beginning = inbox_.SetNoInitialMetadata();
+    reader = inbox_.Close();
+  }
+  CallIfSet(beginning);
+  CallIfSet(reader);
+}
+
+void StreamPort::OnInitialMetadata() {
+  Wake beginning;
+  {
+    MutexLock lock(mu_);
+    beginning = inbox_.SetInitialMetadata();
+  }
+  CallIfSet(beginning);
+}
+
+StreamInbox::Beginning StreamPort::beginning() const {
+  if (home_.InForkedChild()) return StreamInbox::Beginning::kNone;
+  MutexLock lock(mu_);
+  return inbox_.beginning();
+}
+
+void StreamPort::StopReading() {
+  Wake reader;
+  std::vector<StreamItem> dropped;  // go without the lock
+  StreamTransport* transport;
+  size_t cost;
+  {
+    MutexLock lock(mu_);
+    cost = inbox_.Drop(&dropped) + batch_.DropCost();
+    transport = inbox_.source().transport;
+    reader = inbox_.StopWaitingForMessages();
+  }
+  if (cost > 0) transport->ReturnCredit(*this, cost);
+  CallIfSet(reader);
+}
+
+// ---- writing
 
 StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bool last,
                                 const absl::Cord* attachment) {
   if (home_.InForkedChild()) return StreamSent::kEnded;
-  std::shared_ptr<StreamTransport> carrier;
+  StreamOutbox::Transport transport;
   bool keeps = false;
-  if (const StreamSent way = CheckWritable(&carrier, &keeps); way != StreamSent::kSent) return way;
+  {
+    MutexLock lock(mu_);
+    const StreamSent way = outbox_.CheckWritable(&transport, &keeps);
+    if (way != StreamSent::kSent) return way;
+  }
   absl::Status why;
   if (WantsMessages()) {
-    if (!carrier->HasRoom(*this)) return StreamSent::kBlocked;  // it sees each message once
+    if (!transport->HasRoom(*this)) return StreamSent::kBlocked;  // it sees each message once
     why = OnStreamMessage(/*outgoing=*/true, message.ByteSizeLong());
     if (!why.ok()) {
       Fail(std::move(why));
@@ -105,126 +132,122 @@ StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bo
   const bool flood = writes_in_a_row_.fetch_add(1, std::memory_order_relaxed) >= kFlood;
   const StreamMessage outgoing{.message = &message, .attachment = attachment};
   const StreamSent sent = keeps ? SendKept(outgoing, last, flood, &why)
-                                : carrier->SendMessage(*this, outgoing, last, flood, &why);
+                                : transport->SendMessage(*this, outgoing, last, flood, &why);
   if (sent == StreamSent::kRefused) {
     Fail(std::move(why));
     return StreamSent::kEnded;
   }
   if (sent == StreamSent::kSent && last) {
     MutexLock lock(mu_);
-    writer_ended_ = true;
+    outbox_.SetLastSent();
   }
   return sent;
 }
 
-// The call may lose its carrier at any moment: then the message goes with those that are kept.
 StreamSent StreamPort::SendKept(const StreamMessage& message, bool last, bool gather,
                                 absl::Status* why) {
-  std::shared_ptr<StreamTransport> carrier;
-  StreamMessage outgoing = message;
-  bool added;
-  uint32_t turn;
+  StreamOutbox::KeptSend send;
   {
     MutexLock lock(mu_);
-    if (ended_.load(std::memory_order_relaxed)) return StreamSent::kEnded;
-    if (!sent_->open()) return StreamSent::kBlocked;
-    carrier = carrier_;
-    added = sent_->Add(*message.message, message.attachment, last, &outgoing.bytes);
-    if (added) outgoing.message = nullptr;
-    turn = sent_->turn();
-    sent_->Use();
+    const StreamSent way = outbox_.BeginKept(message, last, &send);
+    if (way != StreamSent::kSent) return way;
   }
-  StreamSent sent = carrier->SendMessage(*this, outgoing, last, gather, why);
+  const StreamSent sent = send.transport->SendMessage(*this, send.message, last, gather, why);
   MutexLock lock(mu_);
-  if (added && sent != StreamSent::kSent) {
-    if (sent_->turn() == turn) {
-      sent_->TakeBack();
-    } else if (sent != StreamSent::kRefused) {
-      sent = StreamSent::kSent;
-    }
-  }
-  sent_->Unuse();
-  // Whether the call has ended or goes on elsewhere is not known yet: either wakes the writer.
-  return sent == StreamSent::kEnded ? StreamSent::kBlocked : sent;
+  return outbox_.EndKept(send, sent);
 }
 
 bool StreamPort::HasRoom() {
   if (home_.InForkedChild()) return false;
-  std::shared_ptr<StreamTransport> carrier;
-  bool keeps;
-  return CheckWritable(&carrier, &keeps) == StreamSent::kSent && carrier->HasRoom(*this);
+  StreamOutbox::Transport transport;
+  {
+    MutexLock lock(mu_);
+    bool keeps;
+    if (outbox_.CheckWritable(&transport, &keeps) != StreamSent::kSent) return false;
+  }
+  return transport->HasRoom(*this);
 }
 
 void StreamPort::HalfClose() {
   if (home_.InForkedChild()) return;
-  std::shared_ptr<StreamTransport> carrier;
+  StreamOutbox::Transport told;
   {
     MutexLock lock(mu_);
-    if (std::exchange(writer_ended_, true) || ended_.load(std::memory_order_relaxed)) return;
-    half_closed_ = true;
-    if (carrier_ == nullptr || (sent_ != nullptr && !sent_->open())) return;  // with its opening
-    carrier = carrier_;
+    told = outbox_.HalfClose();
   }
-  carrier->SendHalfClose(*this);
+  if (told != nullptr) told->SendHalfClose(*this);
 }
+
+bool StreamPort::SendAgain() {
+  for (;;) {
+    StreamOutbox::KeptSend send;
+    StreamOutbox::Again what;
+    {
+      MutexLock lock(mu_);
+      what = outbox_.NextAgain(&send);
+    }
+    if (what == StreamOutbox::Again::kHalfClose) send.transport->SendHalfClose(*this);
+    if (what != StreamOutbox::Again::kMessage) return what != StreamOutbox::Again::kNothing;
+    absl::Status why;
+    const StreamSent sent =
+        send.transport->SendMessage(*this, send.message, send.last, /*gather=*/true, &why);
+    {
+      MutexLock lock(mu_);
+      if (!outbox_.EndAgain(send, sent)) return false;
+    }
+    if (sent == StreamSent::kRefused) Fail(std::move(why));
+    if (sent != StreamSent::kSent) return false;
+  }
+}
+
+void StreamPort::OnRoom() {
+  // False: what was kept goes before what the writer has.
+  const auto tell_writer = [this] {
+    Wake writer;
+    {
+      MutexLock lock(mu_);
+      if (outbox_.sending_again()) return false;
+      writer = outbox_.SignalRoom();
+    }
+    CallIfSet(writer);
+    return true;
+  };
+  if (!tell_writer() && SendAgain()) (void)tell_writer();
+}
+
+// ---- waiting
 
 bool StreamPort::Wait(For what, Wake wake) {
   MutexLock lock(mu_);
-  if (what == For::kMessages) {
-    if (!inbox_.empty() || peer_ended_ || dropped_ || ended_.load(std::memory_order_relaxed))
-      return false;
-    reader_ = std::move(wake);
-    return true;
+  switch (what) {
+    case For::kMessages:
+      return inbox_.WaitForMessages(wake);
+    case For::kInitialMetadata:
+      return inbox_.WaitForBeginning(wake);
+    case For::kRoom:
+      return outbox_.WaitForRoom(wake);
   }
-  if (what == For::kInitialMetadata) {
-    if (begun_) return false;
-    beginning_ = std::move(wake);
-    return true;
-  }
-  if (std::exchange(room_signal_, false) || ended_.load(std::memory_order_relaxed)) return false;
-  writer_ = std::move(wake);
-  return true;
+  return false;
 }
 
 bool StreamPort::StopWaiting(For what) {
   Wake stopped;  // goes without the lock
   MutexLock lock(mu_);
-  stopped = TakeWake(what);
+  switch (what) {
+    case For::kMessages:
+      stopped = inbox_.StopWaitingForMessages();
+      break;
+    case For::kInitialMetadata:
+      stopped = inbox_.StopWaitingForBeginning();
+      break;
+    case For::kRoom:
+      stopped = outbox_.StopWaitingForRoom();
+      break;
+  }
   return stopped != nullptr;
 }
 
-StreamPort::Wake& StreamPort::WakeOf(For what) {
-  return what == For::kMessages ? reader_ : what == For::kRoom ? writer_ : beginning_;
-}
-
-// Whether the other side has initial metadata is known from here on.
-StreamPort::Wake StreamPort::Begin() {
-  return std::exchange(begun_, true) ? nullptr : TakeWake(For::kInitialMetadata);
-}
-
-StreamPort::Wake StreamPort::TakeWake(For what) { return std::exchange(WakeOf(what), nullptr); }
-
-bool StreamPort::begun() const {
-  if (home_.InForkedChild()) return true;
-  MutexLock lock(mu_);
-  return begun_;
-}
-
-bool StreamPort::has_initial_metadata() const {
-  if (home_.InForkedChild()) return false;
-  MutexLock lock(mu_);
-  return has_initial_metadata_;
-}
-
-void StreamPort::OnInitialMetadata() {
-  Wake beginning;
-  {
-    MutexLock lock(mu_);
-    has_initial_metadata_ = true;
-    beginning = Begin();
-  }
-  if (beginning) std::move(beginning)();
-}
+// ---- the call's end, its beginning, and its transports
 
 void StreamPort::Fail(absl::Status error) {
   {
@@ -241,186 +264,58 @@ absl::Status StreamPort::error() const {
   return error_;
 }
 
-void StreamPort::StopReading() {
-  Wake reader;
-  std::vector<Item> dropped;
-  std::shared_ptr<StreamTransport> carrier;
-  size_t cost;
-  {
-    MutexLock lock(mu_);
-    cost = Drop(&dropped);
-    carrier = carrier_;
-    reader = TakeWake(For::kMessages);
-  }
-  if (cost > 0) carrier->ReturnCredit(*this, cost);
-  if (reader) std::move(reader)();
-}
-
 void StreamPort::EndStream(bool drop) {
   if (home_.InForkedChild()) return;
   Wake reader, writer, beginning;
-  std::vector<Item> dropped;
-  std::shared_ptr<StreamTransport> carrier;
+  std::vector<StreamItem> dropped;  // go without the lock
+  StreamTransport* transport;
   size_t cost = 0;
   {
     MutexLock lock(mu_);
     ended_.store(true, std::memory_order_release);
-    if (drop) cost = Drop(&dropped);
-    carrier = carrier_;
-    reader = TakeWake(For::kMessages);
-    writer = TakeWake(For::kRoom);
-    beginning = Begin();
+    if (drop) cost = inbox_.Drop(&dropped) + batch_.DropCost();
+    transport = inbox_.source().transport;
+    reader = inbox_.Close();
+    writer = outbox_.End();
+    beginning = inbox_.SetNoInitialMetadata();
   }
-  if (cost > 0) carrier->ReturnCredit(*this, cost);
-  if (beginning) std::move(beginning)();
-  if (reader) std::move(reader)();
-  if (writer) std::move(writer)();
+  if (cost > 0) transport->ReturnCredit(*this, cost);
+  CallIfSet(beginning);
+  CallIfSet(reader);
+  CallIfSet(writer);
 }
 
-void StreamPort::Bind(std::shared_ptr<StreamTransport> carrier, size_t window, size_t max_message,
+void StreamPort::Bind(std::shared_ptr<StreamTransport> transport, size_t max_message,
                       InflateGate* gate) {
-  carried_by.store(carrier.get(), std::memory_order_relaxed);
-  receive_credit.store(static_cast<int64_t>(window), std::memory_order_relaxed);
+  const StreamSource source{transport.get(), transport->log(), gate, max_message};
   MutexLock lock(mu_);
-  max_message_ = max_message;
-  gate_ = gate;
-  carrier_ = std::move(carrier);
-  if (sent_ != nullptr) sent_->Bind();
+  inbox_.SetSource(source);
+  outbox_.Bind(std::move(transport));
+}
+
+void StreamPort::Opened(const StreamTransport& transport) {
+  StreamOutbox::Transport half_close;
+  {
+    MutexLock lock(mu_);
+    if (!outbox_.Open(transport, &half_close)) return;
+  }
+  if (half_close != nullptr) half_close->SendHalfClose(*this);
+  OnRoom();
 }
 
 void StreamPort::KeepSent() {
   MutexLock lock(mu_);
-  sent_ = std::make_unique<SentMessages>();
-}
-
-bool StreamPort::Unbind() {
-  MutexLock lock(mu_);
-  if (taken || (sent_ != nullptr && !sent_->Unbind())) return false;
-  carrier_.reset();
-  return true;
+  outbox_.KeepSent();
 }
 
 void StreamPort::StopKeeping() {
   MutexLock lock(mu_);
-  if (sent_ != nullptr) sent_->Forget();
+  outbox_.StopKeeping();
 }
 
-void StreamPort::Opened(const StreamTransport& carrier) {
-  std::shared_ptr<StreamTransport> opened;
-  {
-    MutexLock lock(mu_);
-    if (carrier_.get() != &carrier) return;  // lost meanwhile
-    if (sent_ != nullptr) {
-      if (!sent_->Open()) return;
-    } else if (half_closed_) {
-      opened = carrier_;
-    }
-  }
-  if (opened != nullptr) opened->SendHalfClose(*this);
-  OnRoom();
-}
-
-// What was sent to the carrier before goes to this one, as far as there is room. False: it has not
-// all gone.
-bool StreamPort::SendAgain() {
-  std::shared_ptr<StreamTransport> carrier;
-  for (;;) {
-    SentMessages::Message next;
-    uint32_t turn;
-    {
-      MutexLock lock(mu_);
-      if (!sent_->sending_again()) return false;
-      carrier = carrier_;
-      if (!sent_->Next(&next)) {
-        if (!half_closed_) return true;
-        break;
-      }
-      turn = sent_->turn();
-      sent_->Use();
-    }
-    absl::Status why;
-    const StreamMessage again{.bytes = next.bytes, .attachment = next.attachment};
-    const StreamSent sent = carrier->SendMessage(*this, again, next.last, /*gather=*/true, &why);
-    {
-      MutexLock lock(mu_);
-      const bool same = sent_->turn() == turn;
-      if (same && sent == StreamSent::kSent) sent_->SentNext();
-      sent_->Unuse();
-      if (!same) return false;
-    }
-    if (sent == StreamSent::kRefused) Fail(std::move(why));
-    if (sent != StreamSent::kSent) return false;
-  }
-  carrier->SendHalfClose(*this);
-  return true;
-}
-
-// Small bytes go into a chunk of their own; large ones stay where they came.
-void StreamPort::Keep(ReceivedMessage* message) {
-  const size_t size = message->size + message->attachment_size;
-  if (size >= kCopyBelow) return;
-  if (size == 0) {
-    message->block.reset();
-    return;
-  }
-  if (!chunk_ || chunk_->capacity() - chunk_used_ < size) {
-    chunk_ = BlockRef::New(inbox_.empty() && !chunk_ ? kCopyBelow : kChunk);
-    chunk_used_ = 0;
-  }
-  char* const to = chunk_->data() + chunk_used_;
-  std::memcpy(to, message->data, size);
-  chunk_used_ += size;
-  message->block = chunk_;
-  message->data = to;
-}
-
-void StreamPort::Deliver(ReceivedMessage message, size_t cost) {
-  Wake reader, beginning;
-  std::shared_ptr<StreamTransport> carrier;
-  {
-    MutexLock lock(mu_);
-    beginning = Begin();
-    if (dropped_) {
-      carrier = carrier_;
-    } else {
-      Keep(&message);
-      inbox_.push_back({std::move(message), cost});
-      inbox_cost_ += cost;
-      reader = TakeWake(For::kMessages);
-    }
-  }
-  if (carrier != nullptr) carrier->ReturnCredit(*this, cost);
-  if (beginning) std::move(beginning)();
-  if (reader) std::move(reader)();
-}
-
-void StreamPort::OnHalfClose() {
-  Wake reader, beginning;
-  {
-    MutexLock lock(mu_);
-    beginning = Begin();
-    peer_ended_ = true;
-    reader = TakeWake(For::kMessages);
-  }
-  if (beginning) std::move(beginning)();
-  if (reader) std::move(reader)();
-}
-
-void StreamPort::OnRoom() {
-  if (!TellWriter() && SendAgain()) (void)TellWriter();
-}
-
-// False: what was kept goes first.
-bool StreamPort::TellWriter() {
-  Wake writer;
-  {
-    MutexLock lock(mu_);
-    if (sent_ != nullptr && sent_->sending_again()) return false;
-    writer = TakeWake(For::kRoom);
-    if (!writer) room_signal_ = true;
-  }
-  if (writer) std::move(writer)();
-  return true;
+bool StreamPort::Unbind() {
+  MutexLock lock(mu_);
+  return !taken_ && outbox_.Unbind();
 }
 
 }  // namespace weft

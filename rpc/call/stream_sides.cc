@@ -62,16 +62,20 @@ void ReadLater(std::shared_ptr<StreamPort> port, google::protobuf::MessageLite* 
 }
 
 bool InitialMetadataHere(StreamPort& port) {
-  if (!port.begun() && !BlockingWait(port, StreamPort::For::kInitialMetadata).Wait()) return false;
-  return port.has_initial_metadata();
+  if (port.beginning() == StreamInbox::Beginning::kUnknown &&
+      !BlockingWait(port, StreamPort::For::kInitialMetadata).Wait()) {
+    return false;
+  }
+  return port.beginning() == StreamInbox::Beginning::kThere;
 }
 
 void InitialMetadataLater(std::shared_ptr<StreamPort> port, StreamCallback done) {
   auto shared = std::make_shared<StreamCallback>(std::move(done));
   const auto tell = [port, shared] {
-    Tell(*port, port->has_initial_metadata(), std::move(*shared));
+    Tell(*port, port->beginning() == StreamInbox::Beginning::kThere, std::move(*shared));
   };
-  if (port->begun() || !port->Wait(StreamPort::For::kInitialMetadata, tell)) tell();
+  const bool known = port->beginning() != StreamInbox::Beginning::kUnknown;
+  if (known || !port->Wait(StreamPort::For::kInitialMetadata, tell)) tell();
 }
 
 void TellRoom(std::shared_ptr<StreamPort> port, absl::AnyInvocable<void() &&> ready) {

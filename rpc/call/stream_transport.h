@@ -1,4 +1,5 @@
-// What carries the messages of streams: a session, seen from a stream.
+// What carries the messages of streams: a session, seen from a stream. What it keeps of each, as
+// windows and credit, lies in the stream's TransportSlot and is its own.
 //
 // Threads  any
 #ifndef WEFT_RPC_CALL_STREAM_TRANSPORT_H_

@@ -93,8 +93,9 @@ void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, Reply
     }
     if (begins) {
       if (call.stream != nullptr) {
-        call.stream->sending.open = false;
-        call.stream->sending.over = true;
+        NativeStream& stream = NativeStream::Of(*call.stream);
+        stream.open = false;
+        stream.over = true;
       }
       if (first != nullptr && !call.aborted.load(std::memory_order_relaxed)) {
         WriteHeaders(head.id, *first);

@@ -36,6 +36,7 @@
 #include "weft/rpc/protocol/native/frame_writer.h"
 #include "weft/rpc/protocol/native/handshake.h"
 #include "weft/rpc/protocol/native/link_target.h"
+#include "weft/rpc/protocol/native/native_stream.h"
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft::native {
@@ -111,7 +112,8 @@ class NativeLink final : public ConnectionHandle,
   // Whether that call was ever started.
   bool EverStarted(uint64_t id) LOOP_ONLY;
   // Makes the stream of a call of the peer ready.
-  void OpenInbound(InboundCall& call, StreamPort& port, bool sends, size_t credit) LOOP_ONLY;
+  void OpenInbound(InboundCall& call, StreamPort& port, bool sends, bool receives,
+                   size_t credit) LOOP_ONLY;
   // More credit came: for one stream, for all together. False: more than can be.
   bool AddCredit(StreamPort& port, uint32_t bytes) LOOP_ONLY;
   bool AddConnectionCredit(uint32_t bytes) LOOP_ONLY;
@@ -207,19 +209,18 @@ class NativeLink final : public ConnectionHandle,
   // Initial metadata (native_link_metadata.cc).
   absl::Status CheckInitialMetadata(const Metadata& pairs) WEFT_REQUIRES(output().mutex());
   const Metadata* TakeInitialMetadata(InboundCall& call, absl::Status* error);
-  bool BeginMessages(StreamPort::Sending& stream, absl::Status* why)
-      WEFT_REQUIRES(output().mutex());
+  bool BeginMessages(NativeStream& stream, absl::Status* why) WEFT_REQUIRES(output().mutex());
   void WriteHeaders(uint64_t id, const Metadata& pairs) WEFT_REQUIRES(output().mutex());
   void ForgetOutbound(uint64_t id, OutboundCall* call) WEFT_REQUIRES(output().mutex());
   void LetGo(StreamPort& port) WEFT_REQUIRES(output().mutex());
   void StopWaiting(StreamPort& port) WEFT_REQUIRES(output().mutex());
   // Whether what there is of the stream's sending is this link's.
   bool Carries(const StreamPort& port) WEFT_REQUIRES(output().mutex()) {
-    return port.carried_by.load(std::memory_order_relaxed) == this;
+    return port.slot().OwnedBy(this);
   }
   // Whether it may send messages, or may yet.
   bool Sends(const StreamPort& port) WEFT_REQUIRES(output().mutex()) {
-    return Carries(port) && port.sending.open && !output().closed();
+    return Carries(port) && NativeStream::Of(port).open && !output().closed();
   }
   absl::Status CheckRequest(const OutboundCall& call, size_t size, const Metadata* metadata)
       WEFT_REQUIRES(output().mutex());

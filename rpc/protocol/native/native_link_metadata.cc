@@ -39,7 +39,7 @@ bool NativeLink::SendInitialMetadata(InboundCall& call) {
 }
 
 // Before the first message of a stream. False: they are more than may be sent.
-bool NativeLink::BeginMessages(StreamPort::Sending& stream, absl::Status* why) {
+bool NativeLink::BeginMessages(NativeStream& stream, absl::Status* why) {
   InitialMetadata& initial = *stream.initial_metadata;
   if (peer_limits_.initial_metadata) {
     if (!initial.sent && !initial.pairs.empty()) {

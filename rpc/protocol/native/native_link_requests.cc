@@ -192,12 +192,15 @@ void NativeLink::AskToLook() {
 
 void NativeLink::BindStream(const OutboundCall& call, const RequestHead& head) {
   StreamPort& stream = *call.stream;
-  stream.sending = {head.id, /*reply=*/false, head.open, /*wants_room=*/false,
-                    static_cast<int64_t>(peer_limits_.stream_window)};
-  stream.codec.store(call.codec, std::memory_order_relaxed);
+  stream.codec().store(call.codec, std::memory_order_relaxed);
+  NativeStream& s = NativeStream::Begin(stream, this, Handshake::StreamWindow(*limits_));
+  s.id = head.id;
+  s.open = head.open;
+  s.credit = static_cast<int64_t>(peer_limits_.stream_window);
+  s.receive_ended = !ServerStreams(call.method.kind);
   stream.Bind(
       std::shared_ptr<StreamTransport>(shared_from_this(), static_cast<StreamTransport*>(this)),
-      Handshake::StreamWindow(*limits_), limits_->max_message_bytes, gate_.get());
+      limits_->max_message_bytes, gate_.get());
 }
 
 // Why a request must not be sent, or OK.

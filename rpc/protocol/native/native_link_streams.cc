@@ -155,12 +155,12 @@ void NativeLink::ForgetOutbound(uint64_t id, OutboundCall* call) {
 
 // The stream of a call of ours: it has ended, or goes to another link.
 void NativeLink::LetGo(StreamPort& port) {
-  if (port.sending.wants_room) StopWaiting(port);
-  port.carried_by.store(nullptr, std::memory_order_relaxed);
+  if (NativeStream::Of(port).wants_room) StopWaiting(port);
+  port.slot().Release();
 }
 
 void NativeLink::StopWaiting(StreamPort& port) {
-  port.sending.wants_room = false;
+  NativeStream::Of(port).wants_room = false;
   const auto it = std::find_if(waiting_.begin(), waiting_.end(),
                                [&](const auto& waiting) { return waiting.get() == &port; });
   if (it != waiting_.end()) waiting_.erase(it);
@@ -170,7 +170,7 @@ bool NativeLink::Abort(InboundCall& call, const absl::Status& why) {
   const uint64_t id = call.id.load(std::memory_order_relaxed);
   {
     MutexLock lock(output().mutex());
-    if (std::exchange(call.stream->sending.over, true)) return false;
+    if (std::exchange(NativeStream::Of(*call.stream).over, true)) return false;
     call.aborted.store(true, std::memory_order_relaxed);
     DropFragments({id, true});
   }
@@ -197,20 +197,20 @@ void NativeLink::SendBehind(FragmentKey key, size_t bytes, FragmentQueue::Later 
 // ---- what streams send
 
 bool NativeLink::RoomFor(const StreamPort& port) {
-  const StreamPort::Sending& s = port.sending;
+  const NativeStream& s = NativeStream::Of(port);
   return s.credit > 0 && credit_ > 0 && Waiting() < kStreamRoom;
 }
 
 // Its OnRoom comes when something has changed.
 void NativeLink::Park(StreamPort& port) {
   AwaitOutput(port);
-  if (std::exchange(port.sending.wants_room, true)) return;
+  if (std::exchange(NativeStream::Of(port).wants_room, true)) return;
   waiting_.push_back(port.shared_from_this());
 }
 
 // One that has credit waits for the output; one that has none, for credit.
 void NativeLink::AwaitOutput(const StreamPort& port) {
-  if (port.sending.credit <= 0 || credit_ <= 0 || output_awaited_) return;
+  if (NativeStream::Of(port).credit <= 0 || credit_ <= 0 || output_awaited_) return;
   output_awaited_ = true;
   UpdateFeed();
 }
@@ -221,14 +221,14 @@ void NativeLink::TellWaiting() {
   {
     MutexLock lock(output().mutex());
     const auto waits = [this](const std::shared_ptr<StreamPort>& port) WEFT_NO_THREAD_ANALYSIS {
-      if (!port->sending.open || RoomFor(*port)) return false;
+      if (!NativeStream::Of(*port).open || RoomFor(*port)) return false;
       AwaitOutput(*port);
       return true;
     };
     const auto first = std::stable_partition(waiting_.begin(), waiting_.end(), waits);
     told.assign(std::make_move_iterator(first), std::make_move_iterator(waiting_.end()));
     waiting_.erase(first, waiting_.end());
-    for (const auto& port : told) port->sending.wants_room = false;
+    for (const auto& port : told) NativeStream::Of(*port).wants_room = false;
   }
   for (const auto& port : told) port->OnRoom();
 }
@@ -255,7 +255,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
                                                      " (max_message_bytes of this side)"));
     return StreamSent::kRefused;
   }
-  const Compression codec = port.codec.load(std::memory_order_relaxed);
+  const Compression codec = port.codec().load(std::memory_order_relaxed);
   const bool compress = Compresses(codec, out.size);
   if (!compress && !attached && out.size <= kMinFrame - kHeaderSize) {
     out.message = message.message;
@@ -275,7 +275,7 @@ StreamSent NativeLink::SendMessage(StreamPort& port, const StreamMessage& messag
   bool large;
   {
     MutexLock lock(output().mutex());
-    StreamPort::Sending& s = port.sending;
+    NativeStream& s = NativeStream::Of(port);
     if (!Sends(port)) return StreamSent::kEnded;
     if (out.size > peer_limits_.max_message) {
       *why = absl::ResourceExhaustedError(
@@ -329,7 +329,7 @@ void NativeLink::SendHalfClose(StreamPort& port) {
   bool claimed;
   {
     MutexLock lock(output().mutex());
-    StreamPort::Sending& s = port.sending;
+    NativeStream& s = NativeStream::Of(port);
     if (!Sends(port)) return;
     s.open = false;
     const FrameHeader header{
@@ -364,18 +364,21 @@ bool NativeLink::EverStarted(uint64_t id) {
   return id > 0 && id < next_id_;
 }
 
-void NativeLink::OpenInbound(InboundCall& call, StreamPort& port, bool sends, size_t credit) {
+void NativeLink::OpenInbound(InboundCall& call, StreamPort& port, bool sends, bool receives,
+                             size_t credit) {
   port.SetLoop(shared_loop());
   {
     MutexLock lock(output().mutex());
-    port.sending = {.id = call.id.load(std::memory_order_relaxed),
-                    .reply = true,
-                    .open = sends,
-                    .credit = static_cast<int64_t>(credit),
-                    .initial_metadata = &call.initial_metadata()};
+    NativeStream& s = NativeStream::Begin(port, this, Handshake::StreamWindow(*limits_));
+    s.id = call.id.load(std::memory_order_relaxed);
+    s.reply = true;
+    s.open = sends;
+    s.credit = static_cast<int64_t>(credit);
+    s.initial_metadata = &call.initial_metadata();
+    s.receive_ended = !receives;
     port.Bind(
         std::shared_ptr<StreamTransport>(shared_from_this(), static_cast<StreamTransport*>(this)),
-        Handshake::StreamWindow(*limits_), limits_->max_message_bytes, gate_.get());
+        limits_->max_message_bytes, gate_.get());
   }
   port.Opened(*this);
 }
@@ -383,7 +386,7 @@ void NativeLink::OpenInbound(InboundCall& call, StreamPort& port, bool sends, si
 bool NativeLink::AddCredit(StreamPort& port, uint32_t bytes) {
   {
     MutexLock lock(output().mutex());
-    StreamPort::Sending& s = port.sending;
+    NativeStream& s = NativeStream::Of(port);
     s.credit += bytes;
     if (s.credit > kMaxCredit) return false;
     if (!s.wants_room) return true;
@@ -424,12 +427,13 @@ void NativeLink::ReturnCredit(StreamPort& port, size_t bytes) {
     MutexLock lock(output().mutex());
     if (output().closed()) return;
     // A caller that waits for the end reads no more, and the server must get there all the same.
-    const bool goes_on = Carries(port) && !(port.sending.reply && port.ended());
-    if (goes_on) port.unreturned += bytes;
-    if (goes_on && port.unreturned >= Handshake::StreamWindow(*limits_) / kReturnShare) {
-      const size_t back = std::exchange(port.unreturned, 0);
-      port.receive_credit.fetch_add(static_cast<int64_t>(back), std::memory_order_relaxed);
-      WriteWindow(port.sending.id, port.sending.reply, back);
+    NativeStream& s = NativeStream::Of(port);
+    const bool goes_on = Carries(port) && !(s.reply && port.ended());
+    if (goes_on) s.unreturned += bytes;
+    if (goes_on && s.unreturned >= Handshake::StreamWindow(*limits_) / kReturnShare) {
+      const size_t back = std::exchange(s.unreturned, 0);
+      s.receive_credit.fetch_add(static_cast<int64_t>(back), std::memory_order_relaxed);
+      WriteWindow(s.id, s.reply, back);
     }
     GiveBack(bytes);
     claimed = output().Claim();

@@ -310,7 +310,8 @@ void NativeSession::TakeHeaders(const FrameHeader& header, std::string_view body
     return;
   }
   const std::shared_ptr<StreamPort> port = call->stream;  // whoever is told may end it
-  if (call->initial_metadata != nullptr || (port != nullptr && port->receive_begun) ||
+  if (call->initial_metadata != nullptr ||
+      (port != nullptr && NativeStream::Of(*port).receive_begun) ||
       (!assembly_.empty() && assembly_.Contains(header.id, true))) {
     Fail(CloseReason::kBadFrame, absl::StrCat("initial metadata of call ", header.id,
                                               " that is not the first of its reply"));

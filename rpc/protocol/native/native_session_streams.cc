@@ -13,9 +13,9 @@ namespace weft::native {
 void NativeSession::OpenStream(InboundCall& call) {
   const MethodKind kind = call.bound->method->info->kind;
   auto port = std::make_shared<InboundStream>(call);
-  link_->OpenInbound(call, *port, ServerStreams(kind), link_->agreement().stream_window);
-  port->receive_ended = !ClientStreams(kind);
-  port->codec.store(call.reply_codec, std::memory_order_relaxed);
+  link_->OpenInbound(call, *port, ServerStreams(kind), ClientStreams(kind),
+                     link_->agreement().stream_window);
+  port->codec().store(call.reply_codec, std::memory_order_relaxed);
   call.stream = std::move(port);
   // A handler that waits for messages is told.
   if (call.deadline != kNever) wheel_.Insert(&call, call.deadline);
@@ -57,7 +57,7 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
          absl::StrCat("a stream message of call ", header.id, ", which has no stream"));
     return;
   }
-  if (port != nullptr && port->receive_ended) {
+  if (port != nullptr && NativeStream::Of(*port).receive_ended) {
     Fail(CloseReason::kBadFrame,
          absl::StrCat("a stream message of call ", header.id, " after the end of its stream"));
     return;
@@ -67,10 +67,10 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
          absl::StrCat("a stream message of call ", header.id, " inside another one"));
     return;
   }
-  if (port != nullptr) port->receive_begun = true;
+  if (port != nullptr) NativeStream::Of(*port).receive_begun = true;
   if (header.has(kNoMessage)) {
     if (port == nullptr) return;
-    port->receive_ended = true;
+    NativeStream::Of(*port).receive_ended = true;
     port->OnHalfClose();
     return;
   }
@@ -87,7 +87,7 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
   }
   const size_t size = std::max(payload.whole_size, payload.inflated_size);
   absl::Status refused;
-  if (!port->Charge(cost)) {
+  if (!NativeStream::Of(*port).Charge(cost)) {
     refused = absl::InternalError(
         absl::StrCat("flow-control violation: stream messages beyond the credit of the call (",
                      Handshake::StreamWindow(limits()), " bytes, stream_window_bytes)"));
@@ -128,7 +128,7 @@ void NativeSession::DeliverToStream(StreamPort& port, ReceivedMessage message, b
   const size_t cost = message.size + message.attachment_size + kMessageCost;
   port.Deliver(std::move(message), cost);
   if (!last) return;
-  port.receive_ended = true;
+  NativeStream::Of(port).receive_ended = true;
   port.OnHalfClose();
 }
 

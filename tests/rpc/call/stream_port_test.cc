@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,7 +35,7 @@ class StreamPortReading : public testing::Test {
  protected:
   static constexpr size_t kCost = 100;
 
-  StreamPortReading() { port->Bind(carrier, 1 << 20, 1 << 20); }
+  StreamPortReading() { port->Bind(carrier, 1 << 20); }
   void Deliver(int64_t number) {
     Row row;
     row.set_number(number);
@@ -138,8 +139,9 @@ class ScriptedCarrier final : public StreamTransport {
   void SendHalfClose(StreamPort&) override {
     if (!gone) sent.push_back(-1);
   }
-  void ReturnCredit(StreamPort&, size_t) override {}
+  void ReturnCredit(StreamPort&, size_t bytes) override { returned += bytes; }
 
+  size_t returned = 0;
   bool gone = false;
   int room = 100;
   std::function<void()> inside;  // while a message is being sent
@@ -160,7 +162,7 @@ class WatchedPort final : public StreamPort {
 TEST(StreamPortWatched, ShowsAMessageOnceHoweverOftenItHadNoRoom) {
   const auto carrier = std::make_shared<ScriptedCarrier>();
   const auto port = std::make_shared<WatchedPort>();
-  port->Bind(carrier, 1 << 20, 1 << 20);
+  port->Bind(carrier, 1 << 20);
   Row row;
   row.set_number(1);
   carrier->room = 0;
@@ -181,7 +183,7 @@ class StreamPortSendingAgain : public testing::Test {
     Bind(first);
   }
   void Bind(const std::shared_ptr<ScriptedCarrier>& carrier) {
-    port->Bind(carrier, 1 << 20, 1 << 20);
+    port->Bind(carrier, 1 << 20);
     port->Opened(*carrier);
   }
   void Lose() {
@@ -302,7 +304,7 @@ TEST_F(StreamPortSendingAgain, OpeningThatComesLateDoesNothing) {
   EXPECT_EQ(Write(1), StreamSent::kSent);
   Lose();
   port->Opened(*first);
-  port->Bind(second, 1 << 20, 1 << 20);
+  port->Bind(second, 1 << 20);
   port->Opened(*first);
   EXPECT_TRUE(second->sent.empty());
   port->Opened(*second);
@@ -324,6 +326,154 @@ TEST_F(StreamPortSendingAgain, StaysWhereItHasBeenSentTooMuch) {
   EXPECT_FALSE(port->Unbind());
   EXPECT_EQ(Write(3), StreamSent::kSent);
   EXPECT_EQ(first->sent, (Numbers{1, 2, 3}));
+}
+
+// A caller's stream that may go to another server, in every state, and all that may happen to it
+// then.
+class StreamPortWalked : public StreamPortSendingAgain {
+ protected:
+  static constexpr size_t kCost = 10;
+
+  void Message() {
+    port->OnTaken();
+    ReceivedMessage message;
+    message.block = BlockRef::New(1);
+    message.data = message.block->data();
+    port->Deliver(std::move(message), kCost);
+    delivered += kCost;
+  }
+  void PeersHalfClose() {
+    port->OnTaken();
+    port->OnHalfClose();
+  }
+  void StartSendingAgain() {
+    Lose();
+    second->room = 0;
+    Bind(second);
+  }
+
+  bool Happens(std::string_view event) {
+    if (event == "message") Message();
+    if (event == "peer's half-close") PeersHalfClose();
+    if (event == "cancel") port->Fail(absl::CancelledError());
+    if (event == "holder's end") port->EndStream(/*drop=*/true);
+    if (event == "reply" || event == "deadline" || event == "close")
+      port->EndStream(/*drop=*/false);
+    if (event == "goaway") return port->Unbind();
+    if (event == "half-close") port->HalfClose();
+    return true;
+  }
+  static bool Ends(std::string_view event) {
+    return event == "cancel" || event == "holder's end" || event == "reply" ||
+           event == "deadline" || event == "close";
+  }
+
+  // What a writer, a reader and a server's going-away find then: "sent read moves", say.
+  std::string Found() {
+    const StreamSent write = Write(99);
+    std::string found = write == StreamSent::kSent      ? "sent "
+                        : write == StreamSent::kBlocked ? "blocked "
+                                                        : "ended ";
+    Row row;
+    StreamRead read = port->TryRead(&row);
+    found += read == StreamRead::kMessage ? "read "
+             : read == StreamRead::kEnd   ? "end "
+                                          : "nothing ";
+    while (read == StreamRead::kMessage) read = port->TryRead(&row);
+    return found + (port->Unbind() ? "moves" : "stays");
+  }
+
+  size_t delivered = 0;
+  int woken = 0;
+};
+
+struct Walk {
+  const char* state;
+  const char* message;  // empty: cannot happen then
+  const char* peers_half_close;
+  const char* dropping_end;  // the caller cancels, or drops the stream
+  const char* end;           // the reply, the deadline, the connection's end
+  const char* goaway;
+  const char* half_close;
+};
+
+constexpr Walk kWalks[] = {
+    {"unsent", "", "", "ended end moves", "ended end moves", "blocked nothing moves",
+     "ended nothing moves"},
+    {"open", "sent read stays", "sent end stays", "ended end moves", "ended end moves",
+     "blocked nothing moves", "ended nothing moves"},
+    {"half-closed", "ended read stays", "ended end stays", "ended end moves", "ended end moves",
+     "ended nothing moves", "ended nothing moves"},
+    {"last sent", "ended read stays", "ended end stays", "ended end moves", "ended end moves",
+     "ended nothing moves", "ended nothing moves"},
+    {"lost", "", "", "ended end moves", "ended end moves", "blocked nothing moves",
+     "ended nothing moves"},
+    {"sending again", "blocked read stays", "blocked end stays", "ended end moves",
+     "ended end moves", "blocked nothing moves", "ended nothing moves"},
+    {"unread", "sent read stays", "sent read stays", "ended end stays", "ended read stays",
+     "sent read stays", "ended read stays"},
+    {"peer ended", "", "sent end stays", "ended end stays", "ended end stays", "sent end stays",
+     "ended end stays"},
+    {"not read any more", "sent end stays", "sent end stays", "ended end moves", "ended end moves",
+     "blocked end moves", "ended end moves"},
+    {"ended", "", "", "ended end moves", "ended end moves", "ended end moves", "ended end moves"},
+};
+
+TEST(StreamPortStates, EachMeetsEachEvent) {
+  class Walked final : public StreamPortWalked {
+   public:
+    void TestBody() override {}
+    void Go(const Walk& walk, std::string_view event, std::string_view expected) {
+      const std::string_view state = walk.state;
+      if (state == "unsent") {
+        port = std::make_shared<StreamPort>();
+        port->KeepSent();
+      } else {
+        EXPECT_EQ(Write(1, /*last=*/state == "last sent"), StreamSent::kSent);
+      }
+      if (state == "half-closed") port->HalfClose();
+      if (state == "lost") Lose();
+      if (state == "sending again") StartSendingAgain();
+      if (state == "unread") Message();
+      if (state == "peer ended") PeersHalfClose();
+      if (state == "not read any more") port->StopReading();
+      if (state == "ended") port->EndStream(/*drop=*/false);
+      for (const auto what : {StreamPort::For::kMessages, StreamPort::For::kInitialMetadata}) {
+        (void)port->Wait(what, [this] { ++woken; });
+      }
+      if (!port->Wait(StreamPort::For::kRoom, [this] { ++woken; })) {
+        (void)port->Wait(StreamPort::For::kRoom, [this] { ++woken; });
+      }
+      const bool stays = state == "unread" || state == "peer ended";
+      EXPECT_EQ(Happens(event), event != "goaway" || !stays);
+      if (Ends(event)) {
+        EXPECT_TRUE(port->ended());
+        for (const auto what : {StreamPort::For::kMessages, StreamPort::For::kRoom,
+                                StreamPort::For::kInitialMetadata}) {
+          EXPECT_FALSE(port->StopWaiting(what)) << "somebody waits for ever";
+        }
+      }
+      EXPECT_EQ(Found(), expected);
+      EXPECT_EQ(first->returned + second->returned, delivered) << "credit is given back once";
+    }
+  };
+  for (const Walk& walk : kWalks) {
+    const std::pair<const char*, const char*> events[] = {
+        {"message", walk.message},
+        {"peer's half-close", walk.peers_half_close},
+        {"cancel", walk.dropping_end},
+        {"holder's end", walk.dropping_end},
+        {"reply", walk.end},
+        {"deadline", walk.end},
+        {"close", walk.end},
+        {"goaway", walk.goaway},
+        {"half-close", walk.half_close},
+    };
+    for (const auto& [event, expected] : events) {
+      SCOPED_TRACE(testing::Message() << walk.state << ", " << event);
+      if (*expected != '\0') Walked().Go(walk, event, expected);
+    }
+  }
 }
 
 }  // namespace

@@ -96,7 +96,7 @@ TEST(FakeReader, EndsWhenItsRestIsDropped) {
 
 TEST(FakeReader, KeepsLargeAndEmptyMessages) {
   Row large;
-  large.set_data(std::string(3 * StreamPort::kCopyBelow, 'x'));
+  large.set_data(std::string(3 * StreamInbox::kCopyBelow, 'x'));
   FakeReader<Row> fake({large, Row(), large});
   ClientReader<Row> rows = fake.Open();
   std::vector<size_t> sizes;

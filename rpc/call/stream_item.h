@@ -1,0 +1,32 @@
+// A message that came on a stream, what it costs of the credit, and what reading it needs.
+//
+// Threads  values
+#ifndef WEFT_RPC_CALL_STREAM_ITEM_H_
+#define WEFT_RPC_CALL_STREAM_ITEM_H_
+
+#include <cstddef>
+
+#include "weft/rpc/base/received_message.h"
+
+namespace weft {
+
+class Log;
+class StreamTransport;
+
+struct StreamItem {
+  ReceivedMessage message;
+  size_t cost = 0;  // is given back when the message has been read, or dropped
+};
+
+// Where a stream's messages come from. A stream that has been given messages keeps its transport to
+// its end, so the pointers stay valid as long as the stream.
+struct StreamSource {
+  StreamTransport* transport = nullptr;
+  const Log* log = nullptr;  // for what libraries write while a message is parsed; null: none
+  InflateGate* gate = nullptr;
+  size_t max_message = 0;  // of an inflated message
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_STREAM_ITEM_H_

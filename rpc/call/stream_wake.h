@@ -1,0 +1,28 @@
+// The way to somebody who waits for something of a stream.
+//
+// Threads  value; its stream's mutex guards it. It is called without the mutex, once, by any thread
+#ifndef WEFT_RPC_CALL_STREAM_WAKE_H_
+#define WEFT_RPC_CALL_STREAM_WAKE_H_
+
+#include <utility>
+
+#include "absl/functional/any_invocable.h"
+
+namespace weft {
+
+using StreamWake = absl::AnyInvocable<void() &&>;
+
+// Empties `from`. Null: nobody waited.
+inline StreamWake TakeWake(StreamWake& from) {
+  StreamWake wake;
+  if (from) wake.swap(from);
+  return wake;
+}
+
+inline void CallIfSet(StreamWake& wake) {
+  if (wake) std::move(wake)();
+}
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_STREAM_WAKE_H_
