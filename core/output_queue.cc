@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/base/attributes.h"
 #include "weft/core/check.h"
 #include "weft/core/try_allocate.h"
 
@@ -20,7 +21,7 @@ OutputQueue::OutputQueue(std::unique_ptr<Transport> transport, std::shared_ptr<O
 OutputQueue::~OutputQueue() WEFT_NO_THREAD_ANALYSIS { Drop(); }
 
 void OutputQueue::TellBudget() {
-  if (budget_ != nullptr) budget_->Change(counted_, unsent());
+  if (budget_ != nullptr) budget_->Change(counted(), unsent());
   counted_.store(unsent(), std::memory_order_relaxed);
 }
 
@@ -76,13 +77,17 @@ void OutputQueue::Commit(size_t n) {
   if (sealed_ || n == 0) return;
   queued_ += n;
   CountMore();
-  if (segments_.size() > first_) {
+  if (segments_.begin() + static_cast<std::ptrdiff_t>(first_) != segments_.end()) {
     Segment& last = segments_.back();
     if (last.block.get() == tail_.get() && last.data + last.size == data) {
       last.size += n;
       return;
     }
   }
+  PushTail(data, n);
+}
+
+ABSL_ATTRIBUTE_NOINLINE void OutputQueue::PushTail(const char* data, size_t n) {
   Push({data, n, tail_, nullptr});
 }
 

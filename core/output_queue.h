@@ -153,7 +153,7 @@ class ANY_THREAD OutputQueue {
   size_t unsent() const WEFT_REQUIRES(mu_) { return queued_ + held_; }
   // What the budget knows of unsent(), which is less than a step away. Without the mutex: for who
   // looks often and rarely finds much.
-  size_t counted() const { return counted_; }
+  size_t counted() const { return counted_.load(std::memory_order_relaxed); }
   // Whether `more` bytes need CheckBudget: a queue that holds little with them need not ask.
   bool AsksBudget(size_t more) const WEFT_REQUIRES(mu_) {
     return unsent() + more > OutputBudget::kStep && budget_ != nullptr;
@@ -163,7 +163,7 @@ class ANY_THREAD OutputQueue {
   absl::Status CheckBudget(size_t more, std::string_view side, std::string_view whose) const
       WEFT_REQUIRES(mu_) {
     if (!AsksBudget(more)) return absl::OkStatus();
-    return budget_->Check(unsent() > counted_ ? unsent() - counted_ : 0, more, side, whose);
+    return budget_->Check(unsent() > counted() ? unsent() - counted() : 0, more, side, whose);
   }
   int error() const { return error_; }
   // Positions in the stream, since the beginning: bytes the kernel may have taken (while a write is
@@ -210,10 +210,12 @@ class ANY_THREAD OutputQueue {
     return blocks_ != nullptr ? blocks_->TryGet(size) : BlockRef::TryNew(size);
   }
   void Push(Segment segment) WEFT_REQUIRES(mu_);
+  // Push of what stands in the tail block.
+  void PushTail(const char* data, size_t n) WEFT_REQUIRES(mu_);
   void Forget() WEFT_REQUIRES(mu_);
   // Tells the budget when it is a step behind, or all is written.
   void Count() WEFT_REQUIRES(mu_) {
-    if (counted_ > 0 && (unsent() == 0 || unsent() + OutputBudget::kStep <= counted_)) {
+    if (counted() > 0 && (unsent() == 0 || unsent() + OutputBudget::kStep <= counted())) {
       TellBudget();
     } else {
       CountMore();
@@ -221,7 +223,7 @@ class ANY_THREAD OutputQueue {
   }
   // The same, where there can only be more than before.
   void CountMore() WEFT_REQUIRES(mu_) {
-    if (unsent() >= counted_ + OutputBudget::kStep) TellBudget();
+    if (unsent() >= counted() + OutputBudget::kStep) TellBudget();
   }
   void TellBudget() WEFT_REQUIRES(mu_);
 

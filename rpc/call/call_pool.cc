@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/base/attributes.h"
 #include "absl/base/optimization.h"
 #include "weft/core/check.h"
 
@@ -36,12 +37,8 @@ void CallPool::PutBack(InboundCall& call) {
 void CallPool::Return(InboundCall& call) {
   InboundCall* head = returned_.load(std::memory_order_acquire);
   do {
-    if (head == Closed()) {
-      delete &call;
-      return;
-    }
-    if (ABSL_PREDICT_FALSE(head == Watched())) {
-      if (ReturnWatched(call)) return;
+    if (ABSL_PREDICT_FALSE(IsMark(head))) {
+      if (ReturnAtMark(head, call)) return;
       head = nullptr;  // most likely; the exchange says so
     }
     call.next_returned_ = head;
@@ -51,12 +48,15 @@ void CallPool::Return(InboundCall& call) {
 
 // The mark stands where the list begins: none that is returned behind it goes unseen, and others
 // pay nothing for it. The thread that replaces the mark rings.
-bool CallPool::ReturnWatched(InboundCall& call) {
+ABSL_ATTRIBUTE_NOINLINE bool CallPool::ReturnAtMark(InboundCall* head, InboundCall& call) {
+  if (head == Closed()) {
+    delete &call;
+    return true;
+  }
   // The pool may be gone when the call is back in it.
   const std::shared_ptr<LoopBell> bell = bell_;
   call.next_returned_ = nullptr;
-  InboundCall* mark = Watched();
-  if (!returned_.compare_exchange_strong(mark, &call, std::memory_order_release,
+  if (!returned_.compare_exchange_strong(head, &call, std::memory_order_release,
                                          std::memory_order_relaxed)) {
     return false;
   }

@@ -72,8 +72,10 @@ class CallPool final : public Trimmable {
   // Ends of returned_'s list: in a pool that is closed, and in one that is watched.
   static InboundCall* Closed() { return reinterpret_cast<InboundCall*>(uintptr_t{1}); }
   static InboundCall* Watched() { return reinterpret_cast<InboundCall*>(uintptr_t{2}); }
-  // False: it is not watched any more.
-  bool ReturnWatched(InboundCall& call);
+  // nullptr, which ends an ordinary list, is none.
+  static bool IsMark(InboundCall* head) { return reinterpret_cast<uintptr_t>(head) - 1 < 2; }
+  // False: `head`, which is a mark, stands there no more.
+  bool ReturnAtMark(InboundCall* head, InboundCall& call);
   void CollectList(InboundCall* list) LOOP_ONLY;
   // For the next call, unless there are enough.
   void Keep(InboundCall& call) LOOP_ONLY;
