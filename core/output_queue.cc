@@ -3,63 +3,23 @@
 #include <errno.h>
 #include <sched.h>
 
-#include <algorithm>
-#include <cstring>
 #include <utility>
 
 #include "absl/base/attributes.h"
 #include "weft/core/check.h"
-#include "weft/core/try_allocate.h"
 
 namespace weft {
 
 OutputQueue::OutputQueue(std::unique_ptr<Transport> transport, std::shared_ptr<OutputBudget> budget,
                          BlockPool* blocks)
-    : transport_(std::move(transport)), budget_(std::move(budget)), blocks_(blocks) {}
+    : tail_(blocks), account_(std::move(budget)), transport_(std::move(transport)) {}
 
 // Nobody else is left to lock it.
 OutputQueue::~OutputQueue() WEFT_NO_THREAD_ANALYSIS { Drop(); }
 
-void OutputQueue::TellBudget() {
-  if (budget_ != nullptr) budget_->Change(counted(), unsent());
-  counted_.store(unsent(), std::memory_order_relaxed);
-}
-
-size_t OutputQueue::NextBlock(size_t n) {
-  small_ = !tail_ && n <= kSmallBlock && small_left_ > 0;
-  if (small_) {
-    --small_left_;
-    return kSmallBlock;
-  }
-  small_left_ = 0;
-  const bool grows = tail_ && tail_->capacity() >= kFirstBlock;
-  return std::max(n, grows ? std::min(tail_->capacity() * kGrowth, kLargestBlock) : kFirstBlock);
-}
-
-char* OutputQueue::ReserveInNewBlock(size_t n) {
-  const size_t size = NextBlock(n);
-  BlockRef block = TryBlock(size);
-  if (!block && size > n) block = TryBlock(n);
-  if (!block) return nullptr;
-  tail_ = std::move(block);
-  tail_used_ = 0;
-  return tail_->data();
-}
-
-char* OutputQueue::Reserve(size_t n) {
-  if (char* const room = TryReserve(n)) return room;
-  tail_ = BlockRef::New(n);  // which is small, or fails
-  tail_used_ = 0;
-  return tail_->data();
-}
-
 // One that cannot be queued is lost, and the connection with it.
-void OutputQueue::Push(Segment segment) {
-  const bool pushed = TryAllocate([&] {
-    mu_.AssumeHeld();
-    segments_.push_back(std::move(segment));
-  });
-  if (!pushed) lost_ = true;
+void OutputQueue::Push(OutputSegments::Segment segment) {
+  if (!segments_.TryPush(std::move(segment))) lost_ = true;
 }
 
 bool OutputQueue::Break() {
@@ -72,36 +32,29 @@ bool OutputQueue::Break() {
 }
 
 void OutputQueue::Commit(size_t n) {
-  const char* data = tail_->data() + tail_used_;
-  tail_used_ += n;
+  const char* const data = tail_.Use(n);
   if (sealed_ || n == 0) return;
   queued_ += n;
-  CountMore();
-  if (segments_.begin() + static_cast<std::ptrdiff_t>(first_) != segments_.end()) {
-    Segment& last = segments_.back();
-    if (last.block.get() == tail_.get() && last.data + last.size == data) {
-      last.size += n;
-      return;
-    }
-  }
-  PushTail(data, n);
+  if (!segments_.TryExtend(tail_.block().get(), data, n)) return PushTail(data, n);
+  account_.SetMore(unsent());
 }
 
 ABSL_ATTRIBUTE_NOINLINE void OutputQueue::PushTail(const char* data, size_t n) {
-  Push({data, n, tail_, nullptr});
+  account_.SetMore(unsent());
+  Push({data, n, tail_.block(), nullptr});
 }
 
 void OutputQueue::AppendBlock(BlockRef block, const char* data, size_t size) {
   if (sealed_ || size == 0) return;
   queued_ += size;
-  CountMore();
+  account_.SetMore(unsent());
   Push({data, size, std::move(block), nullptr});
 }
 
 void OutputQueue::AppendShared(std::shared_ptr<const void> keeper, const char* data, size_t size) {
   if (sealed_ || size == 0) return;
   queued_ += size;
-  CountMore();
+  account_.SetMore(unsent());
   Push({data, size, BlockRef(), std::move(keeper)});
 }
 
@@ -117,50 +70,16 @@ void OutputQueue::AwaitWrite(MutexLock& lock) WEFT_NO_THREAD_ANALYSIS {
 bool OutputQueue::OwnBorrowed() {
   MutexLock lock(mu_);
   AwaitWrite(lock);
-  for (size_t i = first_; i < segments_.size(); ++i) {
-    Segment& segment = segments_[i];
-    if (segment.block || segment.keeper != nullptr) continue;
-    segment.block = TryBlock(segment.size);
-    if (!segment.block) return false;
-    std::memcpy(segment.block->data(), segment.data, segment.size);
-    segment.data = segment.block->data();
-  }
-  return true;
+  return segments_.OwnBorrowed(tail_);
 }
 
-int OutputQueue::Gather(iovec* pieces) {
-  int count = 0;
-  for (size_t i = first_; i < segments_.size() && count < kMaxPieces; ++i, ++count) {
-    pieces[count] = {const_cast<char*>(segments_[i].data), segments_[i].size};
-  }
-  return count;
-}
-
-void OutputQueue::Taken(size_t n) {
+void OutputQueue::SetTaken(size_t n) {
+  WEFT_DCHECK(n <= queued_);
   queued_ -= n;
   written_ += n;
-  Count();
-  while (n > 0) {
-    Segment& segment = segments_[first_];
-    if (n < segment.size) {
-      segment.data += n;
-      segment.size -= n;
-      break;
-    }
-    n -= segment.size;
-    segment.block.reset();
-    segment.keeper.reset();
-    ++first_;
-  }
-  if (first_ == segments_.size()) {
-    segments_.clear();
-    first_ = 0;
-    if (tail_ && tail_->Sole()) tail_used_ = 0;  // nobody refers to its bytes: fill it again
-    if (small_) Forget();
-  } else if (first_ > 1024 && first_ * 2 > segments_.size()) {
-    segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(first_));
-    first_ = 0;
-  }
+  account_.Set(unsent());
+  segments_.Take(n);
+  if (segments_.empty() && tail_.SetAllWritten()) segments_.Trim();
 }
 
 OutputQueue::Flushed OutputQueue::Flush(MutexLock& held) WEFT_NO_THREAD_ANALYSIS {
@@ -173,7 +92,7 @@ OutputQueue::Flushed OutputQueue::Flush(MutexLock& held) WEFT_NO_THREAD_ANALYSIS
       return Flushed::kBroken;
     }
     if (wants_ != Wants::kNothing && queued_ < kFeedBelow) feeder_->Feed(*this);
-    const int count = Gather(pieces);
+    const int count = segments_.Gather(pieces, kMaxPieces);
     if (count == 0) {
       state_ = State::kIdle;
       return Flushed::kAll;
@@ -191,7 +110,7 @@ OutputQueue::Flushed OutputQueue::Flush(MutexLock& held) WEFT_NO_THREAD_ANALYSIS
       return Flushed::kClosed;
     }
     if (n >= 0) {
-      Taken(static_cast<size_t>(n));
+      SetTaken(static_cast<size_t>(n));
     } else if (error == EAGAIN || error == EWOULDBLOCK) {
       state_ = State::kBlocked;
       return Flushed::kBlocked;
@@ -223,10 +142,9 @@ bool OutputQueue::Unblock() {
 void OutputQueue::Drop() {
   wants_ = Wants::kNothing;
   held_ = 0;
-  segments_.clear();
-  first_ = 0;
+  segments_.Clear();
   queued_ = 0;
-  Count();
+  account_.Set(0);
 }
 
 void OutputQueue::Close() {
@@ -239,22 +157,15 @@ void OutputQueue::Close() {
     return;
   }
   Drop();
-  tail_.reset();
+  tail_.Reset();
   transport_.reset();
 }
 
 void OutputQueue::Trim() {
   MutexLock lock(mu_);
   if (queued_ > 0 || in_write_) return;
-  small_left_ = kSmallBlocks;
-  Forget();
-}
-
-void OutputQueue::Forget() {
-  small_ = false;
-  tail_.reset();
-  tail_used_ = 0;
-  segments_.shrink_to_fit();
+  tail_.Trim();
+  segments_.Trim();
 }
 
 }  // namespace weft

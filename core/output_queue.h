@@ -20,18 +20,19 @@
 #ifndef WEFT_CORE_OUTPUT_QUEUE_H_
 #define WEFT_CORE_OUTPUT_QUEUE_H_
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string_view>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "weft/core/block.h"
 #include "weft/core/block_pool.h"
 #include "weft/core/mutex.h"
+#include "weft/core/output_account.h"
 #include "weft/core/output_budget.h"
+#include "weft/core/output_segments.h"
+#include "weft/core/output_tail.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/transport.h"
 
@@ -82,12 +83,9 @@ class ANY_THREAD OutputQueue {
 
   // Room for `n` contiguous bytes, valid until the next append. Commit says how many of them were
   // written. Null: there is no memory for a block of Block::kMapFrom and more.
-  char* TryReserve(size_t n) WEFT_REQUIRES(mu_) {
-    if (!tail_ || tail_->capacity() - tail_used_ < n) return ReserveInNewBlock(n);
-    return tail_->data() + tail_used_;
-  }
+  char* TryReserve(size_t n) WEFT_REQUIRES(mu_) { return tail_.TryReserve(n); }
   // The same for fewer, of which there is always room.
-  char* Reserve(size_t n) WEFT_REQUIRES(mu_);
+  char* Reserve(size_t n) WEFT_REQUIRES(mu_) { return tail_.Reserve(n); }
   void Commit(size_t n) WEFT_REQUIRES(mu_);
 
   // Bytes by reference: of a block, or of anything that `keeper` keeps alive. Without a keeper they
@@ -118,7 +116,7 @@ class ANY_THREAD OutputQueue {
     feeder_ = feeder;
     wants_ = wants;
     held_ = held;
-    Count();
+    account_.Set(unsent());
   }
   // Nothing is left to write, a feeder's included.
   bool Empty() const WEFT_REQUIRES(mu_) { return queued_ == 0 && wants_ != Wants::kToSend; }
@@ -153,17 +151,16 @@ class ANY_THREAD OutputQueue {
   size_t unsent() const WEFT_REQUIRES(mu_) { return queued_ + held_; }
   // What the budget knows of unsent(), which is less than a step away. Without the mutex: for who
   // looks often and rarely finds much.
-  size_t counted() const { return counted_.load(std::memory_order_relaxed); }
+  size_t counted() const { return account_.counted(); }
   // Whether `more` bytes need CheckBudget: a queue that holds little with them need not ask.
   bool AsksBudget(size_t more) const WEFT_REQUIRES(mu_) {
-    return unsent() + more > OutputBudget::kStep && budget_ != nullptr;
+    return account_.NeedsCheck(unsent(), more);
   }
   // Why `more` bytes must not be appended as far as all queues together are concerned, or OK. The
   // names are for the text.
   absl::Status CheckBudget(size_t more, std::string_view side, std::string_view whose) const
       WEFT_REQUIRES(mu_) {
-    if (!AsksBudget(more)) return absl::OkStatus();
-    return budget_->Check(unsent() > counted() ? unsent() - counted() : 0, more, side, whose);
+    return account_.Check(unsent(), more, side, whose);
   }
   int error() const { return error_; }
   // Positions in the stream, since the beginning: bytes the kernel may have taken (while a write is
@@ -183,71 +180,31 @@ class ANY_THREAD OutputQueue {
 
  private:
   enum class State : uint8_t { kIdle, kClaimed, kBlocked, kClosed };
-  struct Segment {
-    const char* data;
-    size_t size;
-    BlockRef block;
-    std::shared_ptr<const void> keeper;
-  };
-  // The first words of a connection, or a ping and an answer to one: what an idle connection has
-  // written leaves no block behind.
-  static constexpr size_t kSmallBlock = 256 - sizeof(Block);
-  static constexpr int kSmallBlocks = 2;
-  // Each next one is so many times larger, so that a connection with small calls holds little.
-  static constexpr size_t kFirstBlock = 512 - sizeof(Block);
-  static constexpr size_t kGrowth = 8;
-  static constexpr size_t kLargestBlock = (64 << 10) - sizeof(Block);
   static constexpr int kMaxPieces = 64;
 
   // For the end of a write that is under way, which lasts only a moment.
   void AwaitWrite(MutexLock& lock) WEFT_REQUIRES(mu_);
-  int Gather(iovec* pieces) WEFT_REQUIRES(mu_);
-  void Taken(size_t n) WEFT_REQUIRES(mu_);
+  void SetTaken(size_t n) WEFT_REQUIRES(mu_);
   void Drop() WEFT_REQUIRES(mu_);
-  char* ReserveInNewBlock(size_t n) WEFT_REQUIRES(mu_);
-  size_t NextBlock(size_t n) WEFT_REQUIRES(mu_);
-  BlockRef TryBlock(size_t size) WEFT_REQUIRES(mu_) {
-    return blocks_ != nullptr ? blocks_->TryGet(size) : BlockRef::TryNew(size);
-  }
-  void Push(Segment segment) WEFT_REQUIRES(mu_);
+  void Push(OutputSegments::Segment segment) WEFT_REQUIRES(mu_);
   // Push of what stands in the tail block.
   void PushTail(const char* data, size_t n) WEFT_REQUIRES(mu_);
-  void Forget() WEFT_REQUIRES(mu_);
-  // Tells the budget when it is a step behind, or all is written.
-  void Count() WEFT_REQUIRES(mu_) {
-    if (counted() > 0 && (unsent() == 0 || unsent() + OutputBudget::kStep <= counted())) {
-      TellBudget();
-    } else {
-      CountMore();
-    }
-  }
-  // The same, where there can only be more than before.
-  void CountMore() WEFT_REQUIRES(mu_) {
-    if (unsent() >= counted() + OutputBudget::kStep) TellBudget();
-  }
-  void TellBudget() WEFT_REQUIRES(mu_);
 
   Mutex mu_;
   State state_ WEFT_GUARDED_BY(mu_) = State::kIdle;
   bool in_write_ WEFT_GUARDED_BY(mu_) = false;  // a flusher is inside Write, without the mutex
   bool lost_ WEFT_GUARDED_BY(mu_) = false;      // something could not be queued
   bool sealed_ WEFT_GUARDED_BY(mu_) = false;    // since Close at the latest
-  std::vector<Segment> segments_ WEFT_GUARDED_BY(mu_);
-  size_t first_ WEFT_GUARDED_BY(mu_) = 0;  // segments before it are written
+  OutputSegments segments_ WEFT_GUARDED_BY(mu_);
+  OutputTail tail_ WEFT_GUARDED_BY(mu_);
+  OutputAccount account_;  // changed under mu_
   size_t queued_ WEFT_GUARDED_BY(mu_) = 0;
-  std::atomic<size_t> counted_{0};  // what the budget knows of them; changed under mu_
   uint64_t written_ WEFT_GUARDED_BY(mu_) = 0;
-  BlockRef tail_ WEFT_GUARDED_BY(mu_);
-  size_t tail_used_ WEFT_GUARDED_BY(mu_) = 0;
-  int small_left_ WEFT_GUARDED_BY(mu_) = kSmallBlocks;  // blocks that may be small, since Trim
-  bool small_ WEFT_GUARDED_BY(mu_) = false;             // tail_ is such a one
   OutputFeeder* feeder_ WEFT_GUARDED_BY(mu_) = nullptr;
   Wants wants_ WEFT_GUARDED_BY(mu_) = Wants::kNothing;
   size_t held_ WEFT_GUARDED_BY(mu_) = 0;  // by the feeder
   int error_ = 0;                         // the flusher's
   std::unique_ptr<Transport> transport_;
-  const std::shared_ptr<OutputBudget> budget_;
-  BlockPool* const blocks_;
 };
 
 }  // namespace weft

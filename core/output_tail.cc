@@ -1,0 +1,36 @@
+#include "weft/core/output_tail.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace weft {
+
+size_t OutputTail::NextBlock(size_t n) {
+  small_ = !block_ && n <= kSmallBlock && small_left_ > 0;
+  if (small_) {
+    --small_left_;
+    return kSmallBlock;
+  }
+  small_left_ = 0;
+  const bool grows = block_ && block_->capacity() >= kFirstBlock;
+  return std::max(n, grows ? std::min(block_->capacity() * kGrowth, kLargestBlock) : kFirstBlock);
+}
+
+char* OutputTail::ReserveInNewBlock(size_t n) {
+  const size_t size = NextBlock(n);
+  BlockRef block = TryBlock(size);
+  if (!block && size > n) block = TryBlock(n);
+  if (!block) return nullptr;
+  block_ = std::move(block);
+  used_ = 0;
+  return block_->data();
+}
+
+char* OutputTail::Reserve(size_t n) {
+  if (char* const room = TryReserve(n)) return room;
+  block_ = BlockRef::New(n);  // which is small, or fails
+  used_ = 0;
+  return block_->data();
+}
+
+}  // namespace weft
