@@ -43,6 +43,8 @@ class SessionHost {
   // After OnGoingAway: no call is under way any more, in either direction, and the peer will refuse
   // none. Perhaps several times.
   virtual void OnLastCallEnded(Session&) LOOP_ONLY {}
+  // After our GoAway: no call of the peer is under way any more. Perhaps several times.
+  virtual void OnInboundCallsEnded(Session&) LOOP_ONLY {}
   // The peer has confirmed our GoAway: all that it sent has been read, and it sends no more.
   virtual void OnGoAwayConfirmed(Session&) LOOP_ONLY {}
   // A heartbeat was not answered in time; or, false: the peer was heard of after all.

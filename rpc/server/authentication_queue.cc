@@ -72,7 +72,10 @@ void AuthenticationQueue::Run(Question first) {
     Answer(std::exchange(next, Question()));
     MutexLock lock(mu_);
     if (waiting_.empty()) {
-      --running_;
+      std::vector<std::function<void()>> told;
+      if (--running_ == 0) told.swap(when_idle_);
+      lock.Unlock();
+      for (const auto& idle : told) idle();
       return;
     }
     const auto oldest = waiting_.begin();
@@ -104,6 +107,17 @@ void AuthenticationQueue::LogLine(LogLevel level, std::string_view line) {
   log_.Write(level,
              absl::StrCat("server: ", absl::string_view(line.data(), line.size()),
                           dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out") : ""));
+}
+
+void AuthenticationQueue::WhenIdle(std::function<void()> idle) {
+  {
+    MutexLock lock(mu_);
+    if (running_ > 0) {
+      when_idle_.push_back(std::move(idle));
+      return;
+    }
+  }
+  idle();
 }
 
 AuthenticationQueue::Counts AuthenticationQueue::counts() const {

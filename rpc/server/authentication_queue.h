@@ -7,8 +7,8 @@
 // The threads are the authenticator's own: however many connections come, the calls of others are
 // served, and a slow authenticator holds up only those who ask.
 //
-// Threads  any: Ask, Drop, counts, InPool. The authenticator runs on the queue's threads. A verdict
-//          runs there, or inside Ask
+// Threads  any: Ask, Drop, WhenIdle, counts, InPool. The authenticator runs on the queue's threads.
+//          A verdict runs there, or inside Ask
 // Owns     its threads, and what waits
 // Errors   Create: a Status when no thread can be started. The verdict of an authenticator that
 //          throws is INTERNAL, and logged; of a connection too many, UNAVAILABLE
@@ -19,10 +19,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "weft/core/clock.h"
@@ -62,6 +64,8 @@ class ANY_THREAD AuthenticationQueue {
   void Drop(uint64_t number) WEFT_EXCLUDES(mu_);
 
   Counts counts() const WEFT_EXCLUDES(mu_);
+  // `idle` runs once none waits and no authenticator runs: now, or later on a thread of the queue.
+  void WhenIdle(std::function<void()> idle) WEFT_EXCLUDES(mu_);
   bool InPool() const { return pool_->InPool(); }
 
  private:
@@ -90,7 +94,8 @@ class ANY_THREAD AuthenticationQueue {
   mutable Mutex mu_;
   std::map<uint64_t, Question> waiting_ WEFT_GUARDED_BY(mu_);  // the oldest first
   uint64_t last_ WEFT_GUARDED_BY(mu_) = 0;
-  size_t running_ WEFT_GUARDED_BY(mu_) = 0;  // at most threads_
+  size_t running_ WEFT_GUARDED_BY(mu_) = 0;  // at most threads_; 0: none waits either
+  std::vector<std::function<void()>> when_idle_ WEFT_GUARDED_BY(mu_);
 
   const std::unique_ptr<WorkerPool> pool_;  // the first to go: its threads use the rest
 };

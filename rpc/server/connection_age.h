@@ -1,9 +1,10 @@
 // When a connection has been open for long enough, and how it ends then:
 //
-//   age ± 10 % ─► announced (GOAWAY): its client sends new calls elsewhere, and confirms
+//   kOpen ─age ± 10 %─► kAnnounced (GOAWAY): its client sends new calls elsewhere, and confirms
 //        ─► it has confirmed and its calls have ended, or the grace is over ─► closed
 //
-// Nothing is announced before the handshake is done, which has a limit of its own.
+// Nothing is announced before the handshake is done, which has a limit of its own: until then it
+// stays kDue.
 //
 // The jitter keeps connections that were made together, as after a restart, from ending together.
 //
@@ -34,8 +35,7 @@ class ConnectionAgeHost {
 
 class ConnectionAge final : public DeadlineEntry {
  public:
-  // How often one that was announced is looked at.
-  static constexpr Nanos kLook = std::chrono::milliseconds(100);
+  enum class State : uint8_t { kOpen, kDue, kAnnounced };
 
   ConnectionAge(ConnectionAgeHost& host, Session& session) : host_(host), session_(session) {}
   void OnDeadline() override { host_.OnAge(session_); }
@@ -46,9 +46,7 @@ class ConnectionAge final : public DeadlineEntry {
     return Nanos(static_cast<int64_t>(static_cast<double>(age.count()) * factor));
   }
 
-  // Until when its calls may go on and its client may confirm; kNever before it was announced.
-  MonoTime grace_end = kNever;
-  bool announced = false;
+  State state = State::kOpen;
 
  private:
   ConnectionAgeHost& host_;

@@ -158,11 +158,6 @@ std::vector<MethodStatsSnapshot> Dispatcher::Stats() const {
   return all;
 }
 
-bool Dispatcher::Quiet() const {
-  return std::all_of(handler_pools_.begin(), handler_pools_.end(),
-                     [](const auto& handler_pool) { return handler_pool->Quiet(); });
-}
-
 void Dispatcher::WhenQuiet(Gate::Callback quiet) {
   const auto running = std::make_shared<Gate>();
   for (const auto& handler_pool : handler_pools_) handler_pool->EnterRunning(running);

@@ -75,8 +75,6 @@ class Dispatcher final : public MessageKeeper {
   // MessageKeeper: those of idle workers, asked by each loop; looks once in a period.
   void GiveBack(MonoTime now) override;
 
-  // No worker is inside a call; asked when every call has been answered and no more can come.
-  bool Quiet() const;
   // Called when every call has been answered and no more can come: `quiet` runs, here or on a
   // worker, once no worker is inside one of them any more.
   void WhenQuiet(Gate::Callback quiet);

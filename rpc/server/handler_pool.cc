@@ -1,6 +1,5 @@
 #include "weft/rpc/server/handler_pool.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -40,13 +39,7 @@ void HandlerPool::GiveBack() {
 
 void HandlerPool::RefuseCall(InboundCall& call) { Dispatcher::RefuseStopped(call); }
 
-// Whoever has seen a call's answer sees that its worker runs, or has ended.
-bool HandlerPool::Quiet() const {
-  return std::none_of(workers_.begin(), workers_.end(), [](const auto& worker) {
-    return worker->running.load(std::memory_order_acquire);
-  });
-}
-
+// A thread that has seen a call's answer sees that its worker runs, or has ended.
 void HandlerPool::EnterRunning(const std::shared_ptr<Gate>& gate) {
   pool_.watch().EnterUntilNext(gate, [this](int index) {
     return workers_[static_cast<size_t>(index)]->running.load(std::memory_order_acquire);

@@ -32,8 +32,6 @@ class ANY_THREAD HandlerPool final : public CallRunner, public AnswerHint {
   // AnswerHint
   bool MoreSoon() const override { return pool_.any_queued(); }
 
-  // No worker is inside RunCall; asked when every call has been answered and no more can come.
-  bool Quiet() const;
   // Enters `gate` for each worker that is inside RunCall, which leaves it when it is out. Called
   // when every call has been answered and no more can come.
   void EnterRunning(const std::shared_ptr<Gate>& gate);

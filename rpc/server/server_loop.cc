@@ -1,7 +1,5 @@
 #include "weft/rpc/server/server_loop.h"
 
-#include <sched.h>
-
 #include <algorithm>
 #include <utility>
 
@@ -14,7 +12,6 @@
 namespace weft {
 namespace {
 
-constexpr Nanos kDrainLook = std::chrono::milliseconds(1);
 // Shorter than kLastWords: Stop may have to wait for it, behind its drain time.
 constexpr Nanos kServerLastWords = std::chrono::milliseconds(500);
 constexpr Nanos kWarnEvery = std::chrono::seconds(5);
@@ -30,6 +27,10 @@ LogLevel LevelOf(CloseReason reason) {
     default:
       return LogLevel::kWarning;
   }
+}
+
+absl::Status TooOld() {
+  return absl::UnavailableError("the connection has reached its max_connection_age");
 }
 
 // Unless there are `most` (0: no limit); other loops count at the same time.
@@ -73,14 +74,22 @@ ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
                    LookForIdle();
                  }),
       random_(RandomSeed()),
+      bell_(std::make_shared<LoopBell>(io.loop,
+                                       [this] {
+                                         loop_.AssertInLoop();
+                                         // Calls that end tell their sessions, which tell us.
+                                         pool_->Collect();
+                                         ContinueDrain();
+                                       })),
       drain_timer_(loop_, [this] {
         loop_.AssertInLoop();
-        ContinueDrain();
+        OnDrainTimer();
       }) {}
 
 ServerLoop::~ServerLoop() {
   loop_.AssertInLoop();
   WEFT_DCHECK(sessions_.empty());
+  bell_->Silence();
   pool_->Close();
 }
 
@@ -128,7 +137,7 @@ bool ServerLoop::MakeRoom(Part& part) {
 
 void ServerLoop::Adopt(const Listener& listener, std::unique_ptr<Transport> transport,
                        std::string peer) {
-  if (draining_) return;
+  if (drain_.step != DrainStep::kNone) return;
   if (!CountOneMore(options_->max_connections, &counts_->open)) {
     Refuse(peer, absl::StrCat("the limit of open ones is ", options_->max_connections,
                               " (max_connections)"));
@@ -174,6 +183,11 @@ void ServerLoop::OnUp(Session& session) {
   entry.up = true;
   entry.authentication = 0;
   counts_->connections.Set(entry.id, ConnectionState::kUp);
+  if (const auto age = ages_.find(&session);
+      age != ages_.end() && age->second->state == ConnectionAge::State::kDue) {
+    // In the next turn: what came during the handshake is served first.
+    io_.wheel->Insert(age->second.get(), loop_.clock().Now());
+  }
 }
 
 void ServerLoop::OnSuspect(Session& session, bool suspect) {
@@ -181,11 +195,29 @@ void ServerLoop::OnSuspect(Session& session, bool suspect) {
                            suspect ? ConnectionState::kSuspect : ConnectionState::kUp);
 }
 
-void ServerLoop::OnGoAwayConfirmed(Session& session) { sessions_.at(&session).confirmed = true; }
+void ServerLoop::OnGoAwayConfirmed(Session& session) {
+  sessions_.at(&session).confirmed = true;
+  CloseIfFinished(session);
+}
+
+void ServerLoop::CloseIfFinished(Session& session) {
+  const auto it = sessions_.find(&session);
+  if (it == sessions_.end()) return;
+  const Entry& entry = it->second;
+  if (drain_.step != DrainStep::kNone) {
+    if (!entry.Finished(!entry.up || loop_.clock().Now() >= drain_.confirm_by)) return;
+    session.CloseWhenWritten(CloseReason::kLocal, absl::UnavailableError("the server has stopped"),
+                             kServerLastWords);
+  } else if (const auto age = ages_.find(&session);
+             age != ages_.end() && age->second->state == ConnectionAge::State::kAnnounced &&
+             entry.Finished(/*waited_for=*/false)) {
+    session.CloseWhenWritten(CloseReason::kLocal, TooOld(), kServerLastWords);
+  }
+}
 
 // Every quarter of idle_timeout, while there are connections.
 void ServerLoop::LookForIdle() {
-  if (draining_ || sessions_.empty()) return;
+  if (drain_.step != DrainStep::kNone || sessions_.empty()) return;
   pool_->Collect();
   idle_look_.StartAfter(ToNanos(options_->idle_timeout) / IdleWatch::kLooks);
   const absl::Status why = absl::UnavailableError(
@@ -238,7 +270,9 @@ void ServerLoop::Count(uint64_t id, CloseReason reason, const absl::Status& why)
 void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Status& why) {
   if (const auto age = ages_.find(&session); age != ages_.end()) {
     io_.wheel->Remove(age->second.get());
+    if (age->second->state == ConnectionAge::State::kAnnounced) --announced_;
     ages_.erase(age);
+    if (announced_ == 0 && drain_.step == DrainStep::kNone) pool_->Unwatch();
   }
   const auto it = sessions_.find(&session);
   StopAuthenticating(it->second);
@@ -248,31 +282,32 @@ void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Statu
   Count(id, reason, why);
   // Not now: its callbacks are still on the stack.
   loop_.Post([ended = std::move(ended)](TaskFate) mutable { ended.reset(); });
+  if (drain_.step != DrainStep::kNone) bell_->Ring();
 }
 
 void ServerLoop::OnAge(Session& session) {
   loop_.AssertInLoop();
   ConnectionAge& age = *ages_.at(&session);
-  Entry& entry = sessions_.at(&session);
-  const MonoTime now = loop_.clock().Now();
-  const absl::Status why =
-      absl::UnavailableError("the connection has reached its max_connection_age");
-  if (age.announced) {
-    pool_->Collect();
-    const bool late = now >= age.grace_end;
-    if (late || entry.Finished(/*waited_for=*/false)) {
-      if (late) session.CancelInbound();
-      session.CloseWhenWritten(CloseReason::kLocal, why, kServerLastWords);
-      return;
-    }
-  } else if (entry.up) {
-    age.announced = true;
-    age.grace_end = SaturatingAdd(now, ToNanos(options_->max_connection_age_grace));
-    counts_->connections.Set(entry.id, ConnectionState::kGoingAway, CloseReason::kLocal, why);
-    session.GoAway(why);
-    if (!ages_.contains(&session)) return;  // it has ended, and its age with it
+  const Entry& entry = sessions_.at(&session);
+  if (age.state == ConnectionAge::State::kAnnounced) {  // and now its grace is over
+    session.CancelInbound();
+    session.CloseWhenWritten(CloseReason::kLocal, TooOld(), kServerLastWords);
+    return;
   }
-  io_.wheel->Insert(&age, std::min(now + ConnectionAge::kLook, age.grace_end));
+  if (!entry.up) {
+    age.state = ConnectionAge::State::kDue;
+    return;
+  }
+  age.state = ConnectionAge::State::kAnnounced;
+  ++announced_;
+  pool_->Watch(bell_);
+  const MonoTime grace_end =
+      SaturatingAdd(loop_.clock().Now(), ToNanos(options_->max_connection_age_grace));
+  counts_->connections.Set(entry.id, ConnectionState::kGoingAway, CloseReason::kLocal, TooOld());
+  session.GoAway(TooOld());
+  if (!ages_.contains(&session)) return;  // it has ended, and its age with it
+  io_.wheel->Insert(&age, grace_end);
+  CloseIfFinished(session);  // one that confirms nothing may be
 }
 
 void ServerLoop::Authenticate(Session& session, std::string_view token, Verdict verdict) {
@@ -295,23 +330,22 @@ void ServerLoop::StopAuthenticating(Entry& entry) {
   if (number > 0) entry.listener->authentications->Drop(number);
 }
 
-size_t ServerLoop::Authenticating() const {
-  // Listeners may share one.
-  absl::flat_hash_set<const AuthenticationQueue*> queues;
-  for (const auto& [listener, part] : parts_) queues.insert(listener->authentications.get());
-  size_t running = 0;
-  for (const AuthenticationQueue* queue : queues) {
-    if (queue != nullptr) running += queue->counts().running;
+// Listeners may share one.
+absl::flat_hash_set<AuthenticationQueue*> ServerLoop::Authentications() const {
+  absl::flat_hash_set<AuthenticationQueue*> queues;
+  for (const auto& [listener, part] : parts_) {
+    if (listener->authentications != nullptr) queues.insert(listener->authentications.get());
   }
-  return running;
+  return queues;
 }
 
 void ServerLoop::Drain(MonoTime deadline, std::function<void()> done) {
-  draining_ = true;
-  drain_deadline_ = deadline;
-  drained_ = std::move(done);
-  next_warning_ = SaturatingAdd(deadline, kWarnEvery);
-  confirm_by_ = SaturatingAdd(loop_.clock().Now(), kGoAwayConfirm);
+  SetStep(DrainStep::kCalls);
+  drain_.deadline = deadline;
+  drain_.done = std::move(done);
+  drain_.next_warning = SaturatingAdd(deadline, kWarnEvery);
+  drain_.confirm_by = SaturatingAdd(loop_.clock().Now(), kGoAwayConfirm);
+  pool_->Watch(bell_);
   const absl::Status why = absl::UnavailableError("the server is stopping");
   for (const auto& [listener, part] : parts_) part.incoming->Drop(CloseReason::kLocal, why);
   for (Session* session : Sessions()) {
@@ -321,6 +355,7 @@ void ServerLoop::Drain(MonoTime deadline, std::function<void()> done) {
     counts_->connections.Set(it->second.id, ConnectionState::kGoingAway, CloseReason::kLocal, why);
     session->GoAway(why);
   }
+  OnDrainTimer();
   ContinueDrain();
 }
 
@@ -331,43 +366,75 @@ std::vector<Session*> ServerLoop::Sessions() const {
   return sessions;
 }
 
-void ServerLoop::ContinueDrain() {
-  pool_->Collect();
+void ServerLoop::OnDrainTimer() {
   const MonoTime now = loop_.clock().Now();
-  const bool late = now >= drain_deadline_;
-  const bool cancel = late && !std::exchange(cancelled_, late);
+  const bool late = now >= drain_.deadline;
+  const bool cancel = late && !std::exchange(drain_.cancelled, late);
   for (Session* session : Sessions()) {
     // A handler that is cancelled may answer at once, and its answer's write may end the session.
     if (cancel) session->CancelInbound();
-    const auto it = sessions_.find(session);
-    if (it == sessions_.end()) continue;
-    const bool waited_for = !it->second.up || now >= confirm_by_;
-    if (!late && !it->second.Finished(waited_for)) continue;
-    session->CloseWhenWritten(CloseReason::kLocal, absl::UnavailableError("the server has stopped"),
-                              kServerLastWords);
+    if (!late) {
+      CloseIfFinished(*session);
+    } else if (sessions_.contains(session)) {
+      session->CloseWhenWritten(CloseReason::kLocal,
+                                absl::UnavailableError("the server has stopped"), kServerLastWords);
+    }
   }
-  // A handler that has answered may still be on its way out of its service.
-  const size_t authenticating = Authenticating();
-  if (sessions_.empty() && pool_->out() == 0 && authenticating == 0 && dispatcher_->Quiet()) {
-    std::exchange(drained_, nullptr)();
-    return;
+  if (now >= drain_.next_warning) {
+    drain_.next_warning = now + kWarnEvery;
+    if (sessions_.empty()) {
+      size_t authenticating = 0;
+      for (const AuthenticationQueue* queue : Authentications()) {
+        authenticating += queue->counts().running;
+      }
+      log_.Warning(absl::StrCat("server: Stop waits for ", pool_->out(),
+                                " handlers that have not answered, and ", authenticating,
+                                " authenticators; the handlers were told that they are cancelled"));
+    }
   }
-  if (sessions_.empty() && now >= next_warning_) {
-    next_warning_ = now + kWarnEvery;
-    log_.Warning(absl::StrCat("server: Stop waits for ", pool_->out(),
-                              " handlers that have not answered, and ", authenticating,
-                              " authenticators; the handlers were told that they are cancelled"));
+  drain_timer_.StartAt(late                      ? drain_.next_warning
+                       : now < drain_.confirm_by ? std::min(drain_.confirm_by, drain_.deadline)
+                                                 : drain_.deadline);
+}
+
+void ServerLoop::ContinueDrain() {
+  if (drain_.step != DrainStep::kCalls || !sessions_.empty() || pool_->out() > 0) return;
+  SetStep(DrainStep::kAuthenticators);
+  const auto running = std::make_shared<Gate>();
+  for (AuthenticationQueue* queue : Authentications()) {
+    running->Enter();
+    queue->WhenIdle([running] { running->Leave(); });
   }
-  if (loop_.on_system_clock()) {
-    drain_timer_.StartAfter(kDrainLook);
-    return;
-  }
-  // A clock moved by hand must not keep a server from stopping: looks in every turn.
-  ::sched_yield();
-  loop_.Post([this](TaskFate fate) {
-    if (fate == TaskFate::kCancelled) return;
-    loop_.AssertInLoop();
-    ContinueDrain();
+  running->WhenEmpty([this] { Resume(&ServerLoop::AwaitHandlers); });
+}
+
+bool ServerLoop::MayGo(DrainStep from, DrainStep to) {
+  return static_cast<int>(to) == static_cast<int>(from) + 1;
+}
+
+void ServerLoop::SetStep(DrainStep to) {
+  WEFT_DCHECK(MayGo(drain_.step, to));
+  drain_.step = to;
+}
+
+// A handler that has answered may still be on its way out of its service.
+void ServerLoop::AwaitHandlers() {
+  loop_.AssertInLoop();
+  SetStep(DrainStep::kHandlers);
+  dispatcher_->WhenQuiet([this] { Resume(&ServerLoop::EndDrain); });
+}
+
+void ServerLoop::EndDrain() {
+  loop_.AssertInLoop();
+  SetStep(DrainStep::kDrained);
+  drain_timer_.Stop();
+  std::exchange(drain_.done, nullptr)();
+}
+
+void ServerLoop::Resume(void (ServerLoop::*next)()) {
+  const std::shared_ptr<EventLoop> loop = io_.loop;  // this may be gone before Post returns
+  loop->Post([this, next](TaskFate fate) {
+    if (fate == TaskFate::kRun) (this->*next)();
   });
 }
 

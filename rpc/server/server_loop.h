@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
+#include "weft/core/loop_bell.h"
 #include "weft/core/loop_group.h"
 #include "weft/core/timer.h"
 #include "weft/core/transport.h"
@@ -75,6 +77,9 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   size_t sessions() const LOOP_ONLY { return sessions_.size(); }
 
  private:
+  // kNone ─Drain─► kCalls ─no session, no call─► kAuthenticators ─► kHandlers ─► kDrained
+  enum class DrainStep : uint8_t { kNone, kCalls, kAuthenticators, kHandlers, kDrained };
+  static bool MayGo(DrainStep from, DrainStep to);
   // What this loop has of a listener.
   struct Part {
     std::unique_ptr<IncomingConnections> incoming;
@@ -102,6 +107,7 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   // SessionHost
   void OnUp(Session& session) LOOP_ONLY override;
   void OnGoAwayConfirmed(Session& session) LOOP_ONLY override;
+  void OnInboundCallsEnded(Session& session) LOOP_ONLY override { CloseIfFinished(session); }
   void OnSuspect(Session& session, bool suspect) LOOP_ONLY override;
   void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY override;
   void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
@@ -123,9 +129,19 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   // Those there are now. Any call of a session may end it, and take it out of sessions_: whoever
   // goes through them looks whether the next one is still there.
   std::vector<Session*> Sessions() const LOOP_ONLY;
+  // Of one that this side has told to leave.
+  void CloseIfFinished(Session& session) LOOP_ONLY;
+  void SetStep(DrainStep to) LOOP_ONLY;
+  // A step of the drain has come to its limit.
+  void OnDrainTimer() LOOP_ONLY;
+  // Where the calls have ended, waits for what may still run.
   void ContinueDrain() LOOP_ONLY;
-  // Authenticators that run. Those that waited were dropped with their connections.
-  size_t Authenticating() const LOOP_ONLY;
+  void AwaitHandlers();
+  void EndDrain();
+  // Runs the next step on the loop, on which this waits for it.
+  ANY_THREAD void Resume(void (ServerLoop::*next)());
+  // The queues of this loop's listeners.
+  absl::flat_hash_set<AuthenticationQueue*> Authentications() const LOOP_ONLY;
   void LookForIdle() LOOP_ONLY;
   // Where the connection still waits for it.
   void StopAuthenticating(Entry& entry) LOOP_ONLY;
@@ -148,13 +164,18 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
   // Only where connections have an age.
   std::unordered_map<Session*, std::unique_ptr<ConnectionAge>> ages_ LOOP_OWNED;
   uint64_t random_ LOOP_OWNED;
+  size_t announced_ LOOP_OWNED = 0;  // of ages_
+  // Rung, where somebody waits for calls to come back, when one has, and when a session has ended.
+  const std::shared_ptr<LoopBell> bell_;
+  struct {
+    DrainStep step = DrainStep::kNone;
+    MonoTime deadline = kNever;
+    MonoTime confirm_by{};  // that we go away
+    MonoTime next_warning{};
+    bool cancelled = false;
+    std::function<void()> done;
+  } drain_ LOOP_OWNED;
   Timer drain_timer_ LOOP_OWNED;
-  MonoTime drain_deadline_ LOOP_OWNED = kNever;
-  MonoTime confirm_by_ LOOP_OWNED{};  // that we go away
-  MonoTime next_warning_ LOOP_OWNED{};
-  bool draining_ LOOP_OWNED = false;
-  bool cancelled_ LOOP_OWNED = false;
-  std::function<void()> drained_ LOOP_OWNED;
 };
 
 }  // namespace weft

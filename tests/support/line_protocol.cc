@@ -166,6 +166,7 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
     return absl::OkStatus();
   }
   void GoAway(const absl::Status& why) override {
+    told_to_leave_ = true;
     link_->StopStarting();
     link_->Write("BYE " + Text(why));
   }
@@ -342,9 +343,9 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
     TellIfIdle();
   }
   void TellIfIdle() LOOP_ONLY {
-    if (leaves_ && !ending_ && inbound_.empty() && link_->calls_under_way() == 0) {
-      host_.OnLastCallEnded(*this);
-    }
+    if (ending_ || !inbound_.empty()) return;
+    if (told_to_leave_) host_.OnInboundCallsEnded(*this);
+    if (leaves_ && !ending_ && link_->calls_under_way() == 0) host_.OnLastCallEnded(*this);
   }
   void Fail(CloseReason reason, const std::string& what) LOOP_ONLY {
     Close(reason, absl::UnavailableError(absl::StrCat("connection with ", peer(), ": ", what)));
@@ -374,8 +375,9 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
   Timer timer_ LOOP_OWNED;
   std::map<uint64_t, InboundCall*> inbound_ LOOP_OWNED;
   bool up_ LOOP_OWNED = false;
-  bool leaves_ LOOP_OWNED = false;  // the peer takes no more calls
-  bool ending_ LOOP_OWNED = false;  // reason_ and why_ say why
+  bool leaves_ LOOP_OWNED = false;         // the peer takes no more calls
+  bool told_to_leave_ LOOP_OWNED = false;  // GoAway was called
+  bool ending_ LOOP_OWNED = false;         // reason_ and why_ say why
   CloseReason reason_ LOOP_OWNED = CloseReason::kPeerClosed;
   absl::Status why_ LOOP_OWNED;
 };

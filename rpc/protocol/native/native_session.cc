@@ -348,8 +348,10 @@ void NativeSession::TakeGoAway(const FrameHeader& header, std::string_view body)
 }
 
 void NativeSession::TellIfIdle() {
-  if (phase_ != Phase::kUp) return;
-  if (link_->calls_under_way() == 0 && inbound_.size() == 0) host_.OnLastCallEnded(*this);
+  if (phase_ != Phase::kUp || inbound_.size() > 0) return;
+  if (go_away_.state() != GoAwaySteps::State::kTaking) host_.OnInboundCallsEnded(*this);
+  if (phase_ != Phase::kUp || peer_leaves_ != PeerLeaves::kNamed) return;
+  if (link_->calls_under_way() == 0) host_.OnLastCallEnded(*this);
 }
 
 void NativeSession::GoAway(const absl::Status& why) {

@@ -165,7 +165,7 @@ class NativeSession final : public Session,
   void GiveUp(uint64_t id, const absl::Status& why) LOOP_ONLY;
   void OpenStream(InboundCall& call) LOOP_ONLY;
   void TakeCancel(uint64_t id) LOOP_ONLY;
-  // Of a peer that takes no more calls: tells the host when none is under way.
+  // Where one side takes no more calls: tells the host when none is under way.
   void TellIfIdle() LOOP_ONLY;
   void TakeGoAway(const FrameHeader& header, std::string_view body) LOOP_ONLY;
   // From here on no more calls are taken, and the peer hears which one was the last, unless it has.

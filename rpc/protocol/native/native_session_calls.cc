@@ -236,7 +236,8 @@ void NativeSession::OnCallReturned(InboundCall& call) {
   const uint64_t id = call.id.load(std::memory_order_relaxed);
   inbound_.Take(id);
   if (call.stream != nullptr) DropAssembly(id, /*reply=*/false);
-  if (peer_leaves_ == PeerLeaves::kNamed) TellIfIdle();
+  if (go_away_.state() != GoAwaySteps::State::kTaking || peer_leaves_ == PeerLeaves::kNamed)
+    TellIfIdle();
 }
 
 void NativeSession::WatchInboundDeadline(uint64_t id) {

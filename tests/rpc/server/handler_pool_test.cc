@@ -47,13 +47,18 @@ TEST_F(HandlerPoolTest, RunsItsMethodsCallsApartFromOthers) {
   const auto origin = Connect();
   OnLoop([&] { Submit(Come(kSay, origin)); });
   ASSERT_TRUE(entered.Wait());
-  EXPECT_FALSE(At(0).Quiet());
-  EXPECT_TRUE(At(1).Quiet());
+  const auto inside = std::make_shared<Gate>(), elsewhere = std::make_shared<Gate>();
+  At(0).EnterRunning(inside);
+  EXPECT_EQ(inside->under_way(), 1u);
+  At(1).EnterRunning(elsewhere);
+  EXPECT_EQ(elsewhere->under_way(), 0u);
   OnLoop([&] { Submit(Come(kKeyed, origin)); });
   EXPECT_THAT(IdsOf(Wait(1)), ElementsAre(2));
   go_on.Notify();
   EXPECT_THAT(IdsOf(Wait(2)), ElementsAre(2, 1));
-  EXPECT_TRUE(PollUntil([&] { return dispatcher_.Quiet(); }));
+  Notification left;
+  inside->WhenEmpty([&] { left.Notify(); });
+  EXPECT_TRUE(left.Wait());
 }
 
 // Answers may wait for the end of the loop's turn only where another call follows.
