@@ -93,9 +93,10 @@ void Connector::Cancel() {
   resolver_.Cancel();
   for (Timer* timer : {&limit_, &begin_, &next_}) timer->Stop();
   attempts_.clear();
-  untried_.clear();
-  found_.clear();
-  failures_.clear();
+  // Nothing of them stays with an idle channel; `clear` would keep the memory.
+  std::vector<SocketAddress>().swap(untried_);
+  std::vector<SocketAddress>().swap(found_);
+  std::vector<std::string>().swap(failures_);
   all_found_ = false;
   done_ = nullptr;
 }
@@ -126,16 +127,14 @@ void Connector::OnFound(absl::StatusOr<std::vector<SocketAddress>> found, bool l
     Finish(absl::UnavailableError(absl::StrCat(std::string(found.status().message()), After())));
     return;
   }
-  std::vector<SocketAddress> untried(untried_.begin(), untried_.end());
   bool ipv6 = false;
   for (const SocketAddress& address : *found) {
     ipv6 = ipv6 || address.family() == AF_INET6;
     if (found_.size() == kMaxAddresses || Has(found_, address)) continue;
     found_.push_back(address);
-    untried.push_back(address);
+    untried_.push_back(address);
   }
-  untried = Order(std::move(untried));
-  untried_.assign(untried.begin(), untried.end());
+  untried_ = Order(std::move(untried_));
   if (phase_ == "resolve" && !last && !ipv6) {
     next_.StartAfter(std::min<Nanos>(kResolutionDelay, (ends_ - loop_.clock().Now()) / 4));
   } else if (phase_ == "resolve" || attempts_.empty()) {
@@ -169,7 +168,7 @@ void Connector::TryNext() {
   next_.Stop();
   while (!untried_.empty()) {
     const SocketAddress address = untried_.front();
-    untried_.pop_front();
+    untried_.erase(untried_.begin());
     bool connected = false;
     absl::StatusOr<Socket> socket = Socket::StartConnect(address, &connected);
     if (!socket.ok()) {

@@ -17,7 +17,6 @@
 #ifndef WEFT_CORE_CONNECTOR_H_
 #define WEFT_CORE_CONNECTOR_H_
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -90,7 +89,7 @@ class Connector final {
   MonoTime ends_ LOOP_OWNED{};
   bool all_found_ LOOP_OWNED = false;
   std::vector<SocketAddress> found_ LOOP_OWNED;
-  std::deque<SocketAddress> untried_ LOOP_OWNED;
+  std::vector<SocketAddress> untried_ LOOP_OWNED;  // at most kMaxAddresses, the next one first
   std::vector<std::unique_ptr<Attempt>> attempts_ LOOP_OWNED;  // under way, oldest first
   std::vector<std::string> failures_ LOOP_OWNED;
   // From one Start to the next.

@@ -8,11 +8,12 @@ Dialer::Dialer(EventLoop& loop, DialerOptions options)
     : loop_(loop),
       options_(std::move(options)),
       connector_(loop, options_.network),
-      handshake_(loop) {}
+      handshake_(options_.transport != nullptr ? std::make_unique<TransportHandshake>(loop)
+                                               : nullptr) {}
 
 void Dialer::Start(const HostPort& target, const std::string& target_text, Nanos limit,
                    OnConnected done) {
-  handshake_.Cancel();
+  if (handshake_ != nullptr) handshake_->Cancel();
   const MonoTime deadline = SaturatingAdd(loop_.clock().Now(), limit);
   connector_.Start(target, target_text, limit,
                    [this, host = target.host, target_text, deadline,
@@ -24,13 +25,13 @@ void Dialer::Start(const HostPort& target, const std::string& target_text, Nanos
 
 void Dialer::Cancel() {
   connector_.Cancel();
-  handshake_.Cancel();
+  if (handshake_ != nullptr) handshake_->Cancel();
 }
 
 void Dialer::ShakeHands(absl::StatusOr<std::unique_ptr<Transport>> plain, const std::string& host,
                         std::string target_text, MonoTime deadline, OnConnected done) {
   if (plain.ok()) (*plain)->SetLostAfter(options_.lost_after);
-  if (!plain.ok() || options_.transport == nullptr) {
+  if (!plain.ok() || handshake_ == nullptr) {
     done(std::move(plain));  // may destroy this
     return;
   }
@@ -39,8 +40,8 @@ void Dialer::ShakeHands(absl::StatusOr<std::unique_ptr<Transport>> plain, const 
                                                                    .server_name = host,
                                                                    .alpn = options_.alpn,
                                                                    .deadline = deadline});
-  handshake_.Start(std::move(transport), HandshakeRole::kDialer, std::move(target_text), deadline,
-                   std::move(done));
+  handshake_->Start(std::move(transport), HandshakeRole::kDialer, std::move(target_text), deadline,
+                    std::move(done));
 }
 
 }  // namespace weft

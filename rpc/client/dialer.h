@@ -58,7 +58,7 @@ class Dialer final {
   EventLoop& loop_;
   const DialerOptions options_;
   Connector connector_ LOOP_OWNED;
-  TransportHandshake handshake_ LOOP_OWNED;
+  const std::unique_ptr<TransportHandshake> handshake_;  // null: no transport has one
 };
 
 }  // namespace weft
