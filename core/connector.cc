@@ -3,24 +3,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "absl/strings/strip.h"
-#include "weft/core/address_order.h"
 #include "weft/core/fd_watch.h"
 #include "weft/core/plain_transport.h"
 
 namespace weft {
-namespace {
-
-// As many addresses are named in an error.
-constexpr size_t kNamedFailures = 4;
-
-bool Has(const std::vector<SocketAddress>& list, const SocketAddress& address) {
-  return std::find(list.begin(), list.end(), address) != list.end();
-}
-
-}  // namespace
 
 // A connect that is not decided yet.
 class Connector::Attempt final : private WatchEvents {
@@ -79,9 +65,8 @@ void Connector::Start(const HostPort& target, const std::string& target_text, Na
                       OnConnected done) {
   Cancel();
   target_ = target;
-  target_text_ = target_text;
-  phase_ = "resolve";
-  handed_over_ = SocketAddress();
+  addresses_.Begin();
+  errors_.Begin(target_text);
   done_ = std::move(done);
   started_ = loop_.clock().Now();
   ends_ = SaturatingAdd(started_, limit);
@@ -93,24 +78,19 @@ void Connector::Cancel() {
   resolver_.Cancel();
   for (Timer* timer : {&limit_, &begin_, &next_}) timer->Stop();
   attempts_.clear();
-  // Nothing of them stays with an idle channel; `clear` would keep the memory.
-  std::vector<SocketAddress>().swap(untried_);
-  std::vector<SocketAddress>().swap(found_);
-  std::vector<std::string>().swap(failures_);
+  addresses_.Clear();
+  errors_.Clear();
   all_found_ = false;
   done_ = nullptr;
 }
 
-void Connector::AvoidLast() {
-  if (handed_over_.length() > 0) TryLast(handed_over_);
-}
+void Connector::AvoidLast() { addresses_.TryConnectedLast(); }
 
 void Connector::Begin() {
   if (target_.is_in_process()) {
-    phase_ = "connect";
+    errors_.set_phase(DialErrors::Phase::kConnect);
     Finish(network_ != nullptr ? network_->Dial(target_.in_process_name, loop_.clock())
-                               : absl::UnavailableError(absl::StrCat("connect ", target_text_,
-                                                                     ": no in-process network")));
+                               : errors_.NoNetwork());
     return;
   }
   const Nanos lookup = ends_ == kNever ? Nanos::max() : (ends_ - started_) / 3 * 2;
@@ -124,51 +104,33 @@ void Connector::Begin() {
 void Connector::OnFound(absl::StatusOr<std::vector<SocketAddress>> found, bool last) {
   all_found_ = last;
   if (!found.ok()) {
-    Finish(absl::UnavailableError(absl::StrCat(std::string(found.status().message()), After())));
+    Finish(errors_.NoAddress(found.status().message(), took()));
     return;
   }
-  bool ipv6 = false;
-  for (const SocketAddress& address : *found) {
-    ipv6 = ipv6 || address.family() == AF_INET6;
-    if (found_.size() == kMaxAddresses || Has(found_, address)) continue;
-    found_.push_back(address);
-    untried_.push_back(address);
-  }
-  untried_ = Order(std::move(untried_));
-  if (phase_ == "resolve" && !last && !ipv6) {
+  addresses_.Add(*found);
+  const bool resolving = errors_.phase() == DialErrors::Phase::kResolve;
+  const bool ipv6 = std::any_of(found->begin(), found->end(),
+                                [](const SocketAddress& a) { return a.family() == AF_INET6; });
+  if (resolving && !last && !ipv6) {
     next_.StartAfter(std::min<Nanos>(kResolutionDelay, (ends_ - loop_.clock().Now()) / 4));
-  } else if (phase_ == "resolve" || attempts_.empty()) {
+  } else if (resolving || attempts_.empty()) {
     TryNext();
-  } else if (!untried_.empty() && !next_.armed()) {
+  } else if (!addresses_.empty() && !next_.armed()) {
     next_.StartAfter(HeadStart());
   }
 }
 
-// Failed addresses come last; of them, the one that failed the longest ago first.
-std::vector<SocketAddress> Connector::Order(std::vector<SocketAddress> addresses) {
-  addresses = InOrderOfTrying(std::move(addresses));
-  const auto rank = [last = last_to_try_](const SocketAddress& a) {
-    const auto it = std::find(last.begin(), last.end(), a);
-    return it == last.end() ? 0 : 1 + (it - last.begin());
-  };
-  std::stable_sort(
-      addresses.begin(), addresses.end(),
-      [&](const SocketAddress& a, const SocketAddress& b) { return rank(a) < rank(b); });
-  return addresses;
-}
-
 Nanos Connector::HeadStart() {
   if (ends_ == kNever) return kHeadStart;
-  const Nanos share = (ends_ - loop_.clock().Now()) / static_cast<int64_t>(untried_.size() + 1);
+  const Nanos share = (ends_ - loop_.clock().Now()) / static_cast<int64_t>(addresses_.size() + 1);
   return std::clamp<Nanos>(share, kMinHeadStart, kHeadStart);
 }
 
 void Connector::TryNext() {
-  phase_ = "connect";
+  errors_.set_phase(DialErrors::Phase::kConnect);
   next_.Stop();
-  while (!untried_.empty()) {
-    const SocketAddress address = untried_.front();
-    untried_.erase(untried_.begin());
+  while (!addresses_.empty()) {
+    const SocketAddress address = addresses_.TakeNext();
     bool connected = false;
     absl::StatusOr<Socket> socket = Socket::StartConnect(address, &connected);
     if (!socket.ok()) {
@@ -185,11 +147,11 @@ void Connector::TryNext() {
       continue;
     }
     attempts_.push_back(std::move(attempt));
-    if (!untried_.empty()) next_.StartAfter(HeadStart());
+    if (!addresses_.empty()) next_.StartAfter(HeadStart());
     return;
   }
   if (!attempts_.empty() || !all_found_) return;
-  Finish(absl::UnavailableError(absl::StrCat("connect ", Failures(), After())));
+  Finish(errors_.AllFailed(took()));
 }
 
 void Connector::OnDecided(Attempt* attempt) {
@@ -207,67 +169,29 @@ void Connector::OnDecided(Attempt* attempt) {
 
 void Connector::Connected(const SocketAddress& address, Socket socket) {
   // They had a head start and did not use it.
-  for (const auto& slower : attempts_) TryLast(slower->address());
-  handed_over_ = address;
-  last_to_try_.erase(std::remove(last_to_try_.begin(), last_to_try_.end(), address),
-                     last_to_try_.end());
+  for (const auto& slower : attempts_) addresses_.TryLast(slower->address());
+  addresses_.SetConnected(address);
   Finish(std::make_unique<PlainTransport>(std::move(socket)));
 }
 
 void Connector::OnLimit() {
-  std::string text = absl::StrCat(phase_, " ", target_text_, ": no answer");
-  std::vector<std::string> silent;
+  std::vector<SocketAddress> asked;
   for (const auto& attempt : attempts_) {
-    TryLast(attempt->address());
-    silent.push_back(attempt->address().ToString());
+    addresses_.TryLast(attempt->address());
+    asked.push_back(attempt->address());
   }
-  if (silent.size() > kNamedFailures) silent.resize(kNamedFailures);
-  if (!silent.empty() && silent.front() != target_text_) {
-    absl::StrAppend(&text, " from ", absl::StrJoin(silent, ", "));
-  }
-  absl::StrAppend(&text, After());
-  if (!failures_.empty()) absl::StrAppend(&text, "; before that: ", Failures());
-  Finish(absl::UnavailableError(text));
+  Finish(errors_.NoAnswer(asked, took()));
 }
 
-void Connector::Failed(const SocketAddress& address, absl::string_view reason) {
-  // The system call and the address are named once.
-  const std::string text = address.ToString();
-  absl::ConsumePrefix(&reason, "connect");
-  absl::ConsumePrefix(&reason, absl::StrCat(" ", text));
-  absl::ConsumePrefix(&reason, ": ");
-  failures_.push_back(absl::StrCat(text, ": ", reason));
-  TryLast(address);
-}
-
-void Connector::TryLast(const SocketAddress& address) {
-  last_to_try_.erase(std::remove(last_to_try_.begin(), last_to_try_.end(), address),
-                     last_to_try_.end());
-  if (last_to_try_.size() == kMaxAddresses) last_to_try_.erase(last_to_try_.begin());
-  last_to_try_.push_back(address);
+void Connector::Failed(const SocketAddress& address, absl::string_view why) {
+  errors_.Add(address, why);
+  addresses_.TryLast(address);
 }
 
 void Connector::Finish(absl::StatusOr<std::unique_ptr<Transport>> result) {
   OnConnected done = std::move(done_);
   Cancel();
   if (done) done(std::move(result));
-}
-
-// "10.0.0.7:80: Connection refused", with the name before it where it was one.
-std::string Connector::Failures() const {
-  std::vector<std::string> named(failures_.begin(),
-                                 failures_.begin() + std::min(failures_.size(), kNamedFailures));
-  std::string text = absl::StrJoin(named, "; ");
-  if (failures_.size() > named.size()) {
-    absl::StrAppend(&text, "; and ", failures_.size() - named.size(), " more");
-  }
-  const bool named_already =
-      failures_.size() == 1 && found_.size() == 1 && found_[0].ToString() == target_text_;
-  return named_already ? text : absl::StrCat(target_text_, ": ", text);
-}
-
-std::string Connector::After() {
-  return absl::StrCat(" (after ", InMs(loop_.clock().Now() - started_), ")");
 }
 
 }  // namespace weft

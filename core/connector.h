@@ -24,6 +24,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "weft/core/candidate_addresses.h"
+#include "weft/core/dial_errors.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/in_process_network.h"
 #include "weft/core/resolver.h"
@@ -40,8 +42,6 @@ class Connector final {
   static constexpr Nanos kHeadStart = std::chrono::milliseconds(250);
   static constexpr Nanos kMinHeadStart = std::chrono::milliseconds(10);
   static constexpr Nanos kResolutionDelay = std::chrono::milliseconds(50);
-  // Further addresses of a name are not tried.
-  static constexpr size_t kMaxAddresses = 64;
 
   // `network` is for in-process addresses; null: there are none.
   explicit Connector(EventLoop& loop, std::shared_ptr<InProcessNetwork> network = nullptr,
@@ -66,14 +66,11 @@ class Connector final {
   void OnDecided(Attempt* attempt) LOOP_ONLY;
   void Connected(const SocketAddress& address, Socket socket) LOOP_ONLY;
   void OnLimit() LOOP_ONLY;
-  // `why` without the address.
+  // `why` may name the address again.
   void Failed(const SocketAddress& address, absl::string_view why) LOOP_ONLY;
-  void TryLast(const SocketAddress& address) LOOP_ONLY;
-  std::vector<SocketAddress> Order(std::vector<SocketAddress> addresses) LOOP_ONLY;
   Nanos HeadStart() LOOP_ONLY;
+  Nanos took() const LOOP_ONLY { return loop_.clock().Now() - started_; }
   void Finish(absl::StatusOr<std::unique_ptr<Transport>> result) LOOP_ONLY;
-  std::string Failures() const LOOP_ONLY;
-  std::string After() LOOP_ONLY;
 
   EventLoop& loop_;
   const std::shared_ptr<InProcessNetwork> network_;
@@ -82,19 +79,13 @@ class Connector final {
   Timer begin_ LOOP_OWNED;
   Timer next_ LOOP_OWNED;  // for the resolution delay first, then for the head starts
   HostPort target_ LOOP_OWNED;
-  std::string target_text_ LOOP_OWNED;
-  std::string phase_ LOOP_OWNED;
   OnConnected done_ LOOP_OWNED;
   MonoTime started_ LOOP_OWNED{};
   MonoTime ends_ LOOP_OWNED{};
   bool all_found_ LOOP_OWNED = false;
-  std::vector<SocketAddress> found_ LOOP_OWNED;
-  std::vector<SocketAddress> untried_ LOOP_OWNED;  // at most kMaxAddresses, the next one first
+  CandidateAddresses addresses_ LOOP_OWNED;
   std::vector<std::unique_ptr<Attempt>> attempts_ LOOP_OWNED;  // under way, oldest first
-  std::vector<std::string> failures_ LOOP_OWNED;
-  // From one Start to the next.
-  std::vector<SocketAddress> last_to_try_ LOOP_OWNED;  // the longest ago first
-  SocketAddress handed_over_ LOOP_OWNED;
+  DialErrors errors_ LOOP_OWNED;
 };
 
 }  // namespace weft

@@ -1,0 +1,86 @@
+#include "weft/core/candidate_addresses.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace weft {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+SocketAddress At(int last) { return *SocketAddress::Parse(absl::StrCat("127.0.0.", last, ":80")); }
+
+class CandidateAddressesTest : public testing::Test {
+ protected:
+  void Add(const std::vector<int>& lasts) {
+    std::vector<SocketAddress> found;
+    for (const int last : lasts) found.push_back(At(last));
+    addresses_.Add(found);
+  }
+  std::vector<std::string> TakeAll() {
+    std::vector<std::string> taken;
+    while (!addresses_.empty()) taken.push_back(addresses_.TakeNext().ToString());
+    return taken;
+  }
+
+  CandidateAddresses addresses_;
+};
+
+TEST_F(CandidateAddressesTest, EachOnceInTheOrderInWhichTheyWereFound) {
+  addresses_.Begin();
+  Add({3, 1, 3, 2});
+  EXPECT_EQ(addresses_.size(), 3u);
+  EXPECT_THAT(TakeAll(), ElementsAre("127.0.0.3:80", "127.0.0.1:80", "127.0.0.2:80"));
+  Add({1, 4});
+  EXPECT_THAT(TakeAll(), ElementsAre("127.0.0.4:80")) << "the other was tried";
+}
+
+TEST_F(CandidateAddressesTest, ThoseThatFailedComeLastInLaterDialsTheLongestAgoFirst) {
+  addresses_.Begin();
+  addresses_.TryLast(At(1));
+  addresses_.TryLast(At(2));
+  addresses_.TryLast(At(1));
+  addresses_.Begin();
+  Add({1, 2, 3});
+  EXPECT_THAT(TakeAll(), ElementsAre("127.0.0.3:80", "127.0.0.2:80", "127.0.0.1:80"));
+  addresses_.SetConnected(At(2));
+  addresses_.Begin();
+  Add({1, 2, 3});
+  EXPECT_THAT(TakeAll(), ElementsAre("127.0.0.2:80", "127.0.0.3:80", "127.0.0.1:80"));
+}
+
+TEST_F(CandidateAddressesTest, AConnectionThatCameToNothingCountsForItsOwnDialOnly) {
+  addresses_.Begin();
+  Add({1, 2});
+  addresses_.SetConnected(addresses_.TakeNext());
+  addresses_.TryConnectedLast();
+  addresses_.Begin();
+  Add({1, 2});
+  EXPECT_THAT(TakeAll(), ElementsAre("127.0.0.2:80", "127.0.0.1:80"));
+
+  addresses_.SetConnected(At(2));
+  addresses_.Begin();
+  addresses_.TryConnectedLast();  // this dial has made none
+  Add({2, 3});
+  EXPECT_THAT(TakeAll(), ElementsAre("127.0.0.2:80", "127.0.0.3:80"));
+}
+
+TEST_F(CandidateAddressesTest, FurtherOnesThanTheLimitAreNotTried) {
+  addresses_.Begin();
+  std::vector<int> many;
+  for (int i = 1; i <= 100; ++i) many.push_back(i);
+  Add(many);
+  EXPECT_EQ(addresses_.size(), CandidateAddresses::kMax);
+  addresses_.Clear();
+  EXPECT_THAT(TakeAll(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace weft
