@@ -33,7 +33,7 @@ void LinkTarget::Start(OutboundCall& call) {
     call.End(end);
     return;
   }
-  if (call.stream != nullptr) call.stream->SetLoop(link_.shared_loop());
+  if (call.stream != nullptr) call.stream->SetLoop(link_.frames().shared_loop());
   call.started = link_.loop().clock().Now();
   call.deadline = SaturatingAdd(call.started, TimeoutOf(call));
   call.codec = call.options.compression.value_or(Compression::kNone);

@@ -14,156 +14,204 @@
 namespace weft::native {
 namespace {
 
-constexpr Nanos kLongestLook = std::chrono::seconds(1);
-constexpr Nanos kShortestLook = std::chrono::milliseconds(1);
+// What fits into a frame of every peer beside a request's head: its method's name, for whether that
+// goes along is not known before the mutex is taken, its metadata, its message.
+constexpr size_t kFits = kMinFrame - kHeaderSize - FrameWriter::kMaxRequestHead;
+
+// `borrow`: a message's large fields stay where they are. False: there is no memory.
+bool PiecesOf(const OutgoingRequest& request, size_t size, bool borrow, BlockPool* blocks,
+              std::vector<MessagePiece>* pieces) {
+  switch (request.form()) {
+    case OutgoingRequest::Form::kMessage:
+      return MessageCodec::Pieces(request.message(), size, borrow, pieces, blocks);
+    case OutgoingRequest::Form::kBytes:
+      return MessageCodec::Copied(request.bytes(), pieces, blocks);
+    case OutgoingRequest::Form::kShared:
+      if (size > 0) pieces->push_back(request.shared()->piece());
+      return true;
+  }
+  return false;
+}
 
 }  // namespace
 
-NativeLink::NativeLink(std::shared_ptr<EventLoop> loop, DeadlineWheel& wheel,
-                       std::shared_ptr<CallPool> pool, std::unique_ptr<Transport> transport,
-                       std::string peer, std::shared_ptr<const SessionLimits> limits,
-                       std::shared_ptr<InflateGate> gate, InputBudgets input)
-    : ConnectionHandle(std::move(loop), std::move(transport), std::move(peer), std::move(input)),
+std::shared_ptr<NativeLink> NativeLink::Make(std::shared_ptr<FrameOutput> frames,
+                                             DeadlineWheel& wheel, std::shared_ptr<CallPool> pool,
+                                             std::shared_ptr<InflateGate> gate) {
+  auto link =
+      std::make_shared<NativeLink>(std::move(frames), wheel, std::move(pool), std::move(gate));
+  link->frames_.SetRoomWaiter(std::shared_ptr<RoomWaiter>(link, &link->streams_));
+  link->answers_.SetCaller(link->Caller());
+  return link;
+}
+
+NativeLink::NativeLink(std::shared_ptr<FrameOutput> frames, DeadlineWheel& wheel,
+                       std::shared_ptr<CallPool> pool, std::shared_ptr<InflateGate> gate)
+    : shared_frames_(std::move(frames)),
+      frames_(*shared_frames_),
       wheel_(wheel),
       pool_(std::move(pool)),
-      limits_(std::move(limits)),
-      gate_(std::move(gate)),
-      unchecked_output_(std::min(limits_->MaxOutput(), OutputBudget::kStep)),
-      receive_credit_(static_cast<int64_t>(Handshake::ConnectionWindow(*limits_))) {}
+      streams_(frames_, std::move(gate)),
+      answers_(frames_) {}
 
-void NativeLink::SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply,
-                            bool more_soon) {
-  absl::Status error = status;
-  // Of a call that is no stream, or whose stream has had no message.
-  const Metadata* first = nullptr;
-  bool begins = call.stream != nullptr;
-  if (!call.initial_metadata().pairs.empty()) {
-    first = TakeInitialMetadata(call, &error);
-    begins = true;
-  }
-  ResponseHead head;
-  head.id = call.id.load(std::memory_order_relaxed);
-  head.metadata = call.trailers().empty() ? nullptr : &call.trailers();
-  const auto took =
-      std::chrono::duration_cast<std::chrono::microseconds>(call.answered - call.received).count();
-  head.handler_us = static_cast<uint32_t>(std::clamp<int64_t>(took, 0, UINT32_MAX));
+void NativeLink::SetState(State next) {
+  WEFT_DCHECK(next > state_ && state_ != State::kClosed);
+  state_ = next;
+}
+
+// ---- requests
+
+CallLink::StartResult NativeLink::TryStart(OutboundCall& call, absl::Status* why) {
   OutMessage out;
+  out.size = call.request.Size();
+  const bool plain = call.plain() && out.size + call.method.full_name.size() <= kFits &&
+                     out.size <= frames_.limits().max_message_bytes &&
+                     !Compresses(call.codec, out.size);
+  if (!plain) return TryStartSlow(call, out, why);
+  if (call.request.form() == OutgoingRequest::Form::kMessage) {
+    out.message = &call.request.message();
+  } else {
+    out.bytes = call.request.bytes();
+  }
+  return SendRequest</*kPlain=*/true>(call, out, nullptr, /*borrow=*/false, why);
+}
+
+// A request that is large, compressed, or has something beside it.
+CallLink::StartResult NativeLink::TryStartSlow(OutboundCall& call, OutMessage& out,
+                                               absl::Status* why) {
+  const size_t most = std::min(frames_.limits().max_message_bytes, MessageCodec::kMax);
+  if (out.size > most) {
+    *why = Errors::TooLarge("the request", out.size, most, "max_message_bytes of the channel");
+    return StartResult::kRefused;
+  }
+  // A large request is written here and now from where it is; what the kernel does not take is
+  // copied then.
+  const absl::Cord* const attachment = call.attachment();
+  const bool changes = attachment != nullptr || Compresses(call.codec, out.size);
+  const bool from_message = call.request.form() == OutgoingRequest::Form::kMessage;
+  const bool borrow = from_message && out.size >= FrameOutput::kWriteAtOnce && !changes;
   std::vector<MessagePiece> pieces;
-  // What the handler's own error says goes before its trailers.
-  const auto check_trailers = [&head, &error](size_t limit, std::string_view setting) {
-    if (head.metadata == nullptr || head.metadata->WireSize() <= limit) return;
-    if (error.ok())
-      error = TooLarge("the reply's metadata", head.metadata->WireSize(), limit, setting);
-    head.metadata = nullptr;
-  };
-  check_trailers(std::min(limits_->max_metadata_bytes, kMaxMetadata),
-                 "max_metadata_bytes of the server");
-  if (error.ok() && reply != nullptr) {
-    const google::protobuf::MessageLite& message = reply->message();
-    out.size = reply->size();
-    if (out.size > limits_->max_message_bytes || out.size > MessageCodec::kMax) {
-      error =
-          TooLarge("the reply", out.size, std::min(limits_->max_message_bytes, MessageCodec::kMax),
-                   "max_message_bytes of the server");
-    } else if (const absl::Cord& attachment = call.reply_attachment();
-               !attachment.empty() || Compresses(call.reply_codec, out.size)) {
-      error = MessageCodec::Pieces(message, out.size, /*share=*/false, &pieces, &loop().blocks())
-                  ? Transform(call.reply_codec, &attachment, /*of_stream=*/false, &out, &pieces)
-                  : MessageCodec::NoMemory("the reply", out.size);
-    } else if (out.size + FrameWriter::Overhead(head) > kMinFrame - kHeaderSize) {
-      if (!MessageCodec::Pieces(message, out.size, /*share=*/true, &pieces, &loop().blocks())) {
-        error = MessageCodec::NoMemory("the reply", out.size);
-      }
-      out.pieces = &pieces;
-      size_t shared = 0;
-      for (const MessagePiece& piece : pieces) shared += piece.block ? 0 : piece.size;
-      if (shared > 0) out.keeper = reply->Keep(shared);
-    } else {
-      out.message = &message;
+  if (changes ||
+      out.size + call.method.full_name.size() + FrameWriter::MetadataSize(call.metadata()) >
+          kFits) {
+    if (!PiecesOf(call.request, out.size, borrow, &loop().blocks(), &pieces)) {
+      *why = MessageCodec::NoMemory("the request", out.size);
+      return StartResult::kRefused;
     }
+    out.pieces = &pieces;
+  } else if (from_message) {
+    out.message = &call.request.message();
+  } else {
+    out.bytes = call.request.bytes();
   }
+  if (changes) {
+    *why = frames_.Transform(call.codec, attachment, /*of_stream=*/false, &out, &pieces,
+                             call.request.shared().get());
+    if (!why->ok()) return StartResult::kRefused;
+  }
+  return SendRequest</*kPlain=*/false>(call, out, &pieces, borrow, why);
+}
+
+template <bool kPlain>
+CallLink::StartResult NativeLink::SendRequest(OutboundCall& call, OutMessage& out,
+                                              std::vector<MessagePiece>* pieces, bool borrow,
+                                              absl::Status* why) {
+  const bool in_loop = frames_.loop().InLoop();
+  RequestHead head;
+  if (!kPlain) head.metadata = call.metadata();
+  std::shared_ptr<StreamPort> stream;
+  bool claimed = false;
+  bool look = false;
+  bool large = false;
   {
-    MutexLock lock(output().mutex());
-    FrameWriter writer(output(), std::max(peer_limits_.max_frame, kMinFrame));
-    ++answered_;
-    check_trailers(peer_limits_.max_metadata, "max_metadata_bytes of the client");
-    if (error.ok() &&
-        (out.size > peer_limits_.max_message || Waiting() + out.size > unchecked_output_)) {
-      error = CheckReply(out.size);
+    MutexLock lock(frames_.output().mutex());
+    if (state_ != State::kUp || frames_.output().closed()) return StartResult::kGone;
+    const PeerSettings& peer_takes = frames_.settings();
+    // What is small, plain and on a connection that keeps up is within every limit.
+    if (head.metadata != nullptr || (!kPlain && call.stream != nullptr) ||
+        out.size > peer_takes.max_message || calls_.size() >= peer_takes.max_calls ||
+        !frames_.HasRoom(out.size)) {
+      *why = CheckRequest(call, out.size, head.metadata);
+      if (!why->ok()) return StartResult::kRefused;
     }
-    if (begins) {
-      if (call.stream != nullptr) {
-        NativeStream& stream = NativeStream::Of(*call.stream);
-        stream.open = false;
-        stream.over = true;
-      }
-      if (first != nullptr && !call.aborted.load(std::memory_order_relaxed)) {
-        WriteHeaders(head.id, *first);
-      }
+    head.id = calls_.Add(&call);
+    if (head.id == 0) {
+      *why = absl::ResourceExhaustedError(absl::StrCat(
+          "client side: no memory for a call more beside the ", calls_.size(), " to ", peer()));
+      return StartResult::kRefused;
     }
-    if (call.aborted.load(std::memory_order_relaxed)) {
-      // The session has said how it ended.
-    } else if (fragments_.Contains({head.id, true})) {
-      AnswerBehind(call, head, error);
-    } else if (error.ok()) {
-      const PieceCursor rest = writer.Response(head, out);
-      if (rest.left > 0) AddFragments(head.id, /*reply=*/true, rest, out, pieces);
-    } else {
-      writer.Error(head, error, call.refused());
+    const MethodNumbers::Bound bound = methods_.Bind(call.method, peer_takes.max_methods);
+    head.method = bound.number;
+    if (bound.needs_name) head.method_name = call.method.full_name;
+    // A call that waited for the connection has less left than it was given.
+    call.sent = call.waited ? frames_.loop().clock().Now() : call.started;
+    if (call.deadline != kNever) {
+      const Nanos left = call.deadline - call.sent;
+      head.timeout_us = static_cast<uint64_t>(std::max<int64_t>(1, left.count() / 1000));
+      if (!in_loop) look = calls_.NoteDeadline(call.deadline, left);
     }
-    const bool large = Waiting() >= kWriteAtOnce;
-    Flush(lock, output().Claim(), more_soon || loop().InLoop(), large);
+    call.id = head.id;
+    call.stream_position = frames_.output().appended();
+    if (call.wants_handle()) {
+      call.Started(CallHandle(
+          std::shared_ptr<CallCanceller>(shared_from_this(), static_cast<CallCanceller*>(this)),
+          head.id));
+    }
+    if (!kPlain && call.stream != nullptr) {
+      stream = call.stream;
+      head.open = ClientStreams(call.method.kind);
+      streams_.Open(call, head, std::shared_ptr<StreamTransport>(shared_from_this(), &streams_));
+    }
+    const PieceCursor rest = FrameWriter(frames_.output(), peer_takes.max_frame).Request(head, out);
+    if (!kPlain && rest.left > 0) frames_.AddFragments({head.id, false}, rest, out, *pieces);
+    large = frames_.Waiting() >= FrameOutput::kWriteAtOnce || (!kPlain && borrow);
+    claimed = frames_.output().Claim();
+    // A deadline goes into the wheel before anything can complete the call: only this loop does
+    // that.
+    if (in_loop && call.deadline != kNever) {
+      frames_.loop().AssertInLoop();
+      call.deadline_target = session_;
+      wheel_.Insert(&call, call.deadline);
+    }
+    // From here on `call` may be gone.
+    if (kPlain) frames_.Flush(lock, claimed, in_loop, large);
   }
+  if (look) AskToLook();
+  if (kPlain) return StartResult::kStarted;
+  if (stream != nullptr) stream->Opened(streams_);
+  frames_.Flush(claimed, in_loop, large);
+  if (borrow) frames_.OwnBorrowed(head.id);
+  return StartResult::kStarted;
 }
 
-// Why a reply must not be sent, or OK.
-absl::Status NativeLink::TooLarge(std::string_view what, size_t size, size_t limit,
-                                  std::string_view setting) {
-  return absl::ResourceExhaustedError(absl::StrCat(
-      absl::string_view(what.data(), what.size()), " of ", size, " bytes is over the limit of ",
-      limit, " (", absl::string_view(setting.data(), setting.size()), ")"));
-}
-
-absl::Status NativeLink::CheckReply(size_t size) {
-  if (size > peer_limits_.max_message)
-    return TooLarge("the reply", size, peer_limits_.max_message, "max_message_bytes of the client");
-  if (Waiting() > 0 && Waiting() + size > limits_->MaxOutput()) {
+// Why a request must not be sent, or OK.
+absl::Status NativeLink::CheckRequest(const OutboundCall& call, size_t size,
+                                      const Metadata* metadata) {
+  const PeerSettings& peer_takes = frames_.settings();
+  if (size > peer_takes.max_message) {
+    return Errors::TooLarge("the request", size, peer_takes.max_message,
+                            "max_message_bytes of the server");
+  }
+  if (metadata != nullptr && metadata->WireSize() > peer_takes.max_metadata) {
+    return Errors::TooLarge("the request's metadata", metadata->WireSize(), peer_takes.max_metadata,
+                            "max_metadata_bytes of the server");
+  }
+  if (calls_.size() >= peer_takes.max_calls) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("server side: ", Waiting(), " bytes wait to be written to ", peer(),
-                     ", with the reply's ", size, " more than the limit of ", limits_->MaxOutput(),
-                     " (max_output_bytes of the server)"));
+        absl::StrCat(calls_.size(), " calls are under way on the connection, the limit is ",
+                     peer_takes.max_calls, " (max_calls of the server)"));
   }
-  return output().CheckBudget(size, "server side", "the reply's");
+  if (call.stream != nullptr && peer_takes.stream_window == 0) {
+    return absl::UnimplementedError("the server does not take streams");
+  }
+  return frames_.CheckRoom(Side::kClient, size);
 }
 
-// A stream whose last message is still on its way: the answer, without a message, follows it.
-void NativeLink::AnswerBehind(InboundCall& call, const ResponseHead& head,
-                              const absl::Status& error) {
-  SendBehind({head.id, true}, kHeaderSize,
-             [own = head, error, trailers = head.metadata != nullptr ? *head.metadata : Metadata(),
-              refused = call.refused()](FrameWriter& writer) mutable {
-               own.metadata = &trailers;
-               if (error.ok()) {
-                 writer.Response(own, OutMessage());
-               } else {
-                 writer.Error(own, error, refused);
-               }
-               return FragmentQueue::Rest();
-             });
-}
-
-void NativeLink::OnCallReturned(InboundCall& call) {
-  loop().AssertInLoop();
-  if (call.input_held > 0) input().Remove(std::exchange(call.input_held, 0));
-  if (session_ != nullptr) session_->OnCallReturned(call);
-}
-
-void NativeLink::WatchDeadline(InboundCall& call) {
-  loop().Post([self = shared_from_this(), this,
-               id = call.id.load(std::memory_order_relaxed)](TaskFate fate) {
+void NativeLink::AskToLook() {
+  loop().Post([self = shared_from_this(), this](TaskFate fate) {
     if (fate == TaskFate::kCancelled) return;
     loop().AssertInLoop();
-    if (session_ != nullptr) session_->WatchInboundDeadline(id);
+    if (session_ != nullptr) session_->LookForDeadlines();
   });
 }
 
@@ -175,90 +223,55 @@ void NativeLink::CancelCall(uint64_t id) {
   });
 }
 
-void NativeLink::SendError(uint64_t id, const absl::Status& status, bool not_executed) {
-  ResponseHead head;
-  head.id = id;
-  bool claimed;
-  {
-    MutexLock lock(output().mutex());
-    FrameWriter(output(), std::max(peer_limits_.max_frame, kMinFrame))
-        .Error(head, status, not_executed);
-    claimed = output().Claim();
-  }
-  Flush(claimed, /*gather=*/true, false);
-}
+// ---- for the session
 
-void NativeLink::SendFrame(const FrameHeader& header, std::string_view bytes) {
-  bool claimed;
-  {
-    MutexLock lock(output().mutex());
-    FrameWriter(output(), kMinFrame).Plain(header, bytes);
-    claimed = output().Claim();
-  }
-  Flush(claimed, /*gather=*/true, false);
-}
-
-void NativeLink::SendLast(const FrameHeader* header, std::string_view bytes) {
-  bool claimed;
-  {
-    MutexLock lock(output().mutex());
-    if (header != nullptr) FrameWriter(output(), kMinFrame).Plain(*header, bytes);
-    fragments_.Clear();
-    output().Seal();
-    claimed = output().Claim();
-  }
-  Flush(claimed, /*gather=*/true, false);
+void NativeLink::Attach(NativeSession* session) {
+  session_ = session;
+  answers_.Attach(session);
 }
 
 void NativeLink::SetPeer(const PeerSettings& agreement) {
-  MutexLock lock(output().mutex());
-  peer_limits_ = agreement;
-  credit_ = static_cast<int64_t>(agreement.connection_window);
+  MutexLock lock(frames_.output().mutex());
+  frames_.SetSettings(agreement);
+  streams_.SetWindow(agreement);
 }
 
 void NativeLink::Open(std::string identity) {
-  identity_ = std::move(identity);
-  MutexLock lock(output().mutex());
-  if (state_ == State::kOpening) state_ = State::kUp;
+  answers_.SetIdentity(std::move(identity));
+  MutexLock lock(frames_.output().mutex());
+  if (state_ == State::kOpening) SetState(State::kUp);
 }
 
 void NativeLink::StopStarting() {
-  MutexLock lock(output().mutex());
-  if (state_ != State::kClosed) state_ = State::kGoingAway;
+  MutexLock lock(frames_.output().mutex());
+  if (state_ < State::kGoingAway) SetState(State::kGoingAway);
 }
 
 OutboundCall* NativeLink::GoAway(uint64_t last_taken) {
-  MutexLock lock(output().mutex());
-  if (state_ != State::kClosed) state_ = State::kGoingAway;
-  std::vector<uint64_t> refused;
-  calls_.ForEach([&](uint64_t id, OutboundCall*) {
-    if (id > last_taken) refused.push_back(id);
-  });
-  OutboundCall* list = nullptr;
-  for (uint64_t id : refused) {
-    OutboundCall* call = calls_.Take(id);
-    ForgetOutbound(id, call);
-    call->next = list;
-    list = call;
-  }
+  MutexLock lock(frames_.output().mutex());
+  if (state_ < State::kGoingAway) SetState(State::kGoingAway);
+  OutboundCall* const list = calls_.TakeAbove(last_taken);
+  for (OutboundCall* call = list; call != nullptr; call = call->next) Forget(call->id, *call);
   return list;
 }
 
 OutboundCall* NativeLink::Close(uint64_t* written) {
-  std::vector<std::shared_ptr<StreamPort>> waiting;  // the last to hold one must not lock
-  MutexLock lock(output().mutex());
-  state_ = State::kClosed;
-  *written = output().offered();
-  fragments_.Clear();
-  waiting.swap(waiting_);
-  OutboundCall* list = nullptr;
-  calls_.ForEach([&](uint64_t, OutboundCall* call) WEFT_NO_THREAD_ANALYSIS {
-    if (call->stream != nullptr) LetGo(*call->stream);
-    call->next = list;
-    list = call;
-  });
-  calls_.Clear();
+  StreamCredit::Ports waiting;  // the last to hold one must not hold the mutex
+  MutexLock lock(frames_.output().mutex());
+  SetState(State::kClosed);
+  *written = frames_.output().offered();
+  frames_.Clear();
+  waiting = streams_.Close();
+  OutboundCall* const list = calls_.TakeAll();
+  for (OutboundCall* call = list; call != nullptr; call = call->next) {
+    if (call->stream != nullptr) streams_.LetGo(*call->stream);
+  }
   return list;
+}
+
+void NativeLink::Forget(uint64_t id, OutboundCall& call) {
+  if (call.stream != nullptr) streams_.LetGo(*call.stream);
+  frames_.DropFragments({id, false});
 }
 
 OutboundCall* NativeLink::Take(uint64_t id) {
@@ -269,11 +282,12 @@ OutboundCall* NativeLink::Take(uint64_t id) {
 
 void NativeLink::TakeMany(const uint64_t* ids, OutboundCall** calls, size_t count) {
   {
-    MutexLock lock(output().mutex());
+    MutexLock lock(frames_.output().mutex());
     for (size_t i = 0; i < count; ++i) {
       calls[i] = calls_.Take(ids[i]);
-      if (calls[i] != nullptr && (calls[i]->stream != nullptr || !fragments_.empty()))
-        ForgetOutbound(ids[i], calls[i]);
+      if (calls[i] != nullptr && (calls[i]->stream != nullptr || frames_.fragmented())) {
+        Forget(ids[i], *calls[i]);
+      }
     }
   }
   for (size_t i = 0; i < count; ++i) {
@@ -281,65 +295,57 @@ void NativeLink::TakeMany(const uint64_t* ids, OutboundCall** calls, size_t coun
   }
 }
 
+OutboundCall* NativeLink::Find(uint64_t id) {
+  MutexLock lock(frames_.output().mutex());
+  return calls_.Find(id);
+}
+
+std::shared_ptr<StreamPort> NativeLink::StreamOf(uint64_t id, bool* call, bool* started) {
+  MutexLock lock(frames_.output().mutex());
+  *started = calls_.EverStarted(id);
+  OutboundCall* const found = calls_.Find(id);
+  *call = found != nullptr;
+  return found != nullptr ? found->stream : nullptr;
+}
+
+bool NativeLink::EverStarted(uint64_t id) {
+  MutexLock lock(frames_.output().mutex());
+  return calls_.EverStarted(id);
+}
+
+size_t NativeLink::calls_under_way() {
+  MutexLock lock(frames_.output().mutex());
+  return calls_.size();
+}
+
+uint64_t NativeLink::answered() {
+  MutexLock lock(frames_.output().mutex());
+  return answers_.answered();
+}
+
 MonoTime NativeLink::ArmDeadlines(DeadlineTarget* target) {
-  MutexLock lock(output().mutex());
-  if (!std::exchange(unarmed_, false)) {
-    // None since the last look: the next call that comes asks for one.
-    looked_for_by_ = kNever;
-    shortest_timeout_ = Nanos::max();
-    return kNever;
-  }
-  calls_.ForEach([&](uint64_t, OutboundCall* call) WEFT_NO_THREAD_ANALYSIS {
-    if (call->deadline == kNever || call->in_wheel()) return;
-    call->deadline_target = target;
-    wheel_.Insert(call, call->deadline);
-  });
-  // Of the calls since the last look: a short one must not keep the looks short.
-  const Nanos shortest = std::exchange(shortest_timeout_, Nanos::max());
-  looked_for_by_ = loop().clock().Now() + std::clamp(shortest / 4, kShortestLook, kLongestLook);
-  return looked_for_by_;
+  MutexLock lock(frames_.output().mutex());
+  return calls_.Arm(wheel_, target, loop().clock());
 }
 
 ConnectionVolume NativeLink::Volume() {
   ConnectionVolume volume;
-  volume.bytes_in = bytes_in_.load(std::memory_order_relaxed);
-  volume.calls_begun = last_inbound_.load(std::memory_order_relaxed);
-  MutexLock lock(output().mutex());
-  volume.bytes_out = output().offered();
+  volume.bytes_in = input_.bytes.load(std::memory_order_relaxed);
+  volume.calls_begun = input_.last.load(std::memory_order_relaxed);
+  MutexLock lock(frames_.output().mutex());
+  volume.bytes_out = frames_.output().offered();
   // Of the peer's, those that a worker has answered since the loop last looked are no more.
-  const uint64_t taken = taken_.load(std::memory_order_relaxed);
-  volume.calls = calls_.size() + (taken > answered_ ? taken - answered_ : 0);
-  volume.calls_begun += next_id_;
+  const uint64_t taken = input_.taken.load(std::memory_order_relaxed);
+  const uint64_t answered = answers_.answered();
+  volume.calls = calls_.size() + (taken > answered ? taken - answered : 0);
+  volume.calls_begun += calls_.next_id();
   return volume;
 }
 
-size_t NativeLink::calls_under_way() {
-  MutexLock lock(output().mutex());
-  return calls_.size();
-}
-
-OutboundCall* NativeLink::Find(uint64_t id) {
-  MutexLock lock(output().mutex());
-  return calls_.Find(id);
-}
-
-uint64_t NativeLink::answered() {
-  MutexLock lock(output().mutex());
-  return answered_;
-}
-
 void NativeLink::Trim() {
-  output().Trim();
-  MutexLock lock(output().mutex());
+  frames_.output().Trim();
+  MutexLock lock(frames_.output().mutex());
   calls_.Trim();
-}
-
-bool NativeLink::OutputOverLimit() {
-  // Refusals are small; a peer that lets so many of them pile up does not read.
-  const size_t limit = limits_->MaxOutput() + (limits_->MaxOutput() >> 2) + (size_t{1} << 20);
-  if (output().counted() + OutputBudget::kStep <= limit) return false;
-  MutexLock lock(output().mutex());
-  return Waiting() > limit;
 }
 
 }  // namespace weft::native

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "weft/core/check.h"
 #include "weft/core/printable.h"
 #include "weft/rpc/base/wire_status.h"
@@ -48,15 +47,16 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
       handshake_limit_(
           ToNanos(std::min(options.handshake_timeout, options.limits->handshake_timeout))),
       max_frame_(std::clamp(options.limits->max_frame_bytes, kMinFrame, kLargestFrame)),
-      link_(std::make_shared<NativeLink>(
-          io.loop, *io.wheel, pool_, std::move(transport), std::move(peer), options.limits,
+      link_(NativeLink::Make(
+          std::make_shared<FrameOutput>(io.loop, std::move(transport), std::move(peer),
+                                        options.limits, std::move(options.input)),
+          *io.wheel, pool_,
           options.gate != nullptr
               ? options.gate
               : std::make_shared<InflateGate>(options.limits->inflate,
-                                              options.dialer ? "channel" : "server"),
-          std::move(options.input))),
+                                              options.dialer ? "channel" : "server"))),
       facts_(options.dialer ? std::make_unique<const HelloFacts>(std::move(options.own)) : nullptr),
-      connection_(*io.loop, *io.arena, link_, this),
+      connection_(*io.loop, *io.arena, link_->shared_frames(), this),
       timer_(*io.loop,
              [this] {
                loop_.AssertInLoop();
@@ -75,7 +75,7 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
                     loop_.AssertInLoop();
                     LookForDeadlines();
                   }),
-      assembly_(limits().MaxUnfinished(), io.arena->large(), link_->input()) {
+      assembly_(limits().MaxUnfinished(), io.arena->large(), link_->frames().input()) {
   loop_.AssertInLoop();
   link_->Attach(this);
   io.trimmer->Add(*this);
@@ -200,7 +200,8 @@ void NativeSession::TakeWholeFrame(const BlockRef& block, const FrameHeader& hea
 }
 
 void NativeSession::TakePing(const FrameHeader& header) {
-  if (!header.has(kReply)) link_->SendFrame({0, FrameType::kPing, kReply, 0, header.id}, "");
+  if (!header.has(kReply))
+    link_->frames().SendFrame({0, FrameType::kPing, kReply, 0, header.id}, "");
 }
 
 size_t NativeSession::BeginData(const FrameHeader& header) {
@@ -272,7 +273,7 @@ void NativeSession::EndDataFrame() {
     const bool last = assembly->last;
     const size_t held = assembly->whole + kMessageCost;
     assembly_.Finish(data_header_.id, reply);
-    link_->input().Add(held);
+    link_->frames().input().Add(held);
     DeliverToStream(*port, std::move(message), last);
     return;
   }
@@ -303,10 +304,10 @@ void NativeSession::EndDataFrame() {
   call->SetRequest(assembly->block, assembly->block->data(), assembly->whole);
   if (assembly->unusual()) {
     call->SetPayload(assembly->codec, assembly->inflated_size, assembly->attachment_size,
-                     limits().max_message_bytes, &link_->gate());
+                     limits().max_message_bytes, &link_->streams().gate());
   }
   assembly_.Finish(data_header_.id, false);
-  link_->input().Add(held);
+  link_->frames().input().Add(held);
   call->input_held += held;
   sink_->OnCall(*call);
 }
@@ -316,7 +317,7 @@ void NativeSession::OnReadEnd() {
   link_->CountInput(connection_.bytes_read(), taken_, last_inbound_);
   if (heartbeat_.OnRead()) host_.OnSuspect(*this, false);
   if (phase_ >= Phase::kEnding) return;
-  if (link_->OutputOverLimit()) {
+  if (link_->frames().OverLimit()) {
     Fail(CloseReason::kOutputFull, absl::StrCat("it does not read what is sent to it (limit ",
                                                 limits().MaxOutput(), " bytes, max_output_bytes)"));
   }
@@ -327,7 +328,7 @@ void NativeSession::TakeGoAway(const FrameHeader& header, std::string_view body)
   CompleteReplies();
   if (phase_ >= Phase::kEnding) return;
   link_->StopStarting();
-  link_->SendFrame({0, FrameType::kGoAwayAck, 0, 0, 0}, "");
+  link_->frames().SendFrame({0, FrameType::kGoAwayAck, 0, 0, 0}, "");
   const absl::Status why(
       FromWireCode(header.aux == 0 ? ToWireCode(absl::StatusCode::kUnavailable) : header.aux),
       Printable::Text(body));
@@ -365,8 +366,8 @@ void NativeSession::GoAway(const absl::Status& why) {
     loop_.AssertInLoop();
     NameLastCall(go_away_.why(), /*last=*/false);
   });
-  link_->SendFrame({0, FrameType::kGoAway, 0, ToWireCode(why.code()), kNoCallNamed},
-                   GoAwayText(why));
+  link_->frames().SendFrame({0, FrameType::kGoAway, 0, ToWireCode(why.code()), kNoCallNamed},
+                            GoAwayText(why));
 }
 
 void NativeSession::NameLastCall(const absl::Status& why, bool last) {
@@ -377,27 +378,20 @@ void NativeSession::NameLastCall(const absl::Status& why, bool last) {
   if (says && !hellos_.sent) SendHello(HelloFacts());
   const FrameHeader header{0, FrameType::kGoAway, 0, ToWireCode(why.code()), last_inbound_};
   if (last) {
-    link_->SendLast(says ? &header : nullptr, GoAwayText(why));
+    link_->frames().SendLast(says ? &header : nullptr, GoAwayText(why));
   } else if (says) {
-    link_->SendFrame(header, GoAwayText(why));
+    link_->frames().SendFrame(header, GoAwayText(why));
   }
 }
 
 void NativeSession::FailFrame(FrameError error, const FrameHeader& header) {
-  std::string what(FrameReader::Describe(error));
-  absl::StrAppend(&what,
-                  absl::StrFormat(" (type 0x%02x, flags 0x%02x, length %d",
-                                  static_cast<int>(header.type), header.flags, header.length));
-  if (error == FrameError::kTooLong)
-    absl::StrAppend(&what, ", limit ", max_frame_, ", max_frame_bytes");
-  Fail(ReasonOf(error), what + ")");
+  Fail(ReasonOf(error), Errors::BrokenFrame(error, header, max_frame_));
 }
 
 // The peer broke the protocol. It is told why, if it speaks the protocol at all, and the connection
 // ends: answers under way are not for a peer that is out of step.
 void NativeSession::Fail(CloseReason reason, std::string_view what) {
-  const absl::Status why = absl::UnavailableError(absl::StrCat(
-      "connection with ", peer(), " closed: ", absl::string_view(what.data(), what.size())));
+  const absl::Status why = Errors::Closed(peer(), what);
   if (phase_ != Phase::kOpening) {
     CompleteReplies();
     NameLastCall(absl::UnavailableError(absl::string_view(what.data(), what.size())),
@@ -445,7 +439,7 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
   if (why.ok()) why = absl::UnavailableError(absl::StrCat(peer(), " closed the connection"));
   timer_.Stop();
   look_timer_.Stop();
-  if (held_ != nullptr) link_->input().Remove(held_->bytes());
+  if (held_ != nullptr) link_->frames().input().Remove(held_->bytes());
   held_.reset();
   if (late_timer_ != nullptr) late_timer_->Stop();
   go_away_.Stop();
@@ -474,7 +468,7 @@ void NativeSession::CancelInbound() {
   calls.reserve(inbound_.size());
   inbound_.ForEach([&](uint64_t, InboundCall* call) { calls.push_back(call); });
   for (InboundCall* call : calls) call->MarkStopped();
-  if (sink_ != nullptr) sink_->OnAllCancelled(*link_);
+  if (sink_ != nullptr) sink_->OnAllCancelled(link_->answers());
 }
 
 }  // namespace weft::native

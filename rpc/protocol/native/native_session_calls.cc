@@ -16,8 +16,8 @@ constexpr size_t kReplyBatch = 64;
 
 // Whether any byte of its request may have left this process.
 bool Written(NativeLink& link, const OutboundCall& call) {
-  MutexLock lock(link.output().mutex());
-  return call.stream_position < link.output().offered();
+  MutexLock lock(link.frames().output().mutex());
+  return call.stream_position < link.frames().output().offered();
 }
 
 // What a request holds beside its call: small bytes are copied into that. Those of a message that
@@ -62,21 +62,21 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
   if (bound == nullptr && (bound = Admit(header, frame)) == nullptr) return;
   const size_t held = InputOf(header, frame);
   if (held > 0) {
-    if (const absl::Status s = link_->input().TryAdd(held); !s.ok()) {
-      link_->SendError(header.id, s, /*not_executed=*/true);
+    if (const absl::Status s = link_->frames().input().TryAdd(held); !s.ok()) {
+      link_->frames().SendError(header.id, s, /*not_executed=*/true);
       return;
     }
   }
   InboundCall& call = pool_->Take();
   if (!inbound_.Insert(header.id, &call)) {
     pool_->PutBack(call);
-    if (held > 0) link_->input().Remove(held);
-    link_->SendError(header.id, NoRoomForCalls(inbound_.size()), /*not_executed=*/true);
+    if (held > 0) link_->frames().input().Remove(held);
+    link_->frames().SendError(header.id, NoRoomForCalls(inbound_.size()), /*not_executed=*/true);
     return;
   }
   call.input_held = held;
   call.id.store(header.id, std::memory_order_relaxed);
-  call.origin = std::shared_ptr<CallOrigin>(link_, static_cast<CallOrigin*>(link_.get()));
+  call.origin = std::shared_ptr<CallOrigin>(link_, &link_->answers());
   call.bound = bound;
   call.clock = &loop_.clock();
   call.received = loop_.now() - held_for_;
@@ -93,7 +93,8 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
     call.SetRequest(block, payload.bytes.data(), payload.bytes.size());
     if (payload.codec != 0 || payload.attachment_size > 0) {
       call.SetPayload(static_cast<Compression>(payload.codec), payload.inflated_size,
-                      payload.attachment_size, limits().max_message_bytes, &link_->gate());
+                      payload.attachment_size, limits().max_message_bytes,
+                      &link_->streams().gate());
     }
     sink_->OnCall(call);
     return;
@@ -113,7 +114,7 @@ void NativeSession::TakeRequest(const BlockRef& block, const FrameHeader& header
 // Admit.
 const BoundMethod* NativeSession::BoundAlready(const FrameHeader& header,
                                                const RequestFrame& frame) const {
-  const SessionLimits& limits = link_->limits();
+  const SessionLimits& limits = link_->frames().limits();
   const bool plain = frame.method_name.empty() && header.aux < methods_.size() &&
                      frame.metadata.empty() && frame.payload.codec == 0 &&
                      frame.payload.whole_size <= limits.max_message_bytes &&
@@ -143,7 +144,7 @@ const BoundMethod* NativeSession::Admit(const FrameHeader& header, const Request
                                       : ": the method takes one request, not a stream"));
   }
   if (!refused.ok()) {
-    link_->SendError(header.id, refused, /*not_executed=*/true);
+    link_->frames().SendError(header.id, refused, /*not_executed=*/true);
     return nullptr;
   }
   return bound;
@@ -151,7 +152,7 @@ const BoundMethod* NativeSession::Admit(const FrameHeader& header, const Request
 
 // Whether this request may be served at all; what it is refused with otherwise.
 absl::Status NativeSession::AdmitRequest(const RequestFrame& frame, uint64_t id) {
-  const SessionLimits& limits = link_->limits();
+  const SessionLimits& limits = link_->frames().limits();
   if (id > go_away_.last_taken()) return absl::UnavailableError("the server is going away");
   const size_t size = std::max(frame.payload.whole_size, frame.payload.inflated_size);
   if (size > limits.max_message_bytes) {
@@ -176,8 +177,8 @@ absl::Status NativeSession::AdmitRequest(const RequestFrame& frame, uint64_t id)
 }
 
 absl::Status NativeSession::CheckInflating(const Payload& payload) const {
-  return link_->gate().Check(static_cast<Compression>(payload.codec), payload.message_size(),
-                             payload.inflated_size);
+  return link_->streams().gate().Check(static_cast<Compression>(payload.codec),
+                                       payload.message_size(), payload.inflated_size);
 }
 
 // The method that `number` or `name` stands for. False: the connection was failed.
@@ -225,7 +226,8 @@ absl::Status NativeSession::SetMethod(uint16_t number, const BoundMethod* bound,
   }
   if (unknown_methods_ == nullptr) unknown_methods_ = std::make_unique<UnknownMethods>();
   if (unknown_methods_->KeepsMore(number)) {
-    if (absl::Status s = link_->input().TryAdd(UnknownMethods::kMaxNameBytes); !s.ok()) return s;
+    if (absl::Status s = link_->frames().input().TryAdd(UnknownMethods::kMaxNameBytes); !s.ok())
+      return s;
   }
   unknown_methods_->Add(number, name);
   return absl::OkStatus();
@@ -273,7 +275,7 @@ void NativeSession::TakeResponse(const FrameHeader& header, std::string_view bod
   }
   CompleteReplies();  // it may be a second one
   if (phase_ >= Phase::kEnding) return;
-  if (!link_->UnderWay(header.id)) {
+  if (link_->Find(header.id) == nullptr) {
     host_.CountLateReply();  // and its pieces are dropped
     return;
   }
@@ -407,7 +409,7 @@ void NativeSession::CompleteSlowReply(OutboundCall& call, const FrameHeader& hea
                                 payload.attachment_size};
     end.whole_reply = &whole;
     end.max_message = limits().max_message_bytes;
-    end.gate = &link_->gate();
+    end.gate = &link_->streams().gate();
     call.End(end);
     return;
   }
@@ -439,7 +441,8 @@ void NativeSession::EndCall(OutboundCall& call, absl::StatusCode code, std::stri
 void NativeSession::CancelOutbound(uint64_t id) {
   OutboundCall* call = link_->Take(id);
   if (call == nullptr) return;
-  link_->SendFrame({0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kCancelled), id}, "");
+  link_->frames().SendFrame(
+      {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kCancelled), id}, "");
   DropAssembly(id, /*reply=*/true);
   // Even a request that is still queued goes out, with its cancelling behind it.
   EndCall(*call, absl::StatusCode::kCancelled, "cancelled by the caller", true);
@@ -450,7 +453,7 @@ void NativeSession::OnCallDeadline(OutboundCall& expired) {
   loop_.AssertInLoop();
   OutboundCall* call = link_->Take(expired.id);
   if (call == nullptr) return;
-  link_->SendFrame(
+  link_->frames().SendFrame(
       {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kDeadlineExceeded), call->id}, "");
   DropAssembly(call->id, /*reply=*/true);
   EndExpired(*call);

@@ -36,11 +36,11 @@ absl::Status NativeSession::Start(SessionStart start) {
 void NativeSession::SendHello(const HelloFacts& own) {
   hellos_.sent = true;
   {
-    MutexLock lock(link_->output().mutex());
-    StoreBytes(link_->output().Reserve(kPreface.size()), kPreface.data(), kPreface.size());
-    link_->output().Commit(kPreface.size());
+    MutexLock lock(link_->frames().output().mutex());
+    StoreBytes(link_->frames().output().Reserve(kPreface.size()), kPreface.data(), kPreface.size());
+    link_->frames().output().Commit(kPreface.size());
   }
-  link_->SendFrame({0, FrameType::kHello, 0, 0, 0}, Handshake::MakeHello(limits(), own));
+  link_->frames().SendFrame({0, FrameType::kHello, 0, 0, 0}, Handshake::MakeHello(limits(), own));
 }
 
 // The preface is refused at its first wrong byte, so that another protocol's client is not kept
@@ -77,7 +77,7 @@ void NativeSession::TakeHello(std::string_view body) {
   if (phase_ == Phase::kHello && !hellos_.sent) SendHello(own);
   if (phase_ != Phase::kHello) return;
   link_->SetPeer(*hello);
-  const PeerSettings& agreed = link_->agreement();
+  const PeerSettings& agreed = link_->frames().agreement();
   phase_ = Phase::kVerdict;
   if (!welcome.ok()) {
     RefusePeer(welcome, nullptr);
@@ -110,7 +110,7 @@ void NativeSession::BeginHeartbeat(Nanos agreed, int misses) {
   timer_.StartAfter(interval);
   // The system below gives a peer up no earlier than the heartbeat does.
   if (interval > ToNanos(limits().heartbeat_interval)) {
-    link_->output().transport().SetLostAfter(interval * (misses + 1));
+    link_->frames().output().transport().SetLostAfter(interval * (misses + 1));
   }
 }
 
@@ -142,9 +142,7 @@ size_t NativeSession::TakeEarly(const char* data, size_t size, InputNeed* need) 
   }
   // What is held is no stranger's to know, nor what may be.
   if (const absl::Status s = Hold(std::string_view(data, whole)); !s.ok()) {
-    Close(CloseReason::kInputFull,
-          absl::UnavailableError(
-              absl::StrCat("connection with ", peer(), " closed: ", std::string(s.message()))));
+    Close(CloseReason::kInputFull, Errors::Closed(peer(), std::string(s.message())));
     return 0;
   }
   if (held_->full()) connection_.HoldReads(true);
@@ -153,10 +151,10 @@ size_t NativeSession::TakeEarly(const char* data, size_t size, InputNeed* need) 
 
 absl::Status NativeSession::Hold(std::string_view frame) {
   const size_t cost = frame.size() + HeldFrames::kCost;
-  if (absl::Status s = link_->input().TryAdd(cost); !s.ok()) return s;
+  if (absl::Status s = link_->frames().input().TryAdd(cost); !s.ok()) return s;
   if (held_ == nullptr) held_ = std::make_unique<HeldFrames>();
   if (held_->Keep(frame, loop_.now())) return absl::OkStatus();
-  link_->input().Remove(cost);
+  link_->frames().input().Remove(cost);
   return absl::ResourceExhaustedError(
       absl::StrCat("no memory for ", frame.size(), " bytes of input"));
 }
@@ -164,7 +162,7 @@ absl::Status NativeSession::Hold(std::string_view frame) {
 void NativeSession::TakeVerdict(absl::StatusOr<std::string> identity) {
   if (phase_ != Phase::kVerdict) return;
   const std::unique_ptr<HeldFrames> held = std::move(held_);
-  if (held != nullptr) link_->input().Remove(held->bytes());  // gone when this is over
+  if (held != nullptr) link_->frames().input().Remove(held->bytes());  // gone when this is over
   if (!identity.ok()) {
     RefusePeer(identity.status(), held.get());
     return;
@@ -172,14 +170,14 @@ void NativeSession::TakeVerdict(absl::StatusOr<std::string> identity) {
   const std::unique_ptr<const HelloFacts> facts = std::move(facts_);
   const absl::Status welcome =
       host_.OnIdentified(*this, {peer(), *identity, facts->node, facts->cluster, facts->incarnation,
-                                 "native", link_->agreement().version});
+                                 "native", link_->frames().agreement().version});
   if (phase_ != Phase::kVerdict) return;  // the host has closed it
   if (!welcome.ok()) {
     RefusePeer(welcome, held.get());
     return;
   }
   phase_ = Phase::kUp;
-  link_->input().SetKnown();
+  link_->frames().input().SetKnown();
   link_->Open(*std::move(identity));
   // A peer that sends calls and does not read their answers is not read either, unless we wait for
   // its answers: two such sides would wait for each other.
@@ -218,12 +216,12 @@ void NativeSession::RefusePeer(const absl::Status& why, const HeldFrames* held) 
     for (const HeldFrames::Frame& frame : held->frames()) {
       const FrameHeader header = ReadHeader(frame.block->data());
       if (header.type != FrameType::kRequest || ++refusals > kMaxRefusals) continue;
-      link_->SendError(header.id, told, /*not_executed=*/true);
+      link_->frames().SendError(header.id, told, /*not_executed=*/true);
     }
   }
   GoAway(told);
-  const absl::Status reason = absl::UnavailableError(absl::StrCat(
-      "connection with ", peer(), " closed: not authenticated: ", std::string(why.message())));
+  const absl::Status reason =
+      Errors::Closed(peer(), absl::StrCat("not authenticated: ", why.message()));
   if (held == nullptr || !held->full()) {
     CloseWhenWritten(CloseReason::kUnauthenticated, reason, kLastWords);
     return;
@@ -262,17 +260,17 @@ void NativeSession::LookForLife() {
   if (phase_ == Phase::kVerdict && connection_.paused()) {
     // It is this side that does not read: the peer is not silent, and must not think so of us.
     timer_.StartAfter(heartbeat_.interval());
-    link_->SendFrame({0, FrameType::kPing, 0, 0, 0}, "");
+    link_->frames().SendFrame({0, FrameType::kPing, 0, 0, 0}, "");
     return;
   }
   Heartbeat::Signs signs;
   signs.now = loop_.clock().Now();
   signs.last_read = connection_.last_read();
   {
-    MutexLock lock(link_->output().mutex());
-    signs.appended = link_->output().appended();
+    MutexLock lock(link_->frames().output().mutex());
+    signs.appended = link_->frames().output().appended();
   }
-  signs.taken = link_->output().Acknowledged();
+  signs.taken = link_->frames().output().Acknowledged();
   signs.paused = connection_.paused();
   const Heartbeat::Verdict verdict = heartbeat_.Look(signs);
   if (verdict.act == Heartbeat::Verdict::Act::kEnd) {
@@ -287,7 +285,7 @@ void NativeSession::LookForLife() {
   }
   timer_.StartAfter(verdict.next_look);
   if (verdict.act == Heartbeat::Verdict::Act::kPing) {
-    link_->SendFrame({0, FrameType::kPing, 0, 0, 0}, "");
+    link_->frames().SendFrame({0, FrameType::kPing, 0, 0, 0}, "");
     if (phase_ >= Phase::kEnding) return;  // the write found the connection broken
   }
   if (verdict.became_suspect || verdict.no_longer_suspect) {

@@ -13,8 +13,8 @@ namespace weft::native {
 void NativeSession::OpenStream(InboundCall& call) {
   const MethodKind kind = call.bound->method->info->kind;
   auto port = std::make_shared<InboundStream>(call);
-  link_->OpenInbound(call, *port, ServerStreams(kind), ClientStreams(kind),
-                     link_->agreement().stream_window);
+  link_->streams().OpenInbound(call, *port, kind,
+                               std::shared_ptr<StreamTransport>(link_, &link_->streams()));
   port->codec().store(call.reply_codec, std::memory_order_relaxed);
   call.stream = std::move(port);
   // A handler that waits for messages is told.
@@ -75,14 +75,14 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
     return;
   }
   const size_t cost = payload.whole_size + kMessageCost;
-  if (!link_->ChargeConnection(cost)) {
+  if (!link_->streams().Charge(cost)) {
     Fail(CloseReason::kBadFrame,
          absl::StrCat("stream messages beyond the credit of the connection (",
                       Handshake::ConnectionWindow(limits()), " bytes, connection_window_bytes)"));
     return;
   }
   if (port == nullptr) {
-    link_->ReturnConnectionCredit(cost);
+    link_->streams().ReturnConnectionCredit(cost);
     return;
   }
   const size_t size = std::max(payload.whole_size, payload.inflated_size);
@@ -99,7 +99,7 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
     refused = CheckCompressed(payload);
   }
   const bool last = header.has(kEnd);
-  if (refused.ok() && !header.has(kMore)) refused = link_->input().TryAdd(cost);
+  if (refused.ok() && !header.has(kMore)) refused = link_->frames().input().TryAdd(cost);
   if (refused.ok() && !header.has(kMore)) {
     DeliverToStream(
         *port,
@@ -119,7 +119,7 @@ void NativeSession::TakeStreamMessage(const BlockRef& block, const FrameHeader& 
     }
     refused = assembly.status();
   }
-  link_->ReturnConnectionCredit(cost);
+  link_->streams().ReturnConnectionCredit(cost);
   EndStreamCall(header, refused);
 }
 
@@ -139,14 +139,14 @@ void NativeSession::EndStreamCall(const FrameHeader& header, const absl::Status&
     return;
   }
   InboundCall* const call = inbound_.Find(header.id);
-  if (call != nullptr && link_->Abort(*call, why)) call->MarkCancelled();
+  if (call != nullptr && link_->answers().Abort(*call, why)) call->MarkCancelled();
 }
 
 // A call of ours whose server sends what cannot be taken.
 void NativeSession::GiveUp(uint64_t id, const absl::Status& why) {
   OutboundCall* const call = link_->Take(id);
   if (call == nullptr) return;
-  link_->SendFrame({0, FrameType::kCancel, 0, ToWireCode(why.code()), id}, "");
+  link_->frames().SendFrame({0, FrameType::kCancel, 0, ToWireCode(why.code()), id}, "");
   DropAssembly(id, /*reply=*/true);
   EndCall(*call, why.code(), std::string(why.message()), true);
 }
@@ -159,7 +159,7 @@ void NativeSession::TakeWindow(const FrameHeader& header, std::string_view body)
   }
   bool possible = true;
   if (header.id == 0) {
-    possible = link_->AddConnectionCredit(bytes);
+    possible = link_->streams().AddConnectionCredit(bytes);
   } else {
     bool wrong;
     const std::shared_ptr<StreamPort> port = FindStream(header, &wrong);
@@ -169,7 +169,7 @@ void NativeSession::TakeWindow(const FrameHeader& header, std::string_view body)
            absl::StrCat("credit for call ", header.id, ", which has no stream"));
       return;
     }
-    if (port != nullptr) possible = link_->AddCredit(*port, bytes);
+    if (port != nullptr) possible = link_->streams().AddCredit(*port, bytes);
   }
   if (!possible) Fail(CloseReason::kBadFrame, "more credit than there can be (2 GiB)");
 }
@@ -178,7 +178,7 @@ void NativeSession::TakeWindow(const FrameHeader& header, std::string_view body)
 void NativeSession::TakeCancel(uint64_t id) {
   InboundCall* const call = inbound_.Find(id);
   if (call == nullptr) return;
-  link_->DropAnswer(id);
+  link_->answers().Drop(id);
   Assembly* const assembly = assembly_.Find(id, false);
   const bool unfinished = assembly != nullptr && assembly->call == call;
   DropAssembly(id, /*reply=*/false);

@@ -19,7 +19,7 @@ void NativeSession::DropAssembly(uint64_t id, bool reply) {
     late_piece_ = reply;
   }
   assembly_.Drop(id, reply);
-  if (credit > 0) link_->ReturnConnectionCredit(credit);
+  if (credit > 0) link_->streams().ReturnConnectionCredit(credit);
 }
 
 // The call of a message that will not become whole ends.
@@ -33,7 +33,7 @@ void NativeSession::EndUnfinished(uint64_t id, bool reply, const absl::Status& w
   } else if (reply) {
     GiveUp(id, why);
   } else if (InboundCall* const call = inbound_.Find(id);
-             call != nullptr && link_->Abort(*call, why)) {
+             call != nullptr && link_->answers().Abort(*call, why)) {
     call->MarkCancelled();
   }
 }

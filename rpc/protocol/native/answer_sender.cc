@@ -1,0 +1,210 @@
+#include "weft/rpc/protocol/native/answer_sender.h"
+
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
+#include <google/protobuf/message_lite.h>
+
+#include "weft/rpc/call/stream_port.h"
+#include "weft/rpc/protocol/native/native_session.h"
+#include "weft/rpc/protocol/native/native_stream.h"
+
+namespace weft::native {
+
+void AnswerSender::Answer::LimitTrailers(size_t limit, std::string_view setting) {
+  if (head.metadata == nullptr || head.metadata->WireSize() <= limit) return;
+  if (error.ok()) {
+    error = Errors::TooLarge("the reply's metadata", head.metadata->WireSize(), limit, setting);
+  }
+  head.metadata = nullptr;
+}
+
+void AnswerSender::SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply,
+                              bool more_soon) {
+  Answer answer{.error = status, .head = {}, .out = {}, .pieces = {}};
+  ResponseHead& head = answer.head;
+  // Of a call that is no stream, or whose stream has had no message.
+  const Metadata* first = nullptr;
+  bool begins = call.stream != nullptr;
+  if (!call.initial_metadata().pairs.empty()) {
+    first = TakeInitialMetadata(call, &answer.error);
+    begins = true;
+  }
+  head.id = call.id.load(std::memory_order_relaxed);
+  head.metadata = call.trailers().empty() ? nullptr : &call.trailers();
+  const auto took =
+      std::chrono::duration_cast<std::chrono::microseconds>(call.answered - call.received).count();
+  head.handler_us = static_cast<uint32_t>(std::clamp<int64_t>(took, 0, UINT32_MAX));
+  // What the handler's own error says goes before its trailers.
+  if (head.metadata != nullptr) {
+    answer.LimitTrailers(std::min(frames_.limits().max_metadata_bytes, kMaxMetadata),
+                         "max_metadata_bytes of the server");
+  }
+  OutMessage& out = answer.out;
+  if (answer.error.ok() && reply != nullptr) {
+    out.size = reply->size();
+    if (call.reply_attachment().empty() && !Compresses(call.reply_codec, out.size) &&
+        out.size <= frames_.limits().max_message_bytes &&
+        out.size + FrameWriter::Overhead(head) <= kMinFrame - kHeaderSize) {
+      out.message = &reply->message();
+    } else {
+      PrepareSlow(call, *reply, &answer);
+    }
+  }
+  MutexLock lock(frames_.output().mutex());
+  ++answered_;
+  if (head.metadata != nullptr) {
+    answer.LimitTrailers(frames_.settings().max_metadata, "max_metadata_bytes of the client");
+  }
+  if (answer.error.ok() &&
+      (out.size > frames_.settings().max_message || !frames_.HasRoom(out.size))) {
+    answer.error = CheckReply(out.size);
+  }
+  if (begins) {
+    if (call.stream != nullptr) {
+      NativeStream& stream = NativeStream::Of(*call.stream);
+      stream.open = false;
+      stream.over = true;
+    }
+    if (first != nullptr && !call.aborted.load(std::memory_order_relaxed)) {
+      frames_.Writer().Headers(head.id, *first);
+    }
+  }
+  if (call.aborted.load(std::memory_order_relaxed)) {
+    // The session has said how it ended.
+  } else if (frames_.Fragmented({head.id, true})) {
+    WriteBehind(call, answer);
+  } else if (answer.error.ok()) {
+    const PieceCursor rest = frames_.Writer().Response(head, out);
+    if (rest.left > 0) frames_.AddFragments({head.id, true}, rest, out, answer.pieces);
+  } else {
+    frames_.Writer().Error(head, answer.error, call.refused());
+  }
+  const bool large = frames_.Waiting() >= FrameOutput::kWriteAtOnce;
+  frames_.Flush(lock, frames_.output().Claim(), more_soon || frames_.loop().InLoop(), large);
+}
+
+void AnswerSender::PrepareSlow(InboundCall& call, ReplyMessage& reply, Answer* answer) {
+  const google::protobuf::MessageLite& message = reply.message();
+  OutMessage& out = answer->out;
+  std::vector<MessagePiece>& pieces = answer->pieces;
+  BlockPool& blocks = frames_.loop().blocks();
+  const size_t most = std::min(frames_.limits().max_message_bytes, MessageCodec::kMax);
+  const absl::Cord& attachment = call.reply_attachment();
+  if (out.size > most) {
+    answer->error =
+        Errors::TooLarge("the reply", out.size, most, "max_message_bytes of the server");
+  } else if (!attachment.empty() || Compresses(call.reply_codec, out.size)) {
+    answer->error =
+        MessageCodec::Pieces(message, out.size, /*share=*/false, &pieces, &blocks)
+            ? frames_.Transform(call.reply_codec, &attachment, /*of_stream=*/false, &out, &pieces)
+            : MessageCodec::NoMemory("the reply", out.size);
+  } else {
+    if (!MessageCodec::Pieces(message, out.size, /*share=*/true, &pieces, &blocks)) {
+      answer->error = MessageCodec::NoMemory("the reply", out.size);
+    }
+    out.pieces = &pieces;
+    size_t shared = 0;
+    for (const MessagePiece& piece : pieces) shared += piece.block ? 0 : piece.size;
+    if (shared > 0) out.keeper = reply.Keep(shared);
+  }
+}
+
+// Why a reply must not be sent, or OK.
+absl::Status AnswerSender::CheckReply(size_t size) {
+  if (size > frames_.settings().max_message) {
+    return Errors::TooLarge("the reply", size, frames_.settings().max_message,
+                            "max_message_bytes of the client");
+  }
+  return frames_.CheckRoom(Side::kServer, size);
+}
+
+// A stream whose last message is still on its way: the answer, without a message, follows it.
+void AnswerSender::WriteBehind(const InboundCall& call, const Answer& answer) {
+  const ResponseHead& head = answer.head;
+  frames_.SendBehind({head.id, true}, kHeaderSize,
+                     [own = head, error = answer.error,
+                      trailers = head.metadata != nullptr ? *head.metadata : Metadata(),
+                      refused = call.refused()](FrameWriter& writer) mutable {
+                       own.metadata = &trailers;
+                       if (error.ok()) {
+                         writer.Response(own, OutMessage());
+                       } else {
+                         writer.Error(own, error, refused);
+                       }
+                       return FragmentQueue::Rest();
+                     });
+}
+
+// What goes out before the answer; null: nothing does. What the handler's own error says goes
+// before it. A peer that does not take it gets it with the trailers.
+const Metadata* AnswerSender::TakeInitialMetadata(InboundCall& call, absl::Status* error) {
+  InitialMetadata& initial = call.initial_metadata();
+  MutexLock lock(frames_.output().mutex());
+  if (initial.sent) return nullptr;
+  if (!frames_.settings().initial_metadata) {
+    initial.pairs.Append(call.trailers());
+    std::swap(initial.pairs, call.trailers());
+    initial.sent = true;
+    return nullptr;
+  }
+  if (absl::Status s = frames_.CheckInitialMetadata(initial.pairs); !s.ok()) {
+    if (error->ok()) *error = std::move(s);
+    return nullptr;
+  }
+  initial.sent = true;
+  return &initial.pairs;
+}
+
+bool AnswerSender::SendInitialMetadata(InboundCall& call) {
+  InitialMetadata& initial = call.initial_metadata();
+  bool claimed;
+  {
+    MutexLock lock(frames_.output().mutex());
+    if (initial.sent || !frames_.settings().initial_metadata || frames_.output().closed()) {
+      return false;
+    }
+    if (call.aborted.load(std::memory_order_relaxed)) return false;
+    if (!frames_.CheckInitialMetadata(initial.pairs).ok()) return false;  // its answer says so
+    initial.sent = true;
+    frames_.Writer().Headers(call.id.load(std::memory_order_relaxed), initial.pairs);
+    claimed = frames_.output().Claim();
+  }
+  frames_.Flush(claimed, /*gather=*/frames_.loop().InLoop(), false);
+  return true;
+}
+
+void AnswerSender::OnCallReturned(InboundCall& call) {
+  frames_.loop().AssertInLoop();
+  if (call.input_held > 0) frames_.input().Remove(std::exchange(call.input_held, 0));
+  if (session_ != nullptr) session_->OnCallReturned(call);
+}
+
+void AnswerSender::WatchDeadline(InboundCall& call) {
+  frames_.loop().Post(
+      [origin = call.origin, this, id = call.id.load(std::memory_order_relaxed)](TaskFate fate) {
+        if (fate == TaskFate::kCancelled) return;
+        frames_.loop().AssertInLoop();
+        if (session_ != nullptr) session_->WatchInboundDeadline(id);
+      });
+}
+
+bool AnswerSender::Abort(InboundCall& call, const absl::Status& why) {
+  const uint64_t id = call.id.load(std::memory_order_relaxed);
+  {
+    MutexLock lock(frames_.output().mutex());
+    if (std::exchange(NativeStream::Of(*call.stream).over, true)) return false;
+    call.aborted.store(true, std::memory_order_relaxed);
+    frames_.DropFragments({id, true});
+  }
+  frames_.SendError(id, why, /*not_executed=*/false);
+  return true;
+}
+
+void AnswerSender::Drop(uint64_t id) {
+  MutexLock lock(frames_.output().mutex());
+  frames_.DropFragments({id, true});
+}
+
+}  // namespace weft::native

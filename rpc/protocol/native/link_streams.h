@@ -1,0 +1,101 @@
+// The streams of a native connection, of both sides' calls, as those see it who send on them.
+//
+//   writer:  SendMessage ──► kSent, or kBlocked: parked ──► room, credit ──► StreamPort::OnRoom
+//   reader:  ReturnCredit ──► WINDOW frames, when a share of a window has been read
+//
+// Threads  any; what is marked LOOP_ONLY: the link's loop
+// Owns     the credit of the connection's streams
+// Errors   SendMessage: kRefused with the reason, kEnded once the stream or the connection is over
+// Ends     LetGo for each stream of a call of ours, Close with the connection
+#ifndef WEFT_RPC_PROTOCOL_NATIVE_LINK_STREAMS_H_
+#define WEFT_RPC_PROTOCOL_NATIVE_LINK_STREAMS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "weft/rpc/base/inflate_gate.h"
+#include "weft/rpc/call/inbound_call.h"
+#include "weft/rpc/call/outbound_call.h"
+#include "weft/rpc/call/stream_port.h"
+#include "weft/rpc/call/stream_transport.h"
+#include "weft/rpc/protocol/native/frame_output.h"
+#include "weft/rpc/protocol/native/native_stream.h"
+#include "weft/rpc/protocol/native/stream_credit.h"
+
+namespace weft::native {
+
+class LinkStreams final : public StreamTransport, public RoomWaiter {
+ public:
+  // `frames` outlives it.
+  LinkStreams(FrameOutput& frames, std::shared_ptr<InflateGate> gate);
+
+  InflateGate& gate() const { return *gate_; }
+
+  // StreamTransport
+  ANY_THREAD StreamSent SendMessage(StreamPort& port, const StreamMessage& message, bool last,
+                                    bool gather, absl::Status* why) override;
+  ANY_THREAD void SendHalfClose(StreamPort& port) override;
+  ANY_THREAD void ReturnCredit(StreamPort& port, size_t bytes) override;
+  ANY_THREAD bool HasRoom(StreamPort& port) override;
+  ANY_THREAD const Log* log() const override { return &frames_.loop().log(); }
+
+  // ---- by the link, under the output's mutex
+  void SetWindow(const PeerSettings& agreement);
+  // The stream of a call of ours, whose request is being written. `self`: keeps this alive.
+  void Open(const OutboundCall& call, const RequestHead& head,
+            std::shared_ptr<StreamTransport> self);
+  // The stream of a call of ours: it has ended, or goes to another link.
+  void LetGo(StreamPort& port);
+  // Who waits no more, for the connection has ended. The last to hold one must not hold the mutex.
+  [[nodiscard]] StreamCredit::Ports Close();
+
+  // ---- by the session
+  // Makes the stream of a call of the peer ready. `self`: keeps this alive.
+  void OpenInbound(InboundCall& call, StreamPort& port, MethodKind kind,
+                   std::shared_ptr<StreamTransport> self) LOOP_ONLY;
+  // More credit came: for one stream, for all together. False: more than can be.
+  bool AddCredit(StreamPort& port, uint32_t bytes) LOOP_ONLY;
+  bool AddConnectionCredit(uint32_t bytes) LOOP_ONLY;
+  // Charges the peer; false: it has sent more than it was given.
+  bool Charge(size_t cost) { return credit_.Charge(cost); }
+  // Of a message that nobody reads.
+  void ReturnConnectionCredit(size_t bytes) LOOP_ONLY;
+
+  // RoomWaiter: tells those that have room, or will never have any.
+  void OnRoom() override;
+
+ private:
+  bool RoomFor(const StreamPort& port) WEFT_REQUIRES(frames_.output().mutex());
+  void Park(StreamPort& port) WEFT_REQUIRES(frames_.output().mutex());
+  void AwaitRoom(const StreamPort& port) WEFT_REQUIRES(frames_.output().mutex());
+  // Whether what there is of the stream's sending is this link's.
+  bool Carries(const StreamPort& port) WEFT_REQUIRES(frames_.output().mutex()) {
+    return port.slot().OwnedBy(this);
+  }
+  // Whether it may send messages, or may yet.
+  bool Sends(const StreamPort& port) WEFT_REQUIRES(frames_.output().mutex()) {
+    return Carries(port) && NativeStream::Of(port).open && !frames_.output().closed();
+  }
+  // What may be said without the mutex of a message: kSent, with `out` ready to be written.
+  StreamSent Prepare(StreamPort& port, const StreamMessage& message, OutMessage* out,
+                     std::vector<MessagePiece>* pieces, absl::Status* why);
+  bool BeginMessages(NativeStream& stream, absl::Status* why)
+      WEFT_REQUIRES(frames_.output().mutex());
+  void MessageBehind(const StreamMessageHead& head, OutMessage& out,
+                     std::vector<MessagePiece>& pieces) WEFT_REQUIRES(frames_.output().mutex());
+  void GiveBack(size_t bytes) WEFT_REQUIRES(frames_.output().mutex());
+
+  // Fixed at construction.
+  FrameOutput& frames_;
+  const std::shared_ptr<InflateGate> gate_;
+
+  // Under the output's mutex; Charge without it.
+  StreamCredit credit_;
+};
+
+}  // namespace weft::native
+
+#endif  // WEFT_RPC_PROTOCOL_NATIVE_LINK_STREAMS_H_

@@ -1,0 +1,18 @@
+#include "weft/rpc/protocol/native/method_numbers.h"
+
+#include <algorithm>
+
+namespace weft::native {
+
+MethodNumbers::Bound MethodNumbers::Find(const MethodInfo& method, size_t max_methods) {
+  const auto found = numbers_.find(&method);
+  const bool first = found == numbers_.end();
+  if (first && numbers_.size() >= std::min(max_methods, kMaxMethods)) return {0, true};
+  const auto number = first ? static_cast<uint16_t>(numbers_.size() + 1) : found->second;
+  if (first) numbers_.emplace(&method, number);
+  last_method_ = &method;
+  last_number_ = number;
+  return {number, first};
+}
+
+}  // namespace weft::native

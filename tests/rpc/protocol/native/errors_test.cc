@@ -1,0 +1,41 @@
+#include "weft/rpc/protocol/native/errors.h"
+
+#include <gtest/gtest.h>
+
+namespace weft::native {
+namespace {
+
+TEST(NativeErrors, NameSizeLimitAndSetting) {
+  EXPECT_EQ(Errors::TooLarge("the request", 9, 8, "max_message_bytes of the server"),
+            absl::ResourceExhaustedError("the request of 9 bytes is over the limit of 8 "
+                                         "(max_message_bytes of the server)"));
+}
+
+TEST(NativeErrors, NameTheSideWhoseOutputIsFull) {
+  EXPECT_EQ(Errors::OutputFull(Side::kClient, "10.0.0.7:80", 100, 9, 104),
+            absl::ResourceExhaustedError(
+                "client side: 100 bytes wait to be written to 10.0.0.7:80, with the request's 9 "
+                "more than the limit of 104 (max_output_bytes of the channel)"));
+  EXPECT_EQ(Errors::OutputFull(Side::kServer, "10.0.0.7:80", 100, 9, 104),
+            absl::ResourceExhaustedError(
+                "server side: 100 bytes wait to be written to 10.0.0.7:80, with the reply's 9 "
+                "more than the limit of 104 (max_output_bytes of the server)"));
+}
+
+TEST(NativeErrors, ShowTheHeaderOfABrokenFrame) {
+  const FrameHeader header{70'000, FrameType::kRequest, 0x81, 0, 1};
+  EXPECT_EQ(Errors::BrokenFrame(FrameError::kReservedBits, header, 65'536),
+            std::string(FrameReader::Describe(FrameError::kReservedBits)) +
+                " (type 0x01, flags 0x81, length 70000)");
+  EXPECT_EQ(Errors::BrokenFrame(FrameError::kTooLong, header, 65'536),
+            std::string(FrameReader::Describe(FrameError::kTooLong)) +
+                " (type 0x01, flags 0x81, length 70000, limit 65536, max_frame_bytes)");
+}
+
+TEST(NativeErrors, SayWhoseConnectionWasClosedAndWhy) {
+  EXPECT_EQ(Errors::Closed("10.0.0.7:80", "a second Hello"),
+            absl::UnavailableError("connection with 10.0.0.7:80 closed: a second Hello"));
+}
+
+}  // namespace
+}  // namespace weft::native

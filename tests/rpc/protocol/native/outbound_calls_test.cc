@@ -1,0 +1,154 @@
+#include "weft/rpc/protocol/native/outbound_calls.h"
+
+#include <chrono>
+#include <deque>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/loop_thread.h"
+#include "weft/core/manual_clock.h"
+#include "weft/rpc/protocol/native/hello.pb.h"
+
+namespace weft::native {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using ::testing::ElementsAre;
+using ::testing::UnorderedElementsAre;
+
+constexpr MethodInfo kMethod{"a.Service", "Say", "a.Service/Say"};
+
+class TestCall final : public OutboundCall {
+ public:
+  TestCall() : OutboundCall(kMethod, Hello::default_instance(), CallOptions()) {}
+
+ private:
+  void Complete(const CallEnd&) override {}
+};
+
+// Counts those whose time has come.
+class Target final : public DeadlineTarget {
+ public:
+  void OnCallDeadline(OutboundCall& call) override { told.push_back(call.id); }
+  std::vector<uint64_t> told;
+};
+
+class OutboundCallsTest : public testing::Test {
+ protected:
+  // So many calls, with their numbers.
+  void Add(int count) {
+    for (int i = 0; i < count; ++i) {
+      TestCall& call = made_.emplace_back();
+      call.id = calls_.Add(&call);
+    }
+  }
+  static std::vector<uint64_t> Ids(const OutboundCall* list) {
+    std::vector<uint64_t> ids;
+    for (; list != nullptr; list = list->next) ids.push_back(list->id);
+    return ids;
+  }
+
+  OutboundCalls calls_;
+  std::deque<TestCall> made_;
+};
+
+TEST_F(OutboundCallsTest, AreNumberedInTheirOrderAndTakenOnce) {
+  Add(3);
+  EXPECT_EQ(made_[0].id, 1u);
+  EXPECT_EQ(made_[2].id, 3u);
+  EXPECT_EQ(calls_.size(), 3u);
+  EXPECT_EQ(calls_.Find(2), &made_[1]);
+  EXPECT_EQ(calls_.Take(2), &made_[1]);
+  EXPECT_EQ(calls_.Take(2), nullptr);
+  EXPECT_EQ(calls_.Find(2), nullptr);
+  EXPECT_EQ(calls_.size(), 2u);
+  Add(1);  // numbers are not used again
+  EXPECT_EQ(made_[3].id, 4u);
+  calls_.Trim();
+  EXPECT_EQ(calls_.Find(1), &made_[0]);
+}
+
+TEST_F(OutboundCallsTest, KnowWhichNumbersWereEverGiven) {
+  EXPECT_FALSE(calls_.EverStarted(1));
+  Add(2);
+  calls_.Take(1);
+  EXPECT_FALSE(calls_.EverStarted(0));
+  EXPECT_TRUE(calls_.EverStarted(1));
+  EXPECT_TRUE(calls_.EverStarted(2));
+  EXPECT_FALSE(calls_.EverStarted(3));
+  EXPECT_FALSE(calls_.EverStarted(OutboundCalls::kMaxId));
+}
+
+TEST_F(OutboundCallsTest, AboveANumberAreTakenTogether) {
+  Add(5);
+  calls_.Take(4);
+  EXPECT_THAT(Ids(calls_.TakeAbove(2)), UnorderedElementsAre(3, 5));
+  EXPECT_EQ(calls_.TakeAbove(2), nullptr);
+  EXPECT_EQ(calls_.size(), 2u);
+  EXPECT_THAT(Ids(calls_.TakeAll()), UnorderedElementsAre(1, 2));
+  EXPECT_EQ(calls_.size(), 0u);
+  EXPECT_EQ(calls_.TakeAll(), nullptr);
+}
+
+TEST_F(OutboundCallsTest, AskForALookWhereADeadlineComesBeforeTheNextOne) {
+  ManualClock clock;
+  const MonoTime now = clock.Now();
+  EXPECT_TRUE(calls_.NoteDeadline(now + seconds(8), seconds(8)));
+  EXPECT_FALSE(calls_.NoteDeadline(now + seconds(9), seconds(9)));
+  EXPECT_FALSE(calls_.NoteDeadline(now + seconds(8), seconds(8)));
+  EXPECT_TRUE(calls_.NoteDeadline(now + seconds(2), seconds(2)));
+}
+
+TEST_F(OutboundCallsTest, PutTheirDeadlinesIntoTheWheelWhenTheLoopLooks) {
+  ManualClock clock;
+  LoopThread thread(clock);
+  Target target;
+  std::unique_ptr<DeadlineWheel> wheel;
+  const MonoTime begin = clock.Now();
+  Add(3);  // the third has no deadline
+  made_[0].deadline = begin + seconds(2);
+  made_[1].deadline = begin + milliseconds(100);
+  EXPECT_TRUE(calls_.NoteDeadline(made_[0].deadline, seconds(2)));
+  EXPECT_TRUE(calls_.NoteDeadline(made_[1].deadline, milliseconds(100)));
+  thread.Run([&] {
+    thread.loop().AssertInLoop();
+    wheel = std::make_unique<DeadlineWheel>(thread.loop());
+    // Again after a quarter of the shortest.
+    EXPECT_EQ(calls_.Arm(*wheel, &target, clock), begin + milliseconds(25));
+    EXPECT_EQ(wheel->size(), 2u);
+    // The next look finds none that is new, and none follows it.
+    EXPECT_EQ(calls_.Arm(*wheel, &target, clock), kNever);
+    EXPECT_EQ(wheel->size(), 2u);
+  });
+  // So the next one must ask.
+  EXPECT_TRUE(calls_.NoteDeadline(begin + seconds(5), seconds(5)));
+  thread.Advance(milliseconds(200));
+  thread.Settle();
+  thread.Run([&] {
+    thread.loop().AssertInLoop();
+    EXPECT_THAT(target.told, ElementsAre(2));
+    wheel->Remove(&made_[0]);
+    wheel.reset();
+  });
+}
+
+TEST_F(OutboundCallsTest, AreLookedForBetweenAMillisecondAndASecond) {
+  ManualClock clock;
+  LoopThread thread(clock);
+  Target target;
+  thread.Run([&] {
+    thread.loop().AssertInLoop();
+    DeadlineWheel wheel(thread.loop());
+    const MonoTime now = clock.Now();
+    (void)calls_.NoteDeadline(now + milliseconds(1), milliseconds(1));
+    EXPECT_EQ(calls_.Arm(wheel, &target, clock), now + milliseconds(1));
+    (void)calls_.NoteDeadline(now + seconds(100), seconds(100));
+    EXPECT_EQ(calls_.Arm(wheel, &target, clock), now + seconds(1));
+  });
+}
+
+}  // namespace
+}  // namespace weft::native
