@@ -1,11 +1,15 @@
 #include "weft/rpc/channel.h"
 
+#include <future>
 #include <utility>
 
 #include "absl/base/optimization.h"
 #include "absl/strings/str_cat.h"
+#include "weft/core/callback_queue.h"
 #include "weft/rpc/base/protobuf_log.h"
-#include "weft/rpc/client/channel_core.h"
+#include "weft/rpc/client/call_starter.h"
+#include "weft/rpc/client/caller.h"
+#include "weft/rpc/client/endpoint_connection.h"
 #include "weft/rpc/client/inbound_service.h"
 #include "weft/rpc/default_protocols.h"
 #include "weft/rpc/server/dispatcher.h"
@@ -14,8 +18,28 @@
 
 namespace weft {
 
-Channel::Channel(std::shared_ptr<Runtime> runtime, std::shared_ptr<ChannelCore> core)
-    : runtime_(std::move(runtime)), core_(std::move(core)) {}
+namespace {
+
+StartOptions StartOptionsOf(const ChannelOptions& channel) {
+  StartOptions options;
+  options.timeout = channel.timeout;
+  options.retry = channel.retry;
+  options.hedging = channel.hedging;
+  options.method_policies = channel.method_policies;
+  options.retry_budget = channel.retry_budget;
+  options.compression = channel.compression;
+  options.interceptors = channel.interceptors;
+  return options;
+}
+
+}  // namespace
+
+Channel::Channel(std::shared_ptr<Runtime> runtime, std::shared_ptr<EndpointConnection> connection,
+                 std::shared_ptr<CallStarter> starter, std::function<bool()> in_handler)
+    : runtime_(std::move(runtime)),
+      connection_(std::move(connection)),
+      starter_(std::move(starter)),
+      in_handler_(std::move(in_handler)) {}
 
 absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target,
                                                          ChannelOptions options) {
@@ -42,6 +66,8 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
     return ForkGuard::Refused(absl::StrCat(
         "channel to ", absl::string_view(target.data(), target.size()), ": its runtime"));
   }
+  IoThread& io = runtime->loops().Next();
+  const auto config = std::make_shared<const StartConfig>(StartOptionsOf(options), options.limits);
   InboundService::Maker serving;
   std::function<bool()> in_handler;
   if (!options.services.empty()) {
@@ -54,33 +80,46 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
     if (s.ok()) s = dispatcher->Serve(*runtime);
     if (!s.ok()) return s;
     in_handler = [dispatcher] { return dispatcher->InPool(); };
-    serving = [dispatcher](const std::shared_ptr<EventLoop>& loop) {
+    serving = [dispatcher,
+               callers = Caller::Maker(io, config)](const std::shared_ptr<EventLoop>& loop) {
       return std::make_shared<InboundService>(
           loop, std::make_unique<LoopDispatcher>(*loop, *dispatcher),
-          std::make_shared<CallPool>(dispatcher, dispatcher.get()),
+          std::make_shared<CallPool>(dispatcher, dispatcher.get(), callers),
           [dispatcher](Gate::Callback quiet) { dispatcher->WhenQuiet(std::move(quiet)); });
     };
   }
-  auto core = std::make_shared<ChannelCore>(
-      runtime->loops().Next(), runtime->log(), *std::move(address), std::string(target),
-      std::move(options), std::move(serving), std::move(in_handler));
-  return std::unique_ptr<Channel>(new Channel(std::move(runtime), std::move(core)));
+  EndpointOptions endpoint = EndpointOptions::Of(options, *std::move(address), std::string(target));
+  endpoint.make_inbound = std::move(serving);
+  auto connection = std::make_shared<EndpointConnection>(io, runtime->log(), std::move(endpoint));
+  auto starter = std::make_shared<CallStarter>(connection, io, config, std::string(target));
+  starter->SetKeeper(starter);
+  return std::unique_ptr<Channel>(new Channel(std::move(runtime), std::move(connection),
+                                              std::move(starter), std::move(in_handler)));
 }
 
 Channel::~Channel() {
   if (home_.InForkedChild()) {
-    ForkGuard::LeaveBehind(core_);
+    ForkGuard::LeaveBehind(connection_);
+    ForkGuard::LeaveBehind(starter_);
     ForkGuard::LeaveBehind(std::move(runtime_));
     return;
   }
-  core_->Close(runtime_);
+  // Handlers of our services are waited for, unless this is one of them.
+  if (EventLoop::Current() == nullptr && !CallbackQueue::InCallback() &&
+      (in_handler_ == nullptr || !in_handler_())) {
+    std::promise<void> closed;
+    starter_->Close([&closed] { closed.set_value(); });
+    closed.get_future().get();
+  } else {
+    starter_->Close([kept = std::move(runtime_)] {});
+  }
 }
 
 void Channel::Start(OutboundCall& call) {
   if (ABSL_PREDICT_FALSE(home_.InForkedChild())) {
     RefuseInChild(call);
   } else {
-    core_->Start(call);
+    starter_->Start(call);
   }
 }
 
@@ -89,24 +128,24 @@ void Channel::RefuseInChild(OutboundCall& call) {
   CallEnd end;
   end.may_have_been_executed = false;
   end.status = ForkGuard::Refused(absl::StrCat("call ", std::string(call.method.full_name), " to ",
-                                               core_->target(), ": the channel"));
+                                               starter_->target(), ": the channel"));
   call.End(end);
 }
 void Channel::Connect() {
-  if (!home_.InForkedChild()) core_->Connect();
+  if (!home_.InForkedChild()) connection_->Connect(/*at_once=*/true);
 }
-const std::string& Channel::target() const { return core_->target(); }
+const std::string& Channel::target() const { return connection_->target(); }
 Channel::Counts Channel::counts() const {
-  const AttemptCounts& attempts = core_->attempt_counts();
-  return {core_->connects(),
-          core_->failed_connects(),
-          core_->late_replies(),
-          core_->resent(),
+  const AttemptCounts& attempts = starter_->attempt_counts();
+  return {connection_->connects(),
+          connection_->failed_connects(),
+          connection_->late_replies(),
+          starter_->resent(),
           attempts.retries.load(std::memory_order_relaxed),
           attempts.hedges.load(std::memory_order_relaxed),
           attempts.over_budget.load(std::memory_order_relaxed),
           runtime_->callback_throws()};
 }
-std::vector<ConnectionInfo> Channel::connections() const { return core_->connections(); }
+std::vector<ConnectionInfo> Channel::connections() const { return connection_->connections(); }
 
 }  // namespace weft

@@ -24,6 +24,7 @@
 #ifndef WEFT_RPC_CHANNEL_H_
 #define WEFT_RPC_CHANNEL_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -37,7 +38,8 @@
 
 namespace weft {
 
-class ChannelCore;
+class CallStarter;
+class EndpointConnection;
 
 class Channel final : public CallTarget {
  public:
@@ -72,12 +74,16 @@ class Channel final : public CallTarget {
   std::vector<ConnectionInfo> connections() const;
 
  private:
-  Channel(std::shared_ptr<Runtime> runtime, std::shared_ptr<ChannelCore> core);
+  // `in_handler`: this thread may be inside a handler of the channel's services; null: it has none.
+  Channel(std::shared_ptr<Runtime> runtime, std::shared_ptr<EndpointConnection> connection,
+          std::shared_ptr<CallStarter> starter, std::function<bool()> in_handler);
   void RefuseInChild(OutboundCall& call);
 
   const ForkGuard home_;
   std::shared_ptr<Runtime> runtime_;
-  const std::shared_ptr<ChannelCore> core_;
+  const std::shared_ptr<EndpointConnection> connection_;
+  const std::shared_ptr<CallStarter> starter_;
+  const std::function<bool()> in_handler_;
 };
 
 }  // namespace weft

@@ -14,6 +14,7 @@
 #include "weft/core/printable.h"
 #include "weft/rpc/base/protobuf_log.h"
 #include "weft/rpc/base/wire_status.h"
+#include "weft/rpc/client/caller.h"
 #include "weft/rpc/default_protocols.h"
 #include "weft/rpc/server/authentication_queue.h"
 #include "weft/rpc/server/dispatcher.h"
@@ -179,9 +180,11 @@ absl::Status ServerCore::StartThreads() {
   authentications_ = std::move(authentications);
   loops_ = &runtime_->loops();
   faults_ = loops_->At(0).loop->faults();
+  const auto calls = std::make_shared<const StartConfig>(options_->calls, options_->limits);
   for (size_t i = 0; i < loops_->size(); ++i) {
-    parts_.push_back(std::make_unique<ServerLoop>(loops_->At(i), dispatcher_, options_, counts_,
-                                                  runtime_->log()));
+    IoThread& io = loops_->At(i);
+    parts_.push_back(std::make_unique<ServerLoop>(io, dispatcher_, options_, counts_,
+                                                  runtime_->log(), Caller::Maker(io, calls)));
   }
   acceptor_ = *std::move(made);
   state_ = State::kRunning;

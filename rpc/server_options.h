@@ -25,6 +25,7 @@
 #include "weft/rpc/protocol/connection_info.h"
 #include "weft/rpc/protocol/protocol.h"
 #include "weft/rpc/protocol/session_limits.h"
+#include "weft/rpc/start_options.h"
 
 namespace weft {
 
@@ -88,6 +89,9 @@ struct ServerOptions {
   // What replies are compressed with, where they are large enough (kCompressFrom) and the client
   // takes it, and where the handler does not say: ServerContext::set_compression.
   Compression compression = Compression::kNone;
+  // How calls start that handlers make on ServerContext::caller(), where neither they nor their
+  // methods say: as on a channel, but for what a channel has of connecting.
+  StartOptions calls = {};
   // Around every call that comes to its handler, in this order; see rpc/call/interceptor.h.
   ServerInterceptors interceptors = {};
   // Connections at once; more are closed as they come. 0: no limit.

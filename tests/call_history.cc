@@ -1,14 +1,16 @@
 // Runs calls of all kinds through a network that breaks and servers that come and go, and checks
 // what became of each: see tests/history/call_history.h.
 //
-//   call_history [--calls N] [--seed S] [--processes] [--hang-after SECONDS] [--plant WHICH]
+//   call_history [--calls N] [--seed S] [--processes | --spread] [--hang-after SECONDS]
+//                [--plant WHICH]
 //
-// The network is in memory; with --processes servers are processes that are killed, and proxies
-// that cut stand between (tests/history/process_world.h). Prints the seed first and, last, the
-// number of broken rules; ends with 1 if there are any. When no call has ended for a minute it says
-// which calls stand where and what every thread does, and ends with 1. A long run has to meet every
-// kind of call, in every style of its caller, at every style of handler. A plant falsifies what the
-// history is told, or a ledger, so that the checker can be seen to notice.
+// The network is in memory; with --spread each call may go to any server, over links on other loops
+// (tests/support/spread_target.h). With --processes servers are processes that are killed, and
+// proxies that cut stand between (tests/history/process_world.h). Prints the seed first and, last,
+// the number of broken rules; ends with 1 if there are any. When no call has ended for a minute it
+// says which calls stand where and what every thread does, and ends with 1. A long run has to meet
+// every kind of call, in every style of its caller, at every style of handler. A plant falsifies
+// what the history is told, or a ledger, so that the checker can be seen to notice.
 #include "tests/history/call_history.h"
 
 #include <chrono>
@@ -56,6 +58,7 @@ struct Arguments {
   size_t calls = 100'000;
   uint64_t seed = 0;
   bool processes = false;
+  bool spread = false;
   int hang_after = 60;  // seconds
   // A call that hangs on purpose, so that the watch can be seen to notice.
   bool hang = false;
@@ -87,7 +90,9 @@ class HistoryRun {
     if (arguments_.processes) {
       world = std::make_unique<ProcessWorld>(arguments_.seed, LedgerPath(), keys_);
     } else {
-      world = std::make_unique<UnsteadyWorld>(arguments_.seed, sink());
+      world = std::make_unique<UnsteadyWorld>(
+          arguments_.seed, sink(),
+          arguments_.spread ? UnsteadyWorld::Targets::kSpread : UnsteadyWorld::Targets::kChannels);
     }
     {
       const HangWatch watch({.limit = std::chrono::seconds(arguments_.hang_after),
@@ -102,6 +107,8 @@ class HistoryRun {
   }
 
  private:
+  // Nobody calls back to a caller in another process, or to one that offers nothing.
+  bool CallsBack() const { return !arguments_.processes && !arguments_.spread; }
   std::string LedgerPath() const { return absl::StrCat(folder_.path(), "/ledger"); }
   HistorySink& sink() {
     return falsified_.has_value() ? static_cast<HistorySink&>(*falsified_) : *history_;
@@ -113,7 +120,7 @@ class HistoryRun {
     for (int i = 0; i < kCallers; ++i) {
       threads.emplace_back([&, i] {
         Caller caller(world, sink(), canceller, live_,
-                      arguments_.processes ? 0 : static_cast<int64_t>(arguments_.calls));
+                      CallsBack() ? static_cast<int64_t>(arguments_.calls) : 0);
         uint64_t random = arguments_.seed + static_cast<uint64_t>(i) * 7919;
         for (size_t key = static_cast<size_t>(i); key < arguments_.calls; key += kCallers) {
           caller.Make(key, &random);
@@ -154,7 +161,7 @@ class HistoryRun {
       violations.push_back(
           absl::StrCat(world.framing_faults(), " connections were closed for broken frames"));
     }
-    if (!arguments_.processes) {
+    if (CallsBack()) {
       const std::vector<std::string> unmet = history_->Unmet();
       std::printf("kinds of caller and handler: %zu of %zu\n", kAllKinds - unmet.size(), kAllKinds);
       if (arguments_.calls >= kLongRun) {
@@ -189,8 +196,8 @@ bool ParsePlant(const std::string& value, Arguments* arguments) {
 bool Parse(int argc, char** argv, Arguments* arguments) {
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
-    if (name == "--processes") {
-      arguments->processes = true;
+    if (name == "--processes" || name == "--spread") {
+      (name == "--spread" ? arguments->spread : arguments->processes) = true;
       continue;
     }
     if (++i == argc) return false;

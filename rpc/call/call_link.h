@@ -13,6 +13,8 @@
 #include "weft/core/event_loop.h"
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/call/call_handle.h"
+#include "weft/rpc/call/connected_peer.h"
+#include "weft/rpc/call/connection_volume.h"
 #include "weft/rpc/call/outbound_call.h"
 
 namespace weft {
@@ -32,6 +34,9 @@ class ANY_THREAD CallLink : public CallCanceller {
   virtual void StopStarting() LOOP_ONLY = 0;
   // Where its calls end.
   virtual EventLoop& loop() const = 0;
+  // Who is at the other end.
+  virtual ConnectedPeer connected_peer() const = 0;
+  virtual ConnectionVolume Volume() = 0;
 };
 
 }  // namespace weft

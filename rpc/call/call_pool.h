@@ -20,6 +20,7 @@
 #include "weft/core/idle_trimmer.h"
 #include "weft/core/loop_bell.h"
 #include "weft/core/thread_contract.h"
+#include "weft/rpc/call/caller_slot.h"
 #include "weft/rpc/call/inbound_call.h"
 
 namespace weft {
@@ -40,8 +41,10 @@ class CallPool final : public Trimmable {
   static constexpr size_t kMaxFree = 1024;
 
   // `messages`, which lives as long as `keeper`, gives back when this does; may be null.
-  explicit CallPool(std::shared_ptr<const void> keeper, MessageKeeper* messages = nullptr)
-      : keeper_(std::move(keeper)), messages_(messages) {}
+  // `callers`: see InboundCall::Caller; may be null.
+  explicit CallPool(std::shared_ptr<const void> keeper, MessageKeeper* messages = nullptr,
+                    CallerMaker callers = nullptr)
+      : keeper_(std::move(keeper)), messages_(messages), callers_(std::move(callers)) {}
   ~CallPool();
   CallPool(const CallPool&) = delete;
   CallPool& operator=(const CallPool&) = delete;
@@ -65,6 +68,7 @@ class CallPool final : public Trimmable {
   // Calls kept for the next ones.
   size_t free() const LOOP_ONLY { return free_.size(); }
 
+  ANY_THREAD const CallerMaker& callers() const { return callers_; }
   // The pool may be gone when this returns.
   ANY_THREAD void Return(InboundCall& call);
 
@@ -82,6 +86,7 @@ class CallPool final : public Trimmable {
 
   const std::shared_ptr<const void> keeper_;
   MessageKeeper* const messages_;
+  const CallerMaker callers_;
   std::vector<InboundCall*> free_ LOOP_OWNED;
   size_t unused_ LOOP_OWNED = 0;  // the fewest that were free at any time since the last GiveBack
   size_t out_ LOOP_OWNED = 0;

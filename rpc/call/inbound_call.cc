@@ -268,4 +268,10 @@ void InboundCall::Send(const absl::Status& status, ReplyMessage* reply) {
   pool_.Return(*this);
 }
 
+std::shared_ptr<CallTarget> InboundCall::Caller() {
+  const std::shared_ptr<CallLink> link = origin->Link();
+  if (link == nullptr || pool_.callers() == nullptr) return nullptr;
+  return std::shared_ptr<CallTarget>(link, origin->caller.Get(pool_.callers(), link));
+}
+
 }  // namespace weft

@@ -39,6 +39,7 @@
 #include "weft/rpc/base/inflate_gate.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/call/call_scope.h"
+#include "weft/rpc/call/caller_slot.h"
 #include "weft/rpc/call/initial_metadata.h"
 #include "weft/rpc/call/interception.h"
 #include "weft/rpc/call/message_cache.h"
@@ -109,11 +110,12 @@ class CallOrigin {
   virtual void OnCallReturned(InboundCall& call) = 0;
   // Marks the call as cancelled when its deadline comes. Any thread.
   virtual void WatchDeadline(InboundCall& call) = 0;
-  // Calls to whoever made the call, over the same connection.
-  virtual std::shared_ptr<CallTarget> Caller() = 0;
+  // The connection, for calls to whoever made the call; null: its protocol has none. Any thread.
+  virtual std::shared_ptr<CallLink> Link() { return nullptr; }
   virtual const std::string& peer() const = 0;
   virtual const std::string& identity() const = 0;
 
+  CallerSlot caller;
   // What its calls take of the queues that they wait in; by whoever serves them, on the loop.
   std::vector<std::shared_ptr<WorkShare>> shares;
   // Its calls under a limit of all connections' calls: those that were let in, on the loop, and
@@ -243,6 +245,8 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   Metadata& metadata() { return metadata_; }
   Metadata& trailers() { return trailers_; }
   InitialMetadata& initial_metadata() { return initial_metadata_; }
+  // Null: the protocol has no calls in this direction.
+  std::shared_ptr<CallTarget> Caller();
   bool SendInitialMetadata() {
     return !home_.InForkedChild() && origin->SendInitialMetadata(*this);
   }

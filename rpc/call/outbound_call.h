@@ -15,6 +15,7 @@
 #ifndef WEFT_RPC_CALL_OUTBOUND_CALL_H_
 #define WEFT_RPC_CALL_OUTBOUND_CALL_H_
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -35,6 +36,7 @@
 #include "weft/rpc/call/call_scope.h"
 #include "weft/rpc/call/interception.h"
 #include "weft/rpc/call/outgoing_request.h"
+#include "weft/rpc/call/pick_request.h"
 
 namespace google::protobuf {
 class MessageLite;
@@ -59,8 +61,8 @@ struct CallEnd {
   Nanos handler_time{};
   bool may_have_been_executed = true;
   // Who ended it: a session (the peer's answer, its own deadline or end); the channel, which had no
-  // connection for it; the channel, which was closed.
-  enum class By : uint8_t { kSession, kChannel, kClosedChannel };
+  // connection for it.
+  enum class By : uint8_t { kSession, kChannel };
   By by = By::kSession;
   int attempts = 1;  // that were made, beside those that the call itself counts as resent
 };
@@ -123,6 +125,10 @@ class OutboundCall : public DeadlineEntry {
   // True: Start must call Started before the call can end, for its starter may want to cancel it.
   virtual bool wants_handle() const { return options.context != nullptr || scope != nullptr; }
   virtual void Started(CallHandle handle);
+  // Where it may be sent, by whoever looks for a link; and where it is sent now: over link number
+  // `link` of its source.
+  virtual void DescribePick(PickRequest*) const {}
+  virtual void OnPicked(uint64_t link) { (void)link; }
   // Before it is sent again: takes along what may go meanwhile. False: nobody waits for it any
   // more.
   virtual bool PrepareAgain();
@@ -166,8 +172,9 @@ class OutboundCall : public DeadlineEntry {
   CallResender* resender = nullptr;
   bool context_stays = false;  // until Complete: whoever called waits for the call
   bool waited = false;         // in the channel: it has less time left than it was given
-  uint8_t resent = 0;          // how often no server had taken it
-  size_t waiting_size = 0;     // of the request, while it waits
+  // How often no server had taken it; others of the same call's attempts are counted with it.
+  std::atomic<uint8_t> resent{0};
+  size_t waiting_size = 0;  // of the request, while it waits
   // Raw; null: none has come.
   std::unique_ptr<const std::string> initial_metadata;
   uint64_t stream_position = 0;  // where its frame begins in the connection's output

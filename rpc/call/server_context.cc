@@ -13,7 +13,7 @@ std::string_view ServerContext::method() const { return call_.bound->method->inf
 const std::string& ServerContext::peer() const { return call_.origin->peer(); }
 const std::string& ServerContext::identity() const { return call_.origin->identity(); }
 
-std::shared_ptr<CallTarget> ServerContext::caller() const { return call_.origin->Caller(); }
+std::shared_ptr<CallTarget> ServerContext::caller() const { return call_.Caller(); }
 
 const Metadata& ServerContext::metadata() const {
   (void)call_.ParseMetadata();

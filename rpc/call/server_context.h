@@ -37,7 +37,9 @@ class ServerContext {
   const std::string& identity() const;
   // Calls back whoever made this call, over the same connection: `Stub stub(*call.caller());`. It
   // offers services by ChannelOptions::services. May be kept beyond the call; when the connection
-  // has ended its calls end with UNAVAILABLE.
+  // has ended its calls end with UNAVAILABLE. They start as ServerOptions::calls says; in a handler
+  // of a channel's services, as the channel's options do. Null: the caller's protocol does not take
+  // calls.
   std::shared_ptr<CallTarget> caller() const;
   // What came with the request. Parsed at the first use; damaged metadata refuses the call before
   // its handler.

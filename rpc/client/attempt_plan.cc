@@ -2,16 +2,16 @@
 
 namespace weft {
 
-AttemptPlan AttemptPlan::For(const ChannelOptions& channel, const MethodInfo& method,
+AttemptPlan AttemptPlan::For(const StartOptions& options, const MethodInfo& method,
                              const CallOptions& call) {
   AttemptPlan plan;
   plan.idempotent = method.idempotent || call.idempotent;
-  plan.retry = &channel.retry;
-  plan.hedging = &channel.hedging;
-  if (!channel.method_policies.empty()) {
+  plan.retry = &options.retry;
+  plan.hedging = &options.hedging;
+  if (!options.method_policies.empty()) {
     for (const std::string_view name : {method.service, method.full_name}) {
-      const auto it = channel.method_policies.find(name);
-      if (it == channel.method_policies.end()) continue;
+      const auto it = options.method_policies.find(name);
+      if (it == options.method_policies.end()) continue;
       if (it->second.retry.has_value()) plan.retry = &*it->second.retry;
       if (it->second.hedging.has_value()) plan.hedging = &*it->second.hedging;
     }
@@ -22,10 +22,10 @@ AttemptPlan AttemptPlan::For(const ChannelOptions& channel, const MethodInfo& me
   return plan;
 }
 
-bool HasPolicies(const ChannelOptions& channel) {
+bool HasPolicies(const StartOptions& options) {
   const auto several = [](const auto& policy) { return policy.attempts > 1; };
-  return several(channel.retry) || several(channel.hedging) ||
-         std::any_of(channel.method_policies.begin(), channel.method_policies.end(),
+  return several(options.retry) || several(options.hedging) ||
+         std::any_of(options.method_policies.begin(), options.method_policies.end(),
                      [&](const auto& entry) {
                        const MethodPolicy& policy = entry.second;
                        return (policy.retry.has_value() && several(*policy.retry)) ||

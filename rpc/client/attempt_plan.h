@@ -1,7 +1,6 @@
-// What a channel's policies come to for one call: how many attempts, one after another or side by
-// side.
+// What policies come to for one call: how many attempts, one after another or side by side.
 //
-// Threads  value; refers to the channel's options
+// Threads  value; refers to the options
 #ifndef WEFT_RPC_CLIENT_ATTEMPT_PLAN_H_
 #define WEFT_RPC_CLIENT_ATTEMPT_PLAN_H_
 
@@ -12,7 +11,7 @@
 #include "weft/rpc/base/method.h"
 #include "weft/rpc/call/call_options.h"
 #include "weft/rpc/call/retry_policy.h"
-#include "weft/rpc/channel_options.h"
+#include "weft/rpc/start_options.h"
 
 namespace weft {
 
@@ -29,12 +28,12 @@ struct AttemptPlan {
     return std::find(codes.begin(), codes.end(), code) != codes.end();
   }
 
-  static AttemptPlan For(const ChannelOptions& channel, const MethodInfo& method,
+  static AttemptPlan For(const StartOptions& options, const MethodInfo& method,
                          const CallOptions& call);
 };
 
-// Whether any call of the channel may have several attempts without asking for them itself.
-bool HasPolicies(const ChannelOptions& channel);
+// Whether any call may have several attempts without asking for them itself.
+bool HasPolicies(const StartOptions& options);
 
 }  // namespace weft
 

@@ -12,6 +12,8 @@
 namespace weft {
 namespace {
 
+constexpr std::string_view kClosed = "the channel was closed";
+
 CallOptions ForAttempts(CallOptions options) {
   options.context = nullptr;
   options.executor = nullptr;
@@ -35,16 +37,26 @@ std::optional<int64_t> PushbackOf(std::string_view trailers) {
 class CallDriver::Attempt final : public OutboundCall {
  public:
   Attempt(CallDriver& driver, int number)
-      : OutboundCall(driver.method_, driver.call_->request.message(),
+      : OutboundCall(driver.task_.method, driver.call_->request.message(),
                      ForAttempts(driver.call_->options)),
         driver_(driver),
         number_(number) {
-    request.ShareWith(driver.request_);
+    request.ShareWith(driver.task_.request);
+    for (const auto& earlier : driver.attempts_) {
+      if (const uint64_t link = earlier->link(); link > 0) tried_.push_back(link);
+    }
   }
 
   bool wants_handle() const override { return true; }
   void Started(CallHandle h) override { driver_.AttemptStarted(*this, std::move(h)); }
+  void DescribePick(PickRequest* pick) const override {
+    pick->attempt = number_;
+    pick->tried = tried_;
+  }
+  void OnPicked(uint64_t link) override { link_.store(link, std::memory_order_relaxed); }
   int number() const { return number_; }
+  // Over which it is sent, or was; 0: none yet.
+  uint64_t link() const { return link_.load(std::memory_order_relaxed); }
 
   bool under_way = true;
   CallHandle handle;  // under the driver's mutex
@@ -54,24 +66,42 @@ class CallDriver::Attempt final : public OutboundCall {
 
   CallDriver& driver_;
   const int number_;
+  std::vector<uint64_t> tried_;  // links of earlier attempts
+  std::atomic<uint64_t> link_{0};
 };
 
-CallDriver::CallDriver(std::shared_ptr<void> keeper, const Shared& shared, const AttemptPlan& plan,
-                       OutboundCall& call)
-    : keeper_(std::move(keeper)),
-      shared_(shared),
-      plan_(plan),
-      method_(call.method),
-      deadline_(call.deadline),
-      request_(call.request.shared()),
+// An attempt's end that has come on another loop, with all that it refers to.
+struct CallDriver::OwnEnd {
+  explicit OwnEnd(const CallEnd& from)
+      : end(from),
+        reply(from.reply, from.reply == nullptr ? 0 : from.reply_size),
+        trailers(from.trailers) {
+    end.trailers = trailers;
+    if (from.reply != nullptr) end.reply = reply.data();
+    if (from.whole_reply != nullptr) {
+      whole = *from.whole_reply;
+      end.whole_reply = &whole;
+    }
+  }
+
+  CallEnd end;
+  std::string reply;
+  std::string trailers;
+  ReceivedMessage whole;
+};
+
+CallDriver::CallDriver(std::shared_ptr<const void> keeper, const Shared& shared,
+                       const AttemptPlan& plan, OutboundCall& call)
+    : shared_(shared),
+      task_{plan, std::move(keeper), call.method, call.deadline, call.request.shared()},
       call_(&call) {
-  WEFT_DCHECK(request_ != nullptr);
+  WEFT_DCHECK(task_.request != nullptr);
 }
 
 CallDriver::~CallDriver() = default;
 
-void CallDriver::Start(std::shared_ptr<void> keeper, const Shared& shared, const AttemptPlan& plan,
-                       OutboundCall& call) {
+void CallDriver::Start(std::shared_ptr<const void> keeper, const Shared& shared,
+                       const AttemptPlan& plan, OutboundCall& call) {
   auto driver = std::make_shared<CallDriver>(std::move(keeper), shared, plan, call);
   driver->self_ = driver;
   call.resender = nullptr;  // its attempts have one
@@ -80,17 +110,17 @@ void CallDriver::Start(std::shared_ptr<void> keeper, const Shared& shared, const
     call.Started(CallHandle(
         std::shared_ptr<CallCanceller>(driver, static_cast<CallCanceller*>(driver.get())), 1));
   }
-  if (plan.hedged) shared.carrier.Post([driver] { driver->BeginHedging(); });
+  if (plan.hedged) shared.host.Post([driver] { driver->BeginHedging(); });
   // From here on the call may have ended.
-  shared.carrier.SendAttempt(first);
+  shared.host.SendAttempt(first);
 }
 
 CallDriver::Attempt& CallDriver::NewAttempt() {
   attempts_.push_back(std::make_unique<Attempt>(*this, static_cast<int>(attempts_.size()) + 1));
   Attempt& attempt = *attempts_.back();
   ++under_way_;
-  attempt.started = attempt.number() == 1 ? call_->started : shared_.carrier.Now();
-  attempt.deadline = deadline_;
+  attempt.started = attempt.number() == 1 ? call_->started : shared_.host.Now();
+  attempt.deadline = task_.deadline;
   attempt.codec = call_->codec;
   const Metadata* metadata =
       attempt.number() == 1 ? call_->metadata() : attempts_.front()->metadata();
@@ -105,9 +135,9 @@ CallDriver::Attempt& CallDriver::NewAttempt() {
 
 void CallDriver::StartNext() {
   state_ = State::kTrying;
-  (plan_.hedged ? shared_.counts.hedges : shared_.counts.retries)
+  (task_.plan.hedged ? shared_.counts.hedges : shared_.counts.retries)
       .fetch_add(1, std::memory_order_relaxed);
-  shared_.carrier.SendAttempt(NewAttempt());
+  shared_.host.SendAttempt(NewAttempt());
 }
 
 void CallDriver::BeginHedging() {
@@ -115,15 +145,15 @@ void CallDriver::BeginHedging() {
 }
 
 void CallDriver::WakeForHedge() {
-  if (no_more_ || static_cast<int>(attempts_.size()) >= plan_.attempts) return;
-  const MonoTime at = SaturatingAdd(shared_.carrier.Now(), ToNanos(plan_.hedging->delay));
-  if (at < deadline_) WakeAt(at);  // else it would come to nothing
+  if (no_more_ || static_cast<int>(attempts_.size()) >= task_.plan.attempts) return;
+  const MonoTime at = SaturatingAdd(shared_.host.Now(), ToNanos(task_.plan.hedging->delay));
+  if (at < task_.deadline) WakeAt(at);  // else it would come to nothing
 }
 
 void CallDriver::OnDeadline() {
   const std::shared_ptr<CallDriver> keep = self_;  // an attempt may end while it is being sent
   DontWake();
-  if (!plan_.hedged) {
+  if (!task_.plan.hedged) {
     StartNext();
     return;
   }
@@ -140,11 +170,11 @@ void CallDriver::OnDeadline() {
 void CallDriver::WakeAt(MonoTime at) {
   DontWake();
   armed_ = true;
-  shared_.carrier.WakeAt(*this, at);
+  shared_.host.WakeAt(*this, at);
 }
 
 void CallDriver::DontWake() {
-  if (std::exchange(armed_, false)) shared_.carrier.DontWake(*this);
+  if (std::exchange(armed_, false)) shared_.host.DontWake(*this);
 }
 
 void CallDriver::AttemptStarted(Attempt& attempt, CallHandle handle) {
@@ -159,9 +189,26 @@ void CallDriver::AttemptStarted(Attempt& attempt, CallHandle handle) {
 // ---- Ending
 
 void CallDriver::AttemptEnded(Attempt& attempt, const CallEnd& end) {
+  if (shared_.host.InHome()) {
+    TakeEnd(attempt, end, /*closed=*/false);
+    return;
+  }
+  shared_.host.PostEnd([keep = shared_from_this(), this, &attempt,
+                        own = std::make_shared<const OwnEnd>(end)](bool closed) {
+    if (closed) {
+      MutexLock lock(closed_mu_);
+      TakeEnd(attempt, own->end, closed);
+    } else {
+      TakeEnd(attempt, own->end, closed);
+    }
+  });
+}
+
+void CallDriver::TakeEnd(Attempt& attempt, const CallEnd& end, bool closed) {
   const std::shared_ptr<CallDriver> keep = self_;  // the last attempt may end inside the call's end
   attempt.under_way = false;
   --under_way_;
+  shared_.host.Report(attempt.link(), end, shared_.host.Now() - attempt.started);
   if (state_ == State::kDone) {
     Release();
     return;
@@ -178,8 +225,8 @@ void CallDriver::AttemptEnded(Attempt& attempt, const CallEnd& end) {
     Finish(end, attempt.number());
     return;
   }
-  if (end.by == CallEnd::By::kClosedChannel || shared_.carrier.closed()) {
-    Finish(end, attempt.number(), "the channel was closed");
+  if (const std::string_view over = closed ? kClosed : shared_.host.WhyOver(); !over.empty()) {
+    Finish(end, attempt.number(), over);
     return;
   }
   const Verdict verdict = Judge(attempt, end);
@@ -196,26 +243,26 @@ void CallDriver::AttemptEnded(Attempt& attempt, const CallEnd& end) {
     if (no_more_) DontWake();
     return;  // the others may have an answer
   }
-  if (plan_.hedged && verdict.delay == Nanos::zero()) {
+  if (task_.plan.hedged && verdict.delay == Nanos::zero()) {
     OnDeadline();
     return;
   }
   if (under_way_ == 0) state_ = State::kPausing;
-  WakeAt(shared_.carrier.Now() + verdict.delay);
+  WakeAt(shared_.host.Now() + verdict.delay);
 }
 
 CallDriver::Verdict CallDriver::Judge(const Attempt& attempt, const CallEnd& end) {
   using What = Verdict::What;
-  if (!plan_.Covers(end.status.code())) return {What::kAnswer};
+  if (!task_.plan.Covers(end.status.code())) return {What::kAnswer};
   // A hedge was paid for when it started.
-  if (!plan_.hedged || attempt.number() == 1) shared_.budget.Take();
-  if (end.may_have_been_executed && !plan_.idempotent) {
+  if (!task_.plan.hedged || attempt.number() == 1) shared_.budget.Take();
+  if (end.may_have_been_executed && !task_.plan.idempotent) {
     return {What::kStop, {}, "it may have been executed, and the method is not idempotent"};
   }
   const std::optional<int64_t> pushback = PushbackOf(end.trailers);
   if (pushback.has_value() && *pushback < 0) no_more_ = true;
   if (no_more_) return {What::kStop, {}, "the server asks not to"};
-  if (static_cast<int>(attempts_.size()) >= plan_.attempts) return {What::kStop};
+  if (static_cast<int>(attempts_.size()) >= task_.plan.attempts) return {What::kStop};
   if (!shared_.budget.Allows()) {
     shared_.counts.over_budget.fetch_add(1, std::memory_order_relaxed);
     return {What::kStop, {}, "the channel's retry budget is used up"};
@@ -224,10 +271,10 @@ CallDriver::Verdict CallDriver::Judge(const Attempt& attempt, const CallEnd& end
   if (pushback.has_value()) {
     constexpr int64_t kLongest = 1'000'000'000;  // 11 days
     delay = std::chrono::milliseconds(std::min(*pushback, kLongest));
-  } else if (!plan_.hedged) {
+  } else if (!task_.plan.hedged) {
     delay = NextBackoff();
   }
-  if (SaturatingAdd(shared_.carrier.Now(), delay) >= deadline_) {
+  if (SaturatingAdd(shared_.host.Now(), delay) >= task_.deadline) {
     return {What::kStop, {}, "its deadline comes before the next attempt"};
   }
   return {What::kAgain, delay};
@@ -235,10 +282,10 @@ CallDriver::Verdict CallDriver::Judge(const Attempt& attempt, const CallEnd& end
 
 Nanos CallDriver::NextBackoff() {
   if (backoff_ == nullptr) {
-    const RetryPolicy& p = *plan_.retry;
+    const RetryPolicy& p = *task_.plan.retry;
     backoff_ = std::make_unique<Backoff>(
         ToNanos(p.backoff), p.backoff_factor, ToNanos(p.max_backoff), p.backoff_jitter,
-        static_cast<uint64_t>(shared_.carrier.Now().time_since_epoch().count()) ^
+        static_cast<uint64_t>(shared_.host.Now().time_since_epoch().count()) ^
             reinterpret_cast<uintptr_t>(this));
   }
   return backoff_->Next();
@@ -263,8 +310,8 @@ void CallDriver::Finish(CallEnd end, int attempt, std::string_view why) {
   for (const auto& each : attempts_) end.attempts += 1 + each->resent;
   if (!end.status.ok()) end.may_have_been_executed = maybe_executed_ || under_way_ > 0;
   if (attempt > 0 && (attempts_.size() > 1 || !why.empty())) {
-    end.status =
-        WithAttempt(end.status, method_, absl::StrCat("attempt ", attempt, " of ", plan_.attempts));
+    end.status = WithAttempt(end.status, task_.method,
+                             absl::StrCat("attempt ", attempt, " of ", task_.plan.attempts));
     if (!why.empty()) {
       end.status = WithSuffix(end.status, absl::StrCat("; not tried again: ",
                                                        absl::string_view(why.data(), why.size())));
@@ -278,13 +325,13 @@ void CallDriver::Finish(CallEnd end, int attempt, std::string_view why) {
 void CallDriver::OnChannelClosed() {
   const std::shared_ptr<CallDriver> keep = self_;
   armed_ = false;
-  if (under_way_ == 0) FinishWithFailure("the channel was closed");
+  if (under_way_ == 0) FinishWithFailure(kClosed);
 }
 
 // ---- Cancelling
 
 void CallDriver::CancelCall(uint64_t) {
-  shared_.carrier.Post([self = shared_from_this()] { self->OnCancelled(); });
+  shared_.host.Post([self = shared_from_this()] { self->OnCancelled(); });
 }
 
 void CallDriver::OnCancelled() {
@@ -296,7 +343,7 @@ void CallDriver::OnCancelled() {
   }
   CallEnd end;
   end.status = absl::CancelledError(absl::StrCat(
-      "call ", std::string(method_.full_name),
+      "call ", std::string(task_.method.full_name),
       ": cancelled by the caller while it waited for its next attempt; the last one ended with: ",
       failure_.end.status.message()));
   Finish(std::move(end));

@@ -9,8 +9,9 @@
 //
 // A plan of one attempt needs none of it: such calls never come here.
 //
-// Threads  Start, CancelCall: any. Everything else: the channel's loop, or, where that has closed,
-//          the starter's thread
+// Threads  Start, CancelCall: any. Everything else: the host's home loop. An attempt ends on the
+//          loop of its link; where that is another one, its end is copied and posted home. Where
+//          the home loop has closed ends are taken on any thread, one at a time
 // Owns     its attempts and what they send; lives until the last of them has ended. The call stays
 //          its starter's
 // Ends     the call's End runs exactly once
@@ -38,7 +39,7 @@
 
 namespace weft {
 
-// Of all calls of a channel.
+// Of all calls of one host.
 struct AttemptCounts {
   std::atomic<int64_t> retries{0};
   std::atomic<int64_t> hedges{0};
@@ -52,19 +53,19 @@ class CallDriver final : public CallCanceller,
   // The trailer by which a server says when to try again; negative: not at all.
   static constexpr std::string_view kPushback = "weft-retry-pushback-ms";
 
-  // What drivers of one channel share; outlives them.
+  // What drivers of one host share; outlives them.
   struct Shared {
-    AttemptHost& carrier;
+    AttemptHost& host;
     RetryBudget& budget;
     AttemptCounts& counts;
   };
 
   // `call` has its deadline and metadata; its request is shared, and not too large. `keeper` keeps
   // what `shared` and `plan` refer to.
-  static void Start(std::shared_ptr<void> keeper, const Shared& shared, const AttemptPlan& plan,
-                    OutboundCall& call);
+  static void Start(std::shared_ptr<const void> keeper, const Shared& shared,
+                    const AttemptPlan& plan, OutboundCall& call);
 
-  CallDriver(std::shared_ptr<void> keeper, const Shared& shared, const AttemptPlan& plan,
+  CallDriver(std::shared_ptr<const void> keeper, const Shared& shared, const AttemptPlan& plan,
              OutboundCall& call);
   ~CallDriver();
 
@@ -77,12 +78,21 @@ class CallDriver final : public CallCanceller,
 
  private:
   class Attempt;
+  struct OwnEnd;
   enum class State : uint8_t { kTrying, kPausing, kDone };
   // What is to be made of an attempt's failure.
   struct Verdict {
     enum class What : uint8_t { kAnswer, kAgain, kStop } what;
     Nanos delay{};              // kAgain
     std::string_view why = {};  // kStop
+  };
+  // What is to be done. Some attempts of those side by side may outlive the call.
+  struct Task {
+    const AttemptPlan plan;
+    const std::shared_ptr<const void> keeper;
+    const MethodInfo& method;
+    MonoTime deadline;
+    std::shared_ptr<const SerializedRequest> request;
   };
   struct Failure {
     CallEnd end;
@@ -99,7 +109,9 @@ class CallDriver final : public CallCanceller,
   void DontWake();
   void OnCancelled();
   void AttemptStarted(Attempt& attempt, CallHandle handle) WEFT_EXCLUDES(mu_);
-  void AttemptEnded(Attempt& attempt, const CallEnd& end) WEFT_EXCLUDES(mu_);
+  void AttemptEnded(Attempt& attempt, const CallEnd& end) WEFT_EXCLUDES(mu_, closed_mu_);
+  // `closed`: the home loop.
+  void TakeEnd(Attempt& attempt, const CallEnd& end, bool closed) WEFT_EXCLUDES(mu_);
   Verdict Judge(const Attempt& attempt, const CallEnd& end);
   Nanos NextBackoff();
   void KeepFailure(const Attempt& attempt, const CallEnd& end, std::string_view why);
@@ -113,15 +125,10 @@ class CallDriver final : public CallCanceller,
   void Release();
 
   // Fixed at construction.
-  const std::shared_ptr<void> keeper_;
   const Shared shared_;
-  const AttemptPlan plan_;
-  const MethodInfo& method_;
-  const MonoTime deadline_;
-  // Some attempts of those side by side may outlive the call.
-  const std::shared_ptr<const SerializedRequest> request_;
+  const Task task_;
 
-  // Written before the first attempt starts; then the loop's.
+  // Written before the first attempt starts; then the home loop's.
   OutboundCall* call_;  // null when it has ended
   std::shared_ptr<CallDriver> self_;
   State state_ = State::kTrying;
@@ -135,6 +142,7 @@ class CallDriver final : public CallCanceller,
 
   Mutex mu_;
   bool cancelled_ WEFT_GUARDED_BY(mu_) = false;  // attempts are cancelled as they start
+  Mutex closed_mu_;                              // in place of the home loop, when that has closed
 };
 
 }  // namespace weft

@@ -16,6 +16,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "weft/core/thread_contract.h"
+#include "weft/rpc/call/connection_volume.h"
 #include "weft/rpc/protocol/close_reason.h"
 
 namespace weft {
@@ -60,12 +61,6 @@ struct ConnectionEvent {
 using ConnectionListener = std::function<void(const ConnectionEvent&)>;
 
 // What a session counts.
-struct ConnectionVolume {
-  uint64_t bytes_in = 0;
-  uint64_t bytes_out = 0;
-  size_t calls = 0;          // under way
-  uint64_t calls_begun = 0;  // changes with each call that begins
-};
 class ANY_THREAD ConnectionGauge {
  public:
   virtual ~ConnectionGauge() = default;

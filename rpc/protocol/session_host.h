@@ -12,8 +12,8 @@
 #include "absl/status/statusor.h"
 #include "weft/core/log.h"
 #include "weft/core/thread_contract.h"
+#include "weft/rpc/call/connected_peer.h"
 #include "weft/rpc/protocol/close_reason.h"
-#include "weft/rpc/protocol/connected_peer.h"
 #include "weft/rpc/protocol/hello_facts.h"
 
 namespace weft {

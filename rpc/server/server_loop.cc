@@ -58,7 +58,7 @@ std::shared_ptr<const SessionConfig> ConfigOf(const std::shared_ptr<const Server
 
 ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
                        std::shared_ptr<const ServerOptions> options,
-                       std::shared_ptr<ServerCounts> counts, const Log& log)
+                       std::shared_ptr<ServerCounts> counts, const Log& log, CallerMaker callers)
     : io_(io),
       loop_(*io.loop),
       dispatcher_(std::move(dispatcher)),
@@ -66,7 +66,7 @@ ServerLoop::ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
       counts_(std::move(counts)),
       log_(log),
       sink_(loop_, *dispatcher_),
-      pool_(std::make_shared<CallPool>(dispatcher_, dispatcher_.get())),
+      pool_(std::make_shared<CallPool>(dispatcher_, dispatcher_.get(), std::move(callers))),
       config_(ConfigOf(options_, *counts_)),
       idle_look_(loop_,
                  [this] {

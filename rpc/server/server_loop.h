@@ -62,7 +62,7 @@ class ServerLoop final : public SessionHost, public ConnectionAgeHost {
  public:
   ServerLoop(IoThread& io, std::shared_ptr<Dispatcher> dispatcher,
              std::shared_ptr<const ServerOptions> options, std::shared_ptr<ServerCounts> counts,
-             const Log& log);
+             const Log& log, CallerMaker callers = nullptr);
   ~ServerLoop();
 
   // A connection dealt to this loop. `listener` outlives this.

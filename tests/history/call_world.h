@@ -1,7 +1,7 @@
-// Where the calls of a history happen: channels to servers that come and go, and what breaks
+// Where the calls of a history happen: targets over servers that come and go, and what breaks
 // between them.
 //
-// Threads  any: channel, Summary and Links
+// Threads  any: target, Summary and Links
 #ifndef WEFT_TESTS_HISTORY_CALL_WORLD_H_
 #define WEFT_TESTS_HISTORY_CALL_WORLD_H_
 
@@ -19,7 +19,7 @@ class CallWorld {
  public:
   virtual ~CallWorld() = default;
 
-  virtual Channel& channel(size_t n) = 0;
+  virtual CallTarget& target(size_t n) = 0;
   // When no call is under way any more: ends the trouble and the servers, so that no handler runs.
   virtual void Settle() = 0;
   // What happened to it, for people.

@@ -88,11 +88,11 @@ void Caller::Make(size_t key, uint64_t* random) {
   if (plan.fate == CallPlan::Fate::kCancelledFirst) call->context.Cancel();
   const bool late = NextRandomBits(random) % 2 == 0;
   if (plan.cancels() && !late) canceller_.Add(call);
-  Channel& channel = world_.channel(NextRandomBits(random));
-  EchoService::Stub stub(channel);
+  CallTarget& target = world_.target(NextRandomBits(random));
+  EchoService::Stub stub(target);
   std::shared_ptr<StreamCaller> stream;
   if (plan.streams()) {
-    stream = std::make_shared<StreamCaller>(Rows::Stub(channel), StreamOf(*call), OptionsOf(*call));
+    stream = std::make_shared<StreamCaller>(Rows::Stub(target), StreamOf(*call), OptionsOf(*call));
   }
   if (plan.style == CallPlan::Style::kBlocking) {
     stream != nullptr ? Ended(*call, stream->Block()) : Ended(*call, Block(stub, *call));

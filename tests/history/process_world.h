@@ -30,7 +30,7 @@ class ProcessWorld final : public CallWorld {
   ProcessWorld(const ProcessWorld&) = delete;
   ProcessWorld& operator=(const ProcessWorld&) = delete;
 
-  Channel& channel(size_t n) override { return *channels_[n % channels_.size()]; }
+  CallTarget& target(size_t n) override { return *channels_[n % channels_.size()]; }
   void Settle() override;
   std::string Summary() const override;
   int64_t framing_faults() const override { return framing_faults_; }

@@ -35,7 +35,7 @@ void Must(const absl::Status& status) {
 
 std::string UnsteadyWorld::AddressOf(size_t server) { return absl::StrCat("inproc:s", server); }
 
-UnsteadyWorld::UnsteadyWorld(uint64_t seed, HistorySink& history) : seed_(seed) {
+UnsteadyWorld::UnsteadyWorld(uint64_t seed, HistorySink& history, Targets targets) : seed_(seed) {
   const FaultMix mix{.refused = 0.03,
                      .cut = 0.3,
                      .dropped = 0.05,
@@ -50,6 +50,7 @@ UnsteadyWorld::UnsteadyWorld(uint64_t seed, HistorySink& history) : seed_(seed) 
   RuntimeOptions runtime{
       .io_threads = 2, .max_worker_threads = 16, .worker_queue = 100, .log_level = LogLevel::kOff};
   server_runtime_ = Must(Runtime::Create(runtime));
+  if (targets == Targets::kSpread) runtime.io_threads = kServers;  // each link on a loop of its own
   client_runtime_ = Must(Runtime::Create(runtime));
   services_.push_back(std::make_unique<BlockingHistoryService>(history));
   services_.push_back(std::make_unique<AsyncHistoryService>(history));
@@ -59,10 +60,28 @@ UnsteadyWorld::UnsteadyWorld(uint64_t seed, HistorySink& history) : seed_(seed) 
   stream_services_.push_back(std::make_unique<CoroStreamService>(history));
   servers_.resize(kServers);
   for (size_t i = 0; i < kServers; ++i) StartServer(i);
-  for (size_t i = 0; i < kServers * kChannelsToEach; ++i) {
-    channels_.push_back(Must(Channel::Create(AddressOf(i % kServers), OptionsOf(i / kServers))));
-  }
+  MakeTargets(targets);
   trouble_ = std::thread([this] { MakeTrouble(); });
+}
+
+void UnsteadyWorld::MakeTargets(Targets targets) {
+  if (targets == Targets::kChannels) {
+    for (size_t i = 0; i < kServers * kChannelsToEach; ++i) {
+      channels_.push_back(Must(Channel::Create(AddressOf(i % kServers), OptionsOf(i / kServers))));
+    }
+    return;
+  }
+  std::vector<std::string> addresses;
+  for (size_t i = 0; i < kServers; ++i) addresses.push_back(AddressOf(i));
+  for (size_t kind = 0; kind < kChannelsToEach; ++kind) {
+    const ChannelOptions channel = OptionsOf(kind);
+    StartOptions starts;
+    starts.retry = channel.retry;
+    starts.hedging = channel.hedging;
+    starts.retry_budget = channel.retry_budget;
+    spread_.push_back(std::make_unique<SpreadTarget>(client_runtime_, addresses, channel, starts,
+                                                     /*wants_reports=*/kind > 0));
+  }
 }
 
 UnsteadyWorld::~UnsteadyWorld() { Settle(); }
@@ -127,6 +146,7 @@ void UnsteadyWorld::Settle() {
   if (settling_.exchange(true)) return;
   trouble_.join();
   channels_.clear();
+  spread_.clear();
   for (size_t i = 0; i < kServers; ++i) StopServer(i, absl::Seconds(1));
 }
 
@@ -137,6 +157,13 @@ std::string UnsteadyWorld::Summary() const {
 
 std::string UnsteadyWorld::Links() const {
   std::string text;
+  for (size_t kind = 0; kind < spread_.size(); ++kind) {
+    for (const auto& connection : spread_[kind]->source().connections()) {
+      absl::StrAppend(&text, "spread ", kind, " to ", connection->target(), ": ",
+                      connection->connects(), " connects, ", connection->failed_connects(),
+                      " failed\n");
+    }
+  }
   for (size_t i = 0; i < channels_.size(); ++i) {
     absl::StrAppend(&text,
                     LinksOf(absl::StrCat(i, " to ", AddressOf(i % kServers)), *channels_[i]));

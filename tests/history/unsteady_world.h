@@ -1,4 +1,5 @@
 // Servers that come and go, channels to them, and a network that breaks: where a history happens.
+// Instead of channels there may be targets that each spread their calls over all servers.
 //
 // Threads  as CallWorld. Its own thread makes the trouble
 // Owns     all of it; the history outlives it
@@ -15,6 +16,7 @@
 
 #include "tests/history/call_history.h"
 #include "tests/history/call_world.h"
+#include "tests/support/spread_target.h"
 #include "weft/core/in_process_network.h"
 #include "weft/core/runtime.h"
 #include "weft/rpc/call/service.h"
@@ -25,12 +27,17 @@ namespace weft::test {
 
 class UnsteadyWorld final : public CallWorld {
  public:
-  UnsteadyWorld(uint64_t seed, HistorySink& history);
+  enum class Targets : uint8_t { kChannels, kSpread };
+
+  UnsteadyWorld(uint64_t seed, HistorySink& history, Targets targets = Targets::kChannels);
   ~UnsteadyWorld() override;
   UnsteadyWorld(const UnsteadyWorld&) = delete;
   UnsteadyWorld& operator=(const UnsteadyWorld&) = delete;
 
-  Channel& channel(size_t n) override { return *channels_[n % channels_.size()]; }
+  CallTarget& target(size_t n) override {
+    if (!spread_.empty()) return *spread_[n % spread_.size()];
+    return *channels_[n % channels_.size()];
+  }
   void Settle() override;
   std::string Summary() const override;
   int64_t framing_faults() const override { return framing_faults_; }
@@ -42,6 +49,7 @@ class UnsteadyWorld final : public CallWorld {
 
   static std::string AddressOf(size_t server);
   ChannelOptions OptionsOf(size_t kind) const;
+  void MakeTargets(Targets targets);
   void StartServer(size_t server);
   void StopServer(size_t server, absl::Duration drain);
   void MakeTrouble();
@@ -54,6 +62,7 @@ class UnsteadyWorld final : public CallWorld {
   std::vector<std::unique_ptr<Service>> services_, stream_services_;
   std::vector<std::unique_ptr<Server>> servers_;  // the trouble's, until Settle
   std::vector<std::unique_ptr<Channel>> channels_;
+  std::vector<std::unique_ptr<SpreadTarget>> spread_;
   int64_t framing_faults_ = 0;  // the trouble's, until Settle
   std::atomic<bool> settling_{false};
   std::atomic<int> restarts_{0}, cuts_{0}, pulls_{0}, holds_{0};

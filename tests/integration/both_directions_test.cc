@@ -1,5 +1,8 @@
 // Calls in both directions over one connection: handlers call back their caller.
+#include <atomic>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "tests/integration/stack.h"
 #include "tests/protos/rows.weft.h"
@@ -141,6 +144,80 @@ TEST_F(BothDirections, ChannelWaitsForItsHandlers) {
   channel.reset();
   EXPECT_TRUE(slow.left.load());
   EXPECT_TRUE(absl::IsUnavailable(result.Wait().status()));
+}
+
+// A server whose handlers' calls to their callers have options.
+class CallingOptions : public testing::Test {
+ protected:
+  void Connect(StartOptions calls) {
+    ServerOptions options;
+    options.calls = std::move(calls);
+    server = std::make_unique<TestServer>(calling_back, std::move(options));
+    channel = server->Connect({.services = {&own}});
+    ASSERT_TRUE(EchoService::Stub(*channel).EchoIdempotent(RequestOf("")).ok());
+    back = std::make_unique<EchoService::Stub>(*calling_back.kept);
+  }
+
+  CallingBack calling_back;
+  HookedEcho own;
+  std::unique_ptr<TestServer> server;
+  std::unique_ptr<Channel> channel;
+  std::unique_ptr<EchoService::Stub> back;
+};
+
+TEST_F(CallingOptions, TriesAgain) {
+  std::atomic<int> calls{0};
+  own.echo = [&](ServerContext&, EchoRequest& request, EchoReply& reply) {
+    if (calls.fetch_add(1) < 2) return absl::UnavailableError("not yet");
+    FillEcho(request, &reply);
+    return absl::OkStatus();
+  };
+  StartOptions options;
+  options.retry.attempts = 3;
+  options.retry.backoff = absl::Milliseconds(1);
+  Connect(options);
+  ClientContext context;
+  const absl::StatusOr<EchoReply> reply =
+      back->Echo(RequestOf("hi"), {.context = &context, .idempotent = true});
+  ASSERT_TRUE(reply.ok()) << reply.status();
+  EXPECT_EQ(context.attempts(), 3);
+}
+
+TEST_F(CallingOptions, HasItsOwnTimeout) {
+  StartOptions options;
+  options.timeout = absl::Milliseconds(50);
+  Connect(options);
+  EXPECT_THAT(back->Hang(RequestOf("")).status(), HasCode(absl::StatusCode::kDeadlineExceeded));
+}
+
+TEST_F(CallingOptions, RunsInterceptors) {
+  class Refusing final : public ClientInterceptor {
+   public:
+    absl::StatusOr<std::unique_ptr<Call>> Start(const ClientCallStart&) override {
+      return absl::PermissionDeniedError("by the interceptor");
+    }
+  };
+  StartOptions options;
+  options.interceptors = {std::make_shared<Refusing>()};
+  Connect(options);
+  EXPECT_THAT(back->Echo(RequestOf("")).status(), HasCode(absl::StatusCode::kPermissionDenied));
+  EXPECT_EQ(own.entered.load(), 0);
+}
+
+TEST_F(CallingOptions, EndsAtOnceWhenItsOneConnectionHasGone) {
+  StartOptions options;
+  options.retry.attempts = 5;
+  options.retry.backoff = absl::Hours(1);
+  Connect(options);
+  channel.reset();
+  ASSERT_TRUE(PollUntil([&] { return (*server)->connections().open == 0; }));
+  // Neither waiting for the other side nor trying again would bring it back.
+  for (const bool wait : {false, true}) {
+    const absl::Status s =
+        back->Echo(RequestOf(""), {.timeout = absl::Hours(1), .wait_for_ready = wait}).status();
+    EXPECT_THAT(s, IsStatus(absl::StatusCode::kUnavailable,
+                            HasSubstr("the connection has ended, or takes no more calls")));
+  }
 }
 
 }  // namespace

@@ -65,6 +65,10 @@ class LineLink final : public ConnectionHandle,
   StartResult TryStart(OutboundCall& call, absl::Status* why) override;
   void CancelCall(uint64_t id) override;
 
+  ConnectedPeer connected_peer() const override {
+    return {.address = peer(), .identity = identity_, .protocol = "line"};
+  }
+
   // CallOrigin
   void SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply,
                   bool) override {
@@ -78,7 +82,6 @@ class LineLink final : public ConnectionHandle,
       if (!call.has_answer()) wheel_.Insert(&call, call.deadline);
     });
   }
-  std::shared_ptr<CallTarget> Caller() override { return nullptr; }
   const std::string& peer() const override { return ConnectionHandle::peer(); }
   const std::string& identity() const override { return identity_; }
 

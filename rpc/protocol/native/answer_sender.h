@@ -17,9 +17,10 @@
 
 #include "absl/status/status.h"
 #include "weft/core/thread_contract.h"
-#include "weft/rpc/call/call_target.h"
+#include "weft/rpc/call/call_link.h"
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/protocol/native/frame_output.h"
+#include "weft/rpc/protocol/native/known_peer.h"
 
 namespace weft::native {
 
@@ -36,14 +37,15 @@ class AnswerSender final : public CallOrigin {
   ANY_THREAD bool SendInitialMetadata(InboundCall& call) override;
   void OnCallReturned(InboundCall& call) override;
   ANY_THREAD void WatchDeadline(InboundCall& call) override;
-  std::shared_ptr<CallTarget> Caller() override { return caller_.lock(); }
+  std::shared_ptr<CallLink> Link() override { return link_.lock(); }
   const std::string& peer() const override { return frames_.peer(); }
-  const std::string& identity() const override { return identity_; }
+  const std::string& identity() const override { return known_peer_.identity(); }
 
   // ---- by the link and its session
-  // Whom handlers call back. Before the first call.
-  void SetCaller(std::weak_ptr<CallTarget> caller) { caller_ = std::move(caller); }
-  void SetIdentity(std::string identity) LOOP_ONLY { identity_ = std::move(identity); }
+  // Over which handlers call back. Before the first call.
+  void SetLink(std::weak_ptr<CallLink> link) { link_ = std::move(link); }
+  void SetPeer(ConnectedPeer peer) LOOP_ONLY { known_peer_.Set(std::move(peer)); }
+  ConnectedPeer whole_peer() const { return known_peer_.whole(); }
   // Who holds the calls; null: nobody does any more.
   void Attach(NativeSession* session) LOOP_ONLY { session_ = session; }
   // Calls of the peer that were answered so far. Under the output's mutex.
@@ -76,8 +78,8 @@ class AnswerSender final : public CallOrigin {
 
   // Fixed before the first call.
   FrameOutput& frames_;
-  std::weak_ptr<CallTarget> caller_;
-  std::string identity_;
+  std::weak_ptr<CallLink> link_;
+  KnownPeer known_peer_{frames_.peer()};
 
   // The loop's own.
   NativeSession* session_ LOOP_OWNED = nullptr;

@@ -41,7 +41,7 @@ std::shared_ptr<NativeLink> NativeLink::Make(std::shared_ptr<FrameOutput> frames
   auto link =
       std::make_shared<NativeLink>(std::move(frames), wheel, std::move(pool), std::move(gate));
   link->frames_.SetRoomWaiter(std::shared_ptr<RoomWaiter>(link, &link->streams_));
-  link->answers_.SetCaller(link->Caller());
+  link->answers_.SetLink(link);
   return link;
 }
 
@@ -236,8 +236,8 @@ void NativeLink::SetPeer(const PeerSettings& agreement) {
   streams_.SetWindow(agreement);
 }
 
-void NativeLink::Open(std::string identity) {
-  answers_.SetIdentity(std::move(identity));
+void NativeLink::Open(ConnectedPeer peer) {
+  answers_.SetPeer(std::move(peer));
   MutexLock lock(frames_.output().mutex());
   if (state_ == State::kOpening) SetState(State::kUp);
 }

@@ -38,7 +38,6 @@
 #include "weft/rpc/protocol/native/frame_output.h"
 #include "weft/rpc/protocol/native/handshake.h"
 #include "weft/rpc/protocol/native/link_streams.h"
-#include "weft/rpc/protocol/native/link_target.h"
 #include "weft/rpc/protocol/native/method_numbers.h"
 #include "weft/rpc/protocol/native/outbound_calls.h"
 
@@ -61,15 +60,12 @@ class NativeLink final : public CallLink,
   ANY_THREAD StartResult TryStart(OutboundCall& call, absl::Status* why) override;
   void StopStarting() LOOP_ONLY override;
   EventLoop& loop() const override { return frames_.loop(); }
+  ConnectedPeer connected_peer() const override { return answers_.whole_peer(); }
   // CallCanceller
   ANY_THREAD void CancelCall(uint64_t id) override;
   // ConnectionGauge
   ANY_THREAD ConnectionVolume Volume() override;
 
-  // Calls to whoever is at the other end.
-  std::shared_ptr<CallTarget> Caller() {
-    return std::shared_ptr<CallTarget>(shared_from_this(), &target_);
-  }
   const std::string& peer() const { return frames_.peer(); }
   const TransportIdentity& peer_identity() const { return frames_.peer_identity(); }
   const SessionLimits& limits() const { return frames_.limits(); }
@@ -85,7 +81,7 @@ class NativeLink final : public CallLink,
   // The session of the connection, null when it has ended.
   NativeSession* session() const LOOP_ONLY { return session_; }
   void SetPeer(const PeerSettings& agreement) LOOP_ONLY;
-  void Open(std::string identity) LOOP_ONLY;
+  void Open(ConnectedPeer peer) LOOP_ONLY;
   // As StopStarting. Calls above `last_taken` are taken out: the peer will not execute them.
   OutboundCall* GoAway(uint64_t last_taken) LOOP_ONLY;
   // Every call under way; from now on there are none. `*written`: how much of the stream the kernel
@@ -139,7 +135,6 @@ class NativeLink final : public CallLink,
   FrameOutput& frames_;
   DeadlineWheel& wheel_;
   const std::shared_ptr<CallPool> pool_;
-  LinkTarget target_{*this};
 
   // Parts of any thread.
   LinkStreams streams_;

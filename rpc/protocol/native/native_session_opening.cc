@@ -168,9 +168,14 @@ void NativeSession::TakeVerdict(absl::StatusOr<std::string> identity) {
     return;
   }
   const std::unique_ptr<const HelloFacts> facts = std::move(facts_);
-  const absl::Status welcome =
-      host_.OnIdentified(*this, {peer(), *identity, facts->node, facts->cluster, facts->incarnation,
-                                 "native", link_->frames().agreement().version});
+  ConnectedPeer who{peer(),
+                    *identity,
+                    facts->node,
+                    facts->cluster,
+                    facts->incarnation,
+                    "native",
+                    link_->frames().agreement().version};
+  const absl::Status welcome = host_.OnIdentified(*this, who);
   if (phase_ != Phase::kVerdict) return;  // the host has closed it
   if (!welcome.ok()) {
     RefusePeer(welcome, held.get());
@@ -178,7 +183,7 @@ void NativeSession::TakeVerdict(absl::StatusOr<std::string> identity) {
   }
   phase_ = Phase::kUp;
   link_->frames().input().SetKnown();
-  link_->Open(*std::move(identity));
+  link_->Open(std::move(who));
   // A peer that sends calls and does not read their answers is not read either, unless we wait for
   // its answers: two such sides would wait for each other.
   if (!dialer_) {

@@ -28,7 +28,6 @@ class Origin final : public CallOrigin {
   }
   void OnCallReturned(InboundCall& call) override { returned.push_back(call.id.load()); }
   void WatchDeadline(InboundCall&) override {}
-  std::shared_ptr<CallTarget> Caller() override { return nullptr; }
   const std::string& peer() const override { return peer_; }
   const std::string& identity() const override { return peer_; }
 

@@ -24,7 +24,6 @@ class Origin final : public CallOrigin {
   }
   void OnCallReturned(InboundCall&) override {}
   void WatchDeadline(InboundCall&) override {}
-  std::shared_ptr<CallTarget> Caller() override { return nullptr; }
   const std::string& peer() const override { return peer_; }
   const std::string& identity() const override { return peer_; }
 

@@ -2,6 +2,7 @@
 // carrier that only takes notes, with a clock that the test turns.
 #include "weft/rpc/client/call_driver.h"
 
+#include <cstring>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -39,7 +40,18 @@ class FakeCarrier final : public AttemptHost, public CallCanceller {
   }
   void Post(std::function<void()> task) override { posted.push_back(std::move(task)); }
   MonoTime Now() const override { return clock.Now(); }
-  bool closed() const override { return is_closed; }
+  bool InHome() const override { return in_home; }
+  void PostEnd(std::function<void(bool closed)> task) override {
+    if (is_closed) {
+      task(true);
+    } else {
+      posted.push_back([task = std::move(task)] { task(false); });
+    }
+  }
+  void Report(uint64_t link, const CallEnd& end, Nanos took) override {
+    reports.push_back({link, end.status.code(), took});
+  }
+  std::string_view WhyOver() const override { return is_closed ? "the channel was closed" : ""; }
   void WakeAt(CallDriver& driver, MonoTime at) override {
     EXPECT_EQ(to_wake, nullptr) << "one at a time";
     to_wake = &driver;
@@ -74,6 +86,13 @@ class FakeCarrier final : public AttemptHost, public CallCanceller {
   CallDriver* to_wake = nullptr;
   MonoTime wake_at{};
   bool is_closed = false;
+  bool in_home = true;  // where attempts end
+  struct Reported {
+    uint64_t link;
+    StatusCode code;
+    Nanos took;
+  };
+  std::vector<Reported> reports;
 };
 
 // The user's call.
@@ -502,6 +521,93 @@ TEST_F(CallDriverTest, MayLoseItsOtherAttemptsInTheCallsOwnEnd) {
   Reply(1);
   EXPECT_EQ(call_->ends, 1);
   EXPECT_TRUE(call_->end.status.ok());
+}
+
+// ---- Links on other loops
+
+// An end that has come on a link's loop is taken at home, with all that it refers to.
+TEST_F(CallDriverTest, TakesHomeWhatEndsElsewhere) {
+  Start(false, false);
+  std::string seen_reply, seen_trailers;
+  call_->in_complete = [&] {
+    seen_reply.assign(call_->end.reply, call_->end.reply_size);
+    seen_trailers = std::string(call_->end.trailers);
+  };
+  carrier_.in_home = false;
+  {
+    std::string reply(100, 'r'), trailers(100, 't');
+    CallEnd end;
+    end.reply = reply.data();
+    end.reply_size = reply.size();
+    end.trailers = trailers;
+    attempt(1).End(end);
+    reply.assign(100, '-');
+    trailers.assign(100, '-');
+  }
+  EXPECT_EQ(call_->ends, 0) << "not on the link's loop";
+  carrier_.in_home = true;
+  carrier_.RunPosted();
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_EQ(seen_reply, std::string(100, 'r'));
+  EXPECT_EQ(seen_trailers, std::string(100, 't'));
+}
+
+TEST_F(CallDriverTest, TakesHomeAWholeReply) {
+  Start(false, false);
+  BlockRef block = BlockRef::New(64);
+  std::memset(block->data(), 'w', 64);
+  std::string seen;
+  call_->in_complete = [&] {
+    ASSERT_NE(call_->end.whole_reply, nullptr);
+    seen.assign(call_->end.whole_reply->data, call_->end.whole_reply->size);
+  };
+  carrier_.in_home = false;
+  {
+    ReceivedMessage whole;
+    whole.data = block->data();
+    whole.size = 64;
+    whole.block = std::move(block);
+    CallEnd end;
+    end.whole_reply = &whole;
+    attempt(1).End(end);
+  }
+  carrier_.RunPosted();
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_EQ(seen, std::string(64, 'w'));
+}
+
+TEST_F(CallDriverTest, EndsWhereItsLoopHasClosed) {
+  Start(false, true);
+  carrier_.in_home = false;
+  carrier_.is_closed = true;
+  Lose(1);
+  EXPECT_EQ(call_->ends, 1) << "here and now, for nobody else would";
+  EXPECT_THAT(message(), HasSubstr("the channel was closed"));
+  EXPECT_EQ(carrier_.attempts.size(), 1u);
+}
+
+TEST_F(CallDriverTest, KnowsWhereItHasBeen) {
+  Start(false, false);
+  attempt(1).OnPicked(7);
+  PickRequest pick;
+  attempt(1).DescribePick(&pick);
+  EXPECT_EQ(pick.attempt, 1);
+  EXPECT_TRUE(pick.tried.empty());
+  Refuse(1);
+  carrier_.Advance(carrier_.until_wake());
+  attempt(2).OnPicked(7);
+  attempt(2).OnPicked(9);  // 7 did not take it
+  Refuse(2);
+  carrier_.Advance(carrier_.until_wake());
+  attempt(3).DescribePick(&pick);
+  EXPECT_EQ(pick.attempt, 3);
+  EXPECT_THAT(std::vector<uint64_t>(pick.tried.begin(), pick.tried.end()),
+              ::testing::ElementsAre(7, 9));
+  Reply(3);
+  ASSERT_EQ(carrier_.reports.size(), 3u);
+  EXPECT_EQ(carrier_.reports[1].link, 9u);
+  EXPECT_EQ(carrier_.reports[1].code, StatusCode::kUnavailable);
+  EXPECT_EQ(carrier_.reports[2].code, StatusCode::kOk);
 }
 
 }  // namespace

@@ -25,7 +25,6 @@ class Connection final : public CallOrigin {
   void SendAnswer(InboundCall&, const absl::Status&, ReplyMessage*, bool) override {}
   void OnCallReturned(InboundCall&) override {}
   void WatchDeadline(InboundCall&) override {}
-  std::shared_ptr<CallTarget> Caller() override { return nullptr; }
   const std::string& peer() const override { return name_; }
   const std::string& identity() const override { return name_; }
 

@@ -43,7 +43,6 @@ class ServedCalls : public testing::Test, protected Service {
     }
     void OnCallReturned(InboundCall&) override {}
     void WatchDeadline(InboundCall&) override {}
-    std::shared_ptr<CallTarget> Caller() override { return nullptr; }
     const std::string& peer() const override { return peer_; }
     const std::string& identity() const override { return peer_; }
 

@@ -1,6 +1,6 @@
 // Calls that no server has taken: they go to the next connection without their caller noticing, and
 // end exactly once.
-#include "weft/rpc/client/channel_core.h"
+#include "weft/rpc/client/call_starter.h"
 
 #include <memory>
 #include <optional>
@@ -171,7 +171,7 @@ TEST_P(SentAgain, ThreeTimesAndNotForEver) {
   Call call;
   call.Start(*stub_, GetParam(), TextRequest("hi"));
   RawPeer server = Accept();
-  for (int i = 0; i < 1 + ChannelCore::kMaxResends; ++i) {
+  for (int i = 0; i < 1 + CallStarter::kMaxResends; ++i) {
     server.Send(raw::Error(ReadRequest(server).header.id, 14, "stopping", true));
   }
   const absl::Status status = call.Wait().status();

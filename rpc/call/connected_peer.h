@@ -1,8 +1,8 @@
 // Who is at the other end of a connection, once that is known.
 //
 // Threads  value
-#ifndef WEFT_RPC_PROTOCOL_CONNECTED_PEER_H_
-#define WEFT_RPC_PROTOCOL_CONNECTED_PEER_H_
+#ifndef WEFT_RPC_CALL_CONNECTED_PEER_H_
+#define WEFT_RPC_CALL_CONNECTED_PEER_H_
 
 #include <cstdint>
 #include <string>
@@ -26,4 +26,4 @@ struct ConnectedPeer {
 
 }  // namespace weft
 
-#endif  // WEFT_RPC_PROTOCOL_CONNECTED_PEER_H_
+#endif  // WEFT_RPC_CALL_CONNECTED_PEER_H_

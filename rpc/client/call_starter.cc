@@ -1,0 +1,199 @@
+#include "weft/rpc/client/call_starter.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/base/optimization.h"
+#include "absl/strings/str_cat.h"
+#include "weft/core/check.h"
+#include "weft/rpc/base/message_codec.h"
+#include "weft/rpc/call/client_context.h"
+#include "weft/rpc/call/stream_port.h"
+#include "weft/rpc/client/attempt_plan.h"
+
+namespace weft {
+namespace {
+
+Nanos TimeoutOf(const OutboundCall& call, Nanos by_default) {
+  const absl::Duration wish = call.options.timeout;
+  if (wish != absl::ZeroDuration()) return ToNanos(wish);
+  if (call.method.timeout_ms > 0) return std::chrono::milliseconds(call.method.timeout_ms);
+  return by_default;
+}
+
+}  // namespace
+
+CallStarter::CallStarter(std::shared_ptr<LinkSource> source, IoThread& home,
+                         std::shared_ptr<const StartConfig> config, std::string target)
+    : source_(std::move(source)),
+      home_(home),
+      loop_(home.loop),
+      config_(std::move(config)),
+      all_driven_(config_->has_policies || source_->wants_reports()),
+      room_(*source_, home, std::move(target), config_->max_message, config_->max_waiting),
+      budget_(config_->options.retry_budget) {
+  source_->Watch(&room_);
+}
+
+void CallStarter::SetKeeper(std::weak_ptr<const void> keeper) {
+  keeper_ = keeper;
+  room_.SetKeeper(std::move(keeper));
+}
+
+// ---- calls, from any thread
+
+inline void CallStarter::Send(OutboundCall& call) {
+  uint64_t gone = 0;
+  if (ABSL_PREDICT_TRUE(room_.empty())) {
+    absl::Status why;
+    const PickedLink picked = source_->Pick({.wait_for_ready = call.options.wait_for_ready}, &why);
+    if (picked.link != nullptr) {
+      switch (picked.link->TryStart(call, &why)) {
+        case CallLink::StartResult::kStarted:
+          return;
+        case CallLink::StartResult::kRefused:
+          room_.CompleteLater(call, std::move(why));
+          return;
+        case CallLink::StartResult::kGone:
+          gone = picked.number;
+          break;
+      }
+    }
+  }
+  room_.Send(call, gone);
+}
+
+void CallStarter::Start(OutboundCall& call) {
+  if (loop_->InLoop()) {
+    loop_->AssertInLoop();
+    call.started = loop_->now();
+  } else {
+    call.started = loop_->clock().Now();
+  }
+  const Nanos timeout = TimeoutOf(call, config_->default_timeout);
+  call.deadline = SaturatingAdd(call.started, timeout);
+  call.resender = this;
+  if (call.stream != nullptr) {
+    call.stream->SetLoop(loop_);
+    if (ClientStreams(call.method.kind)) call.stream->KeepSent();
+  }
+  call.codec = call.options.compression.value_or(config_->options.compression);
+  if (!call.options.detached) call.scope = CallScope::Current();
+  if (call.scope != nullptr) call.deadline = std::min(call.deadline, call.scope->deadline());
+  // An interceptor may end the target; the call goes on to its completion all the same.
+  std::shared_ptr<const void> kept;
+  if (!config_->options.interceptors.empty()) {
+    kept = keeper_.lock();
+    absl::Status s = ClientInterception::Start(config_->options.interceptors, call, room_.target(),
+                                               loop_->clock());
+    if (!s.ok()) {
+      room_.CompleteLater(call, std::move(s));
+      return;
+    }
+  }
+  if (call.deadline <= call.started) {
+    room_.CompleteLater(call,
+                        absl::DeadlineExceededError(
+                            timeout <= Nanos::zero()
+                                ? "its deadline has passed before it was sent"
+                                : "the deadline of the call that its handler serves has passed"));
+    return;
+  }
+  if (call.options.context != nullptr && call.options.context->cancelled()) {
+    room_.CompleteLater(call, absl::CancelledError("cancelled by the caller before it was sent"));
+    return;
+  }
+  if ((all_driven_ || call.options.max_attempts > 1) && StartDriven(call)) return;
+  Send(call);
+}
+
+bool CallStarter::StartDriven(OutboundCall& call) {
+  if (call.method.kind != MethodKind::kUnary) return false;
+  const AttemptPlan plan = AttemptPlan::For(config_->options, call.method, call.options);
+  if (plan.attempts <= 1 && !source_->wants_reports()) return false;
+  // What is too large is refused with its first attempt, which needs no copy of it.
+  const size_t size = call.request.Size();
+  if (size > config_->max_message) return false;
+  if (!call.request.Share()) {
+    room_.CompleteLater(call, MessageCodec::NoMemory("the request", size));
+    return true;
+  }
+  CallDriver::Start(keeper_.lock(), {*this, budget_, attempt_counts_}, plan, call);
+  return true;
+}
+
+// A call that a session gave back: no server has taken it. It goes to the link that comes next, and
+// does not fail with a pause before that, only with an attempt to connect.
+bool CallStarter::SendAgain(OutboundCall& call, const CallEnd& end) {
+  if (end.by != CallEnd::By::kSession || !absl::IsUnavailable(end.status)) return false;
+  if (call.resent >= kMaxResends || !call.request.stays()) return false;
+  if (loop_->clock().Now() >= call.deadline || !WhyOver().empty()) return false;
+  if (!call.request.ShareToRepeat(call.codec) || !call.PrepareAgain()) return false;
+  ++call.resent;
+  resent_.fetch_add(1, std::memory_order_relaxed);
+  room_.Send(call);
+  return true;
+}
+
+// ---- attempts
+
+void CallStarter::SendAttempt(OutboundCall& attempt) {
+  attempt.resender = this;
+  room_.Send(attempt);
+}
+
+void CallStarter::Report(uint64_t link, const CallEnd& end, Nanos took) {
+  if (link > 0 && source_->wants_reports()) source_->Report(link, end, took);
+}
+
+void CallStarter::Post(std::function<void()> task) {
+  loop_->Post([keep = keeper_.lock(), task = std::move(task)](TaskFate fate) {
+    if (fate == TaskFate::kRun) task();
+  });
+}
+
+void CallStarter::PostEnd(std::function<void(bool closed)> task) {
+  loop_->Post([keep = keeper_.lock(), task = std::move(task)](TaskFate fate) {
+    task(fate == TaskFate::kCancelled);
+  });
+}
+
+void CallStarter::WakeAt(CallDriver& driver, MonoTime at) {
+  loop_->AssertInLoop();
+  to_wake_.insert(&driver);
+  home_.wheel->Insert(&driver, at);
+}
+
+void CallStarter::DontWake(CallDriver& driver) {
+  loop_->AssertInLoop();
+  to_wake_.erase(&driver);
+  home_.wheel->Remove(&driver);
+}
+
+// ---- the end
+
+void CallStarter::Close(std::function<void()> done) {
+  room_.Close();
+  const std::shared_ptr<const void> keep = keeper_.lock();
+  loop_->Post([keep, this](TaskFate fate) {
+    if (fate == TaskFate::kCancelled) return;
+    loop_->AssertInLoop();
+    CloseOnHome();
+  });
+  source_->Close([this, keep, done = std::move(done)]() mutable {
+    loop_->Post([keep, done = std::move(done)](TaskFate) { done(); });  // behind CloseOnHome
+  });
+}
+
+void CallStarter::CloseOnHome() {
+  // One by one: the end of one call may end another.
+  while (!to_wake_.empty()) {
+    CallDriver* const driver = *to_wake_.begin();
+    to_wake_.erase(to_wake_.begin());
+    home_.wheel->Remove(driver);
+    driver->OnChannelClosed();
+  }
+  room_.EndAll(absl::UnavailableError("the channel was closed"));
+}
+
+}  // namespace weft

@@ -1,0 +1,98 @@
+// Starts calls on the links of a source, as options say: deadline, codec, scope, interceptors,
+// attempts, and the room in which they wait. One for channels, for peers, and for what a handler
+// calls its caller with.
+//
+//   Start ──► options, interceptors ──► one attempt ───────────────────────► a link of the source
+//                    └──► several: CallDriver ──► SendAttempt ──► WaitingRoom ──┘  ▲
+//                                       a call that no server has taken: SendAgain ┘
+//
+// It has a home loop, where calls wait and attempts are decided on. Their links may be on others.
+//
+// Threads  any; Close once
+// Owns     its room, its budget and its counts; calls stay their starters'
+// Errors   a call that cannot be sent completes with a Status, on the home loop
+// Ends     Close ends the source and with it every call; afterwards Start ends them with
+//          UNAVAILABLE
+#ifndef WEFT_RPC_CLIENT_CALL_STARTER_H_
+#define WEFT_RPC_CLIENT_CALL_STARTER_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/container/flat_hash_set.h"
+#include "weft/core/loop_group.h"
+#include "weft/rpc/call/call_target.h"
+#include "weft/rpc/call/outbound_call.h"
+#include "weft/rpc/client/attempt_host.h"
+#include "weft/rpc/client/call_driver.h"
+#include "weft/rpc/client/link_source.h"
+#include "weft/rpc/client/retry_budget.h"
+#include "weft/rpc/client/start_config.h"
+#include "weft/rpc/client/waiting_room.h"
+
+namespace weft {
+
+class CallStarter final : public CallTarget, public CallResender, public AttemptHost {
+ public:
+  // How often a call that no server has taken is sent again.
+  static constexpr int kMaxResends = 3;
+
+  // Watches `source`. `target`: for texts and interceptors.
+  CallStarter(std::shared_ptr<LinkSource> source, IoThread& home,
+              std::shared_ptr<const StartConfig> config, std::string target);
+  ~CallStarter() override = default;
+  // What keeps this alive; before the first call.
+  void SetKeeper(std::weak_ptr<const void> keeper);
+
+  void Start(OutboundCall& call) override;
+  // Ends everything; `done` runs on the home loop when that is done, or where that has closed.
+  void Close(std::function<void()> done);
+
+  const std::string& target() const { return room_.target(); }
+  const AttemptCounts& attempt_counts() const { return attempt_counts_; }
+  int64_t resent() const { return resent_.load(std::memory_order_relaxed); }
+
+  // CallResender
+  bool SendAgain(OutboundCall& call, const CallEnd& end) override;
+
+  // AttemptHost
+  void SendAttempt(OutboundCall& attempt) override;
+  void Report(uint64_t link, const CallEnd& end, Nanos took) override;
+  bool InHome() const override { return loop_->InLoop(); }
+  void Post(std::function<void()> task) override;
+  void PostEnd(std::function<void(bool closed)> task) override;
+  MonoTime Now() const override { return loop_->clock().Now(); }
+  std::string_view WhyOver() const override {
+    return room_.closed() ? "the channel was closed" : source_->WhyOver();
+  }
+  void WakeAt(CallDriver& driver, MonoTime at) override;
+  void DontWake(CallDriver& driver) override;
+
+ private:
+  // False: the call has one attempt, as most have.
+  bool StartDriven(OutboundCall& call);
+  // Over a link that takes it, or into the room.
+  void Send(OutboundCall& call);
+  void CloseOnHome() LOOP_ONLY;
+
+  // Fixed at construction, the keeper by SetKeeper.
+  const std::shared_ptr<LinkSource> source_;
+  IoThread& home_;
+  const std::shared_ptr<EventLoop> loop_;
+  const std::shared_ptr<const StartConfig> config_;
+  const bool all_driven_;
+  std::weak_ptr<const void> keeper_;
+
+  WaitingRoom room_;
+  RetryBudget budget_;
+  AttemptCounts attempt_counts_;
+  std::atomic<int64_t> resent_{0};
+  absl::flat_hash_set<CallDriver*> to_wake_ LOOP_OWNED;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CLIENT_CALL_STARTER_H_

@@ -1,0 +1,39 @@
+#include "weft/rpc/client/caller.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/base/optimization.h"
+#include "absl/strings/str_cat.h"
+#include "weft/core/check.h"
+
+namespace weft {
+
+CallerMaker Caller::Maker(IoThread& io, std::shared_ptr<const StartConfig> config) {
+  return [&io, config = std::move(config)](const std::shared_ptr<CallLink>& link) {
+    return std::make_unique<Caller>(io, config, link);
+  };
+}
+
+Caller::Caller(IoThread& io, std::shared_ptr<const StartConfig> config,
+               const std::shared_ptr<CallLink>& link)
+    : source_(*link),
+      starter_(std::shared_ptr<LinkSource>(std::shared_ptr<void>(), &source_), io,
+               std::move(config), link->connected_peer().address) {
+  WEFT_DCHECK(&link->loop() == io.loop.get());  // so calls end where they wait
+  starter_.SetKeeper(link);
+}
+
+void Caller::Start(OutboundCall& call) {
+  if (ABSL_PREDICT_TRUE(!home_.InForkedChild())) {
+    starter_.Start(call);
+    return;
+  }
+  CallEnd end;
+  end.may_have_been_executed = false;
+  end.by = CallEnd::By::kChannel;
+  end.status = ForkGuard::Refused(absl::StrCat("call ", std::string(call.method.full_name)));
+  call.End(end);
+}
+
+}  // namespace weft

@@ -1,0 +1,363 @@
+#include "weft/rpc/client/endpoint_connection.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/base/optimization.h"
+#include "absl/strings/str_cat.h"
+#include "weft/core/check.h"
+#include "weft/rpc/base/wire_status.h"
+#include "weft/rpc/protocol/session_seed.h"
+
+namespace weft {
+namespace {
+
+// A connection that was up for so long was a good one: the next attempt need not wait.
+constexpr Nanos kLasting = std::chrono::seconds(1);
+
+DialerOptions DialerOf(const EndpointOptions& endpoint) {
+  DialerOptions options;
+  options.network = endpoint.network;
+  options.transport = endpoint.transport;
+  if (!endpoint.protocol.alpn.empty()) options.alpn.emplace_back(endpoint.protocol.alpn);
+  const SessionLimits& limits = endpoint.limits;
+  options.lost_after = ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1));
+  return options;
+}
+
+std::shared_ptr<const SessionConfig> ConfigOf(const EndpointOptions& options) {
+  SessionConfig config;
+  config.limits = std::make_shared<const SessionLimits>(options.limits);
+  config.gate = std::make_shared<InflateGate>(options.limits.inflate, "channel");
+  return std::make_shared<const SessionConfig>(std::move(config));
+}
+
+bool Contains(std::span<const uint64_t> numbers, uint64_t number) {
+  return std::find(numbers.begin(), numbers.end(), number) != numbers.end();
+}
+
+}  // namespace
+
+EndpointConnection::OnLoop::OnLoop(EventLoop& loop, EndpointConnection* self)
+    : dialer(loop, DialerOf(self->options_)),
+      pause(loop,
+            [self] {
+              self->loop_->AssertInLoop();
+              self->BeginConnect();
+            }),
+      idle_look(loop, [self] {
+        self->loop_->AssertInLoop();
+        self->LookForIdle();
+      }) {}
+
+EndpointConnection::EndpointConnection(IoThread& io, const Log& log, EndpointOptions options)
+    : io_(io),
+      loop_(io.loop),
+      log_(log),
+      options_(std::move(options)),
+      config_(ConfigOf(options_)),
+      sessions_(options_.on_connection),
+      pace_{Backoff(ToNanos(options_.backoff), options_.backoff_factor,
+                    ToNanos(options_.max_backoff), options_.backoff_jitter,
+                    static_cast<uint64_t>(loop_->clock().Now().time_since_epoch().count()) ^
+                        reinterpret_cast<uintptr_t>(this))} {}
+
+EndpointConnection::~EndpointConnection() = default;
+
+bool EndpointConnection::MayFollow(State from, State to) {
+  switch (from) {
+    case State::kIdle:
+    case State::kPausing:
+      return to == State::kConnecting || to == State::kClosed;
+    case State::kConnecting:
+      return to == State::kUp || to == State::kPausing || to == State::kClosed;
+    case State::kUp:
+      return to == State::kIdle || to == State::kPausing || to == State::kClosed;
+    case State::kClosed:
+      return false;
+  }
+  return false;
+}
+
+void EndpointConnection::set_state(State to) {
+  WEFT_DCHECK(MayFollow(published_.state, to));
+  published_.state = to;
+}
+
+// ---- from any thread
+
+PickedLink EndpointConnection::Pick(const PickRequest& request, absl::Status* why) {
+  if (loop_->InLoop()) {
+    loop_->AssertInLoop();
+    if (loop_link_.link != nullptr && ABSL_PREDICT_TRUE(request.gone.empty())) {
+      return {loop_link_.link.get(), loop_link_.number, nullptr};
+    }
+  }
+  MutexLock lock(mu_);
+  const Link& link = published_.link;
+  if (link.link != nullptr && !Contains(request.gone, link.number)) {
+    return {link.link.get(), link.number, link.link};
+  }
+  if (published_.state == State::kClosed) {
+    *why = absl::UnavailableError("the channel was closed");
+  } else if (published_.state == State::kPausing && !request.wait_for_ready) {
+    *why = published_.last_error;
+  }
+  return {};
+}
+
+void EndpointConnection::Connect(bool at_once) {
+  const auto begin = [this, at_once] {
+    loop_->AssertInLoop();
+    if (!at_once) {
+      MutexLock lock(mu_);
+      if (published_.state != State::kIdle) return;
+    }
+    BeginConnect();
+  };
+  if (!at_once && loop_->InLoop()) {  // by whoever has calls that wait, in a task of its own
+    begin();
+    return;
+  }
+  loop_->Post([self = shared_from_this(), begin](TaskFate fate) {
+    if (fate == TaskFate::kRun) begin();
+  });
+}
+
+// Behind the code of the user's that runs on the loop, and behind what it has posted.
+void EndpointConnection::Close(std::function<void()> done) {
+  {
+    MutexLock lock(mu_);
+    if (published_.state != State::kClosed) set_state(State::kClosed);
+    published_.link = {};
+  }
+  loop_->Post([self = shared_from_this(), this, done = std::move(done)](TaskFate fate) mutable {
+    if (fate == TaskFate::kRun) {
+      loop_->AssertInLoop();
+      CloseOnLoop();
+    }
+    // Behind what it posted: sessions are gone then.
+    loop_->Post([self, this, done = std::move(done)](TaskFate later) mutable {
+      if (later == TaskFate::kCancelled) {
+        done();
+        return;
+      }
+      loop_->AssertInLoop();
+      const std::shared_ptr<InboundService> inbound = std::move(inbound_);
+      if (inbound == nullptr) {
+        done();
+      } else {
+        inbound->Drain(std::move(done));
+      }
+    });
+  });
+}
+
+// ---- on the loop
+
+void EndpointConnection::CloseOnLoop() {
+  const absl::Status why = absl::UnavailableError("the channel was closed");
+  // Callers up the stack, whose callback closed us, still go on with what is ours.
+  if (on_loop_ != nullptr) {
+    on_loop_->dialer.Cancel();
+    on_loop_->pause.Stop();
+    on_loop_->idle_look.Stop();
+  }
+  loop_->Post([self = shared_from_this(), things = std::move(on_loop_)](TaskFate) mutable {
+    things.reset();
+  });
+  loop_link_ = {};
+  if (sessions_.current() != nullptr) sessions_.current()->Close(CloseReason::kLocal, why);
+  // One of them may be ending already, with us inside a callback of its calls.
+  for (Session* session : sessions_.LeftBy(kNever)) session->Close(CloseReason::kLocal, why);
+}
+
+void EndpointConnection::BeginConnect() {
+  {
+    MutexLock lock(mu_);
+    if (!MayFollow(published_.state, State::kConnecting)) return;
+    set_state(State::kConnecting);
+  }
+  if (on_loop_ == nullptr) on_loop_ = std::make_unique<OnLoop>(*loop_, this);
+  on_loop_->pause.Stop();
+  pace_.dial_began = loop_->clock().Now();
+  sessions_.Tell(
+      {0, options_.target, ConnectionState::kConnecting, CloseReason::kLocal, absl::OkStatus()});
+  if (on_loop_ == nullptr) return;  // the listener closed us
+  on_loop_->dialer.Start(options_.address, options_.target, ToNanos(options_.connect_timeout),
+                         [this](absl::StatusOr<std::unique_ptr<Transport>> transport) {
+                           loop_->AssertInLoop();
+                           OnConnected(std::move(transport));
+                         });
+}
+
+void EndpointConnection::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) {
+  if (!transport.ok()) {
+    sessions_.Tell(
+        {0, options_.target, ConnectionState::kDown, CloseReason::kBroken, transport.status()});
+    ConnectFailed(transport.status(), LinkObserver::NoLink::kFailed);
+    return;
+  }
+  SessionSeed seed;
+  seed.transport = *std::move(transport);
+  seed.peer = options_.target;
+  seed.began = pace_.dial_began;
+  seed.own = options_.hello;
+  // What is left of the time for this attempt.
+  const absl::Duration left =
+      options_.connect_timeout - ToAbsl(loop_->clock().Now() - pace_.dial_began);
+  seed.handshake_left = ToNanos(std::max(left, absl::Milliseconds(1)));
+  if (inbound_ == nullptr && options_.make_inbound != nullptr) {
+    inbound_ = options_.make_inbound(loop_);
+  }
+  SessionContext context{io_, *this, nullptr, nullptr, config_};
+  if (inbound_ != nullptr) {
+    context.sink = inbound_->sink();
+    context.pool = inbound_->pool();
+  }
+  Session& session = sessions_.Adopt(options_.protocol.dial(std::move(seed), context),
+                                     options_.target, pace_.dial_began);
+  opening_ = session.link();
+  (void)session.Start();  // a failure ends the session, which tells us
+}
+
+void EndpointConnection::Authenticate(Session& session, std::string_view, Verdict verdict) {
+  // It is we who dialled.
+  verdict(std::string(session.peer_identity().first_name()));
+}
+
+void EndpointConnection::OnSuspect(Session& session, bool suspect) {
+  sessions_.Set(session, suspect ? ConnectionState::kSuspect : ConnectionState::kUp);
+}
+
+void EndpointConnection::OnLastCallEnded(Session& session) {
+  session.CloseWhenWritten(CloseReason::kGoAway, absl::Status(sessions_.WhyLeft(session)),
+                           kLastWords);
+}
+
+// Both know that it is over, and nothing is on its way any more.
+void EndpointConnection::OnGoAwayConfirmed(Session& session) {
+  if (sessions_.current() != &session) CloseIfIdle(session);
+}
+
+void EndpointConnection::CloseIfIdle(Session& session) {
+  if (session.gauge()->Volume().calls > 0) return;
+  session.CloseWhenWritten(CloseReason::kLocal,
+                           absl::UnavailableError("the connection was not used"), kLastWords);
+}
+
+// Every quarter of idle_timeout, while there is a connection.
+void EndpointConnection::LookForIdle() {
+  // A server that has not confirmed by then is not waited for.
+  const MonoTime now = loop_->clock().Now();
+  for (Session* session : sessions_.LeftBy(now - kGoAwayConfirm)) CloseIfIdle(*session);
+  if (on_loop_ == nullptr) return;  // the last of their calls closed us
+  if (loop_link_.link == nullptr && !sessions_.any_leaving()) return;
+  on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
+  if (loop_link_.link == nullptr) return;
+  Session& session = *sessions_.current();
+  if (!pace_.idle.Look(session.gauge()->Volume())) return;
+  const absl::Status why = absl::UnavailableError(absl::StrCat(
+      "no calls for ", absl::FormatDuration(options_.idle_timeout), " (idle_timeout)"));
+  // Calls of other threads go to the next connection from here on; what slipped in before goes on.
+  loop_link_.link->StopStarting();
+  SetLink(State::kIdle, Link());
+  sessions_.LeaveCurrent(now, CloseReason::kLocal, why);
+  session.GoAway(why);
+}
+
+void EndpointConnection::OnUp(Session& session) {
+  counts_.connects.fetch_add(1, std::memory_order_relaxed);
+  pace_.up_since = loop_->clock().Now();
+  std::shared_ptr<CallLink> link = std::exchange(opening_, nullptr);
+  pace_.idle = IdleWatch();
+  if (options_.idle_timeout > absl::ZeroDuration() && on_loop_ != nullptr) {
+    on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
+  }
+  // The listener may start calls: they find the link.
+  SetLink(State::kUp, {std::move(link), sessions_.NumberOf(session)});
+  sessions_.Set(session, ConnectionState::kUp);
+  observer_->OnLink();
+}
+
+void EndpointConnection::SetLink(State to, Link link) {
+  MutexLock lock(mu_);
+  if (published_.state == State::kClosed) {
+    loop_link_ = {};
+    return;
+  }
+  set_state(to);
+  loop_link_ = link;
+  published_.link = std::move(link);
+}
+
+// The attempt, or a connection that was up only for a moment, came to nothing: pause before the
+// next.
+void EndpointConnection::ConnectFailed(const absl::Status& why, LinkObserver::NoLink how) {
+  counts_.failed.fetch_add(1, std::memory_order_relaxed);
+  on_loop_->dialer.AvoidLast();
+  const Nanos pause = pace_.backoff.Next();
+  loop_link_ = {};
+  {
+    MutexLock lock(mu_);
+    if (published_.state == State::kClosed) return;
+    set_state(State::kPausing);
+    published_.link = {};
+    published_.last_error = absl::Status(
+        why.code(), absl::StrCat(std::string(why.message()), "; next attempt in ", InMs(pause)));
+  }
+  on_loop_->pause.StartAfter(pause);
+  observer_->OnNoLink(why, how);
+}
+
+// The connection is over, or takes no more calls.
+void EndpointConnection::LinkLost(const absl::Status& why) {
+  const bool lasted = loop_->clock().Now() - pace_.up_since >= kLasting;
+  if (lasted) pace_.backoff.Reset();
+  if (lasted && !absl::IsUnauthenticated(why) && !absl::IsPermissionDenied(why)) {
+    SetLink(State::kIdle, Link());
+    if (on_loop_ != nullptr) on_loop_->dialer.AvoidLast();
+    BeginConnect();
+  } else {
+    ConnectFailed(why, LinkObserver::NoLink::kEndedEarly);
+  }
+}
+
+void EndpointConnection::OnGoingAway(Session& session, const absl::Status& why) {
+  if (sessions_.current() != &session) return;
+  const bool was_up = loop_link_.link != nullptr;
+  sessions_.LeaveCurrent(loop_->clock().Now(), CloseReason::kGoAway, why);
+  // The next connection before the end of this one, which comes when none of its calls is under
+  // way: that end's callbacks find us as we are then.
+  if (was_up) {
+    LinkLost(why);
+  } else if (std::exchange(opening_, nullptr) != nullptr) {
+    ConnectFailed(Annotate(why, "handshake"), LinkObserver::NoLink::kFailed);
+  }
+}
+
+void EndpointConnection::OnEnded(Session& session, CloseReason reason, const absl::Status& why) {
+  if (log_.Wants(LogLevel::kInfo) && reason != CloseReason::kLocal) {
+    const std::string_view name = CloseReasonName(reason);
+    log_.Info(absl::StrCat("channel to ", options_.target, ": ",
+                           absl::string_view(name.data(), name.size()), ": ",
+                           std::string(why.message())));
+  }
+  const bool was_current = sessions_.current() == &session;
+  std::unique_ptr<Session> ended = sessions_.Take(session, reason, why);
+  if (was_current) {
+    const bool was_up = std::exchange(opening_, nullptr) == nullptr;
+    if (on_loop_ == nullptr) {
+      // We are closing.
+    } else if (was_up) {
+      LinkLost(why);
+    } else {
+      ConnectFailed(Annotate(why, "handshake"), LinkObserver::NoLink::kFailed);
+    }
+  }
+  // Not now: its callbacks are still on the stack.
+  loop_->Post(
+      [self = shared_from_this(), ended = std::move(ended)](TaskFate) mutable { ended.reset(); });
+}
+
+}  // namespace weft

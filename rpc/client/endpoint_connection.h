@@ -1,0 +1,143 @@
+// Keeps one address connected: dials it, shakes hands, pauses after failures, ends the connection
+// that nobody uses, and leaves the one that the other side goes away from.
+//
+//   kIdle ──a connection is asked for──► kConnecting ──the session is up──► kUp
+//   kConnecting, kUp ──it failed, or ended at once──► kPausing
+//   kPausing ──the pause is over, or somebody cannot wait──► kConnecting
+//   kUp ──lost, or not used──► kIdle
+//   kIdle, kConnecting, kUp, kPausing ──Close──► kClosed
+//
+// A link is there in kUp only. From kIdle a lost connection is dialled again at once, a failed
+// attempt after a pause that grows. There is one session at a time that calls may go over, and
+// beside it those that only finish theirs.
+//
+// Threads  any: what LinkSource has, and the counts. Everything else: its loop
+// Owns     its sessions, its dialer, and what serves the other side's calls
+// Errors   Pick: the last failure, with the time to the next attempt, while it pauses; UNAVAILABLE
+//          when it is closed
+// Ends     Close ends its sessions, which end their calls; its memory stays until that is done
+#ifndef WEFT_RPC_CLIENT_ENDPOINT_CONNECTION_H_
+#define WEFT_RPC_CLIENT_ENDPOINT_CONNECTION_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "weft/core/log.h"
+#include "weft/core/loop_group.h"
+#include "weft/core/mutex.h"
+#include "weft/core/timer.h"
+#include "weft/rpc/client/backoff.h"
+#include "weft/rpc/client/dialer.h"
+#include "weft/rpc/client/endpoint_options.h"
+#include "weft/rpc/client/endpoint_sessions.h"
+#include "weft/rpc/client/inbound_service.h"
+#include "weft/rpc/client/link_source.h"
+#include "weft/rpc/protocol/idle_watch.h"
+#include "weft/rpc/protocol/session.h"
+#include "weft/rpc/protocol/session_config.h"
+#include "weft/rpc/protocol/session_host.h"
+
+namespace weft {
+
+class EndpointConnection final : public LinkSource,
+                                 public SessionHost,
+                                 public std::enable_shared_from_this<EndpointConnection> {
+ public:
+  enum class State : uint8_t { kIdle, kConnecting, kUp, kPausing, kClosed };
+  // Whether `to` may follow `from`, as drawn above.
+  static bool MayFollow(State from, State to);
+
+  EndpointConnection(IoThread& io, const Log& log, EndpointOptions options);
+  ~EndpointConnection() override;
+
+  // LinkSource
+  PickedLink Pick(const PickRequest& request, absl::Status* why) override WEFT_EXCLUDES(mu_);
+  void Watch(LinkObserver* observer) override { observer_ = observer; }
+  void Connect(bool at_once) override;
+  void Close(std::function<void()> done) override WEFT_EXCLUDES(mu_);
+
+  const std::string& target() const { return options_.target; }
+  std::vector<ConnectionInfo> connections() const { return sessions_.List(loop_->clock().Now()); }
+  int64_t connects() const { return counts_.connects.load(std::memory_order_relaxed); }
+  int64_t failed_connects() const { return counts_.failed.load(std::memory_order_relaxed); }
+  int64_t late_replies() const { return counts_.late_replies.load(std::memory_order_relaxed); }
+
+ private:
+  // The loop's things that refer to the loop: made and destroyed on it.
+  struct OnLoop {
+    OnLoop(EventLoop& loop, EndpointConnection* self);
+    Dialer dialer;
+    Timer pause;
+    Timer idle_look;
+  };
+  struct Link {
+    std::shared_ptr<CallLink> link;
+    uint64_t number = 0;
+  };
+  struct Published {
+    State state = State::kIdle;
+    Link link;                // only in kUp
+    absl::Status last_error;  // in kPausing
+  };
+  struct Pace {
+    Backoff backoff;
+    MonoTime dial_began{};
+    MonoTime up_since{};
+    IdleWatch idle = {};  // of the connection that is up
+  };
+  struct Counts {
+    std::atomic<int64_t> connects{0}, failed{0}, late_replies{0};
+  };
+
+  // SessionHost
+  void OnUp(Session& session) LOOP_ONLY override;
+  void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY override;
+  void OnLastCallEnded(Session& session) LOOP_ONLY override;
+  void OnGoAwayConfirmed(Session& session) LOOP_ONLY override;
+  void OnSuspect(Session& session, bool suspect) LOOP_ONLY override;
+  void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
+  void Authenticate(Session& session, std::string_view token, Verdict verdict) LOOP_ONLY override;
+  void CountLateReply() LOOP_ONLY override {
+    counts_.late_replies.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  void set_state(State to) WEFT_REQUIRES(mu_);
+  // The link that Pick gives, and the state that goes with it.
+  void SetLink(State to, Link link) LOOP_ONLY WEFT_EXCLUDES(mu_);
+  void BeginConnect() LOOP_ONLY WEFT_EXCLUDES(mu_);
+  void OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) LOOP_ONLY;
+  void ConnectFailed(const absl::Status& why, LinkObserver::NoLink how) LOOP_ONLY
+      WEFT_EXCLUDES(mu_);
+  void LinkLost(const absl::Status& why) LOOP_ONLY;
+  void LookForIdle() LOOP_ONLY;
+  void CloseIfIdle(Session& session) LOOP_ONLY;
+  void CloseOnLoop() LOOP_ONLY;
+
+  // Fixed at construction, the observer by Watch.
+  IoThread& io_;
+  const std::shared_ptr<EventLoop> loop_;
+  const Log log_;
+  const EndpointOptions options_;
+  const std::shared_ptr<const SessionConfig> config_;  // of all sessions
+  LinkObserver* observer_ = nullptr;
+
+  // The loop's own.
+  std::unique_ptr<OnLoop> on_loop_ LOOP_OWNED;
+  std::shared_ptr<InboundService> inbound_ LOOP_OWNED;  // from the first connection on
+  EndpointSessions sessions_;
+  std::shared_ptr<CallLink> opening_ LOOP_OWNED;  // of the current session, until it is up
+  Link loop_link_ LOOP_OWNED;                     // the same as the published one, without the lock
+  Pace pace_ LOOP_OWNED;
+
+  mutable Mutex mu_;
+  Published published_ WEFT_GUARDED_BY(mu_);
+
+  Counts counts_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CLIENT_ENDPOINT_CONNECTION_H_

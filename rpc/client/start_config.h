@@ -1,0 +1,35 @@
+// What all CallStarters of one kind have in common.
+//
+// Threads  value; constant once a CallStarter has it
+#ifndef WEFT_RPC_CLIENT_START_CONFIG_H_
+#define WEFT_RPC_CLIENT_START_CONFIG_H_
+
+#include <cstddef>
+#include <utility>
+
+#include "weft/core/clock.h"
+#include "weft/rpc/client/attempt_plan.h"
+#include "weft/rpc/protocol/session_limits.h"
+#include "weft/rpc/start_options.h"
+
+namespace weft {
+
+struct StartConfig {
+  StartConfig(StartOptions starts, const SessionLimits& limits)
+      : options(std::move(starts)),
+        default_timeout(ToNanos(options.timeout)),
+        has_policies(HasPolicies(options)),
+        max_message(limits.max_message_bytes),
+        max_waiting(limits.MaxOutput()) {}
+
+  const StartOptions options;
+  const Nanos default_timeout;
+  const bool has_policies;
+  // Bytes of one request, and of all that wait for a link.
+  const size_t max_message;
+  const size_t max_waiting;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CLIENT_START_CONFIG_H_

@@ -1,0 +1,34 @@
+// How calls start that do not say it themselves: on a channel, and on what a handler calls its
+// caller with. Every member has a default.
+//
+// Threads  value
+#ifndef WEFT_RPC_START_OPTIONS_H_
+#define WEFT_RPC_START_OPTIONS_H_
+
+#include "absl/time/time.h"
+#include "weft/rpc/base/compression.h"
+#include "weft/rpc/call/interceptor.h"
+#include "weft/rpc/call/retry_policy.h"
+
+namespace weft {
+
+struct StartOptions {
+  // How long a call may take where neither it nor its method says. absl::InfiniteDuration(): no
+  // limit.
+  absl::Duration timeout = absl::Seconds(10);
+  // When a call is tried again, and when a second attempt starts beside the first; for some methods
+  // or services other than for the rest. See rpc/call/retry_policy.h.
+  RetryPolicy retry = {};
+  HedgingPolicy hedging = {};
+  MethodPolicies method_policies = {};
+  // How many attempts beyond the first all calls may make together.
+  RetryBudgetOptions retry_budget = {};
+  // What requests are compressed with where the call does not say: CallOptions::compression.
+  Compression compression = Compression::kNone;
+  // Around every call, in this order; see rpc/call/interceptor.h.
+  ClientInterceptors interceptors = {};
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_START_OPTIONS_H_
