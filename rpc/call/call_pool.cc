@@ -67,12 +67,17 @@ ABSL_ATTRIBUTE_NOINLINE bool CallPool::ReturnAtMark(InboundCall* head, InboundCa
 void CallPool::Watch(const std::shared_ptr<LoopBell>& bell) {
   WEFT_DCHECK(bell_ == nullptr || bell_ == bell);
   if (bell_ == nullptr) bell_ = bell;
-  watching_ = true;
+  ++watchers_;
   Collect();
 }
 
+void CallPool::Unwatch() {
+  WEFT_DCHECK(watchers_ > 0);
+  --watchers_;
+}
+
 void CallPool::Collect() {
-  InboundCall* const none = watching_ ? Watched() : nullptr;
+  InboundCall* const none = watchers_ > 0 ? Watched() : nullptr;
   if (returned_.load(std::memory_order_relaxed) == none) return;
   CollectList(returned_.exchange(none, std::memory_order_acq_rel));
 }

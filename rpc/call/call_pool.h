@@ -56,10 +56,11 @@ class CallPool final : public Trimmable {
   void Collect() LOOP_ONLY;
   // Trimmable: frees the calls that were not needed since the last time.
   bool GiveBack(MonoTime now) LOOP_ONLY override;
-  // From now on, until Unwatch, `bell` is rung when a call is returned and none waited: each one is
-  // collected by a Collect that follows a ring. Whoever watches a pool has one bell for all times.
+  // From now on, until it was unwatched as often, `bell` is rung when a call is returned and none
+  // waited: each one is collected by a Collect that follows a ring. A pool has one bell for all
+  // times.
   void Watch(const std::shared_ptr<LoopBell>& bell) LOOP_ONLY;
-  void Unwatch() LOOP_ONLY { watching_ = false; }
+  void Unwatch() LOOP_ONLY;
   // The last Collect.
   void Close() LOOP_ONLY;
 
@@ -90,7 +91,7 @@ class CallPool final : public Trimmable {
   std::vector<InboundCall*> free_ LOOP_OWNED;
   size_t unused_ LOOP_OWNED = 0;  // the fewest that were free at any time since the last GiveBack
   size_t out_ LOOP_OWNED = 0;
-  bool watching_ LOOP_OWNED = false;
+  size_t watchers_ LOOP_OWNED = 0;
   std::shared_ptr<LoopBell>
       bell_;  // written once, before returned_ is Watched() for the first time
   alignas(64) std::atomic<InboundCall*> returned_{nullptr};

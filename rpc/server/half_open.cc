@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "weft/core/check.h"
-#include "weft/core/try_allocate.h"
+#include "weft/core/table_room.h"
 
 namespace weft {
 
@@ -18,13 +18,7 @@ HalfOpen::HalfOpen(EventLoop& loop, std::shared_ptr<TransportFactory> factory,
 
 HalfOpen::~HalfOpen() { loop_.AssertInLoop(); }
 
-bool HalfOpen::MakeRoom() {
-  return TryAllocate([this] {
-    loop_.AssertInLoop();
-    const size_t needed = connections_.size() + 1;
-    if (needed > connections_.bucket_count()) connections_.reserve(needed * 2);
-  });
-}
+bool HalfOpen::MakeRoom() { return TryMakeRoom(connections_, connections_.size() + 1); }
 
 void HalfOpen::Add(uint64_t id, std::unique_ptr<Transport> plain, std::string peer) {
   auto added = std::make_unique<Connection>(loop_);
@@ -62,12 +56,11 @@ void HalfOpen::OnEnd(uint64_t id, absl::StatusOr<std::unique_ptr<Transport>> tra
 }
 
 void HalfOpen::Drop(CloseReason reason, const absl::Status& why) {
-  // One by one: each may be told to code that looks here.
-  while (!connections_.empty()) {
-    const uint64_t id = connections_.begin()->first;
-    connections_.erase(connections_.begin());
+  TakeEach(connections_, [&](auto dropped) {
+    const uint64_t id = dropped.key();
+    dropped = {};
     failed_(id, reason, why);
-  }
+  });
 }
 
 }  // namespace weft

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "weft/core/check.h"
-#include "weft/core/try_allocate.h"
+#include "weft/core/table_room.h"
 
 namespace weft {
 namespace {
@@ -41,11 +41,7 @@ IncomingConnections::IncomingConnections(IoThread& io, std::span<const Protocol>
 IncomingConnections::~IncomingConnections() { loop_.AssertInLoop(); }
 
 bool IncomingConnections::MakeRoom() {
-  return (half_open_ == nullptr || half_open_->MakeRoom()) && TryAllocate([this] {
-           loop_.AssertInLoop();
-           const size_t needed = size() + 1;
-           if (needed > sniffers_.bucket_count()) sniffers_.reserve(needed * 2);
-         });
+  return (half_open_ == nullptr || half_open_->MakeRoom()) && TryMakeRoom(sniffers_, size() + 1);
 }
 
 void IncomingConnections::Add(uint64_t id, std::unique_ptr<Transport> transport, std::string peer) {
@@ -71,12 +67,11 @@ void IncomingConnections::Sniff(uint64_t id, std::unique_ptr<Transport> transpor
 
 void IncomingConnections::Drop(CloseReason reason, const absl::Status& why) {
   if (half_open_ != nullptr) half_open_->Drop(reason, why);
-  // One by one: each may be told to code that looks here.
-  while (!sniffers_.empty()) {
-    const uint64_t id = sniffers_.begin()->second.id;
-    sniffers_.erase(sniffers_.begin());
+  TakeEach(sniffers_, [&](auto dropped) {
+    const uint64_t id = dropped.mapped().id;
+    dropped = {};
     failed_(id, reason, why);
-  }
+  });
 }
 
 void IncomingConnections::OnKnown(Sniffer& sniffer, const Protocol& protocol, SessionSeed seed,

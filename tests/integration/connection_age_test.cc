@@ -1,6 +1,4 @@
 // How connections end that have been open for long enough: announced, confirmed, closed.
-#include "weft/rpc/server/connection_age.h"
-
 #include <optional>
 #include <string>
 #include <vector>

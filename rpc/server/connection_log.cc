@@ -1,0 +1,44 @@
+#include "weft/rpc/server/connection_log.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace weft {
+namespace {
+
+LogLevel LevelOf(CloseReason reason) {
+  switch (reason) {
+    case CloseReason::kPeerClosed:
+    case CloseReason::kLocal:
+    case CloseReason::kGoAway:
+      return LogLevel::kDebug;
+    case CloseReason::kBroken:
+      return LogLevel::kInfo;
+    default:
+      return LogLevel::kWarning;
+  }
+}
+
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+}  // namespace
+
+void ConnectionLog::Write(MonoTime now, LogLevel level, std::string_view line) {
+  int64_t dropped = 0;
+  if (!limiter_.Allow(now, &dropped)) return;
+  log_.Write(level, dropped > 0
+                        ? absl::StrCat(View(line), "; ", dropped, " lines were left out before")
+                        : std::string(line));
+}
+
+void ConnectionLog::Refused(MonoTime now, std::string_view peer, std::string_view why) {
+  Write(now, LogLevel::kWarning,
+        absl::StrCat("server: connection from ", View(peer), " refused: ", View(why)));
+}
+
+void ConnectionLog::Ended(MonoTime now, CloseReason reason, const absl::Status& why) {
+  const LogLevel level = LevelOf(reason);
+  if (!log_.Wants(level)) return;
+  Write(now, level, absl::StrCat("server: ", View(CloseReasonName(reason)), ": ", why.message()));
+}
+
+}  // namespace weft

@@ -1,0 +1,36 @@
+// The log lines about the connections of one loop of a server: at most ten a second.
+//
+// Threads  loop-only
+#ifndef WEFT_RPC_SERVER_CONNECTION_LOG_H_
+#define WEFT_RPC_SERVER_CONNECTION_LOG_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "weft/core/clock.h"
+#include "weft/core/log.h"
+#include "weft/core/thread_contract.h"
+#include "weft/rpc/protocol/close_reason.h"
+
+namespace weft {
+
+class ConnectionLog {
+ public:
+  explicit ConnectionLog(const Log& log) : log_(log) {}
+
+  // One was not taken.
+  void Refused(MonoTime now, std::string_view peer, std::string_view why) LOOP_ONLY;
+  // One has ended.
+  void Ended(MonoTime now, CloseReason reason, const absl::Status& why) LOOP_ONLY;
+
+ private:
+  void Write(MonoTime now, LogLevel level, std::string_view line) LOOP_ONLY;
+
+  const Log log_;
+  LogLimiter limiter_ LOOP_OWNED{10};
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_SERVER_CONNECTION_LOG_H_

@@ -1,0 +1,51 @@
+#include "weft/rpc/server/loop_listeners.h"
+
+#include <utility>
+
+namespace weft {
+
+LoopListeners::LoopListeners(IoThread& io, Nanos handshake_timeout, InboundSink& sink, Known known,
+                             IncomingConnections::Failed failed)
+    : io_(io),
+      handshake_timeout_(handshake_timeout),
+      sink_(sink),
+      known_(std::move(known)),
+      failed_(std::move(failed)) {}
+
+LoopListeners::Part& LoopListeners::PartOf(const Listener& listener) {
+  Part& part = parts_[&listener];
+  if (part.incoming != nullptr) return part;
+  if (!listener.services.empty()) {
+    part.limited = std::make_unique<LimitedSink>(sink_, listener.services);
+  }
+  InboundSink& sink = part.limited != nullptr ? *part.limited : sink_;
+  part.incoming = std::make_unique<IncomingConnections>(
+      io_, listener.protocols, listener.transport, handshake_timeout_,
+      [this, &listener, &sink](uint64_t id, const Protocol& protocol, SessionSeed seed,
+                               SessionStart start) {
+        known_(listener, sink, id, protocol, std::move(seed), std::move(start));
+      },
+      failed_);
+  return part;
+}
+
+bool LoopListeners::MakeRoom(const Listener& listener) {
+  return PartOf(listener).incoming->MakeRoom();
+}
+
+void LoopListeners::Add(const Listener& listener, uint64_t id, std::unique_ptr<Transport> transport,
+                        std::string peer) {
+  PartOf(listener).incoming->Add(id, std::move(transport), std::move(peer));
+}
+
+void LoopListeners::Drop(CloseReason reason, const absl::Status& why) {
+  for (const auto& [listener, part] : parts_) part.incoming->Drop(reason, why);
+}
+
+size_t LoopListeners::connections() const {
+  size_t all = 0;
+  for (const auto& [listener, part] : parts_) all += part.incoming->size();
+  return all;
+}
+
+}  // namespace weft

@@ -1,0 +1,55 @@
+#include "weft/rpc/server/session_authentications.h"
+
+#include <string>
+#include <utility>
+
+namespace weft {
+
+void SessionAuthentications::Expect(const Session& session,
+                                    std::shared_ptr<AuthenticationQueue> queue) {
+  if (queue == nullptr) return;
+  entries_[&session] = {queue.get()};
+  queues_.insert(std::move(queue));
+}
+
+void SessionAuthentications::Ask(const Session& session, std::string_view token,
+                                 AuthenticationQueue::Verdict verdict) {
+  const auto asks = entries_.find(&session);
+  if (asks == entries_.end()) {
+    verdict(std::string(session.peer_identity().first_name()));
+    return;
+  }
+  const uint64_t number =
+      asks->second.queue->Ask(token, session.peer(), std::move(verdict), session.peer_identity());
+  if (const auto it = entries_.find(&session); it != entries_.end()) it->second.number = number;
+}
+
+void SessionAuthentications::Drop(const Session& session) {
+  const auto it = entries_.find(&session);
+  if (it == entries_.end()) return;
+  if (const uint64_t number = std::exchange(it->second.number, 0); number > 0) {
+    it->second.queue->Drop(number);
+  }
+}
+
+void SessionAuthentications::Forget(const Session& session) {
+  Drop(session);
+  entries_.erase(&session);
+}
+
+void SessionAuthentications::WhenIdle(Gate::Callback idle) {
+  const auto running = std::make_shared<Gate>();
+  for (const auto& queue : queues_) {
+    running->Enter();
+    queue->WhenIdle([running] { running->Leave(); });
+  }
+  running->WhenEmpty(std::move(idle));
+}
+
+size_t SessionAuthentications::running() const {
+  size_t running = 0;
+  for (const auto& queue : queues_) running += queue->counts().running;
+  return running;
+}
+
+}  // namespace weft

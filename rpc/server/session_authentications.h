@@ -1,0 +1,56 @@
+// The sessions of one loop whose clients are not known yet: the way from each to the authenticator
+// of its listener.
+//
+//   Expect ──► Ask ──► verdict ──► Forget
+//
+// Threads  loop-only
+// Owns     a share of each queue that it was given
+// Ends     Forget, for each session, when it is up or has ended
+#ifndef WEFT_RPC_SERVER_SESSION_AUTHENTICATIONS_H_
+#define WEFT_RPC_SERVER_SESSION_AUTHENTICATIONS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "weft/core/gate.h"
+#include "weft/core/thread_contract.h"
+#include "weft/rpc/protocol/session.h"
+#include "weft/rpc/server/authentication_queue.h"
+
+namespace weft {
+
+class SessionAuthentications {
+ public:
+  // `queue` is the one that will be asked; null: everybody may talk. Before the session starts.
+  void Expect(const Session& session, std::shared_ptr<AuthenticationQueue> queue) LOOP_ONLY;
+  // A refusal may come at once, and end the session.
+  void Ask(const Session& session, std::string_view token,
+           AuthenticationQueue::Verdict verdict) LOOP_ONLY;
+  // Where the session still waits for its authenticator, that is not asked any more.
+  void Drop(const Session& session) LOOP_ONLY;
+  void Forget(const Session& session) LOOP_ONLY;
+
+  // `idle` runs once no authenticator is at work in any of the queues: now, or later on a thread of
+  // one of them.
+  void WhenIdle(Gate::Callback idle) LOOP_ONLY;
+  // How many are at work.
+  size_t running() const LOOP_ONLY;
+
+ private:
+  struct Entry {
+    AuthenticationQueue* queue;
+    uint64_t number = 0;  // in the queue; 0: does not wait there
+  };
+
+  absl::flat_hash_map<const Session*, Entry> entries_ LOOP_OWNED;
+  // Of all sessions that there were. Listeners may share one.
+  absl::flat_hash_set<std::shared_ptr<AuthenticationQueue>> queues_ LOOP_OWNED;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_SERVER_SESSION_AUTHENTICATIONS_H_
