@@ -61,7 +61,7 @@ class ClientStreamCall final : public OutboundCall, public StreamPort {
  private:
   void Complete(const CallEnd& end) override;
   void OnFailed(const absl::Status& error) override;
-  bool WantsMessages() const override { return interception != nullptr; }
+  bool WantsMessages() const override { return plan().interception != nullptr; }
   absl::Status OnStreamMessage(bool outgoing, size_t bytes) override;
   absl::Status TakeReply(const CallEnd& end);
 

@@ -86,14 +86,15 @@ template class Hooks<ServerInterceptor, ServerCallStart, ServerCallEnd>;
 
 absl::Status ClientInterception::Start(const ClientInterceptors& interceptors, OutboundCall& call,
                                        std::string_view target, const Clock& clock) {
-  call.interception = std::make_unique<ClientInterception>();
-  ClientInterception& self = *call.interception;
+  call.MakePlan().interception = std::make_unique<ClientInterception>();
+  ClientInterception& self = *call.plan().interception;
   self.clock_ = &clock;
   if (call.options.context != nullptr) self.metadata_ = call.options.context->metadata();
-  const ClientCallStart start{
-      call.method.full_name, target,
-      call.deadline == kNever ? absl::InfiniteDuration() : ToAbsl(call.deadline - call.started),
-      self.metadata_};
+  const ClientCallStart start{call.method.full_name, target,
+                              call.plan().deadline == kNever
+                                  ? absl::InfiniteDuration()
+                                  : ToAbsl(call.plan().deadline - call.plan().started),
+                              self.metadata_};
   if (absl::Status s = self.hooks_.RunStart(interceptors, start); !s.ok()) return s;
   return self.OnMessage(MessageDirection::kSent, call.request.Size());
 }
@@ -107,7 +108,7 @@ CallEnd ClientInterception::End(const OutboundCall& call, const CallEnd& end) {
   (void)trailers.ReadFrom(end.trailers);  // what is damaged is left out, as for the caller
   ClientCallEnd told{seen.status,
                      trailers,
-                     ToAbsl(clock_->Now() - call.started),
+                     ToAbsl(clock_->Now() - call.plan().started),
                      ToAbsl(end.handler_time),
                      end.may_have_been_executed,
                      {}};

@@ -8,18 +8,20 @@
 namespace weft {
 
 void OutboundCall::Started(CallHandle handle) {
-  if (scope != nullptr) cancel_by_scope_.emplace(scope->stop_token(), CancelByScope{handle});
+  if (plan_.scope != nullptr) {
+    cancel_by_scope_.emplace(plan_.scope->stop_token(), CancelByScope{handle});
+  }
   if (options.context != nullptr) options.context->SetHandle(std::move(handle));
 }
 
 bool OutboundCall::PrepareAgain() {
-  waited = true;
-  initial_metadata.reset();  // of a try that comes to nothing
+  if (state_ != State::kWaiting) set_state(State::kWaiting);
+  wire_.initial_metadata.reset();  // of a try that comes to nothing
   // A caller that waits keeps its context.
-  if (context_stays || options.context == nullptr) return true;
+  if (context_stays_ || options.context == nullptr) return true;
   if (!own().attachment.has_value()) KeepAttachment(options.context->attachment());
   // An interception has its own.
-  if (interception == nullptr && !own().metadata.has_value())
+  if (plan_.interception == nullptr && !own().metadata.has_value())
     KeepMetadata(options.context->metadata());
   return true;
 }
@@ -34,8 +36,8 @@ void OutboundCall::KeepMetadata(const Metadata& metadata) { own().metadata = met
 void OutboundCall::KeepAttachment(const absl::Cord& attachment) { own().attachment = attachment; }
 
 std::string OutboundCall::WhereTimeWent(MonoTime now, bool written) const {
-  return absl::StrCat(" (", InMs(sent - started), " until it was given to the connection, ",
-                      InMs(now - sent),
+  return absl::StrCat(" (", InMs(wire_.sent - plan_.started),
+                      " until it was given to the connection, ", InMs(now - wire_.sent),
                       written ? " at the server or on the way)" : " in this side's output)");
 }
 
@@ -50,7 +52,7 @@ const absl::Cord* OutboundCall::SomeAttachment() const {
 }
 
 const Metadata* OutboundCall::SomeMetadata() const {
-  if (interception != nullptr) return &interception->metadata();
+  if (plan_.interception != nullptr) return &plan_.interception->metadata();
   if (own_ != nullptr && own_->metadata.has_value()) return &*own_->metadata;
   return options.context != nullptr ? &options.context->metadata() : nullptr;
 }

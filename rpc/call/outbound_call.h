@@ -1,11 +1,15 @@
 // A call that this side started. It completes exactly once.
 //
-//   kNew ──Start──► kWaiting (no session yet) ──► kInFlight ──► ended: Complete was called
-//                       ▲                              │
-//                       └──────── SendAgain ───────────┘ certainly not executed
+//   kNew ──PrepareAgain: it waits for a link──► kWaiting
+//   kNew, kWaiting ──SetInFlight──► kInFlight
+//   kInFlight ──PrepareAgain: no server has taken it──► kWaiting
+//   kNew, kWaiting, kInFlight ──End──► kEnded
 //
 // Whatever takes the call out of the table of its carrier completes it: the reply, the deadline,
 // cancelling, the end of the connection. Nobody else can, for it is not in the table any more.
+//
+// Its fields are grouped by who writes them, and when: its starter at construction, its target
+// before anybody else sees it (Plan), its channel (Waits), its carrier (Wire).
 //
 // Threads  the starter's until CallTarget::Start; then the carrier's, under its lock or on its loop
 // Owns     copies of what it cannot refer to while it waits; its starter keeps it alive until
@@ -26,6 +30,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/cord.h"
+#include "weft/core/check.h"
 #include "weft/core/clock.h"
 #include "weft/core/deadline_wheel.h"
 #include "weft/rpc/base/metadata.h"
@@ -84,6 +89,40 @@ class OutboundCall : public DeadlineEntry {
   // A request up to this size is kept in its call's own memory, so that the call can be sent again.
   static constexpr size_t kMaxKept = 4096;
 
+  enum class State : uint8_t { kNew, kWaiting, kInFlight, kEnded };
+  static constexpr bool MayGo(State from, State to) {
+    return from != to && from != State::kEnded && to != State::kNew;
+  }
+
+  // Its target's: written while the call is kNew, before anybody else sees it.
+  struct Plan {
+    MonoTime started{};
+    MonoTime deadline = kNever;
+    CallResender* resender = nullptr;  // null: it is sent once
+    // What its messages are compressed with.
+    Compression codec = Compression::kNone;
+    // Of the handler that made the call; set before wants_handle is asked.
+    std::shared_ptr<CallScope> scope;
+    // Made by the target's interceptors before the call is sent; null when it has none.
+    std::unique_ptr<ClientInterception> interception;
+  };
+  // Its carrier's, under the carrier's lock or on its loop: a link's, or the waiting calls'.
+  struct Wire {
+    uint64_t id = 0;
+    MonoTime sent{};        // handed to the connection; unset: it was not
+    uint64_t position = 0;  // where its frame begins in the connection's output
+    class DeadlineTarget* deadline_target = nullptr;  // who ends it when its time has come
+    OutboundCall* next = nullptr;  // in a list of calls that are being moved or ended
+    // Raw, of the last try; null: none has come.
+    std::unique_ptr<const std::string> initial_metadata;
+  };
+  // Its channel's, while it has no link.
+  struct Waits {
+    size_t request_size = 0;
+    // How often no server had taken it; others of the same call's attempts are counted with it.
+    std::atomic<uint8_t> resent{0};
+  };
+
   OutboundCall(const MethodInfo& called, const google::protobuf::MessageLite& message,
                const CallOptions& wishes)
       : method(called), request(message), options(wishes) {}
@@ -91,24 +130,26 @@ class OutboundCall : public DeadlineEntry {
   // Ends the call, by its carrier: the one way to do so. The call may be gone when it returns.
   // One that was certainly not executed may go on instead.
   void End(const CallEnd& end) {
-    if (!end.status.ok() && !end.may_have_been_executed && resender != nullptr &&
-        resender->SendAgain(*this, end)) {
+    if (!end.status.ok() && !end.may_have_been_executed && plan_.resender != nullptr &&
+        plan_.resender->SendAgain(*this, end)) {
       return;
     }
-    if (interception == nullptr) {
+    set_state(State::kEnded);
+    if (plan_.interception == nullptr) {
       Complete(end);
     } else {
-      Complete(interception->End(*this, end));
+      Complete(plan_.interception->End(*this, end));
     }
   }
   // A message of the call is being sent, or has come: by whoever sends and receives streams. An
   // error of an interceptor: the call is to end with it.
   absl::Status OnMessage(MessageDirection direction, size_t bytes) {
-    return interception == nullptr ? absl::OkStatus() : interception->OnMessage(direction, bytes);
+    return plan_.interception == nullptr ? absl::OkStatus()
+                                         : plan_.interception->OnMessage(direction, bytes);
   }
   // Goes with the request; null where there is none.
   const Metadata* metadata() const {
-    return options.context == nullptr && interception == nullptr && own_ == nullptr
+    return options.context == nullptr && plan_.interception == nullptr && own_ == nullptr
                ? nullptr
                : SomeMetadata();
   }
@@ -118,24 +159,26 @@ class OutboundCall : public DeadlineEntry {
   }
   // Nothing but a request and its reply.
   bool plain() const {
-    return options.context == nullptr && interception == nullptr && own_ == nullptr &&
+    return options.context == nullptr && plan_.interception == nullptr && own_ == nullptr &&
            stream == nullptr;
   }
 
   // True: Start must call Started before the call can end, for its starter may want to cancel it.
-  virtual bool wants_handle() const { return options.context != nullptr || scope != nullptr; }
+  virtual bool wants_handle() const { return options.context != nullptr || plan_.scope != nullptr; }
   virtual void Started(CallHandle handle);
   // Where it may be sent, by whoever looks for a link; and where it is sent now: over link number
   // `link` of its source.
   virtual void DescribePick(PickRequest*) const {}
   virtual void OnPicked(uint64_t link) { (void)link; }
-  // Before it is sent again: takes along what may go meanwhile. False: nobody waits for it any
-  // more.
+  // Before it waits, or is sent again: takes along what may go meanwhile. False: nobody waits for
+  // its end any more.
   virtual bool PrepareAgain();
+  // A link, or whoever sends it several times, has it now.
+  void SetInFlight() { set_state(State::kInFlight); }
 
   // What came before the reply and its messages: at most once a try, on the carrier's loop.
   virtual void OnInitialMetadata(std::string_view raw) {
-    initial_metadata = std::make_unique<const std::string>(raw);
+    wire_.initial_metadata = std::make_unique<const std::string>(raw);
   }
 
   // Is sent in place of what the context says.
@@ -146,44 +189,32 @@ class OutboundCall : public DeadlineEntry {
   // DeadlineEntry: told by the wheel of the carrier's loop.
   void OnDeadline() override;
 
-  // Fixed at construction.
+  State state() const { return state_; }
+  const Plan& plan() const { return plan_; }
+  Plan& MakePlan() {
+    WEFT_DCHECK(state_ == State::kNew);
+    return plan_;
+  }
+  Wire& wire() { return wire_; }
+  const Wire& wire() const { return wire_; }
+  Waits& waits() { return waits_; }
+  const Waits& waits() const { return waits_; }
+
+  // The starter's, fixed before Start.
   const MethodInfo& method;
   OutgoingRequest request;
   const CallOptions options;
 
-  // Made by the target's interceptors before the call is sent; null when it has none.
-  std::unique_ptr<ClientInterception> interception;
-
   // The messages of a call that streams; null for a unary one. Gone when the call is complete.
   std::shared_ptr<class StreamPort> stream;
-
-  // What its messages are compressed with; by the target, from the options.
-  Compression codec = Compression::kNone;
-
-  // Of the handler that made the call; set by the target, before wants_handle is asked.
-  std::shared_ptr<CallScope> scope;
-
-  // The carrier's.
-  uint64_t id = 0;
-  MonoTime started{};
-  MonoTime sent{};  // handed to the connection; unset: it was not
-  MonoTime deadline = kNever;
-  class DeadlineTarget* deadline_target = nullptr;  // who ends it when its time has come
-  CallResender* resender = nullptr;
-  bool context_stays = false;  // until Complete: whoever called waits for the call
-  bool waited = false;         // in the channel: it has less time left than it was given
-  // How often no server had taken it; others of the same call's attempts are counted with it.
-  std::atomic<uint8_t> resent{0};
-  size_t waiting_size = 0;  // of the request, while it waits
-  // Raw; null: none has come.
-  std::unique_ptr<const std::string> initial_metadata;
-  uint64_t stream_position = 0;  // where its frame begins in the connection's output
-  OutboundCall* next = nullptr;  // in a list of calls that are being moved or ended
 
  protected:
   ~OutboundCall() = default;
   // What the starter makes of the end.
   virtual void Complete(const CallEnd& end) = 0;
+
+  // The starter's: whoever called waits until Complete, and its context stays as long.
+  bool context_stays_ = false;
 
  private:
   // What it takes along where it cannot refer to it: a coroutine that is dropped, say, takes its
@@ -192,6 +223,10 @@ class OutboundCall : public DeadlineEntry {
     std::optional<Metadata> metadata;
     std::optional<absl::Cord> attachment;
   };
+  void set_state(State to) {
+    WEFT_DCHECK(MayGo(state_, to));
+    state_ = to;
+  }
   Own& own();
   const Metadata* SomeMetadata() const;
   const absl::Cord* SomeAttachment() const;
@@ -200,6 +235,10 @@ class OutboundCall : public DeadlineEntry {
     CallHandle handle;
     void operator()() const { handle.Cancel(); }
   };
+  State state_ = State::kNew;
+  Plan plan_;
+  Wire wire_;
+  Waits waits_;
   std::optional<std::stop_callback<CancelByScope>> cancel_by_scope_;
   std::unique_ptr<Own> own_;  // null for most calls
 };
@@ -213,7 +252,7 @@ class DeadlineTarget {
   ~DeadlineTarget() = default;
 };
 
-inline void OutboundCall::OnDeadline() { deadline_target->OnCallDeadline(*this); }
+inline void OutboundCall::OnDeadline() { wire_.deadline_target->OnCallDeadline(*this); }
 
 }  // namespace weft
 

@@ -16,23 +16,24 @@ constexpr Nanos kCallerSpin = std::chrono::microseconds(20);
 void TellContext(const OutboundCall& call, const CallEnd& end) {
   const EventLoop* const loop = EventLoop::Current();
   const MonoTime now = (loop != nullptr ? loop->clock() : Clock::System()).Now();
-  const bool sent = call.sent != MonoTime();
-  call.options.context->SetTimes(ToAbsl((sent ? call.sent : now) - call.started),
-                                 ToAbsl(now - call.started));
-  if (call.initial_metadata != nullptr && call.stream == nullptr) {  // a stream's is told at once
-    call.options.context->SetInitialMetadata(*call.initial_metadata);
+  const bool sent = call.wire().sent != MonoTime();
+  call.options.context->SetTimes(ToAbsl((sent ? call.wire().sent : now) - call.plan().started),
+                                 ToAbsl(now - call.plan().started));
+  if (call.wire().initial_metadata != nullptr &&
+      call.stream == nullptr) {  // a stream's is told at once
+    call.options.context->SetInitialMetadata(*call.wire().initial_metadata);
   }
   Metadata trailers;
   (void)trailers.ReadFrom(end.trailers);  // what is damaged is left out: the reply itself is good
   if (end.whole_reply != nullptr)
     call.options.context->SetReplyAttachment(end.whole_reply->Attachment());
   call.options.context->SetEnd(std::move(trailers), ToAbsl(end.handler_time),
-                               end.may_have_been_executed, end.attempts + call.resent);
+                               end.may_have_been_executed, end.attempts + call.waits().resent);
 }
 
 absl::Status ErrorOf(const OutboundCall& call, const CallEnd& end) {
-  if (call.resent == 0 || end.may_have_been_executed) return end.status;
-  return WithAttempt(end.status, call.method, absl::StrCat("attempt ", 1 + call.resent));
+  if (call.waits().resent == 0 || end.may_have_been_executed) return end.status;
+  return WithAttempt(end.status, call.method, absl::StrCat("attempt ", 1 + call.waits().resent));
 }
 
 absl::Status ParseWhole(const OutboundCall& call, const CallEnd& end,

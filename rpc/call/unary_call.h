@@ -94,7 +94,7 @@ class BlockingCall final : public OutboundCall {
   BlockingCall(const MethodInfo& m, const google::protobuf::MessageLite& r, const CallOptions& o)
       : OutboundCall(m, r, o) {
     request.SetStays();
-    context_stays = true;
+    context_stays_ = true;
   }
   void Complete(const CallEnd& end) override {
     TakeResult(*this, end, &result);

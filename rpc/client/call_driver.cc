@@ -93,7 +93,7 @@ struct CallDriver::OwnEnd {
 CallDriver::CallDriver(std::shared_ptr<const void> keeper, const Shared& shared,
                        const AttemptPlan& plan, OutboundCall& call)
     : shared_(shared),
-      task_{plan, std::move(keeper), call.method, call.deadline, call.request.shared()},
+      task_{plan, std::move(keeper), call.method, call.plan().deadline, call.request.shared()},
       call_(&call) {
   WEFT_DCHECK(task_.request != nullptr);
 }
@@ -104,7 +104,8 @@ void CallDriver::Start(std::shared_ptr<const void> keeper, const Shared& shared,
                        const AttemptPlan& plan, OutboundCall& call) {
   auto driver = std::make_shared<CallDriver>(std::move(keeper), shared, plan, call);
   driver->self_ = driver;
-  call.resender = nullptr;  // its attempts have one
+  call.MakePlan().resender = nullptr;  // its attempts have one
+  call.SetInFlight();
   Attempt& first = driver->NewAttempt();
   if (call.wants_handle()) {
     call.Started(CallHandle(
@@ -119,9 +120,10 @@ CallDriver::Attempt& CallDriver::NewAttempt() {
   attempts_.push_back(std::make_unique<Attempt>(*this, static_cast<int>(attempts_.size()) + 1));
   Attempt& attempt = *attempts_.back();
   ++under_way_;
-  attempt.started = attempt.number() == 1 ? call_->started : shared_.host.Now();
-  attempt.deadline = task_.deadline;
-  attempt.codec = call_->codec;
+  OutboundCall::Plan& plan = attempt.MakePlan();
+  plan.started = attempt.number() == 1 ? call_->plan().started : shared_.host.Now();
+  plan.deadline = task_.deadline;
+  plan.codec = call_->plan().codec;
   const Metadata* metadata =
       attempt.number() == 1 ? call_->metadata() : attempts_.front()->metadata();
   if (metadata != nullptr) attempt.KeepMetadata(*metadata);
@@ -208,14 +210,14 @@ void CallDriver::TakeEnd(Attempt& attempt, const CallEnd& end, bool closed) {
   const std::shared_ptr<CallDriver> keep = self_;  // the last attempt may end inside the call's end
   attempt.under_way = false;
   --under_way_;
-  shared_.host.Report(attempt.link(), end, shared_.host.Now() - attempt.started);
+  shared_.host.Report(attempt.link(), end, shared_.host.Now() - attempt.plan().started);
   if (state_ == State::kDone) {
     Release();
     return;
   }
   maybe_executed_ |= end.may_have_been_executed;
-  call_->sent = attempt.sent;
-  call_->initial_metadata = std::move(attempt.initial_metadata);
+  call_->wire().sent = attempt.wire().sent;
+  call_->wire().initial_metadata = std::move(attempt.wire().initial_metadata);
   if (end.status.ok()) {
     shared_.budget.GiveBack();
     Finish(end);
@@ -307,7 +309,7 @@ void CallDriver::Finish(CallEnd end, int attempt, std::string_view why) {
   DontWake();
   state_ = State::kDone;
   end.attempts = 0;
-  for (const auto& each : attempts_) end.attempts += 1 + each->resent;
+  for (const auto& each : attempts_) end.attempts += 1 + each->waits().resent;
   if (!end.status.ok()) end.may_have_been_executed = maybe_executed_ || under_way_ > 0;
   if (attempt > 0 && (attempts_.size() > 1 || !why.empty())) {
     end.status = WithAttempt(end.status, task_.method,

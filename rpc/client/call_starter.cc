@@ -64,22 +64,23 @@ inline void CallStarter::Send(OutboundCall& call) {
 }
 
 void CallStarter::Start(OutboundCall& call) {
+  OutboundCall::Plan& plan = call.MakePlan();
   if (loop_->InLoop()) {
     loop_->AssertInLoop();
-    call.started = loop_->now();
+    plan.started = loop_->now();
   } else {
-    call.started = loop_->clock().Now();
+    plan.started = loop_->clock().Now();
   }
   const Nanos timeout = TimeoutOf(call, config_->default_timeout);
-  call.deadline = SaturatingAdd(call.started, timeout);
-  call.resender = this;
+  plan.deadline = SaturatingAdd(plan.started, timeout);
+  plan.resender = this;
   if (call.stream != nullptr) {
     call.stream->SetLoop(loop_);
     if (ClientStreams(call.method.kind)) call.stream->KeepSent();
   }
-  call.codec = call.options.compression.value_or(config_->options.compression);
-  if (!call.options.detached) call.scope = CallScope::Current();
-  if (call.scope != nullptr) call.deadline = std::min(call.deadline, call.scope->deadline());
+  plan.codec = call.options.compression.value_or(config_->options.compression);
+  if (!call.options.detached) plan.scope = CallScope::Current();
+  if (plan.scope != nullptr) plan.deadline = std::min(plan.deadline, plan.scope->deadline());
   // An interceptor may end the target; the call goes on to its completion all the same.
   std::shared_ptr<const void> kept;
   if (!config_->options.interceptors.empty()) {
@@ -91,7 +92,7 @@ void CallStarter::Start(OutboundCall& call) {
       return;
     }
   }
-  if (call.deadline <= call.started) {
+  if (plan.deadline <= plan.started) {
     room_.CompleteLater(call,
                         absl::DeadlineExceededError(
                             timeout <= Nanos::zero()
@@ -126,10 +127,10 @@ bool CallStarter::StartDriven(OutboundCall& call) {
 // does not fail with a pause before that, only with an attempt to connect.
 bool CallStarter::SendAgain(OutboundCall& call, const CallEnd& end) {
   if (end.by != CallEnd::By::kSession || !absl::IsUnavailable(end.status)) return false;
-  if (call.resent >= kMaxResends || !call.request.stays()) return false;
-  if (loop_->clock().Now() >= call.deadline || !WhyOver().empty()) return false;
-  if (!call.request.ShareToRepeat(call.codec) || !call.PrepareAgain()) return false;
-  ++call.resent;
+  if (call.waits().resent >= kMaxResends || !call.request.stays()) return false;
+  if (loop_->clock().Now() >= call.plan().deadline || !WhyOver().empty()) return false;
+  if (!call.request.ShareToRepeat(call.plan().codec) || !call.PrepareAgain()) return false;
+  ++call.waits().resent;
   resent_.fetch_add(1, std::memory_order_relaxed);
   room_.Send(call);
   return true;
@@ -138,7 +139,7 @@ bool CallStarter::SendAgain(OutboundCall& call, const CallEnd& end) {
 // ---- attempts
 
 void CallStarter::SendAttempt(OutboundCall& attempt) {
-  attempt.resender = this;
+  attempt.MakePlan().resender = this;
   room_.Send(attempt);
 }
 

@@ -8,50 +8,51 @@
 namespace weft {
 
 absl::Status WaitingCalls::Keep(OutboundCall& call, size_t max_message) {
-  call.waiting_size = call.request.Size();
-  if (call.waiting_size > std::min(max_message, MessageCodec::kMax)) {
-    return absl::ResourceExhaustedError(absl::StrCat("the request of ", call.waiting_size,
+  call.waits().request_size = call.request.Size();
+  if (call.waits().request_size > std::min(max_message, MessageCodec::kMax)) {
+    return absl::ResourceExhaustedError(absl::StrCat("the request of ", call.waits().request_size,
                                                      " bytes is over the limit of ", max_message,
                                                      " (max_message_bytes of the channel)"));
   }
   if (!call.request.stays() && !call.request.Share()) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("client side: no memory to keep a request of ", call.waiting_size, " bytes"));
+    return absl::ResourceExhaustedError(absl::StrCat("client side: no memory to keep a request of ",
+                                                     call.waits().request_size, " bytes"));
   }
-  if (!call.waited) (void)call.PrepareAgain();
+  if (call.state() != OutboundCall::State::kWaiting) (void)call.PrepareAgain();
   return absl::OkStatus();
 }
 
 absl::Status WaitingCalls::Add(OutboundCall& call) {
-  if (calls_.size() >= kMax || bytes_ + call.waiting_size > max_bytes_) {
+  if (calls_.size() >= kMax || bytes_ + call.waits().request_size > max_bytes_) {
     return absl::ResourceExhaustedError(
         absl::StrCat("client side: ", calls_.size(), " calls with ", bytes_,
                      " bytes wait for the connection; the limits are ", kMax, " calls and ",
                      max_bytes_, " bytes (max_output_bytes)"));
   }
-  call.id = next_++;
+  call.wire().id = next_++;
   return PutBack(call);
 }
 
 OutboundCall* WaitingCalls::Take(uint64_t id) {
   OutboundCall* const call = calls_.Take(id);
-  if (call != nullptr) bytes_ -= call->waiting_size;
+  if (call != nullptr) bytes_ -= call->waits().request_size;
   return call;
 }
 
 absl::Status WaitingCalls::PutBack(OutboundCall& call) {
-  if (!calls_.Insert(call.id, &call)) {
+  if (!calls_.Insert(call.wire().id, &call)) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "client side: no memory for a call more beside the ", calls_.size(), " that wait"));
   }
-  bytes_ += call.waiting_size;
+  bytes_ += call.waits().request_size;
   return absl::OkStatus();
 }
 
 std::vector<uint64_t> WaitingCalls::Numbers(Which which) const {
   std::vector<uint64_t> numbers;
   calls_.ForEach([&](uint64_t id, const OutboundCall* call) {
-    const bool patient = call->options.wait_for_ready || (which == Which::kNew && call->resent > 0);
+    const bool patient =
+        call->options.wait_for_ready || (which == Which::kNew && call->waits().resent > 0);
     if (which == Which::kAll || !patient) numbers.push_back(id);
   });
   std::sort(numbers.begin(), numbers.end());

@@ -14,7 +14,7 @@ absl::Status Closed() { return absl::UnavailableError("the channel was closed");
 PickRequest RequestOf(const OutboundCall& call) {
   PickRequest request;
   // A call that came back from a link does not fail with a pause, only with an attempt to connect.
-  request.wait_for_ready = call.options.wait_for_ready || call.resent > 0;
+  request.wait_for_ready = call.options.wait_for_ready || call.waits().resent > 0;
   call.DescribePick(&request);
   return request;
 }
@@ -92,7 +92,7 @@ void WaitingRoom::Add(OutboundCall& call) {
     refused = closed() ? Closed() : waiting_.Add(call);
     if (refused.ok()) {
       inside_.fetch_add(1, std::memory_order_relaxed);
-      id = call.id;
+      id = call.wire().id;
       if (call.wants_handle()) {
         call.Started(CallHandle(
             std::shared_ptr<CallCanceller>(keeper_.lock(), static_cast<CallCanceller*>(this)), id));
@@ -166,8 +166,8 @@ void WaitingRoom::Look(uint64_t id) {
     // It went with the others, or failed with an attempt: then the next one has to wait its turn.
     if (call == nullptr) return;
     if (!call->in_wheel()) {  // else it was tried on a link, and put back
-      call->deadline_target = this;
-      home_.wheel->Insert(call, call->deadline);
+      call->wire().deadline_target = this;
+      home_.wheel->Insert(call, call->plan().deadline);
     }
     request = RequestOf(*call);
   }
@@ -209,8 +209,8 @@ void WaitingRoom::PutBack(OutboundCall& call) {
     MutexLock lock(mu_);
     refused = closed() ? Closed() : waiting_.PutBack(call);
     if (refused.ok()) {
-      call.deadline_target = this;
-      home_.wheel->Insert(&call, call.deadline);
+      call.wire().deadline_target = this;
+      home_.wheel->Insert(&call, call.plan().deadline);
       return;
     }
   }
@@ -255,12 +255,13 @@ void WaitingRoom::CompleteNow(OutboundCall& call, const absl::Status& status) {
 
 void WaitingRoom::OnCallDeadline(OutboundCall& expired) {
   loop_->AssertInLoop();
-  OutboundCall* const call = Take(expired.id);
+  OutboundCall* const call = Take(expired.wire().id);
   if (call == nullptr) return;
   Leave();
-  CompleteNow(*call, absl::DeadlineExceededError(absl::StrCat("no connection within ",
-                                                              InMs(call->deadline - call->started),
-                                                              "; the request was not sent")));
+  CompleteNow(*call,
+              absl::DeadlineExceededError(absl::StrCat(
+                  "no connection within ", InMs(call->plan().deadline - call->plan().started),
+                  "; the request was not sent")));
 }
 
 }  // namespace weft

@@ -148,8 +148,8 @@ bool FakeCall::ended() const {
 // ---- by the call
 
 void FakeCall::Start(OutboundCall& call) {
-  call.started = call.sent = Clock::System().Now();
-  call.id = kId;
+  call.MakePlan().started = call.wire().sent = Clock::System().Now();
+  call.wire().id = kId;
   const std::shared_ptr<StreamPort> port = call.stream;
   bool again;
   std::optional<std::string> initial_metadata;
@@ -172,6 +172,7 @@ void FakeCall::Start(OutboundCall& call) {
     call.End(end);
     return;
   }
+  call.SetInFlight();
   if (absl::StatusOr<std::shared_ptr<Runtime>> runtime = Runtime::Create(); runtime.ok()) {
     port->SetLoop((*runtime)->loops().At(0).loop);
     MutexLock lock(mu_);

@@ -22,6 +22,7 @@
 #include "tests/fuzz/fuzz_loop.h"
 #include "tests/support/fed_transport.h"
 #include "tests/support/kept_reply.h"
+#include "tests/support/link_caller.h"
 #include "tests/support/raw_frames.h"
 #include "tests/support/watched.h"
 #include "weft/core/loop_group.h"
@@ -178,9 +179,10 @@ class FuzzHost final : public SessionHost {
       absl::Status why;
       call->taken = run_.link->TryStart(*call, &why) == CallLink::StartResult::kStarted;
     }
+    test::LinkCaller caller(run_.link, run_.io->loop);
     for (size_t i = 1; i < std::size(kMethods); ++i) {
       const bool one_reply = kMethods[i].kind == MethodKind::kClientStreaming;
-      streams_.push_back(ClientStreamCall::Launch(*run_.link->Caller(), kMethods[i], request_,
+      streams_.push_back(ClientStreamCall::Launch(caller, kMethods[i], request_,
                                                   one_reply ? std::make_unique<Hello>() : nullptr,
                                                   CallOptions()));
     }

@@ -192,7 +192,7 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
   // DeadlineTarget
   void OnCallDeadline(OutboundCall& call) override {
     loop_.AssertInLoop();
-    End(call.id, absl::DeadlineExceededError("no reply in time"));
+    End(call.wire().id, absl::DeadlineExceededError("no reply in time"));
   }
 
   void End(uint64_t id, absl::Status why) LOOP_ONLY {
@@ -211,9 +211,9 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
   }
   // A call that another thread started.
   void Arm(uint64_t id, OutboundCall& call) LOOP_ONLY {
-    call.id = id;
-    call.deadline_target = this;
-    if (call.deadline != kNever) io_.wheel->Insert(&call, call.deadline);
+    call.wire().id = id;
+    call.wire().deadline_target = this;
+    if (call.plan().deadline != kNever) io_.wheel->Insert(&call, call.plan().deadline);
   }
 
  private:
@@ -393,14 +393,16 @@ CallLink::StartResult LineLink::TryStart(OutboundCall& call, absl::Status* why) 
   const std::string request = call.request.form() == OutgoingRequest::Form::kMessage
                                   ? call.request.message().SerializeAsString()
                                   : std::string(call.request.bytes());
-  const Nanos left = call.deadline == kNever ? Nanos::zero() : call.deadline - call.started;
+  const Nanos left =
+      call.plan().deadline == kNever ? Nanos::zero() : call.plan().deadline - call.plan().started;
   uint64_t id;
   {
     MutexLock lock(mu_);
     if (!open_) return StartResult::kGone;
     id = next_id_++;
     calls_.emplace(id, &call);
-    call.sent = call.started;
+    call.SetInFlight();
+    call.wire().sent = call.plan().started;
     if (call.wants_handle()) {
       call.Started(CallHandle(
           std::shared_ptr<CallCanceller>(shared_from_this(), static_cast<CallCanceller*>(this)),

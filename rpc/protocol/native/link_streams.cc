@@ -35,7 +35,7 @@ void LinkStreams::Open(const OutboundCall& call, const RequestHead& head,
                        std::shared_ptr<StreamTransport> self) {
   frames_.output().mutex().AssumeHeld();
   StreamPort& port = *call.stream;
-  port.codec().store(call.codec, std::memory_order_relaxed);
+  port.codec().store(call.plan().codec, std::memory_order_relaxed);
   NativeStream& s = NativeStream::Begin(port, this, credit_.stream_window());
   s.id = head.id;
   s.open = head.open;

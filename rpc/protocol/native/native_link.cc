@@ -66,7 +66,7 @@ CallLink::StartResult NativeLink::TryStart(OutboundCall& call, absl::Status* why
   out.size = call.request.Size();
   const bool plain = call.plain() && out.size + call.method.full_name.size() <= kFits &&
                      out.size <= frames_.limits().max_message_bytes &&
-                     !Compresses(call.codec, out.size);
+                     !Compresses(call.plan().codec, out.size);
   if (!plain) return TryStartSlow(call, out, why);
   if (call.request.form() == OutgoingRequest::Form::kMessage) {
     out.message = &call.request.message();
@@ -87,7 +87,7 @@ CallLink::StartResult NativeLink::TryStartSlow(OutboundCall& call, OutMessage& o
   // A large request is written here and now from where it is; what the kernel does not take is
   // copied then.
   const absl::Cord* const attachment = call.attachment();
-  const bool changes = attachment != nullptr || Compresses(call.codec, out.size);
+  const bool changes = attachment != nullptr || Compresses(call.plan().codec, out.size);
   const bool from_message = call.request.form() == OutgoingRequest::Form::kMessage;
   const bool borrow = from_message && out.size >= FrameOutput::kWriteAtOnce && !changes;
   std::vector<MessagePiece> pieces;
@@ -105,7 +105,7 @@ CallLink::StartResult NativeLink::TryStartSlow(OutboundCall& call, OutMessage& o
     out.bytes = call.request.bytes();
   }
   if (changes) {
-    *why = frames_.Transform(call.codec, attachment, /*of_stream=*/false, &out, &pieces,
+    *why = frames_.Transform(call.plan().codec, attachment, /*of_stream=*/false, &out, &pieces,
                              call.request.shared().get());
     if (!why->ok()) return StartResult::kRefused;
   }
@@ -144,14 +144,18 @@ CallLink::StartResult NativeLink::SendRequest(OutboundCall& call, OutMessage& ou
     head.method = bound.number;
     if (bound.needs_name) head.method_name = call.method.full_name;
     // A call that waited for the connection has less left than it was given.
-    call.sent = call.waited ? frames_.loop().clock().Now() : call.started;
-    if (call.deadline != kNever) {
-      const Nanos left = call.deadline - call.sent;
+    OutboundCall::Wire& wire = call.wire();
+    const MonoTime deadline = call.plan().deadline;
+    wire.sent = call.state() == OutboundCall::State::kWaiting ? frames_.loop().clock().Now()
+                                                              : call.plan().started;
+    call.SetInFlight();
+    if (deadline != kNever) {
+      const Nanos left = deadline - wire.sent;
       head.timeout_us = static_cast<uint64_t>(std::max<int64_t>(1, left.count() / 1000));
-      if (!in_loop) look = calls_.NoteDeadline(call.deadline, left);
+      if (!in_loop) look = calls_.NoteDeadline(deadline, left);
     }
-    call.id = head.id;
-    call.stream_position = frames_.output().appended();
+    wire.id = head.id;
+    wire.position = frames_.output().appended();
     if (call.wants_handle()) {
       call.Started(CallHandle(
           std::shared_ptr<CallCanceller>(shared_from_this(), static_cast<CallCanceller*>(this)),
@@ -168,10 +172,10 @@ CallLink::StartResult NativeLink::SendRequest(OutboundCall& call, OutMessage& ou
     claimed = frames_.output().Claim();
     // A deadline goes into the wheel before anything can complete the call: only this loop does
     // that.
-    if (in_loop && call.deadline != kNever) {
+    if (in_loop && deadline != kNever) {
       frames_.loop().AssertInLoop();
-      call.deadline_target = session_;
-      wheel_.Insert(&call, call.deadline);
+      wire.deadline_target = session_;
+      wheel_.Insert(&call, deadline);
     }
     // From here on `call` may be gone.
     if (kPlain) frames_.Flush(lock, claimed, in_loop, large);
@@ -251,7 +255,8 @@ OutboundCall* NativeLink::GoAway(uint64_t last_taken) {
   MutexLock lock(frames_.output().mutex());
   if (state_ < State::kGoingAway) SetState(State::kGoingAway);
   OutboundCall* const list = calls_.TakeAbove(last_taken);
-  for (OutboundCall* call = list; call != nullptr; call = call->next) Forget(call->id, *call);
+  for (OutboundCall* call = list; call != nullptr; call = call->wire().next)
+    Forget(call->wire().id, *call);
   return list;
 }
 
@@ -263,7 +268,7 @@ OutboundCall* NativeLink::Close(uint64_t* written) {
   frames_.Clear();
   waiting = streams_.Close();
   OutboundCall* const list = calls_.TakeAll();
-  for (OutboundCall* call = list; call != nullptr; call = call->next) {
+  for (OutboundCall* call = list; call != nullptr; call = call->wire().next) {
     if (call->stream != nullptr) streams_.LetGo(*call->stream);
   }
   return list;

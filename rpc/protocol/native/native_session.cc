@@ -333,9 +333,9 @@ void NativeSession::TakeGoAway(const FrameHeader& header, std::string_view body)
       FromWireCode(header.aux == 0 ? ToWireCode(absl::StatusCode::kUnavailable) : header.aux),
       Printable::Text(body));
   for (OutboundCall* call = link_->GoAway(header.id); call != nullptr;) {
-    OutboundCall* next = call->next;
+    OutboundCall* next = call->wire().next;
     wheel_.Remove(call);
-    DropAssembly(call->id, /*reply=*/true);
+    DropAssembly(call->wire().id, /*reply=*/true);
     EndCall(*call, why.code(), absl::StrCat("refused, the server is going away: ", why.message()),
             false);
     call = next;

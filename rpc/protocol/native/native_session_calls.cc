@@ -17,7 +17,7 @@ constexpr size_t kReplyBatch = 64;
 // Whether any byte of its request may have left this process.
 bool Written(NativeLink& link, const OutboundCall& call) {
   MutexLock lock(link.frames().output().mutex());
-  return call.stream_position < link.frames().output().offered();
+  return call.wire().position < link.frames().output().offered();
 }
 
 // What a request holds beside its call: small bytes are copied into that. Those of a message that
@@ -313,7 +313,7 @@ void NativeSession::TakeHeaders(const FrameHeader& header, std::string_view body
     return;
   }
   const std::shared_ptr<StreamPort> port = call->stream;  // whoever is told may end it
-  if (call->initial_metadata != nullptr ||
+  if (call->wire().initial_metadata != nullptr ||
       (port != nullptr && NativeStream::Of(*port).receive_begun) ||
       (!assembly_.empty() && assembly_.Contains(header.id, true))) {
     Fail(CloseReason::kBadFrame, absl::StrCat("initial metadata of call ", header.id,
@@ -414,7 +414,7 @@ void NativeSession::CompleteSlowReply(OutboundCall& call, const FrameHeader& hea
     return;
   }
   if (header.aux == ToWireCode(absl::StatusCode::kCancelled) &&
-      loop_.clock().Now() >= call.deadline) {
+      loop_.clock().Now() >= call.plan().deadline) {
     EndExpired(call);  // the server was the first to see it
     return;
   }
@@ -434,7 +434,7 @@ void NativeSession::EndCall(OutboundCall& call, absl::StatusCode code, std::stri
   end.status =
       absl::Status(code, absl::StrCat("call ", std::string(call.method.full_name), " to ", peer(),
                                       ": ", absl::string_view(why.data(), why.size()), " (after ",
-                                      InMs(loop_.clock().Now() - call.started), ")"));
+                                      InMs(loop_.clock().Now() - call.plan().started), ")"));
   call.End(end);
 }
 
@@ -451,11 +451,12 @@ void NativeSession::CancelOutbound(uint64_t id) {
 
 void NativeSession::OnCallDeadline(OutboundCall& expired) {
   loop_.AssertInLoop();
-  OutboundCall* call = link_->Take(expired.id);
+  OutboundCall* call = link_->Take(expired.wire().id);
   if (call == nullptr) return;
   link_->frames().SendFrame(
-      {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kDeadlineExceeded), call->id}, "");
-  DropAssembly(call->id, /*reply=*/true);
+      {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kDeadlineExceeded), call->wire().id},
+      "");
+  DropAssembly(call->wire().id, /*reply=*/true);
   EndExpired(*call);
   if (peer_leaves_ == PeerLeaves::kNamed) TellIfIdle();
 }
@@ -463,7 +464,7 @@ void NativeSession::OnCallDeadline(OutboundCall& expired) {
 void NativeSession::EndExpired(OutboundCall& call) {
   const bool written = Written(*link_, call);
   EndCall(call, absl::StatusCode::kDeadlineExceeded,
-          absl::StrCat("no reply within ", InMs(call.deadline - call.started),
+          absl::StrCat("no reply within ", InMs(call.plan().deadline - call.plan().started),
                        written ? "; the request was sent"
                                : "; the request still waited to be sent: the peer does not read",
                        call.WhereTimeWent(loop_.clock().Now(), written)),
@@ -479,9 +480,9 @@ void NativeSession::EndAllCalls(const absl::Status& reason) {
   CompleteReplies();
   uint64_t written = 0;
   for (OutboundCall* call = link_->Close(&written); call != nullptr;) {
-    OutboundCall* next = call->next;
+    OutboundCall* next = call->wire().next;
     wheel_.Remove(call);
-    const bool sent = call->stream_position < written;
+    const bool sent = call->wire().position < written;
     EndCall(*call, absl::StatusCode::kUnavailable,
             absl::StrCat(std::string(reason.message()),
                          sent ? "; the request was sent and may have been executed"

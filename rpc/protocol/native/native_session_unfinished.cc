@@ -64,7 +64,7 @@ void NativeSession::EndLate() {
     const Assembly* const a = assembly_.Find(late.id, late.reply);
     if (a == nullptr) continue;  // an end of those before it has ended it, too
     if (OutboundCall* const call = late.reply ? link_->Find(late.id) : nullptr;
-        call != nullptr && now >= call->deadline) {
+        call != nullptr && now >= call->plan().deadline) {
       OnCallDeadline(*call);
       continue;
     }

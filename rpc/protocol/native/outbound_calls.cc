@@ -20,7 +20,7 @@ OutboundCall* OutboundCalls::TakeAbove(uint64_t last) {
   OutboundCall* list = nullptr;
   for (const uint64_t id : ids) {
     OutboundCall* const call = calls_.Take(id);
-    call->next = list;
+    call->wire().next = list;
     list = call;
   }
   return list;
@@ -29,7 +29,7 @@ OutboundCall* OutboundCalls::TakeAbove(uint64_t last) {
 OutboundCall* OutboundCalls::TakeAll() {
   OutboundCall* list = nullptr;
   calls_.ForEach([&](uint64_t, OutboundCall* call) {
-    call->next = list;
+    call->wire().next = list;
     list = call;
   });
   calls_.Clear();
@@ -44,9 +44,9 @@ MonoTime OutboundCalls::Arm(DeadlineWheel& wheel, DeadlineTarget* target, const 
     return kNever;
   }
   calls_.ForEach([&](uint64_t, OutboundCall* call) WEFT_NO_THREAD_ANALYSIS {
-    if (call->deadline == kNever || call->in_wheel()) return;
-    call->deadline_target = target;
-    wheel.Insert(call, call->deadline);
+    if (call->plan().deadline == kNever || call->in_wheel()) return;
+    call->wire().deadline_target = target;
+    wheel.Insert(call, call->plan().deadline);
   });
   // Of the calls since the last look: a short one must not keep the looks short.
   const Nanos shortest = std::exchange(shortest_timeout_, Nanos::max());

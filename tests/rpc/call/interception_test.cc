@@ -86,7 +86,7 @@ TEST(Interception, MeasuresByTheClockOfItsLoop) {
   EchoRequest request;
   request.set_text("four");
   HeldCall call(request);
-  call.started = clock.Now();
+  call.MakePlan().started = clock.Now();
   ASSERT_EQ(ClientInterception::Start({checker}, call, "there", clock), absl::OkStatus());
   clock.Advance(std::chrono::milliseconds(250));
   CallEnd end;

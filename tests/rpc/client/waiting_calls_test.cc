@@ -52,11 +52,11 @@ class WaitingCallsTest : public testing::Test {
 TEST_F(WaitingCallsTest, AreTakenByTheirNumbersOnce) {
   Call& first = Wait();
   Call& second = Wait();
-  EXPECT_NE(first.id, second.id);
-  EXPECT_EQ(calls.Find(second.id), &second);
-  EXPECT_EQ(calls.Take(second.id), &second);
-  EXPECT_EQ(calls.Find(second.id), nullptr);
-  EXPECT_EQ(calls.Take(second.id), nullptr);
+  EXPECT_NE(first.wire().id, second.wire().id);
+  EXPECT_EQ(calls.Find(second.wire().id), &second);
+  EXPECT_EQ(calls.Take(second.wire().id), &second);
+  EXPECT_EQ(calls.Find(second.wire().id), nullptr);
+  EXPECT_EQ(calls.Take(second.wire().id), nullptr);
   EXPECT_EQ(calls.size(), 1u);
 }
 
@@ -64,7 +64,7 @@ TEST_F(WaitingCallsTest, CountTheirBytes) {
   Call& first = Wait();
   Wait();
   EXPECT_EQ(calls.bytes(), 2 * row.ByteSizeLong());
-  calls.Take(first.id);
+  calls.Take(first.wire().id);
   EXPECT_EQ(calls.bytes(), row.ByteSizeLong());
 }
 
@@ -77,7 +77,7 @@ TEST_F(WaitingCallsTest, AreRefusedBeyondTheBytesOfTheLimit) {
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(refused.message()), HasSubstr("1000 bytes (max_output_bytes)"));
   EXPECT_EQ(calls.size(), waiting);
-  calls.Take(made.front()->id);
+  calls.Take(made.front()->wire().id);
   EXPECT_TRUE(calls.Add(more).ok());
 }
 
@@ -102,7 +102,7 @@ TEST_F(WaitingCallsTest, LeaveARequestThatStaysWhereItIs) {
   call.request.SetStays();
   ASSERT_TRUE(WaitingCalls::Keep(call, kMaxMessage).ok());
   EXPECT_EQ(call.request.form(), OutgoingRequest::Form::kMessage);
-  EXPECT_EQ(call.waiting_size, row.ByteSizeLong());
+  EXPECT_EQ(call.waits().request_size, row.ByteSizeLong());
 }
 
 TEST_F(WaitingCallsTest, KeepTheirMetadata) {
@@ -122,12 +122,14 @@ TEST_F(WaitingCallsTest, RefuseARequestOverTheLimit) {
 }
 
 TEST_F(WaitingCallsTest, FailInTheOrderInWhichTheyCame) {
-  const uint64_t hasty = Wait().id;
-  const uint64_t patient = Wait({.wait_for_ready = true}).id;
+  const uint64_t hasty = Wait().wire().id;
+  const uint64_t patient = Wait({.wait_for_ready = true}).wire().id;
   Call& given_back = Wait();
-  given_back.resent = 1;
-  EXPECT_THAT(calls.Numbers(WaitingCalls::Which::kAll), ElementsAre(hasty, patient, given_back.id));
-  EXPECT_THAT(calls.Numbers(WaitingCalls::Which::kFailFast), ElementsAre(hasty, given_back.id));
+  given_back.waits().resent = 1;
+  EXPECT_THAT(calls.Numbers(WaitingCalls::Which::kAll),
+              ElementsAre(hasty, patient, given_back.wire().id));
+  EXPECT_THAT(calls.Numbers(WaitingCalls::Which::kFailFast),
+              ElementsAre(hasty, given_back.wire().id));
   EXPECT_THAT(calls.Numbers(WaitingCalls::Which::kNew), ElementsAre(hasty));
 }
 

@@ -98,8 +98,8 @@ class WaitingRoomTest : public ::testing::Test {
   std::unique_ptr<TestCall> New(bool wait_for_ready = false,
                                 Nanos timeout = std::chrono::hours(1)) {
     auto call = std::make_unique<TestCall>(request_, CallOptions{.wait_for_ready = wait_for_ready});
-    call->started = Clock::System().Now();
-    call->deadline = call->started + timeout;
+    call->MakePlan().started = Clock::System().Now();
+    call->MakePlan().deadline = call->plan().started + timeout;
     return call;
   }
   // Behind what is posted.

@@ -32,7 +32,7 @@ class TestCall final : public OutboundCall {
 // Counts those whose time has come.
 class Target final : public DeadlineTarget {
  public:
-  void OnCallDeadline(OutboundCall& call) override { told.push_back(call.id); }
+  void OnCallDeadline(OutboundCall& call) override { told.push_back(call.wire().id); }
   std::vector<uint64_t> told;
 };
 
@@ -42,12 +42,12 @@ class OutboundCallsTest : public testing::Test {
   void Add(int count) {
     for (int i = 0; i < count; ++i) {
       TestCall& call = made_.emplace_back();
-      call.id = calls_.Add(&call);
+      call.wire().id = calls_.Add(&call);
     }
   }
   static std::vector<uint64_t> Ids(const OutboundCall* list) {
     std::vector<uint64_t> ids;
-    for (; list != nullptr; list = list->next) ids.push_back(list->id);
+    for (; list != nullptr; list = list->wire().next) ids.push_back(list->wire().id);
     return ids;
   }
 
@@ -57,8 +57,8 @@ class OutboundCallsTest : public testing::Test {
 
 TEST_F(OutboundCallsTest, AreNumberedInTheirOrderAndTakenOnce) {
   Add(3);
-  EXPECT_EQ(made_[0].id, 1u);
-  EXPECT_EQ(made_[2].id, 3u);
+  EXPECT_EQ(made_[0].wire().id, 1u);
+  EXPECT_EQ(made_[2].wire().id, 3u);
   EXPECT_EQ(calls_.size(), 3u);
   EXPECT_EQ(calls_.Find(2), &made_[1]);
   EXPECT_EQ(calls_.Take(2), &made_[1]);
@@ -66,7 +66,7 @@ TEST_F(OutboundCallsTest, AreNumberedInTheirOrderAndTakenOnce) {
   EXPECT_EQ(calls_.Find(2), nullptr);
   EXPECT_EQ(calls_.size(), 2u);
   Add(1);  // numbers are not used again
-  EXPECT_EQ(made_[3].id, 4u);
+  EXPECT_EQ(made_[3].wire().id, 4u);
   calls_.Trim();
   EXPECT_EQ(calls_.Find(1), &made_[0]);
 }
@@ -109,10 +109,10 @@ TEST_F(OutboundCallsTest, PutTheirDeadlinesIntoTheWheelWhenTheLoopLooks) {
   std::unique_ptr<DeadlineWheel> wheel;
   const MonoTime begin = clock.Now();
   Add(3);  // the third has no deadline
-  made_[0].deadline = begin + seconds(2);
-  made_[1].deadline = begin + milliseconds(100);
-  EXPECT_TRUE(calls_.NoteDeadline(made_[0].deadline, seconds(2)));
-  EXPECT_TRUE(calls_.NoteDeadline(made_[1].deadline, milliseconds(100)));
+  made_[0].MakePlan().deadline = begin + seconds(2);
+  made_[1].MakePlan().deadline = begin + milliseconds(100);
+  EXPECT_TRUE(calls_.NoteDeadline(made_[0].plan().deadline, seconds(2)));
+  EXPECT_TRUE(calls_.NoteDeadline(made_[1].plan().deadline, milliseconds(100)));
   thread.Run([&] {
     thread.loop().AssertInLoop();
     wheel = std::make_unique<DeadlineWheel>(thread.loop());

@@ -17,6 +17,7 @@
 
 #include "tests/support/fed_transport.h"
 #include "tests/support/kept_reply.h"
+#include "tests/support/link_caller.h"
 #include "tests/support/raw_frames.h"
 #include "tests/support/watched.h"
 #include "weft/core/loop_group.h"
@@ -210,9 +211,10 @@ class Host final : public SessionHost {
     link_ = static_cast<NativeSession&>(session).native_link();
     run_.Step();
     for (int i = 1; i <= 4; ++i) Start(10);
+    test::LinkCaller caller(link_, run_.io->loop);
     for (size_t i = 1; i < std::size(kMethods); ++i) {  // 5, 6 and 7
       const bool one_reply = kMethods[i].kind == MethodKind::kClientStreaming;
-      streams_.push_back(ClientStreamCall::Launch(*link_->Caller(), kMethods[i], empty_,
+      streams_.push_back(ClientStreamCall::Launch(caller, kMethods[i], empty_,
                                                   one_reply ? std::make_unique<Hello>() : nullptr,
                                                   CallOptions()));
       Follow(streams_.back());
@@ -263,7 +265,7 @@ class Host final : public SessionHost {
   void Start(size_t size) {
     Call& call = *calls_.emplace_back(std::make_unique<Call>(run_, size));
     absl::Status why;
-    call.started = run_.io->loop->clock().Now();
+    call.MakePlan().started = run_.io->loop->clock().Now();
     call.taken = true;  // it may have ended when this returns
     if (link_->TryStart(call, &why) != CallLink::StartResult::kStarted) {
       EXPECT_EQ(call.ends, 0);
