@@ -10,6 +10,8 @@
 #include "weft/rpc/call/client_context.h"
 #include "weft/rpc/call/stream_port.h"
 #include "weft/rpc/client/attempt_plan.h"
+#include "weft/rpc/client/link_slot.h"
+#include "weft/rpc/client/link_use.h"
 
 namespace weft {
 namespace {
@@ -30,6 +32,7 @@ CallStarter::CallStarter(std::shared_ptr<LinkSource> source, IoThread& home,
       loop_(home.loop),
       config_(std::move(config)),
       all_driven_(config_->has_policies || source_->wants_reports()),
+      slot_(source_->slot()),
       room_(*source_, home, std::move(target), config_->max_message, config_->max_waiting),
       budget_(config_->options.retry_budget) {
   source_->Watch(&room_);
@@ -42,20 +45,24 @@ void CallStarter::SetKeeper(std::weak_ptr<const void> keeper) {
 
 // ---- calls, from any thread
 
-inline void CallStarter::Send(OutboundCall& call) {
+inline void CallStarter::Send(OutboundCall& call, bool in_loop) {
   uint64_t gone = 0;
-  if (ABSL_PREDICT_TRUE(room_.empty())) {
-    absl::Status why;
-    const PickedLink picked = source_->Pick({.wait_for_ready = call.options.wait_for_ready}, &why);
-    if (picked.link != nullptr) {
-      switch (picked.link->TryStart(call, &why)) {
+  if (ABSL_PREDICT_TRUE(slot_ != nullptr && room_.empty())) {
+    LinkSlot::Record* record = nullptr;
+    const bool sets = in_loop && &slot_->loop() == loop_.get();
+    const NumberedLink* const link = sets ? slot_->present() : slot_->Read(&record);
+    if (ABSL_PREDICT_TRUE(link != nullptr)) {
+      const LinkUse use(record);
+      const uint64_t number = link->number;  // starting the call may end the link
+      absl::Status why;
+      switch (link->link->TryStart(call, &why)) {
         case CallLink::StartResult::kStarted:
           return;
         case CallLink::StartResult::kRefused:
           room_.CompleteLater(call, std::move(why));
           return;
         case CallLink::StartResult::kGone:
-          gone = picked.number;
+          gone = number;
           break;
       }
     }
@@ -65,7 +72,8 @@ inline void CallStarter::Send(OutboundCall& call) {
 
 void CallStarter::Start(OutboundCall& call) {
   OutboundCall::Plan& plan = call.MakePlan();
-  if (loop_->InLoop()) {
+  const bool in_loop = loop_->InLoop();
+  if (in_loop) {
     loop_->AssertInLoop();
     plan.started = loop_->now();
   } else {
@@ -105,7 +113,7 @@ void CallStarter::Start(OutboundCall& call) {
     return;
   }
   if ((all_driven_ || call.options.max_attempts > 1) && StartDriven(call)) return;
-  Send(call);
+  Send(call, in_loop);
 }
 
 bool CallStarter::StartDriven(OutboundCall& call) {

@@ -74,8 +74,8 @@ class CallStarter final : public CallTarget, public CallResender, public Attempt
  private:
   // False: the call has one attempt, as most have.
   bool StartDriven(OutboundCall& call);
-  // Over a link that takes it, or into the room.
-  void Send(OutboundCall& call);
+  // Over a link that takes it, or into the room. `in_loop`: of the home.
+  void Send(OutboundCall& call, bool in_loop);
   void CloseOnHome() LOOP_ONLY;
 
   // Fixed at construction, the keeper by SetKeeper.
@@ -84,6 +84,7 @@ class CallStarter final : public CallTarget, public CallResender, public Attempt
   const std::shared_ptr<EventLoop> loop_;
   const std::shared_ptr<const StartConfig> config_;
   const bool all_driven_;
+  LinkSlot* const slot_;  // the source's, or null
   std::weak_ptr<const void> keeper_;
 
   WaitingRoom room_;

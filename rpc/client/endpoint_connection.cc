@@ -60,7 +60,8 @@ EndpointConnection::EndpointConnection(IoThread& io, const Log& log, EndpointOpt
       pace_{Backoff(ToNanos(options_.backoff), options_.backoff_factor,
                     ToNanos(options_.max_backoff), options_.backoff_jitter,
                     static_cast<uint64_t>(loop_->clock().Now().time_since_epoch().count()) ^
-                        reinterpret_cast<uintptr_t>(this))} {}
+                        reinterpret_cast<uintptr_t>(this))},
+      slot_(*loop_) {}
 
 EndpointConnection::~EndpointConnection() = default;
 
@@ -89,14 +90,14 @@ void EndpointConnection::set_state(State to) {
 PickedLink EndpointConnection::Pick(const PickRequest& request, absl::Status* why) {
   if (loop_->InLoop()) {
     loop_->AssertInLoop();
-    if (loop_link_.link != nullptr && ABSL_PREDICT_TRUE(request.gone.empty())) {
-      return {loop_link_.link.get(), loop_link_.number, nullptr};
+    if (loop_link_ != nullptr && ABSL_PREDICT_TRUE(request.gone.empty())) {
+      return {loop_link_->link.get(), loop_link_->number};
     }
   }
   MutexLock lock(mu_);
-  const Link& link = published_.link;
-  if (link.link != nullptr && !Contains(request.gone, link.number)) {
-    return {link.link.get(), link.number, link.link};
+  const NumberedLink* const link = published_.link.get();
+  if (link != nullptr && !Contains(request.gone, link->number)) {
+    return {link->link.get(), link->number, link->link};
   }
   if (published_.state == State::kClosed) {
     *why = absl::UnavailableError("the channel was closed");
@@ -129,7 +130,8 @@ void EndpointConnection::Close(std::function<void()> done) {
   {
     MutexLock lock(mu_);
     if (published_.state != State::kClosed) set_state(State::kClosed);
-    published_.link = {};
+    published_.link = nullptr;
+    slot_.Set(nullptr);
   }
   loop_->Post([self = shared_from_this(), this, done = std::move(done)](TaskFate fate) mutable {
     if (fate == TaskFate::kRun) {
@@ -166,7 +168,7 @@ void EndpointConnection::CloseOnLoop() {
   loop_->Post([self = shared_from_this(), things = std::move(on_loop_)](TaskFate) mutable {
     things.reset();
   });
-  loop_link_ = {};
+  loop_link_ = nullptr;
   if (sessions_.current() != nullptr) sessions_.current()->Close(CloseReason::kLocal, why);
   // One of them may be ending already, with us inside a callback of its calls.
   for (Session* session : sessions_.LeftBy(kNever)) session->Close(CloseReason::kLocal, why);
@@ -217,7 +219,6 @@ void EndpointConnection::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> 
   }
   Session& session = sessions_.Adopt(options_.protocol.dial(std::move(seed), context),
                                      options_.target, pace_.dial_began);
-  opening_ = session.link();
   (void)session.Start();  // a failure ends the session, which tells us
 }
 
@@ -252,16 +253,16 @@ void EndpointConnection::LookForIdle() {
   const MonoTime now = loop_->clock().Now();
   for (Session* session : sessions_.LeftBy(now - kGoAwayConfirm)) CloseIfIdle(*session);
   if (on_loop_ == nullptr) return;  // the last of their calls closed us
-  if (loop_link_.link == nullptr && !sessions_.any_leaving()) return;
+  if (loop_link_ == nullptr && !sessions_.any_leaving()) return;
   on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
-  if (loop_link_.link == nullptr) return;
+  if (loop_link_ == nullptr) return;
   Session& session = *sessions_.current();
   if (!pace_.idle.Look(session.gauge()->Volume())) return;
   const absl::Status why = absl::UnavailableError(absl::StrCat(
       "no calls for ", absl::FormatDuration(options_.idle_timeout), " (idle_timeout)"));
   // Calls of other threads go to the next connection from here on; what slipped in before goes on.
-  loop_link_.link->StopStarting();
-  SetLink(State::kIdle, Link());
+  loop_link_->link->StopStarting();
+  SetLink(State::kIdle, nullptr);
   sessions_.LeaveCurrent(now, CloseReason::kLocal, why);
   session.GoAway(why);
 }
@@ -269,25 +270,27 @@ void EndpointConnection::LookForIdle() {
 void EndpointConnection::OnUp(Session& session) {
   counts_.connects.fetch_add(1, std::memory_order_relaxed);
   pace_.up_since = loop_->clock().Now();
-  std::shared_ptr<CallLink> link = std::exchange(opening_, nullptr);
+  std::shared_ptr<CallLink> link = sessions_.TakeOpening();
   pace_.idle = IdleWatch();
   if (options_.idle_timeout > absl::ZeroDuration() && on_loop_ != nullptr) {
     on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
   }
   // The listener may start calls: they find the link.
-  SetLink(State::kUp, {std::move(link), sessions_.NumberOf(session)});
+  SetLink(State::kUp, std::make_shared<const NumberedLink>(
+                          NumberedLink{std::move(link), sessions_.NumberOf(session)}));
   sessions_.Set(session, ConnectionState::kUp);
   observer_->OnLink();
 }
 
-void EndpointConnection::SetLink(State to, Link link) {
+void EndpointConnection::SetLink(State to, std::shared_ptr<const NumberedLink> link) {
   MutexLock lock(mu_);
   if (published_.state == State::kClosed) {
-    loop_link_ = {};
+    loop_link_ = nullptr;
     return;
   }
   set_state(to);
   loop_link_ = link;
+  slot_.Set(link);
   published_.link = std::move(link);
 }
 
@@ -297,12 +300,13 @@ void EndpointConnection::ConnectFailed(const absl::Status& why, LinkObserver::No
   counts_.failed.fetch_add(1, std::memory_order_relaxed);
   on_loop_->dialer.AvoidLast();
   const Nanos pause = pace_.backoff.Next();
-  loop_link_ = {};
+  loop_link_ = nullptr;
   {
     MutexLock lock(mu_);
     if (published_.state == State::kClosed) return;
     set_state(State::kPausing);
-    published_.link = {};
+    published_.link = nullptr;
+    slot_.Set(nullptr);
     published_.last_error = absl::Status(
         why.code(), absl::StrCat(std::string(why.message()), "; next attempt in ", InMs(pause)));
   }
@@ -315,7 +319,7 @@ void EndpointConnection::LinkLost(const absl::Status& why) {
   const bool lasted = loop_->clock().Now() - pace_.up_since >= kLasting;
   if (lasted) pace_.backoff.Reset();
   if (lasted && !absl::IsUnauthenticated(why) && !absl::IsPermissionDenied(why)) {
-    SetLink(State::kIdle, Link());
+    SetLink(State::kIdle, nullptr);
     if (on_loop_ != nullptr) on_loop_->dialer.AvoidLast();
     BeginConnect();
   } else {
@@ -325,13 +329,13 @@ void EndpointConnection::LinkLost(const absl::Status& why) {
 
 void EndpointConnection::OnGoingAway(Session& session, const absl::Status& why) {
   if (sessions_.current() != &session) return;
-  const bool was_up = loop_link_.link != nullptr;
+  const bool was_up = loop_link_ != nullptr;
   sessions_.LeaveCurrent(loop_->clock().Now(), CloseReason::kGoAway, why);
   // The next connection before the end of this one, which comes when none of its calls is under
   // way: that end's callbacks find us as we are then.
   if (was_up) {
     LinkLost(why);
-  } else if (std::exchange(opening_, nullptr) != nullptr) {
+  } else if (sessions_.TakeOpening() != nullptr) {
     ConnectFailed(Annotate(why, "handshake"), LinkObserver::NoLink::kFailed);
   }
 }
@@ -346,7 +350,7 @@ void EndpointConnection::OnEnded(Session& session, CloseReason reason, const abs
   const bool was_current = sessions_.current() == &session;
   std::unique_ptr<Session> ended = sessions_.Take(session, reason, why);
   if (was_current) {
-    const bool was_up = std::exchange(opening_, nullptr) == nullptr;
+    const bool was_up = sessions_.TakeOpening() == nullptr;
     if (on_loop_ == nullptr) {
       // We are closing.
     } else if (was_up) {

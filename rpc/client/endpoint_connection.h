@@ -34,6 +34,7 @@
 #include "weft/rpc/client/endpoint_options.h"
 #include "weft/rpc/client/endpoint_sessions.h"
 #include "weft/rpc/client/inbound_service.h"
+#include "weft/rpc/client/link_slot.h"
 #include "weft/rpc/client/link_source.h"
 #include "weft/rpc/protocol/idle_watch.h"
 #include "weft/rpc/protocol/session.h"
@@ -55,6 +56,7 @@ class EndpointConnection final : public LinkSource,
 
   // LinkSource
   PickedLink Pick(const PickRequest& request, absl::Status* why) override WEFT_EXCLUDES(mu_);
+  LinkSlot* slot() override { return &slot_; }
   void Watch(LinkObserver* observer) override { observer_ = observer; }
   void Connect(bool at_once) override;
   void Close(std::function<void()> done) override WEFT_EXCLUDES(mu_);
@@ -73,14 +75,10 @@ class EndpointConnection final : public LinkSource,
     Timer pause;
     Timer idle_look;
   };
-  struct Link {
-    std::shared_ptr<CallLink> link;
-    uint64_t number = 0;
-  };
   struct Published {
     State state = State::kIdle;
-    Link link;                // only in kUp
-    absl::Status last_error;  // in kPausing
+    std::shared_ptr<const NumberedLink> link;  // only in kUp
+    absl::Status last_error;                   // in kPausing
   };
   struct Pace {
     Backoff backoff;
@@ -106,7 +104,7 @@ class EndpointConnection final : public LinkSource,
 
   void set_state(State to) WEFT_REQUIRES(mu_);
   // The link that Pick gives, and the state that goes with it.
-  void SetLink(State to, Link link) LOOP_ONLY WEFT_EXCLUDES(mu_);
+  void SetLink(State to, std::shared_ptr<const NumberedLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);
   void BeginConnect() LOOP_ONLY WEFT_EXCLUDES(mu_);
   void OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) LOOP_ONLY;
   void ConnectFailed(const absl::Status& why, LinkObserver::NoLink how) LOOP_ONLY
@@ -128,12 +126,13 @@ class EndpointConnection final : public LinkSource,
   std::unique_ptr<OnLoop> on_loop_ LOOP_OWNED;
   std::shared_ptr<InboundService> inbound_ LOOP_OWNED;  // from the first connection on
   EndpointSessions sessions_;
-  std::shared_ptr<CallLink> opening_ LOOP_OWNED;  // of the current session, until it is up
-  Link loop_link_ LOOP_OWNED;                     // the same as the published one, without the lock
+  // The same as the published one, without the lock.
+  std::shared_ptr<const NumberedLink> loop_link_ LOOP_OWNED;
   Pace pace_ LOOP_OWNED;
 
   mutable Mutex mu_;
   Published published_ WEFT_GUARDED_BY(mu_);
+  LinkSlot slot_;  // has the published link, for threads that do not take the mutex
 
   Counts counts_;
 };

@@ -10,6 +10,7 @@ Session& EndpointSessions::Adopt(std::unique_ptr<Session> session, const std::st
                                  MonoTime began) {
   WEFT_DCHECK(current_ == nullptr);
   current_ = std::move(session);
+  opening_ = current_->link();
   numbers_[current_.get()] = list_.Add(target, began, current_->gauge());
   return *current_;
 }

@@ -30,6 +30,9 @@ class EndpointSessions {
                  MonoTime began) LOOP_ONLY;
   // Null: there is none.
   Session* current() const LOOP_ONLY { return current_.get(); }
+  // The link of the session that was adopted last, until somebody takes it: when it is up, or comes
+  // to nothing.
+  std::shared_ptr<CallLink> TakeOpening() LOOP_ONLY { return std::exchange(opening_, nullptr); }
   // The current one takes no more calls, and stays until it ends.
   void LeaveCurrent(MonoTime now, CloseReason reason, const absl::Status& why) LOOP_ONLY;
   bool any_leaving() const LOOP_ONLY { return !leaving_.empty(); }
@@ -58,6 +61,7 @@ class EndpointSessions {
   };
 
   std::unique_ptr<Session> current_ LOOP_OWNED;
+  std::shared_ptr<CallLink> opening_ LOOP_OWNED;
   std::vector<Leaving> leaving_ LOOP_OWNED;
   absl::flat_hash_map<const Session*, uint64_t> numbers_ LOOP_OWNED;
   ConnectionList list_;

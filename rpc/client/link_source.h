@@ -22,6 +22,7 @@
 #include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/call/pick_request.h"
 #include "weft/rpc/client/link_observer.h"
+#include "weft/rpc/client/link_slot.h"
 
 namespace weft {
 
@@ -42,6 +43,9 @@ class ANY_THREAD LinkSource {
   // The link for a call. None: `*why` is the end of the call; it is OK where the call may wait: the
   // observer will be told, once somebody has asked for a connection.
   virtual PickedLink Pick(const PickRequest& request, absl::Status* why) = 0;
+  // Where every call goes over the same link, whatever is known of it: what has that link, which is
+  // the present one whenever there is one. Constant. Null: Pick has to be asked.
+  virtual LinkSlot* slot() { return nullptr; }
   // Why there will be no link any more, whatever happens; empty: there may be one.
   virtual std::string_view WhyOver() const { return {}; }
   // Whether Report is to be called. Constant.

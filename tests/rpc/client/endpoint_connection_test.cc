@@ -3,6 +3,7 @@
 
 #include <future>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -95,6 +96,12 @@ TEST_F(EndpointConnectionTest, GivesTheLinkThatIsUp) {
   const PickedLink picked = Pick();
   ASSERT_NE(picked.link, nullptr);
   EXPECT_EQ(picked.held.get(), picked.link) << "on another thread it is held";
+  LinkSlot::Record* record = nullptr;
+  const NumberedLink* const same = connection_->slot()->Read(&record);
+  ASSERT_NE(same, nullptr);
+  EXPECT_EQ(same->link.get(), picked.link);
+  EXPECT_EQ(same->number, picked.number);
+  LinkSlot::LetGo(*record);
   EXPECT_EQ(&picked.link->loop(), runtime_->loops().At(0).loop.get());
   const ConnectedPeer peer = picked.link->connected_peer();
   EXPECT_EQ(peer.address, "inproc:echo");
@@ -113,15 +120,16 @@ TEST_F(EndpointConnectionTest, GivesTheSameOnItsLoopWithoutHoldingIt) {
   connection_->Connect(true);
   ASSERT_TRUE(observer_.links.WaitForValue(1));
   const PickedLink outside = Pick();
-  std::promise<PickedLink> inside;
+  std::promise<void> done;
   runtime_->loops().At(0).loop->Post([&](TaskFate) {
     absl::Status why;
-    inside.set_value(connection_->Pick({}, &why));
+    const PickedLink inside = connection_->Pick({}, &why);
+    EXPECT_EQ(inside.link, outside.link);
+    EXPECT_EQ(inside.number, outside.number);
+    EXPECT_EQ(inside.held, nullptr);
+    done.set_value();
   });
-  const PickedLink picked = inside.get_future().get();
-  EXPECT_EQ(picked.link, outside.link);
-  EXPECT_EQ(picked.number, outside.number);
-  EXPECT_EQ(picked.held, nullptr);
+  done.get_future().get();
 }
 
 TEST_F(EndpointConnectionTest, SaysWhyWhileItPauses) {
@@ -146,8 +154,10 @@ TEST_F(EndpointConnectionTest, TellsNobodyOfAnythingOnceItIsClosed) {
   Serve();
   connection_->Connect(true);
   ASSERT_TRUE(observer_.links.WaitForValue(1));
-  const PickedLink picked = Pick();
+  std::optional<PickedLink> picked = Pick();
   Close();
+  EXPECT_EQ(picked->link->Volume().calls, 0u) << "its memory stays while it is in use";
+  picked.reset();
   EXPECT_EQ(Pick({.wait_for_ready = true}).link, nullptr);
   EXPECT_TRUE(absl::IsUnavailable(why_)) << why_;
   connection_->Connect(true);

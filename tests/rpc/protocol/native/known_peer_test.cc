@@ -1,0 +1,41 @@
+#include "weft/rpc/protocol/native/known_peer.h"
+
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace weft::native {
+namespace {
+
+TEST(KnownPeer, HasItsAddressAndIdentityWithoutAName) {
+  const std::string address = "10.0.0.7:7000";
+  KnownPeer peer(address);
+  peer.Set({.address = address, .identity = "blue", .protocol = "native", .wire_version = 1});
+  EXPECT_EQ(peer.identity(), "blue");
+  const ConnectedPeer whole = peer.whole();
+  EXPECT_EQ(whole.address, address);
+  EXPECT_EQ(whole.identity, "blue");
+  EXPECT_EQ(whole.protocol, "native");
+  EXPECT_EQ(whole.wire_version, 1u);
+  EXPECT_EQ(whole.incarnation, 0u);
+}
+
+TEST(KnownPeer, KeepsWhatItSaysOfItself) {
+  const std::string address = "10.0.0.7:7000";
+  KnownPeer peer(address);
+  peer.Set({.address = address,
+            .identity = "blue",
+            .node = "n1",
+            .cluster = "c",
+            .incarnation = 5,
+            .protocol = "native",
+            .wire_version = 1});
+  const ConnectedPeer whole = peer.whole();
+  EXPECT_EQ(whole.node, "n1");
+  EXPECT_EQ(whole.cluster, "c");
+  EXPECT_EQ(whole.incarnation, 5u);
+  EXPECT_EQ(whole.identity, "blue");
+}
+
+}  // namespace
+}  // namespace weft::native
