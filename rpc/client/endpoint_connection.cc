@@ -56,7 +56,7 @@ EndpointConnection::EndpointConnection(IoThread& io, const Log& log, EndpointOpt
       log_(log),
       options_(std::move(options)),
       config_(ConfigOf(options_)),
-      sessions_(options_.on_connection),
+      sessions_(*loop_, options_.on_connection),
       pace_{Backoff(ToNanos(options_.backoff), options_.backoff_factor,
                     ToNanos(options_.max_backoff), options_.backoff_jitter,
                     static_cast<uint64_t>(loop_->clock().Now().time_since_epoch().count()) ^
@@ -171,7 +171,8 @@ void EndpointConnection::CloseOnLoop() {
   loop_link_ = nullptr;
   if (sessions_.current() != nullptr) sessions_.current()->Close(CloseReason::kLocal, why);
   // One of them may be ending already, with us inside a callback of its calls.
-  for (Session* session : sessions_.LeftBy(kNever)) session->Close(CloseReason::kLocal, why);
+  for (Session* session : sessions_.table().LeftBy(kNever))
+    session->Close(CloseReason::kLocal, why);
 }
 
 void EndpointConnection::BeginConnect() {
@@ -228,11 +229,11 @@ void EndpointConnection::Authenticate(Session& session, std::string_view, Verdic
 }
 
 void EndpointConnection::OnSuspect(Session& session, bool suspect) {
-  sessions_.Set(session, suspect ? ConnectionState::kSuspect : ConnectionState::kUp);
+  sessions_.table().SetSuspect(session, suspect);
 }
 
 void EndpointConnection::OnLastCallEnded(Session& session) {
-  session.CloseWhenWritten(CloseReason::kGoAway, absl::Status(sessions_.WhyLeft(session)),
+  session.CloseWhenWritten(CloseReason::kGoAway, absl::Status(sessions_.table().why(session)),
                            kLastWords);
 }
 
@@ -251,7 +252,7 @@ void EndpointConnection::CloseIfIdle(Session& session) {
 void EndpointConnection::LookForIdle() {
   // A server that has not confirmed by then is not waited for.
   const MonoTime now = loop_->clock().Now();
-  for (Session* session : sessions_.LeftBy(now - kGoAwayConfirm)) CloseIfIdle(*session);
+  for (Session* session : sessions_.table().LeftBy(now - kGoAwayConfirm)) CloseIfIdle(*session);
   if (on_loop_ == nullptr) return;  // the last of their calls closed us
   if (loop_link_ == nullptr && !sessions_.any_leaving()) return;
   on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
@@ -263,7 +264,7 @@ void EndpointConnection::LookForIdle() {
   // Calls of other threads go to the next connection from here on; what slipped in before goes on.
   loop_link_->link->StopStarting();
   SetLink(State::kIdle, nullptr);
-  sessions_.LeaveCurrent(now, CloseReason::kLocal, why);
+  sessions_.LeaveCurrent(CloseReason::kLocal, why);
   session.GoAway(why);
 }
 
@@ -277,8 +278,8 @@ void EndpointConnection::OnUp(Session& session) {
   }
   // The listener may start calls: they find the link.
   SetLink(State::kUp, std::make_shared<const NumberedLink>(
-                          NumberedLink{std::move(link), sessions_.NumberOf(session)}));
-  sessions_.Set(session, ConnectionState::kUp);
+                          NumberedLink{std::move(link), sessions_.table().number(session)}));
+  sessions_.table().SetUp(session);
   observer_->OnLink();
 }
 
@@ -330,7 +331,7 @@ void EndpointConnection::LinkLost(const absl::Status& why) {
 void EndpointConnection::OnGoingAway(Session& session, const absl::Status& why) {
   if (sessions_.current() != &session) return;
   const bool was_up = loop_link_ != nullptr;
-  sessions_.LeaveCurrent(loop_->clock().Now(), CloseReason::kGoAway, why);
+  sessions_.LeaveCurrent(CloseReason::kGoAway, why);
   // The next connection before the end of this one, which comes when none of its calls is under
   // way: that end's callbacks find us as we are then.
   if (was_up) {
@@ -347,9 +348,7 @@ void EndpointConnection::OnEnded(Session& session, CloseReason reason, const abs
                            absl::string_view(name.data(), name.size()), ": ",
                            std::string(why.message())));
   }
-  const bool was_current = sessions_.current() == &session;
-  std::unique_ptr<Session> ended = sessions_.Take(session, reason, why);
-  if (was_current) {
+  if (sessions_.Ended(session, reason, why, shared_from_this())) {
     const bool was_up = sessions_.TakeOpening() == nullptr;
     if (on_loop_ == nullptr) {
       // We are closing.
@@ -359,9 +358,6 @@ void EndpointConnection::OnEnded(Session& session, CloseReason reason, const abs
       ConnectFailed(Annotate(why, "handshake"), LinkObserver::NoLink::kFailed);
     }
   }
-  // Not now: its callbacks are still on the stack.
-  loop_->Post(
-      [self = shared_from_this(), ended = std::move(ended)](TaskFate) mutable { ended.reset(); });
 }
 
 }  // namespace weft
