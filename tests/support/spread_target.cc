@@ -36,9 +36,11 @@ PickedLink SpreadSource::PickAt(size_t place, const PickRequest& request, absl::
   return picked;
 }
 
-// Those where no attempt has been go first.
+// Calls begin at one after the other; further attempts where the last call began, but those where
+// none of their attempts has been go first.
 PickedLink SpreadSource::Pick(const PickRequest& request, absl::Status* why) {
-  const size_t first = next_.fetch_add(1, std::memory_order_relaxed);
+  const size_t first = request.attempt == 1 ? next_.fetch_add(1, std::memory_order_relaxed)
+                                            : next_.load(std::memory_order_relaxed) - 1;
   const auto tried = [&](size_t place) {
     return std::any_of(request.tried.begin(), request.tried.end(),
                        [&](uint64_t link) { return PlaceOf(link) == place; });
