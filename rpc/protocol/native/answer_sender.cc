@@ -7,7 +7,7 @@
 #include <google/protobuf/message_lite.h>
 
 #include "weft/rpc/call/stream_port.h"
-#include "weft/rpc/protocol/native/native_session.h"
+#include "weft/rpc/protocol/native/inbound_table.h"
 #include "weft/rpc/protocol/native/native_stream.h"
 
 namespace weft::native {
@@ -178,7 +178,7 @@ bool AnswerSender::SendInitialMetadata(InboundCall& call) {
 void AnswerSender::OnCallReturned(InboundCall& call) {
   frames_.loop().AssertInLoop();
   if (call.input_held > 0) frames_.input().Remove(std::exchange(call.input_held, 0));
-  if (session_ != nullptr) session_->OnCallReturned(call);
+  if (inbound_ != nullptr) inbound_->OnCallReturned(call);
 }
 
 void AnswerSender::WatchDeadline(InboundCall& call) {
@@ -186,7 +186,7 @@ void AnswerSender::WatchDeadline(InboundCall& call) {
       [origin = call.origin, this, id = call.id.load(std::memory_order_relaxed)](TaskFate fate) {
         if (fate == TaskFate::kCancelled) return;
         frames_.loop().AssertInLoop();
-        if (session_ != nullptr) session_->WatchInboundDeadline(id);
+        if (inbound_ != nullptr) inbound_->WatchDeadline(id);
       });
 }
 

@@ -24,7 +24,7 @@
 
 namespace weft::native {
 
-class NativeSession;
+class InboundTable;
 
 class AnswerSender final : public CallOrigin {
  public:
@@ -47,7 +47,7 @@ class AnswerSender final : public CallOrigin {
   void SetPeer(ConnectedPeer peer) LOOP_ONLY { known_peer_.Set(std::move(peer)); }
   ConnectedPeer whole_peer() const { return known_peer_.whole(); }
   // Who holds the calls; null: nobody does any more.
-  void Attach(NativeSession* session) LOOP_ONLY { session_ = session; }
+  void Attach(InboundTable* inbound) LOOP_ONLY { inbound_ = inbound; }
   // Calls of the peer that were answered so far. Under the output's mutex.
   uint64_t answered() const WEFT_NO_THREAD_ANALYSIS { return answered_; }
   // Ends a streaming call of the peer with an error of this side's; its handler's answer is for
@@ -82,7 +82,7 @@ class AnswerSender final : public CallOrigin {
   KnownPeer known_peer_{frames_.peer()};
 
   // The loop's own.
-  NativeSession* session_ LOOP_OWNED = nullptr;
+  InboundTable* inbound_ LOOP_OWNED = nullptr;
 
   // Under the output's mutex.
   uint64_t answered_ WEFT_GUARDED_BY(frames_.output().mutex()) = 0;

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
 #include "weft/rpc/call/client_context.h"
-#include "weft/rpc/protocol/native/native_session.h"
+#include "weft/rpc/protocol/native/call_ender.h"
 
 namespace weft::native {
 namespace {
@@ -55,7 +55,7 @@ NativeLink::NativeLink(std::shared_ptr<FrameOutput> frames, DeadlineWheel& wheel
       answers_(frames_) {}
 
 void NativeLink::SetState(State next) {
-  WEFT_DCHECK(next > state_ && state_ != State::kClosed);
+  WEFT_DCHECK(MayGo(state_, next));
   state_ = next;
 }
 
@@ -174,7 +174,7 @@ CallLink::StartResult NativeLink::SendRequest(OutboundCall& call, OutMessage& ou
     // that.
     if (in_loop && deadline != kNever) {
       frames_.loop().AssertInLoop();
-      wire.deadline_target = session_;
+      wire.deadline_target = ender_;
       wheel_.Insert(&call, deadline);
     }
     // From here on `call` may be gone.
@@ -215,7 +215,7 @@ void NativeLink::AskToLook() {
   loop().Post([self = shared_from_this(), this](TaskFate fate) {
     if (fate == TaskFate::kCancelled) return;
     loop().AssertInLoop();
-    if (session_ != nullptr) session_->LookForDeadlines();
+    if (ender_ != nullptr) ender_->LookForDeadlines();
   });
 }
 
@@ -223,15 +223,15 @@ void NativeLink::CancelCall(uint64_t id) {
   loop().Post([self = shared_from_this(), this, id](TaskFate fate) {
     if (fate == TaskFate::kCancelled) return;  // the session's end completed it
     loop().AssertInLoop();
-    if (session_ != nullptr) session_->CancelOutbound(id);
+    if (ender_ != nullptr) ender_->Cancel(id);
   });
 }
 
 // ---- for the session
 
-void NativeLink::Attach(NativeSession* session) {
-  session_ = session;
-  answers_.Attach(session);
+void NativeLink::Attach(CallEnder* ender, InboundTable* inbound) {
+  ender_ = ender;
+  answers_.Attach(inbound);
 }
 
 void NativeLink::SetPeer(const PeerSettings& agreement) {

@@ -1,9 +1,11 @@
 // One native connection, as those see it who start calls on it: numbers them, writes their
 // requests, cancels them.
 //
-//   kOpening ──Open──► kUp ──StopStarting, GoAway──► kGoingAway      calls start in kUp only
-//       └──────────────────────────────────────────────►┘
-//   any of them ──Close──► kClosed
+//   kOpening ──Open──► kUp
+//   kOpening, kUp ──StopStarting, GoAway──► kGoingAway
+//   kOpening, kUp, kGoingAway ──Close──► kClosed
+//
+// Calls start in kUp only.
 //
 // Everything stands under the output's mutex, because numbers must rise in the order in which
 // requests stand in the stream.
@@ -43,12 +45,16 @@
 
 namespace weft::native {
 
-class NativeSession;
+class CallEnder;
+class InboundTable;
 
 class NativeLink final : public CallLink,
                          public ConnectionGauge,
                          public std::enable_shared_from_this<NativeLink> {
  public:
+  enum class State : uint8_t { kOpening, kUp, kGoingAway, kClosed };
+  static constexpr bool MayGo(State from, State to) { return from < to; }
+
   // `pool`: kept for the peer's calls that are out.
   static std::shared_ptr<NativeLink> Make(std::shared_ptr<FrameOutput> frames, DeadlineWheel& wheel,
                                           std::shared_ptr<CallPool> pool,
@@ -77,9 +83,8 @@ class NativeLink final : public CallLink,
   AnswerSender& answers() { return answers_; }
 
   // ---- for the session
-  void Attach(NativeSession* session) LOOP_ONLY;
-  // The session of the connection, null when it has ended.
-  NativeSession* session() const LOOP_ONLY { return session_; }
+  // Who ends this side's calls, and who holds the peer's; null when the session has ended.
+  void Attach(CallEnder* ender, InboundTable* inbound) LOOP_ONLY;
   void SetPeer(const PeerSettings& agreement) LOOP_ONLY;
   void Open(ConnectedPeer peer) LOOP_ONLY;
   // As StopStarting. Calls above `last_taken` are taken out: the peer will not execute them.
@@ -111,7 +116,6 @@ class NativeLink final : public CallLink,
   void Trim() LOOP_ONLY;
 
  private:
-  enum class State : uint8_t { kOpening, kUp, kGoingAway, kClosed };
   // What was read; written by the loop.
   struct Input {
     std::atomic<uint64_t> bytes{0}, taken{0}, last{0};
@@ -141,7 +145,7 @@ class NativeLink final : public CallLink,
   AnswerSender answers_;
 
   // The loop's own.
-  NativeSession* session_ LOOP_OWNED = nullptr;
+  CallEnder* ender_ LOOP_OWNED = nullptr;
 
   Input input_;
 

@@ -430,7 +430,7 @@ TEST(NativeProtocolDocument, NamesTheLimits) {
   const std::string text = Document();
   EXPECT_NE(text.find("keeps " + std::to_string(HeldFrames::kMaxBytes) + " bytes"),
             std::string::npos);
-  EXPECT_NE(text.find("at most " + std::to_string(NativeSession::kMaxRefusals) + " of them"),
+  EXPECT_NE(text.find("at most " + std::to_string(HandshakePhase::kMaxRefusals) + " of them"),
             std::string::npos);
   EXPECT_NE(text.find("handshake time (5 s,"), std::string::npos);
   EXPECT_EQ(SessionLimits().handshake_timeout, absl::Seconds(5));

@@ -1,0 +1,111 @@
+#include "weft/rpc/protocol/native/call_ender.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "weft/rpc/base/wire_status.h"
+#include "weft/rpc/protocol/native/leaving.h"
+#include "weft/rpc/protocol/native/unfinished_messages.h"
+
+namespace weft::native {
+namespace {
+
+// Whether any byte of its request may have left this process.
+bool Written(FrameOutput& frames, const OutboundCall& call) {
+  MutexLock lock(frames.output().mutex());
+  return call.wire().position < frames.output().offered();
+}
+
+}  // namespace
+
+CallEnder::CallEnder(SessionShared& shared, Leaving& leaving, UnfinishedMessages& unfinished)
+    : shared_(shared), leaving_(leaving), unfinished_(unfinished), look_timer_(shared.loop, [this] {
+        shared_.loop.AssertInLoop();
+        LookForDeadlines();
+      }) {}
+
+void CallEnder::End(OutboundCall& call, absl::StatusCode code, std::string_view why,
+                    bool may_have_been_executed) {
+  CallEnd end;
+  end.may_have_been_executed = may_have_been_executed;
+  end.status = absl::Status(
+      code, absl::StrCat("call ", std::string(call.method.full_name), " to ", shared_.peer(), ": ",
+                         absl::string_view(why.data(), why.size()), " (after ",
+                         InMs(shared_.loop.clock().Now() - call.plan().started), ")"));
+  call.End(end);
+}
+
+void CallEnder::EndExpired(OutboundCall& call) {
+  const bool written = Written(shared_.frames(), call);
+  End(call, absl::StatusCode::kDeadlineExceeded,
+      absl::StrCat("no reply within ", InMs(call.plan().deadline - call.plan().started),
+                   written ? "; the request was sent"
+                           : "; the request still waited to be sent: the peer does not read",
+                   call.WhereTimeWent(shared_.loop.clock().Now(), written)),
+      true);
+}
+
+void CallEnder::Cancel(uint64_t id) {
+  OutboundCall* const call = shared_.link->Take(id);
+  if (call == nullptr) return;
+  shared_.frames().SendFrame(
+      {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kCancelled), id}, "");
+  unfinished_.Drop(id, /*reply=*/true);
+  // Even a request that is still queued goes out, with its cancelling behind it.
+  End(*call, absl::StatusCode::kCancelled, "cancelled by the caller", true);
+  if (leaving_.peer_named()) leaving_.TellIfIdle();
+}
+
+void CallEnder::OnCallDeadline(OutboundCall& expired) {
+  shared_.loop.AssertInLoop();
+  OutboundCall* const call = shared_.link->Take(expired.wire().id);
+  if (call == nullptr) return;
+  shared_.frames().SendFrame(
+      {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kDeadlineExceeded), call->wire().id},
+      "");
+  unfinished_.Drop(call->wire().id, /*reply=*/true);
+  EndExpired(*call);
+  if (leaving_.peer_named()) leaving_.TellIfIdle();
+}
+
+void CallEnder::LookForDeadlines() {
+  if (shared_.phase.is(SessionPhase::State::kEnded)) return;
+  look_timer_.StartAt(shared_.link->ArmDeadlines(this));
+}
+
+void CallEnder::GiveUp(uint64_t id, const absl::Status& why) {
+  OutboundCall* const call = shared_.link->Take(id);
+  if (call == nullptr) return;
+  shared_.frames().SendFrame({0, FrameType::kCancel, 0, ToWireCode(why.code()), id}, "");
+  unfinished_.Drop(id, /*reply=*/true);
+  End(*call, why.code(), std::string(why.message()), true);
+}
+
+void CallEnder::EndAbove(uint64_t last, const absl::Status& why) {
+  for (OutboundCall* call = shared_.link->GoAway(last); call != nullptr;) {
+    OutboundCall* const next = call->wire().next;
+    shared_.wheel.Remove(call);
+    unfinished_.Drop(call->wire().id, /*reply=*/true);
+    End(*call, why.code(), absl::StrCat("refused, the server is going away: ", why.message()),
+        false);
+    call = next;
+  }
+}
+
+void CallEnder::EndAll(const absl::Status& reason) {
+  look_timer_.Stop();
+  uint64_t written = 0;
+  for (OutboundCall* call = shared_.link->Close(&written); call != nullptr;) {
+    OutboundCall* const next = call->wire().next;
+    shared_.wheel.Remove(call);
+    const bool sent = call->wire().position < written;
+    End(*call, absl::StatusCode::kUnavailable,
+        absl::StrCat(std::string(reason.message()),
+                     sent ? "; the request was sent and may have been executed"
+                          : "; the request was not sent"),
+        sent);
+    call = next;
+  }
+}
+
+}  // namespace weft::native

@@ -1,0 +1,117 @@
+#include "weft/rpc/protocol/native/frame_demultiplexer.h"
+
+#include <algorithm>
+
+#include "weft/rpc/protocol/native/handshake_phase.h"
+#include "weft/rpc/protocol/native/inbound_table.h"
+#include "weft/rpc/protocol/native/leaving.h"
+#include "weft/rpc/protocol/native/reply_reader.h"
+#include "weft/rpc/protocol/native/stream_reader.h"
+#include "weft/rpc/protocol/native/unfinished_messages.h"
+
+namespace weft::native {
+
+FrameDemultiplexer::FrameDemultiplexer(SessionShared& shared, HandshakePhase& handshake,
+                                       InboundTable& inbound, ReplyReader& replies,
+                                       StreamReader& streams, UnfinishedMessages& unfinished,
+                                       Leaving& leaving)
+    : shared_(shared),
+      handshake_(handshake),
+      inbound_(inbound),
+      replies_(replies),
+      streams_(streams),
+      unfinished_(unfinished),
+      leaving_(leaving),
+      max_frame_(std::clamp(shared.limits().max_frame_bytes, kMinFrame, kLargestFrame)) {}
+
+size_t FrameDemultiplexer::Take(const BlockRef& block, const char* data, size_t size,
+                                InputNeed* need) {
+  size_t used = 0;
+  while (used < size && shared_.phase.up()) {
+    const size_t taken = unfinished_.data_left() > 0
+                             ? unfinished_.TakeData(data + used, size - used)
+                             : TakeFrame(block, data + used, size - used, need);
+    used += taken;
+    if (taken == 0) break;
+  }
+  return used;
+}
+
+size_t FrameDemultiplexer::RoomOfHalf(size_t whole, size_t size) const {
+  constexpr size_t kAtOnce = (size_t{64} << 10) + kHeaderSize;
+  constexpr size_t kMin = size_t{1} << 10;
+  return std::min(whole, std::max(shared_.phase.up() ? kAtOnce : kMin, size * 2));
+}
+
+bool FrameDemultiplexer::TakeHeader(const char* data, size_t size, FrameHeader* header,
+                                    InputNeed* need) {
+  if (size < kHeaderSize) {
+    need->frame = kHeaderSize;
+    return false;
+  }
+  *header = ReadHeader(data);
+  const FrameError error = FrameReader::CheckHeader(*header, max_frame_);
+  if (error != FrameError::kNone) shared_.faults.FailFrame(error, *header);
+  return error == FrameError::kNone;
+}
+
+// One frame, or the header of a DATA frame; 0 when more bytes are needed.
+size_t FrameDemultiplexer::TakeFrame(const BlockRef& block, const char* data, size_t size,
+                                     InputNeed* need) {
+  FrameHeader header;
+  if (!TakeHeader(data, size, &header, need)) return 0;
+  if (header.type == FrameType::kData) return unfinished_.BeginData(header);
+  const size_t whole = kHeaderSize + header.length;
+  if (size < whole) {
+    need->frame = RoomOfHalf(whole, size);
+    return 0;
+  }
+  TakeWholeFrame(block, header, std::string_view(data + kHeaderSize, header.length));
+  return whole;
+}
+
+void FrameDemultiplexer::TakeWholeFrame(const BlockRef& block, const FrameHeader& header,
+                                        std::string_view body) {
+  switch (header.type) {
+    case FrameType::kRequest:
+      inbound_.TakeRequest(block, header, body);
+      return;
+    case FrameType::kResponse:
+      replies_.TakeResponse(header, body);
+      return;
+    case FrameType::kMessage:
+      streams_.TakeMessage(block, header, body);
+      return;
+    case FrameType::kHeaders:
+      replies_.TakeHeaders(header, body);
+      return;
+    case FrameType::kWindow:
+      streams_.TakeWindow(header, body);
+      return;
+    case FrameType::kCancel:
+      inbound_.TakeCancel(header.id);
+      return;
+    case FrameType::kPing:
+      TakePing(header);
+      return;
+    case FrameType::kGoAway:
+      replies_.Complete();  // what came before it counts before it, and may end the session
+      if (!shared_.phase.ending()) leaving_.TakeGoAway(header, body);
+      return;
+    case FrameType::kGoAwayAck:
+      leaving_.TakeAck();
+      return;
+    case FrameType::kHello:
+      handshake_.TakeHello(body);
+      return;
+    default:
+      shared_.faults.FailFrame(FrameError::kUnknownType, header);
+  }
+}
+
+void FrameDemultiplexer::TakePing(const FrameHeader& header) {
+  if (header.has(kReply)) return;
+  shared_.frames().SendFrame({0, FrameType::kPing, kReply, 0, header.id}, "");
+}
+
+}  // namespace weft::native

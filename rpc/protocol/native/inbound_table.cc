@@ -1,0 +1,268 @@
+#include "weft/rpc/protocol/native/inbound_table.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "weft/core/printable.h"
+#include "weft/rpc/base/wire_status.h"
+#include "weft/rpc/call/inbound_stream.h"
+#include "weft/rpc/call/service.h"
+#include "weft/rpc/protocol/native/leaving.h"
+#include "weft/rpc/protocol/native/unfinished_messages.h"
+
+namespace weft::native {
+namespace {
+
+// What a request holds beside its call: small bytes are copied into that. Those of a message that
+// goes on are counted with it.
+size_t InputOf(const FrameHeader& header, const RequestFrame& frame) {
+  const size_t bytes = header.has(kMore) ? 0 : frame.payload.bytes.size();
+  return frame.metadata.size() + (bytes > InboundCall::kSmall ? bytes : 0);
+}
+
+absl::Status NoRoomForCalls(size_t calls) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("no memory for a call more beside the ", calls, " of this connection"));
+}
+
+}  // namespace
+
+void InboundTable::TakeRequest(const BlockRef& block, const FrameHeader& header,
+                               std::string_view body) {
+  RequestFrame frame;
+  if (const FrameError error = FrameReader::ReadRequest(header, body, &frame);
+      error != FrameError::kNone) {
+    shared_.faults.FailFrame(error, header);
+    return;
+  }
+  if (header.id <= last_id_) {
+    shared_.faults.Fail(CloseReason::kBadFrame,
+                        absl::StrCat("call number ", header.id, " after ", last_id_));
+    return;
+  }
+  if (!header.has(kEnd) && (frame.payload.whole_size > 0 || frame.payload.codec != 0)) {
+    shared_.faults.Fail(CloseReason::kBadFrame, "a request that opens a stream and has a message");
+    return;
+  }
+  last_id_ = header.id;
+  const BoundMethod* bound = BoundAlready(header, frame);
+  if (bound == nullptr && (bound = Admit(header, frame)) == nullptr) return;
+  NativeLink& link = *shared_.link;
+  const size_t held = InputOf(header, frame);
+  if (held > 0) {
+    if (const absl::Status s = link.frames().input().TryAdd(held); !s.ok()) {
+      link.frames().SendError(header.id, s, /*not_executed=*/true);
+      return;
+    }
+  }
+  InboundCall& call = shared_.pool->Take();
+  if (!calls_.Insert(header.id, &call)) {
+    shared_.pool->PutBack(call);
+    if (held > 0) link.frames().input().Remove(held);
+    link.frames().SendError(header.id, NoRoomForCalls(calls_.size()), /*not_executed=*/true);
+    return;
+  }
+  call.input_held = held;
+  call.id.store(header.id, std::memory_order_relaxed);
+  call.origin = std::shared_ptr<CallOrigin>(shared_.link, &link.answers());
+  call.bound = bound;
+  call.clock = &shared_.loop.clock();
+  call.received = shared_.loop.now() - held_for_;
+  if (frame.timeout_us > 0) {
+    const auto timeout = std::min<uint64_t>(frame.timeout_us, uint64_t{1} << 50);  // 35 years
+    call.deadline = SaturatingAdd(call.received, std::chrono::microseconds(timeout));
+  }
+  if (!frame.metadata.empty()) call.SetMetadata(frame.metadata);
+  ++taken_;
+  call.reply_codec = reply_codec_;
+  if (bound->method->info->kind != MethodKind::kUnary) OpenStream(call);
+  const Payload& payload = frame.payload;
+  if (header.has(kMore)) {
+    BeginMessage(call, header, payload);
+    return;
+  }
+  call.SetRequest(block, payload.bytes.data(), payload.bytes.size());
+  if (payload.codec != 0 || payload.attachment_size > 0) {
+    call.SetPayload(static_cast<Compression>(payload.codec), payload.inflated_size,
+                    payload.attachment_size, shared_.limits().max_message_bytes,
+                    &link.streams().gate());
+  }
+  shared_.sink->OnCall(call);
+}
+
+// A request that goes on in DATA frames.
+void InboundTable::BeginMessage(InboundCall& call, const FrameHeader& header,
+                                const Payload& payload) {
+  const absl::StatusOr<Assembly*> assembly = unfinished_.Begin(header.id, false, payload);
+  if (!assembly.ok()) {
+    call.Refuse(assembly.status());
+    return;
+  }
+  (*assembly)->call = &call;
+  unfinished_.WatchForLate(call.deadline);
+  shared_.sink->OnCallBegins(call);
+}
+
+// Fast path: the bound method of a request that no limit or option needs to be checked for. Null:
+// ask Admit.
+const BoundMethod* InboundTable::BoundAlready(const FrameHeader& header,
+                                              const RequestFrame& frame) const {
+  const SessionLimits& limits = shared_.limits();
+  const bool plain = frame.method_name.empty() && frame.metadata.empty() &&
+                     frame.payload.codec == 0 &&
+                     frame.payload.whole_size <= limits.max_message_bytes &&
+                     header.id <= leaving_.last_taken() && calls_.size() < limits.max_calls;
+  if (!plain) return nullptr;
+  const BoundMethod* const bound = methods_.Find(header.aux);
+  return bound != nullptr && header.has(kEnd) != ClientStreams(bound->method->info->kind) ? bound
+                                                                                          : nullptr;
+}
+
+// The method of a request that may be served; null: it was answered, or the connection failed.
+const BoundMethod* InboundTable::Admit(const FrameHeader& header, const RequestFrame& frame) {
+  const BoundMethod* bound = nullptr;
+  std::string unknown;
+  if (!BindName(header.aux, frame.method_name, &bound, &unknown)) return nullptr;
+  absl::Status refused = AdmitRequest(frame, header.id);
+  if (refused.ok() && bound == nullptr) {
+    refused = shared_.sink != nullptr
+                  ? shared_.sink->Unknown(unknown)
+                  : absl::UnimplementedError(absl::StrCat(
+                        "this side offers no services; asked for ", Printable::Text(unknown)));
+  }
+  if (refused.ok() && header.has(kEnd) == ClientStreams(bound->method->info->kind)) {
+    refused = absl::UnimplementedError(
+        absl::StrCat(std::string(bound->method->info->full_name),
+                     header.has(kEnd) ? ": the method takes a stream, not one request"
+                                      : ": the method takes one request, not a stream"));
+  }
+  if (!refused.ok()) {
+    shared_.frames().SendError(header.id, refused, /*not_executed=*/true);
+    return nullptr;
+  }
+  return bound;
+}
+
+// Whether this request may be served at all; what it is refused with otherwise.
+absl::Status InboundTable::AdmitRequest(const RequestFrame& frame, uint64_t id) {
+  const SessionLimits& limits = shared_.limits();
+  if (id > leaving_.last_taken()) return absl::UnavailableError("the server is going away");
+  const size_t size = std::max(frame.payload.whole_size, frame.payload.inflated_size);
+  if (size > limits.max_message_bytes) {
+    return Errors::TooLarge("the request", size, limits.max_message_bytes,
+                            "max_message_bytes of the server");
+  }
+  if (absl::Status s = shared_.CheckCompressed(frame.payload); !s.ok()) {
+    return Annotate(s, "the request");
+  }
+  if (frame.metadata.size() > limits.max_metadata_bytes) {
+    return Errors::TooLarge("the request's metadata", frame.metadata.size(),
+                            limits.max_metadata_bytes, "max_metadata_bytes of the server");
+  }
+  // The table also holds calls whose answer has left and that are on their way back to the pool:
+  // those don't count.
+  if (calls_.size() >= limits.max_calls) {
+    const uint64_t under_way = taken_ - shared_.link->answered();
+    if (under_way >= limits.max_calls) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat(under_way, " calls are under way on this connection, the limit is ",
+                       limits.max_calls, " (max_calls of the server)"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// The method that `number` or `name` stands for. False: the connection was failed.
+bool InboundTable::BindName(uint16_t number, std::string_view name, const BoundMethod** bound,
+                            std::string* unknown) {
+  if (!name.empty()) {
+    *bound = shared_.sink != nullptr ? shared_.sink->Find(name) : nullptr;
+    if (*bound == nullptr) *unknown = std::string(name);
+    if (number == 0) return true;
+    const size_t most = shared_.limits().max_methods;
+    if (number > std::min<size_t>(most, 65535)) {
+      shared_.faults.Fail(
+          CloseReason::kBadFrame,
+          absl::StrCat("method number ", number, " is over the limit of ", most, " (max_methods)"));
+      return false;
+    }
+    const absl::Status s = methods_.Bind(number, *bound, *unknown, shared_.frames().input());
+    if (!s.ok()) shared_.faults.Fail(CloseReason::kInputFull, std::string(s.message()));
+    return s.ok();
+  }
+  *bound = methods_.Find(number);
+  if (*bound != nullptr || methods_.FindUnknown(number, unknown)) return true;
+  shared_.faults.Fail(CloseReason::kBadFrame,
+                      absl::StrCat("method number ", number, " was never bound"));
+  return false;
+}
+
+void InboundTable::OpenStream(InboundCall& call) {
+  const std::shared_ptr<NativeLink>& link = shared_.link;
+  const MethodKind kind = call.bound->method->info->kind;
+  auto port = std::make_shared<InboundStream>(call);
+  link->streams().OpenInbound(call, *port, kind,
+                              std::shared_ptr<StreamTransport>(link, &link->streams()));
+  port->codec().store(call.reply_codec, std::memory_order_relaxed);
+  call.stream = std::move(port);
+  // A handler that waits for messages is told.
+  if (call.deadline != kNever) shared_.wheel.Insert(&call, call.deadline);
+}
+
+void InboundTable::TakeCancel(uint64_t id) {
+  InboundCall* const call = calls_.Find(id);
+  if (call == nullptr) return;
+  shared_.link->answers().Drop(id);
+  const Assembly* const assembly = unfinished_.Find(id, /*reply=*/false);
+  const bool unfinished = assembly != nullptr && assembly->call == call;
+  unfinished_.Drop(id, /*reply=*/false);
+  // The handler that is told may answer, and end the session. A request that never became whole has
+  // nobody to be told, nor to answer it.
+  if (unfinished) {
+    call->Refuse(absl::CancelledError("cancelled before its request had come"));
+    return;
+  }
+  call->MarkCancelled();
+  if (shared_.sink != nullptr) shared_.sink->OnCancelled(*call);
+}
+
+void InboundTable::EndCall(uint64_t id, const absl::Status& why) {
+  InboundCall* const call = calls_.Find(id);
+  if (call != nullptr && shared_.link->answers().Abort(*call, why)) call->MarkCancelled();
+}
+
+// A handler that is told may answer at once, and a large answer may end the session. Calls that
+// have been answered stay what they are until the loop collects them.
+void InboundTable::CancelAll() {
+  std::vector<InboundCall*> calls;
+  calls.reserve(calls_.size());
+  calls_.ForEach([&](uint64_t, InboundCall* call) { calls.push_back(call); });
+  for (InboundCall* call : calls) call->MarkStopped();
+  if (shared_.sink != nullptr) shared_.sink->OnAllCancelled(shared_.link->answers());
+}
+
+void InboundTable::Clear() {
+  calls_.ForEach([this](uint64_t, InboundCall* call) {
+    shared_.loop.AssertInLoop();
+    shared_.wheel.Remove(call);
+  });
+  calls_.Clear();
+}
+
+void InboundTable::OnCallReturned(InboundCall& call) {
+  shared_.wheel.Remove(&call);
+  const uint64_t id = call.id.load(std::memory_order_relaxed);
+  calls_.Take(id);
+  if (call.stream != nullptr) unfinished_.Drop(id, /*reply=*/false);
+  if (leaving_.watched()) leaving_.TellIfIdle();
+}
+
+void InboundTable::WatchDeadline(uint64_t id) {
+  InboundCall* const call = calls_.Find(id);
+  if (call != nullptr && !call->in_wheel()) shared_.wheel.Insert(call, call->deadline);
+}
+
+}  // namespace weft::native

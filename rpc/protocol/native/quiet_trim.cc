@@ -1,0 +1,24 @@
+#include "weft/rpc/protocol/native/quiet_trim.h"
+
+#include <utility>
+
+#include "weft/rpc/protocol/native/inbound_table.h"
+#include "weft/rpc/protocol/native/reply_reader.h"
+
+namespace weft::native {
+
+void QuietTrim::Trim() {
+  link_.Trim();
+  inbound_.Trim();
+  replies_.Trim();
+}
+
+bool QuietTrim::GiveBack(MonoTime) {
+  const uint64_t read = connection_.bytes_read();
+  const bool quiet = read - std::exchange(read_before_, read) <= 2 * kHeaderSize;
+  if (quiet && !trimmed_) Trim();
+  trimmed_ = quiet;
+  return false;
+}
+
+}  // namespace weft::native

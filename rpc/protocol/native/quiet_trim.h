@@ -1,0 +1,44 @@
+// Gives back what a native session that has gone quiet does not need: memory for calls, replies and
+// output.
+//
+// Threads  the session's loop
+// Owns     nothing; the trimmer asks it (core/idle_trimmer.h) until it is destroyed
+#ifndef WEFT_RPC_PROTOCOL_NATIVE_QUIET_TRIM_H_
+#define WEFT_RPC_PROTOCOL_NATIVE_QUIET_TRIM_H_
+
+#include <cstdint>
+
+#include "weft/core/clock.h"
+#include "weft/core/connection.h"
+#include "weft/core/idle_trimmer.h"
+#include "weft/core/thread_contract.h"
+#include "weft/rpc/protocol/native/native_link.h"
+
+namespace weft::native {
+
+class InboundTable;
+class ReplyReader;
+
+class QuietTrim final : public Trimmable {
+ public:
+  QuietTrim(Connection& connection, NativeLink& link, InboundTable& inbound, ReplyReader& replies)
+      : connection_(connection), link_(link), inbound_(inbound), replies_(replies) {}
+
+  void Trim() LOOP_ONLY;
+
+ private:
+  // Trimmable: when nothing but heartbeats came since the last look.
+  bool GiveBack(MonoTime now) LOOP_ONLY override;
+
+  Connection& connection_;
+  NativeLink& link_;
+  InboundTable& inbound_;
+  ReplyReader& replies_;
+
+  uint64_t read_before_ LOOP_OWNED = 0;  // bytes, when it was last asked
+  bool trimmed_ LOOP_OWNED = false;      // and there was no traffic since
+};
+
+}  // namespace weft::native
+
+#endif  // WEFT_RPC_PROTOCOL_NATIVE_QUIET_TRIM_H_

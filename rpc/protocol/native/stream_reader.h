@@ -1,0 +1,58 @@
+// The messages of streams and their credit, as they come to a native session, in both directions.
+//
+// Threads  the session's loop
+// Owns     nothing: a message goes to its stream at once, or waits with the unfinished ones
+// Errors   a message that cannot be taken ends its call; what breaks the protocol ends the session
+#ifndef WEFT_RPC_PROTOCOL_NATIVE_STREAM_READER_H_
+#define WEFT_RPC_PROTOCOL_NATIVE_STREAM_READER_H_
+
+#include <memory>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "weft/core/block.h"
+#include "weft/core/thread_contract.h"
+#include "weft/rpc/base/received_message.h"
+#include "weft/rpc/call/stream_port.h"
+#include "weft/rpc/protocol/native/session_shared.h"
+
+namespace weft::native {
+
+class CallEnder;
+class InboundTable;
+class ReplyReader;
+class UnfinishedMessages;
+
+class StreamReader {
+ public:
+  StreamReader(SessionShared& shared, InboundTable& inbound, ReplyReader& replies, CallEnder& ender,
+               UnfinishedMessages& unfinished)
+      : shared_(shared),
+        inbound_(inbound),
+        replies_(replies),
+        ender_(ender),
+        unfinished_(unfinished) {}
+
+  void TakeMessage(const BlockRef& block, const FrameHeader& header,
+                   std::string_view body) LOOP_ONLY;
+  void TakeWindow(const FrameHeader& header, std::string_view body) LOOP_ONLY;
+  // A message that is counted in the account, until its credit is returned.
+  void Deliver(StreamPort& port, ReceivedMessage message, bool last) LOOP_ONLY;
+
+ private:
+  std::shared_ptr<StreamPort> Find(const FrameHeader& header, bool* wrong) LOOP_ONLY;
+  bool MayCome(const FrameHeader& header, StreamPort* port) LOOP_ONLY;
+  absl::Status Check(StreamPort& port, const Payload& payload) LOOP_ONLY;
+  absl::Status Take(const BlockRef& block, const FrameHeader& header, const Payload& payload,
+                    const std::shared_ptr<StreamPort>& port) LOOP_ONLY;
+
+  SessionShared& shared_;
+  InboundTable& inbound_;
+  ReplyReader& replies_;
+  CallEnder& ender_;
+  UnfinishedMessages& unfinished_;
+};
+
+}  // namespace weft::native
+
+#endif  // WEFT_RPC_PROTOCOL_NATIVE_STREAM_READER_H_

@@ -1,0 +1,239 @@
+#include "weft/rpc/protocol/native/unfinished_messages.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "weft/core/check.h"
+#include "weft/rpc/protocol/native/call_ender.h"
+#include "weft/rpc/protocol/native/inbound_table.h"
+#include "weft/rpc/protocol/native/reply_reader.h"
+#include "weft/rpc/protocol/native/stream_reader.h"
+
+namespace weft::native {
+
+UnfinishedMessages::UnfinishedMessages(SessionShared& shared, Connection& connection,
+                                       InboundTable& inbound, ReplyReader& replies,
+                                       StreamReader& streams, CallEnder& ender, BlockPool& blocks)
+    : shared_(shared),
+      connection_(connection),
+      inbound_(inbound),
+      replies_(replies),
+      streams_(streams),
+      ender_(ender),
+      assembly_(shared.limits().MaxUnfinished(), blocks, shared.frames().input()) {}
+
+absl::StatusOr<Assembly*> UnfinishedMessages::Begin(uint64_t id, bool reply,
+                                                    const Payload& payload) {
+  return assembly_.Begin(id, reply, payload, shared_.loop.now());
+}
+
+void UnfinishedMessages::Drop(uint64_t id, bool reply) {
+  if (assembly_.empty()) return;
+  const Assembly* const assembly = assembly_.Find(id, reply);
+  if (assembly == nullptr) return;
+  const size_t credit = assembly->stream != nullptr ? assembly->whole + kMessageCost : 0;
+  // The connection may be about to read straight into it.
+  if (data_left_ > 0 && data_header_.has(kReply) == reply && data_header_.id == id) {
+    connection_.ForgetDirect();
+    late_piece_ = reply;
+  }
+  assembly_.Drop(id, reply);
+  if (credit > 0) shared_.link->streams().ReturnConnectionCredit(credit);
+}
+
+void UnfinishedMessages::Stop() {
+  data_left_ = 0;
+  if (late_timer_ != nullptr) late_timer_->Stop();
+}
+
+// The refusals run callbacks. None of them changes what is walked through: it is taken out first.
+void UnfinishedMessages::EndAll(const absl::Status& why) {
+  std::vector<InboundCall*> calls;
+  assembly_.ForEachCall([&](InboundCall& call) { calls.push_back(&call); });
+  assembly_.Clear();
+  for (InboundCall* call : calls) call->Refuse(why);
+}
+
+// ---- DATA frames
+
+size_t UnfinishedMessages::BeginData(const FrameHeader& header) {
+  const bool reply = header.has(kReply);
+  const Assembly* const assembly = assembly_.Find(header.id, reply);
+  if (assembly != nullptr) {
+    // Exactly the last piece has no MORE.
+    const bool last = header.length == assembly->missing();
+    if (header.length > assembly->missing() || last == header.has(kMore)) {
+      shared_.faults.Fail(CloseReason::kBadFrame, "a piece that does not fit its message");
+      return 0;
+    }
+  } else if (reply ? !shared_.link->EverStarted(header.id) : !inbound_.EverBegun(header.id)) {
+    shared_.faults.Fail(CloseReason::kBadFrame, "a piece of a call that was never begun");
+    return 0;
+  }
+  data_header_ = header;
+  late_piece_ = false;
+  data_left_ = header.length;
+  return kHeaderSize;
+}
+
+size_t UnfinishedMessages::TakeData(const char* data, size_t size) {
+  const size_t part = std::min(size, data_left_);
+  const bool reply = data_header_.has(kReply);
+  if (Assembly* const assembly = assembly_.Find(data_header_.id, reply)) {
+    const absl::Status s = assembly_.Add(*assembly, data, part, shared_.loop.now());
+    if (!s.ok()) End(data_header_.id, reply, s);
+  }
+  data_left_ -= part;
+  if (data_left_ == 0) EndData();
+  return part;
+}
+
+void UnfinishedMessages::WantDirect(InputNeed* need) {
+  const bool reply = data_header_.has(kReply);
+  Assembly* const assembly = assembly_.Find(data_header_.id, reply);
+  if (assembly == nullptr) return;
+  if (const absl::Status s = assembly_.MakeRoom(*assembly); !s.ok()) {
+    End(data_header_.id, reply, s);
+    return;
+  }
+  need->direct = assembly->end();
+  need->direct_size = std::min(data_left_, assembly->room - assembly->filled);
+  if (data_header_.has(kMore)) need->behind_direct = kHeaderSize;
+}
+
+void UnfinishedMessages::OnDirect(size_t direct) {
+  Assembly* const assembly = assembly_.Find(data_header_.id, data_header_.has(kReply));
+  WEFT_DCHECK(assembly != nullptr && direct <= data_left_);
+  assembly->filled += direct;
+  assembly->last_piece = shared_.loop.now();
+  data_left_ -= direct;
+  if (data_left_ == 0) EndData();
+}
+
+void UnfinishedMessages::EndData() {
+  const bool reply = data_header_.has(kReply);
+  Assembly* const assembly = assembly_.Find(data_header_.id, reply);
+  if (std::exchange(late_piece_, false)) shared_.host.CountLateReply();
+  if (assembly == nullptr || data_header_.has(kMore)) return;
+  if (assembly->stream != nullptr) {
+    FinishStreamMessage(*assembly);
+  } else if (reply) {
+    FinishReply();
+  } else {
+    FinishRequest(*assembly);
+  }
+}
+
+void UnfinishedMessages::FinishStreamMessage(Assembly& assembly) {
+  const std::shared_ptr<StreamPort> port = std::move(assembly.stream);
+  ReceivedMessage message = assembly.message();
+  const bool last = assembly.last;
+  const size_t held = assembly.whole + kMessageCost;
+  assembly_.Finish(data_header_.id, data_header_.has(kReply));
+  shared_.frames().input().Add(held);
+  streams_.Deliver(*port, std::move(message), last);
+}
+
+void UnfinishedMessages::FinishReply() {
+  // Those that came before it are completed before it; one of them may end the session.
+  replies_.Complete();
+  Assembly* const assembly = assembly_.Find(data_header_.id, true);
+  if (assembly == nullptr || shared_.phase.ending()) return;
+  const BlockRef block = assembly->block;
+  ResponseFrame frame;
+  frame.handler_us = assembly->handler_us;
+  const std::string trailers = std::move(assembly->trailers);
+  frame.metadata = trailers;
+  frame.payload.bytes = std::string_view(block->data(), assembly->whole);
+  frame.payload.whole_size = static_cast<uint32_t>(assembly->whole);
+  frame.payload.codec = static_cast<uint8_t>(assembly->codec);
+  frame.payload.inflated_size = assembly->inflated_size;
+  frame.payload.attachment_size = static_cast<uint32_t>(assembly->attachment_size);
+  const FrameHeader header{0, FrameType::kResponse, kEnd, 0, data_header_.id};
+  assembly_.Finish(header.id, true);
+  replies_.CompleteWhole(header, frame, block);
+}
+
+void UnfinishedMessages::FinishRequest(Assembly& assembly) {
+  InboundCall* const call = assembly.call;
+  const size_t held = assembly.whole > InboundCall::kSmall ? assembly.whole : 0;
+  call->SetRequest(assembly.block, assembly.block->data(), assembly.whole);
+  if (assembly.unusual()) {
+    call->SetPayload(assembly.codec, assembly.inflated_size, assembly.attachment_size,
+                     shared_.limits().max_message_bytes, &shared_.link->streams().gate());
+  }
+  assembly_.Finish(data_header_.id, false);
+  shared_.frames().input().Add(held);
+  call->input_held += held;
+  shared_.sink->OnCall(*call);
+}
+
+// ---- messages that stay unfinished
+
+void UnfinishedMessages::End(uint64_t id, bool reply, const absl::Status& why) {
+  const Assembly* const assembly = assembly_.Find(id, reply);
+  if (assembly == nullptr) return;
+  InboundCall* const request = assembly->call;
+  Drop(id, reply);
+  if (request != nullptr) {
+    request->Refuse(why);
+  } else if (reply) {
+    ender_.GiveUp(id, why);
+  } else {
+    inbound_.EndCall(id, why);
+  }
+}
+
+void UnfinishedMessages::WatchForLate(MonoTime deadline) {
+  const Nanos pause = ToNanos(shared_.limits().max_message_pause);
+  const MonoTime by = pause > Nanos::zero() ? SaturatingAdd(shared_.loop.now(), pause) : kNever;
+  const MonoTime at = std::min(deadline, by);
+  if (at == kNever) return;
+  if (late_timer_ == nullptr) {
+    late_timer_ = std::make_unique<Timer>(shared_.loop, [this] {
+      shared_.loop.AssertInLoop();
+      EndLate();
+    });
+  }
+  if (!late_timer_->armed() || late_timer_->at() > at) late_timer_->StartAt(at);
+}
+
+void UnfinishedMessages::EndLate() {
+  if (shared_.phase.ending()) return;
+  const MonoTime now = shared_.loop.clock().Now();
+  const Nanos pause = ToNanos(shared_.limits().max_message_pause);
+  // While reading is paused nothing can come.
+  const MonoTime heard = connection_.paused() ? now : connection_.resumed();
+  MonoTime next = kNever;
+  for (const Reassembler::Late& late : assembly_.FindLate(now, pause, heard, &next)) {
+    EndOneLate(late, now);
+    if (shared_.phase.ending()) return;
+  }
+  if (late_timer_ != nullptr) late_timer_->StartAt(next);
+}
+
+void UnfinishedMessages::EndOneLate(const Reassembler::Late& late, MonoTime now) {
+  const Assembly* const a = assembly_.Find(late.id, late.reply);
+  if (a == nullptr) return;  // an end of those before it has ended it, too
+  if (OutboundCall* const call = late.reply ? shared_.link->Find(late.id) : nullptr;
+      call != nullptr && now >= call->plan().deadline) {
+    ender_.OnCallDeadline(*call);
+    return;
+  }
+  const absl::string_view what = a->stream != nullptr ? "stream message"
+                                 : late.reply         ? "reply"
+                                                      : "request";
+  const std::string have = absl::StrCat(a->filled, " of its ", a->whole, " bytes had come");
+  End(late.id, late.reply,
+      late.expired ? absl::DeadlineExceededError(absl::StrCat(
+                         "deadline passed before the request had come, not executed: ", have))
+                   : absl::UnavailableError(
+                         absl::StrCat("nothing more of the ", what, " came within ",
+                                      absl::FormatDuration(shared_.limits().max_message_pause),
+                                      " (max_message_pause): ", have)));
+}
+
+}  // namespace weft::native

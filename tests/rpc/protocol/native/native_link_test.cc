@@ -1,0 +1,144 @@
+#include "weft/rpc/protocol/native/native_link.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/status/status.h"
+#include "tests/support/drawn_states.h"
+#include "tests/support/loop_thread.h"
+#include "tests/support/scripted_transport.h"
+#include "weft/rpc/protocol/native/hello.pb.h"
+
+namespace weft::native {
+namespace {
+
+using ::testing::HasSubstr;
+using StartResult = CallLink::StartResult;
+
+constexpr MethodInfo kMethod{"a.Service", "Say", "a.Service/Say"};
+
+TEST(NativeLinkStates, GoAsTheirHeaderDrawsThem) {
+  const std::vector<std::string> names{"kOpening", "kUp", "kGoingAway", "kClosed"};
+  EXPECT_EQ(test::Allowed(names, &NativeLink::MayGo),
+            test::DrawnIn("rpc/protocol/native/native_link.h", names));
+}
+
+class TestCall final : public OutboundCall {
+ public:
+  TestCall() : OutboundCall(kMethod, Hello::default_instance(), CallOptions()) {}
+
+ private:
+  void Complete(const CallEnd&) override {}
+};
+
+// A link without a session: calls of this side, started on its loop.
+class NativeLinkTest : public testing::Test {
+ protected:
+  NativeLinkTest() {
+    loop_.Run([this] {
+      loop_.loop().AssertInLoop();
+      wheel_ = std::make_unique<DeadlineWheel>(loop_.loop());
+      link_ = NativeLink::Make(
+          std::make_shared<FrameOutput>(loop_.shared_loop(),
+                                        std::make_unique<ScriptedTransport>(record_), "the peer",
+                                        std::make_shared<const SessionLimits>(), InputBudgets()),
+          *wheel_, nullptr, std::make_shared<InflateGate>(SessionLimits().inflate, "channel"));
+    });
+  }
+  ~NativeLinkTest() override {
+    loop_.Run([this] {
+      loop_.loop().AssertInLoop();
+      link_.reset();
+      wheel_.reset();
+    });
+  }
+  void OnLoop(const std::function<void()>& what) { loop_.Run(what); }
+  void Open(size_t max_calls = 2) {
+    OnLoop([&] {
+      loop_.loop().AssertInLoop();
+      PeerSettings settings;
+      settings.max_frame = kMinFrame;
+      settings.max_message = 1'000;
+      settings.max_calls = max_calls;
+      settings.max_methods = 8;
+      link_->SetPeer(settings);
+      link_->Open({});
+    });
+  }
+  StartResult Start(TestCall& call) { return link_->TryStart(call, &why_); }
+
+  LoopThread loop_;
+  const std::shared_ptr<WriteRecord> record_ = std::make_shared<WriteRecord>();
+  std::unique_ptr<DeadlineWheel> wheel_;
+  std::shared_ptr<NativeLink> link_;
+  absl::Status why_;
+  TestCall a_, b_, c_;
+};
+
+TEST_F(NativeLinkTest, StartsCallsFromItsOpeningUntilItIsToStop) {
+  EXPECT_EQ(Start(a_), StartResult::kGone);
+  Open();
+  EXPECT_EQ(Start(a_), StartResult::kStarted);
+  OnLoop([this] {
+    loop_.loop().AssertInLoop();
+    link_->StopStarting();
+    link_->StopStarting();  // again, which is nothing
+  });
+  EXPECT_EQ(Start(b_), StartResult::kGone);
+  OnLoop([this] {
+    loop_.loop().AssertInLoop();
+    EXPECT_EQ(link_->calls_under_way(), 1u);
+    uint64_t written = 0;
+    EXPECT_EQ(link_->Close(&written), &a_);
+    EXPECT_GT(written, a_.wire().position);
+    EXPECT_EQ(link_->calls_under_way(), 0u);
+  });
+  EXPECT_EQ(Start(b_), StartResult::kGone);
+}
+
+TEST_F(NativeLinkTest, StopsBeforeItHasOpenedWhereItIsToldSo) {
+  OnLoop([this] {
+    loop_.loop().AssertInLoop();
+    link_->StopStarting();
+  });
+  Open();
+  EXPECT_EQ(Start(a_), StartResult::kGone);
+}
+
+TEST_F(NativeLinkTest, RefusesMoreCallsThanThePeerTakes) {
+  Open(/*max_calls=*/2);
+  EXPECT_EQ(Start(a_), StartResult::kStarted);
+  EXPECT_EQ(Start(b_), StartResult::kStarted);
+  EXPECT_EQ(Start(c_), StartResult::kRefused);
+  EXPECT_THAT(std::string(why_.message()),
+              HasSubstr("2 calls are under way on the connection, the limit is 2"));
+  OnLoop([this] {
+    loop_.loop().AssertInLoop();
+    EXPECT_EQ(link_->Take(1), &a_);
+    EXPECT_EQ(link_->Take(1), nullptr);
+  });
+  EXPECT_EQ(Start(c_), StartResult::kStarted);
+}
+
+TEST_F(NativeLinkTest, GivesBackTheCallsThatAGoingPeerHasNotTaken) {
+  Open(/*max_calls=*/3);
+  EXPECT_EQ(Start(a_), StartResult::kStarted);
+  EXPECT_EQ(Start(b_), StartResult::kStarted);
+  OnLoop([this] {
+    loop_.loop().AssertInLoop();
+    EXPECT_EQ(link_->GoAway(1), &b_);
+    EXPECT_EQ(b_.wire().next, nullptr);
+    EXPECT_EQ(link_->Find(1), &a_);
+    EXPECT_TRUE(link_->EverStarted(2));
+    EXPECT_FALSE(link_->EverStarted(3));
+  });
+  EXPECT_EQ(Start(c_), StartResult::kGone);
+}
+
+}  // namespace
+}  // namespace weft::native
