@@ -35,7 +35,7 @@ class WorkItem {
  private:
   friend class FairQueue;
   friend class WorkLine;
-  friend class WorkerPool;
+  friend class ResumedItems;
   WorkShare* share_ = nullptr;
   WorkItem* next_ = nullptr;
   int32_t weight_ = 0;  // of its group, in the last item of one that stands in a ring; else 0

@@ -16,17 +16,12 @@
 namespace weft {
 namespace {
 
-// How often the supervisor looks while items wait.
-constexpr Nanos kLookEvery = std::chrono::microseconds(500);
 // A worker that used less CPU than this between two looks is blocked.
-constexpr Nanos kBlockedBelow = kLookEvery / 10;
+constexpr Nanos kBlockedBelow = PoolGrowth::kLookEvery / 10;
 // Of one connection so many items stand in front of others' at the most. Two for each thread are
 // enough that none waits while the next are moved up; with fewer than 32 the moving costs small
 // calls more than their place in the line is worth.
 constexpr int kMinQuantum = 32, kQuantumPerThread = 2;
-// How long a pool that cannot grow waits before it tries again.
-constexpr Nanos kTryAgain = std::chrono::milliseconds(250);
-
 class ClosureItem final : public WorkItem {
  public:
   explicit ClosureItem(absl::AnyInvocable<void() &&> closure) : closure_(std::move(closure)) {}
@@ -48,17 +43,20 @@ Nanos ThreadCpu(std::thread& thread) {
   return std::chrono::seconds(used.tv_sec) + Nanos(used.tv_nsec);
 }
 
+// As they will be: at least one, and never more than the most.
+WorkerPoolOptions WithThreads(WorkerPoolOptions options) {
+  options.threads = std::max(1, options.threads);
+  options.max_threads = std::max(options.threads, options.max_threads);
+  return options;
+}
+
 }  // namespace
 
 WorkerPool::WorkerPool(WorkerPoolOptions options)
-    : name_(std::move(options.name)),
-      min_threads_(std::max(1, options.threads)),
-      max_threads_(std::max(min_threads_, options.max_threads)),
-      idle_after_(options.idle_after),
-      faults_(std::move(options.faults)),
-      log_(std::move(options.log)),
-      queue_(options.queue_limit, std::max(kMinQuantum, kQuantumPerThread * max_threads_)),
-      workers_(std::make_unique<Worker[]>(static_cast<size_t>(max_threads_))) {}
+    : options_(WithThreads(std::move(options))),
+      queue_(options_.queue_limit, std::max(kMinQuantum, kQuantumPerThread * max_threads())),
+      peer_waits_(max_threads()),
+      workers_(std::make_unique<Worker[]>(static_cast<size_t>(max_threads()))) {}
 
 absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Create(WorkerPoolOptions options) {
   std::unique_ptr<WorkerPool> pool;
@@ -71,7 +69,7 @@ absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Create(WorkerPoolOptions
   }
   {
     MutexLock lock(pool->mu_);
-    for (int i = 0; i < pool->min_threads_; ++i) {
+    for (int i = 0; i < pool->options_.threads; ++i) {
       if (absl::Status s = pool->StartWorker(i); !s.ok()) {
         lock.Unlock();
         pool->Stop();
@@ -79,11 +77,8 @@ absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Create(WorkerPoolOptions
       }
     }
   }
-  if (pool->max_threads_ > pool->min_threads_) {
-    absl::StatusOr<std::thread> thread =
-        StartThread(absl::StrCat(pool->name_, "+"), [p = pool.get()] { p->Supervise(); });
-    if (!thread.ok()) return thread.status();
-    pool->supervisor_ = *std::move(thread);
+  if (pool->max_threads() > pool->options_.threads) {
+    if (absl::Status s = pool->growth_.Start(); !s.ok()) return s;
   }
   return pool;
 }
@@ -101,7 +96,7 @@ absl::Status WorkerPool::StartWorker(int index) {
   worker.running = true;
   thread_count_.fetch_add(1, std::memory_order_relaxed);
   absl::StatusOr<std::thread> thread =
-      StartThread(absl::StrCat(name_, index), [this, index] { RunWorker(index); });
+      StartThread(absl::StrCat(options_.name, index), [this, index] { RunWorker(index); });
   if (!thread.ok()) {
     worker.running = false;
     thread_count_.fetch_sub(1, std::memory_order_relaxed);
@@ -143,12 +138,6 @@ void WorkerPool::Execute(absl::AnyInvocable<void() &&> closure) {
   Resume(*new ClosureItem(std::move(closure)));
 }
 
-bool WorkerPool::TryBeginPeerWait() {
-  if (peer_waits_.fetch_add(1, std::memory_order_relaxed) < max_peer_waits()) return true;
-  EndPeerWait();
-  return false;
-}
-
 bool WorkerPool::TrySubmit(WorkItem& item) {
   WorkItem* one = &item;
   return TrySubmit(&one, 1) == 1;
@@ -156,35 +145,20 @@ bool WorkerPool::TrySubmit(WorkItem& item) {
 
 void WorkerPool::Resume(WorkItem& item) {
   executing_.Enter();
-  {
-    MutexLock lock(resumed_.mu);
-    (resumed_.first == nullptr ? resumed_.first : resumed_.last->next_) = &item;
-    resumed_.last = &item;
-    resumed_.count.fetch_add(1, std::memory_order_seq_cst);
-  }
+  resumed_.Push(item);
   WakeIfNeeded();
   if (stopping_.load(std::memory_order_seq_cst)) CancelQueued();
   executing_.Leave();  // from here on it may be gone
 }
 
-WorkItem* WorkerPool::TakeResumed() {
-  MutexLock lock(resumed_.mu);
-  WorkItem* item = resumed_.first;
-  if (item != nullptr) {
-    resumed_.first = std::exchange(item->next_, nullptr);
-    resumed_.count.fetch_sub(1, std::memory_order_seq_cst);
-  }
-  return item;
-}
-
 WorkItem* WorkerPool::Take(int* resumed_in_a_row) {
-  if (resumed_.count.load(std::memory_order_relaxed) > 0) {
+  if (resumed_.size_seen() > 0) {
     // Items that go on are served first, but starve no new ones.
     if (*resumed_in_a_row >= kMaxResumedInARow) {
       *resumed_in_a_row = 0;
       if (WorkItem* item = queue_.TryTake()) return item;
     }
-    if (WorkItem* item = TakeResumed()) {
+    if (WorkItem* item = resumed_.TryTake()) {
       ++*resumed_in_a_row;
       return item;
     }
@@ -195,10 +169,8 @@ WorkItem* WorkerPool::Take(int* resumed_in_a_row) {
 void WorkerPool::WakeIfNeeded() {
   if (idle_count_.load(std::memory_order_seq_cst) > 0) {
     WakeOne();
-  } else if (thread_count_.load(std::memory_order_seq_cst) < max_threads_ &&
-             !supervising_.load(std::memory_order_seq_cst) &&
-             !supervising_.exchange(true, std::memory_order_seq_cst)) {
-    supervisor_parker_.Unpark();
+  } else if (thread_count_.load(std::memory_order_seq_cst) < max_threads()) {
+    growth_.AskToLook();
   }
 }
 
@@ -229,8 +201,8 @@ void WorkerPool::WakeOne() {
 
 void WorkerPool::RunWorker(int index) {
   Scope scope(this);
-  const CallbackFaults::Scope faults(faults_);
-  const ThreadLog lines(log_);
+  const CallbackFaults::Scope faults(options_.faults);
+  const ThreadLog lines(options_.log);
   Worker& self = workers_[static_cast<size_t>(index)];
   for (;;) {
     if (stopping_.load(std::memory_order_acquire)) {
@@ -261,11 +233,11 @@ bool WorkerPool::BecomeIdle(int index) {
   bool woken = false;
   if (any_queued() || stopping_.load(std::memory_order_seq_cst)) {
     woken = false;  // came while we lay down: get up ourselves
-  } else if (index < min_threads_) {
+  } else if (index < options_.threads) {
     self.parker.Park();
     woken = true;
   } else {
-    woken = self.parker.ParkFor(idle_after_);
+    woken = self.parker.ParkFor(options_.idle_after);
   }
   if (!woken) {
     MutexLock lock(mu_);
@@ -273,7 +245,7 @@ bool WorkerPool::BecomeIdle(int index) {
       idle_.erase(std::find(idle_.begin(), idle_.end(), index));
       self.idle = false;
       idle_count_.fetch_sub(1, std::memory_order_seq_cst);
-      if (index < min_threads_ || stopping_.load(std::memory_order_acquire)) return true;
+      if (index < options_.threads || stopping_.load(std::memory_order_acquire)) return true;
       // First not counted any more, then a last look: whoever submits meanwhile sees that the pool
       // may grow.
       thread_count_.fetch_sub(1, std::memory_order_seq_cst);
@@ -313,65 +285,26 @@ void WorkerPool::GiveBackFreePages(const std::vector<int>& workers) {
   for (int index : called) workers_[static_cast<size_t>(index)].parker.Unpark();
 }
 
-void WorkerPool::Supervise() {
-  while (!stopping_.load(std::memory_order_acquire)) {
-    supervisor_parker_.Park();
-    do {
-      GrowWhileBlocked();
-      supervising_.store(false, std::memory_order_seq_cst);
-      // What came between the last look and here has not called: it saw us supervising.
-    } while (Overloaded() && !supervising_.exchange(true, std::memory_order_seq_cst));
-  }
-}
-
 bool WorkerPool::Overloaded() const {
   return !stopping_.load(std::memory_order_acquire) && any_queued() &&
          idle_count_.load(std::memory_order_seq_cst) == 0 &&
-         thread_count_.load(std::memory_order_seq_cst) < max_threads_;
+         thread_count_.load(std::memory_order_seq_cst) < max_threads();
 }
 
-// Looks as long as items wait and nobody is idle; adds a worker each time all of them have stood
-// still.
-void WorkerPool::GrowWhileBlocked() {
-  std::vector<Nanos> cpu;
-  uint64_t taken = queue_.taken();
-  while (Overloaded()) {
-    AllBlocked(&cpu);
-    supervisor_parker_.ParkFor(kLookEvery);
-    const bool stood_still = queue_.taken() == taken;
-    taken = queue_.taken();
-    if (!stood_still || !AllBlocked(&cpu)) continue;
-    if (!AddWorker()) supervisor_parker_.ParkFor(kTryAgain);
+std::optional<absl::Status> WorkerPool::AddWorker() {
+  MutexLock lock(mu_);
+  for (int i = options_.threads; i < max_threads(); ++i) {
+    if (workers_[static_cast<size_t>(i)].running) continue;
+    if (stopping_.load(std::memory_order_relaxed)) break;
+    return StartWorker(i);
   }
-}
-
-// Without a thread more, the items wait longer; nothing is lost.
-bool WorkerPool::AddWorker() {
-  absl::Status started;
-  bool tell = false;
-  {
-    MutexLock lock(mu_);
-    for (int i = min_threads_; i < max_threads_; ++i) {
-      if (workers_[static_cast<size_t>(i)].running || stopped_) continue;
-      started = StartWorker(i);
-      tell = !started.ok() && !told_;
-      told_ = !started.ok();
-      break;
-    }
-  }
-  if (tell) {
-    log_.Warning(absl::StrCat("worker pool ", name_, ": all of its ", threads(),
-                              " threads are blocked and calls wait, but ",
-                              std::string(started.message()),
-                              "; it goes on with those and tries again"));
-  }
-  return started.ok();
+  return std::nullopt;
 }
 
 // Whether every worker is inside an item and has used (almost) no CPU since `*cpu_before`, which is
 // replaced.
 bool WorkerPool::AllBlocked(std::vector<Nanos>* cpu_before) {
-  std::vector<Nanos> now(static_cast<size_t>(max_threads_));
+  std::vector<Nanos> now(static_cast<size_t>(max_threads()));
   bool blocked = cpu_before->size() == now.size();
   MutexLock lock(mu_);
   for (size_t i = 0; i < now.size(); ++i) {
@@ -390,12 +323,10 @@ bool WorkerPool::AllBlocked(std::vector<Nanos>* cpu_before) {
 void WorkerPool::Stop() {
   {
     MutexLock lock(mu_);
-    if (std::exchange(stopped_, true)) return;
-    stopping_.store(true, std::memory_order_seq_cst);
+    if (stopping_.exchange(true, std::memory_order_seq_cst)) return;
   }
-  supervisor_parker_.Unpark();
-  if (supervisor_.joinable()) supervisor_.join();
-  for (int i = 0; i < max_threads_; ++i) {
+  growth_.Stop();
+  for (int i = 0; i < max_threads(); ++i) {
     Worker& worker = workers_[static_cast<size_t>(i)];
     worker.parker.Unpark();
     if (worker.thread.joinable()) worker.thread.join();

@@ -11,8 +11,7 @@
 //          pool
 // Owns     its threads; items stay their embedders'
 // Errors   TrySubmit refuses what does not fit; Create: RESOURCE_EXHAUSTED when a thread cannot be
-//          started. A pool that cannot grow says so once in the log, goes on with the threads that
-//          it has, and tries again four times a second
+//          started. A pool that cannot grow goes on with the threads that it has (pool_growth.h)
 // Ends     Stop waits for running items and cancels the queued ones; from then on submissions are
 //          cancelled
 #ifndef WEFT_CORE_WORKER_POOL_H_
@@ -21,6 +20,7 @@
 #include <atomic>
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -36,6 +36,9 @@
 #include "weft/core/log.h"
 #include "weft/core/mutex.h"
 #include "weft/core/parker.h"
+#include "weft/core/peer_waits.h"
+#include "weft/core/pool_growth.h"
+#include "weft/core/resumed_items.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/work_item.h"
 #include "weft/core/work_queue.h"
@@ -60,7 +63,7 @@ struct WorkerPoolOptions {
   Log log = {};
 };
 
-class ANY_THREAD WorkerPool final : public Executor, public WorkQueue {
+class ANY_THREAD WorkerPool final : public Executor, public WorkQueue, private GrowthHost {
  public:
   static absl::StatusOr<std::unique_ptr<WorkerPool>> Create(WorkerPoolOptions options);
   ~WorkerPool() override;
@@ -98,7 +101,7 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkQueue {
   template <typename F>
   void ForEachIdle(F&& f) WEFT_EXCLUDES(mu_) {
     MutexLock lock(mu_);
-    for (int index = 0; index < max_threads_; ++index) {
+    for (int index = 0; index < max_threads(); ++index) {
       const Worker& worker = workers_[static_cast<size_t>(index)];
       if (worker.idle || !worker.running) f(index);
     }
@@ -111,21 +114,15 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkQueue {
   void GiveBackFreePages(const std::vector<int>& workers) WEFT_EXCLUDES(mu_);
 
   // Items that wait for a worker.
-  size_t queued() const { return queue_.size() + resumed_.count.load(std::memory_order_seq_cst); }
-  bool any_queued() const {
-    return queue_.any() || resumed_.count.load(std::memory_order_seq_cst) > 0;
-  }
+  size_t queued() const { return queue_.size() + resumed_.size(); }
+  bool any_queued() const { return queue_.any() || resumed_.size() > 0; }
   size_t queue_limit() const { return queue_.limit(); }
-  int threads() const { return thread_count_.load(std::memory_order_relaxed); }
-  int max_threads() const { return max_threads_; }
+  int threads() const override { return thread_count_.load(std::memory_order_relaxed); }
+  int max_threads() const { return options_.max_threads; }
   bool InPool() const { return Current() == this; }
 
-  // At most half of the threads (of one: that one) may wait for peers that do not read: TryBegin
-  // says false where so many do. On a thread of the pool, around its waiting.
-  bool TryBeginPeerWait();
-  void EndPeerWait() { peer_waits_.fetch_sub(1, std::memory_order_relaxed); }
-  int peer_waits() const { return peer_waits_.load(std::memory_order_relaxed); }
-  int max_peer_waits() const { return max_threads_ > 1 ? max_threads_ / 2 : 1; }
+  // Of its threads: for those that wait for peers that do not read.
+  PeerWaits& peer_waits() { return peer_waits_; }
 
  private:
   struct Worker {
@@ -143,53 +140,36 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkQueue {
   absl::Status StartWorker(int index) WEFT_REQUIRES(mu_);
   void RunWorker(int index);
   WorkItem* Take(int* resumed_in_a_row);
-  WorkItem* TakeResumed();
   void CancelQueued();
   // True: go on. False: this worker ends.
   bool BecomeIdle(int index);
   void WakeOne();
   void WakeIfNeeded();
 
-  void Supervise();
-  // Items wait, nobody is idle, and there may be more of us.
-  bool Overloaded() const;
-  bool AllBlocked(std::vector<Nanos>* cpu_before);
-  void GrowWhileBlocked();
-  // False: there is no thread to be had.
-  bool AddWorker() WEFT_EXCLUDES(mu_);
+  // GrowthHost
+  bool Overloaded() const override;
+  uint64_t taken() const override { return queue_.taken(); }
+  bool AllBlocked(std::vector<Nanos>* cpu_before) override WEFT_EXCLUDES(mu_);
+  std::optional<absl::Status> AddWorker() override WEFT_EXCLUDES(mu_);
 
   const ForkGuard home_;
-  const std::string name_;
-  const int min_threads_;
-  const int max_threads_;
-  const Nanos idle_after_;
-  const std::shared_ptr<CallbackFaults> faults_;
-  const Log log_;
+  const WorkerPoolOptions options_;  // with threads as they are: 1 <= threads <= max_threads
 
   FairQueue queue_;
   Gate executing_;  // threads inside Resume
-  std::atomic<int> peer_waits_{0};
+  PeerWaits peer_waits_;
   alignas(64) std::atomic<int> idle_count_{0};
   std::atomic<bool> waking_{false};
-  std::atomic<bool> stopping_{false};
+  std::atomic<bool> stopping_{false};  // set under mu_
   std::atomic<int> thread_count_{0};
-  std::atomic<bool> supervising_{false};
 
-  struct {
-    Mutex mu;
-    WorkItem* first WEFT_GUARDED_BY(mu) = nullptr;
-    WorkItem* last WEFT_GUARDED_BY(mu) = nullptr;
-    std::atomic<size_t> count{0};
-  } resumed_;
+  ResumedItems resumed_;
 
   Mutex mu_;
-  WorkerWatch watch_{max_threads_, queue_, resumed_.mu, mu_};
-  const std::unique_ptr<Worker[]> workers_;  // max_threads_ of them
+  WorkerWatch watch_{max_threads(), queue_, resumed_.mutex(), mu_};
+  const std::unique_ptr<Worker[]> workers_;  // max_threads of them
   std::vector<int> idle_ WEFT_GUARDED_BY(mu_);
-  bool stopped_ WEFT_GUARDED_BY(mu_) = false;
-  bool told_ WEFT_GUARDED_BY(mu_) = false;  // the log says that it cannot grow
-  Parker supervisor_parker_;
-  std::thread supervisor_;
+  PoolGrowth growth_{*this, options_.name, options_.log};
 };
 
 }  // namespace weft

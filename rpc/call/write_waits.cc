@@ -5,16 +5,16 @@
 namespace weft {
 
 WriteWaits::Wait::~Wait() {
-  if (counted_) waits_.pool_.EndPeerWait();
+  if (counted_) waits_.pool_.peer_waits().End();
 }
 
 absl::Status WriteWaits::Wait::Begin() {
   // Threads that a handler has made by itself are nobody's loss but its own.
   if (counted_ || Executor::Current() != &waits_.pool_) return absl::OkStatus();
-  counted_ = waits_.pool_.TryBeginPeerWait();
+  counted_ = waits_.pool_.peer_waits().TryBegin();
   if (counted_) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrCat("the stream's reader gives no credit, and ", waits_.pool_.max_peer_waits(),
+      absl::StrCat("the stream's reader gives no credit, and ", waits_.pool_.peer_waits().max(),
                    " handlers of the pool wait for such readers already: half of its ",
                    waits_.pool_.max_threads(), " threads (", waits_.threads_setting_,
                    "); a handler that does not block holds none"));

@@ -49,9 +49,7 @@ void FakeCall::Push(const google::protobuf::MessageLite& message, const absl::Co
   }
   {
     MutexLock lock(mu_);
-    if (end_.has_value()) return;
-    pushed_.push_back(std::move(bytes));
-    ++unread_;
+    if (!script_.Push(std::move(bytes))) return;
   }
   DeliverPushed();
 }
@@ -59,8 +57,7 @@ void FakeCall::Push(const google::protobuf::MessageLite& message, const absl::Co
 void FakeCall::End(absl::Status status) {
   {
     MutexLock lock(mu_);
-    if (end_.has_value()) return;
-    end_ = std::move(status);
+    if (!script_.End(std::move(status))) return;
   }
   EndIfDue();
 }
@@ -68,7 +65,7 @@ void FakeCall::End(absl::Status status) {
 void FakeCall::EndAtHalfClose(absl::Status status) {
   {
     MutexLock lock(mu_);
-    end_at_half_close_ = std::move(status);
+    script_.EndAtHalfClose(std::move(status));
   }
   EndIfDue();
 }
@@ -76,25 +73,25 @@ void FakeCall::EndAtHalfClose(absl::Status status) {
 void FakeCall::SetReply(const google::protobuf::MessageLite& reply) {
   std::string bytes = reply.SerializePartialAsString();
   MutexLock lock(mu_);
-  reply_ = std::move(bytes);
+  script_.SetReply(std::move(bytes));
 }
 
 void FakeCall::SetTrailers(const Metadata& trailers) {
   std::string bytes = BytesOf(trailers);
   MutexLock lock(mu_);
-  trailers_ = std::move(bytes);
+  script_.SetTrailers(std::move(bytes));
 }
 
 void FakeCall::SetInitialMetadata(const Metadata& metadata) {
   std::string bytes = BytesOf(metadata);
   MutexLock lock(mu_);
-  initial_metadata_ = std::move(bytes);
+  script_.SetInitialMetadata(std::move(bytes));
 }
 
 void FakeCall::FailAfter(size_t messages, absl::Status status) {
   {
     MutexLock lock(mu_);
-    failure_ = Failure{messages, std::move(status)};
+    script_.FailAfter(messages, std::move(status));
   }
   EndIfDue();
 }
@@ -155,7 +152,7 @@ void FakeCall::Start(OutboundCall& call) {
   std::optional<std::string> initial_metadata;
   {
     MutexLock lock(mu_);
-    initial_metadata = initial_metadata_;
+    initial_metadata = script_.initial_metadata();
     again = std::exchange(opened_, true);
     if (!again) {
       call_ = &call;
@@ -182,9 +179,7 @@ void FakeCall::Start(OutboundCall& call) {
       std::shared_ptr<StreamTransport>(shared_from_this(), static_cast<StreamTransport*>(this)),
       /*max_message=*/kNoLimit);
   if (call.wants_handle()) {
-    call.Started(CallHandle(
-        std::shared_ptr<CallCanceller>(shared_from_this(), static_cast<CallCanceller*>(this)),
-        kId));
+    call.Started(CallHandle(std::shared_ptr<CallCanceller>(shared_from_this(), &canceller_), kId));
   }
   if (initial_metadata.has_value()) call.OnInitialMetadata(*initial_metadata);
   {
@@ -195,7 +190,7 @@ void FakeCall::Start(OutboundCall& call) {
   EndIfDue();
 }
 
-void FakeCall::CancelCall(uint64_t) {
+void FakeCall::Cancel() {
   {
     MutexLock lock(mu_);
     if (call_ == nullptr) return;
@@ -242,7 +237,7 @@ void FakeCall::ReturnCredit(StreamPort& port, size_t bytes) {
   if (port.ended()) return;
   {
     MutexLock lock(mu_);
-    unread_ -= bytes / kCost;
+    script_.SetRead(bytes / kCost);
   }
   EndIfDue();
 }
@@ -264,13 +259,11 @@ void FakeCall::DeliverPushed() {
     std::shared_ptr<StreamPort> port;
     {
       MutexLock lock(mu_);
-      if (port_ == nullptr || pushed_.empty()) {
+      if (port_ == nullptr || !script_.TakePushed(&message)) {
         delivering_ = false;
         return;
       }
       port = port_;
-      message = std::move(pushed_.front());
-      pushed_.pop_front();
     }
     port->Deliver(std::move(message), kCost);
   }
@@ -282,11 +275,7 @@ std::optional<absl::Status> FakeCall::DueEnd() const {
     return absl::CancelledError(
         absl::StrCat("call ", std::string(call_->method.full_name), ": cancelled by the caller"));
   }
-  if (failure_.has_value() && written_ >= failure_->after) return failure_->status;
-  if (unread_ > 0) return std::nullopt;
-  if (end_.has_value()) return end_;
-  if (half_closed_) return end_at_half_close_;
-  return std::nullopt;
+  return script_.DueEnd(written_, half_closed_);
 }
 
 void FakeCall::EndIfDue() {
@@ -299,8 +288,8 @@ void FakeCall::EndIfDue() {
     std::optional<absl::Status> due = DueEnd();
     if (!due.has_value()) return;
     end.status = *std::move(due);
-    reply = reply_;
-    trailers = trailers_;
+    reply = script_.reply();
+    trailers = script_.trailers();
     call = std::exchange(call_, nullptr);
     port = std::move(port_);
   }

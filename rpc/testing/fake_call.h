@@ -21,7 +21,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -34,10 +34,10 @@
 #include "weft/core/runtime.h"
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/base/metadata.h"
-#include "weft/rpc/base/received_message.h"
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/call_target.h"
 #include "weft/rpc/call/stream_transport.h"
+#include "weft/rpc/testing/fake_script.h"
 
 namespace google::protobuf {
 class MessageLite;
@@ -46,7 +46,6 @@ class MessageLite;
 namespace weft {
 
 class ANY_THREAD FakeCall final : public CallTarget,
-                                  public CallCanceller,
                                   public StreamTransport,
                                   public std::enable_shared_from_this<FakeCall> {
  public:
@@ -86,9 +85,8 @@ class ANY_THREAD FakeCall final : public CallTarget,
   bool cancelled() const WEFT_EXCLUDES(mu_);
   bool ended() const WEFT_EXCLUDES(mu_);
 
-  // ---- CallTarget, CallCanceller, StreamTransport
+  // ---- CallTarget, StreamTransport
   void Start(OutboundCall& call) override WEFT_EXCLUDES(mu_);
-  void CancelCall(uint64_t id) override WEFT_EXCLUDES(mu_);
   StreamSent SendMessage(StreamPort& port, const StreamMessage& message, bool last, bool gather,
                          absl::Status* why) override WEFT_EXCLUDES(mu_);
   void SendHalfClose(StreamPort& port) override WEFT_EXCLUDES(mu_);
@@ -96,17 +94,24 @@ class ANY_THREAD FakeCall final : public CallTarget,
   bool HasRoom(StreamPort& port) override WEFT_EXCLUDES(mu_);
 
  private:
-  struct Failure {
-    size_t after = 0;
-    absl::Status status;
+  // The way of the call's handles.
+  class Canceller final : public CallCanceller {
+   public:
+    explicit Canceller(std::function<void()> cancel) : cancel_(std::move(cancel)) {}
+    void CancelCall(uint64_t) override { cancel_(); }
+
+   private:
+    const std::function<void()> cancel_;
   };
 
+  void Cancel() WEFT_EXCLUDES(mu_);
   // Hands what was pushed to the call, one thread at a time.
   void DeliverPushed() WEFT_EXCLUDES(mu_);
   void EndIfDue() WEFT_EXCLUDES(mu_);
   std::optional<absl::Status> DueEnd() const WEFT_REQUIRES(mu_);
 
   OnMessage on_message_;  // the writer's
+  Canceller canceller_{[this] { Cancel(); }};
 
   mutable Mutex mu_;
   std::shared_ptr<Runtime> runtime_ WEFT_GUARDED_BY(mu_);  // the open call's I/O thread
@@ -114,15 +119,8 @@ class ANY_THREAD FakeCall final : public CallTarget,
   bool starting_ WEFT_GUARDED_BY(mu_) = false;
   OutboundCall* call_ WEFT_GUARDED_BY(mu_) = nullptr;      // while it is open
   std::shared_ptr<StreamPort> port_ WEFT_GUARDED_BY(mu_);  // likewise
-  std::deque<ReceivedMessage> pushed_ WEFT_GUARDED_BY(mu_);
+  FakeScript script_ WEFT_GUARDED_BY(mu_);
   bool delivering_ WEFT_GUARDED_BY(mu_) = false;
-  size_t unread_ WEFT_GUARDED_BY(mu_) = 0;  // pushed, delivered or not
-  std::optional<absl::Status> end_ WEFT_GUARDED_BY(mu_);
-  std::optional<absl::Status> end_at_half_close_ WEFT_GUARDED_BY(mu_);
-  std::optional<Failure> failure_ WEFT_GUARDED_BY(mu_);
-  std::string reply_ WEFT_GUARDED_BY(mu_);
-  std::string trailers_ WEFT_GUARDED_BY(mu_);
-  std::optional<std::string> initial_metadata_ WEFT_GUARDED_BY(mu_);
   size_t written_ WEFT_GUARDED_BY(mu_) = 0;
   size_t room_ WEFT_GUARDED_BY(mu_) = kNoLimit;
   bool wants_room_ WEFT_GUARDED_BY(mu_) = false;

@@ -58,7 +58,7 @@ class WriteWait : public testing::Test {
     return stub_->List(query, kLong);
   }
   [[nodiscard]] bool Waiting(int threads) {
-    return PollUntil([&] { return (*runtime_->workers())->peer_waits() == threads; });
+    return PollUntil([&] { return (*runtime_->workers())->peer_waits().count() == threads; });
   }
   static int64_t ReadAll(ClientReader<Row>& rows) {
     Row row;

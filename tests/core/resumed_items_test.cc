@@ -1,0 +1,32 @@
+#include "weft/core/resumed_items.h"
+
+#include <gtest/gtest.h>
+
+namespace weft {
+namespace {
+
+class Item final : public WorkItem {
+ public:
+  void Run(int) override {}
+  void Cancel() override {}
+};
+
+TEST(ResumedItems, AreTakenInTheOrderInWhichTheyCame) {
+  ResumedItems items;
+  EXPECT_EQ(items.TryTake(), nullptr);
+  Item a, b, c;
+  items.Push(a);
+  items.Push(b);
+  EXPECT_EQ(items.size(), 2u);
+  EXPECT_EQ(items.TryTake(), &a);
+  items.Push(c);
+  EXPECT_EQ(items.TryTake(), &b);
+  EXPECT_EQ(items.TryTake(), &c);
+  EXPECT_EQ(items.TryTake(), nullptr);
+  EXPECT_EQ(items.size(), 0u);
+  items.Push(a);  // once more: it has left
+  EXPECT_EQ(items.TryTake(), &a);
+}
+
+}  // namespace
+}  // namespace weft
