@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "weft/core/acceptor.h"
 #include "weft/core/callback_queue.h"
+#include "weft/core/check.h"
 #include "weft/core/fork_guard.h"
 #include "weft/core/mutex.h"
 #include "weft/core/plain_transport.h"
@@ -74,7 +75,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   bool InForkedChild() const { return home_.InForkedChild(); }
   Dispatcher& dispatcher() { return *dispatcher_; }
   const ServerCounts& counts() const { return *counts_; }
-  ServerState state() const { return health_.load(); }
+  ServerState state() const { return state_.load(); }
   std::vector<ConnectionInfo> connection_list() const {
     return counts_->connections.List(
         (loops_ != nullptr ? loops_->At(0).loop->clock() : Clock::System()).Now());
@@ -82,13 +83,14 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   const ServerOptions& options() const { return *options_; }
 
  private:
-  enum class State : uint8_t { kNew, kRunning, kStopping, kStopped };
-
+  // Its threads have been started; Stop ends them.
+  bool started() const WEFT_REQUIRES(mu_) { return loops_left_ > 0; }
+  void set_state(ServerState to) WEFT_REQUIRES(mu_);
   absl::Status StartThreads() WEFT_REQUIRES(mu_);
   absl::Status BeReady() WEFT_REQUIRES(mu_);
   absl::Status Listen(std::string_view text, ListenerOptions options) WEFT_EXCLUDES(mu_);
   // Tells on_state, if it goes onward, and then calls `then`; later, on the first loop.
-  void Turn(ServerState state, std::function<void()> then = nullptr) WEFT_EXCLUDES(turn_mu_);
+  void Turn(ServerState state, std::function<void()> then = nullptr) WEFT_EXCLUDES(turn_mu_, mu_);
   // The clients are told; `drain`: how long their calls may go on.
   void Drain(absl::Duration drain) WEFT_EXCLUDES(mu_);
   absl::Status ListenInProcess(const std::string& name, std::unique_ptr<const Listener> listener)
@@ -103,8 +105,9 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   const std::shared_ptr<ServerCounts> counts_;
 
   mutable Mutex mu_;
-  CondVar stopped_;
-  State state_ WEFT_GUARDED_BY(mu_) = State::kNew;
+  CondVar over_changed_;
+  std::atomic<ServerState> state_{ServerState::kNew};  // changed under mu_
+  bool over_ WEFT_GUARDED_BY(mu_) = false;             // kStopped, and on_state has been told so
   absl::Status error_ WEFT_GUARDED_BY(mu_);
   std::shared_ptr<Runtime> runtime_ WEFT_GUARDED_BY(mu_);
   std::shared_ptr<CallbackFaults> faults_ WEFT_GUARDED_BY(mu_);  // the runtime's
@@ -113,7 +116,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   std::vector<std::string> names_ WEFT_GUARDED_BY(mu_);  // of the listeners
   std::vector<std::unique_ptr<InProcessListener>> in_process_ WEFT_GUARDED_BY(mu_);
   std::vector<std::unique_ptr<const Listener>> listeners_ WEFT_GUARDED_BY(mu_);  // until the end
-  size_t loops_left_ WEFT_GUARDED_BY(mu_) = 0;
+  size_t loops_left_ WEFT_GUARDED_BY(mu_) = 0;  // that have not been drained
 
   // Made before the acceptor, constant while it runs; each touched by its loop only.
   std::shared_ptr<AuthenticationQueue> authentications_;
@@ -121,7 +124,6 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   std::vector<std::unique_ptr<ServerLoop>> parts_;
   std::atomic<size_t> next_{0};
   Mutex turn_mu_;  // states are told in the order of their turns
-  std::atomic<ServerState> health_{ServerState::kNew};
 };
 
 template <typename Step>
@@ -129,7 +131,7 @@ absl::Status ServerCore::Prepare(Step step) {
   if (home_.InForkedChild()) return ForkGuard::Refused("server");
   MutexLock lock(mu_);
   // A late one changes nothing.
-  if (state_ != State::kNew) {
+  if (started() || state() != ServerState::kNew) {
     return absl::FailedPreconditionError(
         "services are registered and configured before the server starts");
   }
@@ -187,7 +189,7 @@ absl::Status ServerCore::StartThreads() {
                                                   runtime_->log(), Caller::Maker(io, calls)));
   }
   acceptor_ = *std::move(made);
-  state_ = State::kRunning;
+  loops_left_ = parts_.size();
   return absl::OkStatus();
 }
 
@@ -240,10 +242,15 @@ absl::Status ServerCore::Listen(std::string_view text, ListenerOptions options) 
 // The threads run, and nobody stops them.
 absl::Status ServerCore::BeReady() {
   if (!error_.ok()) return error_;
-  if (state_ == State::kStopping || state_ == State::kStopped) {
+  if (state() >= ServerState::kDraining) {
     return absl::FailedPreconditionError("the server has been stopped");
   }
-  return state_ == State::kNew ? StartThreads() : absl::OkStatus();
+  return started() ? absl::OkStatus() : StartThreads();
+}
+
+void ServerCore::set_state(ServerState to) {
+  WEFT_DCHECK(MayGo(state(), to));
+  state_.store(to);
 }
 
 absl::Status ServerCore::AddListener(std::string_view text, ListenerOptions options) {
@@ -255,9 +262,12 @@ absl::Status ServerCore::AddListener(std::string_view text, ListenerOptions opti
 // Only onward: a Start that ends while another thread stops the server says nothing.
 void ServerCore::Turn(ServerState state, std::function<void()> then) {
   EventLoop& loop = *loops_->At(0).loop;
-  MutexLock lock(turn_mu_);
-  if (health_.load() >= state) return;
-  health_.store(state);
+  MutexLock turn(turn_mu_);
+  {
+    MutexLock lock(mu_);
+    if (!MayGo(state_.load(), state)) return;
+    set_state(state);
+  }
   loop.Post([self = shared_from_this(), &loop, state, then = std::move(then)](TaskFate) mutable {
     CallbackQueue::Call(&loop, kOnState, [self, &loop, state, then = std::move(then)]() mutable {
       const auto& told = self->options_->on_state;
@@ -309,20 +319,16 @@ bool ServerCore::MayWait() {
 }
 
 void ServerCore::Stop(absl::Duration drain) {
-  bool begins = false;
+  bool has_threads;
   {
     MutexLock lock(mu_);
-    if (state_ == State::kNew) {
-      state_ = State::kStopped;
-      health_.store(ServerState::kStopped);
-    }
-    if (state_ == State::kRunning) {
-      state_ = State::kStopping;
-      loops_left_ = parts_.size();
-      begins = true;
+    has_threads = started();
+    if (!has_threads && state() == ServerState::kNew) {
+      set_state(ServerState::kStopped);
+      over_ = true;
     }
   }
-  if (begins) Turn(ServerState::kDraining, [this, drain] { Drain(drain); });
+  if (has_threads) Turn(ServerState::kDraining, [this, drain] { Drain(drain); });
   if (MayWait()) Wait();
 }
 
@@ -358,14 +364,14 @@ void ServerCore::LoopDrained(size_t index) {
   }
   Turn(ServerState::kStopped, [this] {
     MutexLock lock(mu_);
-    state_ = State::kStopped;
-    stopped_.NotifyAll();
+    over_ = true;
+    over_changed_.NotifyAll();
   });
 }
 
 void ServerCore::Wait() {
   MutexLock lock(mu_);
-  while (state_ != State::kStopped) stopped_.Wait(mu_);
+  while (!over_) over_changed_.Wait(mu_);
 }
 
 std::vector<std::string> ServerCore::addresses() const {

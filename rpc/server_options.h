@@ -24,18 +24,11 @@
 #include "weft/rpc/protocol/authenticator.h"
 #include "weft/rpc/protocol/connection_info.h"
 #include "weft/rpc/protocol/protocol.h"
+#include "weft/rpc/protocol/server_state.h"
 #include "weft/rpc/protocol/session_limits.h"
 #include "weft/rpc/start_options.h"
 
 namespace weft {
-
-// Where a server is in its life.
-enum class ServerState : uint8_t {
-  kNew,
-  kServing,
-  kDraining,  // no new calls; those under way go on
-  kStopped,
-};
 
 struct ServerOptions {
   // Shared with others: its threads are used, and the next six members are not. Null: a private

@@ -1,0 +1,35 @@
+// Where a server is in its life.
+//
+//   kNew ──it listens──► kServing
+//   kNew, kServing ──Stop──► kDraining ──all has ended──► kStopped
+//   kNew ──Stop, and no thread was started──► kStopped
+//
+// kServing: it listens on one address at least. kDraining: no new calls; those under way go on.
+//
+// Threads  value
+#ifndef WEFT_RPC_PROTOCOL_SERVER_STATE_H_
+#define WEFT_RPC_PROTOCOL_SERVER_STATE_H_
+
+#include <cstdint>
+
+namespace weft {
+
+enum class ServerState : uint8_t { kNew, kServing, kDraining, kStopped };
+
+constexpr bool MayGo(ServerState from, ServerState to) {
+  switch (to) {
+    case ServerState::kNew:
+      return false;
+    case ServerState::kServing:
+      return from == ServerState::kNew;
+    case ServerState::kDraining:
+      return from == ServerState::kNew || from == ServerState::kServing;
+    case ServerState::kStopped:
+      return from == ServerState::kNew || from == ServerState::kDraining;
+  }
+  return false;
+}
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_PROTOCOL_SERVER_STATE_H_
