@@ -16,7 +16,6 @@
 #ifndef WEFT_RPC_CALL_INBOUND_CALL_H_
 #define WEFT_RPC_CALL_INBOUND_CALL_H_
 
-#include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -32,7 +31,6 @@
 #include "weft/core/clock.h"
 #include "weft/core/deadline_wheel.h"
 #include "weft/core/fork_guard.h"
-#include "weft/core/mutex.h"
 #include "weft/core/serial_executor.h"
 #include "weft/core/work_item.h"
 #include "weft/rpc/base/compression.h"
@@ -40,6 +38,9 @@
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/call/call_scope.h"
 #include "weft/rpc/call/caller_slot.h"
+#include "weft/rpc/call/inbound_cancel.h"
+#include "weft/rpc/call/inbound_metadata.h"
+#include "weft/rpc/call/inbound_request.h"
 #include "weft/rpc/call/initial_metadata.h"
 #include "weft/rpc/call/interception.h"
 #include "weft/rpc/call/message_cache.h"
@@ -128,13 +129,17 @@ class CallOrigin {
   Places places;
 };
 
-// Says whether more answers are about to be made: asked when one is ready.
-class AnswerHint {
+// Executes calls: a dispatcher, seen from the call.
+class CallRunner {
  public:
-  virtual bool MoreSoon() const = 0;
+  virtual void RunCall(InboundCall& call, int worker) = 0;
+  // The pool has stopped before it could run.
+  virtual void RefuseCall(InboundCall& call) = 0;
+  // Whether more answers are about to be made: asked when one is ready.
+  virtual bool MoreSoon() const { return false; }
 
  protected:
-  ~AnswerHint() = default;
+  ~CallRunner() = default;
 };
 
 // Is told when a call that it let in has been answered, before the call is anybody else's.
@@ -148,25 +153,33 @@ class AnswerListener {
 
 class InboundCall final : public WorkItem, public DeadlineEntry {
  public:
-  static constexpr size_t kSmall = 256;
-
-  // A larger buffer of metadata does not stay with a call that is used again.
-  static constexpr size_t kMaxKeptMetadata = 1 << 10;
+  // What the dispatcher keeps of a call: nobody else looks at it.
+  struct Serving {
+    CallRunner* runner = nullptr;            // what Run and Cancel do; null: it runs on the loop
+    AnswerListener* listener = nullptr;      // null: nobody wants to know
+    SerialExecutor::Queue* queue = nullptr;  // of a call that has an order: where it stands
+    bool admitted = false;                   // counted against the server's limits
+    MonoTime started{};                      // of an admitted call that a worker has taken
+  };
 
   explicit InboundCall(CallPool& home) : context_(*this), pool_(home) {}
 
   // ---- by the session, on the loop
   // The request's bytes: copied when there are few, by reference to `block` otherwise.
-  void SetRequest(const BlockRef& block, const char* data, size_t size);
+  void SetRequest(const BlockRef& block, const char* data, size_t size) {
+    request_.Set(block, data, size);
+  }
   // The bytes that the call keeps in a block of the input; 0: none. Until it is handed over.
-  size_t kept_input() const { return block_ ? size_ : 0; }
+  size_t kept_input() const { return request_.kept_input(); }
   // Copies them, so that the call does not keep the block any more. Before it is handed over.
-  void LetGoOfInput();
+  void LetGoOfInput() { request_.LetGoOfInput(); }
   // What is unusual of it: compressed, or with an attachment, the last bytes of what SetRequest
   // got.
   void SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,
-                  size_t max_message, InflateGate* gate = nullptr);
-  void SetMetadata(std::string_view raw) { raw_metadata_.assign(raw.data(), raw.size()); }
+                  size_t max_message, InflateGate* gate = nullptr) {
+    request_.SetPayload(codec, inflated_size, attachment_size, max_message, gate);
+  }
+  void SetMetadata(std::string_view raw) { metadata_.Set(raw); }
   // Makes it as new; on the loop, by the pool.
   void Reset();
 
@@ -181,10 +194,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   const Clock* clock = &Clock::System();
 
   // ---- by the dispatcher
-  const AnswerHint* hint = nullptr;
-  class CallRunner* runner = nullptr;      // what Run and Cancel do
-  AnswerListener* listener = nullptr;      // null: nobody wants to know
-  SerialExecutor::Queue* queue = nullptr;  // of a call that has an order: where it stands
+  Serving serving;
   void Run(int worker) override;
   void Cancel() override;
   // Why it must not be executed any more, or OK.
@@ -192,8 +202,6 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   // Answers without the handler having seen the call.
   void Refuse(const absl::Status& status);
   bool refused() const { return refused_; }
-  bool admitted = false;  // counted against the server's limits
-  MonoTime started{};     // of an admitted call that a worker has taken
 
   // Made before the handler runs; null on a server without interceptors.
   std::unique_ptr<ServerInterception> interception;
@@ -207,10 +215,10 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   ServerContext& context() { return context_; }
   // Parses the request and lets go of its bytes. False: it answered the call itself.
   bool Parse(google::protobuf::MessageLite& request);
-  size_t request_size() const { return size_; }
+  size_t request_size() const { return request_.size(); }
   // The request as it was serialized, whatever it travelled as: without its attachment, inflated
   // once where it is compressed. Until it is parsed.
-  absl::StatusOr<std::string_view> MessageBytes();
+  absl::StatusOr<std::string_view> MessageBytes() { return request_.MessageBytes(MethodName()); }
   // The answer. Afterwards the call belongs to somebody else. In a process forked from the call's
   // it is nobody's answer: the parent gives it.
   void Answer(const absl::Status& status, ReplyMessage* reply);
@@ -224,90 +232,60 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   std::unique_ptr<MessagePairBase> own_messages;
 
   // ---- from the other side
-  void MarkCancelled() WEFT_EXCLUDES(scope_mu_);
+  void MarkCancelled();
   // The same, by the server itself, which is out of time to stop: its caller is told so where the
   // call has not been executed.
   void MarkStopped() {
-    stopped_.store(true, std::memory_order_relaxed);
+    cancel_.MarkStopped();
     MarkCancelled();
   }
   // DeadlineEntry: only of calls whose handler asked for a stop token.
   void OnDeadline() override { MarkCancelled(); }
   // Its answer is on its way, or has left: nothing that still comes matters to it.
   bool has_answer() const { return answered_.load(std::memory_order_acquire); }
-  bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
+  bool cancelled() const { return cancel_.cancelled(); }
 
   // What calls made by its handler inherit; made when it is first asked for.
-  std::shared_ptr<CallScope> Scope() WEFT_EXCLUDES(scope_mu_);
+  std::shared_ptr<CallScope> Scope() { return cancel_.Scope(deadline); }
 
   // ---- for ServerContext and the session
-  const absl::Status& ParseMetadata();
-  Metadata& metadata() { return metadata_; }
-  Metadata& trailers() { return trailers_; }
-  InitialMetadata& initial_metadata() { return initial_metadata_; }
+  const absl::Status& ParseMetadata() { return metadata_.Parse(); }
+  Metadata& metadata() { return metadata_.metadata(); }
+  Metadata& trailers() { return reply_.trailers; }
+  InitialMetadata& initial_metadata() { return reply_.initial_metadata; }
   // Null: the protocol has no calls in this direction.
   std::shared_ptr<CallTarget> Caller();
   bool SendInitialMetadata() {
     return !home_.InForkedChild() && origin->SendInitialMetadata(*this);
   }
-  const absl::Cord& attachment() const { return attachment_; }
-  absl::Cord& reply_attachment() { return reply_attachment_; }
+  const absl::Cord& attachment() const { return request_.attachment(); }
+  absl::Cord& reply_attachment() { return reply_.attachment; }
 
  private:
   friend class CallPool;
+  // What goes back beside the message.
+  struct Reply {
+    Metadata trailers;
+    InitialMetadata initial_metadata;
+    absl::Cord attachment;
+  };
+
   // Of a stream, or with interceptors.
   void AnswerSlow(const absl::Status& wish, ReplyMessage* reply);
   void Send(const absl::Status& status, ReplyMessage* reply);
   absl::Status StreamError() const;
-  bool ParseSlow(google::protobuf::MessageLite& request);
+  std::string_view MethodName() const;
 
-  // Touched by every call.
-  const char* data_ = nullptr;
-  size_t size_ = 0;
-  BlockRef block_;
-  std::atomic<bool> cancelled_{false};
-  std::atomic<bool> stopped_{false};  // set before cancelled_
+  InboundRequest request_;
+  InboundCancel cancel_;
   std::atomic<bool> answered_{false};
   bool refused_ = false;
-  std::array<char, kSmall> small_;
   const ForkGuard home_;
   ServerContext context_;
   CallPool& pool_;
   InboundCall* next_returned_ = nullptr;
-  Mutex scope_mu_;
-  std::shared_ptr<CallScope> scope_ WEFT_GUARDED_BY(scope_mu_);
-  std::atomic<bool> scoped_{false};  // scope_ is not null: for Reset, which most have no need of
-
-  // Only with metadata.
-  std::string raw_metadata_;
-  bool metadata_parsed_ = false;
-  absl::Status metadata_status_;
-  Metadata metadata_;
-  Metadata trailers_;
-  InitialMetadata initial_metadata_;
-
-  // Only where the request is compressed or has an attachment, or the reply has one.
-  bool slow_ = false;
-  Compression codec_ = Compression::kNone;
-  uint32_t inflated_size_ = 0;
-  size_t attachment_size_ = 0;
-  size_t max_message_ = 0;
-  InflateGate* gate_ = nullptr;   // the origin's
-  BlockRef inflated_;             // by MessageBytes
-  InflateGate::Entry inflating_;  // of inflated_
-  absl::Cord attachment_;
-  absl::Cord reply_attachment_;
-};
-
-// Executes calls: a dispatcher, seen from the call.
-class CallRunner {
- public:
-  virtual void RunCall(InboundCall& call, int worker) = 0;
-  // The pool has stopped before it could run.
-  virtual void RefuseCall(InboundCall& call) = 0;
-
- protected:
-  ~CallRunner() = default;
+  InboundMetadata metadata_;
+  Reply reply_;
 };
 
 }  // namespace weft

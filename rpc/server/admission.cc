@@ -76,7 +76,7 @@ absl::Status Admission::Admit(InboundCall& call, MonoTime now) {
     refused = AdmitToPool(call, *handler_pool, now);
     if (!refused.ok()) rules.calls.fetch_sub(1, std::memory_order_relaxed);
   }
-  call.admitted = refused.ok();
+  call.serving.admitted = refused.ok();
   if (!refused.ok()) GivePlaceBack(call);
   return refused;
 }
@@ -100,24 +100,24 @@ absl::Status Admission::AdmitToPool(InboundCall& call, HandlerPoolLoad& handler_
 }
 
 absl::Status Admission::OnStart(InboundCall& call) {
-  call.started = call.clock->Now();
+  call.serving.started = call.clock->Now();
   HandlerPoolLoad* const handler_pool = HandlerPoolOf(call);
   if (handler_pool == nullptr) return absl::OkStatus();
   CallerLoad& caller = CallerOf(call, *handler_pool);
-  const Nanos wait = call.started - call.received;
-  if (handler_pool->OnStart(caller, call.started, wait)) {
+  const Nanos wait = call.serving.started - call.received;
+  if (handler_pool->OnStart(caller, call.serving.started, wait)) {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the server is overloaded: the call waited ", InMs(wait),
         " in a queue that stands, more than twice the target of ",
         InMs(ToNanos(options_.queue_target)), " (overload.queue_target of the server)"));
   }
   const Nanos needed = call.bound->rules->typical_time();
-  if (caller.stands() && call.deadline != kNever && call.started < call.deadline &&
-      call.deadline - call.started < needed) {
+  if (caller.stands() && call.deadline != kNever && call.serving.started < call.deadline &&
+      call.deadline - call.serving.started < needed) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the server is overloaded: after ", InMs(wait), " in the queue the call has ",
-                     InMs(call.deadline - call.started), " left and would need ", InMs(needed),
-                     " (overload.shed of the server)"));
+                     InMs(call.deadline - call.serving.started), " left and would need ",
+                     InMs(needed), " (overload.shed of the server)"));
   }
   return absl::OkStatus();
 }
@@ -128,7 +128,7 @@ void Admission::Leave(InboundCall& call) {
     handler_pool->Leave(CallerOf(call, *handler_pool));
   rules.calls.fetch_sub(1, std::memory_order_relaxed);
   GivePlaceBack(call);
-  if (options_.shed && !call.refused()) rules.AddTime(call.answered - call.started);
+  if (options_.shed && !call.refused()) rules.AddTime(call.answered - call.serving.started);
 }
 
 }  // namespace weft

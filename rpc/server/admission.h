@@ -52,7 +52,7 @@ class Admission {
   // HandlerPools are added in their order, before the first call.
   void AddHandlerPool(int threads);
 
-  // On the loop at `now`. OK: the call is counted, and `call.admitted` says so.
+  // On the loop at `now`. OK: the call is counted, and `call.serving.admitted` says so.
   absl::Status Admit(InboundCall& call, MonoTime now);
   // A worker has taken an admitted call.
   ANY_THREAD absl::Status OnStart(InboundCall& call);

@@ -70,13 +70,14 @@ CallOrder::CallOrder(EventLoop& loop, Dispatcher& dispatcher, const CallerShares
 
 bool CallOrder::TryQueue(InboundCall& call, SerialKey key, bool ready) {
   const BoundMethod& bound = *call.bound;
-  call.runner = bound.run_inline ? static_cast<CallRunner*>(&inline_queue_)
-                                 : dispatcher_.handler_pools()[bound.handler_pool].get();
+  call.serving.runner = bound.run_inline ? static_cast<CallRunner*>(&inline_queue_)
+                                         : dispatcher_.handler_pools()[bound.handler_pool].get();
   // It may be over when this returns.
-  if (SerialOf(bound).TrySubmit(std::move(key), call, &call.queue, ready, shares_.Of(call))) {
+  if (SerialOf(bound).TrySubmit(std::move(key), call, &call.serving.queue, ready,
+                                shares_.Of(call))) {
     return true;
   }
-  call.queue = nullptr;
+  call.serving.queue = nullptr;
   return false;
 }
 
@@ -88,8 +89,8 @@ void CallOrder::Begin(InboundCall& call) {
 
 void CallOrder::Add(InboundCall& call) {
   SerialExecutor& serial = SerialOf(*call.bound);
-  if (call.queue != nullptr) {
-    serial.SetReady(*call.queue, call);
+  if (call.serving.queue != nullptr) {
+    serial.SetReady(*call.serving.queue, call);
     return;
   }
   if (const absl::Status& s = call.ParseMetadata(); !s.ok()) {
@@ -114,11 +115,13 @@ void CallOrder::RefuseAll(const CallOrigin& origin, size_t place) {
   SerialExecutor& serial = place < serial_.size() ? *serial_[place] : *inline_serial_;
   for (WorkItem* item : serial.TakeOutAll(&origin)) {
     auto& call = static_cast<InboundCall&>(*item);
-    call.queue = nullptr;
+    call.serving.queue = nullptr;
     Dispatcher::RefuseStopped(call);
   }
 }
 
-void CallOrder::OnAnswered(InboundCall& call) { SerialOf(*call.bound).Done(*call.queue, call); }
+void CallOrder::OnAnswered(InboundCall& call) {
+  SerialOf(*call.bound).Done(*call.serving.queue, call);
+}
 
 }  // namespace weft

@@ -179,7 +179,7 @@ void Dispatcher::GiveBack(MonoTime now) {
 }
 
 void Dispatcher::Run(InboundCall& call, MessageCache& cache) {
-  if (call.admitted) {
+  if (call.serving.admitted) {
     if (absl::Status s = admission_.OnStart(call); !s.ok()) {
       call.Refuse(s);
       return;

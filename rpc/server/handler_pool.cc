@@ -15,7 +15,6 @@ HandlerPool::HandlerPool(Dispatcher& dispatcher, std::string name, WorkerPool& p
 }
 
 void HandlerPool::RunCall(InboundCall& call, int worker) {
-  call.hint = this;
   Worker& own = *workers_[static_cast<size_t>(worker)];
   own.running.store(true, std::memory_order_relaxed);
   own.looks = 0;

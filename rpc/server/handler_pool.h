@@ -21,7 +21,7 @@ namespace weft {
 
 class Dispatcher;
 
-class ANY_THREAD HandlerPool final : public CallRunner, public AnswerHint {
+class ANY_THREAD HandlerPool final : public CallRunner {
  public:
   // `name` is empty for the pool that all share.
   HandlerPool(Dispatcher& dispatcher, std::string name, WorkerPool& pool);
@@ -29,7 +29,6 @@ class ANY_THREAD HandlerPool final : public CallRunner, public AnswerHint {
   // CallRunner
   void RunCall(InboundCall& call, int worker) override;
   void RefuseCall(InboundCall& call) override;
-  // AnswerHint
   bool MoreSoon() const override { return pool_.any_queued(); }
 
   // Enters `gate` for each worker that is inside RunCall, which leaves it when it is out. Called

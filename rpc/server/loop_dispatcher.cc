@@ -5,7 +5,7 @@ namespace weft {
 void LoopDispatcher::OnCallBegins(InboundCall& call) {
   const MethodRules* rules = call.bound->rules;
   if (rules == nullptr || !rules->serial() || !rules->key_comes_first()) return;
-  call.listener = this;
+  call.serving.listener = this;
   order_.Begin(call);
 }
 
@@ -13,7 +13,7 @@ void LoopDispatcher::OnCall(InboundCall& call) {
   const BoundMethod& bound = *call.bound;
   if (bound.rules != nullptr) {
     // A call that is refused here is answered, too: OnAnswered finds nothing to do for it.
-    call.listener = this;
+    call.serving.listener = this;
     if (bound.rules->counted && !Admit(call)) return;
     if (bound.rules->serial()) {
       order_.Add(call);
@@ -38,8 +38,8 @@ bool LoopDispatcher::Admit(InboundCall& call) {
 }
 
 void LoopDispatcher::OnAnswered(InboundCall& call) {
-  if (call.admitted) dispatcher_.admission().Leave(call);
-  if (call.queue != nullptr) order_.OnAnswered(call);
+  if (call.serving.admitted) dispatcher_.admission().Leave(call);
+  if (call.serving.queue != nullptr) order_.OnAnswered(call);
 }
 
 void LoopDispatcher::OnCancelled(InboundCall& call) {

@@ -7,7 +7,7 @@ namespace weft {
 
 void TurnBatches::Add(InboundCall& call) {
   const uint16_t handler_pool = call.bound->handler_pool;
-  call.runner = dispatcher_.handler_pools()[handler_pool].get();
+  call.serving.runner = dispatcher_.handler_pools()[handler_pool].get();
   if (call.origin.get() != last_origin_ || handler_pool != last_pool_) {
     last_share_ = shares_.Of(call).get();
     last_origin_ = call.origin.get();

@@ -20,7 +20,7 @@ namespace {
 // goes on are counted with it.
 size_t InputOf(const FrameHeader& header, const RequestFrame& frame) {
   const size_t bytes = header.has(kMore) ? 0 : frame.payload.bytes.size();
-  return frame.metadata.size() + (bytes > InboundCall::kSmall ? bytes : 0);
+  return frame.metadata.size() + (bytes > InboundRequest::kSmall ? bytes : 0);
 }
 
 absl::Status NoRoomForCalls(size_t calls) {

@@ -159,7 +159,7 @@ void UnfinishedMessages::FinishReply() {
 
 void UnfinishedMessages::FinishRequest(Assembly& assembly) {
   InboundCall* const call = assembly.call;
-  const size_t held = assembly.whole > InboundCall::kSmall ? assembly.whole : 0;
+  const size_t held = assembly.whole > InboundRequest::kSmall ? assembly.whole : 0;
   call->SetRequest(assembly.block, assembly.block->data(), assembly.whole);
   if (assembly.unusual()) {
     call->SetPayload(assembly.codec, assembly.inflated_size, assembly.attachment_size,

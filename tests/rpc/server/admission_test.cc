@@ -81,10 +81,10 @@ TEST_F(AdmissionTest, CountsTheServersCallsUntilTheyLeave) {
   EXPECT_EQ(Admit(third),
             absl::ResourceExhaustedError("the server is overloaded: 2 calls are under way, the "
                                          "limit is 2 (overload.max_calls of the server)"));
-  EXPECT_FALSE(third.admitted);
+  EXPECT_FALSE(third.serving.admitted);
   admission_->Leave(first);
   EXPECT_TRUE(Admit(third).ok());
-  EXPECT_TRUE(third.admitted);
+  EXPECT_TRUE(third.serving.admitted);
 }
 
 TEST_F(AdmissionTest, OneConnectionOfSeveralLeavesTheLastPlacesOfTheServerToOthers) {
@@ -264,7 +264,7 @@ TEST_F(AdmissionTest, HandlersTimesAreThoseOfAnsweredCallsOnly) {
   InboundCall& call = Come();
   ASSERT_TRUE(Admit(call).ok());
   ASSERT_TRUE(admission_->OnStart(call).ok());
-  call.answered = call.started + milliseconds(8);
+  call.answered = call.serving.started + milliseconds(8);
   admission_->Leave(call);
   EXPECT_EQ(rules_.typical_time(), milliseconds(1));
 }

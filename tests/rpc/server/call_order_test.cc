@@ -26,11 +26,11 @@ class CallOrderTest : public ServedCalls, public AnswerListener {
   }
   InboundCall& Ordered(std::string_view method, const std::shared_ptr<Origin>& origin) {
     InboundCall& call = Come(method, origin);
-    call.listener = this;
+    call.serving.listener = this;
     return call;
   }
   void OnAnswered(InboundCall& call) override {
-    if (call.queue != nullptr) order_->OnAnswered(call);
+    if (call.serving.queue != nullptr) order_->OnAnswered(call);
   }
   // Waits until so many calls have come to their handler, ever, and says which.
   std::vector<uint64_t> Ran(size_t count) {

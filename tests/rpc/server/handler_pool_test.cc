@@ -19,7 +19,7 @@ class HandlerPoolTest : public ServedCalls {
   HandlerPool& At(size_t i) { return *dispatcher_.handler_pools()[i]; }
   void Submit(InboundCall& call) {
     HandlerPool& handler_pool = At(call.bound->handler_pool);
-    call.runner = &handler_pool;
+    call.serving.runner = &handler_pool;
     ASSERT_TRUE(handler_pool.pool().TrySubmit(call));
   }
 };
@@ -71,7 +71,7 @@ TEST_F(HandlerPoolTest, SaysThatMoreAnswersComeWhileCallsWait) {
       entered.Notify();
       EXPECT_TRUE(go_on.Wait());
     }
-    more.Update([&](std::vector<bool>& all) { all.push_back(call.hint->MoreSoon()); });
+    more.Update([&](std::vector<bool>& all) { all.push_back(call.serving.runner->MoreSoon()); });
     call.Answer(absl::OkStatus(), nullptr);
   };
   const auto origin = Connect();
@@ -88,7 +88,7 @@ TEST_F(HandlerPoolTest, RefusesACallThatAStoppedPoolCancels) {
   handler_ = [](InboundCall&) { ADD_FAILURE() << "it was executed"; };
   OnLoop([&] {
     InboundCall& call = Come(kSay, Connect());
-    call.runner = &At(0);
+    call.serving.runner = &At(0);
     call.Cancel();
   });
   EXPECT_TRUE(absl::IsUnavailable(Wait(1)[0].second));

@@ -66,7 +66,7 @@ TEST_F(TurnBatchesTest, RefusesWhatTheQueueHasNoRoomFor) {
 
 TEST_F(TurnBatchesTest, CopiesRequestsThatAreASmallPartOfWhatWasRead) {
   Begin();
-  const size_t size = InboundCall::kSmall + 1;
+  const size_t size = InboundRequest::kSmall + 1;
   OnLoop([&] {
     const auto origin = Connect();
     // True: the call that came with `read` bytes refers to their block when they have been seen.

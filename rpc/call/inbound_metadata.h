@@ -1,0 +1,52 @@
+// The metadata that came with a call: its bytes, parsed when somebody asks.
+//
+// Threads  one at a time: the loop until the call is handed over, then its handler
+// Owns     the bytes and what they say
+// Errors   Parse: why they cannot be read
+#ifndef WEFT_RPC_CALL_INBOUND_METADATA_H_
+#define WEFT_RPC_CALL_INBOUND_METADATA_H_
+
+#include <string>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "weft/rpc/base/metadata.h"
+
+namespace weft {
+
+class InboundMetadata {
+ public:
+  // A larger buffer does not stay with a call that is used again.
+  static constexpr size_t kMaxKept = 1 << 10;
+
+  void Set(std::string_view raw) { raw_.assign(raw.data(), raw.size()); }
+  // Once for all times that it is called.
+  const absl::Status& Parse() {
+    if (!parsed_) {
+      parsed_ = true;
+      if (!raw_.empty()) status_ = metadata_.ReadFrom(raw_);
+    }
+    return status_;
+  }
+  // Empty before Parse.
+  Metadata& metadata() { return metadata_; }
+  // As new.
+  void Reset() {
+    if (raw_.empty() && !parsed_) return;
+    raw_.clear();
+    if (raw_.capacity() > kMaxKept) std::string().swap(raw_);
+    parsed_ = false;
+    status_ = absl::OkStatus();
+    metadata_.Clear();
+  }
+
+ private:
+  std::string raw_;
+  bool parsed_ = false;
+  absl::Status status_;
+  Metadata metadata_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_INBOUND_METADATA_H_

@@ -1,0 +1,93 @@
+// The request of an inbound call, as it came: few bytes lie in it, many in a block of the input
+// that it keeps; until the message is parsed.
+//
+// Threads  one at a time: the loop until the call is handed over, then its handler
+// Owns     its bytes, or its share of their block
+// Errors   Parse and MessageBytes: INTERNAL for bytes that are no message, and what does not let
+//          them be inflated
+#ifndef WEFT_RPC_CALL_INBOUND_REQUEST_H_
+#define WEFT_RPC_CALL_INBOUND_REQUEST_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/cord.h"
+#include "weft/core/block.h"
+#include "weft/rpc/base/compression.h"
+#include "weft/rpc/base/inflate_gate.h"
+
+namespace google::protobuf {
+class MessageLite;
+}
+
+namespace weft {
+
+class InboundRequest {
+ public:
+  static constexpr size_t kSmall = 256;
+
+  void Set(const BlockRef& block, const char* data, size_t size) {
+    size_ = size;
+    if (size <= kSmall) {
+      if (size > 0) std::memcpy(small_.data(), data, size);
+      data_ = small_.data();
+    } else {
+      block_ = block;
+      data_ = data;
+    }
+  }
+  // It is compressed, or its last bytes are an attachment. `gate` may be null.
+  void SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,
+                  size_t max_message, InflateGate* gate);
+  // Copies its bytes, so that they do not keep the block any more. They do where there is no
+  // memory.
+  void LetGoOfInput();
+  // As new.
+  void Reset() {
+    block_.reset();
+    data_ = nullptr;
+    size_ = 0;
+    if (slow_) ResetSlow();
+  }
+
+  size_t size() const { return size_; }
+  // The bytes that it keeps in a block of the input; 0: none.
+  size_t kept_input() const { return block_ ? size_ : 0; }
+  // Of what is parsed.
+  const absl::Cord& attachment() const { return attachment_; }
+
+  // Once; lets go of the bytes. `method`: for the error.
+  absl::Status Parse(std::string_view method, google::protobuf::MessageLite* message);
+  // The message as it was serialized, without its attachment, inflated once where it is compressed.
+  // Before Parse.
+  absl::StatusOr<std::string_view> MessageBytes(std::string_view method);
+
+ private:
+  absl::Status ParseSlow(std::string_view method, google::protobuf::MessageLite* message);
+  void ResetSlow();
+
+  const char* data_ = nullptr;
+  size_t size_ = 0;
+  BlockRef block_;
+  std::array<char, kSmall> small_;
+
+  // Only where it is compressed or has an attachment.
+  bool slow_ = false;
+  Compression codec_ = Compression::kNone;
+  uint32_t inflated_size_ = 0;
+  size_t attachment_size_ = 0;
+  size_t max_message_ = 0;
+  InflateGate* gate_ = nullptr;   // the origin's
+  BlockRef inflated_;             // by MessageBytes
+  InflateGate::Entry inflating_;  // of inflated_
+  absl::Cord attachment_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_RPC_CALL_INBOUND_REQUEST_H_

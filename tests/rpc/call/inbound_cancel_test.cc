@@ -1,0 +1,37 @@
+#include "weft/rpc/call/inbound_cancel.h"
+
+#include <gtest/gtest.h>
+
+namespace weft {
+namespace {
+
+TEST(InboundCancel, HandsOutTheScopeThatIsToBeStopped) {
+  InboundCancel cancel;
+  const auto scope = cancel.Scope(kNever);
+  EXPECT_EQ(cancel.Scope(kNever), scope) << "there is one";
+  EXPECT_FALSE(cancel.cancelled());
+  EXPECT_EQ(cancel.Mark(), scope);
+  EXPECT_TRUE(cancel.cancelled());
+  EXPECT_FALSE(scope->stop_token().stop_requested()) << "by whoever marked it";
+}
+
+TEST(InboundCancel, StopsAScopeThatIsAskedForLater) {
+  InboundCancel cancel;
+  EXPECT_EQ(cancel.Mark(), nullptr);
+  EXPECT_TRUE(cancel.Scope(kNever)->stop_token().stop_requested());
+}
+
+TEST(InboundCancel, IsAsNewForTheNextCall) {
+  InboundCancel cancel;
+  const auto scope = cancel.Scope(kNever);
+  cancel.MarkStopped();
+  (void)cancel.Mark();
+  EXPECT_TRUE(cancel.stopped());
+  cancel.Reset();
+  EXPECT_FALSE(cancel.cancelled());
+  EXPECT_FALSE(cancel.stopped());
+  EXPECT_NE(cancel.Scope(kNever), scope);
+}
+
+}  // namespace
+}  // namespace weft

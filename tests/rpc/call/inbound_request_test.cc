@@ -1,0 +1,84 @@
+#include "weft/rpc/call/inbound_request.h"
+
+#include <string>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/protos/echo.pb.h"
+
+namespace weft::test {
+namespace {
+
+constexpr char kMethod[] = "weft.test.EchoService/Echo";
+
+std::string BytesOf(const std::string& text) {
+  EchoRequest message;
+  message.set_text(text);
+  return message.SerializeAsString();
+}
+
+// In a block of the input, as they come.
+BlockRef BlockOf(const std::string& bytes) {
+  BlockRef block = BlockRef::TryNew(bytes.size());
+  bytes.copy(block->data(), bytes.size());
+  return block;
+}
+
+TEST(InboundRequest, ThatIsSmallKeepsNoBlock) {
+  const std::string bytes = BytesOf("few");
+  InboundRequest request;
+  {
+    const BlockRef block = BlockOf(bytes);
+    request.Set(block, block->data(), bytes.size());
+  }
+  EXPECT_EQ(request.kept_input(), 0u);
+  EchoRequest message;
+  ASSERT_EQ(request.Parse(kMethod, &message), absl::OkStatus());
+  EXPECT_EQ(message.text(), "few");
+}
+
+TEST(InboundRequest, ThatIsLargeKeepsItsBlockUntilItIsParsedOrLetsGo) {
+  const std::string text(InboundRequest::kSmall, 'x');
+  const std::string bytes = BytesOf(text);
+  BlockRef block = BlockOf(bytes);
+  InboundRequest request;
+  request.Set(block, block->data(), bytes.size());
+  EXPECT_EQ(request.kept_input(), bytes.size());
+  request.LetGoOfInput();
+  std::string(bytes.size(), '?').copy(block->data(), bytes.size());
+  EchoRequest message;
+  ASSERT_EQ(request.Parse(kMethod, &message), absl::OkStatus());
+  EXPECT_EQ(message.text(), text);
+  EXPECT_EQ(request.kept_input(), 0u);
+}
+
+TEST(InboundRequest, HandsItsAttachmentOutWhenItIsParsed) {
+  const std::string message_bytes = BytesOf("with");
+  const std::string bytes = message_bytes + "attached";
+  InboundRequest request;
+  request.Set(BlockRef(), bytes.data(), bytes.size());
+  request.SetPayload(Compression::kNone, 0, 8, /*max_message=*/1000, nullptr);
+  const auto whole = request.MessageBytes(kMethod);
+  ASSERT_TRUE(whole.ok());
+  EXPECT_EQ(std::string(*whole), message_bytes);
+  EchoRequest message;
+  ASSERT_EQ(request.Parse(kMethod, &message), absl::OkStatus());
+  EXPECT_EQ(message.text(), "with");
+  EXPECT_EQ(std::string(request.attachment()), "attached");
+  request.Reset();
+  EXPECT_TRUE(request.attachment().empty());
+  EXPECT_EQ(request.size(), 0u);
+}
+
+TEST(InboundRequest, ThatIsNoMessageNamesItsMethod) {
+  InboundRequest request;
+  request.Set(BlockRef(), "\xff\xff\xff", 3);
+  EchoRequest message;
+  const absl::Status s = request.Parse(kMethod, &message);
+  EXPECT_EQ(s.code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(s.message()), testing::HasSubstr(kMethod));
+}
+
+}  // namespace
+}  // namespace weft::test
