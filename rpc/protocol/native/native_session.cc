@@ -91,19 +91,25 @@ absl::Status NativeSession::Start(SessionStart start) {
   return absl::OkStatus();
 }
 
-size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t size,
-                              InputNeed* need) {
-  shared_.loop.AssertInLoop();
-  if (shared_.pool != nullptr) shared_.pool->Collect();
+// The bytes used of the preface, and of frames that come before the verdict on the peer.
+size_t NativeSession::TakeOpening(const char* data, size_t size, InputNeed* need) {
   size_t used = 0;
-  replies_.SetInput(&block);
-  *need = InputNeed();
   if (shared_.phase.is(State::kOpening)) used = handshake_.TakePreface(data, size);
   while (used < size && (shared_.phase.is(State::kHello) || shared_.phase.is(State::kVerdict))) {
     const size_t taken = handshake_.TakeEarly(data + used, size - used, need);
     used += taken;
     if (taken == 0) break;
   }
+  return used;
+}
+
+size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t size,
+                              InputNeed* need) {
+  shared_.loop.AssertInLoop();
+  if (shared_.pool != nullptr) shared_.pool->Collect();
+  replies_.SetInput(&block);
+  *need = InputNeed();
+  size_t used = shared_.phase.up() ? 0 : TakeOpening(data, size, need);
   const uint64_t calls = inbound_.taken();
   used += frames_.Take(block, data + used, size - used, need);
   if (inbound_.taken() != calls && shared_.sink != nullptr) shared_.sink->OnLookedThrough(size);

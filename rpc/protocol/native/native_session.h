@@ -100,6 +100,7 @@ class NativeSession final : public Session, private ConnectionOwner, private Ses
   void Fail(CloseReason reason, std::string_view what) LOOP_ONLY override;
   void FailFrame(FrameError error, const FrameHeader& header) LOOP_ONLY override;
 
+  size_t TakeOpening(const char* data, size_t size, InputNeed* need) LOOP_ONLY;
   absl::Status WhyClosed(const absl::Status& reason, size_t pending) LOOP_ONLY;
 
   SessionShared shared_;
