@@ -7,8 +7,6 @@
 
 namespace weft {
 
-SessionTable::~SessionTable() WEFT_NO_THREAD_ANALYSIS { WEFT_DCHECK(entries_.empty()); }
-
 bool SessionTable::MakeRoom(size_t sessions) { return TryMakeRoom(entries_, sessions); }
 
 Session& SessionTable::Adopt(std::unique_ptr<Session> session, uint64_t number,

@@ -15,7 +15,7 @@
 //
 // Threads  loop-only
 // Owns     its sessions, and what was adopted with each; refers to the list of connections
-// Ends     its owner has ended them all
+// Ends     its owner has ended them all; those that are left when their loop has closed go with it
 #ifndef WEFT_RPC_PROTOCOL_SESSION_TABLE_H_
 #define WEFT_RPC_PROTOCOL_SESSION_TABLE_H_
 
@@ -50,7 +50,6 @@ class SessionTable {
   // output.
   SessionTable(EventLoop& loop, ConnectionList& list, Nanos last_words = kLastWords)
       : loop_(loop), list_(list), last_words_(last_words) {}
-  ~SessionTable();
   SessionTable(const SessionTable&) = delete;
   SessionTable& operator=(const SessionTable&) = delete;
 

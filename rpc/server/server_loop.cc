@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/check.h"
 
 namespace weft {
 namespace {
@@ -80,6 +81,7 @@ ServerLoop::ServerLoop(IoThread& io, const std::shared_ptr<Dispatcher>& dispatch
 
 ServerLoop::~ServerLoop() {
   loop_.AssertInLoop();
+  WEFT_DCHECK(sessions_.size() == 0);
   bell_->Silence();
   pool_->Close();
 }
