@@ -20,15 +20,15 @@ DialerOptions DialerOf(const EndpointOptions& endpoint) {
   options.network = endpoint.network;
   options.transport = endpoint.transport;
   if (!endpoint.protocol.alpn.empty()) options.alpn.emplace_back(endpoint.protocol.alpn);
-  const SessionLimits& limits = endpoint.limits;
+  const SessionLimits& limits = *endpoint.limits;
   options.lost_after = ToNanos(limits.heartbeat_interval * (limits.heartbeat_misses + 1));
   return options;
 }
 
 std::shared_ptr<const SessionConfig> ConfigOf(const EndpointOptions& options) {
   SessionConfig config;
-  config.limits = std::make_shared<const SessionLimits>(options.limits);
-  config.gate = std::make_shared<InflateGate>(options.limits.inflate, "channel");
+  config.limits = options.limits;
+  config.gate = std::make_shared<InflateGate>(options.limits->inflate, "channel");
   return std::make_shared<const SessionConfig>(std::move(config));
 }
 
@@ -205,7 +205,7 @@ void EndpointConnection::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> 
   seed.transport = *std::move(transport);
   seed.peer = options_.target;
   seed.began = pace_.dial_began;
-  seed.own = options_.hello;
+  if (options_.hello != nullptr) seed.own = *options_.hello;
   // What is left of the time for this attempt.
   const absl::Duration left =
       options_.connect_timeout - ToAbsl(loop_->clock().Now() - pace_.dial_began);

@@ -29,7 +29,8 @@ struct EndpointOptions {
   std::shared_ptr<InProcessNetwork> network = nullptr;
   std::shared_ptr<TransportFactory> transport = nullptr;
   Protocol protocol;  // one that dials
-  HelloFacts hello;   // what this side says of itself
+  // What this side says of itself; null: nothing.
+  std::shared_ptr<const HelloFacts> hello = nullptr;
   absl::Duration connect_timeout = absl::Seconds(3);
   absl::Duration backoff = absl::Milliseconds(50);
   double backoff_factor = 1.6;
@@ -37,7 +38,7 @@ struct EndpointOptions {
   double backoff_jitter = 0.2;
   absl::Duration idle_timeout = absl::ZeroDuration();
   ConnectionListener on_connection = nullptr;
-  SessionLimits limits = {};
+  std::shared_ptr<const SessionLimits> limits;  // not null
   // Serves the other side's calls; null: nothing is offered.
   InboundService::Maker make_inbound = nullptr;
 
@@ -49,7 +50,9 @@ struct EndpointOptions {
     options.network = channel.network;
     options.transport = channel.transport;
     options.protocol = *channel.protocol;
-    options.hello.token = channel.auth_token;
+    if (!channel.auth_token.empty()) {
+      options.hello = std::make_shared<const HelloFacts>(HelloFacts{.token = channel.auth_token});
+    }
     options.connect_timeout = channel.connect_timeout;
     options.backoff = channel.backoff;
     options.backoff_factor = channel.backoff_factor;
@@ -57,7 +60,7 @@ struct EndpointOptions {
     options.backoff_jitter = channel.backoff_jitter;
     options.idle_timeout = channel.idle_timeout;
     options.on_connection = channel.on_connection;
-    options.limits = channel.limits;
+    options.limits = std::make_shared<const SessionLimits>(channel.limits);
     return options;
   }
 };
