@@ -349,6 +349,46 @@ TEST_F(TransportHandshakeTest, APostedEndReachesNobodyThatHasGone) {
   }
 }
 
+// A loop that has never run is closed by the thread that lets go of it, which is not the loop's.
+TEST(ATransportHandshake, WhosePostedEndIsCancelledWithItsLoopTellsNobody) {
+  FakeRecord record;
+  int ends = 0;
+  absl::StatusOr<std::unique_ptr<EventLoop>> loop = EventLoop::Create(LoopThread::Options());
+  ASSERT_TRUE(loop.ok()) << loop.status();
+  auto handshake = std::make_unique<TransportHandshake>(**loop);
+  handshake->Start(std::make_unique<FakeTransport>(record), HandshakeRole::kDialer, "10.0.0.7:80",
+                   kNever, [&](Result) { ++ends; });
+  EXPECT_EQ(record.handshakes, 1);
+  handshake.reset();
+  EXPECT_FALSE((*loop)->InLoop());
+  loop->reset();
+  EXPECT_EQ(ends, 0);
+  EXPECT_TRUE(record.destroyed);
+}
+
+// Its own thread closes a loop that has run: a task that is posted in the last turn is cancelled.
+TEST(ATransportHandshake, WhoseLoopStopsInTheSameTurnTellsNobody) {
+  ManualClock clock;
+  LoopThread thread(clock);
+  FakeRecord record;
+  int ends = 0;
+  std::unique_ptr<TransportHandshake> handshake;
+  thread.loop().Post([&](TaskFate) {
+    handshake = std::make_unique<TransportHandshake>(thread.loop());
+    handshake->Start(std::make_unique<FakeTransport>(record), HandshakeRole::kDialer, "10.0.0.7:80",
+                     kNever, [&](Result) { ++ends; });
+    thread.loop().Stop();
+    // Behind the end that Start has posted.
+    thread.loop().Post([&](TaskFate fate) {
+      EXPECT_EQ(fate, TaskFate::kCancelled);
+      handshake.reset();
+    });
+  });
+  thread.Stop();
+  EXPECT_EQ(ends, 0);
+  EXPECT_TRUE(record.destroyed);
+}
+
 TEST_F(TransportHandshakeTest, MayBeDestroyedInsideItsCallback) {
   for (const Ending ending : {Ending::kDone, Ending::kDeadline}) {
     for (const bool waits : {true, false}) {
