@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "weft/core/clock.h"
+#include "weft/core/match.h"
 #include "weft/core/read_ahead.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/transport.h"
@@ -41,6 +42,9 @@ class ANY_THREAD TransportFactory {
   // Transport::Handshake to tell.
   virtual std::unique_ptr<Transport> Wrap(std::unique_ptr<Transport> below, ReadAhead first_bytes,
                                           const HandshakeRequest& request) = 0;
+  // Tells a dialer's first bytes from those of other transports and of plain protocols, for ports
+  // where the transport is optional. Null: nothing tells them apart.
+  virtual Matcher matcher() const { return nullptr; }
 };
 
 }  // namespace weft

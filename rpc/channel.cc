@@ -12,13 +12,16 @@
 #include "weft/rpc/client/endpoint_connection.h"
 #include "weft/rpc/client/inbound_service.h"
 #include "weft/rpc/default_protocols.h"
+#include "weft/rpc/protocol/authentication_queue.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/loop_dispatcher.h"
 #include "weft/rpc/server/serving_side.h"
 
 namespace weft {
-
 namespace {
+
+// Of calls that a server makes on one channel.
+constexpr size_t kMaxWaitingAuthentications = 1000;
 
 StartOptions StartOptionsOf(const ChannelOptions& channel) {
   StartOptions options;
@@ -71,6 +74,17 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
   InboundService::Maker serving;
   std::function<bool()> in_handler;
   if (!options.services.empty()) {
+    std::shared_ptr<AuthenticationQueue> authentications;
+    if (options.authenticator != nullptr) {
+      absl::StatusOr<std::unique_ptr<AuthenticationQueue>> queue = AuthenticationQueue::Create(
+          options.authenticator,
+          {.threads = 1,
+           .places = std::make_shared<AuthenticationPlaces>(kMaxWaitingAuthentications),
+           .side = "channel"},
+          runtime->log(), runtime->clock());
+      if (!queue.ok()) return queue.status();
+      authentications = *std::move(queue);
+    }
     auto dispatcher = std::make_shared<Dispatcher>(
         /*run_inline=*/false, options.service_interceptors,
         OverloadOptions{.max_calls = options.max_service_calls}, kChannelServes,
@@ -79,13 +93,26 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
     for (Service* service : options.services) s.Update(dispatcher->Add(*service));
     if (s.ok()) s = dispatcher->Serve(*runtime);
     if (!s.ok()) return s;
-    in_handler = [dispatcher] { return dispatcher->InPool(); };
-    serving = [dispatcher,
+    in_handler = [dispatcher, authentications] {
+      return dispatcher->InPool() || (authentications != nullptr && authentications->InPool());
+    };
+    serving = [dispatcher, authentications,
                callers = Caller::Maker(io, config)](const std::shared_ptr<EventLoop>& loop) {
       return std::make_shared<InboundService>(
           loop, std::make_unique<LoopDispatcher>(*loop, *dispatcher),
           std::make_shared<CallPool>(dispatcher, dispatcher.get(), callers),
-          [dispatcher](Gate::Callback quiet) { dispatcher->WhenQuiet(std::move(quiet)); });
+          [dispatcher, authentications](Gate::Callback quiet) {
+            if (authentications == nullptr) {
+              dispatcher->WhenQuiet(std::move(quiet));
+              return;
+            }
+            // std::function wants a copy of what it holds.
+            auto last = std::make_shared<Gate::Callback>(std::move(quiet));
+            dispatcher->WhenQuiet([authentications, last] {
+              authentications->WhenIdle([last] { std::move (*last)(); });
+            });
+          },
+          authentications);
     };
   }
   EndpointOptions endpoint = EndpointOptions::Of(options, *std::move(address), std::string(target));

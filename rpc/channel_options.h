@@ -17,6 +17,7 @@
 #include "weft/rpc/base/compression.h"
 #include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/call/retry_policy.h"
+#include "weft/rpc/protocol/authenticator.h"
 #include "weft/rpc/protocol/connection_info.h"
 #include "weft/rpc/protocol/protocol.h"
 #include "weft/rpc/protocol/session_limits.h"
@@ -71,6 +72,13 @@ struct ChannelOptions {
   // Offered to the server, whose handlers call them by ServerContext::caller(); each outlives the
   // channel. They run on the runtime's worker pool.
   std::vector<Service*> services = {};
+  // Says who the server is where it calls `services`: asked for each such call, with the token of
+  // its metadata "authorization", or without one with that of the server's Hello
+  // (ServerOptions::auth_token). An error refuses the call, with its code, and nothing else: the
+  // channel's own calls go on. Runs on a thread of its own; of the calls that wait for it, those
+  // beyond 1,000 are refused with UNAVAILABLE. Null: every server may call, and is called by the
+  // first name that the transport has verified.
+  Authenticator authenticator = nullptr;
   // Around every call that `services` serve, in this order, as a server's are around its own; see
   // rpc/call/interceptor.h.
   ServerInterceptors service_interceptors = {};

@@ -21,9 +21,14 @@ struct ListenerOptions {
   // What wraps its connections, as ServerOptions::transport. Without: the server's. A null one:
   // bytes travel as they are.
   std::optional<std::shared_ptr<TransportFactory>> transport = std::nullopt;
+  // As ServerOptions::transport_optional. Without: as the server.
+  std::optional<bool> transport_optional = std::nullopt;
   // Who may talk here. Without: the server's authenticator decides. A null one: everybody may. Its
-  // threads and its places to wait are its own, as many as the server's has.
+  // threads are its own, as many as the server's has (authenticator_threads); its places to wait
+  // are the server's (max_waiting_authentications).
   std::optional<Authenticator> authenticator = std::nullopt;
+  // As ServerOptions::authenticate_calls. Without: as the server.
+  std::optional<bool> authenticate_calls = std::nullopt;
   // Full names of the services that it offers ("demo.Greeter"), each of them registered. Empty:
   // all.
   std::vector<std::string> services = {};

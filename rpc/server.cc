@@ -17,7 +17,6 @@
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/client/caller.h"
 #include "weft/rpc/default_protocols.h"
-#include "weft/rpc/server/authentication_queue.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/listener.h"
 #include "weft/rpc/server/server_loop.h"
@@ -46,7 +45,8 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
         dispatcher_(std::make_shared<Dispatcher>(options_->run_inline, options_->interceptors,
                                                  options_->overload, kServerServes,
                                                  ToNanos(options_->max_write_wait))),
-        counts_(std::make_shared<ServerCounts>(*options_)) {
+        counts_(std::make_shared<ServerCounts>(*options_)),
+        places_(std::make_shared<AuthenticationPlaces>(options_->max_waiting_authentications)) {
     dispatcher_->admission().SetConnections(
         std::shared_ptr<const std::atomic<int64_t>>(counts_, &counts_->open));
   }
@@ -103,6 +103,7 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   const std::shared_ptr<const ServerOptions> options_;
   const std::shared_ptr<Dispatcher> dispatcher_;
   const std::shared_ptr<ServerCounts> counts_;
+  const std::shared_ptr<AuthenticationPlaces> places_;
 
   mutable Mutex mu_;
   CondVar over_changed_;
@@ -167,9 +168,8 @@ absl::Status ServerCore::StartThreads() {
   std::shared_ptr<AuthenticationQueue> authentications;
   if (options_->authenticator != nullptr) {
     absl::StatusOr<std::unique_ptr<AuthenticationQueue>> queue = AuthenticationQueue::Create(
-        options_->authenticator,
-        {options_->authenticator_threads, options_->max_waiting_authentications}, runtime->log(),
-        runtime->clock());
+        options_->authenticator, {.threads = options_->authenticator_threads, .places = places_},
+        runtime->log(), runtime->clock());
     if (!queue.ok()) return queue.status();
     authentications = *std::move(queue);
   }
@@ -211,8 +211,8 @@ absl::Status ServerCore::Listen(std::string_view text, ListenerOptions options) 
   {
     MutexLock lock(mu_);
     if (absl::Status s = BeReady(); !s.ok()) return s;
-    absl::StatusOr<std::unique_ptr<const Listener>> made =
-        Listener::Make(std::move(options), *options_, *dispatcher_, authentications_, *runtime_);
+    absl::StatusOr<std::unique_ptr<const Listener>> made = Listener::Make(
+        std::move(options), *options_, *dispatcher_, authentications_, places_, *runtime_);
     if (!made.ok()) return made.status();
     listener = *std::move(made);
     if (in_process) return ListenInProcess(host_port->in_process_name, std::move(listener));

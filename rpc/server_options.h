@@ -59,6 +59,10 @@ struct ServerOptions {
   // Wraps every accepted connection, whose handshake then has limits.handshake_timeout, together
   // with the protocol's. Null: bytes travel as they are.
   std::shared_ptr<TransportFactory> transport = nullptr;
+  // Takes clients without that transport, too, on the same port: a connection's first bytes tell.
+  // Such a client is plain, whatever the transport would have asked of it. The transport has a
+  // matcher (TransportFactory::matcher). False: each connection shakes hands.
+  bool transport_optional = false;
 
   // Run every handler on its I/O thread, as if its method had `option (weft.inline) = true`.
   bool run_inline = false;
@@ -74,11 +78,20 @@ struct ServerOptions {
   // that throws refuses the connection. Null: everybody may talk, and is called by the first name
   // that the transport has verified.
   Authenticator authenticator = nullptr;
+  // Asks the authenticator for each call, too: with the token of its metadata "authorization", or
+  // without one with that of its connection. A call waits for the verdict within its deadline; one
+  // that is refused ends with the authenticator's code and is not executed. Nothing is remembered
+  // from one call to the next. False: a connection's calls are its client's.
+  bool authenticate_calls = false;
   // Threads that run it, the server's own beside those of its runtime. At least 1.
   int authenticator_threads = 2;
-  // Connections of the whole server that may wait for one of these threads; more are refused with
-  // UNAVAILABLE, and their clients dial again after their backoff. 0: none waits.
+  // Connections and calls of the whole server, on all its listeners, that may wait for one of these
+  // threads; more are refused with UNAVAILABLE, and the clients of such connections dial again
+  // after their backoff. 0: none waits.
   size_t max_waiting_authentications = 1000;
+  // For the authenticators of channels (ChannelOptions::authenticator); any bytes. Whoever connects
+  // can read it.
+  std::string auth_token = "";
   // What replies are compressed with, where they are large enough (kCompressFrom) and the client
   // takes it, and where the handler does not say: ServerContext::set_compression.
   Compression compression = Compression::kNone;

@@ -70,6 +70,7 @@ struct BoundMethod {
   MethodRules* rules = nullptr;  // null: nothing is to be seen to before it runs
   uint16_t handler_pool = 0;     // which of the server's pools runs it
   bool run_inline = false;
+  bool serial = false;  // its calls have an order
   // What bounds its blocking writes; null: nothing does.
   std::shared_ptr<const WriteWaits> write_waits = nullptr;
 };
@@ -202,6 +203,14 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   // Answers without the handler having seen the call.
   void Refuse(const absl::Status& status);
   bool refused() const { return refused_; }
+
+  // Who makes it: as its connection says, unless calls are authenticated one by one.
+  void SetIdentity(std::unique_ptr<const std::string> identity) {
+    metadata_.SetCaller(std::move(identity));
+  }
+  const std::string& identity() const {
+    return metadata_.caller() != nullptr ? *metadata_.caller() : origin->identity();
+  }
 
   // Made before the handler runs; null on a server without interceptors.
   std::unique_ptr<ServerInterception> interception;

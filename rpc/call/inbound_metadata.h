@@ -6,8 +6,10 @@
 #ifndef WEFT_RPC_CALL_INBOUND_METADATA_H_
 #define WEFT_RPC_CALL_INBOUND_METADATA_H_
 
+#include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "weft/rpc/base/metadata.h"
@@ -30,6 +32,12 @@ class InboundMetadata {
   }
   // Empty before Parse.
   Metadata& metadata() { return metadata_; }
+  // Who makes the call, where somebody has found that out from its metadata.
+  void SetCaller(std::unique_ptr<const std::string> caller) {
+    (void)Parse();  // so that Reset forgets it
+    caller_ = std::move(caller);
+  }
+  const std::string* caller() const { return caller_.get(); }
   // As new.
   void Reset() {
     if (raw_.empty() && !parsed_) return;
@@ -38,6 +46,7 @@ class InboundMetadata {
     parsed_ = false;
     status_ = absl::OkStatus();
     metadata_.Clear();
+    caller_.reset();
   }
 
  private:
@@ -45,6 +54,7 @@ class InboundMetadata {
   bool parsed_ = false;
   absl::Status status_;
   Metadata metadata_;
+  std::unique_ptr<const std::string> caller_;  // null: nobody has
 };
 
 }  // namespace weft

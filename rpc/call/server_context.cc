@@ -11,7 +11,7 @@ namespace weft {
 
 std::string_view ServerContext::method() const { return call_.bound->method->info->full_name; }
 const std::string& ServerContext::peer() const { return call_.origin->peer(); }
-const std::string& ServerContext::identity() const { return call_.origin->identity(); }
+const std::string& ServerContext::identity() const { return call_.identity(); }
 
 std::shared_ptr<CallTarget> ServerContext::caller() const { return call_.Caller(); }
 

@@ -32,8 +32,9 @@ class ServerContext {
   std::string_view method() const;
   // The caller's address.
   const std::string& peer() const;
-  // Who the caller is, as the server's authenticator said; without one, the first name that the
-  // transport has verified; empty where it has verified none.
+  // Who the caller is, as the server's authenticator said: of this call where it is asked for each
+  // (ServerOptions::authenticate_calls), else of the connection. Without one, the first name that
+  // the transport has verified; empty where it has verified none.
   const std::string& identity() const;
   // Calls back whoever made this call, over the same connection: `Stub stub(*call.caller());`. It
   // offers services by ChannelOptions::services. May be kept beyond the call; when the connection

@@ -214,17 +214,20 @@ void EndpointConnection::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> 
     inbound_ = options_.make_inbound(loop_);
   }
   SessionContext context{io_, *this, nullptr, nullptr, config_};
+  std::shared_ptr<CallAuthentication> calls;
   if (inbound_ != nullptr) {
-    context.sink = inbound_->sink();
+    calls = inbound_->Authenticating(io_, seed.transport->identity());
+    context.sink = calls != nullptr ? calls.get() : inbound_->sink();
     context.pool = inbound_->pool();
   }
   Session& session = sessions_.Adopt(options_.protocol.dial(std::move(seed), context),
-                                     options_.target, pace_.dial_began);
+                                     options_.target, pace_.dial_began, std::move(calls));
   (void)session.Start();  // a failure ends the session, which tells us
 }
 
-void EndpointConnection::Authenticate(Session& session, std::string_view, Verdict verdict) {
-  // It is we who dialled.
+void EndpointConnection::Authenticate(Session& session, std::string_view token, Verdict verdict) {
+  if (CallAuthentication* const calls = sessions_.CallsOf(session)) calls->SetToken(token);
+  // It is we who dialled: the authenticator is asked when the other side calls.
   verdict(std::string(session.peer_identity().first_name()));
 }
 

@@ -5,10 +5,11 @@
 namespace weft {
 
 Session& EndpointSessions::Adopt(std::unique_ptr<Session> session, const std::string& target,
-                                 MonoTime began) {
+                                 MonoTime began, std::shared_ptr<CallAuthentication> calls) {
   WEFT_DCHECK(current_ == nullptr);
   const uint64_t number = list_.Add(target, began, session->gauge());
-  current_ = &table_.Adopt(std::move(session), number);
+  calls_ = calls.get();
+  current_ = &table_.Adopt(std::move(session), number, std::move(calls));
   opening_ = current_->link();
   return *current_;
 }

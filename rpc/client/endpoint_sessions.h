@@ -17,6 +17,7 @@
 #include "weft/core/clock.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/thread_contract.h"
+#include "weft/rpc/protocol/call_authentication.h"
 #include "weft/rpc/protocol/connection_list.h"
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_table.h"
@@ -28,9 +29,14 @@ class EndpointSessions {
   EndpointSessions(EventLoop& loop, ConnectionListener listener)
       : list_(std::move(listener)), table_(loop, list_) {}
 
-  // The new current one, of a connection to `target`.
-  Session& Adopt(std::unique_ptr<Session> session, const std::string& target,
-                 MonoTime began) LOOP_ONLY;
+  // The new current one, of a connection to `target`. `calls`: its sink; null: nobody asks who
+  // makes the calls of the other side.
+  Session& Adopt(std::unique_ptr<Session> session, const std::string& target, MonoTime began,
+                 std::shared_ptr<CallAuthentication> calls) LOOP_ONLY;
+  // That of the current one; null of the others.
+  CallAuthentication* CallsOf(const Session& session) const LOOP_ONLY {
+    return current_ == &session ? calls_ : nullptr;
+  }
   // Null: there is none.
   Session* current() const LOOP_ONLY { return current_; }
   // The link of the session that was adopted last, until somebody takes it: when it is up, or comes
@@ -52,6 +58,7 @@ class EndpointSessions {
   ConnectionList list_;
   SessionTable table_ LOOP_OWNED;
   Session* current_ LOOP_OWNED = nullptr;
+  CallAuthentication* calls_ LOOP_OWNED = nullptr;  // of current_
   std::shared_ptr<CallLink> opening_ LOOP_OWNED;
 };
 

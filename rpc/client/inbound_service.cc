@@ -6,11 +6,13 @@ namespace weft {
 
 InboundService::InboundService(const std::shared_ptr<EventLoop>& loop,
                                std::unique_ptr<InboundSink> sink, std::shared_ptr<CallPool> pool,
-                               WhenQuiet when_quiet)
+                               WhenQuiet when_quiet,
+                               std::shared_ptr<AuthenticationQueue> authentications)
     : loop_(loop),
       sink_(std::move(sink)),
       pool_(std::move(pool)),
       when_quiet_(std::move(when_quiet)),
+      authentications_(std::move(authentications)),
       bell_(std::make_shared<LoopBell>(loop, [this] {
         loop_->AssertInLoop();
         ContinueDrain();
@@ -22,6 +24,12 @@ InboundService::~InboundService() {
   loop_->AssertInLoop();
   bell_->Silence();
   pool_->Close();
+}
+
+std::unique_ptr<CallAuthentication> InboundService::Authenticating(
+    IoThread& io, const TransportIdentity& transport) {
+  if (authentications_ == nullptr) return nullptr;
+  return std::make_unique<CallAuthentication>(io, *sink_, authentications_, transport);
 }
 
 void InboundService::Drain(std::function<void()> done) {

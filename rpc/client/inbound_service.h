@@ -1,7 +1,8 @@
-// What a channel needs to serve calls of its server: where they go, and their end.
+// What a channel needs to serve calls of its server: who may make them, where they go, and their
+// end.
 //
 // Threads  loop-only
-// Owns     the sink and the pool
+// Owns     the sink and the pool; shares the authenticator's queue
 // Ends     Drain calls back when every call has been answered and every handler has returned
 #ifndef WEFT_RPC_CLIENT_INBOUND_SERVICE_H_
 #define WEFT_RPC_CLIENT_INBOUND_SERVICE_H_
@@ -14,6 +15,8 @@
 #include "weft/core/loop_bell.h"
 #include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/call/inbound_sink.h"
+#include "weft/rpc/protocol/authentication_queue.h"
+#include "weft/rpc/protocol/call_authentication.h"
 
 namespace weft {
 
@@ -27,11 +30,15 @@ class InboundService : public std::enable_shared_from_this<InboundService> {
   using WhenQuiet = std::function<void(Gate::Callback quiet)>;
 
   InboundService(const std::shared_ptr<EventLoop>& loop, std::unique_ptr<InboundSink> sink,
-                 std::shared_ptr<CallPool> pool, WhenQuiet when_quiet);
+                 std::shared_ptr<CallPool> pool, WhenQuiet when_quiet,
+                 std::shared_ptr<AuthenticationQueue> authentications = nullptr);
   ~InboundService();
 
   InboundSink* sink() LOOP_ONLY { return sink_.get(); }
   const std::shared_ptr<CallPool>& pool() LOOP_ONLY { return pool_; }
+  // For the calls of one connection, before the sink; null: every server may make them.
+  std::unique_ptr<CallAuthentication> Authenticating(IoThread& io,
+                                                     const TransportIdentity& transport) LOOP_ONLY;
 
   // No session hands calls to it any more.
   void Drain(std::function<void()> done) LOOP_ONLY;
@@ -43,6 +50,7 @@ class InboundService : public std::enable_shared_from_this<InboundService> {
   const std::unique_ptr<InboundSink> sink_;
   const std::shared_ptr<CallPool> pool_;
   const WhenQuiet when_quiet_;
+  const std::shared_ptr<AuthenticationQueue> authentications_;
   const std::shared_ptr<LoopBell> bell_;  // rung when calls come back, while it drains
   std::function<void()> done_ LOOP_OWNED;
   std::shared_ptr<InboundService> self_ LOOP_OWNED;  // while it drains

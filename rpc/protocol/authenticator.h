@@ -1,10 +1,15 @@
-// Says who an accepted connection's client is. Functions of two forms are one:
+// Says who the other end of a connection is, or who makes a call, or that it may not. Functions of
+// two forms are one:
 //
 //   .authenticator = [](const weft::AuthenticationRequest& asks) { … }
 //   .authenticator = [](std::string_view token, const std::string& peer) { … }
 //
-// Threads  value; called on the server's authenticator threads, several at once
-// Errors   an error of the function: the client may not talk. A null one is not called
+// It is asked for each connection and, where calls are authenticated one by one
+// (ServerOptions::authenticate_calls), for each call, too.
+//
+// Threads  value; called on threads of its own, several at once
+// Errors   an error of the function: the peer may not talk, or the call is not executed. A null one
+//          is not called
 #ifndef WEFT_RPC_PROTOCOL_AUTHENTICATOR_H_
 #define WEFT_RPC_PROTOCOL_AUTHENTICATOR_H_
 
@@ -22,12 +27,21 @@ namespace weft {
 
 // Valid until the authenticator returns.
 struct AuthenticationRequest {
-  // ChannelOptions::auth_token of the client.
+  // The token of the peer's Hello: ChannelOptions::auth_token or ServerOptions::auth_token. Of a
+  // call with the metadata "authorization": the token there.
   std::string_view token;
-  // Its address.
+  // The peer's address.
   const std::string& peer;
-  // What the transport's handshake has verified, where ServerOptions::transport is set.
+  // What the transport's handshake has verified; empty for plain connections.
   const TransportIdentity& transport;
+  // "bearer", of "authorization: Bearer abc"; in lower case. Empty: the token has none.
+  std::string_view scheme = {};
+  // Of a call: "demo.Greeter/Say". Empty: it is the connection that is asked for.
+  std::string_view method = {};
+  // Of a call: who its connection's peer is, as was said when that was asked for.
+  std::string_view connection = {};
+
+  bool is_call() const { return !method.empty(); }
 };
 
 class Authenticator {

@@ -12,22 +12,16 @@ std::string_view CloseReasonName(CloseReason reason) {
       return "closed by this side";
     case CloseReason::kGoAway:
       return "peer is going away";
-    case CloseReason::kWrongPreface:
-      return "wrong preface";
+    case CloseReason::kUnknownProtocol:
+      return "unknown protocol";
     case CloseReason::kVersion:
       return "no common version";
     case CloseReason::kHandshakeTimeout:
       return "no handshake in time";
     case CloseReason::kHandshakeFailed:
       return "handshake failed";
-    case CloseReason::kSecondHello:
-      return "second handshake";
     case CloseReason::kFrameTooLong:
       return "frame too long";
-    case CloseReason::kReservedBits:
-      return "reserved bits";
-    case CloseReason::kUnknownFrameType:
-      return "unknown frame type";
     case CloseReason::kTruncatedFrame:
       return "truncated frame";
     case CloseReason::kBadFrame:

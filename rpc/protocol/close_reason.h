@@ -1,4 +1,5 @@
-// Why connections end, for counters and logs.
+// Why connections end, for counters and logs: what every protocol has. What exactly a protocol has
+// found wrong is in the Status that goes with it.
 //
 // Threads  value; CloseCounters: any
 #ifndef WEFT_RPC_PROTOCOL_CLOSE_REASON_H_
@@ -19,22 +20,19 @@ enum class CloseReason : uint8_t {
   kBroken,            // reset, or another error of the socket
   kLocal,             // this side is stopping, or drained
   kGoAway,            // the peer said so
-  kWrongPreface,      // not this protocol
+  kUnknownProtocol,   // its first bytes, or what its transport agreed on, are no protocol's here
   kVersion,           // no common version, or a required feature this side lacks
-  kHandshakeTimeout,  // no Hello in time, or the transport's handshake took too long
+  kHandshakeTimeout,  // of the protocol or of the transport
   kHandshakeFailed,   // the transport's, of TLS say
-  kSecondHello,
   kFrameTooLong,
-  kReservedBits,
-  kUnknownFrameType,
   kTruncatedFrame,  // the stream ended inside a frame
-  kBadFrame,        // sections, numbers or order that cannot be
+  kBadFrame,        // what cannot be in its protocol, at this place or at all
   kUnauthenticated,
   kSilent,      // heartbeats were not answered
   kOutputFull,  // the peer does not read
   kInputFull,   // there is no room for what it sends
 };
-inline constexpr size_t kCloseReasons = 18;
+inline constexpr size_t kCloseReasons = 15;
 
 // "wrong preface" and the like; also the label of the counter.
 std::string_view CloseReasonName(CloseReason reason);

@@ -6,18 +6,16 @@
 #define WEFT_RPC_PROTOCOL_PROTOCOL_H_
 
 #include <cstddef>
-#include <cstdint>
 #include <memory>
 #include <string_view>
+
+#include "weft/core/match.h"
 
 namespace weft {
 
 class Session;
 struct SessionContext;
 struct SessionSeed;
-
-// Whether the first bytes of a connection are a protocol's.
-enum class Match : uint8_t { kNo, kNeedMore, kYes };
 
 struct Protocol {
   // `match` sees no more than so many bytes. The longest beginning among the usual protocols is
@@ -26,10 +24,11 @@ struct Protocol {
 
   // In errors and logs: "native", "h2".
   std::string_view name = {};
-  // What a transport that negotiates (TLS) calls it; empty: not offered there.
+  // What a transport that negotiates (TLS) calls it; empty: not offered there. A connection whose
+  // transport has agreed on it is not asked for its first bytes.
   std::string_view alpn = {};
   // Rows are asked in the table's order; a row that needs more keeps those behind it waiting.
-  Match (*match)(std::string_view first) = nullptr;
+  Matcher match = nullptr;
   // The session of an accepted connection; null: the protocol only dials.
   std::unique_ptr<Session> (*accept)(SessionSeed seed, const SessionContext& context) = nullptr;
   // The session of a dialled connection; null: the protocol only accepts.

@@ -24,7 +24,8 @@ struct SessionLimits {
   // Calls from the peer that may be under way on one connection; more are refused with
   // RESOURCE_EXHAUSTED.
   size_t max_calls = 10'000;
-  // Method numbers kept for the peer; beyond them its calls carry the full name. At most 65535.
+  // Method numbers kept for the peer, where its protocol has them; beyond them its calls carry the
+  // full name. At most 65535.
   size_t max_methods = 4096;
   // Bytes waiting to be written on one connection; what would go beyond is refused with
   // RESOURCE_EXHAUSTED. A message goes in any case where nothing else waits. Zero: four times

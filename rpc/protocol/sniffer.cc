@@ -13,13 +13,13 @@
 
 namespace weft {
 
-Sniffer::Sniffer(IoThread& io, SnifferHost& host, std::span<const Protocol> protocols,
+Sniffer::Sniffer(IoThread& io, SnifferHost& host, const SnifferTable& table,
                  std::unique_ptr<Transport> transport, std::string peer, MonoTime began,
                  Nanos limit)
     : io_(io),
       loop_(*io.loop),
       host_(host),
-      protocols_(protocols),
+      table_(table),
       limit_(limit),
       began_(began),
       peer_(std::move(peer)),
@@ -67,24 +67,30 @@ void Sniffer::OnReadable() {
     return;
   }
   arena.Active();
-  const size_t size = kept_size_ + static_cast<size_t>(n);
+  Look(kept_size_ + static_cast<size_t>(n));
+}
+
+void Sniffer::Look(size_t size) {
+  char* const space = io_.arena->space();
   const std::string_view first(space, std::min(size, Protocol::kMaxSniffed));
-  bool more = false;
-  if (const Protocol* const protocol = Find(first, &more)) {
-    HandOn(*protocol, size);
+  const Match wrapped = table_.transport != nullptr ? table_.transport(first) : Match::kNo;
+  bool more = wrapped == Match::kNeedMore && first.size() < Protocol::kMaxSniffed;
+  const Protocol* const protocol = more ? nullptr : Find(first, &more);
+  if (wrapped == Match::kYes || (!more && protocol != nullptr)) {
+    HandOn(wrapped == Match::kYes ? nullptr : protocol, size);
   } else if (more) {
     std::memcpy(kept_.data(), space, size);
     kept_size_ = size;
   } else {
     Fail(
-        CloseReason::kWrongPreface,
+        CloseReason::kUnknownProtocol,
         absl::StrCat("wrong preface: it begins with \"",
                      absl::CHexEscape(absl::string_view(space, std::min<size_t>(size, 16))), "\""));
   }
 }
 
 const Protocol* Sniffer::Find(std::string_view first, bool* more) const {
-  for (const Protocol& protocol : protocols_) {
+  for (const Protocol& protocol : table_.protocols) {
     if (protocol.accept == nullptr) continue;
     const Match match = protocol.match(first);
     if (match == Match::kYes) return &protocol;
@@ -96,7 +102,7 @@ const Protocol* Sniffer::Find(std::string_view first, bool* more) const {
   return nullptr;
 }
 
-void Sniffer::HandOn(const Protocol& protocol, size_t size) {
+void Sniffer::HandOn(const Protocol* protocol, size_t size) {
   InputArena& arena = *io_.arena;
   timer_.Stop();
   SessionSeed seed;
@@ -104,8 +110,13 @@ void Sniffer::HandOn(const Protocol& protocol, size_t size) {
   seed.peer = std::move(peer_);
   seed.began = began_;
   seed.handshake_left = std::max(limit_ - (loop_.clock().Now() - began_), Nanos(1));
-  SessionStart start{std::move(watch_), {arena.block(), arena.space(), size}};
-  host_.OnKnown(*this, protocol, std::move(seed), std::move(start));
+  ReadAhead first{arena.block(), arena.space(), size};
+  if (protocol != nullptr) {
+    host_.OnKnown(*this, *protocol, std::move(seed), {std::move(watch_), std::move(first)});
+  } else {
+    watch_.reset();  // before the transport is wrapped
+    host_.OnTransport(*this, std::move(seed), std::move(first));
+  }
   // This may be gone by now.
   arena.Release(size);
 }

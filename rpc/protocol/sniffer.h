@@ -1,6 +1,7 @@
 // Finds out which protocol an accepted connection speaks, by its first bytes.
 //
 //   waits ──a row matches──► OnKnown          waits ──no row, end of file, deadline──► OnFailed
+//     └──a transport's handshake begins, where that is optional──► OnTransport
 //
 // It reads into the loop's arena, as much as comes, and looks at no more than the first
 // Protocol::kMaxSniffed bytes. Everything that was read is handed on with the transport and its
@@ -9,7 +10,7 @@
 // Threads  loop-only
 // Owns     the transport and its watch, until they are handed on
 // Errors   OnFailed: the reason, and a Status that names the peer
-// Ends     one of the host's two functions runs exactly once, not inside Start; it may destroy the
+// Ends     one of the host's functions runs exactly once, not inside Start; it may destroy the
 //          sniffer. A sniffer that is destroyed before says nothing
 #ifndef WEFT_RPC_PROTOCOL_SNIFFER_H_
 #define WEFT_RPC_PROTOCOL_SNIFFER_H_
@@ -23,6 +24,7 @@
 #include "absl/status/status.h"
 #include "weft/core/clock.h"
 #include "weft/core/loop_group.h"
+#include "weft/core/match.h"
 #include "weft/core/timer.h"
 #include "weft/core/transport.h"
 #include "weft/core/watch.h"
@@ -35,11 +37,23 @@ namespace weft {
 
 class Sniffer;
 
+// What a connection may turn out to be. What stands in it outlives the sniffer.
+struct SnifferTable {
+  std::span<const Protocol> protocols;
+  // Tells the handshake of a transport that is optional, before the protocols. Null: there is none.
+  Matcher transport = nullptr;
+};
+
 class SnifferHost {
  public:
   // `start.first_bytes` stand in the loop's arena: they are to be taken before the next read.
   virtual void OnKnown(Sniffer& sniffer, const Protocol& protocol, SessionSeed seed,
                        SessionStart start) LOOP_ONLY = 0;
+  // It is not plain: `first` is for SnifferTable::transport's factory, and stands in the arena,
+  // too. The sniffer watches it no more.
+  virtual void OnTransport(Sniffer& sniffer, SessionSeed seed, ReadAhead first) LOOP_ONLY {
+    (void)sniffer, (void)seed, (void)first;
+  }
   virtual void OnFailed(Sniffer& sniffer, CloseReason reason,
                         const absl::Status& why) LOOP_ONLY = 0;
 
@@ -49,9 +63,8 @@ class SnifferHost {
 
 class Sniffer final : private WatchEvents {
  public:
-  // `protocols` and what stands in it outlive the sniffer, as do the others. `limit` counts from
-  // `began` on.
-  Sniffer(IoThread& io, SnifferHost& host, std::span<const Protocol> protocols,
+  // `limit` counts from `began` on.
+  Sniffer(IoThread& io, SnifferHost& host, const SnifferTable& table,
           std::unique_ptr<Transport> transport, std::string peer, MonoTime began, Nanos limit);
   ~Sniffer();
   Sniffer(const Sniffer&) = delete;
@@ -66,15 +79,18 @@ class Sniffer final : private WatchEvents {
   void OnWritable() override {}
   void OnWatchFailed(const absl::Status& why) override;
 
+  // Looks at all that has come, `size` bytes in the arena.
+  void Look(size_t size) LOOP_ONLY;
   // The row that the bytes are of; null: none, or, `*more`, not known yet.
   const Protocol* Find(std::string_view first, bool* more) const;
-  void HandOn(const Protocol& protocol, size_t size) LOOP_ONLY;
+  // Null: to the transport.
+  void HandOn(const Protocol* protocol, size_t size) LOOP_ONLY;
   void Fail(CloseReason reason, std::string_view what) LOOP_ONLY;
 
   IoThread& io_;
   EventLoop& loop_;
   SnifferHost& host_;
-  const std::span<const Protocol> protocols_;
+  const SnifferTable table_;
   const Nanos limit_;
   const MonoTime began_;
   std::string peer_;

@@ -107,6 +107,7 @@ absl::Status Dispatcher::Serve(Runtime& runtime) {
     if (MethodRules* rules = offered->rules.get()) {
       rules->counted = admission_.watches_all() || rules->max_calls > 0;
       if (rules->counted || rules->serial()) offered->bound.rules = rules;
+      offered->bound.serial = rules->serial();
     }
     if (offered->bound.run_inline) continue;
     absl::StatusOr<uint16_t> handler_pool = HandlerPoolOf(offered->pool, runtime);

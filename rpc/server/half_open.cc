@@ -18,19 +18,20 @@ HalfOpen::HalfOpen(EventLoop& loop, std::shared_ptr<TransportFactory> factory,
 
 HalfOpen::~HalfOpen() { loop_.AssertInLoop(); }
 
-bool HalfOpen::MakeRoom() { return TryMakeRoom(connections_, connections_.size() + 1); }
+bool HalfOpen::MakeRoom(size_t needed) { return TryMakeRoom(connections_, needed); }
 
-void HalfOpen::Add(uint64_t id, std::unique_ptr<Transport> plain, std::string peer) {
+void HalfOpen::Add(uint64_t id, std::unique_ptr<Transport> plain, std::string peer, MonoTime began,
+                   ReadAhead first) {
   auto added = std::make_unique<Connection>(loop_);
   Connection& connection = *added;
   const bool is_new = connections_.emplace(id, std::move(added)).second;
   WEFT_DCHECK(is_new);
   (void)is_new;
   connection.peer = std::move(peer);
-  connection.began = loop_.clock().Now();
+  connection.began = began;
   const MonoTime deadline = SaturatingAdd(connection.began, limit_);
   std::unique_ptr<Transport> transport =
-      factory_->Wrap(std::move(plain), ReadAhead(),
+      factory_->Wrap(std::move(plain), std::move(first),
                      {.role = HandshakeRole::kListener, .alpn = alpn_, .deadline = deadline});
   connection.handshake.Start(std::move(transport), HandshakeRole::kListener, connection.peer,
                              deadline,

@@ -20,6 +20,7 @@
 #include "absl/status/statusor.h"
 #include "weft/core/clock.h"
 #include "weft/core/event_loop.h"
+#include "weft/core/read_ahead.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/transport.h"
 #include "weft/core/transport_factory.h"
@@ -30,22 +31,24 @@ namespace weft {
 
 class HalfOpen final {
  public:
-  // `id` and `peer`: as they were handed to Add, at `began`. Both are called in a turn of the loop,
+  // `id`, `peer` and `began`: as they were handed to Add. Both are called in a turn of the loop,
   // never inside Add.
   using Done = std::function<void(uint64_t id, std::unique_ptr<Transport> transport,
                                   std::string peer, MonoTime began)>;
   using Failed = std::function<void(uint64_t id, CloseReason reason, const absl::Status& why)>;
 
-  // `factory`: not null. `limit`: how long a handshake may take.
+  // `factory`: not null. `limit`: how long a handshake may take, from `began` on.
   HalfOpen(EventLoop& loop, std::shared_ptr<TransportFactory> factory,
            std::vector<std::string> alpn, Nanos limit, Done done, Failed failed);
   ~HalfOpen();
   HalfOpen(const HalfOpen&) = delete;
   HalfOpen& operator=(const HalfOpen&) = delete;
 
-  // False: there is no memory for one more.
-  bool MakeRoom() LOOP_ONLY;
-  void Add(uint64_t id, std::unique_ptr<Transport> plain, std::string peer) LOOP_ONLY;
+  // False: there is no memory for so many.
+  bool MakeRoom(size_t needed) LOOP_ONLY;
+  // `first`: what has been read from `plain` already.
+  void Add(uint64_t id, std::unique_ptr<Transport> plain, std::string peer, MonoTime began,
+           ReadAhead first = {}) LOOP_ONLY;
   void Drop(CloseReason reason, const absl::Status& why) LOOP_ONLY;
   size_t size() const LOOP_ONLY { return connections_.size(); }
 

@@ -1,9 +1,13 @@
 #include "weft/rpc/server/incoming_connections.h"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "weft/core/check.h"
+#include "weft/core/printable.h"
 #include "weft/core/table_room.h"
 
 namespace weft {
@@ -17,23 +21,28 @@ std::vector<std::string> AlpnOf(std::span<const Protocol> protocols) {
   return names;
 }
 
+// Of a name that the transport reports, in a text.
+constexpr size_t kMaxName = 40;
+
 }  // namespace
 
-IncomingConnections::IncomingConnections(IoThread& io, std::span<const Protocol> protocols,
-                                         std::shared_ptr<TransportFactory> transport, Nanos limit,
-                                         Known known, Failed failed)
+IncomingConnections::IncomingConnections(IoThread& io, const IncomingOptions& options, Known known,
+                                         Failed failed)
     : io_(io),
       loop_(*io.loop),
-      protocols_(protocols),
-      limit_(limit),
+      protocols_(options.protocols),
+      limit_(options.limit),
       known_(std::move(known)),
-      failed_(std::move(failed)) {
-  if (transport == nullptr) return;
+      failed_(std::move(failed)),
+      optional_(options.transport != nullptr && options.transport_optional
+                    ? options.transport->matcher()
+                    : nullptr) {
+  if (options.transport == nullptr) return;
   half_open_ = std::make_unique<HalfOpen>(
-      loop_, std::move(transport), AlpnOf(protocols_), limit_,
+      loop_, options.transport, AlpnOf(protocols_), limit_,
       [this](uint64_t id, std::unique_ptr<Transport> done, std::string peer, MonoTime began) {
         loop_.AssertInLoop();
-        Sniff(id, std::move(done), std::move(peer), began);
+        OnShaken(id, std::move(done), std::move(peer), began);
       },
       failed_);
 }
@@ -41,22 +50,49 @@ IncomingConnections::IncomingConnections(IoThread& io, std::span<const Protocol>
 IncomingConnections::~IncomingConnections() { loop_.AssertInLoop(); }
 
 bool IncomingConnections::MakeRoom() {
-  return (half_open_ == nullptr || half_open_->MakeRoom()) && TryMakeRoom(sniffers_, size() + 1);
+  const size_t needed = size() + 1;
+  return (half_open_ == nullptr || half_open_->MakeRoom(needed)) && TryMakeRoom(sniffers_, needed);
 }
 
 void IncomingConnections::Add(uint64_t id, std::unique_ptr<Transport> transport, std::string peer) {
-  if (half_open_ != nullptr) {
-    half_open_->Add(id, std::move(transport), std::move(peer));
+  const MonoTime now = loop_.clock().Now();
+  if (half_open_ != nullptr && optional_ == nullptr) {
+    half_open_->Add(id, std::move(transport), std::move(peer), now);
   } else {
-    Sniff(id, std::move(transport), std::move(peer), loop_.clock().Now());
+    Sniff(id, std::move(transport), std::move(peer), now, optional_);
   }
 }
 
+void IncomingConnections::OnShaken(uint64_t id, std::unique_ptr<Transport> transport,
+                                   std::string peer, MonoTime began) {
+  const std::string& agreed = transport->identity().alpn;
+  if (agreed.empty()) {
+    Sniff(id, std::move(transport), std::move(peer), began, nullptr);
+    return;
+  }
+  for (const Protocol& protocol : protocols_) {
+    if (protocol.accept == nullptr || protocol.alpn != agreed) continue;
+    SessionSeed seed;
+    seed.transport = std::move(transport);
+    seed.peer = std::move(peer);
+    seed.began = began;
+    seed.handshake_left = std::max(limit_ - (loop_.clock().Now() - began), Nanos(1));
+    known_(id, protocol, std::move(seed), SessionStart());
+    return;
+  }
+  const std::vector<std::string> offered = AlpnOf(protocols_);
+  failed_(id, CloseReason::kUnknownProtocol,
+          absl::UnavailableError(absl::StrCat(
+              "connection with ", peer, " closed: its transport agreed on the protocol \"",
+              Printable::Text(agreed, kMaxName), "\" (ALPN), and this listener takes ",
+              offered.empty() ? "none by name" : absl::StrJoin(offered, ", "))));
+}
+
 void IncomingConnections::Sniff(uint64_t id, std::unique_ptr<Transport> transport, std::string peer,
-                                MonoTime began) {
+                                MonoTime began, Matcher wrapped) {
   SnifferHost& host = *this;
-  auto sniffer = std::make_unique<Sniffer>(io_, host, protocols_, std::move(transport),
-                                           std::move(peer), began, limit_);
+  auto sniffer = std::make_unique<Sniffer>(io_, host, SnifferTable{protocols_, wrapped},
+                                           std::move(transport), std::move(peer), began, limit_);
   Sniffer& started = *sniffer;
   sniffers_.emplace(&started, Entry{std::move(sniffer), id});
   if (const absl::Status s = started.Start(); !s.ok()) {
@@ -81,6 +117,15 @@ void IncomingConnections::OnKnown(Sniffer& sniffer, const Protocol& protocol, Se
   const uint64_t id = it->second.id;
   sniffers_.erase(it);
   known_(id, protocol, std::move(seed), std::move(start));
+}
+
+void IncomingConnections::OnTransport(Sniffer& sniffer, SessionSeed seed, ReadAhead first) {
+  const auto it = sniffers_.find(&sniffer);
+  WEFT_DCHECK(it != sniffers_.end());
+  const uint64_t id = it->second.id;
+  sniffers_.erase(it);
+  half_open_->Add(id, std::move(seed.transport), std::move(seed.peer), seed.began,
+                  std::move(first));
 }
 
 void IncomingConnections::OnFailed(Sniffer& sniffer, CloseReason reason, const absl::Status& why) {

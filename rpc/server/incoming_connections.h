@@ -1,7 +1,12 @@
 // The accepted connections of one loop whose protocol is not known yet: whose transport shakes
 // hands, or whose first bytes have not come.
 //
-//   Add ──► HalfOpen, with a transport factory ──► Sniffer ──► known
+//   Add ─┬─► HalfOpen, with a transport factory ─┬─► known, by what its transport has agreed on
+//        │        ▲ it shakes hands              └─► Sniffer ──► known, by its first bytes
+//        └─► Sniffer ──► known, by its first bytes
+//
+// Where the transport is optional a connection's first bytes say whether it shakes hands. One limit
+// counts from Add on, whichever way a connection takes.
 //
 // Threads  loop-only
 // Owns     them
@@ -25,6 +30,17 @@
 
 namespace weft {
 
+// What connections may be. The protocols outlive those who have this.
+struct IncomingOptions {
+  std::span<const Protocol> protocols = {};
+  // Wraps them; null: bytes travel as they are.
+  std::shared_ptr<TransportFactory> transport = nullptr;
+  // Only those that begin its handshake; the factory has a matcher.
+  bool transport_optional = false;
+  // From Add on.
+  Nanos limit{};
+};
+
 class IncomingConnections final : private SnifferHost {
  public:
   // `id`: as it was handed to Add. Both are called on the loop. Failed may run inside Add, where
@@ -33,10 +49,7 @@ class IncomingConnections final : private SnifferHost {
       std::function<void(uint64_t id, const Protocol&, SessionSeed seed, SessionStart start)>;
   using Failed = std::function<void(uint64_t id, CloseReason reason, const absl::Status& why)>;
 
-  // `limit`: for both together. `transport` wraps them all; null: bytes travel as they are.
-  IncomingConnections(IoThread& io, std::span<const Protocol> protocols,
-                      std::shared_ptr<TransportFactory> transport, Nanos limit, Known known,
-                      Failed failed);
+  IncomingConnections(IoThread& io, const IncomingOptions& options, Known known, Failed failed);
   ~IncomingConnections();
 
   // False: there is no memory for one more.
@@ -53,12 +66,16 @@ class IncomingConnections final : private SnifferHost {
     uint64_t id;
   };
 
-  void Sniff(uint64_t id, std::unique_ptr<Transport> transport, std::string peer,
-             MonoTime began) LOOP_ONLY;
+  void Sniff(uint64_t id, std::unique_ptr<Transport> transport, std::string peer, MonoTime began,
+             Matcher wrapped) LOOP_ONLY;
+  // Its transport has shaken hands.
+  void OnShaken(uint64_t id, std::unique_ptr<Transport> transport, std::string peer,
+                MonoTime began) LOOP_ONLY;
 
   // SnifferHost
   void OnKnown(Sniffer& sniffer, const Protocol& protocol, SessionSeed seed,
                SessionStart start) LOOP_ONLY override;
+  void OnTransport(Sniffer& sniffer, SessionSeed seed, ReadAhead first) LOOP_ONLY override;
   void OnFailed(Sniffer& sniffer, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
 
   IoThread& io_;
@@ -68,6 +85,7 @@ class IncomingConnections final : private SnifferHost {
   const Known known_;
   const Failed failed_;
   std::unique_ptr<HalfOpen> half_open_ LOOP_OWNED;  // null: without a factory
+  const Matcher optional_;                          // tells its handshake; null: all shake hands
   std::unordered_map<const Sniffer*, Entry> sniffers_ LOOP_OWNED;
 };
 

@@ -9,7 +9,8 @@ namespace weft {
 
 absl::StatusOr<std::unique_ptr<const Listener>> Listener::Make(
     ListenerOptions options, const ServerOptions& server, const Dispatcher& dispatcher,
-    std::shared_ptr<AuthenticationQueue> authentications, const Runtime& runtime) {
+    std::shared_ptr<AuthenticationQueue> authentications,
+    std::shared_ptr<AuthenticationPlaces> places, const Runtime& runtime) {
   auto made = std::make_unique<Listener>();
   made->protocols = options.protocols.empty() ? server.protocols : std::move(options.protocols);
   if (std::ranges::all_of(made->protocols, [](const Protocol& p) { return p.accept == nullptr; })) {
@@ -18,6 +19,13 @@ absl::StatusOr<std::unique_ptr<const Listener>> Listener::Make(
                      " does not accept (it only dials), and there is no other"));
   }
   made->transport = options.transport.value_or(server.transport);
+  made->transport_optional = options.transport_optional.value_or(server.transport_optional);
+  if (made->transport != nullptr && made->transport_optional &&
+      made->transport->matcher() == nullptr) {
+    return absl::InvalidArgumentError(
+        "listener: its transport cannot be optional (transport_optional): nothing tells its first "
+        "bytes from plain ones (TransportFactory::matcher)");
+  }
   for (std::string& service : options.services) {
     if (!dispatcher.Has(service)) {
       return absl::InvalidArgumentError(
@@ -30,10 +38,18 @@ absl::StatusOr<std::unique_ptr<const Listener>> Listener::Make(
   } else if (*options.authenticator != nullptr) {
     absl::StatusOr<std::unique_ptr<AuthenticationQueue>> queue = AuthenticationQueue::Create(
         *std::move(options.authenticator),
-        {server.authenticator_threads, server.max_waiting_authentications}, runtime.log(),
+        {.threads = server.authenticator_threads, .places = std::move(places)}, runtime.log(),
         runtime.clock());
     if (!queue.ok()) return queue.status();
     made->authentications = *std::move(queue);
+  }
+  // Where everybody may talk because it was said of this listener, its calls are everybody's, too.
+  const bool open = options.authenticator.has_value() && made->authentications == nullptr;
+  made->authenticate_calls =
+      options.authenticate_calls.value_or(server.authenticate_calls && !open);
+  if (made->authenticate_calls && made->authentications == nullptr) {
+    return absl::InvalidArgumentError(
+        "listener: authenticate_calls, and no authenticator that could be asked");
   }
   return std::unique_ptr<const Listener>(std::move(made));
 }

@@ -18,24 +18,30 @@
 #include "weft/core/runtime.h"
 #include "weft/core/transport_factory.h"
 #include "weft/rpc/listener_options.h"
+#include "weft/rpc/protocol/authentication_places.h"
+#include "weft/rpc/protocol/authentication_queue.h"
 #include "weft/rpc/protocol/protocol.h"
-#include "weft/rpc/server/authentication_queue.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server_options.h"
 
 namespace weft {
 
 struct Listener {
-  // `authentications`: the server's own queue, null where it has none.
+  // `authentications`: the server's own queue, null where it has none. `places`: of all its queues.
   static absl::StatusOr<std::unique_ptr<const Listener>> Make(
       ListenerOptions options, const ServerOptions& server, const Dispatcher& dispatcher,
-      std::shared_ptr<AuthenticationQueue> authentications, const Runtime& runtime);
+      std::shared_ptr<AuthenticationQueue> authentications,
+      std::shared_ptr<AuthenticationPlaces> places, const Runtime& runtime);
 
   std::vector<Protocol> protocols;  // not empty
   // Null: bytes travel as they are.
   std::shared_ptr<TransportFactory> transport;
+  // Clients may also do without it.
+  bool transport_optional = false;
   // Null: everybody may talk.
   std::shared_ptr<AuthenticationQueue> authentications;
+  // Each call is asked for, too; never without a queue.
+  bool authenticate_calls = false;
   // Full names; empty: all that the server has.
   absl::flat_hash_set<std::string> services;
 };

@@ -20,7 +20,11 @@ LoopListeners::Part& LoopListeners::PartOf(const Listener& listener) {
   }
   InboundSink& sink = part.limited != nullptr ? *part.limited : sink_;
   part.incoming = std::make_unique<IncomingConnections>(
-      io_, listener.protocols, listener.transport, handshake_timeout_,
+      io_,
+      IncomingOptions{.protocols = listener.protocols,
+                      .transport = listener.transport,
+                      .transport_optional = listener.transport_optional,
+                      .limit = handshake_timeout_},
       [this, &listener, &sink](uint64_t id, const Protocol& protocol, SessionSeed seed,
                                SessionStart start) {
         known_(listener, sink, id, protocol, std::move(seed), std::move(start));

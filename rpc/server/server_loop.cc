@@ -116,14 +116,25 @@ void ServerLoop::Adopt(const Listener& listener, std::unique_ptr<Transport> tran
 void ServerLoop::Begin(const Listener& listener, InboundSink& sink, uint64_t id,
                        const Protocol& protocol, SessionSeed seed, SessionStart start) {
   const MonoTime accepted = seed.began;
-  Session& session =
-      sessions_.Adopt(protocol.accept(std::move(seed), {io_, *this, &sink, pool_, config_}), id);
-  authentications_.Expect(session, listener.authentications);
+  std::shared_ptr<CallAuthentication> calls;
+  if (listener.authenticate_calls) {
+    calls = std::make_shared<CallAuthentication>(io_, sink, listener.authentications,
+                                                 seed.transport->identity());
+  }
+  InboundSink* const first = calls != nullptr ? calls.get() : &sink;
+  Session& session = sessions_.Adopt(
+      protocol.accept(std::move(seed), {io_, *this, first, pool_, config_}), id, calls);
+  authentications_.Expect(session, listener.authentications, calls.get());
   ages_.Add(session, accepted);
   if (options_->idle_timeout > absl::ZeroDuration() && sessions_.size() == 1) {
     idle_look_.StartAfter(ToNanos(options_->idle_timeout) / IdleWatch::kLooks);
   }
   (void)session.Start(std::move(start));  // a failure ends the session, which tells us
+}
+
+absl::Status ServerLoop::OnHello(Session&, const HelloFacts&, HelloFacts* own) {
+  own->token = options_->auth_token;
+  return absl::OkStatus();
 }
 
 void ServerLoop::OnUp(Session& session) {

@@ -20,6 +20,7 @@
 #include "weft/core/timer.h"
 #include "weft/core/transport.h"
 #include "weft/rpc/call/call_pool.h"
+#include "weft/rpc/protocol/call_authentication.h"
 #include "weft/rpc/protocol/session_config.h"
 #include "weft/rpc/protocol/session_host.h"
 #include "weft/rpc/protocol/session_table.h"
@@ -54,6 +55,7 @@ class ServerLoop final : public SessionHost {
 
  private:
   // SessionHost
+  absl::Status OnHello(Session&, const HelloFacts& peer, HelloFacts* own) LOOP_ONLY override;
   void OnUp(Session& session) LOOP_ONLY override;
   void OnGoAwayConfirmed(Session& session) LOOP_ONLY override;
   void OnInboundCallsEnded(Session& session) LOOP_ONLY override { CloseIfFinished(session); }

@@ -6,9 +6,10 @@
 namespace weft {
 
 void SessionAuthentications::Expect(const Session& session,
-                                    std::shared_ptr<AuthenticationQueue> queue) {
+                                    std::shared_ptr<AuthenticationQueue> queue,
+                                    CallAuthentication* calls) {
   if (queue == nullptr) return;
-  entries_[&session] = {queue.get()};
+  entries_[&session] = {queue.get(), calls};
   queues_.insert(std::move(queue));
 }
 
@@ -19,8 +20,9 @@ void SessionAuthentications::Ask(const Session& session, std::string_view token,
     verdict(std::string(session.peer_identity().first_name()));
     return;
   }
+  if (asks->second.calls != nullptr) asks->second.calls->SetToken(token);
   const uint64_t number =
-      asks->second.queue->Ask(token, session.peer(), std::move(verdict), session.peer_identity());
+      asks->second.queue->Ask({token, session.peer(), session.peer_identity()}, std::move(verdict));
   if (const auto it = entries_.find(&session); it != entries_.end()) it->second.number = number;
 }
 

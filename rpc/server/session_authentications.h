@@ -18,15 +18,18 @@
 #include "absl/container/flat_hash_set.h"
 #include "weft/core/gate.h"
 #include "weft/core/thread_contract.h"
+#include "weft/rpc/protocol/authentication_queue.h"
+#include "weft/rpc/protocol/call_authentication.h"
 #include "weft/rpc/protocol/session.h"
-#include "weft/rpc/server/authentication_queue.h"
 
 namespace weft {
 
 class SessionAuthentications {
  public:
-  // `queue` is the one that will be asked; null: everybody may talk. Before the session starts.
-  void Expect(const Session& session, std::shared_ptr<AuthenticationQueue> queue) LOOP_ONLY;
+  // `queue` is the one that will be asked; null: everybody may talk. `calls`, which is told the
+  // client's token, asks for each call; null: nobody does. Before the session starts.
+  void Expect(const Session& session, std::shared_ptr<AuthenticationQueue> queue,
+              CallAuthentication* calls) LOOP_ONLY;
   // A refusal may come at once, and end the session.
   void Ask(const Session& session, std::string_view token,
            AuthenticationQueue::Verdict verdict) LOOP_ONLY;
@@ -43,6 +46,7 @@ class SessionAuthentications {
  private:
   struct Entry {
     AuthenticationQueue* queue;
+    CallAuthentication* calls;
     uint64_t number = 0;  // in the queue; 0: does not wait there
   };
 

@@ -50,10 +50,8 @@ inline ChannelOptions HistoryChannelOptions(size_t kind) {
 // Connections that the server ended because of what came on them.
 inline int64_t FramingFaultsOf(const Server& server) {
   int64_t faults = 0;
-  for (const CloseReason reason :
-       {CloseReason::kWrongPreface, CloseReason::kVersion, CloseReason::kSecondHello,
-        CloseReason::kFrameTooLong, CloseReason::kReservedBits, CloseReason::kUnknownFrameType,
-        CloseReason::kBadFrame}) {
+  for (const CloseReason reason : {CloseReason::kUnknownProtocol, CloseReason::kVersion,
+                                   CloseReason::kFrameTooLong, CloseReason::kBadFrame}) {
     faults += server.closed(reason);
   }
   return faults;

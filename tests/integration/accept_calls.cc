@@ -14,6 +14,7 @@
 #include "tests/integration/stack.h"
 #include "tests/support/raw_frames.h"
 #include "tests/support/raw_peer.h"
+#include "tests/support/step_transport.h"
 
 namespace {
 
@@ -67,10 +68,19 @@ int epoll_ctl(int epoll, int operation, int fd, epoll_event* event) {
 namespace weft::test {
 namespace {
 
-// The protocol of a connection is found by the read that any session would make.
-TEST(AcceptedConnection, IsWatchedOnceAndReadOnceForItsHandshakeAndOnceForItsCall) {
+class AcceptedConnection : public testing::TestWithParam<bool> {};
+
+// The protocol of a connection is found by the read that any session would make; also where a
+// transport's handshake might have begun instead.
+TEST_P(AcceptedConnection, IsWatchedOnceAndReadOnceForItsHandshakeAndOnceForItsCall) {
   HookedEcho service;
-  TestServer server(service);
+  ServerOptions options;
+  if (GetParam()) {
+    options.transport = std::make_shared<StepFactory>(StepScript{.name = "bob"});
+    options.transport_optional = true;
+  }
+  TestServer server(service, std::move(options));
+  reads = writes = added = changed = 0;
   RawPeer peer = RawPeer::ConnectTo(server.port());
   peer.Send(raw::Opening());
   ASSERT_EQ(peer.Read(8), raw::Preface());
@@ -84,6 +94,8 @@ TEST(AcceptedConnection, IsWatchedOnceAndReadOnceForItsHandshakeAndOnceForItsCal
   EXPECT_EQ(added, 1);
   EXPECT_EQ(changed, 0);
 }
+
+INSTANTIATE_TEST_SUITE_P(WithoutAndWithATransportBesideIt, AcceptedConnection, testing::Bool());
 
 }  // namespace
 }  // namespace weft::test

@@ -134,7 +134,7 @@ TEST(ASecondProtocol, AFirstByteOfNeitherIsRefused) {
   RawPeer peer = RawPeer::ConnectTo(server.port());
   peer.Send("LIME juice\n");
   EXPECT_TRUE(peer.WaitForClose());
-  EXPECT_TRUE(PollUntil([&] { return server->closed(CloseReason::kWrongPreface) == 1; }));
+  EXPECT_TRUE(PollUntil([&] { return server->closed(CloseReason::kUnknownProtocol) == 1; }));
   // Others are not disturbed.
   EXPECT_TRUE(EchoService::Stub(*server.Connect(OverLines())).Echo({}).ok());
   EXPECT_TRUE(EchoService::Stub(*server.Connect()).Echo({}).ok());

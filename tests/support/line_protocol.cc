@@ -186,6 +186,9 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
   }
   size_t inbound_calls() const override { return inbound_.size(); }
   const std::string& peer() const override { return link_->peer(); }
+  const TransportIdentity& peer_identity() const override {
+    return link_->output().transport().identity();
+  }
   std::shared_ptr<ConnectionGauge> gauge() const override { return link_; }
   std::shared_ptr<CallLink> link() const override { return link_; }
 
@@ -466,6 +469,7 @@ Match MatchLine(std::string_view first) {
 
 const Protocol kLineProtocol = {
     .name = "line",
+    .alpn = "line/1",
     .match = &MatchLine,
     .accept = [](SessionSeed seed, const SessionContext& context) -> std::unique_ptr<Session> {
       return std::make_unique<LineSession>(std::move(seed), context, /*dialer=*/false);

@@ -74,6 +74,7 @@ class StepTransport final : public Transport {
         script_(std::move(script)),
         dialer_(role == HandshakeRole::kDialer) {
     kept_.Append(first_bytes.data, first_bytes.size);
+    identity_.alpn = script_.alpn;
   }
 
   Progress Handshake(absl::Status* why) override {
@@ -187,6 +188,15 @@ class StepTransport final : public Transport {
 
 std::string StepFactory::Greeting(char step, const std::string& name) {
   return absl::StrCat(std::string(1, step), std::string(1, static_cast<char>(name.size())), name);
+}
+
+Matcher StepFactory::matcher() const {
+  return [](std::string_view first) {
+    if (first.empty()) return Match::kNeedMore;
+    if (first[0] != 'A') return Match::kNo;
+    if (first.size() < 2) return Match::kNeedMore;
+    return static_cast<unsigned char>(first[1]) < ' ' ? Match::kYes : Match::kNo;
+  };
 }
 
 std::unique_ptr<Transport> StepFactory::Wrap(std::unique_ptr<Transport> below,

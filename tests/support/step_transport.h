@@ -2,8 +2,10 @@
 //
 //   dialer: 'A' length name ──►     ◄── 'B' length name :listener     dialer: 'C' ──►
 //
-// Each end's identity is the name that the other end sent. What comes behind the last byte of a
-// step is kept and served by Read, as a TLS library does with what it has read ahead.
+// Each end's identity is the name that the other end sent, and the protocol that its own script
+// says (as if both had agreed on it). Its matcher looks at 'A' and the length. What comes behind
+// the last byte of a step is kept and served by Read, as a TLS library does with what it has read
+// ahead.
 //
 // Threads  as TransportFactory; requests: any
 // Owns     nothing of its transports
@@ -34,6 +36,8 @@ struct StepScript {
   absl::Status failure = absl::UnauthenticatedError("not your name");
   // From this step on it says nothing more; what comes is read and thrown away.
   int stops_at = INT_MAX;
+  // What both have agreed on, as this end reports it; empty: nothing.
+  std::string alpn = {};
   // As TLS, it is written by its loop only.
   bool loop_only = false;
 };
@@ -46,6 +50,7 @@ class StepFactory final : public TransportFactory {
 
   std::unique_ptr<Transport> Wrap(std::unique_ptr<Transport> below, ReadAhead first_bytes,
                                   const HandshakeRequest& request) override;
+  Matcher matcher() const override;
   // What each transport was asked for, the oldest first.
   Watched<std::vector<HandshakeRequest>> requests;
 

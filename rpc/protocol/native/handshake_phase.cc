@@ -78,7 +78,7 @@ size_t HandshakePhase::TakePreface(const char* data, size_t size) {
   const size_t have = std::min(size, kPreface.size());
   if (std::memcmp(data, kPreface.data(), have) != 0) {
     shared_.faults.Fail(
-        CloseReason::kWrongPreface,
+        CloseReason::kUnknownProtocol,
         absl::StrCat("wrong preface: it begins with \"",
                      absl::CHexEscape(absl::string_view(data, std::min<size_t>(size, 16))), "\""));
     return 0;
@@ -90,7 +90,7 @@ size_t HandshakePhase::TakePreface(const char* data, size_t size) {
 
 void HandshakePhase::TakeHello(std::string_view body) {
   if (std::exchange(hello_taken_, true)) {
-    shared_.faults.Fail(CloseReason::kSecondHello, "a second Hello");
+    shared_.faults.Fail(CloseReason::kBadFrame, "a second Hello");
     return;
   }
   absl::StatusOr<PeerHello> hello = Handshake::ReadHello(body, shared_.limits());

@@ -12,16 +12,7 @@ namespace {
 using State = SessionPhase::State;
 
 CloseReason ReasonOf(FrameError error) {
-  switch (error) {
-    case FrameError::kTooLong:
-      return CloseReason::kFrameTooLong;
-    case FrameError::kUnknownType:
-      return CloseReason::kUnknownFrameType;
-    case FrameError::kReservedBits:
-      return CloseReason::kReservedBits;
-    default:
-      return CloseReason::kBadFrame;
-  }
+  return error == FrameError::kTooLong ? CloseReason::kFrameTooLong : CloseReason::kBadFrame;
 }
 
 std::shared_ptr<NativeLink> MakeLink(IoThread& io, std::shared_ptr<CallPool> pool,

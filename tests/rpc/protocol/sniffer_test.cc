@@ -66,10 +66,10 @@ class SnifferTest : public testing::Test, protected SnifferHost {
     });
   }
 
-  void Begin() {
-    thread_.Run([this] {
+  void Begin(Matcher wrapped = nullptr) {
+    thread_.Run([this, wrapped] {
       SnifferHost& host = *this;
-      sniffer_ = std::make_unique<Sniffer>(io_, host, kProtocols,
+      sniffer_ = std::make_unique<Sniffer>(io_, host, SnifferTable{kProtocols, wrapped},
                                            std::make_unique<PlainTransport>(std::move(here_)),
                                            "the test", clock_.Now(), seconds(5));
       ASSERT_TRUE(sniffer_->Start().ok());
@@ -94,6 +94,12 @@ class SnifferTest : public testing::Test, protected SnifferHost {
     left_ = seed.handshake_left;
     EXPECT_EQ(seed.peer, "the test");
     watch_ = std::move(start.watch);
+    transport_ = std::move(seed.transport);
+    sniffer_.reset();
+  }
+  void OnTransport(Sniffer&, SessionSeed seed, ReadAhead first) override {
+    said_.push_back("wrapped");
+    bytes_ = std::string(first.data, first.size);
     transport_ = std::move(seed.transport);
     sniffer_.reset();
   }
@@ -131,6 +137,25 @@ TEST_F(SnifferTest, JoinsWhatComesByteByByte) {
   EXPECT_EQ(bytes_, "apple");
 }
 
+TEST_F(SnifferTest, AsksForATransportBeforeAnyProtocol) {
+  const Matcher ape = [](std::string_view first) { return Begins(first, "appe"); };
+  Begin(ape);
+  Send("app");
+  EXPECT_THAT(said(), IsEmpty()) << "it may be either";
+  Send("ears");
+  EXPECT_THAT(said(), ElementsAre("wrapped"));
+  EXPECT_EQ(bytes_, "appears");
+}
+
+TEST_F(SnifferTest, WithoutTheTransportGoesOnToTheProtocols) {
+  const Matcher ape = [](std::string_view first) { return Begins(first, "appe"); };
+  Begin(ape);
+  Send("app");
+  Send("le");
+  EXPECT_THAT(said(), ElementsAre("apple"));
+  EXPECT_EQ(bytes_, "apple");
+}
+
 TEST_F(SnifferTest, ARowThatNeedsMoreGoesBeforeThoseBehindIt) {
   Begin();
   Send("app");
@@ -147,7 +172,7 @@ TEST_F(SnifferTest, LooksAtNoMoreThanTheFirstBytes) {
   Send("e" + std::string(22, '.'));
   EXPECT_THAT(said(), IsEmpty());
   Send(std::string(100, '.'));
-  EXPECT_THAT(said(), ElementsAre(HasSubstr("wrong preface: connection with the test closed: "
+  EXPECT_THAT(said(), ElementsAre(HasSubstr("unknown protocol: connection with the test closed: "
                                             "wrong preface: it begins with \"e...")));
 }
 

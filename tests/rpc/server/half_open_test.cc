@@ -52,11 +52,11 @@ class HalfOpenTest : public testing::Test {
     auto pipe = std::make_shared<InProcessPipe>(id, 100, ConnectionFaults(), clock_, clock_);
     ends_.push_back(std::make_unique<InProcessTransport>(pipe, InProcessPipe::Side::kDialer));
     thread_.Run([&] {
-      ASSERT_TRUE(half_open_->MakeRoom());
+      ASSERT_TRUE(half_open_->MakeRoom(half_open_->size() + 1));
       adding_ = true;
       half_open_->Add(id,
                       std::make_unique<InProcessTransport>(pipe, InProcessPipe::Side::kListener),
-                      absl::StrCat("peer", id));
+                      absl::StrCat("peer", id), clock_.Now());
       adding_ = false;
     });
   }

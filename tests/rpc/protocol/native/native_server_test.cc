@@ -226,7 +226,7 @@ TEST_F(NativeServer, ClosesOtherProtocols) {
       } else {
         peer.Send(bytes);
       }
-      ExpectClosed(peer, CloseReason::kWrongPreface, before);
+      ExpectClosed(peer, CloseReason::kUnknownProtocol, before);
     }
   }
 }
@@ -239,7 +239,7 @@ TEST_F(NativeServer, ClosesAtTheFirstWrongByteOfThePreface) {
     bytes[i] = static_cast<char>(bytes[i] ^ 0x20);
     RawPeer peer = Connect();
     peer.Send(bytes);  // and then waits: the server must not
-    ExpectClosed(peer, CloseReason::kWrongPreface, before);
+    ExpectClosed(peer, CloseReason::kUnknownProtocol, before);
   }
 }
 
@@ -292,8 +292,8 @@ TEST_F(NativeServer, ClosesFramesBeforeTheHello) {
 
 TEST_F(NativeServer, ClosesASecondHello) {
   StartWithOthers();
-  ExpectClosedAfter(CloseReason::kSecondHello, raw::Hello());
-  ExpectClosedAfter(CloseReason::kSecondHello,
+  EXPECT_THAT(ExpectClosedAfter(CloseReason::kBadFrame, raw::Hello()), HasSubstr("a second Hello"));
+  ExpectClosedAfter(CloseReason::kBadFrame,
                     raw::Request({.id = 1, .message = raw::Text("x")}) + raw::Hello());
 }
 
@@ -335,7 +335,7 @@ TEST_F(NativeServer, ClosesReservedBits) {
     for (int bit = 1; bit < 256; bit <<= 1) {
       if ((flags & bit) != 0) continue;
       const std::string why =
-          ExpectClosedAfter(CloseReason::kReservedBits, raw::Header(0, type, bit, 0, 1));
+          ExpectClosedAfter(CloseReason::kBadFrame, raw::Header(0, type, bit, 0, 1));
       EXPECT_THAT(why, HasSubstr("reserved bits"));
     }
   }
@@ -344,7 +344,8 @@ TEST_F(NativeServer, ClosesReservedBits) {
 TEST_F(NativeServer, ClosesUnknownFrameTypes) {
   StartWithOthers();
   for (const int type : {0x00, 0x0B, 0x0F, 0x11, 0x20, 0x7F, 0x80, 0xFF}) {
-    ExpectClosedAfter(CloseReason::kUnknownFrameType, raw::Frame(type, 0, 0, 1));
+    EXPECT_THAT(ExpectClosedAfter(CloseReason::kBadFrame, raw::Frame(type, 0, 0, 1)),
+                HasSubstr("an unknown frame type"));
   }
 }
 
@@ -1010,13 +1011,13 @@ TEST_F(NativeServerWithVerdict, SurvivesEveryEndBeforeTheVerdict) {
     const auto before = Closed();
     RawPeer peer = Connect();
     peer.Send(raw::Opening({.token = "good"}) + calls + raw::Hello());
-    ExpectClosed(peer, CloseReason::kSecondHello, before);
+    ExpectClosed(peer, CloseReason::kBadFrame, before);
   }
   {
     const auto before = Closed();
     RawPeer peer = Connect();
     peer.Send(raw::Opening({.token = "good"}) + calls + raw::Frame(0x55, 0, 0, 0));
-    ExpectClosed(peer, CloseReason::kUnknownFrameType, before);
+    ExpectClosed(peer, CloseReason::kBadFrame, before);
   }
   verdict_.Notify();
   RawPeer peer = Open({.token = "good"});

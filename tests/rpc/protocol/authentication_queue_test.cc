@@ -1,4 +1,4 @@
-#include "weft/rpc/server/authentication_queue.h"
+#include "weft/rpc/protocol/authentication_queue.h"
 
 #include <functional>
 #include <memory>
@@ -34,6 +34,7 @@ class Authentication : public ::testing::Test {
  protected:
   void Make(int threads, size_t max_waiting) {
     Log log(sink_, LogLevel::kWarning);
+    places_ = std::make_shared<AuthenticationPlaces>(max_waiting);
     queue_ = *AuthenticationQueue::Create(
         [this](std::string_view token, const std::string& peer) -> absl::StatusOr<std::string> {
           asked_.Update([&](auto& all) { all.emplace_back(token); });
@@ -44,12 +45,14 @@ class Authentication : public ::testing::Test {
           if (token == "bad") return absl::UnauthenticatedError("who are you?");
           return absl::StrCat(std::string(token), " from ", peer);
         },
-        {.threads = threads, .max_waiting = max_waiting}, log, Clock::System());
+        {.threads = threads, .places = places_}, log, Clock::System());
   }
   uint64_t Ask(const std::string& token) {
-    return queue_->Ask(token, "here", [this, token](absl::StatusOr<std::string> identity) {
-      verdicts_.Update([&](auto& all) { all.push_back({token, std::move(identity)}); });
-    });
+    return queue_->Ask(
+        {token, here_, TransportIdentity::None()},
+        [this, token](absl::StatusOr<std::string> identity) {
+          verdicts_.Update([&](auto& all) { all.push_back({token, std::move(identity)}); });
+        });
   }
   void Allow(int more) {
     allowed_.Update([&](int& n) { n += more; });
@@ -67,10 +70,12 @@ class Authentication : public ::testing::Test {
     return absl::NotFoundError("none");
   }
 
+  const std::string here_ = "here";
   std::shared_ptr<KeptLines> sink_ = std::make_shared<KeptLines>();
   Watched<int> allowed_{0};
   Watched<std::vector<std::string>> asked_;
   Watched<std::vector<std::pair<std::string, absl::StatusOr<std::string>>>> verdicts_;
+  std::shared_ptr<AuthenticationPlaces> places_;
   std::unique_ptr<AuthenticationQueue> queue_;
 };
 
@@ -153,6 +158,52 @@ TEST_F(Authentication, WaitsAtItsEndForTheOnesThatRun) {
   Allow(2);
   queue_.reset();
   EXPECT_EQ(verdicts_.Get().size(), 2u);
+}
+
+TEST_F(Authentication, SaysWhenNobodyIsAskedAnyMore) {
+  Make(1, 10);
+  Watched<int> idle{0};
+  const auto count = [&] { idle.Update([](int& n) { ++n; }); };
+  queue_->WhenIdle(count);
+  EXPECT_EQ(idle.Get(), 1) << "it is";
+  Ask("a");
+  Ask("b");
+  queue_->WhenIdle(count);
+  Allow(1);
+  EXPECT_TRUE(Judged(1));
+  EXPECT_EQ(idle.Get(), 1);
+  Allow(1);
+  EXPECT_TRUE(idle.WaitForValue(2));
+}
+
+TEST_F(Authentication, SharesItsPlacesWithOtherQueues) {
+  Make(1, 1);
+  Watched<int> others{0};
+  const auto places = places_;
+  const auto other = *AuthenticationQueue::Create(
+      [&](const AuthenticationRequest&) -> absl::StatusOr<std::string> {
+        EXPECT_TRUE(allowed_.WaitFor([&](int n) { return n > 0; }));
+        return std::string("other");
+      },
+      {.threads = 1, .places = places}, Log(), Clock::System());
+  const auto ask_other = [&](Watched<absl::Status>& status) {
+    other->Ask({"x", here_, TransportIdentity::None()}, [&](absl::StatusOr<std::string> identity) {
+      status.Set(identity.status());
+      others.Update([](int& n) { ++n; });
+    });
+  };
+  Ask("a");
+  ASSERT_TRUE(AskedFor(1));
+  Ask("b");  // has the only place
+  EXPECT_EQ(places->taken(), 1u);
+  Watched<absl::Status> runs, too_many;
+  ask_other(runs);
+  ask_other(too_many);
+  EXPECT_TRUE(absl::IsUnavailable(too_many.Get())) << too_many.Get();
+  Allow(3);
+  EXPECT_TRUE(Judged(2));
+  EXPECT_TRUE(others.WaitForValue(2));
+  EXPECT_EQ(places->taken(), 0u);
 }
 
 }  // namespace

@@ -1,21 +1,22 @@
-// The connections of a server that wait for its authenticator, and the threads that run it.
+// The connections and calls that wait for one authenticator, and the threads that run it.
 //
-//   Ask ──► waiting ──► running ──► verdict                        all loops of the server share it
+//   Ask ──► waiting ──► running ──► verdict          all loops of its server or channel share it
 //      │       └──Drop: gone, without a verdict
-//      └─ max_waiting wait already: the verdict is a refusal, at once
+//      └─ all places to wait are taken: the verdict is a refusal, at once
 //
 // The threads are the authenticator's own: however many connections come, the calls of others are
-// served, and a slow authenticator holds up only those who ask.
+// served, and a slow authenticator holds up only those who ask. The places to wait are those of the
+// whole server: it may have several queues, one for each listener with an authenticator of its own.
 //
 // Threads  any: Ask, Drop, WhenIdle, counts, InPool. The authenticator runs on the queue's threads.
 //          A verdict runs there, or inside Ask
-// Owns     its threads, and what waits
+// Owns     its threads, and what waits; shares its places
 // Errors   Create: a Status when no thread can be started. The verdict of an authenticator that
-//          throws is INTERNAL, and logged; of a connection too many, UNAVAILABLE
+//          throws is INTERNAL, and logged; of one too many, UNAVAILABLE
 // Ends     each Ask has one verdict, or was dropped; the destructor, on no thread of its own, waits
 //          for those that run
-#ifndef WEFT_RPC_SERVER_AUTHENTICATION_QUEUE_H_
-#define WEFT_RPC_SERVER_AUTHENTICATION_QUEUE_H_
+#ifndef WEFT_RPC_PROTOCOL_AUTHENTICATION_QUEUE_H_
+#define WEFT_RPC_PROTOCOL_AUTHENTICATION_QUEUE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -32,8 +33,9 @@
 #include "weft/core/mutex.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/worker_pool.h"
+#include "weft/rpc/protocol/authentication_places.h"
+#include "weft/rpc/protocol/authenticator.h"
 #include "weft/rpc/protocol/session_host.h"
-#include "weft/rpc/server_options.h"
 
 namespace weft {
 
@@ -41,8 +43,10 @@ class ANY_THREAD AuthenticationQueue {
  public:
   using Verdict = SessionHost::Verdict;
   struct Options {
-    int threads = 2;            // at least 1
-    size_t max_waiting = 1000;  // beside those that run
+    int threads = 2;  // at least 1
+    // For those that do not run yet; not null.
+    std::shared_ptr<AuthenticationPlaces> places;
+    std::string side = "server";  // in log lines
   };
   struct Counts {
     size_t waiting = 0;
@@ -56,11 +60,10 @@ class ANY_THREAD AuthenticationQueue {
   AuthenticationQueue(const AuthenticationQueue&) = delete;
   AuthenticationQueue& operator=(const AuthenticationQueue&) = delete;
 
-  // Who sent `token` from `peer`? The number is for Drop.
-  uint64_t Ask(std::string_view token, const std::string& peer, Verdict verdict,
-               const TransportIdentity& transport = TransportIdentity::None()) WEFT_EXCLUDES(mu_);
-  // The connection has gone: where it still waits, the authenticator is not asked, and there is no
-  // verdict. One that is running, or was never asked, is left alone.
+  // Who is it? The number is for Drop.
+  uint64_t Ask(const AuthenticationRequest& asks, Verdict verdict) WEFT_EXCLUDES(mu_);
+  // The connection or call has gone: where it still waits, the authenticator is not asked, and
+  // there is no verdict. One that is running, or was never asked, is left alone.
   void Drop(uint64_t number) WEFT_EXCLUDES(mu_);
 
   Counts counts() const WEFT_EXCLUDES(mu_);
@@ -69,11 +72,17 @@ class ANY_THREAD AuthenticationQueue {
   bool InPool() const { return pool_->InPool(); }
 
  private:
+  // An AuthenticationRequest's own copy.
   struct Question {
     std::string token;
     std::string peer;
     Verdict verdict;
     TransportIdentity transport;
+    std::string scheme;
+    std::string method;
+    std::string connection;
+
+    std::string What() const;
   };
 
   AuthenticationQueue(Authenticator authenticator, const Options& options, const Log& log,
@@ -86,7 +95,8 @@ class ANY_THREAD AuthenticationQueue {
   // Fixed at construction.
   const Authenticator authenticator_;
   const size_t threads_;
-  const size_t max_waiting_;
+  const std::shared_ptr<AuthenticationPlaces> places_;
+  const std::string side_;
   const Log log_;
   const Clock& clock_;
   LogLimiter limiter_{10};
@@ -102,4 +112,4 @@ class ANY_THREAD AuthenticationQueue {
 
 }  // namespace weft
 
-#endif  // WEFT_RPC_SERVER_AUTHENTICATION_QUEUE_H_
+#endif  // WEFT_RPC_PROTOCOL_AUTHENTICATION_QUEUE_H_

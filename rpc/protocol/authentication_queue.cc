@@ -1,4 +1,4 @@
-#include "weft/rpc/server/authentication_queue.h"
+#include "weft/rpc/protocol/authentication_queue.h"
 
 #include <algorithm>
 #include <exception>
@@ -25,14 +25,23 @@ AuthenticationQueue::AuthenticationQueue(Authenticator authenticator, const Opti
                                          std::unique_ptr<WorkerPool> pool)
     : authenticator_(std::move(authenticator)),
       threads_(static_cast<size_t>(std::max(options.threads, 1))),
-      max_waiting_(options.max_waiting),
+      places_(options.places),
+      side_(options.side),
       log_(log),
       clock_(clock),
       pool_(std::move(pool)) {}
 
-uint64_t AuthenticationQueue::Ask(std::string_view token, const std::string& peer, Verdict verdict,
-                                  const TransportIdentity& transport) {
-  Question question{std::string(token), peer, std::move(verdict), transport};
+// In log lines.
+std::string AuthenticationQueue::Question::What() const {
+  return method.empty() ? absl::StrCat("connection from ", peer)
+                        : absl::StrCat("call ", method, " from ", peer);
+}
+
+uint64_t AuthenticationQueue::Ask(const AuthenticationRequest& asks, Verdict verdict) {
+  Question question{std::string(asks.token),     asks.peer,
+                    std::move(verdict),          asks.transport,
+                    std::string(asks.scheme),    std::string(asks.method),
+                    std::string(asks.connection)};
   uint64_t number;
   bool runs;
   {
@@ -41,7 +50,7 @@ uint64_t AuthenticationQueue::Ask(std::string_view token, const std::string& pee
     runs = running_ < threads_;
     if (runs) {
       ++running_;
-    } else if (waiting_.size() < max_waiting_) {
+    } else if (places_->TryTake()) {
       waiting_.emplace(number, std::move(question));
       return number;
     }
@@ -51,10 +60,12 @@ uint64_t AuthenticationQueue::Ask(std::string_view token, const std::string& pee
     return number;
   }
   LogLine(LogLevel::kWarning,
-          absl::StrCat("connection from ", peer, " refused: ", max_waiting_,
+          absl::StrCat(question.What(), " refused: ", places_->max(),
                        " wait for the authenticator already (max_waiting_authentications)"));
-  // Nothing of this server's settings: nobody knows yet who asks.
-  question.verdict(absl::UnavailableError("too many connections wait to be authenticated"));
+  // Nothing of this side's settings: nobody knows yet who asks.
+  question.verdict(absl::UnavailableError(asks.is_call()
+                                              ? "too many calls wait to be authenticated"
+                                              : "too many connections wait to be authenticated"));
   return number;
 }
 
@@ -65,6 +76,7 @@ void AuthenticationQueue::Drop(uint64_t number) {
   if (it == waiting_.end()) return;
   dropped = std::move(it->second);
   waiting_.erase(it);
+  places_->GiveBack();
 }
 
 void AuthenticationQueue::Run(Question first) {
@@ -81,6 +93,7 @@ void AuthenticationQueue::Run(Question first) {
     const auto oldest = waiting_.begin();
     next = std::move(oldest->second);
     waiting_.erase(oldest);
+    places_->GiveBack();
   }
 }
 
@@ -88,15 +101,16 @@ void AuthenticationQueue::Answer(Question question) {
   absl::StatusOr<std::string> identity = absl::InternalError("the authenticator threw");
   std::string what;
   try {
-    identity = authenticator_({question.token, question.peer, question.transport});
+    identity = authenticator_({question.token, question.peer, question.transport, question.scheme,
+                               question.method, question.connection});
   } catch (const std::exception& e) {
     what = e.what();
   } catch (...) {
     what = "no std::exception";
   }
   if (!what.empty()) {
-    LogLine(LogLevel::kError, absl::StrCat("the authenticator threw for a connection from ",
-                                           question.peer, ": ", what));
+    LogLine(LogLevel::kError,
+            absl::StrCat("the authenticator threw for a ", question.What(), ": ", what));
   }
   question.verdict(std::move(identity));
 }
@@ -105,7 +119,7 @@ void AuthenticationQueue::LogLine(LogLevel level, std::string_view line) {
   int64_t dropped = 0;
   if (!log_.Wants(level) || !limiter_.Allow(clock_.Now(), &dropped)) return;
   log_.Write(level,
-             absl::StrCat("server: ", absl::string_view(line.data(), line.size()),
+             absl::StrCat(side_, ": ", absl::string_view(line.data(), line.size()),
                           dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out") : ""));
 }
 

@@ -1,0 +1,19 @@
+// Whether the first bytes of a stream are something's: a protocol's, or a transport's handshake.
+//
+// Threads  value
+#ifndef WEFT_CORE_MATCH_H_
+#define WEFT_CORE_MATCH_H_
+
+#include <cstdint>
+#include <string_view>
+
+namespace weft {
+
+enum class Match : uint8_t { kNo, kNeedMore, kYes };
+
+// Looks at the first bytes of a stream, those that have come. kNeedMore: they may still become it.
+using Matcher = Match (*)(std::string_view first);
+
+}  // namespace weft
+
+#endif  // WEFT_CORE_MATCH_H_

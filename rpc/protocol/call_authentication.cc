@@ -1,0 +1,166 @@
+#include "weft/rpc/protocol/call_authentication.h"
+
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "weft/core/check.h"
+#include "weft/rpc/base/wire_status.h"
+#include "weft/rpc/call/service.h"
+
+namespace weft {
+namespace {
+
+constexpr std::string_view kAuthorization = "authorization";
+
+std::string_view NameOf(const InboundCall& call) { return call.bound->method->info->full_name; }
+
+// "Bearer abc" in its two parts; a text without a blank is all token.
+struct Authorization {
+  explicit Authorization(std::string_view text) : token(text) {
+    const size_t blank = text.find(' ');
+    if (blank == std::string_view::npos) return;
+    scheme = absl::AsciiStrToLower(absl::string_view(text.data(), blank));
+    const size_t begin = text.find_first_not_of(' ', blank);
+    token = begin == std::string_view::npos ? std::string_view() : text.substr(begin);
+  }
+  std::string scheme;
+  std::string_view token;
+};
+
+}  // namespace
+
+CallAuthentication::CallAuthentication(IoThread& io, InboundSink& all,
+                                       std::shared_ptr<AuthenticationQueue> queue,
+                                       const TransportIdentity& transport)
+    : io_(io),
+      all_(all),
+      queue_(std::move(queue)),
+      transport_(transport),
+      self_(std::make_shared<CallAuthentication*>(this)) {}
+
+CallAuthentication::~CallAuthentication() {
+  io_.loop->AssertInLoop();
+  WEFT_DCHECK(waiting_.empty());
+  *self_ = nullptr;
+}
+
+void CallAuthentication::OnCall(InboundCall& call) {
+  if (const absl::Status& s = call.ParseMetadata(); !s.ok()) {
+    call.Refuse(absl::Status(s));
+    return;
+  }
+  const std::vector<std::string_view> said = call.metadata().GetAll(kAuthorization);
+  if (said.size() > 1) {
+    Refuse(call, absl::UnauthenticatedError("it has two authorizations, and may have one"));
+    return;
+  }
+  if (const size_t kept = call.kept_input(); kept > 0 && kept <= kSmall) call.LetGoOfInput();
+  auto added = std::make_unique<Waiting>(*this, call, ++last_);
+  Waiting& waiting = *added;
+  waiting_.emplace(&call, std::move(added));
+  if (call.bound->serial) {
+    if (call.serving.queue == nullptr)
+      all_.OnCallBegins(call);  // takes its place, where the key is known
+    if (call.serving.queue == nullptr) ordered_.push_back(&waiting);
+  }
+  if (call.deadline != kNever) io_.wheel->Insert(&waiting, call.deadline);
+  AuthenticationRequest asks{token_, call.origin->peer(), transport_};
+  const Authorization given(said.empty() ? std::string_view() : said.front());
+  if (!said.empty()) {
+    asks.token = given.token;
+    asks.scheme = given.scheme;
+  }
+  asks.method = NameOf(call);
+  asks.connection = call.origin->identity();
+  // Never at once, even where the verdict is: so nothing here has ended when Ask returns.
+  waiting.question =
+      queue_->Ask(asks, [loop = io_.loop, self = self_, &call,
+                         number = waiting.number](absl::StatusOr<std::string> identity) {
+        loop->Post([loop, self, &call, number, who = std::move(identity)](TaskFate fate) mutable {
+          if (fate == TaskFate::kCancelled) return;
+          loop->AssertInLoop();
+          if (*self != nullptr) (*self)->OnVerdict(call, number, std::move(who));
+        });
+      });
+}
+
+void CallAuthentication::OnVerdict(InboundCall& call, uint64_t number,
+                                   absl::StatusOr<std::string> identity) {
+  const auto it = waiting_.find(&call);
+  if (it == waiting_.end() || it->second->number != number) return;
+  Waiting& waiting = *it->second;
+  waiting.question = 0;
+  if (!identity.ok()) {
+    TakeOut(call);
+    Refuse(call, identity.status());
+    PassOrdered();
+    return;
+  }
+  waiting.identity = std::make_unique<const std::string>(*std::move(identity));
+  if (call.bound->serial && call.serving.queue == nullptr) {
+    PassOrdered();
+  } else {
+    Pass(call);
+  }
+}
+
+void CallAuthentication::PassOrdered() {
+  while (!ordered_.empty() && ordered_.front()->identity != nullptr) Pass(ordered_.front()->call);
+}
+
+void CallAuthentication::Pass(InboundCall& call) {
+  call.SetIdentity(std::move(TakeOut(call)->identity));
+  all_.OnCall(call);
+}
+
+std::unique_ptr<CallAuthentication::Waiting> CallAuthentication::TakeOut(InboundCall& call) {
+  const auto it = waiting_.find(&call);
+  std::unique_ptr<Waiting> taken = std::move(it->second);
+  waiting_.erase(it);
+  io_.wheel->Remove(taken.get());
+  if (taken->question > 0) queue_->Drop(taken->question);
+  if (!ordered_.empty() && call.bound->serial) std::erase(ordered_, taken.get());
+  return taken;
+}
+
+void CallAuthentication::OnDeadline(Waiting& waiting) {
+  io_.loop->AssertInLoop();
+  InboundCall& call = waiting.call;
+  TakeOut(call);  // and with it goes `waiting`
+  absl::Status why = call.CheckStillWanted();
+  if (why.ok()) why = absl::DeadlineExceededError("deadline passed, not executed");
+  call.Refuse(Annotate(why, "while its caller was authenticated"));
+  PassOrdered();
+}
+
+void CallAuthentication::OnCancelled(InboundCall& call) {
+  if (!waiting_.contains(&call)) {
+    all_.OnCancelled(call);
+    return;
+  }
+  TakeOut(call);
+  const absl::Status why = call.CheckStillWanted();
+  call.Refuse(why.ok() ? absl::CancelledError("cancelled before it was executed") : why);
+  PassOrdered();
+}
+
+void CallAuthentication::OnAllCancelled(CallOrigin& origin) {
+  ordered_.clear();  // none of them goes on
+  while (!waiting_.empty()) {
+    InboundCall& call = waiting_.begin()->second->call;
+    TakeOut(call);
+    const absl::Status why = call.CheckStillWanted();
+    call.Refuse(why.ok() ? absl::CancelledError("cancelled before it was executed") : why);
+  }
+  all_.OnAllCancelled(origin);
+}
+
+void CallAuthentication::Refuse(InboundCall& call, const absl::Status& why) {
+  call.Refuse(absl::Status(
+      why.code(), absl::StrCat("call ", std::string(NameOf(call)), " of ", call.origin->peer(),
+                               " not authenticated: ", std::string(why.message()))));
+}
+
+}  // namespace weft
