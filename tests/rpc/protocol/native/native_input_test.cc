@@ -86,8 +86,8 @@ class NativeInput : public testing::Test {
       return absl::StatusOr<std::string>("somebody");
     };
   }
-  RawPeer Open(raw::HelloFields hello = {}) {
-    RawPeer peer = RawPeer::ConnectTo(server_->port());
+  RawPeer Open(raw::HelloFields hello = {}, int receive_buffer = 0) {
+    RawPeer peer = RawPeer::ConnectTo(server_->port(), receive_buffer);
     peer.Send(raw::Opening(hello));
     EXPECT_EQ(peer.Read(8), raw::Preface());
     EXPECT_TRUE(peer.ReadFrame(FrameType::kHello).has_value());
@@ -652,22 +652,29 @@ TEST_F(NativeInput, ARequestBetweenMuchElseDoesNotKeepTheBlockThatItCameIn) {
 
 // ---- The end
 
-// Behind large answers that the peer does not read yet, with more of them in pieces.
+// Behind a large answer that the peer does not read yet, with more of it in pieces. The kernel does
+// not take all that is queued, so the connection cannot end before the test has looked at it.
 TEST_F(NativeInput, NothingFollowsTheGoAwayThatNamesAFault) {
   Start();
-  RawPeer peer = Open();
-  const std::string calls =
-      raw::Request(
-          {.id = 1, .name = "weft.test.EchoService/Produce", .message = raw::Varint(1, 32 << 20)}) +
-      raw::Request({.id = 2, .name = "weft.test.EchoService/Hang", .message = raw::Text("late")});
-  peer.Send(calls);
-  (void)echo_.Held(0);
-  ASSERT_TRUE(peer.ReadFrame(FrameType::kResponse).has_value());  // the first piece of the first
+  RawPeer peer = Open({}, /*receive_buffer=*/64 << 10);
+  const std::string message = EchoBytes(12 << 20);
+  const raw::RequestFields hang{.name = "weft.test.EchoService/Hang",
+                                .message = message.substr(0, kPiece),
+                                .more = static_cast<uint32_t>(message.size())};
+  const std::string first = raw::Request(hang) + Rest(1, message, kPiece);
+  peer.Send(first);
+  Responder<EchoReply>& large = echo_.Held(0);
+  const std::string second =
+      raw::Request({.id = 2, .name = hang.name, .message = raw::Text("late")});
+  peer.Send(second);
+  Responder<EchoReply>& late = echo_.Held(1);
+  large.Finish();  // writes, on this thread, until the kernel takes no more
   const std::string fault = raw::Frame(0x77, 0, 0, 0);
   const uint64_t opening = raw::Opening().size();
   peer.Send(fault);
-  ASSERT_TRUE(AwaitBytes(opening + calls.size() + fault.size()));
-  echo_.Release();
+  ASSERT_TRUE(AwaitBytes(opening + first.size() + second.size() + fault.size()));
+  late.Finish();
+  ASSERT_TRUE(peer.ReadFrame(FrameType::kResponse).has_value());  // the first piece
   const std::optional<RawFrame> last = peer.ReadFrame(FrameType::kGoAway);
   ASSERT_TRUE(last.has_value());
   EXPECT_THAT(last->body, HasSubstr("type 0x77"));
