@@ -65,24 +65,41 @@ TEST(Deadline, EndsACallThatIsNeverAnsweredOnceAndKeepsTheConnection) {
   EXPECT_EQ(server->connections().open, 1);
 }
 
+// Each side measures a deadline on its own clock, from when it had the call.
 TEST(Deadline, InTheServersQueueMeansNotExecuted) {
   HookedEcho service;
-  TestServer server(service, ServerOptions{.worker_threads = 1});
-  const auto channel = server.Connect();
+  ManualClock server_clock;
+  TestServer server(
+      service, ServerOptions{.runtime = RuntimeOf({.worker_threads = 1, .clock = &server_clock})});
+  ManualRuntime runtime;
+  const auto channel = server.Connect({.runtime = *runtime});
   EchoService::Stub stub(*channel);
-  EchoResult first, second;
+  EchoResult first, second, third;
   stub.HangAsync(RequestOf("holds the only worker"), {.timeout = kForever}, Into(first));
   ASSERT_TRUE(service.hanging.WaitForValue(1));
-  stub.EchoAsync(RequestOf("waits"), {.timeout = kSoon}, Into(second));
+  ClientContext context;
+  stub.EchoAsync(RequestOf("waits"), {.timeout = absl::Minutes(1)}, Into(second));
+  stub.EchoAsync(RequestOf("waits"), {.timeout = absl::Minutes(2), .context = &context},
+                 Into(third));
+  // Behind them on the same connection: when this has been answered, they have been queued.
+  ASSERT_TRUE(stub.EchoInline(RequestOf("y")).ok());
+  const int64_t entered = service.entered.load();
+  // The client sees the end of one, the server of both.
+  runtime.Advance(std::chrono::minutes(1));
   EXPECT_THAT(second.Wait().status(), HasCode(absl::StatusCode::kDeadlineExceeded));
+  server_clock.Advance(std::chrono::minutes(2));
   service.release.Notify();
   EXPECT_TRUE(first.Wait().ok());
+  EXPECT_THAT(third.Wait().status(),
+              IsStatus(absl::StatusCode::kDeadlineExceeded,
+                       HasSubstr("deadline passed in the server's queue, not executed")));
+  EXPECT_FALSE(context.may_have_been_executed());
   EXPECT_TRUE(PollUntil([&] { return channel->counts().late_replies == 1; }));
-  EXPECT_EQ(service.entered.load(), 1);
-  // Counted for what it was.
+  EXPECT_EQ(service.entered.load(), entered);
+  // Counted for what they were.
   for (const MethodStatsSnapshot& stats : server->Stats()) {
     if (stats.method != "weft.test.EchoService/Echo") continue;
-    EXPECT_EQ(stats.calls, 1);
+    EXPECT_EQ(stats.calls, 2);
     EXPECT_EQ(stats.by_code[0], 0);
   }
 }
