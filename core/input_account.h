@@ -72,8 +72,7 @@ class ANY_THREAD InputAccount {
   void CountUnknown(size_t before, size_t now);
 
   const InputBudgets budgets_;
-  // Apart from what others read of the connection.
-  alignas(64) std::atomic<size_t> held_{0};
+  std::atomic<size_t> held_{0};
   std::atomic<bool> known_;
 };
 

@@ -18,12 +18,6 @@ bool Written(FrameOutput& frames, const OutboundCall& call) {
 
 }  // namespace
 
-CallEnder::CallEnder(SessionShared& shared, Leaving& leaving, UnfinishedMessages& unfinished)
-    : shared_(shared), leaving_(leaving), unfinished_(unfinished), look_timer_(shared.loop, [this] {
-        shared_.loop.AssertInLoop();
-        LookForDeadlines();
-      }) {}
-
 void CallEnder::End(OutboundCall& call, absl::StatusCode code, std::string_view why,
                     bool may_have_been_executed) {
   CallEnd end;
@@ -50,10 +44,10 @@ void CallEnder::Cancel(uint64_t id) {
   if (call == nullptr) return;
   shared_.frames().SendFrame(
       {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kCancelled), id}, "");
-  unfinished_.Drop(id, /*reply=*/true);
+  shared_.unfinished.Drop(id, /*reply=*/true);
   // Even a request that is still queued goes out, with its cancelling behind it.
   End(*call, absl::StatusCode::kCancelled, "cancelled by the caller", true);
-  if (leaving_.peer_named()) leaving_.TellIfIdle();
+  if (shared_.leaving.peer_named()) shared_.leaving.TellIfIdle();
 }
 
 void CallEnder::OnCallDeadline(OutboundCall& expired) {
@@ -63,21 +57,29 @@ void CallEnder::OnCallDeadline(OutboundCall& expired) {
   shared_.frames().SendFrame(
       {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kDeadlineExceeded), call->wire().id},
       "");
-  unfinished_.Drop(call->wire().id, /*reply=*/true);
+  shared_.unfinished.Drop(call->wire().id, /*reply=*/true);
   EndExpired(*call);
-  if (leaving_.peer_named()) leaving_.TellIfIdle();
+  if (shared_.leaving.peer_named()) shared_.leaving.TellIfIdle();
 }
 
 void CallEnder::LookForDeadlines() {
   if (shared_.phase.is(SessionPhase::State::kEnded)) return;
-  look_timer_.StartAt(shared_.link->ArmDeadlines(this));
+  const MonoTime next = shared_.link->ArmDeadlines(this);
+  if (look_timer_ == nullptr) {
+    if (next == kNever) return;
+    look_timer_ = std::make_unique<Timer>(shared_.loop, [this] {
+      shared_.loop.AssertInLoop();
+      LookForDeadlines();
+    });
+  }
+  look_timer_->StartAt(next);
 }
 
 void CallEnder::GiveUp(uint64_t id, const absl::Status& why) {
   OutboundCall* const call = shared_.link->Take(id);
   if (call == nullptr) return;
   shared_.frames().SendFrame({0, FrameType::kCancel, 0, ToWireCode(why.code()), id}, "");
-  unfinished_.Drop(id, /*reply=*/true);
+  shared_.unfinished.Drop(id, /*reply=*/true);
   End(*call, why.code(), std::string(why.message()), true);
 }
 
@@ -85,7 +87,7 @@ void CallEnder::EndAbove(uint64_t last, const absl::Status& why) {
   for (OutboundCall* call = shared_.link->GoAway(last); call != nullptr;) {
     OutboundCall* const next = call->wire().next;
     shared_.wheel.Remove(call);
-    unfinished_.Drop(call->wire().id, /*reply=*/true);
+    shared_.unfinished.Drop(call->wire().id, /*reply=*/true);
     End(*call, why.code(), absl::StrCat("refused, the server is going away: ", why.message()),
         false);
     call = next;
@@ -93,7 +95,7 @@ void CallEnder::EndAbove(uint64_t last, const absl::Status& why) {
 }
 
 void CallEnder::EndAll(const absl::Status& reason) {
-  look_timer_.Stop();
+  if (look_timer_ != nullptr) look_timer_->Stop();
   uint64_t written = 0;
   for (OutboundCall* call = shared_.link->Close(&written); call != nullptr;) {
     OutboundCall* const next = call->wire().next;

@@ -11,6 +11,7 @@
 #define WEFT_RPC_PROTOCOL_NATIVE_CALL_ENDER_H_
 
 #include <cstdint>
+#include <memory>
 #include <string_view>
 
 #include "absl/status/status.h"
@@ -26,7 +27,7 @@ class UnfinishedMessages;
 
 class CallEnder final : public DeadlineTarget {
  public:
-  CallEnder(SessionShared& shared, Leaving& leaving, UnfinishedMessages& unfinished);
+  explicit CallEnder(SessionShared& shared) : shared_(shared) {}
 
   // ---- from the link, on the loop. The session may be over when they return.
   void Cancel(uint64_t id) LOOP_ONLY;
@@ -49,9 +50,8 @@ class CallEnder final : public DeadlineTarget {
 
  private:
   SessionShared& shared_;
-  Leaving& leaving_;
-  UnfinishedMessages& unfinished_;
-  Timer look_timer_ LOOP_OWNED;
+  // For deadlines that other threads have noted; with the first one.
+  std::unique_ptr<Timer> look_timer_ LOOP_OWNED;
 };
 
 }  // namespace weft::native

@@ -11,25 +11,16 @@
 
 namespace weft::native {
 
-FrameDemultiplexer::FrameDemultiplexer(SessionShared& shared, HandshakePhase& handshake,
-                                       InboundTable& inbound, ReplyReader& replies,
-                                       StreamReader& streams, UnfinishedMessages& unfinished,
-                                       Leaving& leaving)
+FrameDemultiplexer::FrameDemultiplexer(SessionShared& shared)
     : shared_(shared),
-      handshake_(handshake),
-      inbound_(inbound),
-      replies_(replies),
-      streams_(streams),
-      unfinished_(unfinished),
-      leaving_(leaving),
       max_frame_(std::clamp(shared.limits().max_frame_bytes, kMinFrame, kLargestFrame)) {}
 
 size_t FrameDemultiplexer::Take(const BlockRef& block, const char* data, size_t size,
                                 InputNeed* need) {
   size_t used = 0;
   while (used < size && shared_.phase.up()) {
-    const size_t taken = unfinished_.data_left() > 0
-                             ? unfinished_.TakeData(data + used, size - used)
+    const size_t taken = shared_.unfinished.data_left() > 0
+                             ? shared_.unfinished.TakeData(data + used, size - used)
                              : TakeFrame(block, data + used, size - used, need);
     used += taken;
     if (taken == 0) break;
@@ -60,7 +51,7 @@ size_t FrameDemultiplexer::TakeFrame(const BlockRef& block, const char* data, si
                                      InputNeed* need) {
   FrameHeader header;
   if (!TakeHeader(data, size, &header, need)) return 0;
-  if (header.type == FrameType::kData) return unfinished_.BeginData(header);
+  if (header.type == FrameType::kData) return shared_.unfinished.BeginData(header);
   const size_t whole = kHeaderSize + header.length;
   if (size < whole) {
     need->frame = RoomOfHalf(whole, size);
@@ -74,35 +65,35 @@ void FrameDemultiplexer::TakeWholeFrame(const BlockRef& block, const FrameHeader
                                         std::string_view body) {
   switch (header.type) {
     case FrameType::kRequest:
-      inbound_.TakeRequest(block, header, body);
+      shared_.inbound.TakeRequest(block, header, body);
       return;
     case FrameType::kResponse:
-      replies_.TakeResponse(header, body);
+      shared_.replies.TakeResponse(header, body);
       return;
     case FrameType::kMessage:
-      streams_.TakeMessage(block, header, body);
+      shared_.streams.TakeMessage(block, header, body);
       return;
     case FrameType::kHeaders:
-      replies_.TakeHeaders(header, body);
+      shared_.replies.TakeHeaders(header, body);
       return;
     case FrameType::kWindow:
-      streams_.TakeWindow(header, body);
+      shared_.streams.TakeWindow(header, body);
       return;
     case FrameType::kCancel:
-      inbound_.TakeCancel(header.id);
+      shared_.inbound.TakeCancel(header.id);
       return;
     case FrameType::kPing:
       TakePing(header);
       return;
     case FrameType::kGoAway:
-      replies_.Complete();  // what came before it counts before it, and may end the session
-      if (!shared_.phase.ending()) leaving_.TakeGoAway(header, body);
+      shared_.replies.Complete();  // what came before it counts before it, and may end the session
+      if (!shared_.phase.ending()) shared_.leaving.TakeGoAway(header, body);
       return;
     case FrameType::kGoAwayAck:
-      leaving_.TakeAck();
+      shared_.leaving.TakeAck();
       return;
     case FrameType::kHello:
-      handshake_.TakeHello(body);
+      shared_.handshake.TakeHello(body);
       return;
     default:
       shared_.faults.FailFrame(FrameError::kUnknownType, header);

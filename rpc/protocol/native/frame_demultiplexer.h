@@ -29,9 +29,7 @@ class UnfinishedMessages;
 
 class FrameDemultiplexer {
  public:
-  FrameDemultiplexer(SessionShared& shared, HandshakePhase& handshake, InboundTable& inbound,
-                     ReplyReader& replies, StreamReader& streams, UnfinishedMessages& unfinished,
-                     Leaving& leaving);
+  explicit FrameDemultiplexer(SessionShared& shared);
 
   size_t max_frame() const { return max_frame_; }
 
@@ -51,12 +49,6 @@ class FrameDemultiplexer {
                       std::string_view body) LOOP_ONLY;
 
   SessionShared& shared_;
-  HandshakePhase& handshake_;
-  InboundTable& inbound_;
-  ReplyReader& replies_;
-  StreamReader& streams_;
-  UnfinishedMessages& unfinished_;
-  Leaving& leaving_;
   const size_t max_frame_;
 };
 

@@ -26,29 +26,18 @@ constexpr size_t kMaxForPause = size_t{64} << 20;
 
 }  // namespace
 
-HandshakePhase::HandshakePhase(SessionShared& shared, Connection& connection, Timer& timer,
-                               FrameDemultiplexer& frames, InboundTable& inbound,
-                               ReplyReader& replies, LifeWatch& life,
-                               std::unique_ptr<const HelloFacts> own, Nanos limit)
-    : shared_(shared),
-      connection_(connection),
-      timer_(timer),
-      frames_(frames),
-      inbound_(inbound),
-      replies_(replies),
-      life_(life),
-      dialer_(own != nullptr),
-      limit_(limit),
-      facts_(std::move(own)) {}
+HandshakePhase::HandshakePhase(SessionShared& shared, std::unique_ptr<const HelloFacts> own,
+                               Nanos limit)
+    : shared_(shared), dialer_(own != nullptr), limit_(limit), facts_(std::move(own)) {}
 
 void HandshakePhase::Start() {
-  timer_.StartAfter(limit_);
+  shared_.timer.StartAfter(limit_);
   if (dialer_) SendHello(*std::exchange(facts_, nullptr));
 }
 
 bool HandshakePhase::OnTimer() {
   if (refused_ != nullptr) {
-    connection_.CloseAfterFlush(*refused_, kLastWords);
+    shared_.connection.CloseAfterFlush(*refused_, kLastWords);
     return true;
   }
   if (hello_taken_) return false;
@@ -113,8 +102,8 @@ void HandshakePhase::TakeHello(std::string_view body) {
     return;
   }
   facts_ = std::move(facts);
-  timer_.Stop();
-  life_.Begin(hello->heartbeat, hello->heartbeat_misses);
+  shared_.timer.Stop();
+  shared_.life.Begin(hello->heartbeat, hello->heartbeat_misses);
   AskForVerdict();
 }
 
@@ -144,14 +133,14 @@ void HandshakePhase::Judge(HandshakePhase* waits, absl::StatusOr<std::string> id
 
 size_t HandshakePhase::TakeEarly(const char* data, size_t size, InputNeed* need) {
   FrameHeader header;
-  if (!frames_.TakeHeader(data, size, &header, need)) return 0;
+  if (!shared_.demultiplexer.TakeHeader(data, size, &header, need)) return 0;
   if (shared_.phase.is(State::kHello) && header.type != FrameType::kHello) {
     shared_.faults.Fail(CloseReason::kBadFrame, "a frame before its Hello");
     return 0;
   }
   const size_t whole = kHeaderSize + header.length;
   if (size < whole) {
-    need->frame = frames_.RoomOfHalf(whole, size);
+    need->frame = shared_.demultiplexer.RoomOfHalf(whole, size);
     return 0;
   }
   if (header.type == FrameType::kHello) {
@@ -159,7 +148,7 @@ size_t HandshakePhase::TakeEarly(const char* data, size_t size, InputNeed* need)
     return whole;
   }
   if (header.type == FrameType::kPing) {
-    frames_.TakePing(header);
+    shared_.demultiplexer.TakePing(header);
     return whole;
   }
   // What is held is no stranger's to know, nor what may be.
@@ -168,7 +157,7 @@ size_t HandshakePhase::TakeEarly(const char* data, size_t size, InputNeed* need)
                           Errors::Closed(shared_.peer(), std::string(s.message())));
     return 0;
   }
-  if (held_->full()) connection_.HoldReads(true);
+  if (held_->full()) shared_.connection.HoldReads(true);
   return whole;
 }
 
@@ -221,23 +210,23 @@ void HandshakePhase::BoundReading() {
   const SessionLimits& limits = shared_.limits();
   const size_t most = limits.max_output_bytes > 0 ? limits.max_output_bytes
                                                   : std::min(limits.MaxOutput(), kMaxForPause);
-  connection_.PauseReadsAbove(most / 16, most / 4);
+  shared_.connection.PauseReadsAbove(most / 16, most / 4);
 }
 
 // What came before the verdict, as if it came now, but that its time has run since. Whole frames,
 // so nothing is left over.
 void HandshakePhase::ServeHeld(const HeldFrames& held) {
   for (const HeldFrames::Frame& frame : held.frames()) {
-    replies_.SetInput(&frame.block);
-    inbound_.SetHeldFor(shared_.loop.now() - frame.came);
+    shared_.replies.SetInput(&frame.block);
+    shared_.inbound.SetHeldFor(shared_.loop.now() - frame.came);
     InputNeed need;
-    (void)frames_.Take(frame.block, frame.block->data(), frame.size, &need);
-    replies_.Complete();
+    (void)shared_.demultiplexer.Take(frame.block, frame.block->data(), frame.size, &need);
+    shared_.replies.Complete();
     if (!shared_.phase.up()) break;
   }
-  replies_.SetInput(nullptr);
-  inbound_.SetHeldFor(Nanos::zero());
-  if (shared_.phase.up()) connection_.HoldReads(false);
+  shared_.replies.SetInput(nullptr);
+  shared_.inbound.SetHeldFor(Nanos::zero());
+  if (shared_.phase.up()) shared_.connection.HoldReads(false);
 }
 
 // Its calls are told so, then the peer, then the connection ends. A peer that still sends is read
@@ -264,8 +253,8 @@ void HandshakePhase::Refuse(const absl::Status& why, const HeldFrames* held) {
   shared_.phase.SetReason(CloseReason::kUnauthenticated);
   shared_.phase.Set(State::kEnding);
   shared_.link->StopStarting();
-  timer_.StartAfter(kRefusalLinger);
-  connection_.HoldReads(false);
+  shared_.timer.StartAfter(kRefusalLinger);
+  shared_.connection.HoldReads(false);
 }
 
 }  // namespace weft::native

@@ -45,9 +45,7 @@ class HandshakePhase {
 
   // `own`: what a dialer says of itself; null: the peer has dialled. `timer`: of the session, which
   // asks here what is to be done when it fires.
-  HandshakePhase(SessionShared& shared, Connection& connection, Timer& timer,
-                 FrameDemultiplexer& frames, InboundTable& inbound, ReplyReader& replies,
-                 LifeWatch& life, std::unique_ptr<const HelloFacts> own, Nanos limit);
+  HandshakePhase(SessionShared& shared, std::unique_ptr<const HelloFacts> own, Nanos limit);
 
   // The time for the handshake runs; a dialer speaks.
   void Start() LOOP_ONLY;
@@ -89,12 +87,6 @@ class HandshakePhase {
 
   // Fixed at construction.
   SessionShared& shared_;
-  Connection& connection_;
-  Timer& timer_;
-  FrameDemultiplexer& frames_;
-  InboundTable& inbound_;
-  ReplyReader& replies_;
-  LifeWatch& life_;
   const bool dialer_;
   const Nanos limit_;
 

@@ -34,9 +34,8 @@ class UnfinishedMessages;
 
 class InboundTable {
  public:
-  InboundTable(SessionShared& shared, Leaving& leaving, UnfinishedMessages& unfinished,
-               Compression reply_codec)
-      : shared_(shared), leaving_(leaving), unfinished_(unfinished), reply_codec_(reply_codec) {}
+  InboundTable(SessionShared& shared, Compression reply_codec)
+      : shared_(shared), reply_codec_(reply_codec) {}
 
   // ---- frames
   void TakeRequest(const BlockRef& block, const FrameHeader& header,
@@ -79,8 +78,6 @@ class InboundTable {
   void BeginMessage(InboundCall& call, const FrameHeader& header, const Payload& payload) LOOP_ONLY;
 
   SessionShared& shared_;
-  Leaving& leaving_;
-  UnfinishedMessages& unfinished_;
   const Compression reply_codec_;
 
   uint64_t last_id_ LOOP_OWNED = 0;

@@ -28,8 +28,7 @@ class InboundTable;
 
 class Leaving {
  public:
-  Leaving(SessionShared& shared, InboundTable& inbound, CallEnder& ender, HandshakePhase& handshake)
-      : shared_(shared), inbound_(inbound), ender_(ender), handshake_(handshake) {}
+  explicit Leaving(SessionShared& shared) : shared_(shared) {}
 
   // Asks the peer for no more calls.
   void Announce(const absl::Status& why) LOOP_ONLY;
@@ -60,9 +59,6 @@ class Leaving {
   enum class Peer : uint8_t { kStays, kAnnounced, kNamed };
 
   SessionShared& shared_;
-  InboundTable& inbound_;
-  CallEnder& ender_;
-  HandshakePhase& handshake_;
 
   GoAwaySteps steps_ LOOP_OWNED;
   Peer peer_ LOOP_OWNED = Peer::kStays;

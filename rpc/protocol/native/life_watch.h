@@ -23,13 +23,8 @@ namespace weft::native {
 class LifeWatch {
  public:
   // `max_interval`: the peer is asked at least so often, whatever was agreed; zero: as agreed.
-  LifeWatch(SessionShared& shared, Connection& connection, Timer& timer, QuietTrim& trim,
-            Nanos max_interval)
-      : shared_(shared),
-        connection_(connection),
-        timer_(timer),
-        trim_(trim),
-        max_interval_(max_interval) {}
+  LifeWatch(SessionShared& shared, Nanos max_interval)
+      : shared_(shared), max_interval_(max_interval) {}
 
   // `agreed`: zero for never.
   void Begin(Nanos agreed, int misses) LOOP_ONLY;
@@ -44,9 +39,6 @@ class LifeWatch {
   void GiveUp(Nanos silent_for) LOOP_ONLY;
 
   SessionShared& shared_;
-  Connection& connection_;
-  Timer& timer_;
-  QuietTrim& trim_;
   const Nanos max_interval_;
 
   Heartbeat heartbeat_ LOOP_OWNED;

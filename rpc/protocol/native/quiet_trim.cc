@@ -8,13 +8,13 @@
 namespace weft::native {
 
 void QuietTrim::Trim() {
-  link_.Trim();
-  inbound_.Trim();
-  replies_.Trim();
+  shared_.link->Trim();
+  shared_.inbound.Trim();
+  shared_.replies.Trim();
 }
 
 bool QuietTrim::GiveBack(MonoTime) {
-  const uint64_t read = connection_.bytes_read();
+  const uint64_t read = shared_.connection.bytes_read();
   const bool quiet = read - std::exchange(read_before_, read) <= 2 * kHeaderSize;
   if (quiet && !trimmed_) Trim();
   trimmed_ = quiet;

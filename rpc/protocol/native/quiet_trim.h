@@ -12,7 +12,7 @@
 #include "weft/core/connection.h"
 #include "weft/core/idle_trimmer.h"
 #include "weft/core/thread_contract.h"
-#include "weft/rpc/protocol/native/native_link.h"
+#include "weft/rpc/protocol/native/session_shared.h"
 
 namespace weft::native {
 
@@ -21,8 +21,7 @@ class ReplyReader;
 
 class QuietTrim final : public Trimmable {
  public:
-  QuietTrim(Connection& connection, NativeLink& link, InboundTable& inbound, ReplyReader& replies)
-      : connection_(connection), link_(link), inbound_(inbound), replies_(replies) {}
+  explicit QuietTrim(SessionShared& shared) : shared_(shared) {}
 
   void Trim() LOOP_ONLY;
 
@@ -30,10 +29,7 @@ class QuietTrim final : public Trimmable {
   // Trimmable: when nothing but heartbeats came since the last look.
   bool GiveBack(MonoTime now) LOOP_ONLY override;
 
-  Connection& connection_;
-  NativeLink& link_;
-  InboundTable& inbound_;
-  ReplyReader& replies_;
+  SessionShared& shared_;
 
   uint64_t read_before_ LOOP_OWNED = 0;  // bytes, when it was last asked
   bool trimmed_ LOOP_OWNED = false;      // and there was no traffic since

@@ -29,8 +29,7 @@ class UnfinishedMessages;
 
 class ReplyReader {
  public:
-  ReplyReader(SessionShared& shared, CallEnder& ender, UnfinishedMessages& unfinished)
-      : shared_(shared), ender_(ender), unfinished_(unfinished) {}
+  explicit ReplyReader(SessionShared& shared) : shared_(shared) {}
 
   // The block whose bytes are looked through; null when that is over.
   void SetInput(const BlockRef* block) LOOP_ONLY { input_ = block; }
@@ -67,8 +66,6 @@ class ReplyReader {
   void BeginMessage(const FrameHeader& header, const ResponseFrame& frame) LOOP_ONLY;
 
   SessionShared& shared_;
-  CallEnder& ender_;
-  UnfinishedMessages& unfinished_;
 
   std::vector<Ready> ready_ LOOP_OWNED;
   std::vector<Ready> spare_ LOOP_OWNED;  // empty; keeps its memory

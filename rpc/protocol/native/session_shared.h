@@ -40,6 +40,17 @@ class SessionFaults {
   ~SessionFaults() = default;
 };
 
+class CallEnder;
+class FrameDemultiplexer;
+class HandshakePhase;
+class InboundTable;
+class Leaving;
+class LifeWatch;
+class QuietTrim;
+class ReplyReader;
+class StreamReader;
+class UnfinishedMessages;
+
 struct SessionShared {
   EventLoop& loop;
   DeadlineWheel& wheel;
@@ -49,6 +60,22 @@ struct SessionShared {
   InboundSink* const sink;  // null: no call of the peer is served
   const std::shared_ptr<CallPool> pool;
   const std::shared_ptr<NativeLink> link;
+
+  // The connection, what rings for it (until Hello has come the time for that is up; then it is the
+  // heartbeat's), and the parts.
+  Connection& connection;
+  Timer& timer;
+  HandshakePhase& handshake;
+  FrameDemultiplexer& demultiplexer;
+  InboundTable& inbound;
+  ReplyReader& replies;
+  CallEnder& ender;
+  StreamReader& streams;
+  UnfinishedMessages& unfinished;
+  Leaving& leaving;
+  LifeWatch& life;
+  QuietTrim& trim;
+
   SessionPhase phase{};
 
   const SessionLimits& limits() const { return link->limits(); }

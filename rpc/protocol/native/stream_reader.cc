@@ -19,14 +19,14 @@ std::shared_ptr<StreamPort> StreamReader::Find(const FrameHeader& header, bool* 
   std::shared_ptr<StreamPort> port;
   bool known;
   if (header.has(kReply)) {
-    replies_.Complete();  // one of them may end the call
+    shared_.replies.Complete();  // one of them may end the call
     port = shared_.link->StreamOf(header.id, &live, &known);
     if (port != nullptr) port->OnTaken();
   } else {
-    const InboundCall* const call = inbound_.Find(header.id);
+    const InboundCall* const call = shared_.inbound.Find(header.id);
     live = call != nullptr && !call->has_answer();
     if (live) port = call->stream;
-    known = inbound_.EverBegun(header.id);
+    known = shared_.inbound.EverBegun(header.id);
   }
   *wrong = !known || (live && port == nullptr);
   return port;
@@ -39,7 +39,8 @@ bool StreamReader::MayCome(const FrameHeader& header, StreamPort* port) {
                                                              " after the end of its stream"));
     return false;
   }
-  if (!unfinished_.empty() && unfinished_.Find(header.id, header.has(kReply)) != nullptr) {
+  if (!shared_.unfinished.empty() &&
+      shared_.unfinished.Find(header.id, header.has(kReply)) != nullptr) {
     shared_.faults.Fail(CloseReason::kBadFrame, absl::StrCat("a stream message of call ", header.id,
                                                              " inside another one"));
     return false;
@@ -89,9 +90,9 @@ void StreamReader::TakeMessage(const BlockRef& block, const FrameHeader& header,
   if (refused.ok()) return;
   streams.ReturnConnectionCredit(cost);
   if (header.has(kReply)) {
-    ender_.GiveUp(header.id, refused);
+    shared_.ender.GiveUp(header.id, refused);
   } else {
-    inbound_.EndCall(header.id, refused);
+    shared_.inbound.EndCall(header.id, refused);
   }
 }
 
@@ -126,11 +127,11 @@ absl::Status StreamReader::Take(const BlockRef& block, const FrameHeader& header
     return absl::OkStatus();
   }
   const absl::StatusOr<Assembly*> assembly =
-      unfinished_.Begin(header.id, header.has(kReply), payload);
+      shared_.unfinished.Begin(header.id, header.has(kReply), payload);
   if (!assembly.ok()) return assembly.status();
   (*assembly)->stream = port;
   (*assembly)->last = last;
-  unfinished_.WatchForLate(kNever);
+  shared_.unfinished.WatchForLate(kNever);
   return absl::OkStatus();
 }
 

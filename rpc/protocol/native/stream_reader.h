@@ -25,13 +25,7 @@ class UnfinishedMessages;
 
 class StreamReader {
  public:
-  StreamReader(SessionShared& shared, InboundTable& inbound, ReplyReader& replies, CallEnder& ender,
-               UnfinishedMessages& unfinished)
-      : shared_(shared),
-        inbound_(inbound),
-        replies_(replies),
-        ender_(ender),
-        unfinished_(unfinished) {}
+  explicit StreamReader(SessionShared& shared) : shared_(shared) {}
 
   void TakeMessage(const BlockRef& block, const FrameHeader& header,
                    std::string_view body) LOOP_ONLY;
@@ -47,10 +41,6 @@ class StreamReader {
                     const std::shared_ptr<StreamPort>& port) LOOP_ONLY;
 
   SessionShared& shared_;
-  InboundTable& inbound_;
-  ReplyReader& replies_;
-  CallEnder& ender_;
-  UnfinishedMessages& unfinished_;
 };
 
 }  // namespace weft::native

@@ -14,33 +14,26 @@
 
 namespace weft::native {
 
-UnfinishedMessages::UnfinishedMessages(SessionShared& shared, Connection& connection,
-                                       InboundTable& inbound, ReplyReader& replies,
-                                       StreamReader& streams, CallEnder& ender, BlockPool& blocks)
-    : shared_(shared),
-      connection_(connection),
-      inbound_(inbound),
-      replies_(replies),
-      streams_(streams),
-      ender_(ender),
-      assembly_(shared.limits().MaxUnfinished(), blocks, shared.frames().input()) {}
-
 absl::StatusOr<Assembly*> UnfinishedMessages::Begin(uint64_t id, bool reply,
                                                     const Payload& payload) {
-  return assembly_.Begin(id, reply, payload, shared_.loop.now());
+  if (assembly_ == nullptr) {
+    assembly_ = std::make_unique<Reassembler>(shared_.limits().MaxUnfinished(), blocks_,
+                                              shared_.frames().input());
+  }
+  return assembly_->Begin(id, reply, payload, shared_.loop.now());
 }
 
 void UnfinishedMessages::Drop(uint64_t id, bool reply) {
-  if (assembly_.empty()) return;
-  const Assembly* const assembly = assembly_.Find(id, reply);
+  if (empty()) return;
+  const Assembly* const assembly = Find(id, reply);
   if (assembly == nullptr) return;
   const size_t credit = assembly->stream != nullptr ? assembly->whole + kMessageCost : 0;
   // The connection may be about to read straight into it.
   if (data_left_ > 0 && data_header_.has(kReply) == reply && data_header_.id == id) {
-    connection_.ForgetDirect();
+    shared_.connection.ForgetDirect();
     late_piece_ = reply;
   }
-  assembly_.Drop(id, reply);
+  assembly_->Drop(id, reply);
   if (credit > 0) shared_.link->streams().ReturnConnectionCredit(credit);
 }
 
@@ -51,9 +44,10 @@ void UnfinishedMessages::Stop() {
 
 // The refusals run callbacks. None of them changes what is walked through: it is taken out first.
 void UnfinishedMessages::EndAll(const absl::Status& why) {
+  if (assembly_ == nullptr) return;
   std::vector<InboundCall*> calls;
-  assembly_.ForEachCall([&](InboundCall& call) { calls.push_back(&call); });
-  assembly_.Clear();
+  assembly_->ForEachCall([&](InboundCall& call) { calls.push_back(&call); });
+  assembly_->Clear();
   for (InboundCall* call : calls) call->Refuse(why);
 }
 
@@ -61,7 +55,7 @@ void UnfinishedMessages::EndAll(const absl::Status& why) {
 
 size_t UnfinishedMessages::BeginData(const FrameHeader& header) {
   const bool reply = header.has(kReply);
-  const Assembly* const assembly = assembly_.Find(header.id, reply);
+  const Assembly* const assembly = Find(header.id, reply);
   if (assembly != nullptr) {
     // Exactly the last piece has no MORE.
     const bool last = header.length == assembly->missing();
@@ -69,7 +63,8 @@ size_t UnfinishedMessages::BeginData(const FrameHeader& header) {
       shared_.faults.Fail(CloseReason::kBadFrame, "a piece that does not fit its message");
       return 0;
     }
-  } else if (reply ? !shared_.link->EverStarted(header.id) : !inbound_.EverBegun(header.id)) {
+  } else if (reply ? !shared_.link->EverStarted(header.id)
+                   : !shared_.inbound.EverBegun(header.id)) {
     shared_.faults.Fail(CloseReason::kBadFrame, "a piece of a call that was never begun");
     return 0;
   }
@@ -82,8 +77,8 @@ size_t UnfinishedMessages::BeginData(const FrameHeader& header) {
 size_t UnfinishedMessages::TakeData(const char* data, size_t size) {
   const size_t part = std::min(size, data_left_);
   const bool reply = data_header_.has(kReply);
-  if (Assembly* const assembly = assembly_.Find(data_header_.id, reply)) {
-    const absl::Status s = assembly_.Add(*assembly, data, part, shared_.loop.now());
+  if (Assembly* const assembly = Find(data_header_.id, reply)) {
+    const absl::Status s = assembly_->Add(*assembly, data, part, shared_.loop.now());
     if (!s.ok()) End(data_header_.id, reply, s);
   }
   data_left_ -= part;
@@ -93,9 +88,9 @@ size_t UnfinishedMessages::TakeData(const char* data, size_t size) {
 
 void UnfinishedMessages::WantDirect(InputNeed* need) {
   const bool reply = data_header_.has(kReply);
-  Assembly* const assembly = assembly_.Find(data_header_.id, reply);
+  Assembly* const assembly = Find(data_header_.id, reply);
   if (assembly == nullptr) return;
-  if (const absl::Status s = assembly_.MakeRoom(*assembly); !s.ok()) {
+  if (const absl::Status s = assembly_->MakeRoom(*assembly); !s.ok()) {
     End(data_header_.id, reply, s);
     return;
   }
@@ -105,7 +100,7 @@ void UnfinishedMessages::WantDirect(InputNeed* need) {
 }
 
 void UnfinishedMessages::OnDirect(size_t direct) {
-  Assembly* const assembly = assembly_.Find(data_header_.id, data_header_.has(kReply));
+  Assembly* const assembly = Find(data_header_.id, data_header_.has(kReply));
   WEFT_DCHECK(assembly != nullptr && direct <= data_left_);
   assembly->filled += direct;
   assembly->last_piece = shared_.loop.now();
@@ -115,7 +110,7 @@ void UnfinishedMessages::OnDirect(size_t direct) {
 
 void UnfinishedMessages::EndData() {
   const bool reply = data_header_.has(kReply);
-  Assembly* const assembly = assembly_.Find(data_header_.id, reply);
+  Assembly* const assembly = Find(data_header_.id, reply);
   if (std::exchange(late_piece_, false)) shared_.host.CountLateReply();
   if (assembly == nullptr || data_header_.has(kMore)) return;
   if (assembly->stream != nullptr) {
@@ -132,15 +127,15 @@ void UnfinishedMessages::FinishStreamMessage(Assembly& assembly) {
   ReceivedMessage message = assembly.message();
   const bool last = assembly.last;
   const size_t held = assembly.whole + kMessageCost;
-  assembly_.Finish(data_header_.id, data_header_.has(kReply));
+  assembly_->Finish(data_header_.id, data_header_.has(kReply));
   shared_.frames().input().Add(held);
-  streams_.Deliver(*port, std::move(message), last);
+  shared_.streams.Deliver(*port, std::move(message), last);
 }
 
 void UnfinishedMessages::FinishReply() {
   // Those that came before it are completed before it; one of them may end the session.
-  replies_.Complete();
-  Assembly* const assembly = assembly_.Find(data_header_.id, true);
+  shared_.replies.Complete();
+  Assembly* const assembly = Find(data_header_.id, true);
   if (assembly == nullptr || shared_.phase.ending()) return;
   const BlockRef block = assembly->block;
   ResponseFrame frame;
@@ -153,8 +148,8 @@ void UnfinishedMessages::FinishReply() {
   frame.payload.inflated_size = assembly->inflated_size;
   frame.payload.attachment_size = static_cast<uint32_t>(assembly->attachment_size);
   const FrameHeader header{0, FrameType::kResponse, kEnd, 0, data_header_.id};
-  assembly_.Finish(header.id, true);
-  replies_.CompleteWhole(header, frame, block);
+  assembly_->Finish(header.id, true);
+  shared_.replies.CompleteWhole(header, frame, block);
 }
 
 void UnfinishedMessages::FinishRequest(Assembly& assembly) {
@@ -165,7 +160,7 @@ void UnfinishedMessages::FinishRequest(Assembly& assembly) {
     call->SetPayload(assembly.codec, assembly.inflated_size, assembly.attachment_size,
                      shared_.limits().max_message_bytes, &shared_.link->streams().gate());
   }
-  assembly_.Finish(data_header_.id, false);
+  assembly_->Finish(data_header_.id, false);
   shared_.frames().input().Add(held);
   call->input_held += held;
   shared_.sink->OnCall(*call);
@@ -174,16 +169,16 @@ void UnfinishedMessages::FinishRequest(Assembly& assembly) {
 // ---- messages that stay unfinished
 
 void UnfinishedMessages::End(uint64_t id, bool reply, const absl::Status& why) {
-  const Assembly* const assembly = assembly_.Find(id, reply);
+  const Assembly* const assembly = Find(id, reply);
   if (assembly == nullptr) return;
   InboundCall* const request = assembly->call;
   Drop(id, reply);
   if (request != nullptr) {
     request->Refuse(why);
   } else if (reply) {
-    ender_.GiveUp(id, why);
+    shared_.ender.GiveUp(id, why);
   } else {
-    inbound_.EndCall(id, why);
+    shared_.inbound.EndCall(id, why);
   }
 }
 
@@ -206,9 +201,9 @@ void UnfinishedMessages::EndLate() {
   const MonoTime now = shared_.loop.clock().Now();
   const Nanos pause = ToNanos(shared_.limits().max_message_pause);
   // While reading is paused nothing can come.
-  const MonoTime heard = connection_.paused() ? now : connection_.resumed();
+  const MonoTime heard = shared_.connection.paused() ? now : shared_.connection.resumed();
   MonoTime next = kNever;
-  for (const Reassembler::Late& late : assembly_.FindLate(now, pause, heard, &next)) {
+  for (const Reassembler::Late& late : assembly_->FindLate(now, pause, heard, &next)) {
     EndOneLate(late, now);
     if (shared_.phase.ending()) return;
   }
@@ -216,11 +211,11 @@ void UnfinishedMessages::EndLate() {
 }
 
 void UnfinishedMessages::EndOneLate(const Reassembler::Late& late, MonoTime now) {
-  const Assembly* const a = assembly_.Find(late.id, late.reply);
+  const Assembly* const a = Find(late.id, late.reply);
   if (a == nullptr) return;  // an end of those before it has ended it, too
   if (OutboundCall* const call = late.reply ? shared_.link->Find(late.id) : nullptr;
       call != nullptr && now >= call->plan().deadline) {
-    ender_.OnCallDeadline(*call);
+    shared_.ender.OnCallDeadline(*call);
     return;
   }
   const absl::string_view what = a->stream != nullptr ? "stream message"

@@ -34,13 +34,13 @@ class StreamReader;
 
 class UnfinishedMessages {
  public:
-  UnfinishedMessages(SessionShared& shared, Connection& connection, InboundTable& inbound,
-                     ReplyReader& replies, StreamReader& streams, CallEnder& ender,
-                     BlockPool& blocks);
+  UnfinishedMessages(SessionShared& shared, BlockPool& blocks) : shared_(shared), blocks_(blocks) {}
 
-  bool empty() const LOOP_ONLY { return assembly_.empty(); }
+  bool empty() const LOOP_ONLY { return assembly_ == nullptr || assembly_->empty(); }
   // Null: there is none.
-  Assembly* Find(uint64_t id, bool reply) LOOP_ONLY { return assembly_.Find(id, reply); }
+  Assembly* Find(uint64_t id, bool reply) LOOP_ONLY {
+    return assembly_ != nullptr ? assembly_->Find(id, reply) : nullptr;
+  }
   // The message whose first bytes `payload` has; its call has none here yet.
   absl::StatusOr<Assembly*> Begin(uint64_t id, bool reply, const Payload& payload) LOOP_ONLY;
   // It has begun, and its call ends at `deadline` where nothing else sees to that.
@@ -75,14 +75,11 @@ class UnfinishedMessages {
   void EndOneLate(const Reassembler::Late& late, MonoTime now) LOOP_ONLY;
 
   SessionShared& shared_;
-  Connection& connection_;
-  InboundTable& inbound_;
-  ReplyReader& replies_;
-  StreamReader& streams_;
-  CallEnder& ender_;
+  BlockPool& blocks_;
 
-  Reassembler assembly_ LOOP_OWNED;
-  std::unique_ptr<Timer> late_timer_ LOOP_OWNED;  // with the first message
+  // With the first message: most connections never have one in pieces.
+  std::unique_ptr<Reassembler> assembly_ LOOP_OWNED;
+  std::unique_ptr<Timer> late_timer_ LOOP_OWNED;
   FrameHeader data_header_ LOOP_OWNED;
   bool late_piece_ LOOP_OWNED = false;  // its reply's call has ended while it was being read
   size_t data_left_ LOOP_OWNED = 0;
