@@ -5,12 +5,12 @@
 namespace weft {
 
 InboundService::InboundService(const std::shared_ptr<EventLoop>& loop,
-                               std::unique_ptr<InboundSink> sink, std::shared_ptr<CallPool> pool,
+                               std::unique_ptr<InboundSink> sink, std::shared_ptr<CallPool> calls,
                                WhenQuiet when_quiet,
                                std::shared_ptr<AuthenticationQueue> authentications)
     : loop_(loop),
       sink_(std::move(sink)),
-      pool_(std::move(pool)),
+      pool_(std::move(calls)),
       when_quiet_(std::move(when_quiet)),
       authentications_(std::move(authentications)),
       bell_(std::make_shared<LoopBell>(loop, [this] {

@@ -30,7 +30,7 @@ class InboundService : public std::enable_shared_from_this<InboundService> {
   using WhenQuiet = std::function<void(Gate::Callback quiet)>;
 
   InboundService(const std::shared_ptr<EventLoop>& loop, std::unique_ptr<InboundSink> sink,
-                 std::shared_ptr<CallPool> pool, WhenQuiet when_quiet,
+                 std::shared_ptr<CallPool> calls, WhenQuiet when_quiet,
                  std::shared_ptr<AuthenticationQueue> authentications = nullptr);
   ~InboundService();
 
