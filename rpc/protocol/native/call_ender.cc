@@ -44,10 +44,10 @@ void CallEnder::Cancel(uint64_t id) {
   if (call == nullptr) return;
   shared_.frames().SendFrame(
       {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kCancelled), id}, "");
-  shared_.unfinished.Drop(id, /*reply=*/true);
+  shared_.parts.unfinished.Drop(id, /*reply=*/true);
   // Even a request that is still queued goes out, with its cancelling behind it.
   End(*call, absl::StatusCode::kCancelled, "cancelled by the caller", true);
-  if (shared_.leaving.peer_named()) shared_.leaving.TellIfIdle();
+  if (shared_.parts.leaving.peer_named()) shared_.parts.leaving.TellIfIdle();
 }
 
 void CallEnder::OnCallDeadline(OutboundCall& expired) {
@@ -57,9 +57,9 @@ void CallEnder::OnCallDeadline(OutboundCall& expired) {
   shared_.frames().SendFrame(
       {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kDeadlineExceeded), call->wire().id},
       "");
-  shared_.unfinished.Drop(call->wire().id, /*reply=*/true);
+  shared_.parts.unfinished.Drop(call->wire().id, /*reply=*/true);
   EndExpired(*call);
-  if (shared_.leaving.peer_named()) shared_.leaving.TellIfIdle();
+  if (shared_.parts.leaving.peer_named()) shared_.parts.leaving.TellIfIdle();
 }
 
 void CallEnder::LookForDeadlines() {
@@ -79,7 +79,7 @@ void CallEnder::GiveUp(uint64_t id, const absl::Status& why) {
   OutboundCall* const call = shared_.link->Take(id);
   if (call == nullptr) return;
   shared_.frames().SendFrame({0, FrameType::kCancel, 0, ToWireCode(why.code()), id}, "");
-  shared_.unfinished.Drop(id, /*reply=*/true);
+  shared_.parts.unfinished.Drop(id, /*reply=*/true);
   End(*call, why.code(), std::string(why.message()), true);
 }
 
@@ -87,7 +87,7 @@ void CallEnder::EndAbove(uint64_t last, const absl::Status& why) {
   for (OutboundCall* call = shared_.link->GoAway(last); call != nullptr;) {
     OutboundCall* const next = call->wire().next;
     shared_.wheel.Remove(call);
-    shared_.unfinished.Drop(call->wire().id, /*reply=*/true);
+    shared_.parts.unfinished.Drop(call->wire().id, /*reply=*/true);
     End(*call, why.code(), absl::StrCat("refused, the server is going away: ", why.message()),
         false);
     call = next;

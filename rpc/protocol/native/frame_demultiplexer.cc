@@ -19,8 +19,8 @@ size_t FrameDemultiplexer::Take(const BlockRef& block, const char* data, size_t 
                                 InputNeed* need) {
   size_t used = 0;
   while (used < size && shared_.phase.up()) {
-    const size_t taken = shared_.unfinished.data_left() > 0
-                             ? shared_.unfinished.TakeData(data + used, size - used)
+    const size_t taken = shared_.parts.unfinished.data_left() > 0
+                             ? shared_.parts.unfinished.TakeData(data + used, size - used)
                              : TakeFrame(block, data + used, size - used, need);
     used += taken;
     if (taken == 0) break;
@@ -51,7 +51,7 @@ size_t FrameDemultiplexer::TakeFrame(const BlockRef& block, const char* data, si
                                      InputNeed* need) {
   FrameHeader header;
   if (!TakeHeader(data, size, &header, need)) return 0;
-  if (header.type == FrameType::kData) return shared_.unfinished.BeginData(header);
+  if (header.type == FrameType::kData) return shared_.parts.unfinished.BeginData(header);
   const size_t whole = kHeaderSize + header.length;
   if (size < whole) {
     need->frame = RoomOfHalf(whole, size);
@@ -65,35 +65,36 @@ void FrameDemultiplexer::TakeWholeFrame(const BlockRef& block, const FrameHeader
                                         std::string_view body) {
   switch (header.type) {
     case FrameType::kRequest:
-      shared_.inbound.TakeRequest(block, header, body);
+      shared_.parts.inbound.TakeRequest(block, header, body);
       return;
     case FrameType::kResponse:
-      shared_.replies.TakeResponse(header, body);
+      shared_.parts.replies.TakeResponse(header, body);
       return;
     case FrameType::kMessage:
-      shared_.streams.TakeMessage(block, header, body);
+      shared_.parts.streams.TakeMessage(block, header, body);
       return;
     case FrameType::kHeaders:
-      shared_.replies.TakeHeaders(header, body);
+      shared_.parts.replies.TakeHeaders(header, body);
       return;
     case FrameType::kWindow:
-      shared_.streams.TakeWindow(header, body);
+      shared_.parts.streams.TakeWindow(header, body);
       return;
     case FrameType::kCancel:
-      shared_.inbound.TakeCancel(header.id);
+      shared_.parts.inbound.TakeCancel(header.id);
       return;
     case FrameType::kPing:
       TakePing(header);
       return;
     case FrameType::kGoAway:
-      shared_.replies.Complete();  // what came before it counts before it, and may end the session
-      if (!shared_.phase.ending()) shared_.leaving.TakeGoAway(header, body);
+      shared_.parts.replies
+          .Complete();  // what came before it counts before it, and may end the session
+      if (!shared_.phase.ending()) shared_.parts.leaving.TakeGoAway(header, body);
       return;
     case FrameType::kGoAwayAck:
-      shared_.leaving.TakeAck();
+      shared_.parts.leaving.TakeAck();
       return;
     case FrameType::kHello:
-      shared_.handshake.TakeHello(body);
+      shared_.parts.handshake.TakeHello(body);
       return;
     default:
       shared_.faults.FailFrame(FrameError::kUnknownType, header);

@@ -31,13 +31,13 @@ HandshakePhase::HandshakePhase(SessionShared& shared, std::unique_ptr<const Hell
     : shared_(shared), dialer_(own != nullptr), limit_(limit), facts_(std::move(own)) {}
 
 void HandshakePhase::Start() {
-  shared_.timer.StartAfter(limit_);
+  shared_.parts.timer.StartAfter(limit_);
   if (dialer_) SendHello(*std::exchange(facts_, nullptr));
 }
 
 bool HandshakePhase::OnTimer() {
   if (refused_ != nullptr) {
-    shared_.connection.CloseAfterFlush(*refused_, kLastWords);
+    shared_.parts.connection.CloseAfterFlush(*refused_, kLastWords);
     return true;
   }
   if (hello_taken_) return false;
@@ -102,8 +102,8 @@ void HandshakePhase::TakeHello(std::string_view body) {
     return;
   }
   facts_ = std::move(facts);
-  shared_.timer.Stop();
-  shared_.life.Begin(hello->heartbeat, hello->heartbeat_misses);
+  shared_.parts.timer.Stop();
+  shared_.parts.life.Begin(hello->heartbeat, hello->heartbeat_misses);
   AskForVerdict();
 }
 
@@ -133,14 +133,14 @@ void HandshakePhase::Judge(HandshakePhase* waits, absl::StatusOr<std::string> id
 
 size_t HandshakePhase::TakeEarly(const char* data, size_t size, InputNeed* need) {
   FrameHeader header;
-  if (!shared_.demultiplexer.TakeHeader(data, size, &header, need)) return 0;
+  if (!shared_.parts.demultiplexer.TakeHeader(data, size, &header, need)) return 0;
   if (shared_.phase.is(State::kHello) && header.type != FrameType::kHello) {
     shared_.faults.Fail(CloseReason::kBadFrame, "a frame before its Hello");
     return 0;
   }
   const size_t whole = kHeaderSize + header.length;
   if (size < whole) {
-    need->frame = shared_.demultiplexer.RoomOfHalf(whole, size);
+    need->frame = shared_.parts.demultiplexer.RoomOfHalf(whole, size);
     return 0;
   }
   if (header.type == FrameType::kHello) {
@@ -148,7 +148,7 @@ size_t HandshakePhase::TakeEarly(const char* data, size_t size, InputNeed* need)
     return whole;
   }
   if (header.type == FrameType::kPing) {
-    shared_.demultiplexer.TakePing(header);
+    shared_.parts.demultiplexer.TakePing(header);
     return whole;
   }
   // What is held is no stranger's to know, nor what may be.
@@ -157,7 +157,7 @@ size_t HandshakePhase::TakeEarly(const char* data, size_t size, InputNeed* need)
                           Errors::Closed(shared_.peer(), std::string(s.message())));
     return 0;
   }
-  if (held_->full()) shared_.connection.HoldReads(true);
+  if (held_->full()) shared_.parts.connection.HoldReads(true);
   return whole;
 }
 
@@ -210,23 +210,23 @@ void HandshakePhase::BoundReading() {
   const SessionLimits& limits = shared_.limits();
   const size_t most = limits.max_output_bytes > 0 ? limits.max_output_bytes
                                                   : std::min(limits.MaxOutput(), kMaxForPause);
-  shared_.connection.PauseReadsAbove(most / 16, most / 4);
+  shared_.parts.connection.PauseReadsAbove(most / 16, most / 4);
 }
 
 // What came before the verdict, as if it came now, but that its time has run since. Whole frames,
 // so nothing is left over.
 void HandshakePhase::ServeHeld(const HeldFrames& held) {
   for (const HeldFrames::Frame& frame : held.frames()) {
-    shared_.replies.SetInput(&frame.block);
-    shared_.inbound.SetHeldFor(shared_.loop.now() - frame.came);
+    shared_.parts.replies.SetInput(&frame.block);
+    shared_.parts.inbound.SetHeldFor(shared_.loop.now() - frame.came);
     InputNeed need;
-    (void)shared_.demultiplexer.Take(frame.block, frame.block->data(), frame.size, &need);
-    shared_.replies.Complete();
+    (void)shared_.parts.demultiplexer.Take(frame.block, frame.block->data(), frame.size, &need);
+    shared_.parts.replies.Complete();
     if (!shared_.phase.up()) break;
   }
-  shared_.replies.SetInput(nullptr);
-  shared_.inbound.SetHeldFor(Nanos::zero());
-  if (shared_.phase.up()) shared_.connection.HoldReads(false);
+  shared_.parts.replies.SetInput(nullptr);
+  shared_.parts.inbound.SetHeldFor(Nanos::zero());
+  if (shared_.phase.up()) shared_.parts.connection.HoldReads(false);
 }
 
 // Its calls are told so, then the peer, then the connection ends. A peer that still sends is read
@@ -253,8 +253,8 @@ void HandshakePhase::Refuse(const absl::Status& why, const HeldFrames* held) {
   shared_.phase.SetReason(CloseReason::kUnauthenticated);
   shared_.phase.Set(State::kEnding);
   shared_.link->StopStarting();
-  shared_.timer.StartAfter(kRefusalLinger);
-  shared_.connection.HoldReads(false);
+  shared_.parts.timer.StartAfter(kRefusalLinger);
+  shared_.parts.connection.HoldReads(false);
 }
 
 }  // namespace weft::native

@@ -96,13 +96,14 @@ void InboundTable::TakeRequest(const BlockRef& block, const FrameHeader& header,
 // A request that goes on in DATA frames.
 void InboundTable::BeginMessage(InboundCall& call, const FrameHeader& header,
                                 const Payload& payload) {
-  const absl::StatusOr<Assembly*> assembly = shared_.unfinished.Begin(header.id, false, payload);
+  const absl::StatusOr<Assembly*> assembly =
+      shared_.parts.unfinished.Begin(header.id, false, payload);
   if (!assembly.ok()) {
     call.Refuse(assembly.status());
     return;
   }
   (*assembly)->call = &call;
-  shared_.unfinished.WatchForLate(call.deadline);
+  shared_.parts.unfinished.WatchForLate(call.deadline);
   shared_.sink->OnCallBegins(call);
 }
 
@@ -111,10 +112,10 @@ void InboundTable::BeginMessage(InboundCall& call, const FrameHeader& header,
 const BoundMethod* InboundTable::BoundAlready(const FrameHeader& header,
                                               const RequestFrame& frame) const {
   const SessionLimits& limits = shared_.limits();
-  const bool plain = frame.method_name.empty() && frame.metadata.empty() &&
-                     frame.payload.codec == 0 &&
-                     frame.payload.whole_size <= limits.max_message_bytes &&
-                     header.id <= shared_.leaving.last_taken() && calls_.size() < limits.max_calls;
+  const bool plain =
+      frame.method_name.empty() && frame.metadata.empty() && frame.payload.codec == 0 &&
+      frame.payload.whole_size <= limits.max_message_bytes &&
+      header.id <= shared_.parts.leaving.last_taken() && calls_.size() < limits.max_calls;
   if (!plain) return nullptr;
   const BoundMethod* const bound = methods_.Find(header.aux);
   return bound != nullptr && header.has(kEnd) != ClientStreams(bound->method->info->kind) ? bound
@@ -149,7 +150,8 @@ const BoundMethod* InboundTable::Admit(const FrameHeader& header, const RequestF
 // Whether this request may be served at all; what it is refused with otherwise.
 absl::Status InboundTable::AdmitRequest(const RequestFrame& frame, uint64_t id) {
   const SessionLimits& limits = shared_.limits();
-  if (id > shared_.leaving.last_taken()) return absl::UnavailableError("the server is going away");
+  if (id > shared_.parts.leaving.last_taken())
+    return absl::UnavailableError("the server is going away");
   const size_t size = std::max(frame.payload.whole_size, frame.payload.inflated_size);
   if (size > limits.max_message_bytes) {
     return Errors::TooLarge("the request", size, limits.max_message_bytes,
@@ -216,9 +218,9 @@ void InboundTable::TakeCancel(uint64_t id) {
   InboundCall* const call = calls_.Find(id);
   if (call == nullptr) return;
   shared_.link->answers().Drop(id);
-  const Assembly* const assembly = shared_.unfinished.Find(id, /*reply=*/false);
+  const Assembly* const assembly = shared_.parts.unfinished.Find(id, /*reply=*/false);
   const bool unfinished = assembly != nullptr && assembly->call == call;
-  shared_.unfinished.Drop(id, /*reply=*/false);
+  shared_.parts.unfinished.Drop(id, /*reply=*/false);
   // The handler that is told may answer, and end the session. A request that never became whole has
   // nobody to be told, nor to answer it.
   if (unfinished) {
@@ -256,8 +258,8 @@ void InboundTable::OnCallReturned(InboundCall& call) {
   shared_.wheel.Remove(&call);
   const uint64_t id = call.id.load(std::memory_order_relaxed);
   calls_.Take(id);
-  if (call.stream != nullptr) shared_.unfinished.Drop(id, /*reply=*/false);
-  if (shared_.leaving.watched()) shared_.leaving.TellIfIdle();
+  if (call.stream != nullptr) shared_.parts.unfinished.Drop(id, /*reply=*/false);
+  if (shared_.parts.leaving.watched()) shared_.parts.leaving.TellIfIdle();
 }
 
 void InboundTable::WatchDeadline(uint64_t id) {

@@ -41,10 +41,10 @@ void Leaving::FinishAnnounced() {
 
 void Leaving::Name(const absl::Status& why, bool last) {
   if (shared_.phase.ending()) return;
-  const uint64_t last_id = shared_.inbound.last_id();
+  const uint64_t last_id = shared_.parts.inbound.last_id();
   // Nothing goes before our preface, nor before our Hello.
-  const bool says = steps_.Name(last_id) && shared_.handshake.MaySpeak();
-  if (says) shared_.handshake.SendHelloFirst();
+  const bool says = steps_.Name(last_id) && shared_.parts.handshake.MaySpeak();
+  if (says) shared_.parts.handshake.SendHelloFirst();
   const FrameHeader header{0, FrameType::kGoAway, 0, ToWireCode(why.code()), last_id};
   if (last) {
     shared_.frames().SendLast(says ? &header : nullptr, GoAwayText(why));
@@ -60,7 +60,7 @@ void Leaving::TakeGoAway(const FrameHeader& header, std::string_view body) {
   const absl::Status why(
       FromWireCode(header.aux == 0 ? ToWireCode(absl::StatusCode::kUnavailable) : header.aux),
       Printable::Text(body));
-  shared_.ender.EndAbove(header.id, why);
+  shared_.parts.ender.EndAbove(header.id, why);
   if (shared_.phase.ending()) return;  // ended by one of them
   // A connection is not left before its peer's last GOAWAY has come.
   const bool named = header.id != kNoCallNamed || peer_ == Peer::kNamed;
@@ -73,7 +73,7 @@ void Leaving::TakeAck() {
 }
 
 void Leaving::TellIfIdle() {
-  if (!shared_.phase.up() || shared_.inbound.size() > 0) return;
+  if (!shared_.phase.up() || shared_.parts.inbound.size() > 0) return;
   if (steps_.state() != GoAwaySteps::State::kTaking) {
     shared_.host.OnInboundCallsEnded(shared_.session);
   }

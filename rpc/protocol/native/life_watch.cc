@@ -14,7 +14,7 @@ void LifeWatch::Begin(Nanos agreed, int misses) {
   }
   if (interval == Nanos::zero()) return;
   heartbeat_.Begin(interval, misses);
-  shared_.timer.StartAfter(interval);
+  shared_.parts.timer.StartAfter(interval);
   // The system below gives a peer up no earlier than the heartbeat does.
   if (interval > ToNanos(shared_.limits().heartbeat_interval)) {
     shared_.frames().output().transport().SetLostAfter(interval * (misses + 1));
@@ -24,30 +24,30 @@ void LifeWatch::Begin(Nanos agreed, int misses) {
 void LifeWatch::Look() {
   if (shared_.phase.ending()) return;
   // Nothing but heartbeats since the last look: the connection is quiet.
-  const uint64_t read = shared_.connection.bytes_read();
-  if (read - std::exchange(read_before_, read) <= 2 * kHeaderSize) shared_.trim.Trim();
+  const uint64_t read = shared_.parts.connection.bytes_read();
+  if (read - std::exchange(read_before_, read) <= 2 * kHeaderSize) shared_.parts.trim.Trim();
   FrameOutput& frames = shared_.frames();
-  if (shared_.phase.is(SessionPhase::State::kVerdict) && shared_.connection.paused()) {
+  if (shared_.phase.is(SessionPhase::State::kVerdict) && shared_.parts.connection.paused()) {
     // It is this side that does not read: the peer is not silent, and must not think so of us.
-    shared_.timer.StartAfter(heartbeat_.interval());
+    shared_.parts.timer.StartAfter(heartbeat_.interval());
     frames.SendFrame({0, FrameType::kPing, 0, 0, 0}, "");
     return;
   }
   Heartbeat::Signs signs;
   signs.now = shared_.loop.clock().Now();
-  signs.last_read = shared_.connection.last_read();
+  signs.last_read = shared_.parts.connection.last_read();
   {
     MutexLock lock(frames.output().mutex());
     signs.appended = frames.output().appended();
   }
   signs.taken = frames.output().Acknowledged();
-  signs.paused = shared_.connection.paused();
+  signs.paused = shared_.parts.connection.paused();
   const Heartbeat::Verdict verdict = heartbeat_.Look(signs);
   if (verdict.act == Heartbeat::Verdict::Act::kEnd) {
     GiveUp(verdict.silent_for);
     return;
   }
-  shared_.timer.StartAfter(verdict.next_look);
+  shared_.parts.timer.StartAfter(verdict.next_look);
   if (verdict.act == Heartbeat::Verdict::Act::kPing) {
     frames.SendFrame({0, FrameType::kPing, 0, 0, 0}, "");
     if (shared_.phase.ending()) return;  // the write found the connection broken

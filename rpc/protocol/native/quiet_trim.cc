@@ -9,12 +9,12 @@ namespace weft::native {
 
 void QuietTrim::Trim() {
   shared_.link->Trim();
-  shared_.inbound.Trim();
-  shared_.replies.Trim();
+  shared_.parts.inbound.Trim();
+  shared_.parts.replies.Trim();
 }
 
 bool QuietTrim::GiveBack(MonoTime) {
-  const uint64_t read = shared_.connection.bytes_read();
+  const uint64_t read = shared_.parts.connection.bytes_read();
   const bool quiet = read - std::exchange(read_before_, read) <= 2 * kHeaderSize;
   if (quiet && !trimmed_) Trim();
   trimmed_ = quiet;

@@ -26,7 +26,7 @@ void ReplyReader::TakeResponse(const FrameHeader& header, std::string_view body)
   Ready& read = ready_.emplace_back(header);
   const FrameError error = FrameReader::ReadResponse(header, body, &read.frame);
   if (error == FrameError::kNone && (header.flags & (kEnd | kMore)) == kEnd &&
-      shared_.unfinished.empty()) {
+      shared_.parts.unfinished.empty()) {
     if (ready_.size() >= kBatch) CompleteReady();
     return;
   }
@@ -40,7 +40,7 @@ void ReplyReader::TakeResponse(const FrameHeader& header, std::string_view body)
     shared_.faults.Fail(CloseReason::kBadFrame, "a reply that does not end its call");
     return;
   }
-  if (!shared_.unfinished.empty() && !MayEndNow(header)) return;
+  if (!shared_.parts.unfinished.empty() && !MayEndNow(header)) return;
   if (!header.has(kMore)) {
     ready_.push_back(reply);
     if (ready_.size() >= kBatch) CompleteReady();
@@ -64,17 +64,17 @@ void ReplyReader::BeginMessage(const FrameHeader& header, const ResponseFrame& f
   } else if (const absl::Status s = shared_.CheckCompressed(frame.payload); !s.ok()) {
     refused = absl::Status(s.code(), absl::StrCat("the reply: ", s.message()));
   } else if (const absl::StatusOr<Assembly*> assembly =
-                 shared_.unfinished.Begin(header.id, true, frame.payload);
+                 shared_.parts.unfinished.Begin(header.id, true, frame.payload);
              assembly.ok()) {
     (*assembly)->handler_us = frame.handler_us;
     (*assembly)->trailers = std::string(frame.metadata);
-    shared_.unfinished.WatchForLate(kNever);
+    shared_.parts.unfinished.WatchForLate(kNever);
     return;
   } else {
     refused = assembly.status();
   }
   if (OutboundCall* const call = shared_.link->Take(header.id)) {
-    shared_.ender.End(*call, refused.code(), std::string(refused.message()), true);
+    shared_.parts.ender.End(*call, refused.code(), std::string(refused.message()), true);
   }
 }
 
@@ -93,7 +93,8 @@ void ReplyReader::TakeHeaders(const FrameHeader& header, std::string_view body) 
   const std::shared_ptr<StreamPort> port = call->stream;  // what is told may end it
   if (call->wire().initial_metadata != nullptr ||
       (port != nullptr && NativeStream::Of(*port).receive_begun) ||
-      (!shared_.unfinished.empty() && shared_.unfinished.Find(header.id, true) != nullptr)) {
+      (!shared_.parts.unfinished.empty() &&
+       shared_.parts.unfinished.Find(header.id, true) != nullptr)) {
     shared_.faults.Fail(CloseReason::kBadFrame,
                         absl::StrCat("initial metadata of call ", header.id,
                                      " that is not the first of its reply"));
@@ -101,8 +102,9 @@ void ReplyReader::TakeHeaders(const FrameHeader& header, std::string_view body) 
   }
   const size_t most = shared_.limits().max_metadata_bytes;
   if (body.size() > most) {
-    shared_.ender.GiveUp(header.id, Errors::TooLarge("the reply's initial metadata", body.size(),
-                                                     most, "max_metadata_bytes of the channel"));
+    shared_.parts.ender.GiveUp(header.id,
+                               Errors::TooLarge("the reply's initial metadata", body.size(), most,
+                                                "max_metadata_bytes of the channel"));
     return;
   }
   if (port != nullptr) port->OnTaken();
@@ -110,7 +112,7 @@ void ReplyReader::TakeHeaders(const FrameHeader& header, std::string_view body) 
 }
 
 bool ReplyReader::MayEndNow(const FrameHeader& header) {
-  const Assembly* const unfinished = shared_.unfinished.Find(header.id, true);
+  const Assembly* const unfinished = shared_.parts.unfinished.Find(header.id, true);
   if (unfinished == nullptr) return true;
   if (unfinished->stream == nullptr) {
     shared_.faults.Fail(CloseReason::kBadFrame,
@@ -124,7 +126,7 @@ bool ReplyReader::MayEndNow(const FrameHeader& header) {
     return false;
   }
   // An error reply may arrive in the middle of a message.
-  shared_.unfinished.Drop(header.id, /*reply=*/true);
+  shared_.parts.unfinished.Drop(header.id, /*reply=*/true);
   return true;
 }
 
@@ -181,7 +183,7 @@ void ReplyReader::CompleteSlow(OutboundCall& call, const FrameHeader& header,
     const size_t size = std::max(payload.whole_size, payload.inflated_size);
     if (size > shared_.limits().max_message_bytes) {
       const absl::Status why = ReplyOverLimit(size, shared_.limits().max_message_bytes);
-      shared_.ender.End(call, why.code(), std::string(why.message()), true);
+      shared_.parts.ender.End(call, why.code(), std::string(why.message()), true);
       return;
     }
     const ReceivedMessage whole{*input_,
@@ -198,7 +200,7 @@ void ReplyReader::CompleteSlow(OutboundCall& call, const FrameHeader& header,
   }
   if (header.aux == ToWireCode(absl::StatusCode::kCancelled) &&
       shared_.loop.clock().Now() >= call.plan().deadline) {
-    shared_.ender.EndExpired(call);  // the server was the first to see it
+    shared_.parts.ender.EndExpired(call);  // the server was the first to see it
     return;
   }
   end.may_have_been_executed = !header.has(kNotExecuted);

@@ -21,6 +21,7 @@
 #include "weft/rpc/protocol/native/frame_format.h"
 #include "weft/rpc/protocol/native/frame_reader.h"
 #include "weft/rpc/protocol/native/native_link.h"
+#include "weft/rpc/protocol/native/session_parts.h"
 #include "weft/rpc/protocol/native/session_phase.h"
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_host.h"
@@ -40,17 +41,6 @@ class SessionFaults {
   ~SessionFaults() = default;
 };
 
-class CallEnder;
-class FrameDemultiplexer;
-class HandshakePhase;
-class InboundTable;
-class Leaving;
-class LifeWatch;
-class QuietTrim;
-class ReplyReader;
-class StreamReader;
-class UnfinishedMessages;
-
 struct SessionShared {
   EventLoop& loop;
   DeadlineWheel& wheel;
@@ -60,22 +50,7 @@ struct SessionShared {
   InboundSink* const sink;  // null: no call of the peer is served
   const std::shared_ptr<CallPool> pool;
   const std::shared_ptr<NativeLink> link;
-
-  // The connection, what rings for it (until Hello has come the time for that is up; then it is the
-  // heartbeat's), and the parts.
-  Connection& connection;
-  Timer& timer;
-  HandshakePhase& handshake;
-  FrameDemultiplexer& demultiplexer;
-  InboundTable& inbound;
-  ReplyReader& replies;
-  CallEnder& ender;
-  StreamReader& streams;
-  UnfinishedMessages& unfinished;
-  Leaving& leaving;
-  LifeWatch& life;
-  QuietTrim& trim;
-
+  const SessionParts parts;
   SessionPhase phase{};
 
   const SessionLimits& limits() const { return link->limits(); }

@@ -19,14 +19,14 @@ std::shared_ptr<StreamPort> StreamReader::Find(const FrameHeader& header, bool* 
   std::shared_ptr<StreamPort> port;
   bool known;
   if (header.has(kReply)) {
-    shared_.replies.Complete();  // one of them may end the call
+    shared_.parts.replies.Complete();  // one of them may end the call
     port = shared_.link->StreamOf(header.id, &live, &known);
     if (port != nullptr) port->OnTaken();
   } else {
-    const InboundCall* const call = shared_.inbound.Find(header.id);
+    const InboundCall* const call = shared_.parts.inbound.Find(header.id);
     live = call != nullptr && !call->has_answer();
     if (live) port = call->stream;
-    known = shared_.inbound.EverBegun(header.id);
+    known = shared_.parts.inbound.EverBegun(header.id);
   }
   *wrong = !known || (live && port == nullptr);
   return port;
@@ -39,8 +39,8 @@ bool StreamReader::MayCome(const FrameHeader& header, StreamPort* port) {
                                                              " after the end of its stream"));
     return false;
   }
-  if (!shared_.unfinished.empty() &&
-      shared_.unfinished.Find(header.id, header.has(kReply)) != nullptr) {
+  if (!shared_.parts.unfinished.empty() &&
+      shared_.parts.unfinished.Find(header.id, header.has(kReply)) != nullptr) {
     shared_.faults.Fail(CloseReason::kBadFrame, absl::StrCat("a stream message of call ", header.id,
                                                              " inside another one"));
     return false;
@@ -90,9 +90,9 @@ void StreamReader::TakeMessage(const BlockRef& block, const FrameHeader& header,
   if (refused.ok()) return;
   streams.ReturnConnectionCredit(cost);
   if (header.has(kReply)) {
-    shared_.ender.GiveUp(header.id, refused);
+    shared_.parts.ender.GiveUp(header.id, refused);
   } else {
-    shared_.inbound.EndCall(header.id, refused);
+    shared_.parts.inbound.EndCall(header.id, refused);
   }
 }
 
@@ -127,11 +127,11 @@ absl::Status StreamReader::Take(const BlockRef& block, const FrameHeader& header
     return absl::OkStatus();
   }
   const absl::StatusOr<Assembly*> assembly =
-      shared_.unfinished.Begin(header.id, header.has(kReply), payload);
+      shared_.parts.unfinished.Begin(header.id, header.has(kReply), payload);
   if (!assembly.ok()) return assembly.status();
   (*assembly)->stream = port;
   (*assembly)->last = last;
-  shared_.unfinished.WatchForLate(kNever);
+  shared_.parts.unfinished.WatchForLate(kNever);
   return absl::OkStatus();
 }
 

@@ -30,7 +30,7 @@ void UnfinishedMessages::Drop(uint64_t id, bool reply) {
   const size_t credit = assembly->stream != nullptr ? assembly->whole + kMessageCost : 0;
   // The connection may be about to read straight into it.
   if (data_left_ > 0 && data_header_.has(kReply) == reply && data_header_.id == id) {
-    shared_.connection.ForgetDirect();
+    shared_.parts.connection.ForgetDirect();
     late_piece_ = reply;
   }
   assembly_->Drop(id, reply);
@@ -64,7 +64,7 @@ size_t UnfinishedMessages::BeginData(const FrameHeader& header) {
       return 0;
     }
   } else if (reply ? !shared_.link->EverStarted(header.id)
-                   : !shared_.inbound.EverBegun(header.id)) {
+                   : !shared_.parts.inbound.EverBegun(header.id)) {
     shared_.faults.Fail(CloseReason::kBadFrame, "a piece of a call that was never begun");
     return 0;
   }
@@ -129,12 +129,12 @@ void UnfinishedMessages::FinishStreamMessage(Assembly& assembly) {
   const size_t held = assembly.whole + kMessageCost;
   assembly_->Finish(data_header_.id, data_header_.has(kReply));
   shared_.frames().input().Add(held);
-  shared_.streams.Deliver(*port, std::move(message), last);
+  shared_.parts.streams.Deliver(*port, std::move(message), last);
 }
 
 void UnfinishedMessages::FinishReply() {
   // Those that came before it are completed before it; one of them may end the session.
-  shared_.replies.Complete();
+  shared_.parts.replies.Complete();
   Assembly* const assembly = Find(data_header_.id, true);
   if (assembly == nullptr || shared_.phase.ending()) return;
   const BlockRef block = assembly->block;
@@ -149,7 +149,7 @@ void UnfinishedMessages::FinishReply() {
   frame.payload.attachment_size = static_cast<uint32_t>(assembly->attachment_size);
   const FrameHeader header{0, FrameType::kResponse, kEnd, 0, data_header_.id};
   assembly_->Finish(header.id, true);
-  shared_.replies.CompleteWhole(header, frame, block);
+  shared_.parts.replies.CompleteWhole(header, frame, block);
 }
 
 void UnfinishedMessages::FinishRequest(Assembly& assembly) {
@@ -176,9 +176,9 @@ void UnfinishedMessages::End(uint64_t id, bool reply, const absl::Status& why) {
   if (request != nullptr) {
     request->Refuse(why);
   } else if (reply) {
-    shared_.ender.GiveUp(id, why);
+    shared_.parts.ender.GiveUp(id, why);
   } else {
-    shared_.inbound.EndCall(id, why);
+    shared_.parts.inbound.EndCall(id, why);
   }
 }
 
@@ -201,7 +201,8 @@ void UnfinishedMessages::EndLate() {
   const MonoTime now = shared_.loop.clock().Now();
   const Nanos pause = ToNanos(shared_.limits().max_message_pause);
   // While reading is paused nothing can come.
-  const MonoTime heard = shared_.connection.paused() ? now : shared_.connection.resumed();
+  const MonoTime heard =
+      shared_.parts.connection.paused() ? now : shared_.parts.connection.resumed();
   MonoTime next = kNever;
   for (const Reassembler::Late& late : assembly_->FindLate(now, pause, heard, &next)) {
     EndOneLate(late, now);
@@ -215,7 +216,7 @@ void UnfinishedMessages::EndOneLate(const Reassembler::Late& late, MonoTime now)
   if (a == nullptr) return;  // an end of those before it has ended it, too
   if (OutboundCall* const call = late.reply ? shared_.link->Find(late.id) : nullptr;
       call != nullptr && now >= call->plan().deadline) {
-    shared_.ender.OnCallDeadline(*call);
+    shared_.parts.ender.OnCallDeadline(*call);
     return;
   }
   const absl::string_view what = a->stream != nullptr ? "stream message"
