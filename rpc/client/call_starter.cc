@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/base/attributes.h"
 #include "absl/base/optimization.h"
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
@@ -33,6 +34,7 @@ CallStarter::CallStarter(std::shared_ptr<LinkSource> source, IoThread& home,
       config_(std::move(config)),
       all_driven_(config_->has_policies || source_->wants_reports()),
       slot_(source_->slot()),
+      slot_is_home_(slot_ != nullptr && &slot_->loop() == loop_.get()),
       room_(*source_, home, std::move(target), config_->max_message, config_->max_waiting),
       budget_(config_->options.retry_budget) {
   source_->Watch(&room_);
@@ -45,12 +47,13 @@ void CallStarter::SetKeeper(std::weak_ptr<const void> keeper) {
 
 // ---- calls, from any thread
 
-inline void CallStarter::Send(OutboundCall& call, bool in_loop) {
+// Part of Start, which is the path of every call.
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline void CallStarter::Send(OutboundCall& call, bool in_loop) {
   uint64_t gone = 0;
   if (ABSL_PREDICT_TRUE(slot_ != nullptr && room_.empty())) {
     LinkSlot::Record* record = nullptr;
-    const bool sets = in_loop && &slot_->loop() == loop_.get();
-    const NumberedLink* const link = sets ? slot_->present() : slot_->Read(&record);
+    const NumberedLink* const link =
+        in_loop && slot_is_home_ ? slot_->present() : slot_->Read(&record);
     if (ABSL_PREDICT_TRUE(link != nullptr)) {
       const LinkUse use(record);
       const uint64_t number = link->number;  // starting the call may end the link

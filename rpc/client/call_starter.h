@@ -84,7 +84,8 @@ class CallStarter final : public CallTarget, public CallResender, public Attempt
   const std::shared_ptr<EventLoop> loop_;
   const std::shared_ptr<const StartConfig> config_;
   const bool all_driven_;
-  LinkSlot* const slot_;  // the source's, or null
+  LinkSlot* const slot_;     // the source's, or null
+  const bool slot_is_home_;  // it is set on loop_
   std::weak_ptr<const void> keeper_;
 
   WaitingRoom room_;

@@ -63,13 +63,16 @@ size_t FrameDemultiplexer::TakeFrame(const BlockRef& block, const char* data, si
 
 void FrameDemultiplexer::TakeWholeFrame(const BlockRef& block, const FrameHeader& header,
                                         std::string_view body) {
+  // Nearly every frame is one of these: they need no table of jumps.
+  if (header.type == FrameType::kRequest) {
+    shared_.parts.inbound.TakeRequest(block, header, body);
+    return;
+  }
+  if (header.type == FrameType::kResponse) {
+    shared_.parts.replies.TakeResponse(header, body);
+    return;
+  }
   switch (header.type) {
-    case FrameType::kRequest:
-      shared_.parts.inbound.TakeRequest(block, header, body);
-      return;
-    case FrameType::kResponse:
-      shared_.parts.replies.TakeResponse(header, body);
-      return;
     case FrameType::kMessage:
       shared_.parts.streams.TakeMessage(block, header, body);
       return;
