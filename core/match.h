@@ -1,4 +1,5 @@
-// Whether the first bytes of a stream are something's: a protocol's, or a transport's handshake.
+// The answer to one question: do the first bytes of a stream begin a protocol, or a transport's
+// handshake?
 //
 // Threads  value
 #ifndef WEFT_CORE_MATCH_H_

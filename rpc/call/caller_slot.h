@@ -1,5 +1,5 @@
-// What calls a connection's other side: made when a handler first asks for it, and kept as long as
-// the connection's memory.
+// The target for calls to a connection's other side. It is made when a handler first asks for it,
+// and kept as long as the connection's memory.
 //
 // Threads  any
 // Owns     the target

@@ -1,4 +1,4 @@
-// What a connection has carried.
+// The calls and bytes that a connection has carried.
 //
 // Threads  value
 #ifndef WEFT_RPC_CALL_CONNECTION_VOLUME_H_

@@ -1,5 +1,5 @@
-// Whether an inbound call was cancelled, and who is to hear of it: the scope that its handler's own
-// calls and stop tokens hang on, made when it is first asked for.
+// The cancelling of an inbound call: whether it came, and the scope that hears of it. The handler's
+// own calls and stop tokens hang on the scope, which is made when it is first asked for.
 //
 // Threads  any: Mark, MarkStopped, the accessors, Scope. Reset: nobody else has the call
 // Owns     its share of the scope

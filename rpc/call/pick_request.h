@@ -1,4 +1,4 @@
-// What is known of a call when a link is looked for.
+// The facts about a call by which a link is chosen for it.
 //
 // Threads  value; its spans refer to what the caller of Pick has
 #ifndef WEFT_RPC_CALL_PICK_REQUEST_H_

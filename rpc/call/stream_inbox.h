@@ -1,5 +1,5 @@
-// What comes on a stream: messages that wait to be read, the reader that waits for them, and what
-// is known of the other side's initial metadata.
+// The receiving half of a stream: messages that wait to be read, the reader that waits for them,
+// and what is known of the other side's initial metadata.
 //
 //   kOpen ──the peer's half-close, or the call's end──► kClosed
 //   kOpen, kClosed ──Drop──► kDropped

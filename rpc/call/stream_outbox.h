@@ -1,4 +1,4 @@
-// What goes out on a stream: how far its writer has come, the transport that takes its messages,
+// The sending half of a stream: how far its writer has come, the transport that takes its messages,
 // and the writer that waits for room.
 //
 //   kWriting ──HalfClose──► kHalfClosed

@@ -1,5 +1,5 @@
-// What a handler calls its caller with: calls over the connection that its call came on, with
-// everything that a channel has but a second connection.
+// The target with which a handler calls its caller. Its calls go over the connection that the
+// handler's call came on, and have everything that a channel's calls have but a second connection.
 //
 // Threads  any
 // Owns     its CallStarter; its link owns it (CallerSlot)

@@ -1,4 +1,4 @@
-// What an EndpointConnection needs to know: where it dials, how, and what it speaks there.
+// The settings of an EndpointConnection: where it dials, how, and what it speaks there.
 //
 // Threads  value
 #ifndef WEFT_RPC_CLIENT_ENDPOINT_OPTIONS_H_

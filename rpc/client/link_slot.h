@@ -2,9 +2,9 @@
 // count that threads share.
 //
 // Each thread that reads has a record of its own in the slot, in which it says which link it uses.
-// Whoever replaces the link looks at all records, and hands his reference over to a thread that is
-// in the middle of using the old one: that thread drops it when it lets go. So a link lives as long
-// as somebody uses it, and no longer, and reading writes to memory of the reading thread only.
+// Set looks at all records. Where a thread is using the old link it hands its own reference over to
+// that thread, which drops it when it lets go. So a link lives as long as somebody uses it, and no
+// longer, and reading writes to memory of the reading thread only.
 //
 // Threads  Read: any. Set and present: one loop. The destructor: when nobody reads or sets any
 //          more; what was read may be let go later

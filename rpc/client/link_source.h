@@ -1,4 +1,5 @@
-// Where calls may go: the connection to one address, or a choice among several.
+// The source of links that calls may go over: the connection to one address, or a choice among
+// several.
 //
 // A new rule of choice (a balancer) is a new source: it picks among the links of others.
 //

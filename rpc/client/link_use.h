@@ -1,4 +1,4 @@
-// That this thread uses a link which it has read in a LinkSlot.
+// A scope in which this thread uses a link that it has read in a LinkSlot.
 //
 // Threads  the one that has read it
 // Ends     lets go when it is destroyed

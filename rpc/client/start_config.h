@@ -1,4 +1,4 @@
-// What all CallStarters of one kind have in common.
+// The settings that all CallStarters of one kind share.
 //
 // Threads  value; constant once a CallStarter has it
 #ifndef WEFT_RPC_CLIENT_START_CONFIG_H_

@@ -1,5 +1,5 @@
-// Where calls wait that no link can take yet: each is tried on the links of a source, ended where
-// the source says why, and kept until a link comes otherwise.
+// The place for calls that no link can take yet. Each is tried on the links of a source. It is
+// ended where the source says why, and is kept until a link comes otherwise.
 //
 // While any call waits, others wait behind it: calls reach the links in the order in which they
 // came.

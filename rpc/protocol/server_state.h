@@ -1,4 +1,4 @@
-// Where a server is in its life.
+// The states of a server, from its start to its stop.
 //
 //   kNew ──it listens──► kServing
 //   kNew, kServing ──Stop──► kDraining ──all has ended──► kStopped

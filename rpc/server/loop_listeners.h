@@ -1,5 +1,5 @@
-// What one loop of a server has of each of its listeners: the connections whose protocol is not
-// known yet, and the services that are offered there. Made with a listener's first connection.
+// One loop's part of each listener of a server: the connections whose protocol is not known yet,
+// and the services that are offered there. It is made with a listener's first connection.
 //
 // Threads  loop-only
 // Owns     those connections, until their protocol is known; refers to the listeners, which outlive

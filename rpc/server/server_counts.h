@@ -1,4 +1,4 @@
-// What all loops of a server count together.
+// The counts of a server, kept by all its loops together.
 //
 // Threads  any
 #ifndef WEFT_RPC_SERVER_SERVER_COUNTS_H_

@@ -1,5 +1,5 @@
-// What a test has scripted for one streaming call, and how far it has been played: the messages
-// that are pushed, and when and how the call ends.
+// The script of a test for one streaming call: the messages that are pushed, when and how the call
+// ends, and how far all that has been played.
 //
 // Threads  value; its call's mutex guards it
 // Owns     what was pushed and not delivered

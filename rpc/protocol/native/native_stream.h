@@ -1,5 +1,5 @@
-// What a native link keeps of one stream, in the stream's own room (transport_slot.h): its number,
-// the credit of both directions, and how far the peer's messages have come.
+// A native link's part of one stream: its number, the credit of both directions, and how far the
+// peer's messages have come. It stands in the stream's own room (transport_slot.h).
 //
 // Threads  under the link's mutex; `receive_credit` by any thread; what the session's loop alone
 //          reads and writes is marked

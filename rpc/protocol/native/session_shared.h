@@ -1,4 +1,4 @@
-// What the parts of one native session have in common: where it runs, whom it serves, its link, how
+// The things that all parts of one native session use: where it runs, whom it serves, its link, how
 // far it has come, and the two ways in which a part ends it.
 //
 // Threads  the session's loop
