@@ -140,21 +140,22 @@ void CallAuthentication::OnCancelled(InboundCall& call) {
     all_.OnCancelled(call);
     return;
   }
-  TakeOut(call);
-  const absl::Status why = call.CheckStillWanted();
-  call.Refuse(why.ok() ? absl::CancelledError("cancelled before it was executed") : why);
+  EndCancelled(call);
   PassOrdered();
 }
 
 void CallAuthentication::OnAllCancelled(CallOrigin& origin) {
   ordered_.clear();  // none of them goes on
   while (!waiting_.empty()) {
-    InboundCall& call = waiting_.begin()->second->call;
-    TakeOut(call);
-    const absl::Status why = call.CheckStillWanted();
-    call.Refuse(why.ok() ? absl::CancelledError("cancelled before it was executed") : why);
+    EndCancelled(waiting_.begin()->second->call);
   }
   all_.OnAllCancelled(origin);
+}
+
+void CallAuthentication::EndCancelled(InboundCall& call) {
+  TakeOut(call);
+  const absl::Status why = call.CheckStillWanted();
+  call.Refuse(why.ok() ? absl::CancelledError("cancelled before it was executed") : why);
 }
 
 void CallAuthentication::Refuse(InboundCall& call, const absl::Status& why) {

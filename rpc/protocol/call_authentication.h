@@ -89,6 +89,8 @@ class CallAuthentication final : public InboundSink {
   // Those that have an order and whose turn it is.
   void PassOrdered() LOOP_ONLY;
   void Refuse(InboundCall& call, const absl::Status& why) LOOP_ONLY;
+  // It is waiting, and nobody wants it any more.
+  void EndCancelled(InboundCall& call) LOOP_ONLY;
 
   IoThread& io_;
   InboundSink& all_;
