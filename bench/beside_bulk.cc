@@ -1,5 +1,5 @@
-// What a bulk transfer does to small calls: on their own connection, against the same bytes on
-// another one.
+// Measures what a bulk transfer does to small calls: on their own connection, against the same
+// bytes on another one.
 //
 //   beside_bulk --port <p> [--way down|up] [--chunk <bytes>] [--rate <MB/s, 0: all that goes>]
 //               [--seconds <of a phase>] [--rounds <n>]
@@ -8,15 +8,16 @@
 // of large chunks runs, paced to `rate` on both connections alike. Rounds of three phases (no bulk,
 // bulk on another connection, bulk on the same) follow each other; a line for each, then medians.
 // The last line: "p99 beside bulk, same connection against another: R".
-#include <algorithm>
 #include <atomic>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "bench/echo.weft.h"
+#include "bench/median.h"
 #include "bench/peers/common/arguments.h"
 #include "bench/peers/common/fail.h"
 #include "bench/peers/common/latency_histogram.h"
@@ -138,16 +139,16 @@ void Print(const char* what, const Phase& p) {
   std::fflush(stdout);
 }
 
-double Median(const std::vector<Phase>& phases, double Phase::*of) {
+double MedianOf(const std::vector<Phase>& phases, double Phase::*of) {
   std::vector<double> values;
   for (const Phase& phase : phases) values.push_back(phase.*of);
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
+  return weft::bench::Median(std::move(values));
 }
 
 Phase Medians(const std::vector<Phase>& phases) {
-  return {Median(phases, &Phase::p50), Median(phases, &Phase::p99), Median(phases, &Phase::p999),
-          Median(phases, &Phase::calls_per_s), Median(phases, &Phase::mb_per_s)};
+  return {MedianOf(phases, &Phase::p50), MedianOf(phases, &Phase::p99),
+          MedianOf(phases, &Phase::p999), MedianOf(phases, &Phase::calls_per_s),
+          MedianOf(phases, &Phase::mb_per_s)};
 }
 
 }  // namespace
@@ -183,8 +184,7 @@ int main(int argc, char** argv) {
   Print("no bulk", Medians(none));
   Print("another connection", Medians(apart));
   Print("same connection", Medians(together));
-  std::sort(ratios.begin(), ratios.end());
   std::printf("p99 beside bulk, same connection against another: %.2f\n",
-              ratios[ratios.size() / 2]);
+              weft::bench::Median(std::move(ratios)));
   return 0;
 }

@@ -1,4 +1,4 @@
-// What a burst leaves behind in a server's resident memory.
+// Measures what a burst leaves behind in a server's resident memory.
 //
 //   burst --server <echo_server> --case metadata|storm|calls [--port <n>] [--size <bytes>]
 //         [--count <n>] [--outstanding <n>] [--wait <seconds>] [--hold]
@@ -45,7 +45,7 @@ using weft::bench::EchoResponse;
 using weft::bench::EchoService;
 using weft::bench::Fail;
 
-// One that nobody listens on at the moment.
+// Returns a port that is free at the moment.
 int FreePort() {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};

@@ -1,6 +1,7 @@
-// What an idle connection and an idle stream hold at each end: bytes that operator new gave out (as
-// malloc rounds them), which are weft's, and bytes of the whole heap by malloc's books (mallinfo2),
-// which are its overhead and libevent's share besides. The kernel's buffers are not in it.
+// Measures the memory that an idle connection and an idle stream hold at each end. There are two
+// figures. Bytes that operator new gave out (as malloc rounds them) are weft's. Bytes of the whole
+// heap by malloc's books (mallinfo2) hold malloc's overhead and libevent's share besides. The
+// kernel's buffers are not in it.
 //
 //   idle [--conns <n>] [--streams <n>]
 //
@@ -15,10 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <atomic>
-#include <cstdint>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 #include <string>
 #include <thread>
@@ -27,6 +25,7 @@
 
 #include "bench/echo.weft.h"
 #include "bench/echoer.h"
+#include "bench/own_bytes.h"
 #include "bench/peers/common/arguments.h"
 #include "bench/peers/common/fail.h"
 #include "bench/streams.weft.h"
@@ -42,12 +41,11 @@ using weft::bench::Fail;
 constexpr absl::Duration kHeartbeat = absl::Milliseconds(500);
 constexpr auto kQuiet = std::chrono::milliseconds(2500);
 
-std::atomic<int64_t> own_bytes{0};
-
 struct Bytes {
   double own = 0, heap = 0;
   static Bytes Now() {
-    return {static_cast<double>(own_bytes.load()), static_cast<double>(mallinfo2().uordblks)};
+    return {static_cast<double>(weft::bench::OwnBytes()),
+            static_cast<double>(mallinfo2().uordblks)};
   }
   Bytes Each(const Bytes& before, int things) const {
     return {(own - before.own) / things, (heap - before.heap) / things};
@@ -165,21 +163,8 @@ int RunServer(int connections, int streams, int from, int to) {
 
 }  // namespace
 
-// Of the whole program, the libraries included.
-void* operator new(size_t n) {
-  void* const p = std::malloc(n);
-  if (p == nullptr) std::abort();
-  own_bytes.fetch_add(static_cast<int64_t>(malloc_usable_size(p)), std::memory_order_relaxed);
-  return p;
-}
-void operator delete(void* p) noexcept {
-  if (p == nullptr) return;
-  own_bytes.fetch_sub(static_cast<int64_t>(malloc_usable_size(p)), std::memory_order_relaxed);
-  std::free(p);
-}
-void operator delete(void* p, size_t) noexcept { operator delete(p); }
-
 int main(int argc, char** argv) {
+  weft::bench::CountOwnBytes();
   weft::bench::Arguments arguments(argc, argv);
   const auto connections = static_cast<int>(arguments.Integer("conns", 1000, 1, 100'000));
   const auto streams = static_cast<int>(arguments.Integer("streams", 1000, 1, 100'000));

@@ -44,12 +44,14 @@
 #include <utility>
 #include <vector>
 
+#include "bench/median.h"
 #include "bench/overload.weft.h"
 #include "weft/rpc/channel.h"
 #include "weft/rpc/server.h"
 
 namespace {
 
+using weft::bench::Median;
 using weft::bench::Work;
 using weft::bench::WorkReply;
 using weft::bench::WorkRequest;
@@ -290,11 +292,6 @@ void Print(const char* what, const Outcome& o) {
       rate(static_cast<double>(o.refused)), rate(static_cast<double>(o.late)), rate(o.workers_cpu),
       rate(o.others_cpu));
   std::fflush(stdout);
-}
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 double PerCall(double cpu, int64_t calls) {

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Counts the system calls of a server and its client for each RPC, and prints markdown rows.
 
-Each side runs under `strace -c -f`, twice: for a short and for a longer time. What the longer run
-has more of, system calls and RPCs, is divided; so starting, connecting and stopping do not enter.
+Each side runs under `strace -c -f`, twice: for a short and for a longer time. The longer run's
+surplus of system calls is divided by its surplus of RPCs, so starting, connecting and stopping do
+not enter.
 Under strace everything is slower and batches differ: read these as numbers of calls, not as speed.
 
     bench/strace_per_call.py --case mux --peers weft,raw,grpc_sync --header

@@ -11,8 +11,8 @@
 namespace weft::codegen {
 
 // Lines that start with //, without a last line feed; "" where there is nothing to say. `leading`
-// stands above a declaration, `trailing` behind it, both as SourceLocation has them. Whatever they
-// hold, they cannot end the comment early nor swallow the line that follows it.
+// stands above a declaration, `trailing` behind it, both as SourceLocation has them. No content of
+// theirs can end the comment early, or swallow the line that follows it.
 std::string CommentLines(absl::string_view leading, absl::string_view trailing);
 
 }  // namespace weft::codegen

@@ -5,9 +5,11 @@
 #include <iterator>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "weft/codegen/macro_names.h"
 
 namespace weft::codegen {
 namespace {
@@ -47,18 +49,42 @@ constexpr absl::string_view kKeywords[] = {
     "xor",           "xor_eq",
 };
 
-// Macros of the standard headers and of the compiler, and words that would be read as something
-// else where generated code uses them. Sorted.
-constexpr absl::string_view kMisread[] = {
-    "BUFSIZ",    "DOMAIN",   "EDOM",   "EOF",      "ERANGE",   "HUGE_VAL", "INFINITY",
-    "NAN",       "NDEBUG",   "NULL",   "OVERFLOW", "RAND_MAX", "SING",     "TLOSS",
-    "UNDERFLOW", "assert",   "errno",  "final",    "linux",    "major",    "makedev",
-    "minor",     "offsetof", "stderr", "stdin",    "stdout",   "std",      "unix",
-};
+// Words that would be read as something else where generated code uses them.
+constexpr absl::string_view kMisread[] = {"final", "std"};
 
 template <size_t N>
 bool Contains(const absl::string_view (&words)[N], absl::string_view name) {
   return std::find(std::begin(words), std::end(words), name) != std::end(words);
+}
+
+// A macro by its looks, which holds for macros of any header: a leading underscore, as in
+// _GNU_SOURCE, or capitals and digits up to the first underscore, as in SIG_DFL and SYS_read.
+bool LooksLikeMacro(absl::string_view name) {
+  if (name.empty()) return false;
+  if (name[0] == '_') return true;
+  if (!absl::ascii_isupper(static_cast<unsigned char>(name[0]))) return false;
+  for (const char c : name) {
+    if (c == '_') return true;
+    if (absl::ascii_islower(static_cast<unsigned char>(c))) return false;
+  }
+  return false;
+}
+
+bool IsListed(absl::string_view name) {
+  static const auto& macros = *new std::set<absl::string_view>(
+      absl::StrSplit(kMacroNames, absl::ByAnyChar(" \n"), absl::SkipEmpty()));
+  return macros.count(name) != 0;
+}
+
+bool IsFree(absl::string_view name) {
+  return !Contains(kKeywords, name) && !Contains(kMisread, name) && !LooksLikeMacro(name) &&
+         !IsListed(name);
+}
+
+// The same of a name that has got its underscore: GTEST_SKIP_ is a macro, as GTEST_SKIP is, and
+// WEFT_X_H_ guards a header.
+bool IsFreeEscaped(absl::string_view name) {
+  return !IsListed(name) && !absl::EndsWith(name, "_H_") && !absl::EndsWith(name, "_H__");
 }
 
 }  // namespace
@@ -66,9 +92,28 @@ bool Contains(const absl::string_view (&words)[N], absl::string_view name) {
 std::string CppNamespace(absl::string_view package) {
   std::vector<std::string> parts = absl::StrSplit(package, '.', absl::SkipEmpty());
   for (std::string& part : parts) {
+    // As protoc does for the messages, which stand in the same namespace.
     if (Contains(kKeywords, part)) part += '_';
   }
   return absl::StrJoin(parts, "::");
+}
+
+absl::Status CheckNestedNamespace(absl::string_view name) {
+  for (const absl::string_view part : absl::StrSplit(name, "::")) {
+    bool identifier = !part.empty() && !absl::ascii_isdigit(static_cast<unsigned char>(part[0]));
+    for (const char c : part) {
+      identifier &= c == '_' || absl::ascii_isalnum(static_cast<unsigned char>(c));
+    }
+    if (!identifier) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "'", part, "' is no name: a namespace inside the package's, as rpc or a::b"));
+    }
+    if (!IsFree(part)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("'", part, "' means something else in C++, or looks like a macro"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 std::string ConstantName(absl::string_view name) {
@@ -80,14 +125,15 @@ std::string ConstantName(absl::string_view name) {
 std::vector<std::string> AssignNames(const std::vector<std::string>& wanted,
                                      std::set<std::string> taken) {
   std::vector<std::string> names(wanted.size());
+  // First the names that can stay: one that has to change must not take a name that another has in
+  // the .proto.
   for (size_t i = 0; i < wanted.size(); ++i) {
-    if (Contains(kKeywords, wanted[i]) || Contains(kMisread, wanted[i])) continue;
-    if (taken.insert(wanted[i]).second) names[i] = wanted[i];
+    if (IsFree(wanted[i]) && taken.insert(wanted[i]).second) names[i] = wanted[i];
   }
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (!names[i].empty()) continue;
     names[i] = wanted[i] + "_";
-    while (!taken.insert(names[i]).second) names[i] += '_';
+    while (!IsFreeEscaped(names[i]) || !taken.insert(names[i]).second) names[i] += '_';
   }
   return names;
 }

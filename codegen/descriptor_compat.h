@@ -16,7 +16,7 @@
 
 namespace weft::codegen {
 
-// Of a message, enum, service or method: "Say" and "demo.Greeter.Say".
+// Names of a message, enum, service or method: "Say" and "demo.Greeter.Say".
 template <typename Descriptor>
 std::string NameOf(const Descriptor& descriptor) {
   return std::string(descriptor.name());

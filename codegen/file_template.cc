@@ -7,8 +7,10 @@ constexpr absl::string_view kHeaderFile = R"(
 #pragma once
 
 $if services$
+#include <memory>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -21,6 +23,7 @@ $end$
 $if streams$
 #include "weft/rpc/call/stream_service.h"
 $end$
+#include "weft/rpc/call/stub_target.h"
 #include "weft/rpc/call/unary_call.h"
 $else$
 #include "$stem$.pb.h"

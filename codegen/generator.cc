@@ -23,18 +23,33 @@ namespace {
 
 struct Parameters {
   bool mock = true;
+  bool empty = false;
+  std::string services_namespace;
 };
+
+// The flag of that name; null where there is none.
+bool* FlagOf(Parameters& parameters, const std::string& name) {
+  if (name == "mock") return &parameters.mock;
+  if (name == "empty") return &parameters.empty;
+  return nullptr;
+}
 
 absl::StatusOr<Parameters> ParseParameters(const std::string& text) {
   Parameters parameters;
   std::vector<std::pair<std::string, std::string>> pairs;
   google::protobuf::compiler::ParseGeneratorParameter(text, &pairs);
   for (const auto& [name, value] : pairs) {
-    if (name != "mock" || (value != "true" && value != "false")) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("unknown parameter '", name, "=", value, "'; there is: mock=true|false"));
+    if (name == "services_namespace") {
+      parameters.services_namespace = value;
+      continue;
     }
-    parameters.mock = value == "true";
+    bool* flag = FlagOf(parameters, name);
+    if (flag == nullptr || (value != "true" && value != "false")) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("unknown parameter '", name, "=", value, "'; there are: mock=true|false, ",
+                       "empty=true|false, services_namespace=<name>"));
+    }
+    *flag = value == "true";
   }
   return parameters;
 }
@@ -120,6 +135,8 @@ absl::StatusOr<TemplateValues> ValuesOf(const FileModel& file) {
   std::vector<TemplateValues>& services = values.lists["services"];
   for (const ServiceModel& model : file.services) {
     TemplateValues service = ValuesOf(model);
+    // A service's parts stand in several places of the files, so each is expanded with its
+    // service's values first, and is a value of the file's then.
     const std::pair<const char*, absl::string_view> parts[] = {
         {"service_declarations", kServiceDeclarations},
         {"stub_declarations", kStubDeclarations},
@@ -153,8 +170,9 @@ absl::Status GenerateFiles(const google::protobuf::FileDescriptor& file,
                            google::protobuf::compiler::GeneratorContext& context) {
   absl::StatusOr<Parameters> parameters = ParseParameters(parameter);
   if (!parameters.ok()) return parameters.status();
-  absl::StatusOr<FileModel> model = BuildModel(file);
+  absl::StatusOr<FileModel> model = BuildModel(file, parameters->services_namespace);
   if (!model.ok()) return model.status();
+  if (model->services.empty() && !parameters->empty) return absl::OkStatus();
   absl::StatusOr<TemplateValues> values = ValuesOf(*model);
   if (!values.ok()) return values.status();
 

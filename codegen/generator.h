@@ -1,11 +1,19 @@
 // protoc's view of weft: one .proto to x.weft.h, x.weft.cc and x.weft_mock.h.
 //
-// A .proto without services gets the same files, so that a build need not look inside; they only
-// include x.pb.h. Parameters, given as --weft_opt=name=value: `mock`, true (default) or false.
+// A .proto without services gets no files. Parameters, given as --weft_opt=name=value:
+//
+//   mock   false: no x.weft_mock.h; true is the default
+//   empty  true: a .proto without services gets the same files, which include x.pb.h only, for
+//          builds that name the files before they can look inside; false is the default
+//
+// With `services_namespace`, as rpc or a::b, services, stubs and mocks are in this namespace inside
+// the package's, as demo::rpc::Greeter. Messages stay where they are. This is for programs that
+// also have gRPC's code of the same .proto: its classes have the same names. Without it, or where
+// it is empty, they are beside the messages.
 //
 // Threads  any: no state
-// Errors   false and a text for protoc to print: an unknown parameter, a method that this version
-//          cannot generate
+// Errors   false and a text for protoc to print: an unknown parameter, a namespace that cannot be
+//          or whose name the package has given away, a file that this version cannot generate
 #ifndef WEFT_CODEGEN_GENERATOR_H_
 #define WEFT_CODEGEN_GENERATOR_H_
 

@@ -13,8 +13,8 @@ namespace {
 namespace pb = ::google::protobuf;
 using Field = pb::FieldDescriptor;
 
-// What the weft.* extensions of one options message say. The same bytes again, as the type that the
-// file's pool knows: there the extensions are fields.
+// Reads the weft.* extensions of one options message. It parses the message's bytes again, as the
+// type that the file's pool knows: there the extensions are fields.
 class Extensions {
  public:
   Extensions(const pb::DescriptorPool& pool, const char* type, const pb::Message& options)

@@ -1,4 +1,4 @@
-// What rpc/options.proto and protobuf itself let a .proto say about a method.
+// The options of a method, from rpc/options.proto and from protobuf itself, as a .proto sets them.
 //
 // Threads  any: no state
 #ifndef WEFT_CODEGEN_METHOD_OPTIONS_H_

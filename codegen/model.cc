@@ -7,6 +7,8 @@
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "weft/codegen/comment.h"
 #include "weft/codegen/cpp_names.h"
 #include "weft/codegen/descriptor_compat.h"
@@ -32,7 +34,7 @@ std::string CommentOf(const Descriptor& descriptor) {
 
 // ---- What is refused
 
-// Whether it can stand between the quotes of an #include, and in a comment's line.
+// True if `path` can stand between the quotes of an #include, and in a comment's line.
 bool IsIncludable(const std::string& path) {
   for (const char c : path) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F || c == '"' || c == '\\') return false;
@@ -82,15 +84,53 @@ void AddClassesOfPackage(const pb::FileDescriptor& file, const std::string& pack
 
 // The classes inside of each service's struct; none of them may also be the struct's name.
 const std::set<std::string>& NestedClasses() {
-  static const auto& names =
-      *new std::set<std::string>{"Service", "AsyncService", "CoroService", "StubInterface", "Stub"};
+  static const auto& names = *new std::set<std::string>{
+      "Service", "AsyncService", "CoroService", "MixedService", "StubInterface", "Stub"};
   return names;
 }
 
-void NameServices(const pb::FileDescriptor& file, FileModel* model) {
+// A part of the package's full name: "demo" and "Say" -> "demo.Say".
+std::string InPackage(const std::string& package, const std::string& name) {
+  return package.empty() ? name : absl::StrCat(package, ".", name);
+}
+
+// The namespace `path` is opened in `package` by generated code, so nothing else there may have its
+// name.
+absl::Status CheckServicesNamespace(const pb::FileDescriptor& file, const std::string& path) {
+  if (path.empty()) return absl::OkStatus();
+  absl::Status status = CheckNestedNamespace(path);
+  std::string package = PackageOf(file);
+  const pb::DescriptorPool& pool = *file.pool();
+  for (const std::string& part : std::vector<std::string>(absl::StrSplit(path, "::"))) {
+    if (!status.ok()) break;
+    std::set<std::string> classes;
+    std::set<const pb::FileDescriptor*> seen;
+    AddClassesOfPackage(file, package, &seen, &classes);
+    const std::string name = InPackage(package, part);
+    if (classes.count(part) != 0 || pool.FindServiceByName(name) != nullptr ||
+        pool.FindEnumValueByName(name) != nullptr || pool.FindExtensionByName(name) != nullptr) {
+      status = absl::InvalidArgumentError(absl::StrCat("the .proto has a ", name, " already"));
+    }
+    package = name;
+  }
+  if (status.ok()) return status;
+  return absl::InvalidArgumentError(
+      absl::StrCat("services_namespace=", path, ": ", status.message()));
+}
+
+void NameServices(const pb::FileDescriptor& file, const std::string& services_namespace,
+                  FileModel* model) {
   std::set<std::string> taken = NestedClasses();
+  taken.insert("Derived");  // MixedService's parameter
   std::set<const pb::FileDescriptor*> seen;
   AddClassesOfPackage(file, PackageOf(file), &seen, &taken);
+  if (!services_namespace.empty()) {
+    // Another package's namespace may be the services'.
+    seen.clear();
+    AddClassesOfPackage(
+        file, InPackage(PackageOf(file), absl::StrReplaceAll(services_namespace, {{"::", "."}})),
+        &seen, &taken);
+  }
 
   std::vector<std::string> wanted;
   for (int i = 0; i < file.service_count(); ++i) wanted.push_back(NameOf(*file.service(i)));
@@ -161,13 +201,20 @@ bool UsesDeprecated(const pb::ServiceDescriptor& service) {
 
 }  // namespace
 
-absl::StatusOr<FileModel> BuildModel(const pb::FileDescriptor& file) {
-  if (absl::Status status = CheckSupported(file); !status.ok()) return status;
+absl::StatusOr<FileModel> BuildModel(const pb::FileDescriptor& file,
+                                     const std::string& services_namespace) {
+  absl::Status status = CheckSupported(file);
+  if (status.ok()) status = CheckServicesNamespace(file, services_namespace);
+  if (!status.ok()) return status;
 
   FileModel model;
   model.path = PathOf(file);
   model.stem = StemOf(file);
   model.cpp_namespace = CppNamespace(PackageOf(file));
+  if (!services_namespace.empty()) {
+    if (!model.cpp_namespace.empty()) model.cpp_namespace += "::";
+    model.cpp_namespace += services_namespace;
+  }
   for (int s = 0; s < file.service_count(); ++s) {
     const pb::ServiceDescriptor& service = *file.service(s);
     ServiceModel& out = model.services.emplace_back();
@@ -182,7 +229,7 @@ absl::StatusOr<FileModel> BuildModel(const pb::FileDescriptor& file) {
     }
     model.uses_deprecated |= UsesDeprecated(service);
   }
-  NameServices(file, &model);
+  NameServices(file, services_namespace, &model);
   for (ServiceModel& service : model.services) NameMethods(&service);
   return model;
 }

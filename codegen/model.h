@@ -15,7 +15,7 @@
 
 namespace weft::codegen {
 
-// As weft::MethodKind (rpc/base/method.h), which generated code names.
+// The same as weft::MethodKind (rpc/base/method.h), which generated code names.
 enum class MethodKind { kUnary, kClientStreaming, kServerStreaming, kBidirectional };
 
 struct MethodModel {
@@ -44,13 +44,16 @@ struct ServiceModel {
 struct FileModel {
   std::string path;           // "demo/greeter.proto"
   std::string stem;           // "demo/greeter"
-  std::string cpp_namespace;  // "demo::v1", or "" for the global one
+  std::string cpp_namespace;  // "demo::v1", or "" for the global one: the services'
   std::vector<ServiceModel> services;
   bool uses_deprecated = false;  // the generated code itself names something deprecated
   bool streams = false;          // a method does
 };
 
-absl::StatusOr<FileModel> BuildModel(const google::protobuf::FileDescriptor& file);
+// The services are in `services_namespace`, as "rpc" or "a::b", inside the namespace of the package
+// that has the messages; "": in that one itself.
+absl::StatusOr<FileModel> BuildModel(const google::protobuf::FileDescriptor& file,
+                                     const std::string& services_namespace = "");
 
 }  // namespace weft::codegen
 

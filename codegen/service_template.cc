@@ -29,6 +29,8 @@ $end$
   class Service;
   class AsyncService;
   class CoroService;
+  template <typename Derived>
+  class MixedService;
   class StubInterface;
   class Stub;
 };
@@ -118,6 +120,32 @@ $end$
 $end$
   std::string_view full_name() const final;
   std::span<const ::weft::ServiceMethod> methods() const final;
+};
+
+// Each handler in a style of its own. Derived is the class with the handlers, which has every method
+// as one of the three bases above has it: public, and without override.
+//
+//   class MyHandlers final : public $service$::MixedService<MyHandlers> { ... };
+template <typename Derived>
+class $service$::MixedService : public ::weft::Service {
+ public:
+  std::string_view full_name() const final { return $service$::kFullName; }
+  std::span<const ::weft::ServiceMethod> methods() const final {
+$if methods$
+    static constexpr ::weft::ServiceMethod kMethods[] = {
+$for methods$
+        ::weft::HandlerMethod<Derived, &Derived::$name$>($service$::$constant$),
+$end$
+    };
+    return kMethods;
+$else$
+    return {};
+$end$
+  }
+
+ private:
+  friend Derived;
+  MixedService() = default;
 };
 )";
 

@@ -1,5 +1,5 @@
 // The generated text of a service as its server sees it: the struct with the constants of its
-// methods, and the three bases that a handler can be written on.
+// methods, and the bases that handlers can be written on.
 //
 // Threads  any: constants
 #ifndef WEFT_CODEGEN_SERVICE_TEMPLATE_H_

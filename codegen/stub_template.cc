@@ -3,8 +3,8 @@
 namespace weft::codegen {
 
 constexpr absl::string_view kStubDeclarations = R"(
-// Each method in three styles: blocking, with a callback, and to co_await. Those that stream return
-// what is read from and written to, in the same three styles.
+// Each method in three styles: blocking, with a callback, and to co_await. Streaming methods return
+// the object to read from or write to, in the same three styles.
 class $service$::StubInterface {
  public:
   virtual ~StubInterface() = default;
@@ -48,11 +48,13 @@ $end$
 $end$
 };
 
-// Calls over a target (a channel, a peer, a caller), which must outlive it. As copyable and as cheap
-// as a pointer; any thread may call, at once.
+// Calls over a target (a channel, a peer, a caller): one that is given by reference must outlive it,
+// one that is given by std::shared_ptr, not null, it keeps. As copyable and as cheap as such a
+// pointer; any thread may call, at once.
 class $service$::Stub final : public $service$::StubInterface {
  public:
-  explicit Stub(::weft::CallTarget& target) : target_(&target) {}
+  explicit Stub(::weft::CallTarget& target) : target_(target) {}
+  explicit Stub(std::shared_ptr<::weft::CallTarget> target) : target_(std::move(target)) {}
 $for methods$
 
 $if unary$
@@ -92,11 +94,7 @@ $end$
 $end$
 
  private:
-$if methods$
-  ::weft::CallTarget* target_;
-$else$
-  [[maybe_unused]] ::weft::CallTarget* target_;
-$end$
+  ::weft::StubTarget target_;
 };
 )";
 

@@ -26,7 +26,7 @@ class Expander {
   }
 
  private:
-  // Where the block that starts after line `open` ends, and its $else$ if it has one.
+  // Lines of the $else$ and the $end$ of a block; without an $else$ both are the $end$.
   struct Block {
     size_t otherwise;
     size_t end;
@@ -77,6 +77,8 @@ class Expander {
     return Lines(begin, holds ? block->otherwise : block->end);
   }
 
+  // Fills in the holes. A value of several lines gets the indentation of its hole on each. A line
+  // that is only a hole goes away when its value is empty.
   absl::Status Line(size_t at) {
     const absl::string_view line = lines_[at];
     const size_t indent = line.size() - absl::StripLeadingAsciiWhitespace(line).size();

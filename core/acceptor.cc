@@ -64,7 +64,7 @@ class Acceptor::Listener final : private WatchEvents {
           acceptor_.loop_->AssertInLoop();
           watch_.WatchRead(true);
         }) {}
-  absl::Status Start() LOOP_ONLY {
+  absl::Status Start() WEFT_LOOP_ONLY {
     absl::Status s = watch_.Start(*acceptor_.loop_, socket_.fd(), this);
     if (s.ok()) watch_.WatchRead(true);
     return s;
@@ -99,12 +99,12 @@ class Acceptor::Listener final : private WatchEvents {
     PauseFor(std::string(why.message()), "");
   }
 
-  void Pause(int error) LOOP_ONLY {
+  void Pause(int error) WEFT_LOOP_ONLY {
     acceptor_.out_of_descriptors_.fetch_add(1, std::memory_order_relaxed);
     acceptor_.RefuseOne(socket_.fd());
     PauseFor(std::strerror(error), error == EMFILE ? " (raise the limit of open files)" : "");
   }
-  void PauseFor(std::string_view why, std::string_view advice) LOOP_ONLY {
+  void PauseFor(std::string_view why, std::string_view advice) WEFT_LOOP_ONLY {
     int64_t dropped = 0;
     if (acceptor_.limiter_.Allow(acceptor_.loop_->now(), &dropped)) {
       acceptor_.options_.log.Error(absl::StrCat(
@@ -113,6 +113,8 @@ class Acceptor::Listener final : private WatchEvents {
           " ms", absl::string_view(advice.data(), advice.size()),
           dropped > 0 ? absl::StrCat("; ", dropped, " more like this") : ""));
     }
+    // The watch is level-triggered: left on, it would call again at once, for the connection that
+    // could not be accepted still waits.
     watch_.WatchRead(false);
     resume_.StartAfter(pause_);
     pause_ = std::min(pause_ * 2, kLongestPause);
@@ -123,9 +125,9 @@ class Acceptor::Listener final : private WatchEvents {
   const Socket socket_;
   const UnixSocketFile file_;  // after the socket: removed before it is closed
   const SocketAddress address_;
-  FdWatch watch_ LOOP_OWNED;
-  Timer resume_ LOOP_OWNED;
-  Nanos pause_ LOOP_OWNED = kFirstPause;
+  FdWatch watch_ WEFT_LOOP_OWNED;
+  Timer resume_ WEFT_LOOP_OWNED;
+  Nanos pause_ WEFT_LOOP_OWNED = kFirstPause;
 };
 
 // A lookup that a thread waits for. Answers once: at the latest when it is destroyed.
@@ -141,7 +143,7 @@ class Acceptor::NameLookup {
     if (!answered_) answer_.set_value(absl::FailedPreconditionError("the acceptor has stopped"));
   }
 
-  void Start(const HostPort& host_port) LOOP_ONLY {
+  void Start(const HostPort& host_port) WEFT_LOOP_ONLY {
     resolver_.Resolve(host_port, kLookupLimit, [this](Result found, bool last) {
       acceptor_.loop_->AssertInLoop();
       if (!found.ok()) {
@@ -154,7 +156,7 @@ class Acceptor::NameLookup {
   }
 
  private:
-  void Answer(Result result) LOOP_ONLY {
+  void Answer(Result result) WEFT_LOOP_ONLY {
     answered_ = true;
     answer_.set_value(std::move(result));
     auto& all = acceptor_.lookups_;
@@ -164,8 +166,8 @@ class Acceptor::NameLookup {
   Acceptor& acceptor_;
   std::promise<Result> answer_;
   bool answered_ = false;
-  Resolver resolver_ LOOP_OWNED;
-  std::vector<SocketAddress> found_ LOOP_OWNED;
+  Resolver resolver_ WEFT_LOOP_OWNED;
+  std::vector<SocketAddress> found_ WEFT_LOOP_OWNED;
 };
 
 Acceptor::Acceptor(AcceptorOptions options, OnAccept on_accept)
@@ -212,6 +214,7 @@ absl::StatusOr<std::vector<SocketAddress>> Acceptor::AddListeners(
   }
   std::vector<SocketAddress> bound;
   for (const Listening& one : *all) bound.push_back(one.address);
+  // This thread waits for the loop below, so the closure may refer to its locals.
   std::promise<absl::Status> started;
   loop_->Post([&, made = *std::move(all)](TaskFate fate) mutable {
     if (fate == TaskFate::kCancelled) {
@@ -230,6 +233,7 @@ absl::StatusOr<std::vector<SocketAddress>> Acceptor::AddListeners(
         break;
       }
     }
+    // All of them or none.
     for (auto& listener : listeners) listeners_.push_back(std::move(listener));
     started.set_value(std::move(status));
   });
@@ -267,6 +271,7 @@ void Acceptor::RefuseOne(int listen_fd) WEFT_NO_THREAD_ANALYSIS {
 void Acceptor::Stop() {
   MutexLock lock(stop_mu_);
   if (!thread_.joinable()) return;
+  // Cleared on the loop, where watches and timers end; when the task is cancelled, too.
   loop_->Post([this](TaskFate) WEFT_NO_THREAD_ANALYSIS {
     listeners_.clear();
     lookups_.clear();

@@ -53,20 +53,20 @@ class Acceptor {
   Acceptor& operator=(const Acceptor&) = delete;
 
   // Listens from now on; says on which address (the port, where 0 was asked for).
-  ANY_THREAD absl::StatusOr<SocketAddress> AddListener(const SocketAddress& address);
+  WEFT_ANY_THREAD absl::StatusOr<SocketAddress> AddListener(const SocketAddress& address);
   // The same on every address of a name, all with one port. Addresses that are not this machine's
   // are left out with a line in the log, unless they are all.
   // `on_accept`: gets the connections of these; null: Create's does.
-  ANY_THREAD absl::StatusOr<std::vector<SocketAddress>> AddListeners(
+  WEFT_ANY_THREAD absl::StatusOr<std::vector<SocketAddress>> AddListeners(
       const std::vector<SocketAddress>& addresses, OnAccept on_accept = nullptr);
   // Looks a name up, as clients do; a numeric or unix address is itself. Waits for the answer.
-  ANY_THREAD absl::StatusOr<std::vector<SocketAddress>> LookUp(const HostPort& host_port);
+  WEFT_ANY_THREAD absl::StatusOr<std::vector<SocketAddress>> LookUp(const HostPort& host_port);
   void Stop();
 
   struct Counts {
     int64_t accepted = 0, out_of_descriptors = 0;
   };
-  ANY_THREAD Counts counts() const;
+  WEFT_ANY_THREAD Counts counts() const;
 
  private:
   class Listener;
@@ -81,9 +81,9 @@ class Acceptor {
   std::unique_ptr<IdleTrimmer> trimmer_;  // the loop's own
   std::thread thread_;
   Mutex stop_mu_;
-  std::vector<std::unique_ptr<Listener>> listeners_ LOOP_OWNED;
-  std::vector<std::unique_ptr<NameLookup>> lookups_ LOOP_OWNED;
-  Socket reserve_ LOOP_OWNED;
+  std::vector<std::unique_ptr<Listener>> listeners_ WEFT_LOOP_OWNED;
+  std::vector<std::unique_ptr<NameLookup>> lookups_ WEFT_LOOP_OWNED;
+  Socket reserve_ WEFT_LOOP_OWNED;
   LogLimiter limiter_{5};
   std::atomic<int64_t> accepted_{0}, out_of_descriptors_{0};
 };

@@ -32,6 +32,7 @@ int Precedence(const SocketAddress& address) {
 
 bool HasRoute(const SocketAddress& address) {
   if (address.is_unix()) return true;
+  // Nothing is sent: connecting a datagram socket makes the kernel look for a route.
   const Socket socket(::socket(address.family(), SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   return socket.valid() && ::connect(socket.fd(), address.get(), address.length()) == 0;
 }
@@ -46,7 +47,7 @@ std::vector<SocketAddress> InOrderOfTrying(
   };
   std::stable_sort(addresses.begin(), unreachable, sooner);
   std::stable_sort(unreachable, addresses.end(), sooner);
-  // By turns, beginning with the best one's family; the unreachable stay behind.
+  // Families take turns, beginning with the best address's; unreachable addresses stay behind.
   std::vector<SocketAddress> order;
   for (const auto& [from, to] :
        {std::pair(addresses.begin(), unreachable), std::pair(unreachable, addresses.end())}) {

@@ -22,11 +22,13 @@
 #include <cstdint>
 #include <utility>
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 class Block;
 
-// Where blocks go that nobody refers to any more.
+// The place that a block goes back to when the last reference to it has gone.
 class BlockHome {
  public:
   // Any thread. The block is the home's again: to be given out once more, or freed.
@@ -45,12 +47,12 @@ class Block {
   static Block* New(size_t capacity, BlockHome* home = nullptr);
   // Null when there is no memory for a block of kMapFrom and more.
   static Block* TryNew(size_t capacity, BlockHome* home = nullptr);
-  // By its home: gives the memory back. Nobody refers to it.
+  // Called by its home, when there is no reference to the block any more: gives the memory back.
   static void Free(Block* block);
 
   char* data() { return reinterpret_cast<char*>(this + 1); }
   size_t capacity() const { return capacity_; }
-  // Of memory, as far as it has been touched.
+  // Bytes of memory, header included; the kernel gives only pages that were touched.
   size_t footprint() const { return sizeof(Block) + capacity_; }
 
   void Ref() { refs_.fetch_add(1, std::memory_order_relaxed); }
@@ -62,7 +64,7 @@ class Block {
       Free(this);
     }
   }
-  // By its home: the first reference of its next life.
+  // Called by its home: sets the first reference of the block's next life.
   void Revive() { refs_.store(1, std::memory_order_relaxed); }
   // True when the caller's reference is the only one: what others did with the bytes is over.
   bool Sole() const { return refs_.load(std::memory_order_acquire) == 1; }

@@ -15,6 +15,7 @@ constexpr size_t kMinLog = std::bit_width(BlockPool::kMin) - 1;
 size_t ClassOf(size_t size) {
   const size_t last = std::max(size, BlockPool::kMin) - 1;
   const auto log = static_cast<size_t>(std::bit_width(last)) - 1;
+  // Four classes for each power of two: a block is at most a quarter larger than it was asked for.
   const size_t quarter = (last >> (log - 2)) & 3;
   return log < kMinLog ? 0 : (log - kMinLog) * 4 + quarter + 1;
 }
@@ -59,6 +60,7 @@ Block* BlockPool::Core::Take(size_t index) {
     ++counts_.made;
     counts_.made_bytes += size;
   }
+  // Outside the mutex, so that other threads do not wait for the system's memory.
   Block* block = Block::TryNew(size - sizeof(Block), this);
   if (block != nullptr) return block;
   std::vector<Block*> freed;
@@ -98,6 +100,7 @@ void BlockPool::Core::TakeBack(Block* block) {
 }
 
 void BlockPool::Core::Shrink(size_t most, std::vector<Block*>* freed) {
+  // From the largest on: few blocks give back the most.
   for (size_t index = kClasses; index-- > 0 && counts_.free_bytes > most;) {
     Class& own = classes_[index];
     while (!own.free.empty() && counts_.free_bytes > most) {

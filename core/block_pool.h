@@ -29,7 +29,7 @@
 
 namespace weft {
 
-class ANY_THREAD BlockPool {
+class WEFT_ANY_THREAD BlockPool {
  public:
   // Smaller blocks, header included, come from malloc and are not kept.
   static constexpr size_t kMin = 16 << 10;
@@ -64,7 +64,8 @@ class ANY_THREAD BlockPool {
   // Four for each power of two from kMin up to 8 GiB; what is larger is not kept.
   static constexpr size_t kClasses = 4 * 19;
 
-  // What blocks refer to. Deletes itself when the pool is gone and the last block has come back.
+  // The part of the pool that blocks refer to. It deletes itself when the pool is gone and the last
+  // block has come back.
   class Core final : public BlockHome {
    public:
     // Null: there is no memory.

@@ -20,7 +20,7 @@
 
 namespace weft {
 
-class ANY_THREAD CallbackFaults {
+class WEFT_ANY_THREAD CallbackFaults {
  public:
   explicit CallbackFaults(Log log) : log_(std::move(log)) {}
   CallbackFaults(const CallbackFaults&) = delete;

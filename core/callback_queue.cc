@@ -1,6 +1,7 @@
 #include "weft/core/callback_queue.h"
 
 #include <optional>
+#include <utility>
 
 #include "weft/core/event_loop.h"
 #include "weft/core/fork_guard.h"
@@ -9,7 +10,7 @@ namespace weft {
 namespace {
 
 thread_local CallbackQueue* current_queue = nullptr;
-// Of current_queue: in a forked child nobody comes back to call what is queued.
+// The process of current_queue: in a forked child no loop comes back to call queued callbacks.
 thread_local std::optional<ForkGuard> current_home;
 thread_local int elsewhere = 0;
 
@@ -24,16 +25,20 @@ bool CallbackQueue::InCallback() {
 CallbackQueue::Elsewhere::Elsewhere() { ++elsewhere; }
 CallbackQueue::Elsewhere::~Elsewhere() { --elsewhere; }
 
-void CallbackQueue::Attach() {
-  current_queue = this;
-  current_home.emplace();
+// Takes back the one that Execute is about to count.
+CallbackQueue::MayWait::MayWait() { --elsewhere; }
+CallbackQueue::MayWait::~MayWait() { ++elsewhere; }
+
+CallbackQueue::Attached::Attached(CallbackQueue* queue)
+    : outer_(std::exchange(current_queue, queue)) {
+  if (outer_ == nullptr) current_home.emplace();
 }
-void CallbackQueue::Detach() { current_queue = nullptr; }
+CallbackQueue::Attached::~Attached() { current_queue = outer_; }
 
 void CallbackQueue::Later(EventLoop* loop, const char* what, Callback callback, bool argument) {
   CallbackQueue* const here = current_queue;
   if (loop != nullptr && (here == nullptr || !here->IsOf(*loop))) {
-    // Whatever the task's fate: a closed loop calls inside.
+    // The callback runs even if the loop has closed: then inside Post, on this thread.
     loop->Post([loop, what, callback = std::move(callback), argument](TaskFate fate) mutable {
       CallbackQueue* const queue = FreeAt(loop);
       if (queue == nullptr && fate == TaskFate::kRun) {
@@ -52,7 +57,7 @@ void CallbackQueue::Later(EventLoop* loop, const char* what, Callback callback, 
   here->waiting_.push_back({what, std::move(callback), argument});
 }
 
-// What is called registers more, which comes behind the rest.
+// A callback may add others while it runs; they are called behind those that wait already.
 void CallbackQueue::CallWaiting(int most) {
   ++depth_;
   for (; most > 0 && !waiting_.empty(); --most) {
@@ -61,6 +66,8 @@ void CallbackQueue::CallWaiting(int most) {
     GuardedCall(next.what, [&] { std::move(next.callback)(next.argument); });
   }
   --depth_;
+  // The rest goes on at the end of the turn, so that callbacks that register others do not hold up
+  // the loop.
   if (waiting_.empty() || goes_on_) return;
   goes_on_ = true;
   loop_.AssertInLoop();
@@ -72,7 +79,7 @@ void CallbackQueue::Run() {
   if (depth_ == 0 && !waiting_.empty()) CallWaiting(kInARow);
 }
 
-// What waits is called when the loop has closed.
+// Callbacks that still wait are called when the loop has closed.
 void CallbackQueue::Cancel() { goes_on_ = false; }
 
 size_t CallbackQueue::CallAll() {

@@ -72,11 +72,21 @@ class CallbackQueue final : private LoopTask {
     Elsewhere& operator=(const Elsewhere&) = delete;
   };
 
+  // Around a closure that a thread of the application runs while it waits for a coroutine: nobody's
+  // call is below it on the stack, so what it calls back may wait, too.
+  class MayWait {
+   public:
+    MayWait();
+    ~MayWait();
+    MayWait(const MayWait&) = delete;
+    MayWait& operator=(const MayWait&) = delete;
+  };
+
   // The queue of the loop whose thread this is, or null.
-  ANY_THREAD static CallbackQueue* Here();
+  WEFT_ANY_THREAD static CallbackQueue* Here();
   // Not null: code of the user's may be called here and now, in a Scope of it. `loop`: where it
   // belongs; null: wherever this is.
-  ANY_THREAD static CallbackQueue* FreeAt(const EventLoop* loop) {
+  WEFT_ANY_THREAD static CallbackQueue* FreeAt(const EventLoop* loop) {
     CallbackQueue* const here = Here();
     return here != nullptr && (loop == nullptr || here->IsOf(*loop)) && here->depth_ == 0 &&
                    here->waiting_.empty()
@@ -85,11 +95,11 @@ class CallbackQueue final : private LoopTask {
   }
   // Code of the user's that weft has called back runs on this thread: it must not be waited in.
   // Handlers on workers do not count.
-  ANY_THREAD static bool InCallback();
+  WEFT_ANY_THREAD static bool InCallback();
 
   // Calls `f` by the rule above. `what`: for the log, where it throws.
   template <typename F>
-  ANY_THREAD static void Call(EventLoop* loop, const char* what, F&& f) {
+  WEFT_ANY_THREAD static void Call(EventLoop* loop, const char* what, F&& f) {
     if (CallbackQueue* const queue = FreeAt(loop)) {
       const Scope scope(queue);
       std::decay_t<F> own(std::forward<F>(f));  // what it holds goes inside the scope, too
@@ -100,10 +110,11 @@ class CallbackQueue final : private LoopTask {
     }
   }
   // The same where FreeAt said no; `argument` spares a closure.
-  ANY_THREAD static void Later(EventLoop* loop, const char* what, Callback callback, bool argument);
+  WEFT_ANY_THREAD static void Later(EventLoop* loop, const char* what, Callback callback,
+                                    bool argument);
   // Hands `f` to `executor`.
   template <typename F>
-  ANY_THREAD static void Execute(Executor& executor, const char* what, F&& f) {
+  WEFT_ANY_THREAD static void Execute(Executor& executor, const char* what, F&& f) {
     GuardedCall("an executor", [&] {
       executor.Execute([what, faults = CallbackFaults::Here(), f = std::forward<F>(f)]() mutable {
         const Elsewhere inside;
@@ -111,12 +122,12 @@ class CallbackQueue final : private LoopTask {
       });
     });
   }
-  // Where code of the user's is on the stack and no loop is asked for: queued behind it on a loop's
-  // thread, handed to the pool on a worker. On the application's threads there is nobody to call
-  // later: `f` runs here.
+  // For places where the user's code is on the stack and no loop is asked for. On a loop's thread
+  // `f` is queued behind that code; on a worker it is handed to the pool. On the application's
+  // threads there is none that could call it later, so it runs here.
   template <typename F>
-  ANY_THREAD static void CallBehind(const char* what, F&& f) {
-    if (Executor* const workers = Executor::Current(); Here() == nullptr && workers != nullptr) {
+  WEFT_ANY_THREAD static void CallBehind(const char* what, F&& f) {
+    if (Executor* const workers = Executor::OfThread(); Here() == nullptr && workers != nullptr) {
       Execute(*workers, what, std::forward<F>(f));
     } else {
       Call(nullptr, what, std::forward<F>(f));
@@ -124,9 +135,17 @@ class CallbackQueue final : private LoopTask {
   }
 
   // ---- by the loop
-  // This thread is the loop's from now on, or no longer.
-  void Attach();
-  void Detach();
+  // This thread is the queue's loop's for a scope. Null: it is no loop's.
+  class Attached {
+   public:
+    explicit Attached(CallbackQueue* queue);
+    ~Attached();
+    Attached(const Attached&) = delete;
+    Attached& operator=(const Attached&) = delete;
+
+   private:
+    CallbackQueue* const outer_;
+  };
   // The loop closes. Callbacks that bring up one another end with the last of kGenerations; how
   // many were dropped then.
   static constexpr int kGenerations = 100'000;

@@ -22,6 +22,7 @@ void Remove(std::vector<SocketAddress>* list, const SocketAddress& address) {
 void CandidateAddresses::Begin() {
   Clear();
   connected_ = SocketAddress();
+  alone_ = false;
 }
 
 void CandidateAddresses::Add(const std::vector<SocketAddress>& found) {
@@ -48,6 +49,8 @@ SocketAddress CandidateAddresses::TakeNext() {
 }
 
 void CandidateAddresses::Clear() {
+  if (!all_.empty()) alone_ = all_.size() == 1;
+  if (all_.size() == 1) Remove(&last_, all_.front());
   std::vector<SocketAddress>().swap(untried_);  // `clear` would keep the memory
   std::vector<SocketAddress>().swap(all_);
 }
@@ -64,7 +67,7 @@ void CandidateAddresses::SetConnected(const SocketAddress& address) {
 }
 
 void CandidateAddresses::TryConnectedLast() {
-  if (connected_.length() > 0) TryLast(connected_);
+  if (connected_.length() > 0 && !alone_) TryLast(connected_);
 }
 
 }  // namespace weft

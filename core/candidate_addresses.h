@@ -3,7 +3,7 @@
 //   Add ─► untried, in order ─TakeNext─► tried ─► SetConnected, or TryLast
 //
 // Addresses that failed, or did not answer within their head start, come last: in this dial and in
-// later ones.
+// later ones. Nothing is remembered of an address that was its dial's only one.
 //
 // Threads  one at a time
 // Owns     the addresses
@@ -39,13 +39,16 @@ class CandidateAddresses {
   void SetConnected(const SocketAddress& address);
   // The connection that this dial made came to nothing: its address is tried last.
   void TryConnectedLast();
+  // A later dial has to know something of this one, or of one before.
+  bool remembers() const { return !last_.empty(); }
 
  private:
-  // Of this dial.
+  // This dial's state.
   std::vector<SocketAddress> all_;
   std::vector<SocketAddress> untried_;  // the next one first
   SocketAddress connected_;
-  // From one dial to the next.
+  bool alone_ = false;  // of the dial that is over: it had one address
+  // Kept from one dial to the next.
   std::vector<SocketAddress> last_;  // the one that failed the longest ago first
 };
 

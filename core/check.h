@@ -10,6 +10,8 @@
 
 #ifndef NDEBUG
 #include <cstdio>
+
+#include "weft/core/requirements.h"
 #define WEFT_DCHECK(condition)                                                           \
   do {                                                                                   \
     if (!(condition)) {                                                                  \

@@ -9,6 +9,9 @@ class SystemClock final : public Clock {
  public:
   constexpr SystemClock() = default;
   MonoTime Now() const override { return std::chrono::steady_clock::now(); }
+  int64_t WallMicros() const override {
+    return std::chrono::system_clock::now().time_since_epoch() / kMicro;
+  }
 };
 
 }  // namespace

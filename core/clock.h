@@ -1,17 +1,19 @@
 // The source of time. Tests put their own in its place (ManualClock).
 //
 // MonoTime is the monotonic clock in nanoseconds: for deadlines, timers and measurements. Wall time
-// never enters weft's decisions.
+// is told to peers and shown to people; it never enters weft's decisions.
 //
 // Threads  any
 #ifndef WEFT_CORE_CLOCK_H_
 #define WEFT_CORE_CLOCK_H_
 
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/time/time.h"
+#include "weft/core/requirements.h"
 
 namespace weft {
 
@@ -36,14 +38,19 @@ class Clock {
  public:
   virtual ~Clock() = default;
   virtual MonoTime Now() const = 0;
+  // Wall time, which may jump: microseconds since the Unix epoch. A clock that has none began then.
+  virtual int64_t WallMicros() const { return Now().time_since_epoch() / kMicro; }
 
   // From Watch until Unwatch `watcher` is told of every jump. A clock that goes by itself tells
   // nothing.
   virtual void Watch(ClockWatcher* watcher) const { (void)watcher; }
   virtual void Unwatch(ClockWatcher* watcher) const { (void)watcher; }
 
-  // The system's monotonic clock.
+  // The system's clocks.
   static const Clock& System();
+
+ protected:
+  static constexpr Nanos kMicro = std::chrono::microseconds(1);
 };
 
 // absl's and chrono's durations, both ways; infinite ones saturate.

@@ -81,11 +81,15 @@ void Connection::StopWatch() {
 
 void Connection::OnReadable() {
   loop_.AssertInLoop();
+  if (closing_ != nullptr && closing_->output_ended) {
+    ReadToEnd();
+    return;
+  }
   last_read_ = loop_.now();
   const uint64_t before = bytes_read_;
   // After the first read, so that a small one costs no look at the clock.
   MonoTime until = kNever;
-  while (ReadOnce() && !closing_ && !paused_ && bytes_read_ - before < kReadAtOnce) {
+  while (ReadOnce() && closing_ == nullptr && !paused_ && bytes_read_ - before < kReadAtOnce) {
     const MonoTime now = loop_.clock().Now();
     if (until == kNever) until = now + kReadFor;
     if (now >= until) break;
@@ -99,6 +103,9 @@ void Connection::AfterRead() {
 }
 
 bool Connection::ReadOnce() {
+  // One readv fills up to three places, in the order of the stream: the owner's own memory, the
+  // unfinished frame, the arena. The first two are never wanted together: KeepRest is called only
+  // when no direct read is, and the owner asks for one only after the rest was dropped.
   iovec pieces[3];
   int count = 0;
   const size_t direct = need_.direct_size;
@@ -113,6 +120,8 @@ bool Connection::ReadOnce() {
   if (n > 0) {
     bytes_read_ += static_cast<size_t>(n);
     arena_.Active();
+    // A read that left room has emptied the socket: another one would cost a system call to say
+    // EAGAIN.
     const bool full = static_cast<size_t>(n) == direct + rest_room + room;
     return Distribute(static_cast<size_t>(n), direct, rest_room) && full;
   }
@@ -121,7 +130,9 @@ bool Connection::ReadOnce() {
   return false;
 }
 
-// Hands out the `n` bytes of one read. False: the connection was closed.
+// Hands out the `n` bytes of one read, in the order of the stream. The owner may close the
+// connection in each of its callbacks, so `closed_` is looked at after every one. False: it was
+// closed.
 bool Connection::Distribute(size_t n, size_t direct, size_t rest_room) {
   if (direct > 0) {
     const size_t filled = std::min(n, direct);
@@ -160,7 +171,7 @@ bool Connection::Distribute(size_t n, size_t direct, size_t rest_room) {
   return !closed_;
 }
 
-// What the owner leaves is kept; the connection may be closed.
+// Keeps the bytes that the owner did not use. The owner may close the connection inside OnBytes.
 void Connection::HandOut(const BlockRef& block, const char* data, size_t n) {
   need_.frame = 0;
   const size_t used = owner_->OnBytes(block, data, n, &need_);
@@ -173,7 +184,7 @@ void Connection::HandOut(const BlockRef& block, const char* data, size_t n) {
 size_t Connection::CompleteRest(const char* data, size_t n) {
   BlockRef rest = rest_;
   size_t size = rest_size_;
-  DropRest();  // what the owner keeps of it, it counts
+  DropRest();  // the owner counts the parts that it keeps
   size_t taken = 0;
   while (true) {
     need_.frame = 0;
@@ -185,6 +196,7 @@ size_t Connection::CompleteRest(const char* data, size_t n) {
       (void)KeepRest(left, size);
       return taken;
     }
+    // Without a known size the piece doubles, so that the copying stays linear in the frame's size.
     const size_t wanted = need_.frame > size ? need_.frame - size : std::max(size, kHeadRoom);
     const size_t more = std::min(wanted, n - taken);
     BlockRef joined = arena_.large().TryGet(std::max(size + more, need_.frame));
@@ -249,9 +261,10 @@ void Connection::OnWritable() {
 
 void Connection::OnWatchFailed(const absl::Status& why) {
   loop_.AssertInLoop();
-  Close(closing_ ? closing_reason_
-                 : absl::UnavailableError(absl::StrCat("connection with ", handle_->peer(), ": ",
-                                                       std::string(why.message()))));
+  Close(closing_ != nullptr
+            ? closing_->why
+            : absl::UnavailableError(absl::StrCat("connection with ", handle_->peer(), ": ",
+                                                  std::string(why.message()))));
 }
 
 void Connection::Flushed(OutputQueue::Flushed result) {
@@ -263,16 +276,16 @@ void Connection::Flushed(OutputQueue::Flushed result) {
       WatchWrite(true);
       break;
     case OutputQueue::Flushed::kBroken:
-      // Why it was to end counts more than that its last words did not get through.
-      Close(closing_
-                ? closing_reason_
+      // Report the reason we were already closing for, not this write error.
+      Close(closing_ != nullptr
+                ? closing_->why
                 : Broken(handle_->output().error(), absl::StrCat("write to ", handle_->peer())));
       return;
     case OutputQueue::Flushed::kClosed:
       return;
   }
   if (pause_ != nullptr) UpdatePause();
-  if (closing_ && result == OutputQueue::Flushed::kAll) Close(closing_reason_);
+  if (closing_ != nullptr && result == OutputQueue::Flushed::kAll) EndOutput();
 }
 
 void Connection::PauseReadsAbove(size_t low, size_t high) {
@@ -287,7 +300,7 @@ void Connection::HoldReads(bool held) {
 }
 
 void Connection::UpdatePause() {
-  if (closing_) return;  // has stopped reading for good
+  if (closing_ != nullptr) return;  // has stopped reading for good
   size_t queued = 0;
   if (pause_ != nullptr) {
     MutexLock lock(handle_->output().mutex());
@@ -301,8 +314,10 @@ void Connection::UpdatePause() {
   WatchRead(!pause);
 }
 
-void Connection::CloseAfterFlush(const absl::Status& reason, Nanos limit) {
-  if (closed_ || closing_) return;
+void Connection::CloseAfterFlush(const absl::Status& reason, Nanos limit, Until until) {
+  if (closed_ || closing_ != nullptr) return;
+  // Before the mutex is taken: a flusher that empties the queue after the look below took the mutex
+  // later, so it sees this and reports the end, which then closes the connection.
   handle_->tell_when_empty_.store(true, std::memory_order_relaxed);
   bool empty;
   bool claimed;
@@ -311,27 +326,57 @@ void Connection::CloseAfterFlush(const absl::Status& reason, Nanos limit) {
     empty = handle_->output().Empty();
     claimed = handle_->output().Claim();
   }
-  if (empty) {
-    Close(reason);
+  closing_ = std::make_unique<Closing>(reason, until);
+  WatchRead(false);
+  if (empty) EndOutput();
+  if (closed_) return;
+  closing_->limit = std::make_unique<Timer>(loop_, [this] {
+    loop_.AssertInLoop();
+    Close(closing_->why);
+  });
+  closing_->limit->StartAfter(limit);
+  // The queue was idle, so there is no flusher under way that would write these last bytes.
+  if (claimed) handle_->FlushOnLoop();
+}
+
+// All is written that is to be. Credit or a heartbeat of the peer's that reaches a closed socket
+// is answered with a reset, which would take with it what the network has not delivered yet.
+void Connection::EndOutput() {
+  {
+    MutexLock lock(handle_->output().mutex());
+    // A frame may have been appended since the flush: its flusher tells us when it is written.
+    if (!handle_->output().Empty()) return;
+    handle_->output().Seal();
+  }
+  if (closing_->until == Until::kWritten || !handle_->output().transport().EndWrites()) {
+    Close(closing_->why);
     return;
   }
-  closing_ = true;
-  closing_reason_ = reason;
-  WatchRead(false);
-  closing_timer_ = std::make_unique<Timer>(loop_, [this] {
-    loop_.AssertInLoop();
-    Close(closing_reason_);
-  });
-  closing_timer_->StartAfter(limit);
-  if (claimed) handle_->FlushOnLoop();
+  closing_->output_ended = true;
+  WatchRead(true);
+}
+
+// Drops what the peer still sends, up to its end of file.
+void Connection::ReadToEnd() {
+  for (size_t dropped = 0; dropped < kReadAtOnce;) {
+    const iovec piece{arena_.space(), arena_.room()};
+    const ssize_t n = handle_->output().transport().Read(&piece, 1);
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return;
+    if (n <= 0) {
+      Close(closing_->why);
+      return;
+    }
+    dropped += static_cast<size_t>(n);
+  }
 }
 
 void Connection::Close(const absl::Status& reason) {
   if (std::exchange(closed_, true)) return;
+  // A copy, since OnClosed may have the owner let go of the handle's last other reference.
   const std::shared_ptr<ConnectionHandle> keep = handle_;
   const absl::Status why = reason;  // may be our own member
   StopWatch();
-  closing_timer_.reset();
+  closing_.reset();
   handle_->connection_ = nullptr;
   handle_->output().Close();
   const size_t pending = rest_size_;

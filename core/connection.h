@@ -36,11 +36,11 @@
 
 namespace weft {
 
-// What the owner of a connection wants next.
+// Describes the input that the owner of a connection wants next.
 struct InputNeed {
   // The owner's memory to read into, before anything else; `direct_size` bytes of it are missing.
-  // Whoever asks for it has used all bytes it was given; OnBytes comes again only when all of it
-  // was filled.
+  // The owner sets it only after it has used all bytes it was given. OnBytes comes again only when
+  // all of it was filled.
   char* direct = nullptr;
   size_t direct_size = 0;
   // How much to read behind it at most: little, when what follows is to be read directly too.
@@ -82,54 +82,69 @@ class Connection final : private WatchEvents {
 
   // Begins to read. `watch`: of its transport, where somebody has watched for bytes before; null:
   // it makes one.
-  absl::Status Start(std::unique_ptr<Watch> watch = nullptr) LOOP_ONLY;
+  absl::Status Start(std::unique_ptr<Watch> watch = nullptr) WEFT_LOOP_ONLY;
   // Hands out what was read before, as if it had been read now. After Start, before the next read.
-  void Take(const ReadAhead& first) LOOP_ONLY;
+  void Take(const ReadAhead& first) WEFT_LOOP_ONLY;
 
   // Ends it now. OnClosed runs before Close returns, unless it has run. Unsent output is dropped.
-  void Close(const absl::Status& reason) LOOP_ONLY;
-  // Writes what is queued, then closes; when `limit` comes first, closes anyway.
-  void CloseAfterFlush(const absl::Status& reason, Nanos limit) LOOP_ONLY;
+  void Close(const absl::Status& reason) WEFT_LOOP_ONLY;
+  // Writes what is queued, then closes; when `limit` comes first, closes anyway. Nothing that the
+  // peer sends from now on is handed out. kDelivered: before it closes it waits until the peer has
+  // all of it, too, or has closed its side.
+  enum class Until : uint8_t { kWritten, kDelivered };
+  void CloseAfterFlush(const absl::Status& reason, Nanos limit,
+                       Until until = Until::kWritten) WEFT_LOOP_ONLY;
 
-  bool closed() const LOOP_ONLY { return closed_; }
+  bool closed() const WEFT_LOOP_ONLY { return closed_; }
   const std::shared_ptr<ConnectionHandle>& handle() const { return handle_; }
 
   // From the flusher, on the loop: what the flush came to.
-  void Flushed(OutputQueue::Flushed result) LOOP_ONLY;
+  void Flushed(OutputQueue::Flushed result) WEFT_LOOP_ONLY;
 
   // The owner's memory that it asked for is no longer to be read into. The bytes come to OnBytes.
-  void ForgetDirect() LOOP_ONLY;
+  void ForgetDirect() WEFT_LOOP_ONLY;
 
   // Stops reading while more than `high` bytes are unsent, until `low`; 0 and 0: never.
-  void PauseReadsAbove(size_t low, size_t high) LOOP_ONLY;
+  void PauseReadsAbove(size_t low, size_t high) WEFT_LOOP_ONLY;
 
   // Reading is paused: what the peer says stays unread.
-  bool paused() const LOOP_ONLY { return paused_; }
+  bool paused() const WEFT_LOOP_ONLY { return paused_; }
   // Reads nothing more until it is told so; what the peer sends meanwhile waits in the kernel.
-  void HoldReads(bool held) LOOP_ONLY;
+  void HoldReads(bool held) WEFT_LOOP_ONLY;
   // When it was last paused and goes on.
-  MonoTime resumed() const LOOP_ONLY { return resumed_; }
+  MonoTime resumed() const WEFT_LOOP_ONLY { return resumed_; }
 
-  MonoTime last_read() const LOOP_ONLY { return last_read_; }
-  uint64_t bytes_read() const LOOP_ONLY { return bytes_read_; }
+  MonoTime last_read() const WEFT_LOOP_ONLY { return last_read_; }
+  uint64_t bytes_read() const WEFT_LOOP_ONLY { return bytes_read_; }
 
  private:
+  // An end that waits for its output.
+  struct Closing {
+    Closing(const absl::Status& w, Until u) : why(w), until(u) {}
+    const absl::Status why;
+    const Until until;
+    bool output_ended = false;  // waits for the peer's end of file
+    std::unique_ptr<Timer> limit;
+  };
+
   void OnReadable() override;
   void OnWritable() override;
   void OnWatchFailed(const absl::Status& why) override;
   // One read. False: stop reading for now (short read, end, error).
-  bool ReadOnce() LOOP_ONLY;
-  void AfterRead() LOOP_ONLY;
-  bool Distribute(size_t n, size_t direct, size_t rest_room) LOOP_ONLY;
-  void HandOut(const BlockRef& block, const char* data, size_t n) LOOP_ONLY;
-  size_t CompleteRest(const char* data, size_t n) LOOP_ONLY;
-  bool KeepRest(const char* data, size_t size) LOOP_ONLY;
-  void DropRest() LOOP_ONLY;
-  bool CloseWithoutMemory(size_t size) LOOP_ONLY;
-  void UpdatePause() LOOP_ONLY;
-  void WatchRead(bool on) LOOP_ONLY;
-  void WatchWrite(bool on) LOOP_ONLY;
-  void StopWatch() LOOP_ONLY;
+  bool ReadOnce() WEFT_LOOP_ONLY;
+  void AfterRead() WEFT_LOOP_ONLY;
+  bool Distribute(size_t n, size_t direct, size_t rest_room) WEFT_LOOP_ONLY;
+  void HandOut(const BlockRef& block, const char* data, size_t n) WEFT_LOOP_ONLY;
+  size_t CompleteRest(const char* data, size_t n) WEFT_LOOP_ONLY;
+  bool KeepRest(const char* data, size_t size) WEFT_LOOP_ONLY;
+  void DropRest() WEFT_LOOP_ONLY;
+  bool CloseWithoutMemory(size_t size) WEFT_LOOP_ONLY;
+  void UpdatePause() WEFT_LOOP_ONLY;
+  void EndOutput() WEFT_LOOP_ONLY;
+  void ReadToEnd() WEFT_LOOP_ONLY;
+  void WatchRead(bool on) WEFT_LOOP_ONLY;
+  void WatchWrite(bool on) WEFT_LOOP_ONLY;
+  void StopWatch() WEFT_LOOP_ONLY;
 
   // Fixed at construction.
   EventLoop& loop_;
@@ -138,22 +153,20 @@ class Connection final : private WatchEvents {
   ConnectionOwner* const owner_;
 
   // The loop's own.
-  std::unique_ptr<Watch> watch_ LOOP_OWNED;  // from Start on
-  InputNeed need_ LOOP_OWNED;
-  BlockRef rest_ LOOP_OWNED;
-  size_t rest_size_ LOOP_OWNED = 0;
-  size_t rest_room_ LOOP_OWNED = 0;  // up to the end of the frame; the block may have more
-  std::unique_ptr<Watermark> pause_ LOOP_OWNED;
-  bool reads_held_ LOOP_OWNED = false;
-  bool paused_ LOOP_OWNED = false;   // by one of the two
-  bool blocked_ LOOP_OWNED = false;  // the kernel took no more; waiting until it does
-  bool closed_ LOOP_OWNED = false;
-  bool closing_ LOOP_OWNED = false;
-  absl::Status closing_reason_ LOOP_OWNED;
-  std::unique_ptr<Timer> closing_timer_ LOOP_OWNED;
-  MonoTime last_read_ LOOP_OWNED{};
-  MonoTime resumed_ LOOP_OWNED{};
-  uint64_t bytes_read_ LOOP_OWNED = 0;
+  std::unique_ptr<Watch> watch_ WEFT_LOOP_OWNED;  // from Start on
+  InputNeed need_ WEFT_LOOP_OWNED;
+  BlockRef rest_ WEFT_LOOP_OWNED;
+  size_t rest_size_ WEFT_LOOP_OWNED = 0;
+  size_t rest_room_ WEFT_LOOP_OWNED = 0;  // up to the end of the frame; the block may have more
+  std::unique_ptr<Watermark> pause_ WEFT_LOOP_OWNED;
+  bool reads_held_ WEFT_LOOP_OWNED = false;
+  bool paused_ WEFT_LOOP_OWNED = false;   // by one of the two
+  bool blocked_ WEFT_LOOP_OWNED = false;  // the kernel took no more; waiting until it does
+  bool closed_ WEFT_LOOP_OWNED = false;
+  std::unique_ptr<Closing> closing_ WEFT_LOOP_OWNED;  // from CloseAfterFlush to the end
+  MonoTime last_read_ WEFT_LOOP_OWNED{};
+  MonoTime resumed_ WEFT_LOOP_OWNED{};
+  uint64_t bytes_read_ WEFT_LOOP_OWNED = 0;
 };
 
 }  // namespace weft

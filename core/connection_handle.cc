@@ -41,8 +41,8 @@ void ConnectionHandle::FlushNow(MutexLock& held) WEFT_NO_THREAD_ANALYSIS {
   Report(result);
 }
 
-// What the loop has to act on. The queue stays blocked or claimed meanwhile, so this comes one at a
-// time.
+// Hands the loop a result that it has to act on. The queue stays blocked or claimed meanwhile, so
+// there is never a second report under way.
 void ConnectionHandle::Report(OutputQueue::Flushed result) {
   if (loop_->InLoop()) {
     loop_->AssertInLoop();
@@ -51,12 +51,14 @@ void ConnectionHandle::Report(OutputQueue::Flushed result) {
   }
   loop_->Post([self = shared_from_this(), result](TaskFate fate) {
     if (fate == TaskFate::kCancelled) return;
+    // The connection may have ended since; only the loop can tell.
     self->loop_->AssertInLoop();
     if (self->connection_ != nullptr) self->connection_->Flushed(result);
   });
 }
 
 void ConnectionHandle::FlushOnLoop() {
+  // Written by the thread that holds the claim, so by one at a time, and dropped by the task.
   self_ = shared_from_this();
   if (loop_->InLoop()) {
     loop_->AssertInLoop();

@@ -38,15 +38,16 @@ class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
   // The other end's address, or a name where it has none.
   const std::string& peer() const { return peer_; }
 
-  // By whoever claimed the output. FlushNow writes on this thread (on the loop, if only that may
-  // write); FlushOnLoop at the end of the loop's turn, together with what else comes until then.
-  ANY_THREAD void FlushNow();
-  // The same, by who has held the output's mutex since the claim; lets go of it.
-  ANY_THREAD void FlushNow(MutexLock& held) WEFT_REQUIRES(output_.mutex());
-  ANY_THREAD void FlushOnLoop();
+  // For the thread that claimed the output. FlushNow writes on this thread (on the loop, if only
+  // that may write). FlushOnLoop writes at the end of the loop's turn, together with all that is
+  // appended until then.
+  WEFT_ANY_THREAD void FlushNow();
+  // The same, for a caller that has held the output's mutex since the claim. Releases it.
+  WEFT_ANY_THREAD void FlushNow(MutexLock& held) WEFT_REQUIRES(output_.mutex());
+  WEFT_ANY_THREAD void FlushOnLoop();
 
   // The live connection, nullptr when it has ended.
-  Connection* connection() const LOOP_ONLY { return connection_; }
+  Connection* connection() const WEFT_LOOP_ONLY { return connection_; }
 
  private:
   friend class Connection;
@@ -72,7 +73,7 @@ class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
       self_;  // the claimer's: keeps this alive while flush_task_ is queued
   std::atomic<bool> tell_when_empty_{
       false};  // set before the mutex is taken that a flusher takes last
-  Connection* connection_ LOOP_OWNED = nullptr;
+  Connection* connection_ WEFT_LOOP_OWNED = nullptr;
 };
 
 }  // namespace weft

@@ -14,14 +14,14 @@ class Connector::Attempt final : private WatchEvents {
   Attempt(Connector& connector, SocketAddress address, Socket socket)
       : connector_(connector), address_(std::move(address)), socket_(std::move(socket)) {}
 
-  absl::Status Start() LOOP_ONLY {
+  absl::Status Start() WEFT_LOOP_ONLY {
     absl::Status s = watch_.Start(connector_.loop_, socket_.fd(), this);
     if (s.ok()) watch_.WatchWrite(true);
     return s;
   }
   const SocketAddress& address() const { return address_; }
   absl::Status Result() const { return socket_.ConnectResult(); }
-  Socket TakeSocket() LOOP_ONLY {
+  Socket TakeSocket() WEFT_LOOP_ONLY {
     watch_.Stop();
     return std::move(socket_);
   }
@@ -36,7 +36,7 @@ class Connector::Attempt final : private WatchEvents {
   Connector& connector_;
   const SocketAddress address_;
   Socket socket_;
-  FdWatch watch_ LOOP_OWNED;  // after the socket: ends before it
+  FdWatch watch_ WEFT_LOOP_OWNED;  // after the socket: ends before it
 };
 
 Connector::Connector(EventLoop& loop, std::shared_ptr<InProcessNetwork> network,
@@ -70,7 +70,9 @@ void Connector::Start(const HostPort& target, const std::string& target_text, Na
   done_ = std::move(done);
   started_ = loop_.clock().Now();
   ends_ = SaturatingAdd(started_, limit);
+  again_ = kFirstAgain;
   limit_.StartAt(ends_);
+  // Not here: `done` is never called inside Start.
   begin_.StartAt(started_);
 }
 
@@ -89,16 +91,35 @@ void Connector::AvoidLast() { addresses_.TryConnectedLast(); }
 void Connector::Begin() {
   if (target_.is_in_process()) {
     errors_.set_phase(DialErrors::Phase::kConnect);
-    Finish(network_ != nullptr ? network_->Dial(target_.in_process_name, loop_.clock())
-                               : errors_.NoNetwork());
+    DialInProcess();
     return;
   }
+  if (loop_.stepped()) {
+    Finish(absl::FailedPreconditionError(
+        "a runtime that is stepped has no sockets; dial an in-process name (inproc:…)"));
+    return;
+  }
+  // A third of the time is left for connecting.
   const Nanos lookup = ends_ == kNever ? Nanos::max() : (ends_ - started_) / 3 * 2;
   resolver_.Resolve(target_, lookup,
                     [this](absl::StatusOr<std::vector<SocketAddress>> found, bool last) {
                       loop_.AssertInLoop();
                       OnFound(std::move(found), last);
                     });
+}
+
+void Connector::DialInProcess() {
+  if (network_ == nullptr) {
+    Finish(errors_.NoNetwork());
+    return;
+  }
+  auto dialled = network_->Dial(target_.in_process_name, loop_.clock());
+  if (!dialled.ok() || *dialled != nullptr) {
+    Finish(std::move(dialled));
+    return;
+  }
+  begin_.StartAfter(again_);  // nobody answers: until the limit comes
+  again_ *= 2;
 }
 
 void Connector::OnFound(absl::StatusOr<std::vector<SocketAddress>> found, bool last) {
@@ -122,6 +143,7 @@ void Connector::OnFound(absl::StatusOr<std::vector<SocketAddress>> found, bool l
 
 Nanos Connector::HeadStart() {
   if (ends_ == kNever) return kHeadStart;
+  // Each address that is left has its turn before the limit, as far as kMinHeadStart lets it.
   const Nanos share = (ends_ - loop_.clock().Now()) / static_cast<int64_t>(addresses_.size() + 1);
   return std::clamp<Nanos>(share, kMinHeadStart, kHeadStart);
 }
@@ -157,6 +179,7 @@ void Connector::TryNext() {
 void Connector::OnDecided(Attempt* attempt) {
   const auto it = std::find_if(attempts_.begin(), attempts_.end(),
                                [&](const auto& a) { return a.get() == attempt; });
+  // Out of the list first: the calls below end in Cancel, which clears it.
   const std::unique_ptr<Attempt> decided = std::move(*it);
   attempts_.erase(it);
   if (const absl::Status result = decided->Result(); !result.ok()) {
@@ -189,6 +212,7 @@ void Connector::Failed(const SocketAddress& address, absl::string_view why) {
 }
 
 void Connector::Finish(absl::StatusOr<std::unique_ptr<Transport>> result) {
+  // Everything is put back before the call: `done` may start this connector again, or destroy it.
   OnConnected done = std::move(done_);
   Cancel();
   if (done) done(std::move(result));

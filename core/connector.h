@@ -42,6 +42,8 @@ class Connector final {
   static constexpr Nanos kHeadStart = std::chrono::milliseconds(250);
   static constexpr Nanos kMinHeadStart = std::chrono::milliseconds(10);
   static constexpr Nanos kResolutionDelay = std::chrono::milliseconds(50);
+  // In memory, where nobody answers: the first pause before the next try, which doubles, as TCP's.
+  static constexpr Nanos kFirstAgain = std::chrono::seconds(1);
 
   // `network` is for in-process addresses; null: there are none.
   explicit Connector(EventLoop& loop, std::shared_ptr<InProcessNetwork> network = nullptr,
@@ -52,40 +54,45 @@ class Connector final {
 
   // One at a time: a new one cancels the last. Never calls back inside Start.
   void Start(const HostPort& target, const std::string& target_text, Nanos limit,
-             OnConnected done) LOOP_ONLY;
-  void Cancel() LOOP_ONLY;
-  // What was handed over last came to nothing: the next Start tries its address last.
-  void AvoidLast() LOOP_ONLY;
+             OnConnected done) WEFT_LOOP_ONLY;
+  void Cancel() WEFT_LOOP_ONLY;
+  // Tells that the connection handed over last was of no use: the next Start tries its address
+  // last.
+  void AvoidLast() WEFT_LOOP_ONLY;
+  // A later Start would do something otherwise than that of a new connector.
+  bool remembers() const WEFT_LOOP_ONLY { return addresses_.remembers(); }
 
  private:
   class Attempt;
 
-  void Begin() LOOP_ONLY;
-  void OnFound(absl::StatusOr<std::vector<SocketAddress>> found, bool last) LOOP_ONLY;
-  void TryNext() LOOP_ONLY;
-  void OnDecided(Attempt* attempt) LOOP_ONLY;
-  void Connected(const SocketAddress& address, Socket socket) LOOP_ONLY;
-  void OnLimit() LOOP_ONLY;
+  void Begin() WEFT_LOOP_ONLY;
+  void DialInProcess() WEFT_LOOP_ONLY;
+  void OnFound(absl::StatusOr<std::vector<SocketAddress>> found, bool last) WEFT_LOOP_ONLY;
+  void TryNext() WEFT_LOOP_ONLY;
+  void OnDecided(Attempt* attempt) WEFT_LOOP_ONLY;
+  void Connected(const SocketAddress& address, Socket socket) WEFT_LOOP_ONLY;
+  void OnLimit() WEFT_LOOP_ONLY;
   // `why` may name the address again.
-  void Failed(const SocketAddress& address, absl::string_view why) LOOP_ONLY;
-  Nanos HeadStart() LOOP_ONLY;
-  Nanos took() const LOOP_ONLY { return loop_.clock().Now() - started_; }
-  void Finish(absl::StatusOr<std::unique_ptr<Transport>> result) LOOP_ONLY;
+  void Failed(const SocketAddress& address, absl::string_view why) WEFT_LOOP_ONLY;
+  Nanos HeadStart() WEFT_LOOP_ONLY;
+  Nanos took() const WEFT_LOOP_ONLY { return loop_.clock().Now() - started_; }
+  void Finish(absl::StatusOr<std::unique_ptr<Transport>> result) WEFT_LOOP_ONLY;
 
   EventLoop& loop_;
   const std::shared_ptr<InProcessNetwork> network_;
-  Resolver resolver_ LOOP_OWNED;
-  Timer limit_ LOOP_OWNED;
-  Timer begin_ LOOP_OWNED;
-  Timer next_ LOOP_OWNED;  // for the resolution delay first, then for the head starts
-  HostPort target_ LOOP_OWNED;
-  OnConnected done_ LOOP_OWNED;
-  MonoTime started_ LOOP_OWNED{};
-  MonoTime ends_ LOOP_OWNED{};
-  bool all_found_ LOOP_OWNED = false;
-  CandidateAddresses addresses_ LOOP_OWNED;
-  std::vector<std::unique_ptr<Attempt>> attempts_ LOOP_OWNED;  // under way, oldest first
-  DialErrors errors_ LOOP_OWNED;
+  Resolver resolver_ WEFT_LOOP_OWNED;
+  Timer limit_ WEFT_LOOP_OWNED;
+  Timer begin_ WEFT_LOOP_OWNED;
+  Timer next_ WEFT_LOOP_OWNED;  // for the resolution delay first, then for the head starts
+  HostPort target_ WEFT_LOOP_OWNED;
+  OnConnected done_ WEFT_LOOP_OWNED;
+  MonoTime started_ WEFT_LOOP_OWNED{};
+  MonoTime ends_ WEFT_LOOP_OWNED{};
+  Nanos again_ WEFT_LOOP_OWNED{};
+  bool all_found_ WEFT_LOOP_OWNED = false;
+  CandidateAddresses addresses_ WEFT_LOOP_OWNED;
+  std::vector<std::unique_ptr<Attempt>> attempts_ WEFT_LOOP_OWNED;  // under way, oldest first
+  DialErrors errors_ WEFT_LOOP_OWNED;
 };
 
 }  // namespace weft

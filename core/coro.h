@@ -1,11 +1,13 @@
 // Coro<T>: a coroutine that starts when it is awaited and resumes its awaiter when it ends.
+// Coro<void> returns nothing.
 //
 //   weft::Coro<absl::Status> Work() {
 //     absl::StatusOr<Reply> r = co_await stub.SayCoro(request);
 //     …
 //   }
 //
-// Spawn(coro, done) starts one from ordinary code. Dropping a Coro destroys its frame, suspended
+// Spawn(coro, done) starts one from ordinary code, BlockOn (block_on.h) also waits for its end, and
+// WhenAll (when_all.h) awaits several at once. Dropping a Coro destroys its frame, suspended
 // wherever it is, and so cancels the call that it waits for.
 //
 // Awaiting a Coro that need not wait goes on at once, and a million of them in a row take no more
@@ -13,8 +15,8 @@
 //
 // Threads  value; runs on the thread that starts or resumes it
 // Owns     its frame
-// Errors   what the coroutine throws comes out of co_await; out of Spawn it reaches `done`. What
-//          `done` throws is counted and logged (callback_faults.h)
+// Errors   what the coroutine throws comes out of co_await; out of Spawn it reaches `done`.
+//          Exceptions of `done` are counted and logged (callback_faults.h)
 #ifndef WEFT_CORE_CORO_H_
 #define WEFT_CORE_CORO_H_
 
@@ -23,14 +25,55 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "weft/core/callback_queue.h"
 #include "weft/core/check.h"
 #include "weft/core/coro_stack.h"
+#include "weft/core/executor.h"
 #include "weft/core/guarded_call.h"
 
 namespace weft {
+
+namespace coro_internal {
+
+// The end of a coroutine, a part of its promise: its result, or an exception.
+template <typename T>
+struct CoroResult {
+  template <typename U>
+  void return_value(U&& value) {
+    result.emplace(std::forward<U>(value));
+  }
+  void unhandled_exception() { error = std::current_exception(); }
+  // Throws what the coroutine has thrown.
+  T Take() {
+    if (error) std::rethrow_exception(error);
+    WEFT_DCHECK(result.has_value());
+    return *std::move(result);
+  }
+
+  std::optional<T> result;
+  std::exception_ptr error;
+};
+
+template <>
+struct CoroResult<void> {
+  void return_void() {}
+  void unhandled_exception() { error = std::current_exception(); }
+  void Take() const {
+    if (error) std::rethrow_exception(error);
+  }
+
+  std::exception_ptr error;
+};
+
+// `T` as something that can be kept.
+template <typename T>
+using Value = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+
+}  // namespace coro_internal
 
 template <typename T>
 class [[nodiscard]] Coro {
@@ -46,19 +89,12 @@ class [[nodiscard]] Coro {
     void await_resume() noexcept {}
   };
 
-  struct promise_type {
+  struct promise_type : coro_internal::CoroResult<T> {
     Coro get_return_object() { return Coro(Handle::from_promise(*this)); }
     std::suspend_always initial_suspend() noexcept { return {}; }
     FinalAwaiter final_suspend() noexcept { return {}; }
-    template <typename U>
-    void return_value(U&& value) {
-      result.emplace(std::forward<U>(value));
-    }
-    void unhandled_exception() { error = std::current_exception(); }
 
     std::coroutine_handle<> awaiter = std::noop_coroutine();
-    std::optional<T> result;
-    std::exception_ptr error;
   };
 
   Coro(Coro&& o) noexcept : handle_(std::exchange(o.handle_, nullptr)) {}
@@ -75,12 +111,7 @@ class [[nodiscard]] Coro {
     handle_.promise().awaiter = awaiter;
     return CoroStack::HandOver(handle_);
   }
-  T await_resume() {
-    promise_type& promise = handle_.promise();
-    if (promise.error) std::rethrow_exception(promise.error);
-    WEFT_DCHECK(promise.result.has_value());
-    return *std::move(promise.result);
-  }
+  T await_resume() { return handle_.promise().Take(); }
 
  private:
   explicit Coro(Handle handle) : handle_(handle) {}
@@ -106,16 +137,21 @@ struct Detached {
 // For the log.
 inline constexpr char kEnd[] = "what a coroutine was spawned with";
 
-// `done(std::optional<T> result, std::exception_ptr error)`, after the coroutine's own frame is
-// gone.
+// `done(std::optional<Value<T>> result, std::exception_ptr error)`, after the coroutine's own frame
+// is gone.
 template <typename T, typename Done>
 Detached Drive(Coro<T> coro, Done done) {
-  std::optional<T> result;
+  std::optional<Value<T>> result;
   std::exception_ptr error;
   {
     Coro<T> running = std::move(coro);
     try {
-      result.emplace(co_await running);
+      if constexpr (std::is_void_v<T>) {
+        co_await running;
+        result.emplace();
+      } else {
+        result.emplace(co_await running);
+      }
     } catch (...) {
       error = std::current_exception();
     }
@@ -129,28 +165,50 @@ void Run(Coro<T> coro, Done done) {
   CoroStack::Resume(Drive(std::move(coro), std::move(done)).handle);
 }
 
+// Calls a Spawn's `done` as its coroutine's kind wants it.
+template <typename T, typename Done>
+void Tell(Done& done, std::optional<Value<T>> result, std::exception_ptr error) {
+  if constexpr (std::is_void_v<T>) {
+    done(std::move(error));
+  } else {
+    done(std::move(result), std::move(error));
+  }
+}
+
 }  // namespace coro_internal
 
-// Starts `coro` here and now; `done(std::optional<T>, std::exception_ptr)` runs where it ends, and
-// not inside Spawn: behind the callback that called it, on the worker pool of a handler. Only on a
-// thread of the application a coroutine that need not wait has nobody to run `done` later: there it
-// runs inside Spawn, which is not to be called under a lock that `done` takes.
+// Starts `coro` here and now. `done(std::optional<T>, std::exception_ptr)`, of a Coro<void>
+// `done(std::exception_ptr)`, runs where it ends, and not inside Spawn: behind the callback that
+// called it, on the worker pool of a handler. Only on a thread of the application a coroutine that
+// need not wait has nobody to run `done` later: there it runs inside Spawn, which is not to be
+// called under a lock that `done` takes.
 template <typename T, typename Done>
 void Spawn(Coro<T> coro, Done done) {
+  using coro_internal::Value;
+  const Executor::Detached detached;
   auto inside = std::make_shared<std::atomic<bool>>(true);
-  coro_internal::Run(
-      std::move(coro),
-      [inside, done = std::move(done)](std::optional<T> result, std::exception_ptr error) mutable {
-        if (!inside->load(std::memory_order_acquire)) {
-          done(std::move(result), std::move(error));
-          return;
-        }
-        CallbackQueue::CallBehind(
-            coro_internal::kEnd,
-            [done = std::move(done), result = std::move(result),
-             error = std::move(error)]() mutable { done(std::move(result), std::move(error)); });
-      });
+  coro_internal::Run(std::move(coro),
+                     [inside, done = std::move(done)](std::optional<Value<T>> result,
+                                                      std::exception_ptr error) mutable {
+                       if (!inside->load(std::memory_order_acquire)) {
+                         coro_internal::Tell<T>(done, std::move(result), std::move(error));
+                         return;
+                       }
+                       CallbackQueue::CallBehind(
+                           coro_internal::kEnd, [done = std::move(done), result = std::move(result),
+                                                 error = std::move(error)]() mutable {
+                             coro_internal::Tell<T>(done, std::move(result), std::move(error));
+                           });
+                     });
   inside->store(false, std::memory_order_release);
+}
+
+// The same where nobody wants to know of the end. An exception of the coroutine is counted and
+// logged.
+inline void Spawn(Coro<void> coro) {
+  Spawn(std::move(coro), [](std::exception_ptr error) {
+    if (error) std::rethrow_exception(error);
+  });
 }
 
 }  // namespace weft

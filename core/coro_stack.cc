@@ -7,7 +7,7 @@ namespace {
 
 thread_local CoroStack* current_stack = nullptr;
 
-// Where the stack is now. Grows downwards on every machine that weft runs on.
+// Returns the stack's present end. The stack grows downwards on every machine that weft runs on.
 [[gnu::noinline]] uintptr_t StackPointer() {
   return reinterpret_cast<uintptr_t>(__builtin_frame_address(0));
 }

@@ -2,9 +2,9 @@
 //
 // A coroutine that ends hands over to the one that awaits it. An optimizing compiler makes a jump
 // of that; without optimization, and under sanitizers, it is a call inside a call, and a loop that
-// awaits a million coroutines which need not wait nests two million deep. So whoever resumes a
-// coroutine opens a CoroStack, and what would nest deeper than kMax bytes below it returns there
-// first, and is resumed from there.
+// awaits a million coroutines which need not wait nests two million deep. So code that resumes a
+// coroutine opens a CoroStack. A coroutine that would nest deeper than kMax bytes below it is not
+// entered: control returns to the CoroStack, which resumes it from there.
 //
 // Threads  the thread it stands on
 // Owns     nothing; a coroutine that it is to resume is suspended meanwhile
@@ -14,6 +14,8 @@
 #include <coroutine>
 #include <cstddef>
 #include <cstdint>
+
+#include "weft/core/requirements.h"
 
 namespace weft {
 
@@ -28,8 +30,8 @@ class CoroStack {
   // then.
   static void Resume(std::coroutine_handle<> coroutine);
 
-  // What to hand over to instead of `next`: that one, or, where the stack below is deep, nothing;
-  // then Resume goes on with it.
+  // Returns the coroutine to hand over to instead of `next`: `next` itself, or, where the stack is
+  // deep already, a no-op; then Resume goes on with `next`.
   static std::coroutine_handle<> HandOver(std::coroutine_handle<> next) noexcept;
 
  private:

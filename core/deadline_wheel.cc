@@ -35,7 +35,7 @@ void DeadlineWheel::Insert(DeadlineEntry* entry, MonoTime at) {
   WEFT_DCHECK(!entry->in_wheel());
   if (at == kNever) return;
   entry->at_ = at;
-  // One that is late goes where the next look will begin.
+  // An entry that is late already goes into the slot where the next look begins.
   const int64_t tick = std::max(TickOf(at), last_tick_);
   Link(&slots_[static_cast<size_t>(tick) % kSlots], entry);
   ++size_;
@@ -44,6 +44,8 @@ void DeadlineWheel::Insert(DeadlineEntry* entry, MonoTime at) {
 
 void DeadlineWheel::Remove(DeadlineEntry* entry) {
   if (!entry->in_wheel()) return;
+  // The timer stays as it is: a look for nothing costs less than a search for the next deadline
+  // with each call that ends.
   Unlink(entry);
   --size_;
 }
@@ -64,6 +66,8 @@ void DeadlineWheel::Advance() {
   const int64_t tick = TickOf(now);
   Slot due;
   due.prev_ = due.next_ = &due;
+  // From the slot of the last look on, whose tick had not passed then; after a long gap each slot
+  // once. Entries of later rounds stand in the same slots, so CollectDue compares times.
   const int64_t first = std::max(last_tick_, tick - static_cast<int64_t>(kSlots) + 1);
   for (int64_t t = first; t <= tick; ++t)
     CollectDue(slots_[static_cast<size_t>(t) % kSlots], now, due);

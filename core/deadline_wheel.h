@@ -35,7 +35,8 @@ class DeadlineEntry {
   bool in_wheel() const { return prev_ != nullptr; }
 
  protected:
-  ~DeadlineEntry() = default;
+  // Virtual for users who compile with -Wnon-virtual-dtor: nothing is deleted by this type.
+  virtual ~DeadlineEntry() = default;
 
  private:
   friend class DeadlineWheel;
@@ -55,27 +56,27 @@ class DeadlineWheel {
   DeadlineWheel& operator=(const DeadlineWheel&) = delete;
 
   // `at` may lie in the past: told in the next turn. kNever is not inserted.
-  void Insert(DeadlineEntry* entry, MonoTime at) LOOP_ONLY;
-  void Remove(DeadlineEntry* entry) LOOP_ONLY;
+  void Insert(DeadlineEntry* entry, MonoTime at) WEFT_LOOP_ONLY;
+  void Remove(DeadlineEntry* entry) WEFT_LOOP_ONLY;
 
-  size_t size() const LOOP_ONLY { return size_; }
+  size_t size() const WEFT_LOOP_ONLY { return size_; }
 
  private:
   struct Slot final : DeadlineEntry {
     void OnDeadline() override {}
   };
   static int64_t TickOf(MonoTime at) { return at.time_since_epoch() / kTick; }
-  void Advance() LOOP_ONLY;
-  void CollectDue(Slot& slot, MonoTime now, Slot& due) LOOP_ONLY;
-  void Rearm() LOOP_ONLY;
+  void Advance() WEFT_LOOP_ONLY;
+  void CollectDue(Slot& slot, MonoTime now, Slot& due) WEFT_LOOP_ONLY;
+  void Rearm() WEFT_LOOP_ONLY;
   static void Link(DeadlineEntry* head, DeadlineEntry* entry);
   static void Unlink(DeadlineEntry* entry);
 
   EventLoop& loop_;
-  std::array<Slot, kSlots> slots_ LOOP_OWNED;
-  int64_t last_tick_ LOOP_OWNED;  // every deadline in a tick before this one has been told
-  size_t size_ LOOP_OWNED = 0;
-  Timer timer_ LOOP_OWNED;
+  std::array<Slot, kSlots> slots_ WEFT_LOOP_OWNED;
+  int64_t last_tick_ WEFT_LOOP_OWNED;  // every deadline in a tick before this one has been told
+  size_t size_ WEFT_LOOP_OWNED = 0;
+  Timer timer_ WEFT_LOOP_OWNED;
 };
 
 }  // namespace weft

@@ -118,7 +118,7 @@ class DnsClient::Channel {
     Close();
   }
 
-  absl::Status Open(const ResolverOptions& options, Nanos limit) LOOP_ONLY {
+  absl::Status Open(const ResolverOptions& options, Nanos limit) WEFT_LOOP_ONLY {
     static const int library = ares_library_init(ARES_LIB_INIT_ALL);
     if (library != ARES_SUCCESS) return Failed(library, "c-ares");
     int status = Init(options, options.try_time);
@@ -138,7 +138,8 @@ class DnsClient::Channel {
 
   const Facts& facts() const { return facts_; }
 
-  void Ask(const std::string& name) LOOP_ONLY {
+  void Ask(const std::string& name) WEFT_LOOP_ONLY {
+    // OnReply drops the answers of an earlier question, which come inside with ARES_ECANCELLED.
     ares_cancel(channel_);
     answers_.clear();
     refusal_ = 0;
@@ -147,6 +148,7 @@ class DnsClient::Channel {
                  &OnReply, new Question{this, family});
     }
     Rearm();
+    // Some failures come inside ares_query. They are told in a later turn, never inside Ask.
     if (!answers_.empty()) tell_.StartAt(loop_.clock().Now());
   }
 
@@ -174,7 +176,7 @@ class DnsClient::Channel {
     const int fd_;
   };
 
-  int Init(const ResolverOptions& options, Nanos try_time) LOOP_ONLY {
+  int Init(const ResolverOptions& options, Nanos try_time) WEFT_LOOP_ONLY {
     ares_options o{};
     std::string resolv_conf = options.resolv_conf;
     o.resolvconf_path = resolv_conf.data();
@@ -198,7 +200,7 @@ class DnsClient::Channel {
     return status;
   }
 
-  int Learn(Nanos* configured, int* servers) LOOP_ONLY {
+  int Learn(Nanos* configured, int* servers) WEFT_LOOP_ONLY {
     ares_options o{};
     int mask = 0;
     int status = ares_save_options(channel_, &o, &mask);
@@ -223,17 +225,18 @@ class DnsClient::Channel {
     return status;
   }
 
-  void Close() LOOP_ONLY {
+  void Close() WEFT_LOOP_ONLY {
     if (channel_ != nullptr) ares_destroy(std::exchange(channel_, nullptr));
   }
 
-  void Process(int readable, int writable) LOOP_ONLY {
+  void Process(int readable, int writable) WEFT_LOOP_ONLY {
     ares_process_fd(channel_, readable, writable);
     Rearm();
     Tell();
   }
 
-  void Tell() LOOP_ONLY {
+  void Tell() WEFT_LOOP_ONLY {
+    // Copies, for the listener may destroy this channel inside.
     const std::shared_ptr<bool> gone = gone_;
     const OnAnswer on_answer = on_answer_;
     while (!*gone && !answers_.empty()) {
@@ -243,7 +246,7 @@ class DnsClient::Channel {
     }
   }
 
-  void Rearm() LOOP_ONLY {
+  void Rearm() WEFT_LOOP_ONLY {
     timeval left{};
     if (ares_timeout(channel_, nullptr, &left) == nullptr) {
       time_.Stop();
@@ -315,13 +318,13 @@ class DnsClient::Channel {
   EventLoop& loop_;
   const OnAnswer on_answer_;
   const std::shared_ptr<bool> gone_ = std::make_shared<bool>(false);
-  ares_channel channel_ LOOP_OWNED = nullptr;
+  ares_channel channel_ WEFT_LOOP_OWNED = nullptr;
   Facts facts_;
-  std::map<int, std::unique_ptr<Watched>> sockets_ LOOP_OWNED;
-  std::deque<Answer> answers_ LOOP_OWNED;
-  int refusal_ LOOP_OWNED = 0;  // the last code of a server that did not serve
-  Timer time_ LOOP_OWNED;
-  Timer tell_ LOOP_OWNED;
+  std::map<int, std::unique_ptr<Watched>> sockets_ WEFT_LOOP_OWNED;
+  std::deque<Answer> answers_ WEFT_LOOP_OWNED;
+  int refusal_ WEFT_LOOP_OWNED = 0;  // the last code of a server that did not serve
+  Timer time_ WEFT_LOOP_OWNED;
+  Timer tell_ WEFT_LOOP_OWNED;
 };
 
 DnsClient::DnsClient(std::unique_ptr<Channel> channel) : channel_(std::move(channel)) {}

@@ -52,21 +52,21 @@ class DnsClient {
   static absl::StatusOr<std::unique_ptr<DnsClient>> Create(EventLoop& loop,
                                                            const ResolverOptions& options,
                                                            Nanos limit,
-                                                           OnAnswer on_answer) LOOP_ONLY;
+                                                           OnAnswer on_answer) WEFT_LOOP_ONLY;
   ~DnsClient();
   DnsClient(const DnsClient&) = delete;
   DnsClient& operator=(const DnsClient&) = delete;
 
-  const Facts& facts() const LOOP_ONLY;
+  const Facts& facts() const WEFT_LOOP_ONLY;
   // Asks for both families of `name`, which is absolute. Ends what was asked before. Never answers
   // inside.
-  void Ask(const std::string& name) LOOP_ONLY;
+  void Ask(const std::string& name) WEFT_LOOP_ONLY;
 
  private:
   class Channel;
   explicit DnsClient(std::unique_ptr<Channel> channel);
 
-  std::unique_ptr<Channel> channel_ LOOP_OWNED;
+  std::unique_ptr<Channel> channel_ WEFT_LOOP_OWNED;
 };
 
 // How long one of `servers` is waited for: as configured, or less, so that a lookup of `limit`

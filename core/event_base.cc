@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include <event2/event.h>
 
@@ -73,6 +74,15 @@ struct FreeConfig {
   void operator()(event_config* config) const { event_config_free(config); }
 };
 
+// Every back end of libevent's but kBackEnd. The names are constants of libevent.
+std::vector<const char*> OtherBackEnds() {
+  std::vector<const char*> others;
+  for (const char** method = event_get_supported_methods(); *method != nullptr; ++method) {
+    if (*method != kBackEnd) others.push_back(*method);
+  }
+  return others;
+}
+
 absl::Status NoMemory() {
   return Exhausted::Descriptors(ENOMEM, "event loop: cannot make an event_base");
 }
@@ -89,9 +99,11 @@ absl::StatusOr<event_base*> EventBase::New() {
   // every turn.
   event_config_set_flag(config.get(), EVENT_BASE_FLAG_NOLOCK);
   event_config_set_flag(config.get(), EVENT_BASE_FLAG_IGNORE_ENV);
-  for (const char** method = event_get_supported_methods(); *method != nullptr; ++method) {
-    if (*method == kBackEnd) continue;
-    if (event_config_avoid_method(config.get(), *method) != 0) return NoMemory();
+  // Once for the process: each call frees the list that the call before returned, which another
+  // thread may still read.
+  static const std::vector<const char*> others = OtherBackEnds();
+  for (const char* method : others) {
+    if (event_config_avoid_method(config.get(), method) != 0) return NoMemory();
   }
   {
     TakenDescriptors taken;

@@ -29,7 +29,7 @@ struct event_base;
 
 namespace weft {
 
-class ANY_THREAD EventBase {
+class WEFT_ANY_THREAD EventBase {
  public:
   // libevent's own: epoll, and both ends of a pipe.
   static constexpr int kDescriptors = 3;

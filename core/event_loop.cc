@@ -14,7 +14,6 @@
 #include "weft/core/event_base.h"
 #include "weft/core/exhausted.h"
 #include "weft/core/guarded_call.h"
-#include "weft/core/thread_log.h"
 #include "weft/core/timer.h"
 
 namespace weft {
@@ -44,6 +43,14 @@ class ClosureTask final : public LoopTask {
   absl::AnyInvocable<void(TaskFate) &&> closure_;
 };
 
+EventLoopOptions Completed(EventLoopOptions options) {
+  if (options.faults == nullptr) options.faults = std::make_shared<CallbackFaults>(options.log);
+  if (options.random == nullptr) {
+    options.random = std::make_shared<RandomSource>(KernelRandomSeed());
+  }
+  return options;
+}
+
 }  // namespace
 
 EventLoop* EventLoop::Current() { return current_loop; }
@@ -51,15 +58,9 @@ EventLoop* EventLoop::Current() { return current_loop; }
 void EventLoop::AssertInLoop() const { WEFT_DCHECK(InLoop()); }
 
 EventLoop::EventLoop(EventLoopOptions options)
-    : name_(std::move(options.name)),
-      clock_(*options.clock),
-      log_(std::move(options.log)),
-      system_clock_(options.clock == &Clock::System()),
-      output_budget_(std::move(options.output_budget)),
-      faults_(options.faults != nullptr ? std::move(options.faults)
-                                        : std::make_shared<CallbackFaults>(log_)),
-      input_budget_(std::move(options.input_budget)),
-      spin_(options.spin) {}
+    : options_(Completed(std::move(options))),
+      system_clock_(options_.clock == &Clock::System()),
+      spin_(options_.spin) {}
 
 // The loop's thread does not run yet (Create) or any more (destructor), so nothing else touches
 // what is its own.
@@ -72,7 +73,8 @@ absl::StatusOr<std::unique_ptr<EventLoop>> EventLoop::Create(EventLoopOptions op
 }
 
 absl::Status EventLoop::Open() {
-  const ThreadLog lines(log_);
+  if (options_.stepped) return absl::OkStatus();
+  const ThreadLog lines(options_.log);
   if (absl::Status s = pipe_.Open(); !s.ok()) return s;
   timer_fd_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
   if (timer_fd_ < 0) return Exhausted::Descriptors(errno, "event loop: cannot make a timerfd");
@@ -92,8 +94,8 @@ absl::Status EventLoop::Open() {
 
 EventLoop::~EventLoop() WEFT_NO_THREAD_ANALYSIS {
   if (home_.InForkedChild()) return;  // the parent's loop goes on with the same epoll descriptor
-  const ThreadLog lines(log_);
-  Close();  // for a loop that never ran
+  const ThreadLog lines(options_.log);
+  CancelTasks();  // for a loop that never ran
   if (notify_event_ != nullptr) event_free(notify_event_);
   if (timer_event_ != nullptr) event_free(timer_event_);
   if (base_ != nullptr) event_base_free(base_);
@@ -101,13 +103,10 @@ EventLoop::~EventLoop() WEFT_NO_THREAD_ANALYSIS {
 }
 
 void EventLoop::Run() {
-  WEFT_DCHECK(current_loop == nullptr);
-  current_loop = this;
+  WEFT_DCHECK(current_loop == nullptr && !options_.stepped);
+  const Entered entered(*this);
   AssertInLoop();
-  const CallbackFaults::Scope faults(faults_);
-  callbacks_.Attach();
-  const ThreadLog lines(log_);
-  clock_.Watch(this);
+  clock().Watch(this);
   while (!stopping_.load(std::memory_order_acquire)) {
     Wait();
     RunPosted();
@@ -115,18 +114,64 @@ void EventLoop::Run() {
     turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   Close();
-  if (const size_t left = callbacks_.CallAll(); left > 0) {
-    log_.Error(absl::StrCat("loop ", name_, ": callbacks bring up one another while it closes; ",
-                            left, " were dropped"));
-  }
-  callbacks_.Detach();
-  clock_.Unwatch(this);
-  current_loop = nullptr;
+  clock().Unwatch(this);
+}
+
+EventLoop::Entered::Entered(EventLoop& loop)
+    : outer_(std::exchange(current_loop, &loop)),
+      callbacks_(&loop.callbacks_),
+      faults_(loop.options_.faults),
+      lines_(loop.options_.log),
+      random_(*loop.options_.random) {}
+
+EventLoop::Entered::~Entered() { current_loop = outer_; }
+
+// Between the turns no thread is the loop's, so the one that steps may look.
+bool EventLoop::Ready() const WEFT_NO_THREAD_ANALYSIS {
+  return !posted_.empty() || !turn_end_.empty() || next_step() <= clock().Now();
+}
+
+MonoTime EventLoop::next_step() const WEFT_NO_THREAD_ANALYSIS {
+  return timers_.empty() ? kNever : timers_.begin()->at;
+}
+
+void EventLoop::Step() {
+  const Entered entered(*this);
+  AssertInLoop();
+  now_fresh_ = false;
+  RunDueTimers();
+  RunPosted();
+  RunTurnEnd();
+  turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+void EventLoop::CloseStepped() {
+  const Entered entered(*this);
+  AssertInLoop();
+  Close();
 }
 
 void EventLoop::Close() {
+  CancelTasks();
+  if (const size_t left = callbacks_.CallAll(); left > 0) {
+    options_.log.Error(absl::StrCat("loop ", options_.name,
+                                    ": callbacks bring up one another while it closes; ", left,
+                                    " were dropped"));
+  }
+}
+
+void EventLoop::CancelTasks() {
   RunTurnEnd();
+  // From here on Post cancels its task inside, so these are the last ones.
   for (TaskList last = posted_.Close(); LoopTask* task = last.Pop();) task->Cancel();
+  for (auto next = timers_.begin(); next != timers_.end();) {
+    const TimerKey key = *next;
+    if (key.timer->at_close_ == Timer::AtClose::kFires) {
+      timers_.erase(next);
+      key.timer->Fire();  // may start and destroy others
+    }
+    next = timers_.upper_bound(key);
+  }
   RunTurnEnd();
   for (int round = 0; round < kClosingRounds && !turn_end_.empty(); ++round) {
     TaskList tasks = std::exchange(turn_end_, TaskList());
@@ -134,7 +179,8 @@ void EventLoop::Close() {
   }
   if (turn_end_.empty()) return;
   turn_end_ = TaskList();
-  log_.Error(absl::StrCat("loop ", name_, ": tasks schedule one another while it closes; dropped"));
+  options_.log.Error(absl::StrCat("loop ", options_.name,
+                                  ": tasks schedule one another while it closes; dropped"));
 }
 
 void EventLoop::Stop() {
@@ -149,11 +195,15 @@ void EventLoop::Post(LoopTask* task) {
   }
   switch (posted_.Push(task)) {
     case PostQueue::Pushed::kFirst:
+      // Pairs with Wait, which stores `asleep_` and then looks for tasks. All four are sequentially
+      // consistent: either the loop sees this task, or this thread sees that it sleeps. The
+      // exchange lets one thread of several write the byte that wakes it.
       if (asleep_.load(std::memory_order_seq_cst) &&
           asleep_.exchange(false, std::memory_order_seq_cst) && pipe_.Signal()) {
         wakes_.fetch_add(1, std::memory_order_relaxed);
       }
       return;
+    // The thread whose push was the first has looked, or will.
     case PostQueue::Pushed::kBehind:
       return;
     case PostQueue::Pushed::kClosed:
@@ -189,7 +239,8 @@ void EventLoop::RunPosted() {
 }
 
 void EventLoop::RunTurnEnd() {
-  // What these schedule waits for the next round, of at most two: a flush may follow a batch.
+  // Tasks that are scheduled by these wait for the next round. There are two rounds at most, since
+  // a flush may follow a batch.
   for (int round = 0; round < 2 && !turn_end_.empty(); ++round) {
     TaskList tasks = std::exchange(turn_end_, TaskList());
     while (LoopTask* task = tasks.Pop()) task->Run();
@@ -203,7 +254,7 @@ void EventLoop::Wait() {
   }
   if (!system_clock_) {
     // A clock set by hand neither ends a spin nor rings the timerfd.
-    if (!timers_.empty() && timers_.begin()->at <= clock_.Now()) {
+    if (!timers_.empty() && timers_.begin()->at <= clock().Now()) {
       Poll(false);
       return;
     }
@@ -211,7 +262,8 @@ void EventLoop::Wait() {
     const Nanos budget = spin_.Budget();
     if (budget > Nanos::zero() && SpinForEvents(budget)) return;
   }
-  const MonoTime idle_since = now_fresh_ ? now_ : clock_.Now();
+  const MonoTime idle_since = now_fresh_ ? now_ : clock().Now();
+  // First announced, then looked once more: see Post.
   asleep_.store(true, std::memory_order_seq_cst);
   if (posted_.empty()) {
     sleeps_.store(sleeps_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
@@ -222,13 +274,13 @@ void EventLoop::Wait() {
 }
 
 bool EventLoop::SpinForEvents(Nanos budget) {
-  MonoTime before = clock_.Now();
+  MonoTime before = clock().Now();
   const MonoTime until = before + budget;
   for (;;) {
-    // First give the core to whoever will produce the event: without this one shared core halves in
-    // speed.
+    // Give the core first to the thread that will produce the event: without this, two threads that
+    // share a core run at half their speed.
     ::sched_yield();
-    const MonoTime after = clock_.Now();
+    const MonoTime after = clock().Now();
     const bool crowded = spin_.Yielded(after - before);
     Poll(false);
     if (active_ || !posted_.empty()) {
@@ -236,7 +288,7 @@ bool EventLoop::SpinForEvents(Nanos budget) {
       return true;
     }
     if (crowded) return false;
-    before = clock_.Now();
+    before = clock().Now();
     if (before >= until) {
       spin_.Missed();
       return false;
@@ -251,8 +303,9 @@ void EventLoop::Poll(bool block) {
     active_ = false;
     event_base_loop(base_, once);
   } else {
-    // What comes while callbacks run still belongs to this turn, so that batches grow under load.
-    // EVLOOP_NONBLOCK alone would go on for as long as anything is ready, and tasks would wait.
+    // Events that come while callbacks run still belong to this turn, so that batches grow under
+    // load. The number of rounds is bounded: EVLOOP_NONBLOCK alone would go on for as long as
+    // anything is ready, and tasks would wait.
     bool any = false;
     for (int round = 0; round < kMaxRounds; ++round) {
       active_ = false;
@@ -293,7 +346,7 @@ void EventLoop::RemoveTimer(Timer* timer) {
 }
 
 void EventLoop::RunDueTimers() {
-  const MonoTime due = clock_.Now();
+  const MonoTime due = clock().Now();
   const uint64_t last =
       timer_sequence_;  // one that restarts itself for now waits for the next turn
   auto next = timers_.begin();
@@ -306,6 +359,7 @@ void EventLoop::RunDueTimers() {
     timers_.erase(next);
     active_ = true;
     timer->Fire();
+    // From the first again: the callback may have added and removed any timers.
     next = timers_.begin();
   }
   ArmTimerFd();

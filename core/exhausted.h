@@ -13,11 +13,12 @@
 
 namespace weft {
 
-class ANY_THREAD Exhausted {
+class WEFT_ANY_THREAD Exhausted {
  public:
-  // Of a call that makes a descriptor: `error` is its errno, `what` could not be done.
+  // The Status of a call that could not make a descriptor. `error` is its errno; `what` could not
+  // be done.
   static absl::Status Descriptors(int error, std::string_view what);
-  // Of a thread that could not be started.
+  // The Status of a thread that could not be started.
   static absl::Status Threads(int error, std::string_view what);
 };
 

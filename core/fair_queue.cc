@@ -38,7 +38,7 @@ size_t FairQueue::TryPush(WorkItem** items, size_t count) {
   return count - refused;
 }
 
-// Of nobody's share.
+// Items without a share go straight to the ring.
 size_t FairQueue::PushAlone(WorkItem** items, size_t count) {
   size_t done = 0;
   while (done < count && size() < limit_ && ring_.TryPush(items[done])) ++done;
@@ -47,13 +47,16 @@ size_t FairQueue::PushAlone(WorkItem** items, size_t count) {
 
 size_t FairQueue::PushOfShare(WorkShare& share, WorkItem** items, size_t count) {
   size_t done = 0;
-  // Behind what waits in the line already, or, of an express item, behind that one.
+  // Items go behind those that wait in the line already, or behind an express item that is not
+  // taken yet.
   if (share.parked_.load(std::memory_order_acquire) == 0) done = PushDirect(share, items, count);
   if (done < count) done += Park(share, items + done, count - done, /*bounded=*/true);
   return done;
 }
 
 size_t FairQueue::PushDirect(WorkShare& share, WorkItem** items, size_t count) {
+  // May be old where several threads push for one share. The quantum is a matter of fairness alone;
+  // memory is bounded by the ring.
   const int32_t held = share.in_ring_.load(std::memory_order_relaxed);
   if (held >= quantum_) return 0;
   if (count == 1 && held == 0 &&
@@ -111,6 +114,8 @@ size_t FairQueue::Park(WorkShare& share, WorkItem** items, size_t count, bool bo
     if (bounded) return 0;
     // No memory for a longer line.
     lock.Unlock();
+    // These were accepted before, and may not be refused now. Each counts in `in_ring_` as if it
+    // were there, so that TakeStranded can give its place back.
     for (size_t i = 0; i < count; ++i) {
       share.in_ring_.fetch_add(1, std::memory_order_relaxed);
       Strand(*items[i]);
@@ -118,8 +123,8 @@ size_t FairQueue::Park(WorkShare& share, WorkItem** items, size_t count, bool bo
     return count;
   }
   CountParked(share, static_cast<ptrdiff_t>(count));
-  // Pairs with Release: either it sees the line, or this sees that the ring has none of the share's
-  // items left, and nobody would come for the line.
+  // Pairs with Release: either Release sees the line, or this thread sees that the ring holds too
+  // few of the share's items for another Release to come, and refills itself.
   if (share.in_ring_.load(std::memory_order_seq_cst) <= quantum_ / 2) Refill(share);
   return count;
 }
@@ -157,8 +162,9 @@ void FairQueue::Synchronize() {
 
 void FairQueue::RefillLine(WorkShare& share) {
   if (share.in_ring_.load(std::memory_order_seq_cst) > 0) {
-    // Another one is at it, or pushes. Whoever takes the next of the share's items looks again, and
-    // the last one waits for the mutex.
+    // If another thread holds the mutex it refills or pushes; there is no need to wait. The thread
+    // that takes the next of the share's items looks again, and the one that takes the last of them
+    // waits for the mutex.
     if (!share.mu_.TryLock()) return;
   } else {
     share.mu_.Lock();
@@ -179,8 +185,8 @@ void FairQueue::Refill(WorkShare& share) {
     (void)share.line_.TakeFirst(items, static_cast<size_t>(wanted));
     int32_t done = PushGroups(share, items, wanted);
     if (done < wanted) {
-      // The ring is full of others' items. Nobody would come for the line if the ring held none of
-      // this share.
+      // The ring is full of others' items. If it holds none of this share, no later TryTake would
+      // refill this line: strand one item, whose taking will.
       if (done == 0 && held == 0) Strand(*items[done++]);
       share.line_.PutBack(items + done, static_cast<size_t>(wanted - done));
     }
@@ -190,7 +196,8 @@ void FairQueue::Refill(WorkShare& share) {
     left = share.in_ring_.fetch_sub(wanted - done, std::memory_order_seq_cst) - (wanted - done);
   }
   if (moved == line) share.line_.Trim();
-  // Only now: who finds no line may put an item into the ring behind those that were moved.
+  // Only now, when they are in the ring: a pusher that finds no line goes straight to the ring, and
+  // must come behind them.
   if (moved > 0) CountParked(share, -moved);
 }
 

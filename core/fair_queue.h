@@ -18,9 +18,10 @@
 // of a group carries the weight of all: so there is one read-modify-write of the ring's counter and
 // one of the share's for a group that is pushed, and one of the share's for a group that was taken.
 //
-// `limit` bounds what waits. At the limit a share is refused that holds its part of it, the limit
-// divided by the shares that have a line; one that holds less is taken, until twice the limit
-// waits. What goes straight to ring or express needs only room there: `limit` and kMaxExpress.
+// `limit` bounds the items that wait. A share's part is the limit divided by the shares that have a
+// line. At the limit, items of a share that holds its part are refused; items of others are taken,
+// until twice the limit waits. Items that go straight to ring or express need only room there:
+// `limit` and kMaxExpress.
 //
 // Threads  any, all methods
 // Owns     its cells; items and shares stay their embedders'
@@ -42,7 +43,7 @@
 
 namespace weft {
 
-class ANY_THREAD FairQueue {
+class WEFT_ANY_THREAD FairQueue {
  public:
   static constexpr int32_t kMinQuantum = 8;
   // Items that may be in the express at once; others go into the ring.

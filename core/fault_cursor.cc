@@ -34,6 +34,12 @@ FaultCursor::Written FaultCursor::Write(size_t offered) {
   return result;
 }
 
+Nanos FaultCursor::WireTime(size_t bytes) const {
+  if (script_.bytes_per_second <= 0) return Nanos::zero();
+  const double seconds = static_cast<double>(bytes) / static_cast<double>(script_.bytes_per_second);
+  return Nanos(static_cast<int64_t>(seconds * 1e9));
+}
+
 size_t FaultCursor::Read(size_t offered) const {
   return script_.max_read == 0 ? offered : std::min(offered, script_.max_read);
 }

@@ -14,7 +14,7 @@ namespace weft {
 
 class FaultCursor {
  public:
-  // What becomes of one write.
+  // The outcome of one write.
   struct Written {
     size_t taken = 0;     // of the bytes offered, from the first
     size_t arriving = 0;  // of those taken, from the first; the others vanish
@@ -28,7 +28,8 @@ class FaultCursor {
 
   // `offered` bytes, more than 0, for which there is room.
   Written Write(size_t offered);
-  // What has not been written yet would vanish: so does the news of a close.
+  // True once drop_from is reached: bytes written from now on vanish, and so does the news of a
+  // close.
   bool silent() const { return position_ >= script_.drop_from; }
   // The delay of what carries no bytes, such as a close.
   Nanos DrawDelay();
@@ -36,6 +37,8 @@ class FaultCursor {
   // How much of `offered` bytes one read gives, and when the next read may come.
   size_t Read(size_t offered) const;
   Nanos read_every() const { return read_every_; }
+  // How long so many bytes are on the wire before the next may follow.
+  Nanos WireTime(size_t bytes) const;
 
  private:
   FaultScript script_;

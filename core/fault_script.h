@@ -1,4 +1,4 @@
-// What goes wrong with the bytes of one direction of an in-process connection, as plain values.
+// The faults of one direction of an in-process connection, as plain values.
 //
 //   byte 0 ─────────────────────────► drop_from: vanishes from here on, nobody is told
 //          ─────────────────────────────► cut_at: both ends are reset here
@@ -15,6 +15,7 @@
 #include <cstdint>
 
 #include "absl/time/time.h"
+#include "weft/core/requirements.h"
 
 namespace weft {
 
@@ -22,8 +23,8 @@ namespace weft {
 inline constexpr uint64_t kNoByte = UINT64_MAX;
 
 struct FaultScript {
-  // What is written arrives so much later, by the clock of the end that reads; of the time from
-  // `delay` to `max_delay` each write draws its own. `max_delay` below `delay`: always `delay`.
+  // Bytes arrive so much after they were written, by the clock of the end that reads. Each write
+  // draws its own delay, from `delay` to `max_delay`. `max_delay` below `delay`: always `delay`.
   absl::Duration delay = absl::ZeroDuration();
   absl::Duration max_delay = absl::ZeroDuration();
   // Bytes from this position on vanish, and so does the news of a close: a pulled cable.
@@ -31,13 +32,15 @@ struct FaultScript {
   // When so many bytes were written the connection is reset, in both directions; these bytes still
   // arrive.
   uint64_t cut_at = kNoByte;
+  // So many bytes a second arrive, at most; what is written waits its turn. 0: no limit.
+  int64_t bytes_per_second = 0;
   // One write takes at most so many bytes. 0: as many as there is room for.
   size_t max_write = 0;
   // One read gives at most so many bytes, 0: all that are there; the next one may follow after
   // `read_every`.
   size_t max_read = 0;
   absl::Duration read_every = absl::ZeroDuration();
-  // Of the delays drawn.
+  // The seed of the delays drawn.
   uint64_t seed = 0;
 };
 

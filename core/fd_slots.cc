@@ -39,6 +39,8 @@ void MakeGroup(event_base* base, int lent, int begin, int end) {
     if (event_add(moment.get(), nullptr) == 0) event_del(moment.get());
   };
   for (int fd = begin; fd < end; ++fd) {
+    // The copy gets the lowest free number from `fd` on: so the numbers before it are in use. It
+    // holds its number while the event for it is made.
     const int copy = ::fcntl(lent, F_DUPFD_CLOEXEC, fd);
     for (const int used_until = copy < 0 ? end : std::min(copy, end); fd < used_until; ++fd) {
       if (IsSocket(fd)) make(fd);

@@ -1,4 +1,5 @@
-// Where a loop's libevent keeps what it knows of each descriptor number: made side by side.
+// Makes the memory in which a loop's libevent keeps the events of each descriptor number, side by
+// side.
 //
 // libevent makes a few bytes with the first event of a number, and keeps them as long as its base
 // lives. Made one by one, as connections come, they would stand between the connections' own
@@ -34,16 +35,16 @@ class FdSlots {
   static constexpr int kFirst = 128;
 
   // `fd` is about to be watched by `base`. `lent`: a descriptor that can be watched.
-  void Cover(event_base* base, int lent, int fd) LOOP_ONLY {
+  void Cover(event_base* base, int lent, int fd) WEFT_LOOP_ONLY {
     if (fd < kFirst) return;
     const auto group = static_cast<size_t>(fd / kGroup);
     if (group >= made_.size() || !made_[group]) Make(base, lent, group);
   }
 
  private:
-  void Make(event_base* base, int lent, size_t group) LOOP_ONLY;
+  void Make(event_base* base, int lent, size_t group) WEFT_LOOP_ONLY;
 
-  std::vector<bool> made_ LOOP_OWNED;  // by group
+  std::vector<bool> made_ WEFT_LOOP_OWNED;  // by group
 };
 
 }  // namespace weft

@@ -13,6 +13,10 @@ namespace weft {
 
 absl::Status FdWatch::Start(EventLoop& loop, int fd, WatchEvents* events) {
   Stop();
+  if (loop.stepped()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("loop ", loop.name(), ": one that is stepped watches no descriptors"));
+  }
   loop_ = &loop;
   events_ = events;
   loop.slots_.Cover(loop.base(), loop.pipe_.read_fd(), fd);

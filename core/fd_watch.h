@@ -25,24 +25,24 @@ class FdWatch final : public Watch {
   FdWatch(const FdWatch&) = delete;
   FdWatch& operator=(const FdWatch&) = delete;
 
-  absl::Status Start(EventLoop& loop, int fd, WatchEvents* events) LOOP_ONLY;
-  void WatchRead(bool on) LOOP_ONLY override;
-  void WatchWrite(bool on) LOOP_ONLY override;
-  void Stop() LOOP_ONLY override;
-  void SetEvents(WatchEvents* events) LOOP_ONLY override { events_ = events; }
-  bool started() const LOOP_ONLY { return read_event_ != nullptr; }
+  absl::Status Start(EventLoop& loop, int fd, WatchEvents* events) WEFT_LOOP_ONLY;
+  void WatchRead(bool on) WEFT_LOOP_ONLY override;
+  void WatchWrite(bool on) WEFT_LOOP_ONLY override;
+  void Stop() WEFT_LOOP_ONLY override;
+  void SetEvents(WatchEvents* events) WEFT_LOOP_ONLY override { events_ = events; }
+  bool started() const WEFT_LOOP_ONLY { return read_event_ != nullptr; }
 
  private:
-  void Switch(event* which, bool on, bool* now) LOOP_ONLY;
+  void Switch(event* which, bool on, bool* now) WEFT_LOOP_ONLY;
   static void OnEvent(int fd, short what, void* self);
 
   EventLoop* loop_ = nullptr;  // set by Start, before the first event
-  WatchEvents* events_ LOOP_OWNED = nullptr;
-  event* read_event_ LOOP_OWNED = nullptr;
-  event* write_event_ LOOP_OWNED = nullptr;
-  bool reading_ LOOP_OWNED = false;
-  bool writing_ LOOP_OWNED = false;
-  std::unique_ptr<Timer> failed_ LOOP_OWNED;  // tells of a failure, in the next turn
+  WatchEvents* events_ WEFT_LOOP_OWNED = nullptr;
+  event* read_event_ WEFT_LOOP_OWNED = nullptr;
+  event* write_event_ WEFT_LOOP_OWNED = nullptr;
+  bool reading_ WEFT_LOOP_OWNED = false;
+  bool writing_ WEFT_LOOP_OWNED = false;
+  std::unique_ptr<Timer> failed_ WEFT_LOOP_OWNED;  // tells of a failure, in the next turn
 };
 
 }  // namespace weft

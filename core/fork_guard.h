@@ -6,8 +6,8 @@
 //   if (home_.InForkedChild()) return home_.Refused("channel to 10.0.0.7:7000");
 //
 // Left costs a load and a comparison. A child that calls exec needs none of this: descriptors are
-// closed by it. Seen are fork and what calls it, not a bare clone; vfork and posix_spawn are no
-// concern.
+// closed by it. It notices fork and functions that call fork, not a bare clone; vfork and
+// posix_spawn are no concern.
 //
 // Threads  any
 // Ends     what is not at home is not torn down either: it is left as it is (LeaveBehind)
@@ -24,7 +24,7 @@
 
 namespace weft {
 
-class ANY_THREAD ForkGuard {
+class WEFT_ANY_THREAD ForkGuard {
  public:
   // This process. The first of all makes forks be counted from then on.
   ForkGuard();

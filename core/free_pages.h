@@ -22,6 +22,8 @@
 #include <array>
 #include <cstddef>
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 class FreePages {
@@ -41,14 +43,14 @@ class FreePages {
   // So many pieces without memory are never too many.
   static constexpr size_t kEmpty = 24;
   static constexpr size_t kMaxKnown = 1024;
-  // Where one look found so much there may be more behind it.
+  // A look that found this much is followed by another: there may be more.
   static constexpr size_t kMuch = 1 << 20;
   static constexpr int kMaxRounds = 3;
 
   // Adds what was given back; says how much lay in pieces that held little else.
   size_t LookOnce(size_t* given);
 
-  // By size: pieces that may still be as they were left, without memory.
+  // The number of pieces, by size, that may still be as they were left, without memory.
   std::array<size_t, kSizes.size()> known_{};
 };
 

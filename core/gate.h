@@ -24,7 +24,7 @@
 
 namespace weft {
 
-class ANY_THREAD Gate {
+class WEFT_ANY_THREAD Gate {
  public:
   using Callback = absl::AnyInvocable<void() &&>;
 

@@ -47,7 +47,8 @@ void IdleTrimmer::Look() {
   // Last: it gets what the others gave back.
   if (loop_.blocks().Trim()) more = true;
   const uint32_t reads = std::exchange(reads_, 0);
-  if (reads < kBusyReads) free_pages_.GiveBack();
+  // A stepped loop shares its thread, and its time is not that of the system.
+  if (reads < kBusyReads && !loop_.stepped()) free_pages_.GiveBack();
   if (reads > 0 || more) {
     timer_.StartAfter(kPeriod);
   } else {

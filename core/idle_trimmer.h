@@ -5,9 +5,9 @@
 //   looks:        │    │    │    │    │    ·    ·        every kPeriod, until one finds nothing to
 //                                                        give back and no traffic since the last
 //
-// Whatever lay unused for a period is given back at its end, so a loop that has been idle for two
-// of them holds nothing more. A loop without traffic has no timer running. After a period with
-// little traffic the pages of what malloc has free go, too (core/free_pages.h).
+// Memory that lay unused for a period is given back at the period's end, so a loop that has been
+// idle for two of them holds nothing more. A loop without traffic has no timer running. After a
+// period with little traffic the pages of what malloc has free go, too (core/free_pages.h).
 //
 // Threads  loop-only
 // Owns     its timer; refers to the loop, which outlives it, and to what it asks
@@ -34,10 +34,11 @@ class Trimmable {
 
   // Gives back those that were not needed since the last call; adds and removes no Trimmable.
   // False: there is no more to give.
-  virtual bool GiveBack(MonoTime now) LOOP_ONLY = 0;
+  virtual bool GiveBack(MonoTime now) WEFT_LOOP_ONLY = 0;
 
  protected:
-  ~Trimmable() { Leave(); }
+  // Virtual for users who compile with -Wnon-virtual-dtor: nothing is deleted by this type.
+  virtual ~Trimmable() { Leave(); }
   // Is not asked any more.
   void Leave() {
     if (next_ == nullptr) return;
@@ -65,17 +66,17 @@ class IdleTrimmer {
   IdleTrimmer& operator=(const IdleTrimmer&) = delete;
 
   // There is traffic on the loop.
-  void Active() LOOP_ONLY {
+  void Active() WEFT_LOOP_ONLY {
     ++reads_;
     if (!timer_.armed()) Begin();
   }
   // Asked until it leaves, or ends: on the loop, before the trimmer does.
-  void Add(Trimmable& keeps) LOOP_ONLY;
+  void Add(Trimmable& keeps) WEFT_LOOP_ONLY;
   // The same for one that may end on any thread; once, however often it is said.
-  void Watch(const std::shared_ptr<Trimmable>& keeps) LOOP_ONLY;
+  void Watch(const std::shared_ptr<Trimmable>& keeps) WEFT_LOOP_ONLY;
 
   // It will look again.
-  bool watching() const LOOP_ONLY { return timer_.armed(); }
+  bool watching() const WEFT_LOOP_ONLY { return timer_.armed(); }
 
  private:
   class Ring final : public Trimmable {
@@ -83,15 +84,15 @@ class IdleTrimmer {
     bool GiveBack(MonoTime) override { return false; }
   };
 
-  void Begin() LOOP_ONLY;
-  void Look() LOOP_ONLY;
+  void Begin() WEFT_LOOP_ONLY;
+  void Look() WEFT_LOOP_ONLY;
 
   EventLoop& loop_;
-  Timer timer_ LOOP_OWNED;
-  uint32_t reads_ LOOP_OWNED = 0;  // since the last look
-  FreePages free_pages_ LOOP_OWNED;
-  Ring ring_ LOOP_OWNED;
-  std::vector<std::weak_ptr<Trimmable>> watched_ LOOP_OWNED;
+  Timer timer_ WEFT_LOOP_OWNED;
+  uint32_t reads_ WEFT_LOOP_OWNED = 0;  // since the last look
+  FreePages free_pages_ WEFT_LOOP_OWNED;
+  Ring ring_ WEFT_LOOP_OWNED;
+  std::vector<std::weak_ptr<Trimmable>> watched_ WEFT_LOOP_OWNED;
 };
 
 }  // namespace weft

@@ -6,9 +6,12 @@
 //   auto channel = weft::Channel::Create("inproc:store", {.network = network});
 //   network->Cut(0);                                       // the first connection that was dialled
 //
-// Everything above the transport is what runs over sockets. Names are the network's own: two
+// Everything above the transport is the same as over sockets. Names are the network's own: two
 // networks do not know of each other. Connections are numbered from 0 in the order in which they
-// were dialled, by whomever.
+// were dialled, by all dialers together.
+//
+// Where it matters who dials, each program has a face of the network of its own (For): connections
+// name the hosts of both ends, and the accepting end calls its peer by the dialling host.
 //
 // Threads  any
 // Owns     nothing of its connections but the knowledge of them
@@ -23,6 +26,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/btree_map.h"
@@ -30,6 +34,8 @@
 #include "weft/core/clock.h"
 #include "weft/core/fault_script.h"
 #include "weft/core/in_process_pipe.h"
+#include "weft/core/in_process_route.h"
+#include "weft/core/in_process_tap.h"
 #include "weft/core/mutex.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/transport.h"
@@ -39,9 +45,11 @@ namespace weft {
 struct InProcessNetworkOptions {
   // Bytes that wait in each direction of a connection, as in a socket's buffer. At least 1.
   size_t buffer_bytes = size_t{256} << 10;
-  // What goes wrong with the connection of this number. Runs on the dialling I/O thread, one at a
-  // time. Null: nothing goes wrong.
+  // Gives the faults of the connection of this number. Called on the dialling I/O thread, one call
+  // at a time. Null: no faults.
   std::function<ConnectionFaults(uint64_t connection)> faults = nullptr;
+  // Decides, and hears of everything; null: nobody does.
+  std::shared_ptr<InProcessTap> tap = nullptr;
 };
 
 // A name that is listened on, until this goes.
@@ -50,7 +58,8 @@ class InProcessListener {
   virtual ~InProcessListener() = default;
 };
 
-class ANY_THREAD InProcessNetwork : public std::enable_shared_from_this<InProcessNetwork> {
+class WEFT_ANY_THREAD InProcessNetwork final
+    : public std::enable_shared_from_this<InProcessNetwork> {
  public:
   // A connection, and how the other end is called. Runs on the dialling I/O thread.
   using OnConnection = std::function<void(std::unique_ptr<Transport> transport, std::string peer)>;
@@ -64,44 +73,61 @@ class ANY_THREAD InProcessNetwork : public std::enable_shared_from_this<InProces
   // the listener's destructor no callback comes.
   absl::StatusOr<std::unique_ptr<InProcessListener>> Listen(std::string_view name,
                                                             const Clock& clock,
-                                                            OnConnection on_connection)
-      WEFT_EXCLUDES(mu_);
-  absl::StatusOr<std::unique_ptr<Transport>> Dial(std::string_view name, const Clock& clock)
-      WEFT_EXCLUDES(mu_);
+                                                            OnConnection on_connection);
+  // The same network, seen from the host of that name.
+  std::shared_ptr<InProcessNetwork> For(std::string host);
+  const std::string& host() const { return host_; }
+  // Null: nobody answers; whoever dials may try again.
+  absl::StatusOr<std::unique_ptr<Transport>> Dial(std::string_view name, const Clock& clock);
 
   // ---- for tests. False: there is no such connection, or it is over.
-  // Those that are open, oldest first.
-  std::vector<uint64_t> connections() const WEFT_EXCLUDES(mu_);
+  // The numbers of the open connections, oldest first.
+  std::vector<uint64_t> connections() const;
+  // The same, with their hosts.
+  std::vector<InProcessRoute> routes() const;
   // How many were ever dialled, which is the number of the next.
-  uint64_t dialled() const WEFT_EXCLUDES(mu_);
+  uint64_t dialled() const;
   // Resets it now: both ends see ECONNRESET, and what was under way is lost.
-  bool Cut(uint64_t connection) WEFT_EXCLUDES(mu_);
+  bool Cut(uint64_t connection, InProcessPipe::Held held = InProcessPipe::Held::kHearsNow);
+  // Resets one end alone: the other hears nothing, now or later, and what it writes vanishes.
+  bool CutOneEnd(uint64_t connection, InProcessPipe::Side hears);
+  // Nothing arrives any more at either end, and neither is told.
+  bool Silence(uint64_t connection);
   // Other faults from here on; positions count from what has been written until now. A direction
   // that has fallen silent stays so: no network loses some bytes and goes on.
-  bool Change(uint64_t connection, const ConnectionFaults& faults) WEFT_EXCLUDES(mu_);
+  bool Change(uint64_t connection, const ConnectionFaults& faults);
   // Nothing arrives on it, in both directions, until it is released; then everything does. So one
   // connection's bytes may overtake another's, or a cable be pulled and plugged in again.
-  bool Hold(uint64_t connection) WEFT_EXCLUDES(mu_);
-  bool Release(uint64_t connection) WEFT_EXCLUDES(mu_);
+  bool Hold(uint64_t connection);
+  bool Release(uint64_t connection);
+  // The same in one direction: of what `writer` writes.
+  bool HoldOneWay(uint64_t connection, InProcessPipe::Side writer, bool held);
 
  private:
   class Listener;
-  // What the network and a listener share: the listener may go while a connection is handed over.
+  // Shared by the network and a listener: the listener may go while a connection is handed over.
   struct Ear {
     Mutex mu;
     OnConnection on_connection WEFT_GUARDED_BY(mu);  // null: gone
     const Clock* clock = nullptr;
+    std::string host;
+  };
+  // The state that all faces of a network share.
+  struct Shared {
+    InProcessNetworkOptions options;
+    Mutex faults_mu;  // one call of options.faults at a time
+    Mutex mu;
+    absl::btree_map<std::string, std::shared_ptr<Ear>> ears WEFT_GUARDED_BY(mu);
+    absl::btree_map<uint64_t, std::weak_ptr<InProcessPipe>> links WEFT_GUARDED_BY(mu);
+    uint64_t dialled WEFT_GUARDED_BY(mu) = 0;
   };
 
-  explicit InProcessNetwork(InProcessNetworkOptions options);
-  std::shared_ptr<InProcessPipe> Find(uint64_t connection) const WEFT_EXCLUDES(mu_);
+  InProcessNetwork(std::shared_ptr<Shared> shared, std::string host)
+      : shared_(std::move(shared)), host_(std::move(host)) {}
+  std::shared_ptr<InProcessPipe> Find(uint64_t connection) const;
 
-  const InProcessNetworkOptions options_;
-  Mutex faults_mu_;  // one call of options_.faults at a time
-  mutable Mutex mu_;
-  absl::btree_map<std::string, std::shared_ptr<Ear>> ears_ WEFT_GUARDED_BY(mu_);
-  absl::btree_map<uint64_t, std::weak_ptr<InProcessPipe>> links_ WEFT_GUARDED_BY(mu_);
-  uint64_t dialled_ WEFT_GUARDED_BY(mu_) = 0;
+  const std::shared_ptr<Shared> shared_;
+  const std::string host_;
 };
 
 }  // namespace weft

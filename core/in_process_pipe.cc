@@ -23,8 +23,12 @@ ssize_t FailWith(int error) {
 }  // namespace
 
 InProcessPipe::InProcessPipe(uint64_t number, size_t buffer_bytes, const ConnectionFaults& faults,
-                             const Clock& dialer, const Clock& listener)
-    : number_(number), buffer_bytes_(std::max<size_t>(buffer_bytes, 1)) {
+                             const Clock& dialer, const Clock& listener,
+                             std::shared_ptr<InProcessTap> tap, InProcessRoute route)
+    : number_(number),
+      buffer_bytes_(std::max<size_t>(buffer_bytes, 1)),
+      tap_(std::move(tap)),
+      route_(std::move(route)) {
   Way& to_listener = ways_[Index(Side::kDialer)];
   to_listener.clock = &listener;
   to_listener.faults = FaultCursor(faults.to_listener);
@@ -40,14 +44,14 @@ InProcessPipe::~InProcessPipe() = default;
 size_t InProcessPipe::Due(const Way& way, MonoTime now) {
   size_t due = 0;
   for (const Run& run : way.runs) {
+    // Runs are in the order of their times, see Schedule.
     if (run.due > now) break;
     due += run.size;
   }
   return due;
 }
 
-void InProcessPipe::Put(Way& way, const iovec* pieces, int count, size_t n, MonoTime due,
-                        size_t bound) {
+void InProcessPipe::Put(Way& way, const iovec* pieces, int count, size_t n, size_t bound) {
   if (n == 0) return;
   if (way.size + n > way.ring.size()) {
     std::vector<char> larger(std::min(bound, std::max(way.ring.size() * 2, way.size + n)));
@@ -73,10 +77,29 @@ void InProcessPipe::Put(Way& way, const iovec* pieces, int count, size_t n, Mono
       way.size += part;
     }
   }
+}
+
+void InProcessPipe::AddRun(Way& way, size_t n, MonoTime due) {
   if (!way.runs.empty() && way.runs.back().due == due) {
     way.runs.back().size += n;
   } else {
     way.runs.push_back({n, due});
+  }
+}
+
+void InProcessPipe::Schedule(Way& way, size_t n, Nanos delay) {
+  // One write is sent behind the other (`wire_free`), and none arrives before the one written ahead
+  // of it (`last_due`), however short its own delay: bytes stay in order. A slow wire brings them
+  // piece by piece, so that the reader has the first before the last was sent.
+  way.wire_free = std::max(way.wire_free, way.clock->Now());
+  while (n > 0) {
+    const size_t piece = std::min(n, kSlowPiece);
+    const Nanos on_wire = way.faults.WireTime(piece);
+    const size_t run = on_wire == Nanos::zero() ? n : piece;
+    way.wire_free += on_wire;
+    way.last_due = std::max(way.last_due, way.wire_free + delay);
+    AddRun(way, run, way.last_due);
+    n -= run;
   }
 }
 
@@ -116,8 +139,10 @@ ssize_t InProcessPipe::Read(Side side, const iovec* pieces, int count) {
   MutexLock lock(mu_);
   Way& way = In(side);
   if (way.reader_closed) return 0;
-  if (held_) return FailWith(EAGAIN);
+  if (way.held) return FailWith(EAGAIN);
   const MonoTime now = way.clock->Now();
+  // As with a socket, bytes that have arrived are read before a reset or the other end's close
+  // shows.
   if (const size_t due = Due(way, now); due > 0) {
     const size_t wanted = TotalOf(pieces, count);
     if (now < way.next_read && wanted > 0) return FailWith(EAGAIN);
@@ -129,7 +154,7 @@ ssize_t InProcessPipe::Read(Side side, const iovec* pieces, int count) {
     return static_cast<ssize_t>(n);
   }
   if (way.size > 0) return FailWith(EAGAIN);
-  if (reset_) return FailWith(ECONNRESET);
+  if (reset_[Index(side)]) return FailWith(ECONNRESET);
   if (way.writer_closed && now >= way.closed_due) return 0;
   return FailWith(EAGAIN);
 }
@@ -138,8 +163,12 @@ ssize_t InProcessPipe::Write(Side side, const iovec* pieces, int count) {
   MutexLock lock(mu_);
   Way& way = Out(side);
   if (way.writer_closed) return FailWith(EPIPE);
-  if (reset_) return FailWith(ECONNRESET);
   const size_t offered = TotalOf(pieces, count);
+  if (reset_[Index(side)]) {
+    if (!In(side).held) return FailWith(ECONNRESET);
+    way.lost += offered;  // the news of the reset is held, too
+    return static_cast<ssize_t>(offered);
+  }
   if (offered == 0) return 0;
   if (way.reader_closed && !In(side).faults.silent()) return FailWith(EPIPE);
   const bool vanishes = way.reader_closed || way.faults.silent();
@@ -147,13 +176,18 @@ ssize_t InProcessPipe::Write(Side side, const iovec* pieces, int count) {
   if (room == 0) return FailWith(EAGAIN);
   const FaultCursor::Written written = way.faults.Write(std::min(offered, room));
   if (!way.reader_closed && written.arriving > 0) {
-    way.last_due = std::max(way.last_due, way.clock->Now() + written.delay);
-    Put(way, pieces, count, written.arriving, way.last_due, buffer_bytes_);
+    Put(way, pieces, count, written.arriving, buffer_bytes_);
+    Schedule(way, written.arriving, written.delay);
     WakeEnd(Index(side) ^ 1);
+  }
+  if (tap_ != nullptr) {
+    tap_->OnBytes(route_, side == Side::kDialer, pieces, written.taken,
+                  written.arriving < written.taken || way.reader_closed);
   }
   way.lost += written.taken - (way.reader_closed ? 0 : written.arriving);
   if (written.cut) {
-    // What is on its way to the writer is lost; what it has written arrives.
+    // As with a TCP reset: bytes on their way to this side are lost, bytes it wrote before still
+    // arrive.
     Drop(In(side));
     Reset();
     if (written.taken == 0) return FailWith(ECONNRESET);
@@ -167,7 +201,9 @@ void InProcessPipe::Close(Side side) {
   Way& out = Out(side);
   if (out.writer_closed) return;
   out.writer_closed = true;
+  if (tap_ != nullptr) tap_->OnClose(route_, side == Side::kDialer);
   if (!out.faults.silent()) {
+    // The news of the close travels behind the last byte.
     out.closed_due = std::max(out.last_due, out.clock->Now() + out.faults.DrawDelay());
   }
   Way& in = In(side);
@@ -194,34 +230,59 @@ InProcessPipe::Readiness InProcessPipe::Look(Side side) const {
   const MonoTime now = in.clock->Now();
   if (in.reader_closed) {
     result.readable = true;
-  } else if (held_) {
+  } else if (in.held) {
     // Hold tells when it ends.
   } else if (!in.runs.empty()) {
     const MonoTime at = std::max(in.runs.front().due, in.next_read);
     result.readable = at <= now;
     result.readable_at = at;
-  } else if (reset_) {
+  } else if (reset_[Index(side)]) {
     result.readable = true;
   } else if (in.writer_closed) {
     result.readable = in.closed_due <= now;
     result.readable_at = in.closed_due;
   }
   const Way& out = Out(side);
-  result.writable = out.writer_closed || out.reader_closed || reset_ || out.faults.silent() ||
-                    out.size < buffer_bytes_;
+  result.writable = out.writer_closed || out.reader_closed || reset_[Index(side)] ||
+                    out.faults.silent() || out.size < buffer_bytes_;
   return result;
 }
 
 // ---- the network
 
 void InProcessPipe::Reset() {
-  reset_ = true;
+  reset_ = {true, true};
   WakeBoth();
 }
 
-void InProcessPipe::Cut() {
+void InProcessPipe::FallSilent() {
+  for (Way& way : ways_) {
+    Drop(way);
+    // Later writes vanish too.
+    way.faults = FaultCursor(FaultScript{.drop_from = 0});
+    way.closed_due = kNever;
+  }
+}
+
+void InProcessPipe::CutOneEnd(Side hears) {
   MutexLock lock(mu_);
-  for (Way& way : ways_) Drop(way);
+  FallSilent();
+  reset_[Index(hears)] = true;
+  WakeBoth();
+}
+
+void InProcessPipe::Silence() {
+  MutexLock lock(mu_);
+  FallSilent();
+  WakeBoth();
+}
+
+void InProcessPipe::Cut(Held held) {
+  MutexLock lock(mu_);
+  for (Way& way : ways_) {
+    Drop(way);
+    if (held == Held::kHearsNow) way.held = false;
+  }
   Reset();
 }
 
@@ -238,15 +299,16 @@ void InProcessPipe::Change(const ConnectionFaults& faults) {
   WakeBoth();
 }
 
-void InProcessPipe::Hold(bool held) {
+void InProcessPipe::Hold(Side writer, bool held) {
   MutexLock lock(mu_);
-  held_ = held;
+  Out(writer).held = held;
   WakeBoth();
 }
 
 bool InProcessPipe::open() const {
   MutexLock lock(mu_);
-  return !reset_ && !(ways_[0].writer_closed && ways_[1].writer_closed);
+  const bool heard = reset() && !ways_[0].held && !ways_[1].held;
+  return !heard && !(ways_[0].writer_closed && ways_[1].writer_closed);
 }
 
 void InProcessPipe::WakeEnd(size_t index) {

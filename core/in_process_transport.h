@@ -30,7 +30,7 @@ class InProcessTransport final : public Transport {
   size_t Unacknowledged() const override { return link_->Unread(side_); }
   void ShutDown() override { link_->Close(side_); }
   absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop,
-                                                  WatchEvents* events) LOOP_ONLY override;
+                                                  WatchEvents* events) WEFT_LOOP_ONLY override;
   bool AnyThreadMayWrite() const override { return true; }
 
  private:

@@ -21,20 +21,21 @@ class InProcessWatch::LookTask final : public LoopTask,
   void Run() override {
     loop_.AssertInLoop();
     const std::shared_ptr<LookTask> keep = std::move(self_);
+    // Before the look: a change that comes during it posts the task again.
     posted_.store(false, std::memory_order_release);
     if (watch_ != nullptr) watch_->LookNow();
   }
   // The loop has closed: nothing is posted any more.
   void Cancel() override { self_.reset(); }
 
-  bool watched() const LOOP_ONLY { return watch_ != nullptr; }
-  void Forget() LOOP_ONLY { watch_ = nullptr; }
+  bool watched() const WEFT_LOOP_ONLY { return watch_ != nullptr; }
+  void Forget() WEFT_LOOP_ONLY { watch_ = nullptr; }
 
  private:
   EventLoop& loop_;
   std::atomic<bool> posted_{false};
   std::shared_ptr<LookTask> self_;  // while it is posted
-  InProcessWatch* watch_ LOOP_OWNED;
+  InProcessWatch* watch_ WEFT_LOOP_OWNED;
 };
 
 InProcessWatch::InProcessWatch(EventLoop& loop, std::shared_ptr<InProcessPipe> link,
@@ -69,6 +70,7 @@ void InProcessWatch::Stop() {
 }
 
 void InProcessWatch::LookNow() {
+  // Each event may destroy this watch; the task outlives it and tells.
   const std::shared_ptr<LookTask> task = task_;
   InProcessPipe::Readiness ready = link_->Look(side_);
   if (reading_ && ready.readable) {
@@ -79,7 +81,7 @@ void InProcessWatch::LookNow() {
     events_->OnWritable();
     if (!task->watched()) return;
   }
-  // What is still ready is told again in the loop's next turn, behind others.
+  // If it is still ready, tell it again in the loop's next turn, behind the other watches.
   ready = link_->Look(side_);
   if ((reading_ && ready.readable) || (writing_ && ready.writable)) {
     task->Wake();

@@ -24,24 +24,24 @@ class InProcessWatch final : public Watch {
   InProcessWatch(const InProcessWatch&) = delete;
   InProcessWatch& operator=(const InProcessWatch&) = delete;
 
-  void WatchRead(bool on) LOOP_ONLY override;
-  void WatchWrite(bool on) LOOP_ONLY override;
-  void Stop() LOOP_ONLY override;
-  void SetEvents(WatchEvents* events) LOOP_ONLY override { events_ = events; }
+  void WatchRead(bool on) WEFT_LOOP_ONLY override;
+  void WatchWrite(bool on) WEFT_LOOP_ONLY override;
+  void Stop() WEFT_LOOP_ONLY override;
+  void SetEvents(WatchEvents* events) WEFT_LOOP_ONLY override { events_ = events; }
 
  private:
   class LookTask;
   // Tells what is ready, and sees to being called when more is.
-  void LookNow() LOOP_ONLY;
+  void LookNow() WEFT_LOOP_ONLY;
 
   EventLoop& loop_;
   const std::shared_ptr<InProcessPipe> link_;
   const InProcessPipe::Side side_;
-  WatchEvents* events_ LOOP_OWNED;
+  WatchEvents* events_ WEFT_LOOP_OWNED;
   const std::shared_ptr<LookTask> task_;
-  Timer due_ LOOP_OWNED;
-  bool reading_ LOOP_OWNED = false;
-  bool writing_ LOOP_OWNED = false;
+  Timer due_ WEFT_LOOP_OWNED;
+  bool reading_ WEFT_LOOP_OWNED = false;
+  bool writing_ WEFT_LOOP_OWNED = false;
 };
 
 }  // namespace weft

@@ -7,7 +7,7 @@ namespace weft {
 InputAccount::InputAccount(InputBudgets budgets)
     : budgets_(std::move(budgets)), known_(budgets_.unknown == nullptr) {}
 
-// What nobody gave back, because its connection had ended, goes with the connection.
+// Gives back the bytes that were still counted when the connection ended.
 InputAccount::~InputAccount() { Remove(held()); }
 
 absl::Status InputAccount::Ask(size_t before, size_t n) {

@@ -23,15 +23,15 @@ namespace weft {
 struct InputBudgets {
   std::shared_ptr<InputBudget> runtime;
   std::shared_ptr<InputBudget> server;
-  // Of peers that are not known yet.
+  // The budget of peers that are not known yet.
   std::shared_ptr<InputBudget> unknown;
 };
 
-class ANY_THREAD InputAccount {
+class WEFT_ANY_THREAD InputAccount {
  public:
-  // Passed on in steps of this.
+  // Bytes are passed on to the budgets in steps of this size.
   static constexpr size_t kStep = size_t{64} << 10;
-  // A connection that holds no more need not ask.
+  // A connection that holds no more than this need not ask.
   static constexpr size_t kUnasked = size_t{128} << 10;
 
   explicit InputAccount(InputBudgets budgets);

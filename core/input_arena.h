@@ -1,5 +1,5 @@
-// Where a loop reads: one block that all its connections share, so that an idle connection holds no
-// memory.
+// The memory that a loop reads into: one block that all its connections share, so that an idle
+// connection holds no memory.
 //
 // A connection reads into space(), takes what it can use as slices of block(), copies an unfinished
 // rest to itself, and calls Release with the bytes used. While nobody keeps a slice the same warm
@@ -33,7 +33,7 @@ class InputArena {
       : blocks_(blocks), trimmer_(trimmer) {}
 
   // Where there is no memory for a block, a small one takes its place for one read.
-  char* space() LOOP_ONLY {
+  char* space() WEFT_LOOP_ONLY {
     if (!block_) {
       block_ = blocks_.TryGet(kBlock);
       size_ = block_ ? kBlock : kSmallBlock;
@@ -41,19 +41,19 @@ class InputArena {
     }
     return block_->data() + used_;
   }
-  size_t room() const LOOP_ONLY { return size_ - used_; }
-  const BlockRef& block() const LOOP_ONLY { return block_; }
+  size_t room() const WEFT_LOOP_ONLY { return size_ - used_; }
+  const BlockRef& block() const WEFT_LOOP_ONLY { return block_; }
 
   // For what does not fit into the block.
-  BlockPool& large() LOOP_ONLY { return blocks_; }
+  BlockPool& large() WEFT_LOOP_ONLY { return blocks_; }
 
   // A read came to something.
-  void Active() LOOP_ONLY {
+  void Active() WEFT_LOOP_ONLY {
     if (trimmer_ != nullptr) trimmer_->Active();
   }
 
   // `used` bytes of space() were filled and looked through.
-  void Release(size_t used) LOOP_ONLY {
+  void Release(size_t used) WEFT_LOOP_ONLY {
     if (block_->Sole() && size_ == kBlock) {
       used_ = 0;
       return;
@@ -69,9 +69,9 @@ class InputArena {
  private:
   BlockPool& blocks_;
   IdleTrimmer* const trimmer_;
-  BlockRef block_ LOOP_OWNED;
-  size_t used_ LOOP_OWNED = 0;
-  size_t size_ LOOP_OWNED = kBlock;
+  BlockRef block_ WEFT_LOOP_OWNED;
+  size_t used_ WEFT_LOOP_OWNED = 0;
+  size_t size_ WEFT_LOOP_OWNED = kBlock;
 };
 
 }  // namespace weft

@@ -22,14 +22,14 @@
 
 namespace weft {
 
-class ANY_THREAD InputBudget {
+class WEFT_ANY_THREAD InputBudget {
  public:
   // 0: no limit. `setting` is for the text: "max_input_bytes of the server".
   InputBudget(size_t limit, std::string setting) : limit_(limit), setting_(std::move(setting)) {}
   InputBudget(const InputBudget&) = delete;
   InputBudget& operator=(const InputBudget&) = delete;
 
-  // Somebody who held `before` bytes holds `now`.
+  // Tells that a holder of `before` bytes now holds `now`.
   void Change(size_t before, size_t now) {
     held_.fetch_add(now - before, std::memory_order_relaxed);  // wraps as it should
   }

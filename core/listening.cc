@@ -7,7 +7,7 @@
 namespace weft {
 namespace {
 
-// As Socket says it of EADDRNOTAVAIL and EAFNOSUPPORT.
+// The codes that Socket gives for EADDRNOTAVAIL and EAFNOSUPPORT.
 bool IsNotOfThisMachine(const absl::Status& status) {
   return absl::IsInvalidArgument(status) || absl::IsUnimplemented(status);
 }

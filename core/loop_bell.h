@@ -28,14 +28,14 @@ class LoopBell final : public std::enable_shared_from_this<LoopBell>, private Lo
 
   // Allocates nothing. A ring that finds the bell rung does not post it again: the call that is
   // about to come sees what was done before this ring.
-  ANY_THREAD void Ring() {
+  WEFT_ANY_THREAD void Ring() {
     if (rung_.exchange(true, std::memory_order_acq_rel)) return;
     self_ = shared_from_this();
     loop_->Post(this);
   }
 
   // Not from inside the answer.
-  void Silence() LOOP_ONLY { answer_ = nullptr; }
+  void Silence() WEFT_LOOP_ONLY { answer_ = nullptr; }
 
  private:
   // LoopTask
@@ -46,7 +46,7 @@ class LoopBell final : public std::enable_shared_from_this<LoopBell>, private Lo
   }
   void Cancel() override { BeStill(); }
 
-  // May be rung again. Before the answer looks: who rings from here on brings another call.
+  // Lets it be rung again. Done before the answer looks: a ring from here on brings another call.
   std::shared_ptr<LoopBell> BeStill() {
     std::shared_ptr<LoopBell> self = std::move(self_);
     rung_.exchange(false, std::memory_order_acq_rel);
@@ -54,7 +54,7 @@ class LoopBell final : public std::enable_shared_from_this<LoopBell>, private Lo
   }
 
   const std::shared_ptr<EventLoop> loop_;
-  std::function<void()> answer_ LOOP_OWNED;
+  std::function<void()> answer_ WEFT_LOOP_OWNED;
   std::atomic<bool> rung_{false};
   std::shared_ptr<LoopBell> self_;  // between the ring and its call, by whoever is at it
 };

@@ -4,16 +4,30 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/parker.h"
 #include "weft/core/thread_start.h"
 
 namespace weft {
+namespace {
+
+// A loop watches its clock from its first turn on. A test that moves the clock before that would
+// not wait for the loop.
+void WaitUntilItRuns(EventLoop& loop) {
+  Parker parker;
+  loop.Post([&parker](TaskFate) { parker.Unpark(); });
+  parker.Park();
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<LoopGroup>> LoopGroup::Create(int threads,
-                                                             const EventLoopOptions& options) {
-  std::unique_ptr<LoopGroup> group(new LoopGroup);
+                                                             const EventLoopOptions& options,
+                                                             std::shared_ptr<StepSet> steps) {
+  std::unique_ptr<LoopGroup> group(new LoopGroup(std::move(steps)));
   for (int i = 0; i < std::max(1, threads); ++i) {
     EventLoopOptions own = options;
     own.name = absl::StrCat(options.name, i);
+    own.stepped = group->steps_ != nullptr;
     absl::StatusOr<std::unique_ptr<EventLoop>> loop = EventLoop::Create(own);
     if (!loop.ok()) return loop.status();
     auto io = std::make_unique<IoThread>();
@@ -21,9 +35,15 @@ absl::StatusOr<std::unique_ptr<LoopGroup>> LoopGroup::Create(int threads,
     io->trimmer = std::make_unique<IdleTrimmer>(*io->loop);
     io->arena = std::make_unique<InputArena>(io->loop->blocks(), io->trimmer.get());
     io->wheel = std::make_unique<DeadlineWheel>(*io->loop);
+    if (own.stepped) {
+      group->steps_->Add(*io->loop);
+      group->threads_.push_back(std::move(io));
+      continue;
+    }
     absl::StatusOr<std::thread> thread = StartThread(own.name, [l = io->loop.get()] { l->Run(); });
     if (!thread.ok()) return thread.status();
     io->thread = *std::move(thread);
+    if (!io->loop->on_system_clock()) WaitUntilItRuns(*io->loop);
     group->threads_.push_back(std::move(io));
   }
   return group;
@@ -37,6 +57,13 @@ bool LoopGroup::InLoop() const {
 }
 
 void LoopGroup::Stop() {
+  if (steps_ != nullptr) {
+    for (auto& io : threads_) {
+      steps_->Remove(*io->loop);
+      io->loop->CloseStepped();
+    }
+    return;
+  }
   for (auto& io : threads_) io->loop->Stop();
   for (auto& io : threads_) {
     if (io->thread.joinable()) io->thread.join();

@@ -1,5 +1,7 @@
 // N I/O threads, each with its event loop and what the connections on it share.
 //
+// With a StepSet its loops have no threads, and are stepped by whoever has the set.
+//
 // Threads  any: Next, At, size. Create and Stop: the owner
 // Owns     its loops and threads; handles keep single loops alive beyond it, closed
 // Errors   Create: a Status when a loop or thread cannot be made
@@ -11,6 +13,7 @@
 #include <cstddef>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -18,6 +21,7 @@
 #include "weft/core/event_loop.h"
 #include "weft/core/idle_trimmer.h"
 #include "weft/core/input_arena.h"
+#include "weft/core/step_set.h"
 
 namespace weft {
 
@@ -32,23 +36,26 @@ struct IoThread {
 
 class LoopGroup {
  public:
-  static absl::StatusOr<std::unique_ptr<LoopGroup>> Create(int threads,
-                                                           const EventLoopOptions& options);
+  // `steps`: who steps the loops; null: each has a thread.
+  static absl::StatusOr<std::unique_ptr<LoopGroup>> Create(
+      int threads, const EventLoopOptions& options, std::shared_ptr<StepSet> steps = nullptr);
   ~LoopGroup();
   LoopGroup(const LoopGroup&) = delete;
   LoopGroup& operator=(const LoopGroup&) = delete;
 
   // In turn.
-  ANY_THREAD IoThread& Next() { return At(next_.fetch_add(1, std::memory_order_relaxed)); }
-  ANY_THREAD IoThread& At(size_t key) { return *threads_[key % threads_.size()]; }
-  ANY_THREAD size_t size() const { return threads_.size(); }
+  WEFT_ANY_THREAD IoThread& Next() { return At(next_.fetch_add(1, std::memory_order_relaxed)); }
+  WEFT_ANY_THREAD IoThread& At(size_t key) { return *threads_[key % threads_.size()]; }
+  WEFT_ANY_THREAD size_t size() const { return threads_.size(); }
   // True on any of its threads.
-  ANY_THREAD bool InLoop() const;
+  WEFT_ANY_THREAD bool InLoop() const;
 
   void Stop();
 
  private:
-  LoopGroup() = default;
+  explicit LoopGroup(std::shared_ptr<StepSet> steps) : steps_(std::move(steps)) {}
+
+  const std::shared_ptr<StepSet> steps_;
   std::vector<std::unique_ptr<IoThread>> threads_;
   std::atomic<size_t> next_{0};
 };

@@ -6,6 +6,8 @@
 #ifndef WEFT_CORE_LOOP_TASK_H_
 #define WEFT_CORE_LOOP_TASK_H_
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 class LoopTask {

@@ -49,6 +49,7 @@ void ManualClock::Advance(Nanos d) {
       watcher->OnClockMoved([round] { round->Seen(); });
     }
   }
+  // A loop's thread does not wait: its own loop is one of the watchers.
   if (EventLoop::Current() == nullptr) round->Wait();
 }
 

@@ -26,7 +26,7 @@
 
 namespace weft {
 
-class ANY_THREAD ManualClock final : public Clock {
+class WEFT_ANY_THREAD ManualClock final : public Clock {
  public:
   ManualClock();
   ~ManualClock() WEFT_EXCLUDES(mu_) override;

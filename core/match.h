@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 enum class Match : uint8_t { kNo, kNeedMore, kYes };

@@ -42,6 +42,8 @@ void NotifyPipe::Drain() {
   char bytes[8];
   while (::read(fds_[0], bytes, sizeof bytes) < 0 && errno == EINTR) {
   }
+  // After the read, which else might take a new byte. A Signal before this writes none, and need
+  // not: the loop is awake, and runs what was posted before it sleeps.
   pending_.store(false, std::memory_order_release);
 }
 

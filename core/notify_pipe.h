@@ -10,6 +10,7 @@
 #include <atomic>
 
 #include "absl/status/status.h"
+#include "weft/core/requirements.h"
 
 namespace weft {
 

@@ -40,11 +40,11 @@ class OutputAccount {
   void SetMore(size_t unsent) {
     if (unsent >= counted() + OutputBudget::kStep) Tell(unsent);
   }
-  // What the budget knows of; less than a step away from what the queue holds.
+  // The bytes that the budget knows of; less than a step away from the bytes that the queue holds.
   size_t counted() const { return counted_.load(std::memory_order_relaxed); }
 
-  // Whether a queue of `unsent` bytes needs Check for `more`: one that holds little with them does
-  // not.
+  // True if a queue of `unsent` bytes needs Check for `more`. It does not if both are little
+  // together.
   bool NeedsCheck(size_t unsent, size_t more) const {
     return unsent + more > OutputBudget::kStep && budget_ != nullptr;
   }

@@ -1,5 +1,8 @@
 #include "weft/core/output_budget.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 
 namespace weft {
@@ -13,6 +16,32 @@ absl::Status OutputBudget::Check(size_t uncounted, size_t more, std::string_view
                    " bytes wait to be written on all connections, with ",
                    absl::string_view(whose.data(), whose.size()), " ", more,
                    " more than the limit of ", limit_, " (max_output_bytes of the runtime)"));
+}
+
+void OutputBudget::AwaitRoom(size_t more, absl::AnyInvocable<void() &&> told) {
+  const size_t most =
+      limit_ == 0 ? SIZE_MAX : std::min(limit_ / 2, limit_ - std::min(limit_, more));
+  {
+    MutexLock lock(mu_);
+    waits_.push_back({most, std::move(told)});
+    waiting_.store(true, std::memory_order_seq_cst);
+  }
+  Tell();
+}
+
+void OutputBudget::Tell() {
+  std::vector<Wait> told;
+  {
+    MutexLock lock(mu_);
+    const size_t now = held_.load(std::memory_order_seq_cst);
+    std::erase_if(waits_, [&](Wait& wait) {
+      if (now > wait.most) return false;
+      told.push_back(std::move(wait));
+      return true;
+    });
+    waiting_.store(!waits_.empty(), std::memory_order_seq_cst);
+  }
+  for (Wait& wait : told) std::move(wait.told)();
 }
 
 }  // namespace weft

@@ -14,10 +14,10 @@ OutputQueue::OutputQueue(std::unique_ptr<Transport> transport, std::shared_ptr<O
                          BlockPool* blocks)
     : tail_(blocks), account_(std::move(budget)), transport_(std::move(transport)) {}
 
-// Nobody else is left to lock it.
+// Without the mutex: no other thread has a reference any more.
 OutputQueue::~OutputQueue() WEFT_NO_THREAD_ANALYSIS { Drop(); }
 
-// One that cannot be queued is lost, and the connection with it.
+// A segment that cannot be queued for want of memory is lost, and so is the connection.
 void OutputQueue::Push(OutputSegments::Segment segment) {
   if (!segments_.TryPush(std::move(segment))) lost_ = true;
 }
@@ -58,7 +58,8 @@ void OutputQueue::AppendShared(std::shared_ptr<const void> keeper, const char* d
   Push({data, size, BlockRef(), std::move(keeper)});
 }
 
-// The kernel copies from what is queued meanwhile.
+// Waits until no write is under way: during one the kernel copies from the queued pieces. Writes do
+// not block, so yielding is enough, and flushers need not signal.
 void OutputQueue::AwaitWrite(MutexLock& lock) WEFT_NO_THREAD_ANALYSIS {
   while (in_write_) {
     lock.Unlock();
@@ -91,12 +92,18 @@ OutputQueue::Flushed OutputQueue::Flush(MutexLock& held) WEFT_NO_THREAD_ANALYSIS
       error_ = ENOMEM;  // stays claimed
       return Flushed::kBroken;
     }
+    // Fed before the pieces are gathered, so that the feeder's bytes go out with this write.
     if (wants_ != Wants::kNothing && queued_ < kFeedBelow) feeder_->Feed(*this);
     const int count = segments_.Gather(pieces, kMaxPieces);
     if (count == 0) {
+      // Idle under the mutex that appenders hold: bytes appended before were gathered, and a later
+      // appender finds the queue idle and claims it. No bytes are left without a flusher.
       state_ = State::kIdle;
       return Flushed::kAll;
     }
+    // Others append during the system call. The pieces stay as they are: only this flusher takes
+    // segments away, a segment that is extended keeps its first bytes, and Close, Trim, Break and
+    // OwnBorrowed look at `in_write_`.
     in_write_ = true;
     held.Unlock();
     const ssize_t n = transport_->Write(pieces, count);
@@ -110,8 +117,10 @@ OutputQueue::Flushed OutputQueue::Flush(MutexLock& held) WEFT_NO_THREAD_ANALYSIS
       return Flushed::kClosed;
     }
     if (n >= 0) {
+      // Goes round again, for what was appended during the write and for what did not fit in it.
       SetTaken(static_cast<size_t>(n));
     } else if (error == EAGAIN || error == EWOULDBLOCK) {
+      // Not idle: an appender that claimed the queue would only meet EAGAIN again.
       state_ = State::kBlocked;
       return Flushed::kBlocked;
     } else {
@@ -127,7 +136,8 @@ uint64_t OutputQueue::Acknowledged() {
     MutexLock lock(mu_);
     written = written_;
   }
-  // Asked behind it: what is written meanwhile makes this smaller.
+  // Asked after `written_` was read: bytes that are written in between make the result smaller,
+  // never larger than the truth.
   const size_t left = transport_->Unacknowledged();
   return left < written ? written - left : 0;
 }
@@ -153,6 +163,8 @@ void OutputQueue::Close() {
   state_ = State::kClosed;
   sealed_ = true;
   if (in_write_) {
+    // The descriptor may not be closed under the write: its number could belong to another
+    // connection by then.
     transport_->ShutDown();  // ends the write; the flusher gives the descriptor back
     return;
   }

@@ -1,4 +1,5 @@
-// What is to be written on one connection. Any thread appends; one flusher at a time writes.
+// The queue of bytes to be written on one connection. Any thread appends; one flusher at a time
+// writes.
 //
 //   segments: [block bytes][block bytes][shared bytes]…     small appends run together in the
 //             ▲ flusher takes from here      ▲ append here  tail block; large ones are referenced,
@@ -8,8 +9,8 @@
 //                       ▲                                     | kClosed      │
 //                       └────────────────── OnWritable ──────────────────────┘
 //
-// Whoever appends to an idle queue claims it, and so has to flush it or to have it flushed;
-// everybody else just appends, for the flusher looks again before it leaves.
+// A thread that appends to an idle queue claims it, and has to flush it or to have it flushed. All
+// others just append, for the flusher looks again before it leaves.
 //
 // Threads  any, under mutex() where said so
 // Owns     its transport, closed under the mutex or by the last flusher; its blocks
@@ -52,9 +53,9 @@ class OutputFeeder {
   ~OutputFeeder() = default;
 };
 
-class ANY_THREAD OutputQueue {
+class WEFT_ANY_THREAD OutputQueue {
  public:
-  // What a flush came to.
+  // The result of a flush.
   enum class Flushed : uint8_t {
     kAll,      // nothing is left
     kBlocked,  // the loop must watch for writability and then call Flush after Unblock
@@ -62,7 +63,7 @@ class ANY_THREAD OutputQueue {
     kClosed,   // somebody closed it
   };
 
-  // What a feeder waits for.
+  // The event that a feeder waits for.
   enum class Wants : uint8_t {
     kNothing,
     kRoom,    // to be told that little is queued
@@ -97,12 +98,12 @@ class ANY_THREAD OutputQueue {
   // Copies what is borrowed and not written yet; waits for a write under way, which does not block.
   // False: there is no memory for it.
   [[nodiscard]] bool OwnBorrowed() WEFT_EXCLUDES(mu_);
-  // Drops what is queued, for it cannot be written as a whole: whoever flushes finds the connection
+  // Drops the queued bytes, for they cannot be written as a whole: the flusher finds the connection
   // broken, with ENOMEM. Waits like OwnBorrowed. True: the caller has to flush.
   [[nodiscard]] bool Break() WEFT_EXCLUDES(mu_);
 
-  // After appending. True: the caller has to flush, or to have it flushed. False: somebody does, or
-  // it is closed.
+  // Called after appending. True: the caller has to flush, or to have it flushed. False: another
+  // thread does, or the queue is closed.
   bool Claim() WEFT_REQUIRES(mu_) {
     if (state_ != State::kIdle || queued_ == 0) return false;
     state_ = State::kClaimed;
@@ -121,13 +122,13 @@ class ANY_THREAD OutputQueue {
   // Nothing is left to write, a feeder's included.
   bool Empty() const WEFT_REQUIRES(mu_) { return queued_ == 0 && wants_ != Wants::kToSend; }
 
-  // By whoever claimed: writes until nothing is left or the kernel takes no more.
+  // For the thread that claimed: writes until nothing is left or the kernel takes no more.
   Flushed Flush() WEFT_EXCLUDES(mu_) {
     MutexLock lock(mu_);
     return Flush(lock);
   }
-  // The same, by who has held the mutex since the claim: `held` is of mutex(), and let go while the
-  // transport writes.
+  // The same, for a caller that has held the mutex since the claim. `held` is mutex()'s lock; it is
+  // released while the transport writes.
   Flushed Flush(MutexLock& held) WEFT_REQUIRES(mu_);
 
   // The descriptor is writable again: the caller has claimed it, unless this says false.
@@ -136,8 +137,8 @@ class ANY_THREAD OutputQueue {
   // Drops what is queued and closes the transport, at once or as soon as the flusher is out of it.
   void Close() WEFT_EXCLUDES(mu_);
 
-  // What was appended last are the connection's last words: what is appended from now on is
-  // dropped, and no feeder is asked.
+  // Makes the bytes appended so far the connection's last: later ones are dropped, and no feeder is
+  // asked.
   void Seal() WEFT_REQUIRES(mu_) {
     sealed_ = true;
     SetFeed(nullptr, Wants::kNothing, 0);
@@ -149,10 +150,10 @@ class ANY_THREAD OutputQueue {
   size_t queued() const WEFT_REQUIRES(mu_) { return queued_; }
   // The same, with what a feeder still has.
   size_t unsent() const WEFT_REQUIRES(mu_) { return queued_ + held_; }
-  // What the budget knows of unsent(), which is less than a step away. Without the mutex: for who
-  // looks often and rarely finds much.
+  // The part of unsent() that the budget knows of, less than a step away from it. Needs no mutex:
+  // for callers that look often and rarely find much.
   size_t counted() const { return account_.counted(); }
-  // Whether `more` bytes need CheckBudget: a queue that holds little with them need not ask.
+  // True if `more` bytes need CheckBudget. A queue that holds little with them need not ask.
   bool AsksBudget(size_t more) const WEFT_REQUIRES(mu_) {
     return account_.NeedsCheck(unsent(), more);
   }
@@ -171,8 +172,8 @@ class ANY_THREAD OutputQueue {
   // never more. Only for the loop, and only before Close.
   uint64_t Acknowledged() WEFT_EXCLUDES(mu_);
 
-  // Gives back the tail block when nothing is queued: for connections gone quiet. What is written
-  // next, a heartbeat mostly, gets a small one, which does not stay when it has been written.
+  // Gives back the tail block when nothing is queued: for connections gone quiet. The next bytes,
+  // mostly a heartbeat, get a small block that is not kept after it was written.
   void Trim() WEFT_EXCLUDES(mu_);
 
   // Only for the loop, and only before Close.

@@ -36,6 +36,7 @@ void OutputSegments::Take(size_t n) {
   if (first_ == segments_.size()) {
     Clear();
   } else if (first_ > kMaxWritten && first_ * 2 > segments_.size()) {
+    // Written ones go in bulk, when they are most of all: so each is moved once on average.
     segments_.erase(segments_.begin(), segments_.begin() + static_cast<std::ptrdiff_t>(first_));
     first_ = 0;
   }

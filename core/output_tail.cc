@@ -19,6 +19,7 @@ size_t OutputTail::NextBlock(size_t n) {
 char* OutputTail::ReserveInNewBlock(size_t n) {
   const size_t size = NextBlock(n);
   BlockRef block = TryBlock(size);
+  // Where there is no memory for a block of the usual size there may be some for these bytes alone.
   if (!block && size > n) block = TryBlock(n);
   if (!block) return nullptr;
   block_ = std::move(block);

@@ -25,6 +25,7 @@ void Parker::Park() {
   if (TryPark()) return;
   int32_t empty = kEmpty;
   state_.compare_exchange_strong(empty, kAsleep, std::memory_order_acq_rel);
+  // The kernel also returns for signals and by mistake, so the state decides.
   while (state_.load(std::memory_order_acquire) == kAsleep) FutexWait(&state_, kAsleep, nullptr);
   TakeToken();
 }
@@ -67,6 +68,7 @@ bool Parker::ParkFor(Nanos limit) {
     const Nanos left = until - Clock::System().Now();
     if (left <= Nanos::zero()) {
       int32_t asleep = kAsleep;
+      // Decides the race with Unpark: the time is up, or the token is there and has to be taken.
       if (state_.compare_exchange_strong(asleep, kEmpty, std::memory_order_acq_rel)) return false;
       break;  // called at the last moment
     }

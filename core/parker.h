@@ -30,7 +30,7 @@ class Parker {
     int32_t token = kToken;
     return state_.compare_exchange_strong(token, kEmpty, std::memory_order_acquire);
   }
-  ANY_THREAD void Unpark();
+  WEFT_ANY_THREAD void Unpark();
 
  private:
   static constexpr int32_t kEmpty = 0, kToken = 1, kAsleep = -1;

@@ -11,7 +11,7 @@
 
 namespace weft {
 
-class ANY_THREAD PeerWaits {
+class WEFT_ANY_THREAD PeerWaits {
  public:
   explicit PeerWaits(int threads) : max_(threads > 1 ? threads / 2 : 1) {}
 

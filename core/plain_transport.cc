@@ -51,6 +51,15 @@ absl::StatusOr<std::unique_ptr<Watch>> PlainTransport::NewWatch(EventLoop& loop,
   return watch;
 }
 
+// A closed TCP socket answers whatever still comes with a reset, and drops what its system has not
+// delivered. A unix socket delivers at once.
+bool PlainTransport::EndWrites() {
+  int domain = AF_UNIX;
+  socklen_t size = sizeof domain;
+  (void)::getsockopt(socket_.fd(), SOL_SOCKET, SO_DOMAIN, &domain, &size);
+  return domain != AF_UNIX && Unacknowledged() > 0 && ::shutdown(socket_.fd(), SHUT_WR) == 0;
+}
+
 void PlainTransport::ShutDown() { ::shutdown(socket_.fd(), SHUT_RDWR); }
 
 }  // namespace weft

@@ -20,9 +20,11 @@ class PlainTransport final : public Transport {
   ssize_t Write(const iovec* pieces, int count) override;
   size_t Unacknowledged() const override;
   void ShutDown() override;
+  bool EndWrites() WEFT_LOOP_ONLY override;
   absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop,
-                                                  WatchEvents* events) LOOP_ONLY override;
+                                                  WatchEvents* events) WEFT_LOOP_ONLY override;
   void SetLostAfter(Nanos lost_after) override { socket_.SetTcpOptions(lost_after); }
+  void SetMaxUnsent(size_t bytes) override { socket_.SetMaxUnsent(bytes); }
   bool AnyThreadMayWrite() const override { return true; }
   int fd() const { return socket_.fd(); }
 

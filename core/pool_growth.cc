@@ -42,6 +42,7 @@ void PoolGrowth::GrowWhileBlocked() {
   std::vector<Nanos> cpu;
   uint64_t taken = host_.taken();
   while (wanted()) {
+    // Takes the CPU times that the call below compares with.
     (void)host_.AllBlocked(&cpu);
     parker_.ParkFor(kLookEvery);
     const bool stood_still = host_.taken() == taken;

@@ -46,7 +46,7 @@ class GrowthHost {
   ~GrowthHost() = default;
 };
 
-class ANY_THREAD PoolGrowth {
+class WEFT_ANY_THREAD PoolGrowth {
  public:
   // How often it looks while items wait.
   static constexpr Nanos kLookEvery = std::chrono::microseconds(500);

@@ -1,6 +1,6 @@
 // Makes text of a peer fit to be printed: in a log line, a status, a name on a page.
 //
-// Kept are printable characters of valid UTF-8. Everything that a terminal or a reader of lines
+// Printable characters of valid UTF-8 are kept. Everything that a terminal or a reader of lines
 // would act on is written as \n, \t, \r or \xNN for each byte: control characters, ESC and the C1
 // range among them, line and paragraph separators, marks that turn the direction of writing, and
 // bytes that are no UTF-8. A backslash stays as it is, so that text may pass twice.
@@ -17,7 +17,7 @@
 
 namespace weft {
 
-class ANY_THREAD Printable {
+class WEFT_ANY_THREAD Printable {
  public:
   // Of text that is part of a line: a name, an error that a peer tells.
   static constexpr size_t kMaxText = 1024;

@@ -4,9 +4,16 @@
 
 #include <chrono>
 
+#include "weft/core/random_source.h"
+
 namespace weft {
 
 uint64_t RandomSeed() {
+  RandomSource* const here = RandomSource::Here();
+  return here != nullptr ? here->Next() : KernelRandomSeed();
+}
+
+uint64_t KernelRandomSeed() {
   uint64_t seed = 0;
   if (::getrandom(&seed, sizeof seed, GRND_NONBLOCK) == static_cast<ssize_t>(sizeof seed)) {
     return seed;

@@ -31,6 +31,7 @@ std::vector<std::string> SearchNames(const std::string& name,
     if (candidate.back() == '.') candidate.pop_back();
     if (candidate.size() <= kMaxNameBytes) names.push_back(std::move(candidate));
   }
+  // As resolv.conf(5) has it: a name with enough dots is likely complete.
   const bool as_it_is_first = std::count(name.begin(), name.end(), '.') >= ndots;
   names.insert(as_it_is_first ? names.begin() : names.end(), name);
   return names;
@@ -40,6 +41,7 @@ Resolver::Resolver(EventLoop& loop, ResolverOptions options)
     : loop_(loop), options_(std::move(options)), limit_(loop, [this] {
         loop_.AssertInLoop();
         if (told_) {
+          // One family has answered, and the other has had its time.
           Tell({}, true);
         } else {
           Fail(absl::StrCat("no answer from the name servers within ", InMs(time_)));
@@ -150,6 +152,7 @@ void Resolver::OnNobodyKnows() {
 void Resolver::Tell(std::vector<SocketAddress> found, bool last) {
   told_ = true;
   const OnFound tell = on_found_;
+  // Before the call, which may begin another lookup or destroy this.
   if (last) Cancel();
   tell(std::move(found), last);
 }

@@ -41,31 +41,32 @@ class Resolver {
   Resolver& operator=(const Resolver&) = delete;
 
   // One at a time: a new one cancels the last. May call back inside.
-  void Resolve(const HostPort& host_port, Nanos limit, OnFound on_found) LOOP_ONLY;
-  void Cancel() LOOP_ONLY;
+  void Resolve(const HostPort& host_port, Nanos limit, OnFound on_found) WEFT_LOOP_ONLY;
+  void Cancel() WEFT_LOOP_ONLY;
 
  private:
-  bool FindInFiles() LOOP_ONLY;
-  void AskNext() LOOP_ONLY;
-  void OnAnswer(DnsClient::Answer answer) LOOP_ONLY;
-  void OnNobodyKnows() LOOP_ONLY;
-  void Tell(std::vector<SocketAddress> found, bool last) LOOP_ONLY;
-  void Fail(const std::string& why) LOOP_ONLY;
+  bool FindInFiles() WEFT_LOOP_ONLY;
+  void AskNext() WEFT_LOOP_ONLY;
+  void OnAnswer(DnsClient::Answer answer) WEFT_LOOP_ONLY;
+  void OnNobodyKnows() WEFT_LOOP_ONLY;
+  void Tell(std::vector<SocketAddress> found, bool last) WEFT_LOOP_ONLY;
+  void Fail(const std::string& why) WEFT_LOOP_ONLY;
 
   EventLoop& loop_;
   const ResolverOptions options_;
-  Timer limit_ LOOP_OWNED;
-  OnFound on_found_ LOOP_OWNED;
-  std::unique_ptr<DnsClient> dns_ LOOP_OWNED;
-  std::string host_ LOOP_OWNED;  // as it was asked for
-  std::string name_ LOOP_OWNED;  // without the dot of an absolute one
-  uint16_t port_ LOOP_OWNED = 0;
-  Nanos time_ LOOP_OWNED{};
-  std::vector<std::string> candidates_ LOOP_OWNED;  // with the search list
-  size_t next_ LOOP_OWNED = 0;
-  int answers_left_ LOOP_OWNED = 0;  // of the candidate that is asked for
-  bool told_ LOOP_OWNED = false;
-  DnsClient::Answer worst_ LOOP_OWNED;  // the verdict that is reported where there is no address
+  Timer limit_ WEFT_LOOP_OWNED;
+  OnFound on_found_ WEFT_LOOP_OWNED;
+  std::unique_ptr<DnsClient> dns_ WEFT_LOOP_OWNED;
+  std::string host_ WEFT_LOOP_OWNED;  // as it was asked for
+  std::string name_ WEFT_LOOP_OWNED;  // without the dot of an absolute one
+  uint16_t port_ WEFT_LOOP_OWNED = 0;
+  Nanos time_ WEFT_LOOP_OWNED{};
+  std::vector<std::string> candidates_ WEFT_LOOP_OWNED;  // with the search list
+  size_t next_ WEFT_LOOP_OWNED = 0;
+  int answers_left_ WEFT_LOOP_OWNED = 0;  // of the candidate that is asked for
+  bool told_ WEFT_LOOP_OWNED = false;
+  DnsClient::Answer worst_
+      WEFT_LOOP_OWNED;  // the verdict that is reported where there is no address
 };
 
 // The names to ask name servers for, in their order: `name`, absolute or not, with a search list.

@@ -15,7 +15,7 @@
 
 namespace weft {
 
-class ANY_THREAD ResumedItems {
+class WEFT_ANY_THREAD ResumedItems {
  public:
   void Push(WorkItem& item) WEFT_EXCLUDES(mu_) {
     MutexLock lock(mu_);

@@ -56,7 +56,9 @@ Runtime::Runtime(RuntimeOptions options)
     : options_(std::move(options)),
       clock_(options_.clock != nullptr ? *options_.clock : Clock::System()),
       log_(options_.log_sink != nullptr ? options_.log_sink : StderrLogSink(), options_.log_level),
-      faults_(std::make_shared<CallbackFaults>(log_)) {}
+      faults_(std::make_shared<CallbackFaults>(log_)),
+      random_(std::make_shared<RandomSource>(options_.seed != 0 ? options_.seed
+                                                                : KernelRandomSeed())) {}
 
 absl::StatusOr<std::shared_ptr<Runtime>> Runtime::Create(RuntimeOptions options) {
   std::shared_ptr<Runtime> runtime(new Runtime(std::move(options)));
@@ -65,12 +67,13 @@ absl::StatusOr<std::shared_ptr<Runtime>> Runtime::Create(RuntimeOptions options)
   loop.clock = &runtime->clock_;
   loop.log = runtime->log_;
   loop.faults = runtime->faults_;
+  loop.random = runtime->random_;
   loop.spin = ToNanos(runtime->options_.spin);
   loop.output_budget = std::make_shared<OutputBudget>(runtime->options_.max_output_bytes);
   loop.input_budget = std::make_shared<InputBudget>(runtime->options_.max_input_bytes,
                                                     "max_input_bytes of the runtime");
   absl::StatusOr<std::unique_ptr<LoopGroup>> loops =
-      LoopGroup::Create(runtime->options_.io_threads, loop);
+      LoopGroup::Create(runtime->options_.io_threads, loop, runtime->options_.steps);
   if (!loops.ok()) return loops.status();
   runtime->loops_ = *std::move(loops);
   return runtime;
@@ -87,6 +90,8 @@ absl::StatusOr<WorkerPool*> Runtime::StartPool(std::string thread_name, const Po
     own.idle_after = ToNanos(options_.worker_idle);
     own.faults = faults_;
     own.log = log_;
+    own.steps = options_.steps;
+    own.random = random_;
     absl::StatusOr<std::unique_ptr<WorkerPool>> made = WorkerPool::Create(std::move(own));
     if (!made.ok()) return made.status();
     *pool = *std::move(made);
@@ -130,6 +135,16 @@ Runtime::~Runtime() WEFT_NO_THREAD_ANALYSIS {
   if (workers_ != nullptr) pools.push_back(std::move(workers_));
   for (auto& [name, pool] : pools_) {
     if (pool != nullptr) pools.push_back(std::move(pool));
+  }
+  if (options_.steps != nullptr) {
+    if (loops_ == nullptr) return;
+    options_.steps->RunBetween([pools = std::make_shared<decltype(pools)>(std::move(pools)),
+                                loops = std::shared_ptr<LoopGroup>(std::move(loops_))] {
+      for (const auto& pool : *pools) pool->Stop();
+      loops->Stop();
+      pools->clear();  // what the loops cancel may still be theirs
+    });
+    return;
   }
   // A thread of another runtime's may be what one of ours waits for, and must not wait either.
   const bool own_thread =

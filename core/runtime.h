@@ -1,9 +1,12 @@
-// What servers, channels and nodes share: I/O threads, worker pools, the clock and the log.
+// The parts that servers, channels and nodes share: I/O threads, worker pools, the clock, the log.
 //
 // One is made once and given to all that should share it, by shared_ptr in their options; without
 // one each makes a private one. Nothing is global. Thread counts are exact: `io_threads` loops and
 // `worker_threads` workers, which may grow to `max_worker_threads`. Workers start with the first
 // use of the pool.
+//
+// With `steps` it has no threads: its loops and workers run where their owner steps them, in the
+// order that it chooses (core/step_set.h).
 //
 // Threads  any
 // Owns     all its threads
@@ -24,6 +27,8 @@
 #include "weft/core/log.h"
 #include "weft/core/loop_group.h"
 #include "weft/core/mutex.h"
+#include "weft/core/random_source.h"
+#include "weft/core/step_set.h"
 #include "weft/core/worker_pool.h"
 
 namespace weft {
@@ -55,23 +60,29 @@ struct RuntimeOptions {
   // The longest an I/O thread polls before it sleeps, while calls come closer than that. Zero: it
   // never polls.
   absl::Duration spin = absl::Microseconds(50);
-  // Bytes waiting to be written on all connections of the runtime together; what would go beyond is
+  // Bytes waiting to be written on all connections of the runtime together; more than that is
   // refused with RESOURCE_EXHAUSTED. Counted in steps of 64 KiB a connection. 0: no limit.
   size_t max_output_bytes = size_t{1} << 30;
   // Bytes of input held on all connections of the runtime together: unfinished messages and frames,
-  // requests until they are answered, messages of streams until they are read. What would go beyond
-  // is refused with RESOURCE_EXHAUSTED. Counted in steps of 64 KiB a connection, which may always
-  // hold 128 KiB. 0: no limit.
+  // requests until they are answered, messages of streams until they are read. More than that is
+  // refused with RESOURCE_EXHAUSTED. Counted in steps of 64 KiB a connection, which may always hold
+  // 128 KiB. 0: no limit.
   size_t max_input_bytes = size_t{1} << 30;
-  // Lines of this level and above reach the sink.
-  LogLevel log_level = LogLevel::kWarning;
+  // Lines of this level and above reach the sink; may be changed by log().
+  LogLevel log_level = LogLevel::kInfo;
   // Where lines go; null: standard error.
   std::shared_ptr<LogSink> log_sink = nullptr;
   // Null: the system's.
   const Clock* clock = nullptr;
+  // The seed of all random numbers on its threads: jitter, where tables begin. 0: the kernel gives
+  // one.
+  uint64_t seed = 0;
+  // Runs its loops and workers, instead of threads (null). A runtime that is stepped has no
+  // sockets, and lives, dies and is used on the thread that steps it.
+  std::shared_ptr<StepSet> steps = nullptr;
 };
 
-class ANY_THREAD Runtime {
+class WEFT_ANY_THREAD Runtime {
  public:
   static absl::StatusOr<std::shared_ptr<Runtime>> Create(RuntimeOptions options = {});
   ~Runtime();
@@ -87,6 +98,12 @@ class ANY_THREAD Runtime {
   // In a process that was forked from the runtime's: none of its threads is there.
   bool InForkedChild() const { return home_.InForkedChild(); }
   const Clock& clock() const { return clock_; }
+  // The one that it was made with.
+  const std::shared_ptr<StepSet>& steps() const { return options_.steps; }
+  // The source of its random numbers, and of those on its threads.
+  const std::shared_ptr<RandomSource>& random() const { return random_; }
+  // Its level and sink may be changed while it runs, also those of its servers and channels where
+  // they have none of their own.
   const Log& log() const { return log_; }
   // Exceptions that callbacks, listeners and executors have let out on its threads, each caught and
   // logged.
@@ -102,6 +119,7 @@ class ANY_THREAD Runtime {
   const Clock& clock_;
   const Log log_;
   const std::shared_ptr<CallbackFaults> faults_;
+  const std::shared_ptr<RandomSource> random_;
   std::unique_ptr<LoopGroup> loops_;
   Mutex mu_;
   std::unique_ptr<WorkerPool> workers_ WEFT_GUARDED_BY(mu_);

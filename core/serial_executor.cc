@@ -6,7 +6,10 @@
 
 namespace weft {
 
-// Under the executor's mutex, but for its steps.
+// The items of one key, in their order. It is itself the item that stands with the carrier, so at
+// most one of its items runs at a time. Made with the first item of its key, freed with the last
+// one and kept as a spare. Its fields are guarded by the executor's mutex; Run and Cancel are
+// called without it.
 class SerialExecutor::Queue final : public WorkItem {
  public:
   enum class State : uint8_t {
@@ -36,6 +39,7 @@ class SerialExecutor::Queue final : public WorkItem {
   std::shared_ptr<SerialExecutor> keep;
   std::shared_ptr<WorkShare> share;
   std::deque<Waiting> waiting;
+  uint64_t number = 0;  // of the queues that there were, by age
   State state = State::kHeld;
   bool over = false;  // its running item has been told as done
 };
@@ -45,10 +49,14 @@ SerialExecutor::SerialExecutor(WorkQueue& carrier, size_t limit)
 SerialExecutor::~SerialExecutor() { WEFT_DCHECK(queues() == 0); }
 
 bool SerialExecutor::TrySubmit(SerialKey key, WorkItem& item, Queue** queue, bool ready,
-                               const std::shared_ptr<WorkShare>& share) {
+                               const std::shared_ptr<WorkShare>& share, SerialWay* way) {
   Queue* first = nullptr;
   {
     MutexLock lock(mu_);
+    if (way != nullptr && way->rank < *way->highest) {
+      way->late = true;
+      return false;
+    }
     if (!HasRoom(share.get())) return false;
     std::unique_ptr<Queue>& place = queues_[key];
     const bool fresh = place == nullptr;
@@ -61,10 +69,14 @@ bool SerialExecutor::TrySubmit(SerialKey key, WorkItem& item, Queue** queue, boo
       }
       place->keep = shared_from_this();
       place->key = std::move(key);
+      place->number = ++last_queue_;
       place->share = share;
       place->SetShare(share.get());
       place->state = Queue::State::kHeld;
     }
+    // Noted with the item, under one mutex: a submitter of a lower rank that comes later is
+    // refused, so items never go back to a way that others have left.
+    if (way != nullptr) *way->highest = way->rank;
     *queue = place.get();
     place->waiting.push_back({&item, ready});
     CountWaiting(*place, 1);
@@ -73,6 +85,7 @@ bool SerialExecutor::TrySubmit(SerialKey key, WorkItem& item, Queue** queue, boo
       first->state = Queue::State::kWithCarrier;
     }
   }
+  // Outside the mutex: a pool that has stopped cancels the queue inside, which comes back to Begin.
   if (first == nullptr || carrier_.TrySubmit(*first)) return true;
   MutexLock lock(mu_);
   first->waiting.erase(first->Find(item));
@@ -131,15 +144,23 @@ void SerialExecutor::CountWaiting(Queue& queue, ptrdiff_t change) {
   if (own == 0) --shares_;
 }
 
-std::vector<WorkItem*> SerialExecutor::TakeOutAll(const void* owner) {
+std::vector<WorkItem*> SerialExecutor::TakeOut(const void* owner,
+                                               absl::FunctionRef<bool(const WorkItem&)> asked) {
   std::vector<WorkItem*> out;
   MutexLock lock(mu_);
-  for (auto& [key, queue] : queues_) {
-    if (key.owner != owner) continue;
+  std::vector<std::pair<uint64_t, Queue*>> theirs;
+  for (const auto& [key, queue] : queues_) {
+    if (key.owner == owner) theirs.emplace_back(queue->number, queue.get());
+  }
+  // In the order in which the queues were made: the map's own order depends on addresses, and a
+  // simulation has to come out the same each time.
+  std::sort(theirs.begin(), theirs.end());
+  for (const auto& [number, queue] : theirs) {
     const size_t before = out.size();
-    std::erase_if(queue->waiting, [&out](const Queue::Waiting& each) {
-      if (each.ready) out.push_back(each.item);
-      return each.ready;
+    std::erase_if(queue->waiting, [&](const Queue::Waiting& each) {
+      const bool goes = each.ready && asked(*each.item);
+      if (goes) out.push_back(each.item);
+      return goes;
     });
     // The next thread that goes on with the queue finds it empty.
     if (out.size() > before) CountWaiting(*queue, -static_cast<ptrdiff_t>(out.size() - before));
@@ -199,13 +220,15 @@ SerialExecutor::AfterItem SerialExecutor::End(Queue& queue, bool go_on) {
   return AfterItem::kElsewhere;
 }
 
-// Whatever holds this executor may go with the last item.
+// Holds a reference of its own: the last item may own the last other one.
 void SerialExecutor::Queue::Run(int worker) {
   const std::shared_ptr<SerialExecutor> held = executor.shared_from_this();
   for (int i = 1;; ++i) {
     WorkItem* const item = held->Begin(*this);
     if (item == nullptr) return;
     item->Run(worker);
+    // After kInARow items the queue goes behind all others of the carrier, so that one key does not
+    // keep a worker for itself.
     if (held->End(*this, i < kInARow) == AfterItem::kElsewhere) return;
   }
 }

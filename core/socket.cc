@@ -6,6 +6,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <climits>
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
@@ -53,6 +55,8 @@ absl::StatusOr<Socket> Socket::Listen(const SocketAddress& address, const Listen
     if (!made.ok()) return made.status();
     bound = *std::move(made);
   } else {
+    // A server that starts again gets its port although connections of its former life are in
+    // TIME_WAIT.
     if (!address.is_unix()) SetInt(s->fd(), SOL_SOCKET, SO_REUSEADDR, 1);
     if (address.family() == AF_INET6) {
       SetInt(s->fd(), IPPROTO_IPV6, IPV6_V6ONLY, options.ipv6_only ? 1 : 0);
@@ -81,6 +85,7 @@ absl::StatusOr<Socket> Socket::StartConnect(const SocketAddress& address, bool* 
   absl::StatusOr<Socket> s = NewStreamSocket(address);
   if (!s.ok()) return s.status();
   *connected = ::connect(s->fd(), address.get(), address.length()) == 0;
+  // With EINTR the connect goes on in the kernel, as with EINPROGRESS.
   if (!*connected && errno != EINPROGRESS && errno != EINTR)
     return Failed(errno, "connect", address);
   return s;
@@ -119,6 +124,10 @@ void Socket::SetTcpOptions(Nanos lost_after) const {
            static_cast<int>(
                std::chrono::duration_cast<std::chrono::milliseconds>(lost_after).count()));
   }
+}
+
+void Socket::SetMaxUnsent(size_t bytes) const {
+  SetInt(fd_, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(std::min<size_t>(bytes, INT_MAX)));
 }
 
 }  // namespace weft

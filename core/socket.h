@@ -55,7 +55,7 @@ class Socket {
   // Begins to connect; the socket becomes writable when that is decided. `*connected`: it is so
   // already.
   static absl::StatusOr<Socket> StartConnect(const SocketAddress& address, bool* connected);
-  // What became of a started connect.
+  // The outcome of a started connect.
   absl::Status ConnectResult() const;
 
   absl::StatusOr<SocketAddress> LocalAddress() const;
@@ -64,6 +64,9 @@ class Socket {
   // TCP_NODELAY, and TCP_USER_TIMEOUT when `lost_after` is not zero: the kernel gives up on data
   // that stays unacknowledged for so long. Nothing for unix sockets.
   void SetTcpOptions(Nanos lost_after) const;
+  // TCP_NOTSENT_LOWAT: the kernel takes no more while so many bytes are not sent yet. Nothing for
+  // unix sockets.
+  void SetMaxUnsent(size_t bytes) const;
 
  private:
   int fd_ = -1;

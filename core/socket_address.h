@@ -19,6 +19,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "weft/core/requirements.h"
 
 namespace weft {
 

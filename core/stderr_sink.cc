@@ -65,6 +65,7 @@ class WithoutSignals {
     ::pthread_sigmask(SIG_BLOCK, &ours_, &before_);
   }
   ~WithoutSignals() {
+    // Takes the signals that the write has raised: unblocked, they would be delivered.
     const timespec at_once{};
     while (::sigtimedwait(&ours_, nullptr, &at_once) >= 0 || errno == EINTR) {
     }

@@ -27,7 +27,7 @@
 
 namespace weft {
 
-class ANY_THREAD StderrSink final : public LogSink {
+class WEFT_ANY_THREAD StderrSink final : public LogSink {
  public:
   // Another descriptor than 2: for tests.
   explicit StderrSink(int fd = 2) : fd_(fd) {}

@@ -1,9 +1,9 @@
 // The words by which a class says which threads may touch it, checked by clang's thread safety
 // analysis.
 //
-//   LOOP_ONLY    a method that runs on its object's loop thread only
-//   LOOP_OWNED   a member that only the loop thread touches
-//   ANY_THREAD   in a class head: every public method may be called at once from anywhere
+//   WEFT_LOOP_ONLY    a method that runs on its object's loop thread only
+//   WEFT_LOOP_OWNED   a member that only the loop thread touches
+//   WEFT_ANY_THREAD   in a class head: every public method may be called at once from anywhere
 //
 // There is one capability, `on_loop`, without an argument: the analysis cannot prove two loops
 // equal across objects. *Which* loop is checked at run time, by EventLoop::AssertInLoop(), in
@@ -13,6 +13,8 @@
 // Threads  any; macros only
 #ifndef WEFT_CORE_THREAD_CONTRACT_H_
 #define WEFT_CORE_THREAD_CONTRACT_H_
+
+#include "weft/core/requirements.h"
 
 #if defined(__clang__)
 #define WEFT_THREAD_ATTRIBUTE(x) __attribute__((x))
@@ -41,8 +43,8 @@ inline constexpr LoopRole on_loop;
 
 }  // namespace weft
 
-#define LOOP_ONLY WEFT_REQUIRES(::weft::on_loop)
-#define LOOP_OWNED WEFT_GUARDED_BY(::weft::on_loop)
-#define ANY_THREAD
+#define WEFT_LOOP_ONLY WEFT_REQUIRES(::weft::on_loop)
+#define WEFT_LOOP_OWNED WEFT_GUARDED_BY(::weft::on_loop)
+#define WEFT_ANY_THREAD
 
 #endif  // WEFT_CORE_THREAD_CONTRACT_H_

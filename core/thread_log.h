@@ -1,4 +1,4 @@
-// Where lines go that libraries below weft write on this thread: libevent's, protobuf's.
+// The log for lines that libraries below weft write on this thread: libevent's, protobuf's.
 //
 // Those libraries have one log for a process, and an application may use them itself. So weft takes
 // only lines of threads that are at work for a runtime: its own threads, and a caller's inside of

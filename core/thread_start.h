@@ -18,8 +18,8 @@ namespace weft {
 
 // `name` is cut to the 15 letters that the kernel keeps. An exception that leaves `body` ends the
 // process, as in any thread.
-ANY_THREAD absl::StatusOr<std::thread> StartThread(std::string name,
-                                                   absl::AnyInvocable<void() &&> body);
+WEFT_ANY_THREAD absl::StatusOr<std::thread> StartThread(std::string name,
+                                                        absl::AnyInvocable<void() &&> body);
 
 }  // namespace weft
 

@@ -5,6 +5,8 @@
 #ifndef WEFT_CORE_THREAD_START_FAULT_H_
 #define WEFT_CORE_THREAD_START_FAULT_H_
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 class ThreadStartFault {

@@ -5,7 +5,8 @@
 // Threads  loop-only
 // Owns     its callback
 // Ends     destroying or stopping it means the callback does not run any more; it may do either
-//          from inside
+//          from inside. A loop that closes fires those that ask for it (AtClose), whenever they are
+//          due
 #ifndef WEFT_CORE_TIMER_H_
 #define WEFT_CORE_TIMER_H_
 
@@ -20,39 +21,44 @@ namespace weft {
 
 class Timer {
  public:
-  Timer(EventLoop& loop, std::function<void()> fire) : loop_(loop), fire_(std::move(fire)) {}
+  // An armed timer whose loop closes is forgotten, or fires then.
+  enum class AtClose : uint8_t { kNothing, kFires };
+
+  Timer(EventLoop& loop, std::function<void()> fire, AtClose at_close = AtClose::kNothing)
+      : loop_(loop), fire_(std::move(fire)), at_close_(at_close) {}
   ~Timer() WEFT_NO_THREAD_ANALYSIS { Stop(); }
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
   // Fires once at `at`; replaces an earlier start. kNever stops it.
-  void StartAt(MonoTime at) LOOP_ONLY {
+  void StartAt(MonoTime at) WEFT_LOOP_ONLY {
     Stop();
     if (at == kNever) return;
     at_ = at;
     armed_ = true;
     loop_.AddTimer(this);
   }
-  void StartAfter(Nanos d) LOOP_ONLY { StartAt(SaturatingAdd(loop_.clock().Now(), d)); }
-  void Stop() LOOP_ONLY {
+  void StartAfter(Nanos d) WEFT_LOOP_ONLY { StartAt(SaturatingAdd(loop_.clock().Now(), d)); }
+  void Stop() WEFT_LOOP_ONLY {
     if (std::exchange(armed_, false)) loop_.RemoveTimer(this);
   }
-  bool armed() const LOOP_ONLY { return armed_; }
+  bool armed() const WEFT_LOOP_ONLY { return armed_; }
   // When it fires; only while armed.
-  MonoTime at() const LOOP_ONLY { return at_; }
+  MonoTime at() const WEFT_LOOP_ONLY { return at_; }
 
  private:
   friend class EventLoop;
-  void Fire() LOOP_ONLY {
+  void Fire() WEFT_LOOP_ONLY {
     armed_ = false;
     fire_();
   }
 
   EventLoop& loop_;
   const std::function<void()> fire_;
-  MonoTime at_ LOOP_OWNED = kNever;
-  uint64_t sequence_ LOOP_OWNED = 0;
-  bool armed_ LOOP_OWNED = false;
+  const AtClose at_close_;
+  MonoTime at_ WEFT_LOOP_OWNED = kNever;
+  uint64_t sequence_ WEFT_LOOP_OWNED = 0;
+  bool armed_ WEFT_LOOP_OWNED = false;
 };
 
 }  // namespace weft

@@ -5,11 +5,12 @@
 //   Handshake() ──► kWantRead, kWantWrite: again when ready ──► kDone ──► Read, Write, identity
 //        └──► kFailed: only to be destroyed           (a TransportHandshake drives these steps)
 //
-// A transport that wraps another passes ShutDown, SetLostAfter and Unacknowledged on to it. Bytes
-// that it has read from below and not served yet are readable: its watch says so.
+// A transport that wraps another passes ShutDown, EndWrites, SetLostAfter, SetMaxUnsent and
+// Unacknowledged on to it. Bytes that it has read from below and not served yet are readable: its
+// watch says so.
 //
-// Threads  Handshake, NewWatch, Read, Unacknowledged: the loop. Write: one thread at a time, which
-//          OutputQueue sees to. ShutDown: any. identity: any, from kDone on
+// Threads  Handshake, NewWatch, Read, EndWrites, Unacknowledged: the loop. Write: one thread at a
+//          time, which OutputQueue sees to. ShutDown: any. identity: any, from kDone on
 // Owns     its descriptor, or its end of what stands for one
 // Errors   Read and Write return what the system call would: a count, 0 for end of file, -1 with
 //          errno
@@ -45,11 +46,11 @@ class Transport {
   virtual ~Transport() = default;
   // The next step of the handshake, before anything is read or written. kFailed: `why` says it.
   // Plain bytes have none.
-  virtual Progress Handshake(absl::Status* why) LOOP_ONLY {
+  virtual Progress Handshake(absl::Status* why) WEFT_LOOP_ONLY {
     (void)why;
     return Progress::kDone;
   }
-  // Who is at the other end, as the handshake has verified. Constant from kDone on.
+  // The identity of the other end, as the handshake has verified it. Constant from kDone on.
   virtual const TransportIdentity& identity() const { return TransportIdentity::None(); }
   virtual ssize_t Read(const iovec* pieces, int count) = 0;
   virtual ssize_t Write(const iovec* pieces, int count) = 0;
@@ -59,12 +60,19 @@ class Transport {
   // Ends both directions without giving the descriptor back, so a Write under way elsewhere fails
   // cleanly.
   virtual void ShutDown() = 0;
+  // Nothing more will be written: the other end reads what was, and then end of file. True: it may
+  // not have all of it yet, and loses the rest if this is destroyed before it has closed its side,
+  // which reads as end of file here. False: it keeps what was written, whatever happens here.
+  virtual bool EndWrites() WEFT_LOOP_ONLY { return false; }
   // Watches for readiness on `loop`; nothing is watched for yet. Stopped before this is destroyed.
   virtual absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop,
-                                                          WatchEvents* events) LOOP_ONLY = 0;
+                                                          WatchEvents* events) WEFT_LOOP_ONLY = 0;
   // The other end is given up when what was sent stays unacknowledged for so long, as far as the
   // transport can tell; zero: as the system does. Before the first Read.
   virtual void SetLostAfter(Nanos lost_after) { (void)lost_after; }
+  // The system below takes about so many bytes and no more beyond those that it can send: the rest
+  // waits in the queue, where what is urgent overtakes it. Before the first Write.
+  virtual void SetMaxUnsent(size_t bytes) { (void)bytes; }
   // False: only the loop may write (TLS, whose reads and writes share state).
   virtual bool AnyThreadMayWrite() const = 0;
 };

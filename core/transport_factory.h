@@ -19,14 +19,14 @@
 
 namespace weft {
 
-// Which end of the connection speaks first, as TLS's client does.
+// The end's role: the dialer speaks first, as TLS's client does.
 enum class HandshakeRole : uint8_t { kDialer, kListener };
 
-// What a handshake is to come to.
+// The requirements on a handshake.
 struct HandshakeRequest {
   HandshakeRole role = HandshakeRole::kDialer;
-  // Of a dialer: the host that it dials, as its address says. It is sent (SNI), and the other end's
-  // names are compared with it. Empty: the address has none (unix sockets).
+  // For a dialer, the host that it dials, as its address says. It is sent (SNI), and the other
+  // end's names are compared with it. Empty: the address has none (unix sockets).
   std::string server_name = {};
   // The protocols that this end speaks, the preferred first.
   std::vector<std::string> alpn = {};
@@ -34,7 +34,7 @@ struct HandshakeRequest {
   MonoTime deadline = kNever;
 };
 
-class ANY_THREAD TransportFactory {
+class WEFT_ANY_THREAD TransportFactory {
  public:
   virtual ~TransportFactory() = default;
   // A transport that travels over `below` and has its handshake before it: nothing is read or

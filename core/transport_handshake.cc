@@ -97,6 +97,7 @@ absl::Status TransportHandshake::Want(Progress ready) {
     absl::StatusOr<std::unique_ptr<Watch>> watch = transport_->NewWatch(loop_, this);
     if (!watch.ok()) return watch.status();
     watch_ = *std::move(watch);
+    // Armed with the first wait, so that a handshake that is done at once needs no timer.
     deadline_.StartAt(ends_);
   }
   watch_->WatchRead(ready == Progress::kWantRead);
@@ -105,6 +106,8 @@ absl::Status TransportHandshake::Want(Progress ready) {
 }
 
 void TransportHandshake::TellLater() {
+  // In a later turn, never inside Start. Cancel clears the pointer, for this may be destroyed
+  // before.
   posted_ = std::make_shared<Posted>(Posted{this});
   loop_.Post([&loop = loop_, posted = posted_](TaskFate fate) {
     if (fate == TaskFate::kCancelled) return;  // on the thread that has closed the loop

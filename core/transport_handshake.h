@@ -44,11 +44,11 @@ class TransportHandshake final : private WatchEvents {
 
   // One at a time: a new one cancels the last. `peer` is for errors. Never calls back inside Start.
   void Start(std::unique_ptr<Transport> transport, HandshakeRole role, std::string peer,
-             MonoTime deadline, OnDone done) LOOP_ONLY;
+             MonoTime deadline, OnDone done) WEFT_LOOP_ONLY;
   // Destroys the transport; nobody is told.
-  void Cancel() LOOP_ONLY;
+  void Cancel() WEFT_LOOP_ONLY;
   // The last handshake ended because time was up. Valid inside the callback, too.
-  bool timed_out() const LOOP_ONLY { return timed_out_; }
+  bool timed_out() const WEFT_LOOP_ONLY { return timed_out_; }
 
  private:
   // A posted end finds this by it, or null when there is nothing to be told any more.
@@ -59,28 +59,29 @@ class TransportHandshake final : private WatchEvents {
   void OnReadable() override;
   void OnWritable() override;
   void OnWatchFailed(const absl::Status& why) override;
-  void OnDeadline() LOOP_ONLY;
+  void OnDeadline() WEFT_LOOP_ONLY;
   // The next step. False: it was the last one, and end_ says how the handshake ended.
-  bool Step() LOOP_ONLY;
-  absl::Status Want(Progress ready) LOOP_ONLY;
-  void StepAndTell() LOOP_ONLY;
-  void TellLater() LOOP_ONLY;
-  void Tell() LOOP_ONLY;
-  absl::Status Failure(absl::StatusCode code, absl::string_view cause) LOOP_ONLY;
+  bool Step() WEFT_LOOP_ONLY;
+  absl::Status Want(Progress ready) WEFT_LOOP_ONLY;
+  void StepAndTell() WEFT_LOOP_ONLY;
+  void TellLater() WEFT_LOOP_ONLY;
+  void Tell() WEFT_LOOP_ONLY;
+  absl::Status Failure(absl::StatusCode code, absl::string_view cause) WEFT_LOOP_ONLY;
 
   EventLoop& loop_;
-  std::unique_ptr<Transport> transport_ LOOP_OWNED;
-  std::unique_ptr<Watch> watch_ LOOP_OWNED;  // from the first wait on; goes before the transport
-  Timer deadline_ LOOP_OWNED;
-  HandshakeRole role_ LOOP_OWNED = HandshakeRole::kDialer;
-  std::string peer_ LOOP_OWNED;
-  OnDone done_ LOOP_OWNED;
-  MonoTime started_ LOOP_OWNED{};
-  MonoTime ends_ LOOP_OWNED = kNever;
-  Progress waits_for_ LOOP_OWNED = Progress::kWantRead;
-  bool timed_out_ LOOP_OWNED = false;
-  absl::Status end_ LOOP_OWNED;
-  std::shared_ptr<Posted> posted_ LOOP_OWNED;  // while an end is posted
+  std::unique_ptr<Transport> transport_ WEFT_LOOP_OWNED;
+  std::unique_ptr<Watch> watch_
+      WEFT_LOOP_OWNED;  // from the first wait on; goes before the transport
+  Timer deadline_ WEFT_LOOP_OWNED;
+  HandshakeRole role_ WEFT_LOOP_OWNED = HandshakeRole::kDialer;
+  std::string peer_ WEFT_LOOP_OWNED;
+  OnDone done_ WEFT_LOOP_OWNED;
+  MonoTime started_ WEFT_LOOP_OWNED{};
+  MonoTime ends_ WEFT_LOOP_OWNED = kNever;
+  Progress waits_for_ WEFT_LOOP_OWNED = Progress::kWantRead;
+  bool timed_out_ WEFT_LOOP_OWNED = false;
+  absl::Status end_ WEFT_LOOP_OWNED;
+  std::shared_ptr<Posted> posted_ WEFT_LOOP_OWNED;  // while an end is posted
 };
 
 }  // namespace weft

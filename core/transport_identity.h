@@ -1,4 +1,4 @@
-// What a transport's handshake has found out about the other end.
+// The identity of the other end, as a transport's handshake has verified it.
 //
 // Threads  value
 #ifndef WEFT_CORE_TRANSPORT_IDENTITY_H_
@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "weft/core/requirements.h"
 
 namespace weft {
 
@@ -20,7 +22,7 @@ struct TransportIdentity {
   std::string_view first_name() const {
     return names.empty() ? std::string_view() : std::string_view(names.front());
   }
-  // Of an end that is unknown.
+  // The identity of an end that is unknown.
   static const TransportIdentity& None();
 };
 

@@ -13,6 +13,8 @@
 #include <new>
 #include <utility>
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 template <typename F>

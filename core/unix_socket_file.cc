@@ -21,7 +21,7 @@
 namespace weft {
 namespace {
 
-// Each of them removed one dead file, and lost the name to another process.
+// Each try but the last removes one dead file, and loses the name to another process.
 constexpr int kBindTries = 10;
 
 enum class Holder : uint8_t { kNone, kLiving };
@@ -41,12 +41,12 @@ std::string NameAside(const std::string& path) {
                       absl::Hex(random, absl::kZeroPad16));
 }
 
-// Whether a socket is bound to the file. The probe is of another type than what it looks for, so
-// that also a socket that is bound and does not listen yet answers (EPROTOTYPE), and that none gets
+// Tells if a socket is bound to the file. The probe is a datagram socket and the sought one is a
+// stream: so a socket that is bound and does not listen yet answers too (EPROTOTYPE), and none gets
 // a connection. ECONNREFUSED is final: no socket can be bound to a file that is there.
 Holder HolderOf(const std::string& path) {
   Socket probe(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  // By descriptor, for the name aside may be longer than an address takes.
+  // Opened, since the name aside may be longer than an address takes.
   const Socket file(::open(path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!probe.valid() || !file.valid()) return Holder::kLiving;
   sockaddr_un address{};
@@ -119,12 +119,13 @@ absl::StatusOr<UnixSocketFile> UnixSocketFile::Bind(int fd, const SocketAddress&
   UnixSocketFile file;
   file.path_ = *std::move(path);
   file.identity_ = IdentityOf(info);
-  // Nobody can connect before the socket listens, so there is no moment with other permissions.
+  // Peers cannot connect before the socket listens, so there is no moment with other permissions.
   if (absl::Status s = mode == 0 ? absl::OkStatus() : file.SetMode(mode); !s.ok()) return s;
   return file;
 }
 
-// By a descriptor that was compared: the name may have become another's, or a link to it.
+// Sets the mode through a descriptor whose file was compared: the name may have become another's,
+// or a link to it.
 absl::Status UnixSocketFile::SetMode(mode_t mode) const {
   const Socket held(::open(path_.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   struct stat info;

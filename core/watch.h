@@ -1,8 +1,8 @@
 // Readiness of one end of a byte stream, told to one listener on the loop: the end may be read, or
 // written, without waiting. Level-triggered: told again as long as it lasts and is watched.
 //
-// Whoever knows how bytes travel knows when they can, so a Transport makes its own watch: a
-// socket's is two libevent events on its descriptor (FdWatch), as before; one in memory posts a
+// Only a Transport knows how its bytes travel, and so when they can; hence it makes its own watch:
+// a socket's is two libevent events on its descriptor (FdWatch), as before; one in memory posts a
 // task to the loop when the other end has changed something. Descriptors in the place of memory (an
 // eventfd each way) would cost a system call for each change and two descriptors a connection, and
 // could not say "at 12:00:01", which bytes that are delayed need. A connection calls a watch when
@@ -18,7 +18,7 @@
 
 namespace weft {
 
-// Who is told. Called on the loop.
+// Receives a watch's events. Called on the loop.
 class WatchEvents {
  public:
   virtual void OnReadable() = 0;
@@ -34,11 +34,11 @@ class WatchEvents {
 class Watch {
  public:
   virtual ~Watch() = default;
-  virtual void WatchRead(bool on) LOOP_ONLY = 0;
-  virtual void WatchWrite(bool on) LOOP_ONLY = 0;
-  virtual void Stop() LOOP_ONLY = 0;
+  virtual void WatchRead(bool on) WEFT_LOOP_ONLY = 0;
+  virtual void WatchWrite(bool on) WEFT_LOOP_ONLY = 0;
+  virtual void Stop() WEFT_LOOP_ONLY = 0;
   // Tells another listener from now on; what is watched for stays as it is.
-  virtual void SetEvents(WatchEvents* events) LOOP_ONLY = 0;
+  virtual void SetEvents(WatchEvents* events) WEFT_LOOP_ONLY = 0;
 };
 
 }  // namespace weft

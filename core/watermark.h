@@ -6,6 +6,8 @@
 
 #include <cstddef>
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 class Watermark {

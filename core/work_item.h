@@ -8,6 +8,8 @@
 
 #include <cstdint>
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 class WorkShare;
@@ -24,8 +26,8 @@ class WorkItem {
   // Instead of Run, when the pool has stopped.
   virtual void Cancel() = 0;
 
-  // Whose part of a pool's queue it takes; null: nobody's. Set before it is submitted; outlives the
-  // item.
+  // The share of a pool's queue that it counts against; null: none. Set before the item is
+  // submitted. The share outlives the item.
   void SetShare(WorkShare* share) { share_ = share; }
   WorkShare* share() const { return share_; }
 

@@ -58,6 +58,8 @@ void WorkLine::PutBack(WorkItem* const* items, size_t count) {
 }
 
 bool WorkLine::Remove(const WorkItem& item) {
+  // The place may be an old one, of an item that was taken since; the slot decides. Places wrap, so
+  // their differences are compared.
   const uint32_t place = item.place_;
   if (size_ == 0 || place - first_ >= end_ - first_ || At(place) != &item) return false;
   At(place) = nullptr;

@@ -1,6 +1,6 @@
-// Who runs work items: a pool's workers, or a loop in its turns.
+// The interface of those that run work items: a pool with its workers, or a loop in its turns.
 //
-// Threads  any, unless the carrier says otherwise
+// Threads  any, unless the implementation says otherwise
 // Owns     nothing: items stay their embedders'
 // Ends     exactly one of Run and Cancel follows each item that was taken
 #ifndef WEFT_CORE_WORK_QUEUE_H_

@@ -22,7 +22,7 @@
 namespace weft {
 
 template <typename T>
-class ANY_THREAD WorkRing {
+class WEFT_ANY_THREAD WorkRing {
  public:
   // Holds `capacity` items, rounded up to a power of two; `limit` of them are used.
   explicit WorkRing(size_t limit)

@@ -18,7 +18,7 @@
 
 namespace weft {
 
-class ANY_THREAD WorkShare {
+class WEFT_ANY_THREAD WorkShare {
  public:
   WorkShare() = default;
   virtual ~WorkShare() { WEFT_DCHECK(waiting() == 0 && ordered_waiting == 0); }
@@ -34,7 +34,7 @@ class ANY_THREAD WorkShare {
     return parked() + static_cast<size_t>(taken_in % kExpressWeight + taken_in / kExpressWeight);
   }
 
-  // Of a SerialExecutor, under its mutex: items that wait for their turn there.
+  // Items that wait for their turn in a SerialExecutor; guarded by its mutex.
   size_t ordered_waiting = 0;
 
  private:

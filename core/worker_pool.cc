@@ -7,7 +7,9 @@
 #include <exception>
 #include <utility>
 
+#include "absl/base/attributes.h"
 #include "absl/strings/str_cat.h"
+#include "weft/core/callback_queue.h"
 #include "weft/core/check.h"
 #include "weft/core/guarded_call.h"
 #include "weft/core/thread_log.h"
@@ -18,10 +20,11 @@ namespace {
 
 // A worker that used less CPU than this between two looks is blocked.
 constexpr Nanos kBlockedBelow = PoolGrowth::kLookEvery / 10;
-// Of one connection so many items stand in front of others' at the most. Two for each thread are
-// enough that none waits while the next are moved up; with fewer than 32 the moving costs small
-// calls more than their place in the line is worth.
+// The most items of one connection that stand in front of others'. Two for each thread are enough
+// that no thread waits while the next are moved up; with fewer than 32 the moving costs small calls
+// more than their place in the line is worth.
 constexpr int kMinQuantum = 32, kQuantumPerThread = 2;
+
 class ClosureItem final : public WorkItem {
  public:
   explicit ClosureItem(absl::AnyInvocable<void() &&> closure) : closure_(std::move(closure)) {}
@@ -43,14 +46,48 @@ Nanos ThreadCpu(std::thread& thread) {
   return std::chrono::seconds(used.tv_sec) + Nanos(used.tv_nsec);
 }
 
-// As they will be: at least one, and never more than the most.
+// Options with the numbers of threads made sound: at least one, and never more than the most.
 WorkerPoolOptions WithThreads(WorkerPoolOptions options) {
+  if (options.steps != nullptr) options.max_threads = 0;
   options.threads = std::max(1, options.threads);
   options.max_threads = std::max(options.threads, options.max_threads);
   return options;
 }
 
 }  // namespace
+
+// Sets up a thread's surroundings while it is one of the pool's.
+class WorkerPool::Entered {
+ public:
+  explicit Entered(WorkerPool& pool)
+      : executor_(&pool), faults_(pool.options_.faults), lines_(pool.options_.log) {
+    if (pool.options_.random != nullptr) random_.emplace(*pool.options_.random);
+  }
+
+ private:
+  const Scope executor_;
+  const CallbackFaults::Scope faults_;
+  const ThreadLog lines_;
+  std::optional<RandomSource::Scope> random_;
+};
+
+// A pool without threads: an item a step, as worker 0.
+class WorkerPool::Stepped final : public Steppable {
+ public:
+  explicit Stepped(WorkerPool& pool) : pool_(pool) {}
+  bool Ready() const override { return pool_.any_queued(); }
+  MonoTime next_step() const override { return kNever; }
+  void Step() override {
+    const CallbackQueue::Attached no_loop(nullptr);
+    const Entered entered(pool_);
+    WorkItem* const item = pool_.Take(&pool_.workers_[0].resumed_in_a_row);
+    if (item != nullptr) pool_.RunItem(*item, 0);
+    pool_.watch_.Pass(0);
+  }
+
+ private:
+  WorkerPool& pool_;
+};
 
 WorkerPool::WorkerPool(WorkerPoolOptions options)
     : options_(WithThreads(std::move(options))),
@@ -66,6 +103,12 @@ absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Create(WorkerPoolOptions
     return absl::ResourceExhaustedError(
         absl::StrCat("worker pool ", options.name, ": no memory for a queue of ",
                      options.queue_limit, " calls and ", options.max_threads, " threads"));
+  }
+  if (pool->options_.steps != nullptr) {
+    pool->thread_count_.store(pool->options_.threads, std::memory_order_relaxed);
+    pool->stepped_ = std::make_unique<Stepped>(*pool);
+    pool->options_.steps->Add(*pool->stepped_);
+    return pool;
   }
   {
     MutexLock lock(pool->mu_);
@@ -85,8 +128,8 @@ absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Create(WorkerPoolOptions
 
 WorkerPool::~WorkerPool() {
   Stop();
-  // What somebody handed over may have ended already, and with it all need of this pool, while he
-  // is still on his way out of it.
+  // A thread may still be inside Requeue() or Resume() although its item has run and with it the
+  // last need of this pool has gone: wait until that thread has left.
   executing_.WaitUntilEmpty();
 }
 
@@ -94,6 +137,7 @@ absl::Status WorkerPool::StartWorker(int index) {
   Worker& worker = workers_[static_cast<size_t>(index)];
   if (worker.thread.joinable()) worker.thread.join();  // one that ended for want of work
   worker.running = true;
+  // Counted before it runs, for the thread counts itself out when it ends.
   thread_count_.fetch_add(1, std::memory_order_relaxed);
   absl::StatusOr<std::thread> thread =
       StartThread(absl::StrCat(options_.name, index), [this, index] { RunWorker(index); });
@@ -107,6 +151,8 @@ absl::Status WorkerPool::StartWorker(int index) {
 }
 
 size_t WorkerPool::TrySubmit(WorkItem** items, size_t count) {
+  // Pushed before the look at `stopping_`: Stop sets that before it cancels what is queued, so one
+  // of the two threads finds the items.
   const size_t accepted = queue_.TryPush(items, count);
   if (accepted > 0) WakeIfNeeded();
   if (stopping_.load(std::memory_order_seq_cst)) CancelQueued();
@@ -151,7 +197,8 @@ void WorkerPool::Resume(WorkItem& item) {
   executing_.Leave();  // from here on it may be gone
 }
 
-WorkItem* WorkerPool::Take(int* resumed_in_a_row) {
+// Part of RunWorker, where every item comes by.
+ABSL_ATTRIBUTE_ALWAYS_INLINE inline WorkItem* WorkerPool::Take(int* resumed_in_a_row) {
   if (resumed_.size_seen() > 0) {
     // Items that go on are served first, but starve no new ones.
     if (*resumed_in_a_row >= kMaxResumedInARow) {
@@ -176,6 +223,9 @@ void WorkerPool::WakeIfNeeded() {
 
 void WorkerPool::WakeOne() {
   do {
+    // One worker at a time is on its way. It clears `waking_` when it is up, and wakes the next if
+    // items are left (RunItem); so a burst of submissions costs its submitter one wake-up, not one
+    // each.
     if (waking_.exchange(true, std::memory_order_seq_cst))
       return;  // the one on its way will see to it
     int index = -1;
@@ -194,15 +244,22 @@ void WorkerPool::WakeOne() {
       return;
     }
     waking_.store(false, std::memory_order_seq_cst);
-    // Nobody was idle, so nobody is on his way; but a submitter may have come meanwhile and relied
-    // on it.
+    // No worker was woken. Look again: a submitter may have skipped its wake-up because `waking_`
+    // was set.
   } while (any_queued() && idle_count_.load(std::memory_order_seq_cst) > 0);
 }
 
+void WorkerPool::RunItem(WorkItem& item, int index) {
+  Worker& self = workers_[static_cast<size_t>(index)];
+  watch_.Pass(index);
+  if (any_queued()) WakeIfNeeded();
+  self.in_item.store(true, std::memory_order_relaxed);
+  item.Run(index);
+  self.in_item.store(false, std::memory_order_relaxed);
+}
+
 void WorkerPool::RunWorker(int index) {
-  Scope scope(this);
-  const CallbackFaults::Scope faults(options_.faults);
-  const ThreadLog lines(options_.log);
+  const Entered entered(*this);
   Worker& self = workers_[static_cast<size_t>(index)];
   for (;;) {
     if (stopping_.load(std::memory_order_acquire)) {
@@ -210,11 +267,7 @@ void WorkerPool::RunWorker(int index) {
       return;
     }
     if (WorkItem* item = Take(&self.resumed_in_a_row)) {
-      watch_.Pass(index);
-      if (any_queued()) WakeIfNeeded();
-      self.in_item.store(true, std::memory_order_relaxed);
-      item->Run(index);
-      self.in_item.store(false, std::memory_order_relaxed);
+      RunItem(*item, index);
       continue;
     }
     if (!BecomeIdle(index)) return;
@@ -231,6 +284,8 @@ bool WorkerPool::BecomeIdle(int index) {
   }
   watch_.Pass(index);
   bool woken = false;
+  // Stands in `idle_` before this last look at the queues. A submitter pushes first and then looks
+  // at `idle_count_`, so one of the two sees the other, and no item waits beside sleepers.
   if (any_queued() || stopping_.load(std::memory_order_seq_cst)) {
     woken = false;  // came while we lay down: get up ourselves
   } else if (index < options_.threads) {
@@ -245,9 +300,10 @@ bool WorkerPool::BecomeIdle(int index) {
       idle_.erase(std::find(idle_.begin(), idle_.end(), index));
       self.idle = false;
       idle_count_.fetch_sub(1, std::memory_order_seq_cst);
+      // Still in `idle_`, so no waker has chosen this worker, and it takes itself out.
       if (index < options_.threads || stopping_.load(std::memory_order_acquire)) return true;
-      // First not counted any more, then a last look: whoever submits meanwhile sees that the pool
-      // may grow.
+      // Counts itself out before its last look at the queues: a submitter that comes later sees
+      // that the pool may grow, and asks for that.
       thread_count_.fetch_sub(1, std::memory_order_seq_cst);
       if (!any_queued()) {
         self.running = false;
@@ -260,7 +316,7 @@ bool WorkerPool::BecomeIdle(int index) {
     self.parker.Park();  // a waker has taken us out and will call
   }
   if (std::exchange(self.gives_back, false)) {
-    // Nobody has woken it for an item.
+    // Woken by GiveBackFreePages, not for an item, so `waking_` is not this worker's to clear.
     if (!any_queued()) self.free_pages.GiveBack();
     return true;
   }
@@ -277,6 +333,7 @@ void WorkerPool::GiveBackFreePages(const std::vector<int>& workers) {
       if (!worker.idle) continue;
       idle_.erase(std::find(idle_.begin(), idle_.end(), index));
       worker.idle = false;
+      // As a waker does it, so that no submitter chooses this worker for an item meanwhile.
       worker.gives_back = true;
       idle_count_.fetch_sub(1, std::memory_order_seq_cst);
       called.push_back(index);
@@ -301,8 +358,8 @@ std::optional<absl::Status> WorkerPool::AddWorker() {
   return std::nullopt;
 }
 
-// Whether every worker is inside an item and has used (almost) no CPU since `*cpu_before`, which is
-// replaced.
+// True if every worker is inside an item and has used (almost) no CPU since `*cpu_before`. Stores
+// the present times there.
 bool WorkerPool::AllBlocked(std::vector<Nanos>* cpu_before) {
   std::vector<Nanos> now(static_cast<size_t>(max_threads()));
   bool blocked = cpu_before->size() == now.size();
@@ -323,8 +380,10 @@ bool WorkerPool::AllBlocked(std::vector<Nanos>* cpu_before) {
 void WorkerPool::Stop() {
   {
     MutexLock lock(mu_);
+    // Under the mutex, so that AddWorker starts no thread from here on.
     if (stopping_.exchange(true, std::memory_order_seq_cst)) return;
   }
+  if (stepped_ != nullptr) options_.steps->Remove(*stepped_);
   growth_.Stop();
   for (int i = 0; i < max_threads(); ++i) {
     Worker& worker = workers_[static_cast<size_t>(i)];

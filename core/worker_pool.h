@@ -7,6 +7,8 @@
 // without work. The newest idle worker is woken first: its cache is warm. At most one worker is
 // being woken at a time; one that takes an item and sees more wakes the next.
 //
+// With a StepSet it has no threads: whoever has the set runs an item a step, as worker 0.
+//
 // Threads  any: TrySubmit, Requeue, Execute, Withdraw, queued, counts. Stop: not a worker of this
 //          pool
 // Owns     its threads; items stay their embedders'
@@ -38,7 +40,9 @@
 #include "weft/core/parker.h"
 #include "weft/core/peer_waits.h"
 #include "weft/core/pool_growth.h"
+#include "weft/core/random_source.h"
 #include "weft/core/resumed_items.h"
+#include "weft/core/step_set.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/work_item.h"
 #include "weft/core/work_queue.h"
@@ -57,13 +61,17 @@ struct WorkerPoolOptions {
   size_t queue_limit = 10'000;
   // How long an added worker stays without work.
   Nanos idle_after = std::chrono::minutes(1);
-  // What closures that were handed to Execute throw. Null: standard error is told.
+  // Counts and logs exceptions of the closures handed to Execute. Null: standard error is told.
   std::shared_ptr<CallbackFaults> faults = nullptr;
   // Told when the pool cannot grow; and of what libraries write on its threads.
   Log log = {};
+  // Steps it, instead of threads of its own (null).
+  std::shared_ptr<StepSet> steps = nullptr;
+  // The source of random numbers on its threads. Null: the kernel.
+  std::shared_ptr<RandomSource> random = nullptr;
 };
 
-class ANY_THREAD WorkerPool final : public Executor, public WorkQueue, private GrowthHost {
+class WEFT_ANY_THREAD WorkerPool final : public Executor, public WorkQueue, private GrowthHost {
  public:
   static absl::StatusOr<std::unique_ptr<WorkerPool>> Create(WorkerPoolOptions options);
   ~WorkerPool() override;
@@ -78,9 +86,10 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkQueue, private G
   // ends the last of `items` before it returns.
   size_t TrySubmit(WorkItem** items, size_t count);
 
-  // What was accepted before and goes on now (a coroutine's next step): not bounded by the queue's
-  // limit, and served before new items, kMaxResumedInARow of them for each new one that waits. In a
-  // process forked from the pool's, where its threads are not, the closure runs inside.
+  // Runs the next step of work that was accepted before, such as a coroutine's. Such steps are not
+  // bounded by the queue's limit. They are served before new items, at most kMaxResumedInARow of
+  // them for each new one that waits. In a process forked from the pool's, where its threads are
+  // not, the closure runs inside Execute.
   void Execute(absl::AnyInvocable<void() &&> closure) override;
 
   // WorkQueue: one item as TrySubmit; as TrySubmit, but never refused; as Execute.
@@ -107,7 +116,7 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkQueue, private G
     }
   }
 
-  // For who waits until workers have left something.
+  // For callers that wait until workers have left something.
   WorkerWatch& watch() { return watch_; }
 
   // Has each of these workers that is idle give back the pages of its thread's free memory.
@@ -119,12 +128,14 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkQueue, private G
   size_t queue_limit() const { return queue_.limit(); }
   int threads() const override { return thread_count_.load(std::memory_order_relaxed); }
   int max_threads() const { return options_.max_threads; }
-  bool InPool() const { return Current() == this; }
+  bool InPool() const { return OfThread() == this; }
 
-  // Of its threads: for those that wait for peers that do not read.
+  // Counts its threads that wait for peers that do not read.
   PeerWaits& peer_waits() { return peer_waits_; }
 
  private:
+  class Entered;
+  class Stepped;
   struct Worker {
     Parker parker;
     std::thread thread;
@@ -139,6 +150,7 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkQueue, private G
   explicit WorkerPool(WorkerPoolOptions options);
   absl::Status StartWorker(int index) WEFT_REQUIRES(mu_);
   void RunWorker(int index);
+  void RunItem(WorkItem& item, int index);
   WorkItem* Take(int* resumed_in_a_row);
   void CancelQueued();
   // True: go on. False: this worker ends.
@@ -169,6 +181,7 @@ class ANY_THREAD WorkerPool final : public Executor, public WorkQueue, private G
   WorkerWatch watch_{max_threads(), queue_, resumed_.mutex(), mu_};
   const std::unique_ptr<Worker[]> workers_;  // max_threads of them
   std::vector<int> idle_ WEFT_GUARDED_BY(mu_);
+  std::unique_ptr<Stepped> stepped_;  // in the StepSet; null: it has threads
   PoolGrowth growth_{*this, options_.name, options_.log};
 };
 

@@ -1,11 +1,11 @@
-// Says when workers are through with the items that they are in: for who waits until they have left
-// something, while they pay no fence for leaving it.
+// Says when workers are through with the items that they are in: for callers that wait until
+// workers have left something, while workers pay no fence for leaving it.
 //
 //   worker:  takes a flag back (1) ─► takes an item, or lies down (2) ─► looks here (3)
 //   waiter:  says that it waits (a) ─► touches what (2) touches (b) ─► looks at the flag (c)
 //
 // (2) and (b) are read-modify-writes of one variable, or critical sections of one mutex: the
-// queue's, that of resumed items, that of idle workers. So nobody is missed. If (2) comes first,
+// queue's, that of resumed items, that of idle workers. So no worker is missed. If (2) comes first,
 // (1) happens before (c), which sees it. If (b) comes first, (a) happens before (3).
 //
 // Threads  any: EnterUntilNext. The rest: the workers
@@ -26,7 +26,7 @@
 
 namespace weft {
 
-class ANY_THREAD WorkerWatch {
+class WEFT_ANY_THREAD WorkerWatch {
  public:
   WorkerWatch(int workers, FairQueue& queue, Mutex& resumed_mu, Mutex& idle_mu)
       : queue_(queue),
@@ -53,11 +53,11 @@ class ANY_THREAD WorkerWatch {
     waiting_.fetch_sub(1, std::memory_order_relaxed);
   }
 
-  // By a worker that has taken an item, or has said that it is idle.
+  // Called by a worker that has taken an item, or has said that it is idle.
   void Pass(int worker) {
     if (waiting_.load(std::memory_order_relaxed) > 0) Leave(worker);  // (3)
   }
-  // By one that ends, which has touched nothing; or by Pass.
+  // Called by a worker that ends, which has touched nothing; or by Pass.
   void Leave(int worker) WEFT_EXCLUDES(mu_) {
     std::vector<std::shared_ptr<Gate>> left;
     {

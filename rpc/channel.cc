@@ -6,6 +6,7 @@
 #include "absl/base/optimization.h"
 #include "absl/strings/str_cat.h"
 #include "weft/core/callback_queue.h"
+#include "weft/core/step_finisher.h"
 #include "weft/rpc/base/protobuf_log.h"
 #include "weft/rpc/client/call_starter.h"
 #include "weft/rpc/client/caller.h"
@@ -20,29 +21,18 @@
 namespace weft {
 namespace {
 
-// Of calls that a server makes on one channel.
+// So many calls that a server makes on one channel may wait for the authenticator.
 constexpr size_t kMaxWaitingAuthentications = 1000;
-
-StartOptions StartOptionsOf(const ChannelOptions& channel) {
-  StartOptions options;
-  options.timeout = channel.timeout;
-  options.retry = channel.retry;
-  options.hedging = channel.hedging;
-  options.method_policies = channel.method_policies;
-  options.retry_budget = channel.retry_budget;
-  options.compression = channel.compression;
-  options.interceptors = channel.interceptors;
-  return options;
-}
 
 }  // namespace
 
 Channel::Channel(std::shared_ptr<Runtime> runtime, std::shared_ptr<EndpointConnection> connection,
-                 std::shared_ptr<CallStarter> starter, std::function<bool()> in_handler)
+                 std::shared_ptr<CallStarter> starter, std::function<bool()> in_handler, Log log)
     : runtime_(std::move(runtime)),
       connection_(std::move(connection)),
       starter_(std::move(starter)),
-      in_handler_(std::move(in_handler)) {}
+      in_handler_(std::move(in_handler)),
+      log_(std::move(log)) {}
 
 absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target,
                                                          ChannelOptions options) {
@@ -61,16 +51,24 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
   }
   ProtobufLog::Install();
   std::shared_ptr<Runtime> runtime = std::exchange(options.runtime, nullptr);
+  Log log;
   if (runtime == nullptr) {
-    absl::StatusOr<std::shared_ptr<Runtime>> own = Runtime::Create();
+    RuntimeOptions private_one;
+    private_one.log_level = options.log.level.value_or(private_one.log_level);
+    private_one.log_sink = std::move(options.log.sink);
+    options.log = {};
+    absl::StatusOr<std::shared_ptr<Runtime>> own = Runtime::Create(std::move(private_one));
     if (!own.ok()) return own.status();
     runtime = *std::move(own);
+    log = runtime->log();
   } else if (runtime->InForkedChild()) {
     return ForkGuard::Refused(absl::StrCat(
         "channel to ", absl::string_view(target.data(), target.size()), ": its runtime"));
+  } else {
+    log = runtime->log().Below(options.log);
   }
   IoThread& io = runtime->loops().Next();
-  const auto config = std::make_shared<const StartConfig>(StartOptionsOf(options), options.limits);
+  const auto config = std::make_shared<const StartConfig>(StartConfig::Of(options));
   InboundService::Maker serving;
   std::function<bool()> in_handler;
   if (!options.services.empty()) {
@@ -80,8 +78,9 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
           options.authenticator,
           {.threads = 1,
            .places = std::make_shared<AuthenticationPlaces>(kMaxWaitingAuthentications),
-           .side = "channel"},
-          runtime->log(), runtime->clock());
+           .side = "channel",
+           .steps = runtime->steps()},
+          log, runtime->clock());
       if (!queue.ok()) return queue.status();
       authentications = *std::move(queue);
     }
@@ -93,6 +92,8 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
     for (Service* service : options.services) s.Update(dispatcher->Add(*service));
     if (s.ok()) s = dispatcher->Serve(*runtime);
     if (!s.ok()) return s;
+    // The destructor must not wait on a thread for which it would wait: a handler's or the
+    // authenticator's.
     in_handler = [dispatcher, authentications] {
       return dispatcher->InPool() || (authentications != nullptr && authentications->InPool());
     };
@@ -106,7 +107,7 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
               dispatcher->WhenQuiet(std::move(quiet));
               return;
             }
-            // std::function wants a copy of what it holds.
+            // std::function must be copyable, and the callback is not: share it.
             auto last = std::make_shared<Gate::Callback>(std::move(quiet));
             dispatcher->WhenQuiet([authentications, last] {
               authentications->WhenIdle([last] { std::move (*last)(); });
@@ -117,11 +118,13 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
   }
   EndpointOptions endpoint = EndpointOptions::Of(options, *std::move(address), std::string(target));
   endpoint.make_inbound = std::move(serving);
-  auto connection = std::make_shared<EndpointConnection>(io, runtime->log(), std::move(endpoint));
+  auto connection = std::make_shared<EndpointConnection>(io, log, std::move(endpoint));
   auto starter = std::make_shared<CallStarter>(connection, io, config, std::string(target));
+  // The starter keeps itself: its posted tasks take a share, so the channel may go before they run.
   starter->SetKeeper(starter);
   return std::unique_ptr<Channel>(new Channel(std::move(runtime), std::move(connection),
-                                              std::move(starter), std::move(in_handler)));
+                                              std::move(starter), std::move(in_handler),
+                                              std::move(log)));
 }
 
 Channel::~Channel() {
@@ -131,7 +134,16 @@ Channel::~Channel() {
     ForkGuard::LeaveBehind(std::move(runtime_));
     return;
   }
-  // Handlers of our services are waited for, unless this is one of them.
+  // In a simulation nothing else runs on the only thread: step the loops here until the end has
+  // come.
+  if (StepFinisher* const finisher = StepFinisher::Of(runtime_->steps())) {
+    const auto closed = std::make_shared<bool>(false);
+    starter_->Close([closed] { *closed = true; });
+    finisher->RunUntil([closed] { return *closed; });
+    return;
+  }
+  // Wait for the end, handlers of the channel's services included, unless this thread may be one
+  // that the end needs. There the runtime is kept until it has come.
   if (EventLoop::Current() == nullptr && !CallbackQueue::InCallback() &&
       (in_handler_ == nullptr || !in_handler_())) {
     std::promise<void> closed;
@@ -150,7 +162,7 @@ void Channel::Start(OutboundCall& call) {
   }
 }
 
-// In a function of its own: Start is on the way of every call.
+// A function of its own, because every call goes through Start.
 void Channel::RefuseInChild(OutboundCall& call) {
   CallEnd end;
   end.may_have_been_executed = false;

@@ -70,13 +70,15 @@ class Channel final : public CallTarget {
     int64_t callback_throws = 0;
   };
   Counts counts() const;
-  // The connections there are: mostly one, and those that the server takes no more calls on.
+  // Where the channel's lines go: level and sink may be changed while it runs.
+  const Log& log() const { return log_; }
+  // The connections that exist: usually one, and those on which the server takes no more calls.
   std::vector<ConnectionInfo> connections() const;
 
  private:
   // `in_handler`: this thread may be inside a handler of the channel's services; null: it has none.
   Channel(std::shared_ptr<Runtime> runtime, std::shared_ptr<EndpointConnection> connection,
-          std::shared_ptr<CallStarter> starter, std::function<bool()> in_handler);
+          std::shared_ptr<CallStarter> starter, std::function<bool()> in_handler, Log log);
   void RefuseInChild(OutboundCall& call);
 
   const ForkGuard home_;
@@ -84,6 +86,7 @@ class Channel final : public CallTarget {
   const std::shared_ptr<EndpointConnection> connection_;
   const std::shared_ptr<CallStarter> starter_;
   const std::function<bool()> in_handler_;
+  const Log log_;
 };
 
 }  // namespace weft

@@ -1,4 +1,4 @@
-// What may be said about a channel. Every member has a default.
+// The settings of a channel. Every member has a default.
 //
 // Threads  value
 #ifndef WEFT_RPC_CHANNEL_OPTIONS_H_
@@ -30,6 +30,8 @@ struct ChannelOptions {
   // Shared with others: 256 channels then need one I/O thread, not 256. Null: a private one with
   // one I/O thread.
   std::shared_ptr<Runtime> runtime = nullptr;
+  // The level of its log, and where the lines go; what is unset is the runtime's, see Channel::log.
+  LogOptions log = {};
   // For "inproc:name": calls travel through memory, with the faults of a test. Null: sockets only.
   std::shared_ptr<InProcessNetwork> network = nullptr;
   // Wraps every connection, whose handshake then is part of connect_timeout. Null: bytes travel as
@@ -43,7 +45,8 @@ struct ChannelOptions {
   absl::Duration connect_timeout = absl::Seconds(3);
   // After a failed attempt the next one waits: at first this long, each time longer by the factor,
   // up to the most, and each wait up to `backoff_jitter` (a share) longer or shorter, so that many
-  // clients do not come at once.
+  // clients do not come at once. Where the server refuses this side's token the first wait is a
+  // second, if the most allows it.
   absl::Duration backoff = absl::Milliseconds(50);
   double backoff_factor = 1.6;
   absl::Duration max_backoff = absl::Seconds(10);
@@ -55,11 +58,11 @@ struct ChannelOptions {
   MethodPolicies method_policies = {};
   // How many attempts beyond the first all calls may make together.
   RetryBudgetOptions retry_budget = {};
-  // What is spoken to the server; one that dials. Without: the first of DefaultProtocols().
+  // The protocol to speak to the server; it must dial. Not set: the first of DefaultProtocols().
   std::optional<Protocol> protocol = std::nullopt;
   // For the server's authenticator; any bytes.
   std::string auth_token = "";
-  // What requests are compressed with where the call does not say: CallOptions::compression.
+  // The codec of requests whose call names none: CallOptions::compression.
   Compression compression = Compression::kNone;
   // Around every call, in this order; see rpc/call/interceptor.h.
   ClientInterceptors interceptors = {};
@@ -87,7 +90,7 @@ struct ChannelOptions {
   int64_t max_service_calls = 0;
   // As ServerOptions::max_write_wait, for handlers of `services`. Zero: no limit of time.
   absl::Duration max_service_write_wait = absl::Seconds(30);
-  // What is taken from the server, and its heartbeat.
+  // The limits on what the server sends, and the heartbeat.
   SessionLimits limits = {};
 };
 

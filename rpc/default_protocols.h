@@ -10,7 +10,7 @@
 
 namespace weft {
 
-// In the order in which an accepted connection is tried for them. The first is what channels dial.
+// An accepted connection is tried for them in this order. Channels dial the first one.
 std::span<const Protocol> DefaultProtocols();
 
 }  // namespace weft

@@ -1,4 +1,4 @@
-// What may be said about one of a server's listeners. Every member has a default: as the server.
+// The settings of one of a server's listeners. Every member has a default: as the server.
 //
 // Threads  value
 #ifndef WEFT_RPC_LISTENER_OPTIONS_H_
@@ -18,14 +18,14 @@ namespace weft {
 struct ListenerOptions {
   // The protocols that it takes, as ServerOptions::protocols. Empty: the server's.
   std::vector<Protocol> protocols = {};
-  // What wraps its connections, as ServerOptions::transport. Without: the server's. A null one:
-  // bytes travel as they are.
+  // The factory that wraps its connections, as ServerOptions::transport. Not set: the server's. A
+  // null pointer: bytes travel as they are.
   std::optional<std::shared_ptr<TransportFactory>> transport = std::nullopt;
   // As ServerOptions::transport_optional. Without: as the server.
   std::optional<bool> transport_optional = std::nullopt;
-  // Who may talk here. Without: the server's authenticator decides. A null one: everybody may. Its
-  // threads are its own, as many as the server's has (authenticator_threads); its places to wait
-  // are the server's (max_waiting_authentications).
+  // Decides who may talk here. Not set: the server's authenticator. A null one: everybody may talk.
+  // An authenticator of the listener's own has threads of its own, as many as the server's has
+  // (authenticator_threads); its places to wait are the server's (max_waiting_authentications).
   std::optional<Authenticator> authenticator = std::nullopt;
   // As ServerOptions::authenticate_calls. Without: as the server.
   std::optional<bool> authenticate_calls = std::nullopt;

@@ -1,5 +1,5 @@
-// What a server's owner may say about a service or a method that it offers, beyond what the .proto
-// says: Server::Register and Server::Configure take it.
+// The settings of a service or a method that a server offers, beyond what the .proto says:
+// Server::Register and Server::Configure take them.
 //
 //   server.Register(store, {.pool = "store"});
 //   server.Configure(Store::kPut, {.key = [](const weft::ServerContext& call) {
@@ -23,8 +23,8 @@ namespace weft {
 
 // The key of a call, from its caller and its metadata. Runs on the I/O thread: it must not block.
 using CallKey = std::function<std::string(const ServerContext& call)>;
-// The same from the serialized request too, without its attachment; made by KeyOf. A compressed one
-// is inflated for this on the I/O thread, and not again for the handler.
+// The key of a call, from the serialized request, too, without its attachment; made by KeyOf. A
+// compressed request is inflated for this on the I/O thread, and not again for the handler.
 using RequestKey = std::function<std::string(const ServerContext& call, std::string_view request)>;
 
 // A key out of the request. It is parsed for this on the I/O thread, and for the handler again:
@@ -35,7 +35,7 @@ template <typename Request, typename Function>
 RequestKey KeyOf(Function key) {
   return [key = std::move(key)](const ServerContext& call, std::string_view bytes) -> std::string {
     Request request;
-    // One that cannot be parsed is refused by the handler's side, wherever it stands.
+    // A request that cannot be parsed is refused by the handler's side, whatever its key.
     if (!request.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return {};
     return key(call, request);
   };
@@ -50,16 +50,17 @@ struct ServiceOptions {
 struct MethodOptions {
   // The worker pool of its handler, by name; goes before ServiceOptions::pool and the .proto.
   std::string pool = "";
-  // Calls of one connection one at a time, in the order in which they came, each when the one
-  // before has been answered; as `option (weft.ordered) = true`.
+  // Calls of one connection, or of one node over all its connections, one at a time, in the order
+  // in which they came, each when the one before has been answered; as `option (weft.ordered) =
+  // true`, but that callers do not know of it: a node's calls may overtake each other on their way.
   bool ordered = false;
-  // Calls of one connection whose keys are equal run one at a time, in order; others beside each
-  // other. The keys of all methods with the same pool are one space: methods whose functions give
-  // equal keys wait for each other. Goes before `ordered`. Null: none.
+  // Calls of one connection, or of one node, whose keys are equal run one at a time, in order;
+  // others beside each other. The keys of all methods with the same pool are one space: methods
+  // whose functions give equal keys wait for each other. Goes before `ordered`. Null: none.
   CallKey key = nullptr;
-  // The same where the key stands in the request: see KeyOf.
+  // The key function for keys that stand in the request: see KeyOf.
   RequestKey request_key = nullptr;
-  // Its calls that may be under way in the server, waiting or served; more are refused with
+  // The calls that may be under way in the server, waiting or served; more are refused with
   // RESOURCE_EXHAUSTED. 0: no limit.
   int64_t max_calls = 0;
 };

@@ -1,4 +1,4 @@
-// What a server does when more calls come than it can serve. Everything is off unless it is set.
+// The limits for when more calls come than a server can serve. Everything is off unless it is set.
 //
 //   weft::Server server({.overload = {.adaptive = true, .shed = true}});
 //
@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "absl/time/time.h"
+#include "weft/core/requirements.h"
 
 namespace weft {
 

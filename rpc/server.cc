@@ -13,6 +13,7 @@
 #include "weft/core/mutex.h"
 #include "weft/core/plain_transport.h"
 #include "weft/core/printable.h"
+#include "weft/core/step_finisher.h"
 #include "weft/rpc/base/protobuf_log.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/client/caller.h"
@@ -20,11 +21,12 @@
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/listener.h"
 #include "weft/rpc/server/server_loop.h"
+#include "weft/rpc/server/session_hooks.h"
 
 namespace weft {
 namespace {
 
-// For the log.
+// The name of the callback in the log.
 constexpr char kOnState[] = "a listener of a server's state";
 
 ServerOptions WithProtocols(ServerOptions options) {
@@ -35,35 +37,47 @@ ServerOptions WithProtocols(ServerOptions options) {
   return options;
 }
 
+Log LogOf(const ServerOptions& options) {
+  if (options.runtime != nullptr) return options.runtime->log().Below(options.log);
+  return Log(options.log.sink != nullptr ? options.log.sink : StderrLogSink(),
+             options.log.level.value_or(RuntimeOptions().log_level));
+}
+
 }  // namespace
 
-// Everything of a server; threads that still stop it keep it alive beyond the Server.
+// The whole of a server. Server holds a share, and so does every thread that still stops it: this
+// may outlive the Server.
 class ServerCore : public std::enable_shared_from_this<ServerCore> {
  public:
-  explicit ServerCore(ServerOptions options)
-      : options_(std::make_shared<const ServerOptions>(WithProtocols(std::move(options)))),
+  ServerCore(ServerOptions options, std::shared_ptr<SessionHooks> node)
+      : node_(std::move(node)),
+        options_(std::make_shared<const ServerOptions>(WithProtocols(std::move(options)))),
         dispatcher_(std::make_shared<Dispatcher>(options_->run_inline, options_->interceptors,
                                                  options_->overload, kServerServes,
                                                  ToNanos(options_->max_write_wait))),
         counts_(std::make_shared<ServerCounts>(*options_)),
-        places_(std::make_shared<AuthenticationPlaces>(options_->max_waiting_authentications)) {
+        places_(std::make_shared<AuthenticationPlaces>(options_->max_waiting_authentications)),
+        log_(LogOf(*options_)) {
     dispatcher_->admission().SetConnections(
         std::shared_ptr<const std::atomic<int64_t>>(counts_, &counts_->open));
   }
 
-  // What is to be done before the start; an error in it keeps the server from starting.
+  // Runs a step that must come before the start. Its error keeps the server from starting.
   template <typename Step>
   absl::Status Prepare(Step step) WEFT_EXCLUDES(mu_);
   absl::Status AddListener(std::string_view text, ListenerOptions options) WEFT_EXCLUDES(mu_);
   void Stop(absl::Duration drain) WEFT_EXCLUDES(mu_);
   void Wait() WEFT_EXCLUDES(mu_);
-  // This thread is neither one of the server's nor inside a callback.
+  // The steps of its runtime. Null: the runtime has threads, or there is none.
+  std::shared_ptr<StepSet> steps() WEFT_EXCLUDES(mu_);
+  // True if this thread is neither one of the server's nor inside a callback.
   bool MayWait() WEFT_EXCLUDES(mu_);
   std::vector<std::string> addresses() const WEFT_EXCLUDES(mu_);
   int port() const WEFT_EXCLUDES(mu_);
   int64_t callback_throws() const WEFT_EXCLUDES(mu_);
 
-  // For the server's destructor: a thread of the runtime's own must not be the one that ends it.
+  // For the destructor of Server: a thread of the runtime must not be the one that ends the
+  // runtime.
   std::shared_ptr<Runtime> TakeRuntime() WEFT_EXCLUDES(mu_) {
     if (!MayWait()) return nullptr;
     MutexLock lock(mu_);
@@ -81,17 +95,20 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
         (loops_ != nullptr ? loops_->At(0).loop->clock() : Clock::System()).Now());
   }
   const ServerOptions& options() const { return *options_; }
+  const Log& log() const { return log_; }
 
  private:
-  // Its threads have been started; Stop ends them.
+  // Its threads have been started, and Stop has to end them.
   bool started() const WEFT_REQUIRES(mu_) { return loops_left_ > 0; }
   void set_state(ServerState to) WEFT_REQUIRES(mu_);
   absl::Status StartThreads() WEFT_REQUIRES(mu_);
+  void MakeParts(std::unique_ptr<const Listener> dialled) WEFT_REQUIRES(mu_);
   absl::Status BeReady() WEFT_REQUIRES(mu_);
   absl::Status Listen(std::string_view text, ListenerOptions options) WEFT_EXCLUDES(mu_);
-  // Tells on_state, if it goes onward, and then calls `then`; later, on the first loop.
+  // Enters the state, if that is a step onward, tells on_state, and then calls `then`. The telling
+  // comes later, on the first loop.
   void Turn(ServerState state, std::function<void()> then = nullptr) WEFT_EXCLUDES(turn_mu_, mu_);
-  // The clients are told; `drain`: how long their calls may go on.
+  // Tells the clients, and lets their calls go on for `drain`.
   void Drain(absl::Duration drain) WEFT_EXCLUDES(mu_);
   absl::Status ListenInProcess(const std::string& name, std::unique_ptr<const Listener> listener)
       WEFT_REQUIRES(mu_);
@@ -100,10 +117,12 @@ class ServerCore : public std::enable_shared_from_this<ServerCore> {
   bool OnOwnThread() WEFT_EXCLUDES(mu_);
 
   const ForkGuard home_;
+  const std::shared_ptr<SessionHooks> node_;  // null: it belongs to none
   const std::shared_ptr<const ServerOptions> options_;
   const std::shared_ptr<Dispatcher> dispatcher_;
   const std::shared_ptr<ServerCounts> counts_;
   const std::shared_ptr<AuthenticationPlaces> places_;
+  const Log log_;
 
   mutable Mutex mu_;
   CondVar over_changed_;
@@ -131,7 +150,7 @@ template <typename Step>
 absl::Status ServerCore::Prepare(Step step) {
   if (home_.InForkedChild()) return ForkGuard::Refused("server");
   MutexLock lock(mu_);
-  // A late one changes nothing.
+  // A step after the start is refused, and changes nothing.
   if (started() || state() != ServerState::kNew) {
     return absl::FailedPreconditionError(
         "services are registered and configured before the server starts");
@@ -141,7 +160,8 @@ absl::Status ServerCore::Prepare(Step step) {
   return s;
 }
 
-// A start that fails leaves nothing behind: it may be tried again.
+// A start that fails leaves nothing behind, so it may be tried again: everything is made in locals,
+// and kept only when nothing can fail any more.
 absl::Status ServerCore::StartThreads() {
   ProtobufLog::Install();
   std::shared_ptr<Runtime> runtime = options_->runtime;
@@ -156,25 +176,38 @@ absl::Status ServerCore::StartThreads() {
     absl::StatusOr<std::shared_ptr<Runtime>> made = Runtime::Create(std::move(own));
     if (!made.ok()) return made.status();
     runtime = *std::move(made);
+    runtime->log().Follow(log_);
   } else if (runtime->InForkedChild()) {
     return ForkGuard::Refused("runtime");  // before any thread is started beside it
   }
-  AcceptorOptions acceptor;
-  acceptor.log = runtime->log();
-  acceptor.listen.unix_mode = options_->unix_socket_mode;
-  absl::StatusOr<std::unique_ptr<Acceptor>> made =
-      Acceptor::Create(std::move(acceptor), /*on_accept=*/nullptr);
-  if (!made.ok()) return made.status();
+  std::unique_ptr<Acceptor> acceptor;
+  if (runtime->steps() == nullptr) {  // else it has no sockets
+    AcceptorOptions own;
+    own.log = log_;
+    own.listen.unix_mode = options_->unix_socket_mode;
+    absl::StatusOr<std::unique_ptr<Acceptor>> made =
+        Acceptor::Create(std::move(own), /*on_accept=*/nullptr);
+    if (!made.ok()) return made.status();
+    acceptor = *std::move(made);
+  }
   std::shared_ptr<AuthenticationQueue> authentications;
   if (options_->authenticator != nullptr) {
     absl::StatusOr<std::unique_ptr<AuthenticationQueue>> queue = AuthenticationQueue::Create(
-        options_->authenticator, {.threads = options_->authenticator_threads, .places = places_},
-        runtime->log(), runtime->clock());
+        options_->authenticator,
+        {.threads = options_->authenticator_threads, .places = places_, .steps = runtime->steps()},
+        log_, runtime->clock());
     if (!queue.ok()) return queue.status();
     authentications = *std::move(queue);
   }
+  std::unique_ptr<const Listener> dialled;
+  if (node_ != nullptr) {
+    absl::StatusOr<std::unique_ptr<const Listener>> listener =
+        Listener::Make({}, *options_, *dispatcher_, authentications, places_, *runtime, log_);
+    if (!listener.ok()) return listener.status();
+    dialled = *std::move(listener);
+  }
   if (absl::Status s = dispatcher_->Serve(*runtime); !s.ok()) {
-    // What is wrong with the services stays wrong; what the machine lacked may come back.
+    // An error of the services is final; a lack of the machine may be over at the next Start.
     if (!absl::IsResourceExhausted(s)) error_ = s;
     return s;
   }
@@ -182,15 +215,30 @@ absl::Status ServerCore::StartThreads() {
   authentications_ = std::move(authentications);
   loops_ = &runtime_->loops();
   faults_ = loops_->At(0).loop->faults();
+  MakeParts(std::move(dialled));
+  acceptor_ = std::move(acceptor);
+  loops_left_ = parts_.size();
+  return absl::OkStatus();
+}
+
+// `dialled`: the rules for connections that the node makes; null: there is no node.
+void ServerCore::MakeParts(std::unique_ptr<const Listener> dialled) {
   const auto calls = std::make_shared<const StartConfig>(options_->calls, options_->limits);
   for (size_t i = 0; i < loops_->size(); ++i) {
     IoThread& io = loops_->At(i);
-    parts_.push_back(std::make_unique<ServerLoop>(io, dispatcher_, options_, counts_,
-                                                  runtime_->log(), Caller::Maker(io, calls)));
+    CallerMaker callers = Caller::Maker(io, calls);
+    if (node_ != nullptr) {
+      callers = [node = node_, own = std::move(callers)](const std::shared_ptr<CallLink>& link) {
+        std::unique_ptr<CallTarget> peer = node->CallerFor(link);
+        return peer != nullptr ? std::move(peer) : own(link);
+      };
+    }
+    parts_.push_back(std::make_unique<ServerLoop>(io, dispatcher_, options_, counts_, log_,
+                                                  std::move(callers),
+                                                  NodeSide{node_, i, dialled.get()}));
+    if (node_ != nullptr) node_->OnLoop(i, io, *parts_.back());
   }
-  acceptor_ = *std::move(made);
-  loops_left_ = parts_.size();
-  return absl::OkStatus();
+  if (dialled != nullptr) listeners_.push_back(std::move(dialled));
 }
 
 absl::Status ServerCore::Listen(std::string_view text, ListenerOptions options) {
@@ -198,7 +246,7 @@ absl::Status ServerCore::Listen(std::string_view text, ListenerOptions options) 
   if (!host_port.ok()) return host_port.status();
   const bool in_process = host_port->is_in_process() && options_->network != nullptr;
   if (!in_process) {
-    // What is no address starts no threads.
+    // Check the address before any thread is started for it.
     const absl::Status address = SocketAddress::From(*host_port).status();
     if (!address.ok() && !absl::IsNotFound(address)) return address;
   }
@@ -212,13 +260,19 @@ absl::Status ServerCore::Listen(std::string_view text, ListenerOptions options) 
     MutexLock lock(mu_);
     if (absl::Status s = BeReady(); !s.ok()) return s;
     absl::StatusOr<std::unique_ptr<const Listener>> made = Listener::Make(
-        std::move(options), *options_, *dispatcher_, authentications_, places_, *runtime_);
+        std::move(options), *options_, *dispatcher_, authentications_, places_, *runtime_, log_);
     if (!made.ok()) return made.status();
     listener = *std::move(made);
     if (in_process) return ListenInProcess(host_port->in_process_name, std::move(listener));
     acceptor = acceptor_;
   }
-  // Without the mutex: a name server may take its time.
+  if (acceptor == nullptr) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("listen on \"", absl::string_view(text.data(), text.size()),
+                     "\": the server's runtime is stepped and has no sockets; listen on an "
+                     "in-process name (inproc:…)"));
+  }
+  // Without the mutex: a name server may take its time, and Stop must not wait for it.
   absl::StatusOr<std::vector<SocketAddress>> addresses = acceptor->LookUp(*host_port);
   if (!addresses.ok()) {
     return Annotate(
@@ -239,7 +293,7 @@ absl::Status ServerCore::Listen(std::string_view text, ListenerOptions options) 
   return absl::OkStatus();
 }
 
-// The threads run, and nobody stops them.
+// Makes sure that the threads run and that the server is not being stopped.
 absl::Status ServerCore::BeReady() {
   if (!error_.ok()) return error_;
   if (state() >= ServerState::kDraining) {
@@ -259,7 +313,8 @@ absl::Status ServerCore::AddListener(std::string_view text, ListenerOptions opti
   return started;
 }
 
-// Only onward: a Start that ends while another thread stops the server says nothing.
+// States only go onward: a Start that ends while another thread stops the server tells nothing.
+// turn_mu_ is held over the change and the post, so that states are told in their order.
 void ServerCore::Turn(ServerState state, std::function<void()> then) {
   EventLoop& loop = *loops_->At(0).loop;
   MutexLock turn(turn_mu_);
@@ -272,7 +327,7 @@ void ServerCore::Turn(ServerState state, std::function<void()> then) {
     CallbackQueue::Call(&loop, kOnState, [self, &loop, state, then = std::move(then)]() mutable {
       const auto& told = self->options_->on_state;
       if (told != nullptr) GuardedCall(kOnState, [&] { told(state); });
-      // Not inside the listener's turn: what follows is ours.
+      // Later, not inside the listener: `then` is the server's own work, and no callback.
       if (then != nullptr) loop.Post([self, then = std::move(then)](TaskFate) { then(); });
     });
   });
@@ -292,7 +347,7 @@ absl::Status ServerCore::ListenInProcess(const std::string& name,
   return absl::OkStatus();
 }
 
-// On the acceptor's thread, or on a dialler's. The next loop takes the connection.
+// Runs on the acceptor's thread, or on a dialer's. Loops take connections in turn.
 void ServerCore::Deal(const Listener& listener, std::unique_ptr<Transport> transport,
                       std::string peer) {
   const size_t index = next_.fetch_add(1, std::memory_order_relaxed) % parts_.size();
@@ -329,7 +384,19 @@ void ServerCore::Stop(absl::Duration drain) {
     }
   }
   if (has_threads) Turn(ServerState::kDraining, [this, drain] { Drain(drain); });
-  if (MayWait()) Wait();
+  if (MayWait()) {
+    Wait();
+  } else if (StepFinisher* const finisher = StepFinisher::Of(steps())) {
+    finisher->RunUntil([this] {
+      MutexLock lock(mu_);
+      return over_;
+    });
+  }
+}
+
+std::shared_ptr<StepSet> ServerCore::steps() {
+  MutexLock lock(mu_);
+  return runtime_ != nullptr ? runtime_->steps() : nullptr;
 }
 
 void ServerCore::Drain(absl::Duration drain) {
@@ -340,8 +407,8 @@ void ServerCore::Drain(absl::Duration drain) {
     acceptor = acceptor_;
     listeners = std::move(in_process_);
   }
-  listeners.clear();  // outside the mutex: waits for a connection that is being handed over
-  acceptor->Stop();
+  listeners.clear();  // waits for a connection that is being dealt, so without the mutex
+  if (acceptor != nullptr) acceptor->Stop();
   const MonoTime deadline = SaturatingAdd(loops_->At(0).loop->clock().Now(), ToNanos(drain));
   for (size_t i = 0; i < parts_.size(); ++i) {
     EventLoop& loop = *loops_->At(i).loop;
@@ -349,7 +416,7 @@ void ServerCore::Drain(absl::Duration drain) {
       if (fate == TaskFate::kCancelled) return;
       loop.AssertInLoop();
       parts_[i]->Drain(deadline, [this, self, i, &loop] {
-        // Later: this runs inside the part.
+        // Later: this runs inside the ServerLoop, which LoopDrained destroys.
         loop.Post([this, self, i](TaskFate) { LoopDrained(i); });
       });
     });
@@ -357,6 +424,10 @@ void ServerCore::Drain(absl::Duration drain) {
 }
 
 void ServerCore::LoopDrained(size_t index) {
+  if (node_ != nullptr) {
+    loops_->At(index).loop->AssertInLoop();
+    node_->OnLoopGone(index);
+  }
   parts_[index].reset();
   {
     MutexLock lock(mu_);
@@ -395,7 +466,9 @@ int ServerCore::port() const {
   return 0;
 }
 
-Server::Server(ServerOptions options) : core_(std::make_shared<ServerCore>(std::move(options))) {}
+Server::Server(ServerOptions options) : Server(std::move(options), nullptr) {}
+Server::Server(ServerOptions options, std::shared_ptr<SessionHooks> node)
+    : core_(std::make_shared<ServerCore>(std::move(options), std::move(node))) {}
 Server::~Server() {
   if (core_->InForkedChild()) {
     ForkGuard::LeaveBehind(core_);
@@ -431,6 +504,7 @@ void Server::Stop(absl::Duration drain) {
 void Server::Wait() {
   if (!core_->InForkedChild() && core_->MayWait()) core_->Wait();
 }
+const Log& Server::log() const { return core_->log(); }
 std::vector<MethodStatsSnapshot> Server::Stats() const { return core_->dispatcher().Stats(); }
 Server::Connections Server::connections() const {
   return {core_->counts().accepted.load(std::memory_order_relaxed),

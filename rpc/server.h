@@ -39,10 +39,13 @@
 namespace weft {
 
 class ServerCore;
+class SessionHooks;
 
 class Server {
  public:
   explicit Server(ServerOptions options = {});
+  // For weft::Node, whose server it is.
+  Server(ServerOptions options, std::shared_ptr<SessionHooks> node);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -56,8 +59,9 @@ class Server {
   // Listens: on every address of a name, for whose lookup it waits, 10 s at most. A second Start
   // adds an address.
   absl::Status Start(std::string_view address);
-  // As Start, with what is said of this address alone; before Start, after it, or in its place.
-  // INVALID_ARGUMENT: a service that is not registered, protocols of which none accepts.
+  // Like Start, with options for this address alone. May be called before Start, after it, or in
+  // its place. INVALID_ARGUMENT: a service that is not registered, or protocols of which none
+  // accepts.
   absl::Status AddListener(std::string_view address, ListenerOptions options);
 
   // The port of the first TCP address; 0 before Start and for unix sockets.
@@ -74,6 +78,9 @@ class Server {
 
   // kDraining before the first client is told: what a health check should say.
   ServerState state() const;
+
+  // Where its lines go: level and sink may be changed while it runs.
+  const Log& log() const;
 
   // A snapshot for each method.
   std::vector<MethodStatsSnapshot> Stats() const;

@@ -1,5 +1,4 @@
-// What may be said about a server. Every member has a default; `weft::Server server({.io_threads =
-// 2});`
+// The settings of a server. Every member has a default; `weft::Server server({.io_threads = 2});`
 //
 // Threads  value
 #ifndef WEFT_RPC_SERVER_OPTIONS_H_
@@ -50,6 +49,9 @@ struct ServerOptions {
   // never.
   absl::Duration spin = absl::Microseconds(50);
 
+  // The level of its log, and where the lines go; what is unset is the runtime's, see Server::log.
+  LogOptions log = {};
+
   // For "inproc:name", listened on in this network instead of on a socket. Null: sockets only.
   std::shared_ptr<InProcessNetwork> network = nullptr;
   // The permissions of the files of unix sockets, as chmod takes them (0660), in place before the
@@ -60,23 +62,23 @@ struct ServerOptions {
   // with the protocol's. Null: bytes travel as they are.
   std::shared_ptr<TransportFactory> transport = nullptr;
   // Takes clients without that transport, too, on the same port: a connection's first bytes tell.
-  // Such a client is plain, whatever the transport would have asked of it. The transport has a
+  // Such a client is plain, whatever the transport would have required of it. The transport needs a
   // matcher (TransportFactory::matcher). False: each connection shakes hands.
   bool transport_optional = false;
 
   // Run every handler on its I/O thread, as if its method had `option (weft.inline) = true`.
   bool run_inline = false;
-  // What is done when more calls come than can be served.
+  // The limits for when more calls come than can be served.
   OverloadOptions overload = {};
   // The protocols that it takes, in the order in which a connection's first bytes are tried for
   // them; each is known by its first 24 bytes at most. Empty: DefaultProtocols().
   std::vector<Protocol> protocols = {};
-  // What is taken from clients.
+  // The limits on what clients send.
   SessionLimits limits = {};
   // Says who a connection's client is, or, by an error, that it may not talk. Runs on threads of
-  // its own (authenticator_threads), several at once; what the client sends meanwhile waits. One
-  // that throws refuses the connection. Null: everybody may talk, and is called by the first name
-  // that the transport has verified.
+  // its own (authenticator_threads), several at once; what the client sends meanwhile waits. An
+  // authenticator that throws refuses the connection. Null: everybody may talk, and is called by
+  // the first name that the transport has verified.
   Authenticator authenticator = nullptr;
   // Asks the authenticator for each call, too: with the token of its metadata "authorization", or
   // without one with that of its connection. A call waits for the verdict within its deadline; one
@@ -89,14 +91,14 @@ struct ServerOptions {
   // threads; more are refused with UNAVAILABLE, and the clients of such connections dial again
   // after their backoff. 0: none waits.
   size_t max_waiting_authentications = 1000;
-  // For the authenticators of channels (ChannelOptions::authenticator); any bytes. Whoever connects
-  // can read it.
+  // For the authenticators of channels (ChannelOptions::authenticator); any bytes. Any client that
+  // connects can read it.
   std::string auth_token = "";
-  // What replies are compressed with, where they are large enough (kCompressFrom) and the client
-  // takes it, and where the handler does not say: ServerContext::set_compression.
+  // The codec of replies that are large enough (kCompressFrom), if the client takes it and the
+  // handler names none: ServerContext::set_compression.
   Compression compression = Compression::kNone;
-  // How calls start that handlers make on ServerContext::caller(), where neither they nor their
-  // methods say: as on a channel, but for what a channel has of connecting.
+  // The settings for calls that handlers make on ServerContext::caller(), where neither the call
+  // nor its method sets them: as on a channel, without a channel's settings for connecting.
   StartOptions calls = {};
   // Around every call that comes to its handler, in this order; see rpc/call/interceptor.h.
   ServerInterceptors interceptors = {};
@@ -115,18 +117,18 @@ struct ServerOptions {
   // least a millisecond. Zero: only as both sides' heartbeat_interval say.
   absl::Duration max_heartbeat_interval = absl::Seconds(30);
   // Bytes of input held on all connections together: unfinished messages and frames, requests until
-  // they are answered, messages of streams until they are read. What would go beyond is refused
-  // with RESOURCE_EXHAUSTED. Counted in steps of 64 KiB a connection, which may always hold 128
-  // KiB. 0: no limit.
+  // they are answered, messages of streams until they are read. More than that is refused with
+  // RESOURCE_EXHAUSTED. Counted in steps of 64 KiB a connection, which may always hold 128 KiB. 0:
+  // no limit.
   size_t max_input_bytes = size_t{512} << 20;
-  // The same of all clients together that the authenticator has not let in yet; each byte counts.
-  // What goes beyond closes its connection. 0: no limit.
+  // Bytes of input held for all clients together that the authenticator has not let in yet; each
+  // byte counts. A connection that would go beyond is closed. 0: no limit.
   size_t max_unknown_input_bytes = size_t{16} << 20;
   // Told of each connection: up, suspect, going away, down. On its I/O thread, in order.
   ConnectionListener on_connection = nullptr;
   // Told of kServing, kDraining and kStopped, in this order: of kDraining before any client is, so
   // that health checks turn first. On the server's first I/O thread, never inside Start or Stop;
-  // must not block. Stop, called in it, begins to stop and returns. What it throws is caught,
+  // must not block. Stop, called in it, begins to stop and returns. Its exceptions are caught,
   // counted and logged.
   std::function<void(ServerState)> on_state = nullptr;
   // How long one blocking write of a handler (Write of a ServerWriter or ServerStream) may wait for

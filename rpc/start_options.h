@@ -1,5 +1,5 @@
-// How calls start that do not say it themselves: on a channel, and on what a handler calls its
-// caller with. Every member has a default.
+// The settings for calls that do not set them: on a channel, and on the target with which a handler
+// calls its caller. Every member has a default.
 //
 // Threads  value
 #ifndef WEFT_RPC_START_OPTIONS_H_
@@ -23,7 +23,7 @@ struct StartOptions {
   MethodPolicies method_policies = {};
   // How many attempts beyond the first all calls may make together.
   RetryBudgetOptions retry_budget = {};
-  // What requests are compressed with where the call does not say: CallOptions::compression.
+  // The codec of requests whose call names none: CallOptions::compression.
   Compression compression = Compression::kNone;
   // Around every call, in this order; see rpc/call/interceptor.h.
   ClientInterceptors interceptors = {};

@@ -70,7 +70,7 @@ class HistoryRun {
  public:
   explicit HistoryRun(const Arguments& arguments) : arguments_(arguments) {
     if (arguments_.processes) {
-      // Nobody calls back to a caller in another process here: see Ledger.
+      // Servers do not call back to a caller in another process here: see Ledger.
       keys_ = arguments_.calls;
       auto ledger = Ledger::Open(LedgerPath(), keys_);
       if (!ledger.ok()) std::abort();
@@ -107,7 +107,7 @@ class HistoryRun {
   }
 
  private:
-  // Nobody calls back to a caller in another process, or to one that offers nothing.
+  // Servers do not call back to a caller in another process, or to one that offers nothing.
   bool CallsBack() const { return !arguments_.processes && !arguments_.spread; }
   std::string LedgerPath() const { return absl::StrCat(folder_.path(), "/ledger"); }
   HistorySink& sink() {

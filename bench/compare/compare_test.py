@@ -76,6 +76,16 @@ class ClientLine(unittest.TestCase):
 
 
 class Proc(unittest.TestCase):
+    def test_cpu_clock_of_another_process(self):
+        with subprocess.Popen(["sh", "-c", "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done; echo; read x"],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+            child.stdout.readline()
+            used = process_stats.cpu_clock_seconds(child.pid)
+            child.communicate(b"\n")
+        self.assertGreater(used, 0)
+        with self.assertRaises(OSError):
+            process_stats.cpu_clock_seconds(child.pid)
+
     def test_cpu_time_of_a_program_with_a_difficult_name(self):
         ticks = os.sysconf("SC_CLK_TCK")
         stat = f"7 (a b) c) S 1 7 7 0 -1 4 5 0 0 0 {3 * ticks} {ticks} 0 0 20 0 3 0 100 1 2"

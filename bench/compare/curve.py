@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a byte costs, by the size of its message: whether some payload is slow for its size.
+"""Measures what a byte costs, by the size of its message, to find sizes that are slow.
 
     python3 bench/compare/curve.py --build build/release [--against DIR] [--shapes 1x1,2x2]
 
@@ -59,7 +59,7 @@ def block_faults(rounds):
 
 
 def cliffs(sizes, costs, faults):
-    """What is beyond the bounds, as lines of text."""
+    """Returns the sizes that are beyond the bounds, as lines of text."""
     found = []
     for size, step, fault in zip(sizes, steps(costs), faults):
         if step is not None and step > STEP:

@@ -46,17 +46,23 @@ def parse_client_line(text):
     return result
 
 
-def free_port():
-    """A port nobody listens on, below those that the kernel deals out to clients."""
+def _is_free(port):
+    with socket.socket() as probe:
+        # As a server does, so that connections of the last run in TIME_WAIT do not matter.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port(count=1):
+    """The first of so many ports that follow each other and nobody listens on, below those that the
+    kernel deals out to clients."""
     while True:
-        port = random.randint(20000, 29999)
-        with socket.socket() as probe:
-            # As a server does, so that connections of the last run in TIME_WAIT do not matter.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        port = random.randint(20000, 29999 - count)
+        if all(_is_free(port + i) for i in range(count)):
             return port
 
 
@@ -86,7 +92,7 @@ def wait_until_ready(server, errors):
 
 
 def stop_server(server):
-    """Asks the server to drain. What is wrong with its ending, or None."""
+    """Asks the server to drain. Returns the fault of its ending, or None."""
     if server.poll() is not None:
         return f"the server ended by itself, status {server.returncode}"
     server.send_signal(signal.SIGTERM)
@@ -116,8 +122,8 @@ def _run_client(command, pin, server, seconds, report_blocks=False):
         client = subprocess.Popen(command, stdout=output, stderr=errors, preexec_fn=pin)
         started = time.monotonic()
         try:
-            # Both samples lie inside the counted window. What they give is a rate, divided by the
-            # rate of calls: warm-up and connecting do not enter.
+            # Both samples lie inside the counted window. They give a rate, which is divided by the
+            # rate of calls, so warm-up and connecting do not enter.
             rates = None
             try:
                 time.sleep(WARMUP + 0.1 * seconds)

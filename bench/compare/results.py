@@ -106,7 +106,7 @@ def against_ratios(summary, name):
 
 
 def against_table(results):
-    """What this build is to the other one, a Markdown row for each workload and way of running."""
+    """A Markdown table of this build against the other one, a row for each workload and way."""
     lines = ["| workload | system | calls/s, × before | CPU a call, × before |",
              "|---|---|---:|---:|"]
     for workload, summary in results["workloads"].items():

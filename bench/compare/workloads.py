@@ -1,4 +1,4 @@
-"""What is measured: the workloads, and the systems that do the work."""
+"""The workloads that are measured, and the systems that do the work."""
 
 import dataclasses
 import os

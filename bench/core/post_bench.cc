@@ -1,4 +1,4 @@
-// What it costs to hand a task to a loop: awake, asleep, and there and back.
+// Measures what it costs to hand a task to a loop: awake, asleep, and there and back.
 
 #include <deque>
 #include <thread>

@@ -1,4 +1,4 @@
-// What it costs to hand work to the pool, one by one and in batches.
+// Measures what it costs to hand work to the pool, one by one and in batches.
 
 #include <atomic>
 #include <memory>
@@ -68,7 +68,7 @@ BENCHMARK(BM_HandOff)
     ->Args({1'024, 4})
     ->UseRealTime();
 
-// What a coroutine's next step costs.
+// The cost of a coroutine's next step.
 void BM_Execute(benchmark::State& state) {
   WorkerPoolOptions options;
   options.threads = 1;

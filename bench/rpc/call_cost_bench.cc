@@ -1,4 +1,4 @@
-// What deadlines, metadata, interceptors and statistics add to a call, each in nanoseconds.
+// Measures what deadlines, metadata, interceptors and statistics add to a call, in nanoseconds.
 //
 // Client and server share one loop and one thread, with a socket between them: calls go in batches,
 // so that system calls are shared by many and nothing is woken. A sample without the feature and
@@ -6,7 +6,6 @@
 // what slows both goes out of it. `plain_ns` and `with_ns` are the medians themselves: client,
 // server and their share of the system calls together.
 
-#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -16,6 +15,7 @@
 #include <benchmark/benchmark.h>
 
 #include "bench/echo.weft.h"
+#include "bench/median.h"
 #include "weft/core/parker.h"
 #include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/channel.h"
@@ -23,6 +23,8 @@
 
 namespace weft {
 namespace {
+
+using bench::Median;
 
 using bench::EchoRequest;
 using bench::EchoResponse;
@@ -115,12 +117,6 @@ class Sample {
   MonoTime began_, ended_;
   Parker done_;
 };
-
-double Median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2),
-                   values.end());
-  return values[values.size() / 2];
-}
 
 void Compare(benchmark::State& state, Sample& plain, Sample& with) {
   std::vector<double> plain_ns, with_ns, differences;
@@ -251,7 +247,7 @@ void BM_CallCostOfServerInterceptor(benchmark::State& state) {
 }
 BENCHMARK(BM_CallCostOfServerInterceptor)->UseRealTime();
 
-// What says how sound the others are: nothing against nothing.
+// Tells how sound the other figures are: it compares nothing with nothing.
 void BM_CallCostOfNothing(benchmark::State& state) { CompareInterceptors(state, {}, {}); }
 BENCHMARK(BM_CallCostOfNothing)->UseRealTime();
 

@@ -113,7 +113,7 @@ void BM_WriteError(benchmark::State& state) {
 }
 BENCHMARK(BM_WriteError);
 
-// What a connection's input looks like: frames one behind the other.
+// Builds a connection's input: frames one behind the other.
 std::string Frames(FrameType type, size_t count, const std::string& body) {
   std::string bytes;
   for (uint64_t id = 1; id <= count; ++id) {

@@ -17,11 +17,11 @@ namespace {
 // zlib's windowBits: the largest window, with gzip's header and trailer.
 constexpr int kGzipWindow = 15 + 16;
 constexpr int kGzipMemory = 8;  // zlib's own default
-// Of large messages the next level makes no fewer bytes to speak of, with 2.7 times the memory.
+// Level 2 makes large messages hardly smaller and takes 2.7 times the memory.
 constexpr int kZstdLevel = 1;
 
-// What a compressed byte can become at the most: deflate's longest match takes two bits, and zstd's
-// densest block repeats a byte 128 Ki times in four bytes.
+// The most bytes that one compressed byte can become. Deflate: its longest match, 258 bytes, takes
+// two bits. zstd: its densest block repeats a byte 128 Ki times in four bytes.
 constexpr size_t kMaxGzipRatio = 1032;
 constexpr size_t kMaxZstdRatio = (size_t{128} << 10) / 4 + 1;
 
@@ -42,7 +42,8 @@ struct FreeZstd {
   void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
 };
 
-// Each gives the thread's own, as new; null when there is no memory for it.
+// Each of these four returns this thread's codec, reset to its initial state. Null: no memory for
+// it.
 z_stream* Deflater() {
   thread_local std::unique_ptr<z_stream, EndDeflate> deflater;
   if (deflater != nullptr) {
@@ -91,13 +92,14 @@ ZSTD_DCtx* ZstdInflater() {
   return context.get();
 }
 
-// Blocks for compressed bytes, until they are as many as the message.
+// Hands out blocks for compressed bytes. It stops when they would be as many as the message's own:
+// then compressing is not worth it, and the rest of the work is saved.
 class Output {
  public:
   Output(size_t most, std::vector<MessagePiece>* pieces) : left_(most), pieces_(pieces) {}
 
-  // Room, at least one byte; false when the compressed bytes would be too many, or there is no
-  // memory for them.
+  // Returns room for at least one byte. False: the compressed bytes would be too many, or there is
+  // no memory for them.
   bool Next(char** data, size_t* size) {
     if (left_ == 0) return false;
     if (!block_ || used_ == block_->capacity()) {
@@ -111,7 +113,7 @@ class Output {
     *size = std::min(left_, block_->capacity() - used_);
     return true;
   }
-  // So many bytes of the room were written.
+  // Takes `n` bytes of the room as written.
   void Commit(size_t n) {
     pieces_->back().size += n;
     used_ += n;
@@ -130,7 +132,8 @@ bool DeflateTo(Output& out, std::span<const MessagePiece> message) {
   if (s == nullptr) return false;
   char* data = nullptr;
   size_t room = 0;
-  // With no input and kFinish: until the stream has ended.
+  // With no input and Z_FINISH it runs until the stream has ended. Z_BUF_ERROR only says that this
+  // block is full: the next round brings another one.
   const auto run = [&](const char* from, size_t n, int flush) {
     s->next_in = reinterpret_cast<Bytef*>(const_cast<char*>(from));
     s->avail_in = static_cast<uInt>(n);
@@ -146,7 +149,7 @@ bool DeflateTo(Output& out, std::span<const MessagePiece> message) {
     }
   };
   for (const MessagePiece& piece : message) {
-    // zlib counts in 32 bits.
+    // zlib's avail_in has 32 bits.
     for (size_t done = 0; done < piece.size;) {
       const size_t part = std::min<size_t>(piece.size - done, size_t{1} << 30);
       if (!run(piece.data + done, part, Z_NO_FLUSH)) return false;
@@ -159,6 +162,8 @@ bool DeflateTo(Output& out, std::span<const MessagePiece> message) {
 bool ZstdTo(Output& out, std::span<const MessagePiece> message, size_t size) {
   ZSTD_CCtx* const context = ZstdCompressor();
   if (context == nullptr) return false;
+  // With the size pledged, the frame's header carries it, and the receiver can check its own
+  // declaration against it (CheckZstdSize) before it allocates.
   if (ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(context, size))) return false;
   const auto run = [&](ZSTD_inBuffer in, ZSTD_EndDirective how) {
     for (;;) {
@@ -178,7 +183,7 @@ bool ZstdTo(Output& out, std::span<const MessagePiece> message, size_t size) {
   return run({message.back().data, message.back().size, 0}, ZSTD_e_end);
 }
 
-// What is wrong with `bytes`: "gzip: 12 bytes declared to inflate to 100: <why>".
+// Builds the error for `bytes`: "gzip: 12 bytes declared to inflate to 100: <why>".
 absl::Status Refused(absl::StatusCode code, Compression codec, size_t bytes, size_t size,
                      absl::string_view why) {
   const std::string_view name = CompressionName(codec);
@@ -186,13 +191,14 @@ absl::Status Refused(absl::StatusCode code, Compression codec, size_t bytes, siz
                                          " bytes declared to inflate to ", size, ": ", why));
 }
 
-// Both fill `out` and return what is wrong, empty when nothing is.
+// InflateGzip and InflateZstd fill `out`. They return the fault as text, empty when there is none.
 std::string InflateGzip(std::string_view bytes, char* out, size_t size) {
   z_stream* const s = Inflater();
   if (s == nullptr) return "no memory for the codec";
   s->next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
   s->avail_in = static_cast<uInt>(bytes.size());
-  // A place for one byte too many, so that those of a full block that are left are seen.
+  // zlib reports surplus bytes only when it has room to write one. When `out` is full, one more
+  // byte of room shows whether the stream ends here or goes on beyond the declared size.
   char beyond = 0;
   s->next_out = reinterpret_cast<Bytef*>(out);
   s->avail_out = static_cast<uInt>(size);
@@ -231,7 +237,8 @@ std::string InflateZstd(std::string_view bytes, char* out, size_t size) {
   return "";
 }
 
-// What a zstd frame says itself of its content: empty when it agrees or says nothing.
+// Compares the declared size with the one in the zstd frame's own header. Empty: they agree, or the
+// header names none.
 std::string CheckZstdSize(std::string_view bytes, size_t size) {
   const unsigned long long said = ZSTD_getFrameContentSize(bytes.data(), bytes.size());
   if (said == ZSTD_CONTENTSIZE_ERROR) return "damaged: no zstd frame";
@@ -272,6 +279,7 @@ bool TryCompress(Compression codec, std::span<const MessagePiece> message,
   size_t size = 0;
   for (const MessagePiece& piece : message) size += piece.size;
   if (size == 0 || !IsCodec(codec)) return false;
+  // One byte fewer than the message: equal size is no gain either.
   Output output(size - 1, out);
   if (codec == Compression::kGzip ? DeflateTo(output, message) : ZstdTo(output, message, size)) {
     return true;
@@ -295,6 +303,7 @@ absl::Status Inflate(Compression codec, std::string_view bytes, size_t size, siz
         absl::StatusCode::kResourceExhausted,
         absl::StrCat("the limit is ", std::min(limit, MessageCodec::kMax), " (max_message_bytes)"));
   }
+  // No stream of this codec is dense enough for the declared size: refuse before allocating it.
   const size_t most = codec == Compression::kGzip ? kMaxGzipRatio : kMaxZstdRatio;
   if (bytes.size() > UINT_MAX || size / most > bytes.size()) {
     return refused(absl::StatusCode::kInternal, "no bytes of this codec do that");

@@ -3,10 +3,11 @@
 //   message ──TryCompress──► pieces, fewer bytes than the message ──wire──► Inflate ──► message
 //            └─ not smaller: it travels as it is
 //
-// Who sends compressed bytes declares the message's size with them. Inflate allocates that much and
-// no more, once it is known to be within the receiver's limit and within what so few bytes can
-// become, so a bomb costs nothing; bytes that become more or fewer than was declared are refused.
-// Compressed bytes are one gzip member or one zstd frame, without a dictionary, and nothing behind.
+// The sender of compressed bytes also declares the message's inflated size. Inflate checks that
+// size against the receiver's limit and against the largest ratio of the codec, and only then
+// allocates exactly that much, so a decompression bomb costs nothing. Bytes that inflate to more or
+// fewer than declared are refused. The bytes are one gzip member or one zstd frame, without a
+// dictionary and with nothing behind it.
 //
 // InflateGate decides which messages are inflated at all.
 //
@@ -30,7 +31,7 @@
 
 namespace weft {
 
-// Smaller messages travel as they are: a frame's head and a codec's own bytes eat the gain.
+// Smaller messages travel as they are: a frame's head and the codec's own bytes eat the gain.
 inline constexpr size_t kCompressFrom = 1 << 10;
 
 // The numbers travel on the wire.
@@ -44,10 +45,10 @@ enum class Compression : uint8_t {
 std::string_view CompressionName(Compression codec);
 // The codec of that name, in lower case; nothing when there is none.
 std::optional<Compression> CompressionNamed(std::string_view name);
-// Whether messages can be compressed by it: false for kNone and for a number that is no codec.
+// True for codecs that compress: false for kNone and for a number that is no codec.
 bool IsCodec(Compression codec);
 
-// Whether a message of `size` bytes is to be compressed at all.
+// True if a message of `size` bytes is worth compressing.
 inline bool Compresses(Compression codec, size_t size) {
   return codec != Compression::kNone && size >= kCompressFrom;
 }

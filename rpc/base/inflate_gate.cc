@@ -23,6 +23,7 @@ absl::Status InflateGate::Check(Compression codec, size_t compressed, size_t inf
                                                  " are not taken (inflate.", name, " of the ",
                                                  ToAbsl(side_), ")"));
   }
+  // The division comes first: where its test holds, the product behind it cannot overflow.
   if (IsCodec(codec) && options_.max_ratio > 0 && inflated > options_.min_ratio_bytes &&
       inflated / options_.max_ratio >= compressed && inflated > compressed * options_.max_ratio) {
     return absl::ResourceExhaustedError(
@@ -34,6 +35,8 @@ absl::Status InflateGate::Check(Compression codec, size_t compressed, size_t inf
 
 absl::Status InflateGate::TryEnter(Compression codec, size_t compressed, size_t inflated,
                                    Entry* entry) {
+  // Add first and take back on refusal: two threads that load, compare and then add could both pass
+  // the limit. Relaxed is enough, for the counter guards no other memory.
   const size_t before = inflating_.fetch_add(inflated, std::memory_order_relaxed);
   if (options_.max_inflating_bytes > 0 && before + inflated > options_.max_inflating_bytes) {
     inflating_.fetch_sub(inflated, std::memory_order_relaxed);

@@ -24,9 +24,9 @@ namespace weft {
 
 enum class Compression : uint8_t;
 
-class ANY_THREAD InflateGate {
+class WEFT_ANY_THREAD InflateGate {
  public:
-  // Bytes that are being inflated, until it goes.
+  // Counts the bytes of one message that is being inflated, until this entry is destroyed.
   class Entry {
    public:
     Entry() = default;
@@ -54,12 +54,12 @@ class ANY_THREAD InflateGate {
   InflateGate(const InflateGate&) = delete;
   InflateGate& operator=(const InflateGate&) = delete;
 
-  // Whether a message whose header says so is to be taken. OK for one that is not compressed.
+  // Checks a message by its header alone. OK for a message that is not compressed.
   absl::Status Check(Compression codec, size_t compressed, size_t inflated) const;
-  // Counts a message that Check has nothing against; until `*entry` goes.
+  // Counts a message that passed Check, until `*entry` is destroyed.
   absl::Status TryEnter(Compression codec, size_t compressed, size_t inflated, Entry* entry);
 
-  // Both.
+  // Check and TryEnter in one step.
   absl::Status Admit(Compression codec, size_t compressed, size_t inflated, Entry* entry) {
     absl::Status s = Check(codec, compressed, inflated);
     return s.ok() ? TryEnter(codec, compressed, inflated, entry) : s;

@@ -1,4 +1,4 @@
-// What is taken of compressed messages, before they are made large again.
+// Limits on compressed messages, checked before they are inflated.
 //
 // Threads  value
 #ifndef WEFT_RPC_BASE_INFLATE_OPTIONS_H_
@@ -6,18 +6,21 @@
 
 #include <cstddef>
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 struct InflateOptions {
-  // The codecs that are taken. The peer is told, and sends its messages as they are instead; one
-  // that does not hold to it gets UNIMPLEMENTED.
+  // The codecs that this side accepts. The peer is told, and sends its messages uncompressed
+  // instead. A peer that compresses with a refused codec nevertheless gets UNIMPLEMENTED.
   bool gzip = true;
   bool zstd = true;
-  // How many times its compressed size a message may come to; a denser one is refused with
-  // RESOURCE_EXHAUSTED, before anything is inflated. 0: as many as its codec can, 1,032 with gzip
-  // and 32,769 with zstd.
+  // The largest ratio of inflated to compressed size. A denser message is refused with
+  // RESOURCE_EXHAUSTED before anything is inflated. 0: as dense as its codec can get, 1,032 with
+  // gzip and 32,769 with zstd.
   size_t max_ratio = 1000;
-  // Messages that come to at most so many bytes are not held to max_ratio: zeros compress well.
+  // Messages that inflate to at most this many bytes are exempt from max_ratio: zeros compress
+  // well.
   size_t min_ratio_bytes = size_t{1} << 20;
   // Bytes of messages that are being inflated and parsed at once, on all connections of the server,
   // or of the channel; a message beyond them is refused with RESOURCE_EXHAUSTED. 0: no limit.

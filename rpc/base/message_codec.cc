@@ -16,7 +16,7 @@
 namespace weft {
 namespace {
 
-// Empty: there is no memory for it, however small it is.
+// Returns an empty reference when there is no memory, even for the smallest block.
 BlockRef TryBlock(BlockPool* blocks, size_t size) {
   BlockRef block;
   if (!TryAllocate(
@@ -26,19 +26,22 @@ BlockRef TryBlock(BlockPool* blocks, size_t size) {
   return block;
 }
 
-// Collects what protobuf writes: into blocks, or by reference when it offers that. Says false where
-// there is no memory, which protobuf notes and goes on without.
+// The stream into which protobuf serializes. It collects pieces: bytes copied into blocks, and
+// large fields by reference where protobuf offers that. protobuf ignores a false of Next and goes
+// on, so the failure is remembered here and Finish reports it.
 class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
  public:
   PieceStream(size_t expected, bool share, BlockPool* blocks, std::vector<MessagePiece>* pieces)
       : left_(expected), share_(share), blocks_(blocks), pieces_(pieces) {}
 
-  // After the last write. False: something was lost for want of memory.
+  // Call after the last write. False: bytes were lost for want of memory.
   [[nodiscard]] bool Finish() { return Flush() && !failed_; }
 
   bool Next(void** data, int* size) override {
     if (!Flush()) return false;
     if (!block_ || block_->capacity() == used_) {
+      // With sharing on, large fields are referenced, so a small block does for the fields between
+      // them. Without it the block takes all that is left, up to kBlock.
       block_ = TryBlock(
           blocks_, share_ ? kScratch : std::clamp<size_t>(left_, kScratch, MessageCodec::kBlock));
       used_ = start_ = 0;
@@ -47,6 +50,7 @@ class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
     }
     *data = block_->data() + used_;
     *size = static_cast<int>(block_->capacity() - used_);
+    // protobuf owns the whole rest of the block until BackUp says how much it did not use.
     used_ = block_->capacity();
     return true;
   }
@@ -55,6 +59,7 @@ class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
   bool AllowsAliasing() const override { return share_; }
   bool WriteAliasedRaw(const void* data, int size) override {
     const auto n = static_cast<size_t>(size);
+    // Small fields are copied: a piece of its own costs more than the copy.
     if (n < MessageCodec::kShareFrom) {
       const char* from = static_cast<const char*>(data);
       for (size_t done = 0; done < n;) {
@@ -72,7 +77,7 @@ class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
   }
 
  private:
-  // Large enough for the small fields between large ones.
+  // Large enough for the small fields that stand between large ones.
   static constexpr size_t kScratch = 4 << 10;
 
   bool Flush() {
@@ -97,12 +102,12 @@ class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
   std::vector<MessagePiece>* const pieces_;
   BlockRef block_;
   size_t used_ = 0;
-  size_t start_ = 0;  // what is before it stands in pieces_
+  size_t start_ = 0;  // bytes before this are in pieces_ already
   int64_t written_ = 0;
   bool failed_ = false;
 };
 
-// The same as ParseFromArray, with room for large strings.
+// Does what ParseFromArray does, but first reserves room for large strings.
 bool ParseLarge(const char* data, int size, google::protobuf::MessageLite* out) {
   out->Clear();
   if (!StringRoom::Make(data, static_cast<size_t>(size), out)) {
@@ -114,8 +119,10 @@ bool ParseLarge(const char* data, int size, google::protobuf::MessageLite* out) 
 
 }  // namespace
 
-// Large strings and fields are as long as the peer says. What protobuf has built until then stays
-// in the message, which may be cleared and destroyed.
+constinit thread_local bool MessageCodec::deterministic_ = false;
+
+// The peer decides how long strings and fields are, so an allocation inside protobuf may fail. The
+// half-parsed message stays valid: it may be cleared and destroyed.
 MessageCodec::Parsed MessageCodec::Parse(const char* data, size_t size,
                                          google::protobuf::MessageLite* out) {
   bool whole = false;
@@ -142,9 +149,17 @@ size_t MessageCodec::ByteSize(const google::protobuf::MessageLite& message) {
   return message.ByteSizeLong();
 }
 
+// An application that made protobuf's own default deterministic gets that here, too.
+bool MessageCodec::InOrder() {
+  return deterministic_ ||
+         google::protobuf::io::CodedOutputStream::IsDefaultSerializationDeterministic();
+}
+
 char* MessageCodec::WriteTo(const google::protobuf::MessageLite& message, char* out) {
-  return reinterpret_cast<char*>(
-      message.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(out)));
+  // SerializeWithCachedSizesToArray would do, but it cannot be asked for the order of maps.
+  auto* const to = reinterpret_cast<uint8_t*>(out);
+  google::protobuf::io::EpsCopyOutputStream stream(to, message.GetCachedSize(), InOrder());
+  return reinterpret_cast<char*>(message._InternalSerialize(to, &stream));
 }
 
 bool MessageCodec::Pieces(const google::protobuf::MessageLite& message, size_t byte_size,
@@ -154,6 +169,7 @@ bool MessageCodec::Pieces(const google::protobuf::MessageLite& message, size_t b
   {
     google::protobuf::io::CodedOutputStream coded(&stream);
     coded.EnableAliasing(share);
+    coded.SetSerializationDeterministic(InOrder());
     message.SerializeWithCachedSizes(&coded);
   }
   if (stream.Finish()) return true;

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -24,7 +25,7 @@ class MessageLite;
 
 namespace weft {
 
-// A run of bytes: in `block`, or, when that is empty, in the message itself.
+// A run of bytes. It lies in `block`, or, when `block` is empty, in the message itself.
 struct MessagePiece {
   BlockRef block;
   const char* data;
@@ -35,32 +36,52 @@ class MessageCodec {
  public:
   // Fields from this size on are referenced, not copied.
   static constexpr size_t kShareFrom = 16 << 10;
-  // Of a block of 64 KiB, header included.
+  // Room for bytes in a block of 64 KiB, whose header is part of the 64 KiB.
   static constexpr size_t kBlock = (64 << 10) - sizeof(Block);
   static constexpr size_t kMax = (size_t{1} << 31) - 1;
 
-  // What a message's bytes came to. kNoMemory: an allocation failed that protobuf made for them.
+  // The outcome of parsing. kNoMemory: an allocation failed that protobuf made for the message.
   enum class Parsed : uint8_t { kDone, kBroken, kNoMemory };
   static Parsed Parse(const char* data, size_t size, google::protobuf::MessageLite* out);
-  // Why the `what` of `size` bytes could not be parsed, as one line that begins with `where`.
+  // The error of a `what` of `size` bytes that could not be parsed: one line that begins with
+  // `where`.
   static absl::Status ParseError(Parsed parsed, std::string_view where, std::string_view what,
                                  size_t size, const google::protobuf::MessageLite& message);
 
-  // The size on the wire; remembered in the message for WriteTo.
+  // The size on the wire. protobuf also stores it in the message, where WriteTo finds it.
   static size_t ByteSize(const google::protobuf::MessageLite& message);
   // Writes exactly the bytes that ByteSize counted last.
   static char* WriteTo(const google::protobuf::MessageLite& message, char* out);
-  // The same as pieces. `share`: the message outlives them, so its large fields are referenced.
-  // `blocks`: where those for copied bytes come from; null: from malloc. False: there is no memory;
-  // then there are no pieces.
+  // Serializes to pieces. `share`: the message outlives the pieces, so its large fields are
+  // referenced. `blocks`: the pool for copied bytes; null: malloc. False: there is no memory, and
+  // `*pieces` is empty.
   [[nodiscard]] static bool Pieces(const google::protobuf::MessageLite& message, size_t byte_size,
                                    bool share, std::vector<MessagePiece>* pieces,
                                    BlockPool* blocks = nullptr);
-  // Of a message that is serialized already: one piece, a copy.
+  // Makes one piece with a copy of `bytes`, a message that is serialized already.
   [[nodiscard]] static bool Copied(std::string_view bytes, std::vector<MessagePiece>* pieces,
                                    BlockPool* blocks = nullptr);
-  // Why a `what` of `size` bytes is not sent, after these have said false.
+  // While an object of this class lives, this thread serializes maps in the order of their keys, so
+  // the bytes are the same in every process. For simulations.
+  class Deterministic {
+   public:
+    Deterministic() : outer_(std::exchange(deterministic_, true)) {}
+    ~Deterministic() { deterministic_ = outer_; }
+    Deterministic(const Deterministic&) = delete;
+    Deterministic& operator=(const Deterministic&) = delete;
+
+   private:
+    const bool outer_;
+  };
+
+  // The error of a `what` of `size` bytes after Pieces or Copied has returned false.
   static absl::Status NoMemory(std::string_view what, size_t size);
+
+ private:
+  // True if maps are to be written in the order of their keys.
+  static bool InOrder();
+
+  static constinit thread_local bool deterministic_;
 };
 
 }  // namespace weft

@@ -13,7 +13,7 @@ namespace {
 
 absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data(), s.size()); }
 
-// Of a key that is refused.
+// So many bytes of a refused key are printed in the error.
 constexpr size_t kMaxPrinted = 100;
 
 bool KeyCharacter(char c) {
@@ -93,6 +93,7 @@ absl::Status Metadata::ReadFrom(std::string_view bytes) {
       absl::InvalidArgumentError("metadata ends in the middle of a pair");
   while (!bytes.empty()) {
     if (bytes.size() < 2) return truncated;
+    // The peer wrote these sizes. Each is compared with the bytes that are there before it is used.
     const size_t key_size = LoadWire<uint16_t>(bytes.data());
     bytes.remove_prefix(2);
     if (bytes.size() < key_size + 4) return truncated;

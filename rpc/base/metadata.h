@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "weft/core/requirements.h"
 
 namespace weft {
 
@@ -25,13 +26,13 @@ class Metadata {
   using Entry = std::pair<std::string, std::string>;
 
   absl::Status Add(std::string_view key, std::string_view value);
-  // For weft itself: `key` begins with "weft-" and, as `value`, is what it may be.
+  // For weft itself. `key` begins with "weft-"; key and value must be valid, which is not checked.
   void AddReserved(std::string_view key, std::string_view value);
   // The first value of `key`.
   std::optional<std::string_view> Get(std::string_view key) const;
   std::vector<std::string_view> GetAll(std::string_view key) const;
   const std::vector<Entry>& entries() const { return entries_; }
-  // Behind what there is.
+  // Adds all pairs of `more` behind those that are here.
   void Append(const Metadata& more);
   bool empty() const { return entries_.empty(); }
   void Clear() {
@@ -45,11 +46,11 @@ class Metadata {
   // On the wire: for each pair u16 key length, key, u32 value length, value; little-endian.
   size_t WireSize() const;
   char* WriteTo(char* out) const;
-  // Adds what `bytes` hold; an error leaves what was read so far.
+  // Adds the pairs in `bytes`. On an error the pairs before the damaged place stay.
   absl::Status ReadFrom(std::string_view bytes);
 
  private:
-  // Room for more pairs does not stay when they are cleared.
+  // Clear frees the vector when it has room for more pairs than this.
   static constexpr size_t kMaxKept = 32;
 
   std::vector<Entry> entries_;

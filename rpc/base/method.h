@@ -1,4 +1,4 @@
-// What is known about a method at compile time: its names, kind and options.
+// The facts about a method at compile time: its names, kind and options.
 //
 // Generated code holds one constant for each method (`demo::Greeter::kSay`); everything that
 // concerns a method, on either side, refers to it by the address of that constant.
@@ -10,6 +10,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 enum class MethodKind : uint8_t { kUnary, kClientStreaming, kServerStreaming, kBidirectional };
@@ -19,15 +21,15 @@ struct MethodInfo {
   std::string_view name;       // "Say"
   std::string_view full_name;  // "demo.Greeter/Say"
   MethodKind kind = MethodKind::kUnary;
-  // Handlers run on the I/O thread: they must not block.
+  // Its handler runs on the I/O thread, and must not block.
   bool run_inline = false;
-  // Executing it twice is as good as once: it may be retried and hedged.
+  // Executing the call twice is as good as once, so it may be retried and hedged.
   bool idempotent = false;
-  // The client's timeout where the call gives none; 0: the channel's.
+  // The client's timeout where the call gives none. 0: the channel's timeout.
   uint32_t timeout_ms = 0;
-  // Calls of one connection are executed one at a time, in the order in which they came.
+  // Calls of one connection, or of one node, are executed one at a time, in their order.
   bool ordered = false;
-  // The worker pool that runs its handler, by name; empty: the one that all share.
+  // The name of the worker pool that runs the handler. Empty: the pool that all methods share.
   std::string_view pool = {};
 };
 
@@ -37,7 +39,7 @@ struct UnaryMethod : MethodInfo {
   constexpr explicit UnaryMethod(MethodInfo info) : MethodInfo(info) {}
 };
 
-// Methods that stream, likewise.
+// Streaming methods with their message types.
 template <typename Request, typename Reply>
 struct ClientStreamingMethod : MethodInfo {
   constexpr explicit ClientStreamingMethod(MethodInfo info) : MethodInfo(info) {}
@@ -51,7 +53,7 @@ struct BidirectionalMethod : MethodInfo {
   constexpr explicit BidirectionalMethod(MethodInfo info) : MethodInfo(info) {}
 };
 
-// Whether this side of the call sends a stream of messages instead of one.
+// True if the client, or the server, sends a stream of messages instead of one.
 constexpr bool ClientStreams(MethodKind kind) {
   return kind == MethodKind::kClientStreaming || kind == MethodKind::kBidirectional;
 }

@@ -7,7 +7,8 @@
 namespace weft {
 namespace {
 
-// A number for each thread; more than kCells threads share cells.
+// Numbers the threads in the order in which they first count. Threads beyond kCells share cells, so
+// cells are atomic although most have one writer.
 size_t ThreadNumber() {
   static std::atomic<size_t> next{0};
   thread_local const size_t mine = next.fetch_add(1, std::memory_order_relaxed);
@@ -22,6 +23,8 @@ MethodStats::~MethodStats() {
 
 size_t MethodStats::BucketOf(Nanos latency) {
   const auto v = static_cast<uint64_t>(std::max<int64_t>(0, latency.count()));
+  // Below 16 ns each nanosecond is a bucket. Above, the bits behind the highest one choose one of
+  // 16 steps within its power of two.
   if (v < (1u << kStepBits)) return v;
   const int exponent = 63 - std::countl_zero(v);
   return (static_cast<size_t>(exponent - kStepBits + 1) << kStepBits) +
@@ -40,6 +43,8 @@ MethodStats::Cell& MethodStats::MyCell() {
   std::atomic<Cell*>& slot = cells_[ThreadNumber() % kCells];
   Cell* cell = slot.load(std::memory_order_acquire);
   if (cell != nullptr) return *cell;
+  // Two threads of one cell may both make it; the first one stored wins, and the other copy is
+  // freed.
   auto* made = new Cell;
   if (slot.compare_exchange_strong(cell, made, std::memory_order_acq_rel)) return *made;
   delete made;
@@ -48,6 +53,8 @@ MethodStats::Cell& MethodStats::MyCell() {
 
 void MethodStats::Add(absl::StatusCode code, Nanos latency) {
   Cell& cell = MyCell();
+  // A status code may be any number of the application's: unknown ones are counted in the last
+  // place.
   const auto index = std::min<size_t>(static_cast<size_t>(code), cell.by_code.size() - 1);
   cell.by_code[index].fetch_add(1, std::memory_order_relaxed);
   cell.latency[BucketOf(latency)].fetch_add(1, std::memory_order_relaxed);

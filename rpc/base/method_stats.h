@@ -1,4 +1,4 @@
-// What happened to a method's calls: count, errors by code, and a histogram of latency.
+// Counts how a method's calls ended: their number, errors by code, and a histogram of latency.
 //
 // Each thread adds to a cell of its own, so counting costs no shared cache line; a snapshot adds
 // the cells up. The histogram has 16 steps to each power of two of nanoseconds: at most 6 % wide.
@@ -32,7 +32,7 @@ struct MethodStatsSnapshot {
   Nanos Quantile(double q) const;
 };
 
-class ANY_THREAD MethodStats {
+class WEFT_ANY_THREAD MethodStats {
  public:
   static constexpr int kStepBits = 4;
   static constexpr size_t kBuckets = (64 - kStepBits + 1) << kStepBits;

@@ -11,7 +11,8 @@ namespace {
 
 using google::protobuf::LogHandler;
 
-// The handler that was there before; null: it drops lines. Set before ours, and never again.
+// The handler that was set before ours; null: protobuf drops lines. Written once, before ours is
+// set, so OnLine reads it without a lock.
 constinit LogHandler* before = nullptr;
 
 LogLevel LevelOf(google::protobuf::LogLevel level) {
@@ -35,7 +36,8 @@ void OnLine(google::protobuf::LogLevel level, const char* file, int line,
 }
 
 LogHandler* SetOurs() {
-  // The old one is told only by setting another: for that moment lines are dropped.
+  // protobuf returns the old handler only in exchange for another one. Lines that other threads
+  // write between these two calls are dropped.
   before = google::protobuf::SetLogHandler(nullptr);
   google::protobuf::SetLogHandler(&OnLine);
   return before;

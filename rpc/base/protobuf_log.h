@@ -15,7 +15,7 @@
 
 namespace weft {
 
-class ANY_THREAD ProtobufLog {
+class WEFT_ANY_THREAD ProtobufLog {
  public:
   // Once in a process; later calls do nothing.
   static void Install();

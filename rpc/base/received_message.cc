@@ -11,7 +11,7 @@ absl::Status ReceivedMessage::Parse(size_t limit, google::protobuf::MessageLite*
                                     InflateGate* gate) const {
   const char* bytes = data;
   size_t count = size;
-  InflateGate::Entry entry;  // goes behind what was inflated
+  InflateGate::Entry entry;  // destroyed after `inflated`, whose bytes it counts
   BlockRef inflated;
   if (codec != Compression::kNone) {
     if (gate != nullptr) {
@@ -29,6 +29,7 @@ absl::Status ReceivedMessage::Parse(size_t limit, google::protobuf::MessageLite*
 
 absl::Cord ReceivedMessage::Attachment() const {
   if (attachment_size == 0) return absl::Cord();
+  // The releaser holds a share of the block, so the cord may outlive this message.
   return absl::MakeCordFromExternal(absl::string_view(data + size, attachment_size),
                                     [keep = block](absl::string_view) {});
 }

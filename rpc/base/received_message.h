@@ -1,4 +1,4 @@
-// A message as it came: its bytes in a block, perhaps compressed, perhaps with raw bytes behind.
+// A received message: its bytes in a block, perhaps compressed, perhaps with an attachment behind.
 //
 // Threads  value
 // Owns     a share of its block
@@ -31,11 +31,11 @@ struct ReceivedMessage {
   uint32_t inflated_size = 0;
   size_t attachment_size = 0;
 
-  // `limit`: of an inflated message, SessionLimits::max_message_bytes. `gate`: asked before it is
-  // inflated; null: there is none.
+  // `limit`: the most inflated bytes, SessionLimits::max_message_bytes. `gate` is asked before the
+  // message is inflated; null: there is no gate.
   absl::Status Parse(size_t limit, google::protobuf::MessageLite* out,
                      InflateGate* gate = nullptr) const;
-  // The bytes behind the message, which keep the block; not copied.
+  // The bytes behind the message. They share its block and are not copied.
   absl::Cord Attachment() const;
 };
 

@@ -8,7 +8,8 @@
 namespace weft {
 namespace {
 
-// Empty: there is no memory for it. A message of no bytes has a block too.
+// Returns an empty reference when there is no memory. A message of no bytes has a block, too, so
+// that an empty block always means failure.
 BlockRef BlockOf(size_t size) {
   BlockRef block;
   (void)TryAllocate([&] { block = BlockRef::TryNew(size > 0 ? size : 1); });
@@ -41,6 +42,8 @@ std::shared_ptr<const SerializedRequest> SerializedRequest::Copy(std::string_vie
 const SerializedRequest::Form* SerializedRequest::Compressed(Compression codec) const {
   const auto index = static_cast<size_t>(codec);
   if (!IsCodec(codec)) return nullptr;
+  // Compressing under the lock makes other senders wait for the form instead of making it again. A
+  // form without pieces remembers that the codec makes this message no smaller.
   MutexLock lock(mu_);
   if (index >= compressed_.size()) return nullptr;
   std::optional<Form>& form = compressed_[index];

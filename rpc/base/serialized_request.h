@@ -33,7 +33,7 @@ class MessageLite;
 
 namespace weft {
 
-class ANY_THREAD SerializedRequest {
+class WEFT_ANY_THREAD SerializedRequest {
  public:
   // Bytes in the order in which they are sent.
   struct Form {
@@ -42,10 +42,10 @@ class ANY_THREAD SerializedRequest {
     size_t size;
   };
 
-  // Of `message`, whose size was computed last: that is `size`.
+  // Serializes `message`. `size`: the result of the last ByteSize of it.
   static std::shared_ptr<const SerializedRequest> Of(const google::protobuf::MessageLite& message,
                                                      size_t size);
-  // Of a message that is serialized already.
+  // Copies a message that is serialized already.
   static std::shared_ptr<const SerializedRequest> Copy(std::string_view bytes);
 
   explicit SerializedRequest(BlockRef block, size_t size) : block_(std::move(block)), size_(size) {}
@@ -54,7 +54,8 @@ class ANY_THREAD SerializedRequest {
   std::string_view bytes() const { return {block_->data(), size_}; }
   // All of the bytes.
   MessagePiece piece() const { return {block_, block_->data(), size_}; }
-  // Null: the codec makes the message no smaller, or is none. Valid as long as this object.
+  // Returns null if the codec makes the message no smaller, or is none. Valid as long as this
+  // object.
   const Form* Compressed(Compression codec) const WEFT_EXCLUDES(mu_);
 
  private:
@@ -62,7 +63,7 @@ class ANY_THREAD SerializedRequest {
   const size_t size_;
 
   mutable Mutex mu_;
-  // By codec; nothing: nobody has asked yet.
+  // Indexed by codec. nullopt: no sender has asked for that codec yet.
   mutable std::array<std::optional<Form>, 3> compressed_ WEFT_GUARDED_BY(mu_);
 };
 

@@ -20,12 +20,12 @@ using google::protobuf::internal::WireFormatLite;
 
 constexpr uintptr_t kPage = 4096;
 
-// Asks for huge pages under what the string has room for. Its first page has malloc's header
-// before it.
+// Asks for huge pages under a string's room. malloc's header stands before the string on its first
+// page, so the range begins at the page's start, below data().
 void AskForHugePages(std::string& room) {
   const auto first = reinterpret_cast<uintptr_t>(room.data()) / kPage * kPage;
   const auto end = (reinterpret_cast<uintptr_t>(room.data()) + room.capacity()) / kPage * kPage;
-  ::madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);  // where they are allowed
+  ::madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);  // a hint only
 }
 
 bool MakeString(const FieldDescriptor& field, size_t size, Message& out) {
@@ -40,7 +40,8 @@ bool MakeString(const FieldDescriptor& field, size_t size, Message& out) {
   return true;
 }
 
-// Of the field's bytes; what stands before it in the message is passed over. False: there is none.
+// Finds the next large field in the message and passes over the ones before it. `left` counts down
+// the fields that may still be looked at. False: there is no large field.
 bool NextLarge(google::protobuf::io::CodedInputStream& in, int& left, int* number, size_t* size) {
   while (left-- > 0) {
     const uint32_t tag = in.ReadTag();
@@ -52,6 +53,7 @@ bool NextLarge(google::protobuf::io::CodedInputStream& in, int& left, int* numbe
       continue;
     }
     uint32_t length;
+    // The length is the peer's word: it counts only as far as the bytes are really there.
     if (!in.ReadVarint32(&length) || length > static_cast<uint32_t>(in.BytesUntilLimit())) {
       return false;
     }
@@ -75,6 +77,7 @@ bool MakeIn(const char* data, size_t size, int depth, Message& out) {
   for (size_t length; NextLarge(in, left, &number, &length);) {
     const char* const bytes = data + in.CurrentPosition();
     const FieldDescriptor* const field = out.GetDescriptor()->FindFieldByNumber(number);
+    // Repeated fields are left out: reserving an element here would make one element too many.
     if (field != nullptr && !field->is_repeated()) {
       if (field->type() == FieldDescriptor::TYPE_MESSAGE && depth < StringRoom::kDeepest) {
         Message& inner = *out.GetReflection()->MutableMessage(&out, field);
@@ -92,7 +95,7 @@ bool MakeIn(const char* data, size_t size, int depth, Message& out) {
 }  // namespace
 
 bool StringRoom::Make(const char* data, size_t size, google::protobuf::MessageLite* out) {
-  // Those of the lite runtime do not know their fields.
+  // Messages of the lite runtime have no descriptor, so their fields cannot be found.
   auto* const message = dynamic_cast<Message*>(out);
   return message != nullptr && MakeIn(data, size, 0, *message);
 }

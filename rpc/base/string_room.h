@@ -15,6 +15,8 @@
 
 #include <cstddef>
 
+#include "weft/core/requirements.h"
+
 namespace google::protobuf {
 class MessageLite;
 }
@@ -23,15 +25,18 @@ namespace weft {
 
 class StringRoom {
  public:
-  // Of a string: the most that glibc does not map anew each time, M_MMAP_THRESHOLD at its largest.
+  // Strings from this size on get room. glibc maps an allocation anew each time above its largest
+  // M_MMAP_THRESHOLD, which is this.
   static constexpr size_t kFrom = size_t{32} << 20;
-  // Fields of one message that are looked at, so that many small ones are not gone through twice.
+  // The number of a message's fields that are looked at. More would cost a second pass over many
+  // small fields.
   static constexpr int kMaxFields = 64;
-  // Of messages in each other.
+  // The number of levels of nested messages that are looked at.
   static constexpr int kDeepest = 16;
 
-  // `out` is clear. What it has behind this is what it would have by the bytes themselves, so they
-  // are to be merged into it. False: it is as it was.
+  // `out` must be clear. Afterwards `out` holds strings with room but without their content, so the
+  // bytes must be merged into it and not parsed anew, which would clear it. False: `out` is
+  // unchanged.
   static bool Make(const char* data, size_t size, google::protobuf::MessageLite* out);
 };
 

@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 static_assert(std::endian::native == std::endian::little, "the wire's order is the machine's");

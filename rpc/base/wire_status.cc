@@ -10,7 +10,7 @@
 namespace weft {
 namespace {
 
-// As fields of: message StatusDetails { repeated google.protobuf.Any details = 1; }
+// The tags of: message StatusDetails { repeated google.protobuf.Any details = 1; }
 constexpr uint32_t kDetailTag = 1 << 3 | 2;
 constexpr uint32_t kTypeUrlTag = 1 << 3 | 2;
 constexpr uint32_t kValueTag = 2 << 3 | 2;

@@ -24,7 +24,7 @@ absl::Status WithAttempt(const absl::Status& status, const MethodInfo& method,
   if (status.ok()) return status;
   const std::string call = absl::StrCat("call ", std::string(method.full_name));
   absl::string_view rest = status.message();
-  // What this side says names the call already; what a handler says does not.
+  // Errors of this side name the call already; errors of a handler do not.
   if (absl::StartsWith(rest, absl::StrCat(call, " to "))) rest.remove_prefix(call.size() + 1);
   return WithMessage(
       status,

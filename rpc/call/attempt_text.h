@@ -1,4 +1,5 @@
-// Which attempt of a call an error tells of: `call Echo/Say: attempt 2 of 3: to 10.0.0.7:80: …`.
+// Names the attempt of a call that an error tells of: `call Echo/Say: attempt 2 of 3: to 10.0.0.7:
+// …`.
 //
 // Threads  value
 #ifndef WEFT_RPC_CALL_ATTEMPT_TEXT_H_

@@ -8,16 +8,20 @@
 namespace weft::call_internal {
 namespace {
 
-// A clock that a test moves wakes no thread: how often it is looked at.
+// A test's clock wakes no thread when it moves, so a waiting thread looks at it this often.
 constexpr Nanos kLook = std::chrono::milliseconds(1);
 
 }  // namespace
 
 bool BlockingWait::Wait() {
-  if (EventLoop::Current() != nullptr) {
+  if (const EventLoop* const loop = EventLoop::Current(); loop != nullptr) {
     port_.Fail(absl::FailedPreconditionError(
-        "a stream cannot be waited for on an I/O thread, which would wait for itself; use the "
-        "callback or coroutine style"));
+        loop->stepped()
+            ? "a stream cannot be waited for inside a simulation, where nothing else runs "
+              "meanwhile; use the callback or coroutine style"
+            : "a stream cannot be waited for on an I/O thread, which would wait for itself; use "
+              "the "
+              "callback or coroutine style"));
     return false;
   }
   if (what_ == StreamPort::For::kRoom && limits_ == nullptr) {
@@ -33,12 +37,14 @@ bool BlockingWait::Wait() {
   Parker parker;
   if (!port_.Wait(what_, [&parker] { parker.Unpark(); })) return true;
   if (Sleep(parker)) return true;
-  if (!port_.StopWaiting(what_)) parker.Park();  // somebody is about to wake it
+  // Nothing to stop: the wake is being called on another thread and refers to `parker`. Wait for
+  // it.
+  if (!port_.StopWaiting(what_)) parker.Park();
   port_.Fail(limits_->TooLong());
   return false;
 }
 
-Nanos BlockingWait::InForkedChild() {
+Nanos BlockingWait::TimeLeft() {
   const Clock& clock = port_.loop() != nullptr ? port_.loop()->clock() : Clock::System();
   const MonoTime now = clock.Now();
   if (!until_.has_value()) until_ = SaturatingAdd(now, limits_->most());
@@ -46,14 +52,14 @@ Nanos BlockingWait::InForkedChild() {
 }
 
 bool BlockingWait::Sleep(Parker& parker) {
-  // How long messages took lately, seen from this thread.
+  // Learns for each thread how long messages took lately, and with that whether polling pays.
   thread_local SpinPolicy spin(std::chrono::microseconds(20));
   if (limits_ == nullptr || limits_->most() == Nanos::max()) {
     return parker.ParkSpinning(spin, Nanos::max());
   }
   const bool own_time = port_.loop() != nullptr && !port_.loop()->on_system_clock();
   for (;;) {
-    const Nanos left = InForkedChild();
+    const Nanos left = TimeLeft();
     if (left <= Nanos::zero()) return false;
     if (parker.ParkSpinning(spin, own_time ? std::min(left, kLook) : left)) return true;
   }

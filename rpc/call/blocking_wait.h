@@ -1,4 +1,4 @@
-// A thread that waits for something of a stream, as often as it takes: for the blocking styles.
+// A thread's wait for something of a stream, as often as it takes. For the blocking styles.
 //
 // Threads  the one that waits; not an I/O thread, where it is refused
 // Owns     nothing
@@ -22,15 +22,16 @@ class BlockingWait {
   BlockingWait(const BlockingWait&) = delete;
   BlockingWait& operator=(const BlockingWait&) = delete;
 
-  // Until it may go on, or the stream has ended. False: it must not wait here, or, over all its
+  // Waits until the thread may go on, or the stream has ended. False: it must not wait here, or,
+  // over all its waits, has waited too long.
   // waits, has done so for too long.
   bool Wait();
 
  private:
   // False: the time came first.
   bool Sleep(Parker& parker);
-  // What is left of the time; the first call begins it.
-  Nanos InForkedChild();
+  // Returns the rest of the allowed time, which the first call begins.
+  Nanos TimeLeft();
 
   StreamPort& port_;
   const StreamPort::For what_;

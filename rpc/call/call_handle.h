@@ -14,15 +14,15 @@
 
 namespace weft {
 
-// What carries calls that this side started: a session, or a channel that has none yet.
-class ANY_THREAD CallCanceller {
+// The carrier of calls that this side started: a session, or a channel that has none yet.
+class WEFT_ANY_THREAD CallCanceller {
  public:
   virtual ~CallCanceller() = default;
   // Ends the call with CANCELLED if it is still under way; on the carrier's loop, later.
   virtual void CancelCall(uint64_t id) = 0;
 };
 
-class ANY_THREAD CallHandle {
+class WEFT_ANY_THREAD CallHandle {
  public:
   CallHandle() = default;
   CallHandle(std::shared_ptr<CallCanceller> carrier, uint64_t id)

@@ -7,21 +7,21 @@ namespace weft {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr size_t kMax = 0;  // what is used after its end is to be seen
+constexpr size_t kMax = 0;  // a sanitizer must see uses after the end
 #else
 constexpr size_t kMax = CallMemory::kKept;
 #endif
 
-// Stands before what is given out.
+// Stands before the memory that is given out.
 struct alignas(std::max_align_t) Head {
-  size_t size;  // what there is behind it
+  size_t size;  // of the memory behind it
   Head* next;
 };
 
 class List {
  public:
   ~List() {
-    kept_ = kMax;  // whoever gives something back from here on keeps nothing
+    kept_ = kMax;  // destructors of other thread-locals may still give back: keep nothing
     while (Head* const head = first_) {
       first_ = head->next;
       ::operator delete(head);
@@ -47,7 +47,7 @@ class List {
   size_t kept_ = 0;
 };
 
-// Of one thread.
+// The lists of one thread.
 struct Lists {
   List small, large;
   List* Of(size_t size) {

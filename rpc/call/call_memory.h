@@ -1,6 +1,6 @@
-// Memory for calls that end on the thread that made them, as those do that are made in the callback
-// of another: each thread keeps some of what it was given back. (malloc keeps seven of a size for
-// its thread, which is few beside hundreds of calls in flight.)
+// Memory for calls that end on the thread that made them, as calls do that are made in the callback
+// of another: each thread keeps some of the memory that it was given back. (malloc keeps seven
+// blocks of a size for its thread, which is few beside hundreds of calls in flight.)
 //
 // Threads  any
 // Owns     what is kept, at most kKept of each size: 360 KiB a thread; freed when the thread ends
@@ -9,6 +9,8 @@
 #define WEFT_RPC_CALL_CALL_MEMORY_H_
 
 #include <cstddef>
+
+#include "weft/core/requirements.h"
 
 namespace weft {
 

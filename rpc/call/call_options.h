@@ -1,4 +1,4 @@
-// What a caller may say about one call: `stub.Say(request, {.timeout = absl::Seconds(1)})`.
+// The settings of one call: `stub.Say(request, {.timeout = absl::Seconds(1)})`.
 //
 // Everything with a lifetime (metadata, trailers, cancelling) lives in a ClientContext.
 //
@@ -27,13 +27,18 @@ struct CallOptions {
   // Where the server cannot be reached the call waits for it, within its timeout, instead of ending
   // with UNAVAILABLE.
   bool wait_for_ready = false;
+  // Where so much waits to be written that the connection takes no more (max_output_bytes), the
+  // call waits for room, within its timeout and behind those that wait already, instead of ending
+  // with RESOURCE_EXHAUSTED. At most 1,000 calls of a channel wait so, with half as many bytes as
+  // may wait to be written; a request in a stub's message is kept as bytes.
+  bool wait_for_room = false;
   // Attempts of this call, the first one included. 0: as the channel's policies say. 1: one. More:
   // so many, by the policy's other settings.
   int max_attempts = 0;
   // This call may run twice, whatever its method says: it may be tried again and hedged.
   bool idempotent = false;
-  // What the request, or the stream's messages, are compressed with, where they are large enough
-  // (kCompressFrom) and the server takes it. None given: the channel's.
+  // The codec of the request, or of the stream's messages, if they are large enough (kCompressFrom)
+  // and the server takes it. None given: the channel's.
   std::optional<Compression> compression = std::nullopt;
   // Made inside a handler: does not inherit the deadline and the cancelling of the call it serves.
   bool detached = false;

@@ -37,34 +37,38 @@ void CallPool::PutBack(InboundCall& call) {
 void CallPool::Return(InboundCall& call) {
   InboundCall* head = returned_.load(std::memory_order_acquire);
   do {
-    if (ABSL_PREDICT_FALSE(IsMark(head))) {
-      if (ReturnAtMark(head, call)) return;
-      head = nullptr;  // most likely; the exchange says so
-    }
+    if (ABSL_PREDICT_FALSE(IsMark(head))) return ReturnSlow(call);
+    // Pushing only, and taking all at once in Collect, makes the list free of the ABA problem.
     call.next_returned_ = head;
   } while (!returned_.compare_exchange_weak(head, &call, std::memory_order_release,
                                             std::memory_order_acquire));
 }
 
-// The mark stands where the list begins: none that is returned behind it goes unseen, and others
-// pay nothing for it. The thread that replaces the mark rings.
-ABSL_ATTRIBUTE_NOINLINE bool CallPool::ReturnAtMark(InboundCall* head, InboundCall& call) {
-  if (head == Closed()) {
-    delete &call;
-    return true;
+// A mark stands where the list is empty, so only the first call that is returned after a Collect
+// meets it, and every later one pays nothing. The thread that replaces the mark rings.
+ABSL_ATTRIBUTE_NOINLINE void CallPool::ReturnSlow(InboundCall& call) {
+  InboundCall* head = returned_.load(std::memory_order_acquire);
+  for (;;) {
+    if (head == Closed()) {
+      delete &call;
+      return;
+    }
+    // The mark may have gone since the caller saw it: then `head` is an ordinary call, or nothing.
+    const bool watched = head == Watched();
+    // Take a share of the bell first: the pool may be gone as soon as the call is back in it.
+    const std::shared_ptr<LoopBell> bell = watched ? bell_ : nullptr;
+    call.next_returned_ = watched ? nullptr : head;
+    if (returned_.compare_exchange_weak(head, &call, std::memory_order_release,
+                                        std::memory_order_acquire)) {
+      if (watched) bell->Ring();
+      return;
+    }
   }
-  // The pool may be gone when the call is back in it.
-  const std::shared_ptr<LoopBell> bell = bell_;
-  call.next_returned_ = nullptr;
-  if (!returned_.compare_exchange_strong(head, &call, std::memory_order_release,
-                                         std::memory_order_relaxed)) {
-    return false;
-  }
-  bell->Ring();
-  return true;
 }
 
 void CallPool::Watch(const std::shared_ptr<LoopBell>& bell) {
+  // The bell is written before Collect publishes Watched() with a release exchange, and the thread
+  // that sees that mark reads the bell without a lock.
   WEFT_DCHECK(bell_ == nullptr || bell_ == bell);
   if (bell_ == nullptr) bell_ = bell;
   ++watchers_;
@@ -78,6 +82,9 @@ void CallPool::Unwatch() {
 
 void CallPool::Collect() {
   InboundCall* const none = watchers_ > 0 ? Watched() : nullptr;
+  // The exchange costs a locked instruction, and Collect is called often: skip it while nothing has
+  // come back.
+  // back.
   if (returned_.load(std::memory_order_relaxed) == none) return;
   CollectList(returned_.exchange(none, std::memory_order_acq_rel));
 }
@@ -85,7 +92,7 @@ void CallPool::Collect() {
 bool CallPool::GiveBack(MonoTime now) {
   if (messages_ != nullptr) messages_->GiveBack(now);
   Collect();
-  // The oldest, which lie at the front.
+  // Take works from the back, so the calls at the front are the ones that nobody needed.
   const auto end = free_.begin() + static_cast<std::ptrdiff_t>(unused_);
   for (auto it = free_.begin(); it != end; ++it) delete *it;
   free_.erase(free_.begin(), end);

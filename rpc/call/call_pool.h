@@ -1,7 +1,10 @@
 // A loop's inbound calls, used again and again.
 //
-// Returned calls wait for the next Collect. Who has to know of them at once watches: the first that
-// is returned after a Collect rings his bell.
+// Returned calls wait for the next Collect. A user that must know at once watches the pool: the
+// first call that is returned after a Collect rings its bell.
+//
+// ServerLoop has one for each loop of a server, and InboundService one for a channel. Sessions take
+// calls out of it.
 //
 // Threads  Take, Collect, Watch, Close: the loop. Return: any
 // Owns     every call that is not out; a call that is out keeps the pool alive through its origin;
@@ -28,7 +31,7 @@ namespace weft {
 // Keeps messages for the calls of a pool.
 class MessageKeeper {
  public:
-  // Frees those that were not needed for a while. Any thread; the time is any loop's.
+  // Frees the messages that were not needed for a while. Any thread; the time is any loop's.
   virtual void GiveBack(MonoTime now) = 0;
 
  protected:
@@ -49,49 +52,51 @@ class CallPool final : public Trimmable {
   CallPool(const CallPool&) = delete;
   CallPool& operator=(const CallPool&) = delete;
 
-  InboundCall& Take() LOOP_ONLY;
-  // One that was taken and to which nothing was done.
-  void PutBack(InboundCall& call) LOOP_ONLY;
-  // Takes in what was returned; tells the origins.
-  void Collect() LOOP_ONLY;
+  InboundCall& Take() WEFT_LOOP_ONLY;
+  // Puts back a call that was taken and not used.
+  void PutBack(InboundCall& call) WEFT_LOOP_ONLY;
+  // Takes in the returned calls, and tells their origins.
+  void Collect() WEFT_LOOP_ONLY;
   // Trimmable: frees the calls that were not needed since the last time.
-  bool GiveBack(MonoTime now) LOOP_ONLY override;
-  // From now on, until it was unwatched as often, `bell` is rung when a call is returned and none
-  // waited: each one is collected by a Collect that follows a ring. A pool has one bell for all
-  // times.
-  void Watch(const std::shared_ptr<LoopBell>& bell) LOOP_ONLY;
-  void Unwatch() LOOP_ONLY;
-  // The last Collect.
-  void Close() LOOP_ONLY;
+  bool GiveBack(MonoTime now) WEFT_LOOP_ONLY override;
+  // Begins watching, until Unwatch has been called as often. `bell` rings when a call is returned
+  // while no other waited, so each returned call is collected by a Collect that follows a ring. A
+  // pool has the same bell all its life.
+  void Watch(const std::shared_ptr<LoopBell>& bell) WEFT_LOOP_ONLY;
+  void Unwatch() WEFT_LOOP_ONLY;
+  // Collects for the last time. Calls that come back later are freed by the thread that returns
+  // them.
+  void Close() WEFT_LOOP_ONLY;
 
   // Calls taken and not collected yet.
-  size_t out() const LOOP_ONLY { return out_; }
+  size_t out() const WEFT_LOOP_ONLY { return out_; }
   // Calls kept for the next ones.
-  size_t free() const LOOP_ONLY { return free_.size(); }
+  size_t free() const WEFT_LOOP_ONLY { return free_.size(); }
 
-  ANY_THREAD const CallerMaker& callers() const { return callers_; }
+  WEFT_ANY_THREAD const CallerMaker& callers() const { return callers_; }
   // The pool may be gone when this returns.
-  ANY_THREAD void Return(InboundCall& call);
+  WEFT_ANY_THREAD void Return(InboundCall& call);
 
  private:
-  // Ends of returned_'s list: in a pool that is closed, and in one that is watched.
+  // Marks at the end of returned_'s list: the pool is closed, or the pool is watched.
   static InboundCall* Closed() { return reinterpret_cast<InboundCall*>(uintptr_t{1}); }
   static InboundCall* Watched() { return reinterpret_cast<InboundCall*>(uintptr_t{2}); }
-  // nullptr, which ends an ordinary list, is none.
+  // nullptr ends an ordinary list and is no mark: minus one it wraps around.
   static bool IsMark(InboundCall* head) { return reinterpret_cast<uintptr_t>(head) - 1 < 2; }
-  // False: `head`, which is a mark, stands there no more.
-  bool ReturnAtMark(InboundCall* head, InboundCall& call);
-  void CollectList(InboundCall* list) LOOP_ONLY;
-  // For the next call, unless there are enough.
-  void Keep(InboundCall& call) LOOP_ONLY;
+  // Return where a mark stands, or stood a moment ago.
+  void ReturnSlow(InboundCall& call);
+  void CollectList(InboundCall* list) WEFT_LOOP_ONLY;
+  // Keeps the call for the next Take, unless there are enough.
+  void Keep(InboundCall& call) WEFT_LOOP_ONLY;
 
   const std::shared_ptr<const void> keeper_;
   MessageKeeper* const messages_;
   const CallerMaker callers_;
-  std::vector<InboundCall*> free_ LOOP_OWNED;
-  size_t unused_ LOOP_OWNED = 0;  // the fewest that were free at any time since the last GiveBack
-  size_t out_ LOOP_OWNED = 0;
-  size_t watchers_ LOOP_OWNED = 0;
+  std::vector<InboundCall*> free_ WEFT_LOOP_OWNED;
+  size_t unused_ WEFT_LOOP_OWNED =
+      0;  // the fewest that were free at any time since the last GiveBack
+  size_t out_ WEFT_LOOP_OWNED = 0;
+  size_t watchers_ WEFT_LOOP_OWNED = 0;
   std::shared_ptr<LoopBell>
       bell_;  // written once, before returned_ is Watched() for the first time
   alignas(64) std::atomic<InboundCall*> returned_{nullptr};

@@ -1,9 +1,12 @@
-// What calls made inside a handler inherit from the call that it serves: its deadline and its
+// Holds what calls made inside a handler inherit from the call that it serves: its deadline and its
 // cancelling.
 //
 // While a handler runs, its scope is the current one of its thread; a coroutine takes it along to
 // wherever it resumes. A call started in a scope ends no later than the scope's deadline, and is
 // cancelled with it: by the caller, by the end of its connection.
+//
+// Made by its InboundCall at the first use. A blocking handler that makes no calls and asks for no
+// token never has one.
 //
 // Threads  any; Current and Enter: the calling thread's own
 // Owns     its stop source; shared by the served call and by the calls started in it
@@ -22,7 +25,7 @@ namespace weft {
 
 class InboundCall;
 
-class ANY_THREAD CallScope {
+class WEFT_ANY_THREAD CallScope {
  public:
   explicit CallScope(MonoTime deadline) : deadline_(deadline) {}
   CallScope(const CallScope&) = delete;
@@ -36,8 +39,8 @@ class ANY_THREAD CallScope {
   // The scope of the handler that this thread runs; null outside of handlers.
   static std::shared_ptr<CallScope> Current();
 
-  // Makes a scope the current one for a while. From a call: its scope is made when it is first
-  // asked for.
+  // Makes a scope the current one of this thread for a while. A call's scope is made when it is
+  // first asked for, so handlers that make no calls pay nothing for it.
   class Enter {
    public:
     explicit Enter(InboundCall& call);

@@ -1,4 +1,5 @@
-// What a call can be started on: a channel, a mesh peer, the caller of a handler. Stubs hold one.
+// A target on which calls can be started: a channel, a mesh peer, the caller of a handler. Stubs
+// hold one.
 //
 // Threads  any
 #ifndef WEFT_RPC_CALL_CALL_TARGET_H_
@@ -9,7 +10,7 @@
 
 namespace weft {
 
-class ANY_THREAD CallTarget {
+class WEFT_ANY_THREAD CallTarget {
  public:
   virtual ~CallTarget() = default;
 

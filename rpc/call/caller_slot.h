@@ -16,11 +16,12 @@
 
 namespace weft {
 
-// Makes what starts calls on a link; the link owns it, and so it must not own the link.
+// Makes the target for calls on a link. The link owns the target, so the target must not own the
+// link.
 using CallerMaker =
     std::function<std::unique_ptr<CallTarget>(const std::shared_ptr<CallLink>& link)>;
 
-class ANY_THREAD CallerSlot {
+class WEFT_ANY_THREAD CallerSlot {
  public:
   CallerSlot() = default;
   ~CallerSlot() { delete made_.load(std::memory_order_acquire); }
@@ -31,7 +32,7 @@ class ANY_THREAD CallerSlot {
     CallTarget* made = made_.load(std::memory_order_acquire);
     if (made != nullptr) return made;
     std::unique_ptr<CallTarget> own = make(link);
-    // Of two that ask at once the first one's is taken.
+    // If two threads ask at once, the first target stored is used by both.
     if (made_.compare_exchange_strong(made, own.get(), std::memory_order_acq_rel)) {
       return own.release();
     }

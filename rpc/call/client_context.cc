@@ -11,6 +11,7 @@ void ClientContext::Cancel() {
     cancelled_ = true;
     handle = handle_;
   }
+  // Outside the lock: the carrier calls SetHandle and SetEnd, which take `mu_`.
   handle.Cancel();
 }
 
@@ -26,11 +27,12 @@ void ClientContext::SetHandle(CallHandle handle) {
     handle_ = handle;
     cancelled = cancelled_;
   }
+  // A Cancel that came before the handle was there found none to cancel.
   if (cancelled) handle.Cancel();
 }
 
 void ClientContext::SetInitialMetadata(std::string_view initial_metadata) {
-  (void)initial_metadata_.ReadFrom(initial_metadata);  // up to what is damaged
+  (void)initial_metadata_.ReadFrom(initial_metadata);  // up to damaged bytes
 }
 
 void ClientContext::SetEnd(Metadata trailers, absl::Duration handler_time,
@@ -39,6 +41,7 @@ void ClientContext::SetEnd(Metadata trailers, absl::Duration handler_time,
   handler_time_ = handler_time;
   may_have_been_executed_ = may_have_been_executed;
   attempts_ = attempts;
+  // A Cancel from here on does nothing, and the context no longer keeps the carrier's memory.
   MutexLock lock(mu_);
   handle_ = CallHandle();
 }

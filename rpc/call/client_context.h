@@ -1,4 +1,4 @@
-// What a caller gives to one call and learns from it, beside the messages.
+// Carries what a caller gives to one call and learns from it, beside the messages.
 //
 //   weft::ClientContext context;
 //   context.metadata().Add("tenant", "blue");
@@ -37,9 +37,10 @@ class ClientContext {
 
   // Sent with the request.
   Metadata& metadata() { return metadata_; }
-  // Raw bytes beside the request, sent from where they are. Not with methods whose client streams.
+  // Raw bytes beside the request. They are sent from where they are, not copied. Not for methods
+  // whose client streams.
   absl::Cord& attachment() { return attachment_; }
-  // Those beside the reply, in the memory into which they were read.
+  // Raw bytes that came beside the reply, in the memory into which they were read.
   const absl::Cord& reply_attachment() const { return reply_attachment_; }
   // Came before the reply, or the stream's first message; empty where the server sent none.
   const Metadata& initial_metadata() const { return initial_metadata_; }
@@ -51,20 +52,20 @@ class ClientContext {
   // False: the server has certainly not executed the call (it was not sent, or refused). True: it
   // may have.
   bool may_have_been_executed() const { return may_have_been_executed_; }
-  // From the call's start until its request was given to a connection: the wait for one, and the
-  // attempts before the last. All of it where it was never sent.
+  // The time from the call's start until its request was given to a connection: the wait for one,
+  // and the attempts before the last. All of the call's time where it was never sent.
   absl::Duration queued() const { return queued_; }
-  // From the call's start to its end on the I/O thread; what comes after, until a callback runs or
-  // a caller wakes, is not in it.
+  // The time from the call's start to its end on the I/O thread. The time after that, until a
+  // callback runs or a caller wakes, is not in it.
   absl::Duration total() const { return total_; }
   // How often the call was sent, or tried to be: 1 where the first attempt was the last.
   int attempts() const { return attempts_; }
 
-  // Ends the call with CANCELLED, unless it has ended; before the call starts: as soon as it does.
-  // Later, on the I/O thread: no callback runs inside.
-  ANY_THREAD void Cancel() WEFT_EXCLUDES(mu_);
-  ANY_THREAD bool cancelled() const WEFT_EXCLUDES(mu_);
-  // Cancels when `token` is stopped, too. Before the call starts.
+  // Ends the call with CANCELLED, unless it has ended. Before the call starts: it ends as soon as
+  // it starts. The end comes later, on the I/O thread: no callback runs inside Cancel.
+  WEFT_ANY_THREAD void Cancel() WEFT_EXCLUDES(mu_);
+  WEFT_ANY_THREAD bool cancelled() const WEFT_EXCLUDES(mu_);
+  // Also cancels when `token` is stopped. Call it before the call starts.
   void CancelOn(std::stop_token token) { cancel_on_.emplace(std::move(token), Canceller{this}); }
 
   // For the session that carries the call.
@@ -96,7 +97,7 @@ class ClientContext {
   mutable Mutex mu_;
   bool cancelled_ WEFT_GUARDED_BY(mu_) = false;
   CallHandle handle_ WEFT_GUARDED_BY(mu_);
-  // Last: gone before what it refers to.
+  // The last member, so destroyed first: the callback refers to all of the others.
   std::optional<std::stop_callback<Canceller>> cancel_on_;
 };
 

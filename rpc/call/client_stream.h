@@ -10,9 +10,9 @@
 //
 //   weft::ClientStream<Ping, Pong> both = stub.Talk();        // both stream
 //
-// The call starts with the stub's method; writing waits for the connection. One that is destroyed
-// before its end is cancelled. The timeout counts for the whole call; a call that is to stay gets
-// {.timeout = absl::InfiniteDuration()}.
+// The call starts with the stub's method; writing waits for the connection. A stream that is
+// destroyed before its end is cancelled. The timeout counts for the whole call; a call that is to
+// stay gets {.timeout = absl::InfiniteDuration()}.
 //
 // Callbacks and coroutines go on by the rule of stream_sides.h, those of FinishAsync too: never
 // inside a call, not even inside the destructor, which ends them with CANCELLED.
@@ -38,7 +38,7 @@ namespace weft {
 
 namespace call_internal {
 
-// What all three have: cancelling, and being cancelled when nobody holds it any more.
+// The common part of all three: cancelling, also when its holder is destroyed.
 class ClientStreamEnd {
  public:
   void Cancel() { call_->CancelFromHere(); }

@@ -27,12 +27,15 @@ ClientStreamCall::ClientStreamCall(const MethodInfo& called,
 
 std::shared_ptr<ClientStreamCall> ClientStreamCall::Launch(
     CallTarget& target, const MethodInfo& method, const google::protobuf::MessageLite& request,
-    std::unique_ptr<google::protobuf::MessageLite> reply, const CallOptions& options) {
+    std::unique_ptr<google::protobuf::MessageLite> reply, const CallOptions& options,
+    const std::shared_ptr<const SerializedRequest>& shared) {
   auto call = std::make_shared<ClientStreamCall>(method, request, std::move(reply), options);
   call->self_ = call;
   call->stream = std::shared_ptr<StreamPort>(call, call.get());
-  if (method.kind == MethodKind::kServerStreaming) {  // so that it can be sent again
-    // Without memory for it: it is sent once.
+  if (shared != nullptr) {
+    call->request.ShareWith(shared);
+  } else if (method.kind == MethodKind::kServerStreaming) {  // so that it can be sent again
+    // Without memory for the copy the call is sent only once.
     if (call->request.Size() <= kMaxKept) (void)call->request.Share();
   }
   target.Start(*call);
@@ -46,11 +49,11 @@ void ClientStreamCall::Started(CallHandle handle) {
     handle_ = handle;
     if (!cancelled_) return;
   }
-  handle.Cancel();  // given up on its way from one carrier to the next
+  handle.Cancel();  // it was cancelled while no carrier had it
 }
 
-// Its holder may drop it, and its ClientContext, while it waits. One of which a server has said
-// something stays with that one.
+// Under end_mu_, so that the holder cannot drop the call, and with it the ClientContext, meanwhile.
+// A stream of which a server has said something stays with that server, and Unbind says false.
 bool ClientStreamCall::PrepareAgain() {
   MutexLock lock(end_mu_);
   return !abandoned_ && Unbind() && OutboundCall::PrepareAgain();
@@ -60,7 +63,7 @@ void ClientStreamCall::OnInitialMetadata(std::string_view raw) {
   OutboundCall::OnInitialMetadata(raw);
   {
     MutexLock lock(end_mu_);
-    // Its ClientContext may have gone with its holder.
+    // The ClientContext may have gone with the holder.
     if (!abandoned_ && options.context != nullptr) options.context->SetInitialMetadata(raw);
   }
   StreamPort::OnInitialMetadata();
@@ -72,8 +75,8 @@ absl::Status ClientStreamCall::OnStreamMessage(bool outgoing, size_t bytes) {
 
 absl::Status ClientStreamCall::TakeReply(const CallEnd& end) {
   if (reply_ == nullptr) {
-    // Whatever is in it, whole or broken, the server said something else than that the stream is
-    // over.
+    // The content does not matter: with any message the server has said something else than that
+    // the stream is over.
     if (end.whole_reply == nullptr && end.reply_size == 0) return absl::OkStatus();
     return absl::InternalError(absl::StrCat(
         "call ", std::string(method.full_name),
@@ -102,6 +105,8 @@ void ClientStreamCall::Complete(const CallEnd& end) {
     if (!abandoned_ && options.context != nullptr) call_internal::TellContext(*this, end);
     told = std::exchange(told_, nullptr);
   }
+  // The status stands before the stream ends: a reader that wakes by EndStream may ask for it at
+  // once.
   OnTaken();
   EndStream(/*drop=*/false);
   stream.reset();
@@ -132,6 +137,8 @@ void ClientStreamCall::Abandon() {
     told = std::exchange(told_, nullptr);
     handle = std::move(handle_);
   }
+  // First the stream, so that readers and writers wake at once. The call itself ends later, on its
+  // loop, and then leaves the ClientContext alone.
   EndStream(/*drop=*/true);
   handle.Cancel();
   if (told) {
@@ -173,6 +180,7 @@ void ClientStreamCall::TellEnd(EndCallback done) {
           [done = std::move(done), s = std::move(s)]() mutable { std::move(done)(std::move(s)); });
     }
   };
+  // Shared, because WatchEnd moves its argument also when it says false, and `tell` is needed then.
   auto shared = std::make_shared<EndCallback>(std::move(tell));
   absl::Status ended;
   if (!WatchEnd([shared](absl::Status s) { std::move (*shared)(std::move(s)); }, &ended)) {
@@ -185,7 +193,7 @@ bool ClientStreamCall::WatchEnd(EndCallback told, absl::Status* status) {
     *status = ForkGuard::Refused(std::string(method.full_name));
     return false;
   }
-  StopReading();  // who waits for the end reads no more
+  StopReading();  // a waiter for the end reads no more
   MutexLock lock(end_mu_);
   if (!done_) {
     told_ = std::move(told);

@@ -1,4 +1,4 @@
-// A streaming call that this side started: the call, its messages, and who waits for its end.
+// A streaming call that this side started: the call, its messages, and the waiter for its end.
 //
 // Threads  any
 // Owns     itself until it is complete; its holder (client_stream.h) has a share
@@ -20,7 +20,7 @@
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/call_target.h"
 #include "weft/rpc/call/outbound_call.h"
-#include "weft/rpc/call/resumption.h"
+#include "weft/rpc/call/resume_ticket.h"
 #include "weft/rpc/call/stream_port.h"
 
 namespace weft {
@@ -30,26 +30,27 @@ class ClientStreamCall final : public OutboundCall, public StreamPort {
   using EndCallback = absl::AnyInvocable<void(absl::Status) &&>;
 
   // `request`: the only one, or, where the client streams, an empty one that stays. `reply`: where
-  // the client alone streams.
+  // the client alone streams. `shared`: the same request, where others send it too; or null.
   static std::shared_ptr<ClientStreamCall> Launch(
       CallTarget& target, const MethodInfo& method, const google::protobuf::MessageLite& request,
-      std::unique_ptr<google::protobuf::MessageLite> reply, const CallOptions& options);
+      std::unique_ptr<google::protobuf::MessageLite> reply, const CallOptions& options,
+      const std::shared_ptr<const SerializedRequest>& shared = nullptr);
   ClientStreamCall(const MethodInfo& called, const google::protobuf::MessageLite& message,
                    std::unique_ptr<google::protobuf::MessageLite> reply, const CallOptions& wishes);
 
-  // Waits; on an I/O thread it does not, and cancels.
+  // Waits for the end. On an I/O thread it does not wait, and cancels the call.
   absl::Status WaitForEnd() WEFT_EXCLUDES(end_mu_);
-  // Calls back, once, by the rule of core/callback_queue.h.
+  // Calls `done` once, by the rule of core/callback_queue.h.
   void TellEnd(EndCallback done);
-  // The same for weft's own: inside whatever ends the call. False: it has ended, `*status` says
-  // how.
+  // For weft's own code: calls `told` inside the call that ends the stream. False: it has ended,
+  // and `*status` says how.
   bool WatchEnd(EndCallback told, absl::Status* status) WEFT_EXCLUDES(end_mu_);
   void StopTelling() WEFT_EXCLUDES(end_mu_);
   // After an OK end of a call whose client alone streams.
   google::protobuf::MessageLite* reply() { return reply_.get(); }
 
   void CancelFromHere() WEFT_EXCLUDES(end_mu_);
-  // Nobody holds it any more. Who waits for its end is told so.
+  // The holder is gone. Cancels the call, and tells the waiter for its end.
   void Abandon() WEFT_EXCLUDES(end_mu_);
 
   // OutboundCall
@@ -81,34 +82,43 @@ class [[nodiscard]] EndAwaiter {
  public:
   explicit EndAwaiter(ClientStreamCall& call) : call_(call) {}
   ~EndAwaiter() {
-    if (waiting_) call_.StopTelling();
+    if (ticket_ == nullptr) return;
+    call_.StopTelling();
+    ticket_->TakeBack();  // the end may be on its way already
   }
   EndAwaiter(const EndAwaiter&) = delete;
   EndAwaiter& operator=(const EndAwaiter&) = delete;
 
   bool await_ready() { return false; }
+  // The end comes from any thread, and finds the ticket, never this, which goes with its coroutine.
   bool await_suspend(std::coroutine_handle<> awaiter) {
-    resumption_.Suspend(awaiter, call_.executor());
-    waiting_ = true;
-    const auto told = [this](absl::Status s) {
-      status_ = std::move(s);
-      resumption_.Go(call_.loop());
+    auto ticket = std::make_shared<Ticket>(awaiter, call_);
+    ticket_ = ticket;
+    auto told = [ticket = std::move(ticket)](absl::Status s) mutable {
+      Go(std::move(ticket), std::move(s));
     };
     absl::Status ended;
-    if (call_.WatchEnd(told, &ended)) return true;  // from here on it may be gone
-    status_ = std::move(ended);
+    if (call_.WatchEnd(std::move(told), &ended)) return true;  // from here on it may be gone
+    ticket_->status = std::move(ended);
     return false;
   }
-  absl::Status await_resume() {
-    waiting_ = false;
-    return std::move(status_);
-  }
+  absl::Status await_resume() { return std::move(std::exchange(ticket_, nullptr)->status); }
 
  private:
+  struct Ticket final : call_internal::ResumeTicket {
+    Ticket(std::coroutine_handle<> awaiter, ClientStreamCall& ends)
+        : ResumeTicket(awaiter, ends.executor()), call(ends) {}
+    ClientStreamCall& call;  // tells of its end, and so is there
+    absl::Status status;
+  };
+  static void Go(std::shared_ptr<Ticket> ticket, absl::Status status) {
+    ticket->status = std::move(status);
+    EventLoop* const loop = ticket->call.loop();
+    call_internal::ResumeTicket::Go(std::move(ticket), loop);
+  }
+
   ClientStreamCall& call_;
-  bool waiting_ = false;
-  absl::Status status_;
-  call_internal::Resumption resumption_;
+  std::shared_ptr<Ticket> ticket_;  // while it waits
 };
 
 }  // namespace weft

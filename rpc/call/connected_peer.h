@@ -1,4 +1,4 @@
-// Who is at the other end of a connection, once that is known.
+// The process at the other end of a connection, once it is known.
 //
 // Threads  value
 #ifndef WEFT_RPC_CALL_CONNECTED_PEER_H_
@@ -8,18 +8,20 @@
 #include <string>
 #include <string_view>
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 struct ConnectedPeer {
-  // Where it is, or a name where it has no address.
+  // The peer's address, or a name if it has no address.
   std::string address = {};
-  // As this side's authenticator says; empty where there is none.
+  // The identity that this side's authenticator gave; empty without one.
   std::string identity = {};
-  // As its Hello says: a claim, which only the identity can bear out.
+  // The node's name from its Hello: only a claim, which the identity may bear out.
   std::string node = {};
   std::string cluster = {};
   uint64_t incarnation = 0;
-  // What is spoken, as Protocol::name, and in which version.
+  // The protocol spoken, as Protocol::name, and its version.
   std::string_view protocol = {};
   uint32_t wire_version = 0;
 };

@@ -7,11 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 struct ConnectionVolume {
   uint64_t bytes_in = 0;
   uint64_t bytes_out = 0;
+  size_t queued = 0;         // bytes that wait to be written
   size_t calls = 0;          // under way
   uint64_t calls_begun = 0;  // changes with each call that begins
 };

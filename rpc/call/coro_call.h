@@ -27,6 +27,7 @@
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/call/call_target.h"
 #include "weft/rpc/call/outbound_call.h"
+#include "weft/rpc/call/resume_ticket.h"
 #include "weft/rpc/call/resumption.h"
 #include "weft/rpc/call/trailing_storage_allocator.h"
 
@@ -37,15 +38,38 @@ namespace call_internal {
 template <typename Reply>
 void TakeResult(const OutboundCall& call, const CallEnd& end, absl::StatusOr<Reply>* result);
 
-// What the awaiter and a call that has ended, or not, share.
+// State shared by the awaiter and the call, either of which may end first.
 template <typename Reply>
 struct CoroResult {
   Mutex mu;
   std::optional<absl::StatusOr<Reply>> result WEFT_GUARDED_BY(mu);
-  bool awaited WEFT_GUARDED_BY(mu) = false;  // `resumption` is somebody's
+  bool awaited WEFT_GUARDED_BY(mu) = false;  // a coroutine waits in `ticket` or `resumption`
   bool abandoned WEFT_GUARDED_BY(mu) = false;
-  // The awaiter's; once the call has ended, its end's.
+  // Either `ticket` or `resumption` is used. A ticket costs an allocation and is needed with an
+  // executor, where the coroutine may be destroyed while the call ends on another thread.
+  std::shared_ptr<ResumeTicket> ticket WEFT_GUARDED_BY(mu);
+  // Belongs to the awaiter until the call has ended, then to the thread that resumes or destroys
+  // the coroutine. The two never overlap, so no lock guards it.
   std::optional<Resumption> resumption;
+
+  void Suspend(std::coroutine_handle<> awaiter, Executor* wish) WEFT_REQUIRES(mu) {
+    if (wish == nullptr) wish = Executor::Current();
+    if (wish != nullptr) {
+      ticket = std::make_shared<ResumeTicket>(awaiter, wish);
+    } else {
+      resumption.emplace().Suspend(awaiter, nullptr);
+    }
+    awaited = true;
+  }
+  // Resumes the coroutine. Called without the lock, after `awaited` was taken back under it;
+  // `taken` is the `ticket` of that moment.
+  void Go(std::shared_ptr<ResumeTicket> taken) {
+    if (taken != nullptr) {
+      ResumeTicket::Go(std::move(taken), nullptr);
+    } else {
+      resumption->Go(nullptr);
+    }
+  }
 };
 
 template <typename Reply>
@@ -53,7 +77,8 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
  public:
   using OutboundCall::OutboundCall;
 
-  // With the request behind it in one block, if it is not larger than kMaxKept.
+  // Allocates the state and, if the request is not larger than kMaxKept, the request's bytes behind
+  // it in the same block.
   static std::shared_ptr<CoroCallState> New(const MethodInfo& m,
                                             const google::protobuf::MessageLite& r,
                                             const CallOptions& o) {
@@ -81,7 +106,7 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
         return;
       }
     }
-    handle.Cancel();  // given up while it was on its way from one carrier to the next
+    handle.Cancel();  // abandoned before there was a handle to cancel
   }
 
   bool PrepareAgain() override {
@@ -90,15 +115,19 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
   }
 
   void Complete(const CallEnd& end) override {
+    // Keeps this object until the end of the function: resuming may destroy the coroutine and its
+    // share.
     const std::shared_ptr<CoroCallState> self = std::move(self_);
+    std::shared_ptr<ResumeTicket> taken;
     {
       MutexLock lock(this->mu);
       handle_ = CallHandle();
       if (this->abandoned) return;  // its ClientContext may have gone with the coroutine
       TakeResult(*this, end, &this->result.emplace());
       if (!std::exchange(this->awaited, false)) return;
+      taken = this->ticket;
     }
-    this->resumption->Go(nullptr);
+    this->Go(std::move(taken));
   }
 
   // The awaiter is gone: nobody is to be resumed, and the call need not go on.
@@ -108,7 +137,9 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
       MutexLock lock(this->mu);
       this->abandoned = true;
       this->awaited = false;
+      // Under the lock, so that Complete either has taken the ticket already or never resumes it.
       handle = std::move(handle_);
+      if (this->ticket != nullptr) this->ticket->TakeBack();
     }
     this->resumption.reset();
     handle.Cancel();
@@ -127,7 +158,7 @@ class [[nodiscard]] CoroCall {
   using State = call_internal::CoroCallState<Reply>;
 
   explicit CoroCall(std::shared_ptr<State> state) : state_(std::move(state)) {}
-  // One that has ended already: for mocks.
+  // Makes a call that has ended already, for mocks.
   explicit CoroCall(absl::StatusOr<Reply> result) : ready_(std::move(result)) {}
   CoroCall(CoroCall&&) noexcept = default;
   CoroCall& operator=(CoroCall&& o) noexcept {
@@ -143,8 +174,7 @@ class [[nodiscard]] CoroCall {
   bool await_suspend(std::coroutine_handle<> awaiter) {
     MutexLock lock(state_->mu);
     if (state_->result.has_value()) return false;  // ended meanwhile: go on at once
-    state_->resumption.emplace().Suspend(awaiter, state_->options.executor);
-    state_->awaited = true;
+    state_->Suspend(awaiter, state_->options.executor);
     return true;
   }
   absl::StatusOr<Reply> await_resume() {

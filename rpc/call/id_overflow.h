@@ -1,6 +1,7 @@
 // The calls of an IdTable that found their slot taken, by number.
 //
-// A peer chooses the numbers, so where one stands depends on a number that it does not know.
+// A peer chooses the numbers, so places depend on a secret seed too: the peer cannot make them
+// collide.
 //
 // Threads  value; whoever guards it
 // Owns     nothing
@@ -12,6 +13,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/base/attributes.h"
 #include "weft/core/random_bits.h"
 #include "weft/rpc/call/id_slots.h"
 
@@ -21,7 +23,7 @@ template <typename T>
 class IdOverflow {
  public:
   // `id` is not here. False: there is no memory.
-  [[nodiscard]] bool Insert(uint64_t id, T* value) {
+  [[nodiscard]] ABSL_ATTRIBUTE_NOINLINE bool Insert(uint64_t id, T* value) {
     if ((size_ + 1) * 2 > slots_.length() && !Grow()) return false;
     ++size_;
     Place(id, value);
@@ -36,18 +38,18 @@ class IdOverflow {
     return nullptr;
   }
   // Removes it; null when it is not here.
-  T* Take(uint64_t id) {
+  ABSL_ATTRIBUTE_NOINLINE T* Take(uint64_t id) {
     if (size_ == 0) return nullptr;
     for (size_t at = Home(id); slots_[at].value != nullptr; ++at) {
       if (slots_[at].id == id) return Erase(at);
     }
     return nullptr;
   }
-  // Removes those that `wants` takes.
+  // Removes the calls that `wants` takes.
   template <typename F>
   void TakeThose(F&& wants) {
     for (size_t at = 0; at < slots_.length(); ++at) {
-      // Another one may come to the place of one that goes.
+      // Erase may move another call to this place, so look at it again.
       while (slots_[at].value != nullptr && wants(slots_[at].id, slots_[at].value)) Erase(at);
     }
   }
@@ -73,7 +75,8 @@ class IdOverflow {
     while (slots_[at].value != nullptr) ++at;
     slots_[at] = {id, value};
   }
-  // Those behind it, up to a free slot, move up unless they are at home already.
+  // Removes the call at `at`. The calls behind it, up to a free slot, move up unless they are at
+  // home already: a look-up ends at the first free slot.
   T* Erase(size_t at) {
     T* const value = std::exchange(slots_[at].value, nullptr);
     --size_;

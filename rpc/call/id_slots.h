@@ -11,6 +11,8 @@
 #include <memory>
 #include <new>
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 template <typename T>

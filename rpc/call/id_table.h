@@ -1,7 +1,7 @@
 // Calls by number: a slot for each, found by the number's low bits and checked against all of it.
 //
-// Numbers rise, so calls under way have different slots unless one of them is old; that one's rival
-// goes to an IdOverflow.
+// Numbers rise, so calls under way have different slots unless one of them is old. A call whose
+// slot is taken by an old one goes to an IdOverflow.
 //
 // Threads  value; whoever guards it
 // Owns     nothing
@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "absl/base/attributes.h"
 #include "weft/rpc/call/id_overflow.h"
 #include "weft/rpc/call/id_slots.h"
 
@@ -69,8 +70,9 @@ class IdTable {
     slot = {id, value};
     return true;
   }
-  // Calls that had different slots have different ones again.
-  bool Grow() {
+  // Doubles the slots. Calls with different slots have different ones again, for one more bit
+  // counts.
+  ABSL_ATTRIBUTE_NOINLINE bool Grow() {
     IdSlots<T> old;
     if (!slots_.Double(&old)) return false;
     std::swap(old, slots_);

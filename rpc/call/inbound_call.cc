@@ -44,14 +44,16 @@ void InboundCall::Reset() {
 }
 
 void InboundCall::MarkCancelled() {
-  // Whoever is told may answer at once, and then the call may be gone.
+  // Take shares first: the handler that learns of it may answer at once, and then `this` may
+  // already be another call.
   const std::shared_ptr<StreamPort> port = stream;
   const std::shared_ptr<CallScope> scope = cancel_.Mark();
   if (scope == nullptr) {
     if (port != nullptr) port->EndStream(/*drop=*/true);
     return;
   }
-  // Stop runs the handler's callbacks, before its waiting ends.
+  // Stop runs callbacks of the handler, so it goes through the queue. They come before its reads
+  // and writes end, so that a handler that wakes finds its token stopped.
   CallbackQueue::Call(nullptr, "a callback of a stop token", [port, scope] {
     scope->Stop();
     if (port != nullptr) port->EndStream(/*drop=*/true);
@@ -64,7 +66,7 @@ void InboundCall::Run(int worker) { serving.runner->RunCall(*this, worker); }
 void InboundCall::Cancel() { serving.runner->RefuseCall(*this); }
 
 absl::Status InboundCall::CheckStillWanted() const {
-  // Seen once: what happens from here on is the handler's to see.
+  // Read the flag once. A cancel that comes later is the handler's to see.
   const bool was_cancelled = cancelled();
   if (was_cancelled && cancel_.stopped()) {
     return absl::UnavailableError("the server has stopped; the call was not executed");
@@ -77,7 +79,8 @@ absl::Status InboundCall::CheckStillWanted() const {
                        InMs(now - received), ")"));
     }
   }
-  // After the deadline, which cancels too.
+  // Checked after the deadline: a passed deadline also cancels, and DEADLINE_EXCEEDED is the more
+  // useful answer.
   if (was_cancelled) return absl::CancelledError("cancelled before it was executed");
   return absl::OkStatus();
 }
@@ -100,8 +103,9 @@ void InboundCall::Refuse(const absl::Status& status) {
   Answer(status, nullptr);
 }
 
-// What a stream ends with that was not its handler's to end; OK: what the handler says. One that
-// was ended from outside looks to its handler like one whose caller has said all, or does not read.
+// Returns the error that a stream ends with, whatever its handler says; OK: the handler's status
+// counts. A handler cannot tell a stream that was ended from outside from one whose caller has
+// finished or does not read, so its OK would be wrong.
 absl::Status InboundCall::StreamError() const {
   if (absl::Status error = stream->error(); !error.ok() || !stream->ended()) return error;
   if (cancel_.stopped()) {
@@ -117,7 +121,7 @@ absl::Status InboundCall::StreamError() const {
 void InboundCall::Answer(const absl::Status& wish, ReplyMessage* reply) {
   if (home_.InForkedChild()) return;
   if (answered_.exchange(true, std::memory_order_acq_rel)) {
-    WEFT_DCHECK(false);  // a second answer
+    WEFT_DCHECK(false);  // a handler's bug: a second answer
     return;
   }
   answered = clock->Now();
@@ -129,7 +133,7 @@ void InboundCall::Answer(const absl::Status& wish, ReplyMessage* reply) {
 }
 
 void InboundCall::AnswerSlow(const absl::Status& wish, ReplyMessage* reply) {
-  // What the stream could not send or take goes before what the handler makes of it.
+  // An error of the stream goes before the handler's status.
   const absl::Status own = stream != nullptr && !refused_ ? StreamError() : absl::OkStatus();
   const absl::Status& status = own.ok() ? wish : own;
   if (interception == nullptr) {
@@ -145,6 +149,7 @@ void InboundCall::AnswerSlow(const absl::Status& wish, ReplyMessage* reply) {
 void InboundCall::Send(const absl::Status& status, ReplyMessage* reply) {
   if (bound != nullptr) bound->stats->Add(status.code(), answered - received);
   if (stream != nullptr) stream->EndStream(/*drop=*/true);
+  // Return comes last: afterwards the call may serve another request, on another thread.
   origin->SendAnswer(*this, status, status.ok() ? reply : nullptr,
                      serving.runner != nullptr && serving.runner->MoreSoon());
   if (serving.listener != nullptr) serving.listener->OnAnswered(*this);

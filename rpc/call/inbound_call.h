@@ -57,21 +57,27 @@ class CallTarget;
 class InboundCall;
 class MethodStats;
 class Service;
-struct MethodRules;
 struct ServiceMethod;
 class StreamPort;
 class WriteWaits;
+struct CallingWay;
+
+// The server's rules for a method's calls. Only the server knows what they are.
+struct BoundRules {
+ protected:
+  ~BoundRules() = default;
+};
 
 // A method as a server offers it.
 struct BoundMethod {
   const ServiceMethod* method = nullptr;
   Service* service = nullptr;
   MethodStats* stats = nullptr;
-  MethodRules* rules = nullptr;  // null: nothing is to be seen to before it runs
-  uint16_t handler_pool = 0;     // which of the server's pools runs it
+  BoundRules* rules = nullptr;  // null: nothing is to be seen to before it runs
+  uint16_t handler_pool = 0;    // which of the server's pools runs it
   bool run_inline = false;
   bool serial = false;  // its calls have an order
-  // What bounds its blocking writes; null: nothing does.
+  // The limits of its blocking writes; null: no limits.
   std::shared_ptr<const WriteWaits> write_waits = nullptr;
 };
 
@@ -79,10 +85,10 @@ struct BoundMethod {
 class ReplyMessage {
  public:
   virtual const google::protobuf::MessageLite& message() const = 0;
-  // Its bytes on the wire, counted when they are first asked for: from then on it stays as it is.
+  // Its size on the wire, counted at the first call. From then on the message must not change.
   size_t size() { return size_ != kUnknown ? size_ : Count(); }
-  // Called at most once: from then on the message lives as long as what is returned. `shared`: how
-  // many of its bytes are referenced meanwhile.
+  // Called at most once. From then on the message lives as long as the returned object. `shared`:
+  // so many of its bytes are referenced meanwhile.
   virtual std::shared_ptr<const void> Keep(size_t shared) = 0;
 
  protected:
@@ -95,7 +101,7 @@ class ReplyMessage {
   size_t size_ = kUnknown;
 };
 
-// Where a call came from: the session, seen from the call.
+// The origin of a call: the session, as the call sees it.
 class CallOrigin {
  public:
   virtual ~CallOrigin() = default;
@@ -112,16 +118,19 @@ class CallOrigin {
   virtual void OnCallReturned(InboundCall& call) = 0;
   // Marks the call as cancelled when its deadline comes. Any thread.
   virtual void WatchDeadline(InboundCall& call) = 0;
-  // The connection, for calls to whoever made the call; null: its protocol has none. Any thread.
+  // The connection, for calls back to the caller; null: its protocol has none. Any thread.
   virtual std::shared_ptr<CallLink> Link() { return nullptr; }
   virtual const std::string& peer() const = 0;
   virtual const std::string& identity() const = 0;
 
   CallerSlot caller;
-  // What its calls take of the queues that they wait in; by whoever serves them, on the loop.
+  // Set if the connection belongs to a node: its calls then have their order by node. Null: by
+  // connection. Written on the loop, before the first call.
+  std::shared_ptr<const CallingWay> way;
+  // The shares of its calls in the queues that they wait in. Used by the dispatcher, on the loop.
   std::vector<std::shared_ptr<WorkShare>> shares;
-  // Its calls under a limit of all connections' calls: those that were let in, on the loop, and
-  // those of them that have left again, from any thread.
+  // Its calls under a limit of all connections' calls: `taken` were let in, written on the loop;
+  // `given_back` of them have left again, from any thread.
   struct Places {
     int64_t taken = 0;
     std::atomic<int64_t> given_back{0};
@@ -136,14 +145,15 @@ class CallRunner {
   virtual void RunCall(InboundCall& call, int worker) = 0;
   // The pool has stopped before it could run.
   virtual void RefuseCall(InboundCall& call) = 0;
-  // Whether more answers are about to be made: asked when one is ready.
+  // Asked when an answer is ready. True: more answers are about to be made, so this one may wait
+  // for them and leave in the same write.
   virtual bool MoreSoon() const { return false; }
 
  protected:
   ~CallRunner() = default;
 };
 
-// Is told when a call that it let in has been answered, before the call is anybody else's.
+// Learns that a call that it let in has been answered, before the call object is used again.
 class AnswerListener {
  public:
   virtual void OnAnswered(InboundCall& call) = 0;
@@ -154,10 +164,10 @@ class AnswerListener {
 
 class InboundCall final : public WorkItem, public DeadlineEntry {
  public:
-  // What the dispatcher keeps of a call: nobody else looks at it.
+  // The dispatcher's own fields of a call: nobody else looks at them.
   struct Serving {
-    CallRunner* runner = nullptr;            // what Run and Cancel do; null: it runs on the loop
-    AnswerListener* listener = nullptr;      // null: nobody wants to know
+    CallRunner* runner = nullptr;            // runs or refuses it; null: it runs on the loop
+    AnswerListener* listener = nullptr;      // null: there is none
     SerialExecutor::Queue* queue = nullptr;  // of a call that has an order: where it stands
     bool admitted = false;                   // counted against the server's limits
     MonoTime started{};                      // of an admitted call that a worker has taken
@@ -170,18 +180,20 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   void SetRequest(const BlockRef& block, const char* data, size_t size) {
     request_.Set(block, data, size);
   }
-  // The bytes that the call keeps in a block of the input; 0: none. Until it is handed over.
+  // The number of bytes that the call keeps in a block of the input; 0: none. Valid until it is
+  // handed over.
   size_t kept_input() const { return request_.kept_input(); }
-  // Copies them, so that the call does not keep the block any more. Before it is handed over.
+  // Copies the request's bytes, so that the call no longer keeps the block. Call it before the
+  // handover.
   void LetGoOfInput() { request_.LetGoOfInput(); }
-  // What is unusual of it: compressed, or with an attachment, the last bytes of what SetRequest
-  // got.
+  // Tells that the request is compressed, or that the last bytes of what SetRequest got are an
+  // attachment.
   void SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,
                   size_t max_message, InflateGate* gate = nullptr) {
     request_.SetPayload(codec, inflated_size, attachment_size, max_message, gate);
   }
   void SetMetadata(std::string_view raw) { metadata_.Set(raw); }
-  // Makes it as new; on the loop, by the pool.
+  // Resets the call for its next use. Called by the pool, on the loop.
   void Reset();
 
   std::shared_ptr<CallOrigin> origin;
@@ -190,7 +202,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   MonoTime received{};
   MonoTime answered{};
   MonoTime deadline = kNever;
-  // Counted in the account of its connection, until it is back in its pool.
+  // Bytes counted in the account of its connection, until the call is back in its pool.
   size_t input_held = 0;
   const Clock* clock = &Clock::System();
 
@@ -198,13 +210,13 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   Serving serving;
   void Run(int worker) override;
   void Cancel() override;
-  // Why it must not be executed any more, or OK.
+  // Returns the reason why the call must not be executed any more, or OK.
   absl::Status CheckStillWanted() const;
   // Answers without the handler having seen the call.
   void Refuse(const absl::Status& status);
   bool refused() const { return refused_; }
 
-  // Who makes it: as its connection says, unless calls are authenticated one by one.
+  // The caller's identity. It is the connection's, unless calls are authenticated one by one.
   void SetIdentity(std::unique_ptr<const std::string> identity) {
     metadata_.SetCaller(std::move(identity));
   }
@@ -216,8 +228,8 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   std::unique_ptr<ServerInterception> interception;
 
   // ---- by the handler's trampoline
-  // A message of the call has come, or is being sent: by whoever receives and sends streams. An
-  // error of an interceptor: the call is to be answered with it.
+  // Tells the interceptors of a message that has come, or is being sent. Called by the stream. An
+  // interceptor's error: the call is to be answered with it.
   absl::Status OnMessage(MessageDirection direction, size_t bytes) {
     return interception == nullptr ? absl::OkStatus() : interception->OnMessage(direction, bytes);
   }
@@ -228,33 +240,33 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   // The request as it was serialized, whatever it travelled as: without its attachment, inflated
   // once where it is compressed. Until it is parsed.
   absl::StatusOr<std::string_view> MessageBytes() { return request_.MessageBytes(MethodName()); }
-  // The answer. Afterwards the call belongs to somebody else. In a process forked from the call's
-  // it is nobody's answer: the parent gives it.
+  // Sends the answer. Afterwards the call belongs to somebody else, so nothing may touch it. In a
+  // forked child it does nothing: the parent gives the answer.
   void Answer(const absl::Status& status, ReplyMessage* reply);
   // The messages of a call that streams; null for a unary one. Set before the call is handed over.
   std::shared_ptr<StreamPort> stream;
-  // What its reply is compressed with.
+  // The codec of its reply.
   Compression reply_codec = Compression::kNone;
-  // The session has ended the call by itself: what the handler answers is for nobody.
+  // The session has ended the call by itself, so the handler's answer goes nowhere.
   std::atomic<bool> aborted{false};
   // Messages that live with the call, for handlers that answer later.
   std::unique_ptr<MessagePairBase> own_messages;
 
   // ---- from the other side
   void MarkCancelled();
-  // The same, by the server itself, which is out of time to stop: its caller is told so where the
-  // call has not been executed.
+  // Marks the call as cancelled by the server, which is out of time to stop. The caller is told so
+  // if the call has not been executed.
   void MarkStopped() {
     cancel_.MarkStopped();
     MarkCancelled();
   }
   // DeadlineEntry: only of calls whose handler asked for a stop token.
   void OnDeadline() override { MarkCancelled(); }
-  // Its answer is on its way, or has left: nothing that still comes matters to it.
+  // True if the answer is on its way or has left: nothing that still comes from the caller matters.
   bool has_answer() const { return answered_.load(std::memory_order_acquire); }
   bool cancelled() const { return cancel_.cancelled(); }
 
-  // What calls made by its handler inherit; made when it is first asked for.
+  // The scope that calls of its handler inherit; made at the first use.
   std::shared_ptr<CallScope> Scope() { return cancel_.Scope(deadline); }
 
   // ---- for ServerContext and the session
@@ -272,14 +284,14 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
 
  private:
   friend class CallPool;
-  // What goes back beside the message.
+  // The parts of the answer that go back beside the message.
   struct Reply {
     Metadata trailers;
     InitialMetadata initial_metadata;
     absl::Cord attachment;
   };
 
-  // Of a stream, or with interceptors.
+  // Answers a call that has a stream or interceptors.
   void AnswerSlow(const absl::Status& wish, ReplyMessage* reply);
   void Send(const absl::Status& status, ReplyMessage* reply);
   absl::Status StreamError() const;

@@ -3,6 +3,8 @@
 namespace weft {
 
 std::shared_ptr<CallScope> InboundCancel::Mark() {
+  // The flag comes before the lock, and Scope reads it under the lock: one of the two stops the
+  // scope.
   cancelled_.store(true, std::memory_order_release);
   MutexLock lock(mu_);
   return scope_;
@@ -13,7 +15,8 @@ std::shared_ptr<CallScope> InboundCancel::Scope(MonoTime deadline) {
   if (scope_ == nullptr) {
     scope_ = std::make_shared<CallScope>(deadline);
     scoped_.store(true, std::memory_order_relaxed);
-    // Nobody has a callback in it yet. Cancelled later: Mark finds it.
+    // A cancel that came before found no scope to stop. Nothing hangs on this one yet, so no
+    // callback runs under the lock.
     if (cancelled()) scope_->Stop();
   }
   return scope_;

@@ -1,5 +1,7 @@
-// The cancelling of an inbound call: whether it came, and the scope that hears of it. The handler's
-// own calls and stop tokens hang on the scope, which is made when it is first asked for.
+// The cancelling of an inbound call: if it came, and the scope that hears of it. The handler's own
+// calls and stop tokens hang on the scope, which is made when it is first asked for.
+//
+// A member of InboundCall.
 //
 // Threads  any: Mark, MarkStopped, the accessors, Scope. Reset: nobody else has the call
 // Owns     its share of the scope
@@ -18,15 +20,15 @@ namespace weft {
 class InboundCancel {
  public:
   bool cancelled() const { return cancelled_.load(std::memory_order_acquire); }
-  // The server is out of time to stop. Of one that is cancelled.
+  // True if the server cancelled because it is out of time to stop. Valid once cancelled.
   bool stopped() const { return stopped_.load(std::memory_order_relaxed); }
 
-  // Returns the scope, which its caller stops; null: there is none. From here on the call is
-  // cancelled, and may be gone when somebody has been told.
+  // Marks the call as cancelled. Returns the scope, for the caller to stop; null: there is none.
+  // The caller must not touch the call after it has told anybody: the call may be gone then.
   std::shared_ptr<CallScope> Mark() WEFT_EXCLUDES(mu_);
   void MarkStopped() { stopped_.store(true, std::memory_order_relaxed); }
   std::shared_ptr<CallScope> Scope(MonoTime deadline) WEFT_EXCLUDES(mu_);
-  // As new.
+  // Resets it for the next call.
   void Reset() {
     cancelled_.store(false, std::memory_order_relaxed);
     stopped_.store(false, std::memory_order_relaxed);

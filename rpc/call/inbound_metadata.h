@@ -1,4 +1,4 @@
-// The metadata that came with a call: its bytes, parsed when somebody asks.
+// The metadata that came with a call: its bytes, parsed at the first use.
 //
 // Threads  one at a time: the loop until the call is handed over, then its handler
 // Owns     the bytes and what they say
@@ -22,7 +22,7 @@ class InboundMetadata {
   static constexpr size_t kMaxKept = 1 << 10;
 
   void Set(std::string_view raw) { raw_.assign(raw.data(), raw.size()); }
-  // Once for all times that it is called.
+  // Parses the bytes at the first call, and returns that result each time.
   const absl::Status& Parse() {
     if (!parsed_) {
       parsed_ = true;
@@ -32,13 +32,13 @@ class InboundMetadata {
   }
   // Empty before Parse.
   Metadata& metadata() { return metadata_; }
-  // Who makes the call, where somebody has found that out from its metadata.
+  // Sets the caller's identity, if it was found out from the metadata.
   void SetCaller(std::unique_ptr<const std::string> caller) {
     (void)Parse();  // so that Reset forgets it
     caller_ = std::move(caller);
   }
   const std::string* caller() const { return caller_.get(); }
-  // As new.
+  // Resets it for the next call.
   void Reset() {
     if (raw_.empty() && !parsed_) return;
     raw_.clear();
@@ -54,7 +54,7 @@ class InboundMetadata {
   bool parsed_ = false;
   absl::Status status_;
   Metadata metadata_;
-  std::unique_ptr<const std::string> caller_;  // null: nobody has
+  std::unique_ptr<const std::string> caller_;  // null: not found out
 };
 
 }  // namespace weft

@@ -62,13 +62,15 @@ absl::Status InboundRequest::ParseSlow(std::string_view method,
   const ReceivedMessage whole{std::move(block_), data_,           size_ - attachment_size_, codec_,
                               inflated_size_,    attachment_size_};
   data_ = nullptr;
+  // MessageBytes may have inflated it already, for the key of the call's order.
   const ReceivedMessage inflated{inflated_, inflated_ ? inflated_->data() : nullptr,
                                  inflated_size_};
   const absl::Status s = (inflated_ ? inflated : whole).Parse(max_message_, message, gate_);
   inflated_.reset();
   inflating_ = InflateGate::Entry();
   if (!s.ok()) return OfRequest(s, method);
-  // A small one lies here.
+  // A small request lies in this object, which serves other calls later: its attachment must be
+  // copied.
   attachment_ = whole.block
                     ? whole.Attachment()
                     : absl::Cord(absl::string_view(whole.data + whole.size, attachment_size_));

@@ -1,5 +1,5 @@
-// The request of an inbound call, as it came: few bytes lie in it, many in a block of the input
-// that it keeps; until the message is parsed.
+// The request of an inbound call, as it came, until the message is parsed. A small one lies inside;
+// a large one stays in a block of the input, which it keeps.
 //
 // Threads  one at a time: the loop until the call is handed over, then its handler
 // Owns     its bytes, or its share of their block
@@ -41,13 +41,13 @@ class InboundRequest {
       data_ = data;
     }
   }
-  // It is compressed, or its last bytes are an attachment. `gate` may be null.
+  // Tells that the request is compressed, or that its last bytes are an attachment. `gate` may be
+  // null.
   void SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,
                   size_t max_message, InflateGate* gate);
-  // Copies its bytes, so that they do not keep the block any more. They do where there is no
-  // memory.
+  // Copies its bytes, so that they no longer keep the block. Without memory for a copy they do.
   void LetGoOfInput();
-  // As new.
+  // Resets it for the next call.
   void Reset() {
     block_.reset();
     data_ = nullptr;
@@ -58,10 +58,10 @@ class InboundRequest {
   size_t size() const { return size_; }
   // The bytes that it keeps in a block of the input; 0: none.
   size_t kept_input() const { return block_ ? size_ : 0; }
-  // Of what is parsed.
+  // The attachment of the parsed request.
   const absl::Cord& attachment() const { return attachment_; }
 
-  // Once; lets go of the bytes. `method`: for the error.
+  // Parses the request, once, and lets go of its bytes. `method`: for the error.
   absl::Status Parse(std::string_view method, google::protobuf::MessageLite* message);
   // The message as it was serialized, without its attachment, inflated once where it is compressed.
   // Before Parse.

@@ -1,4 +1,4 @@
-// What a server says of a call before its first message and its answer.
+// The metadata that a server sends for a call before its first message and its answer.
 //
 // Threads  pairs: the handler's, until they are sent; sent: the carrier's, under its lock
 #ifndef WEFT_RPC_CALL_INITIAL_METADATA_H_
@@ -10,7 +10,7 @@ namespace weft {
 
 struct InitialMetadata {
   Metadata pairs;
-  // They have left, or a message has, before which they would have had to.
+  // They have left, or a message has: then it is too late for them.
   bool sent = false;
 };
 

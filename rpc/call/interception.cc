@@ -14,10 +14,10 @@
 namespace weft {
 namespace {
 
-// What `hook` returns; an error when it throws.
+// Returns the result of `hook`, or an error when it throws.
 template <typename Hook>
 absl::Status Guarded(const char* side, Hook hook) {
-  // On a loop: callbacks that it registers come behind it.
+  // On a loop, callbacks that the hook registers run after it, not inside it.
   const CallbackQueue::Scope scope(CallbackQueue::Here());
   const CallbackQueue::Elsewhere inside;
   try {
@@ -37,6 +37,8 @@ namespace call_internal {
 template <typename Interceptor, typename Start, typename End>
 absl::Status Hooks<Interceptor, Start, End>::RunStart(
     const std::vector<std::shared_ptr<Interceptor>>& interceptors, const Start& start) {
+  // The mutex is held over the hooks, so the hooks of one call never overlap. If a hook refuses the
+  // call, those that started before it stay in calls_, and the call's end runs their OnEnd.
   MutexLock lock(mu_);
   for (const std::shared_ptr<Interceptor>& interceptor : interceptors) {
     absl::Status s = Guarded(side_, [&] {
@@ -57,6 +59,7 @@ absl::Status Hooks<Interceptor, Start, End>::RunMessage(MessageDirection directi
   const bool sent = direction == MessageDirection::kSent;
   ++(sent ? volume_.sent_messages : volume_.received_messages);
   (sent ? volume_.sent_bytes : volume_.received_bytes) += bytes;
+  // After the end calls_ is empty: messages that still come are nobody's.
   for (const auto& call : calls_) {
     absl::Status s = Guarded(side_, [&] { return call->OnMessage(direction, bytes); });
     if (!s.ok()) return s;
@@ -68,6 +71,8 @@ template <typename Interceptor, typename Start, typename End>
 void Hooks<Interceptor, Start, End>::RunEnd(End& end) {
   MutexLock lock(mu_);
   end.volume = volume_;
+  // In reverse order, and each hook object goes right after its end: a hook may rely on the ones
+  // that started before it.
   while (!calls_.empty()) {
     absl::Status s = Guarded(side_, [&] {
       mu_.AssumeHeld();
@@ -105,7 +110,7 @@ CallEnd ClientInterception::End(const OutboundCall& call, const CallEnd& end) {
     seen.status = OnMessage(MessageDirection::kReceived, end.reply_size);
   }
   Metadata trailers;
-  (void)trailers.ReadFrom(end.trailers);  // what is damaged is left out, as for the caller
+  (void)trailers.ReadFrom(end.trailers);  // up to damaged bytes, as for the caller
   ClientCallEnd told{seen.status,
                      trailers,
                      ToAbsl(clock_->Now() - call.plan().started),
@@ -114,7 +119,7 @@ CallEnd ClientInterception::End(const OutboundCall& call, const CallEnd& end) {
                      {}};
   hooks_.RunEnd(told);
   seen.status = std::move(told.status);
-  if (!seen.status.ok() && end.status.ok()) {  // an interceptor's own: it did not name the call
+  if (!seen.status.ok() && end.status.ok()) {  // the interceptor's error does not name the call
     seen.status = Annotate(seen.status, absl::StrCat("call ", std::string(call.method.full_name)));
   }
   return seen;

@@ -2,6 +2,8 @@
 // they throw, and counts the call's messages. Only calls of channels and servers that have
 // interceptors have one.
 //
+// Made when its call starts, and destroyed with the call.
+//
 // Threads  any; the hooks of a call wait for each other
 // Owns     what the interceptors keep for the call, until its end
 // Ends     End, once; afterwards messages are nobody's
@@ -28,9 +30,9 @@ struct CallEnd;
 
 namespace call_internal {
 
-// What both sides have in common.
+// The common part of both sides.
 template <typename Interceptor, typename Start, typename End>
-class ANY_THREAD Hooks {
+class WEFT_ANY_THREAD Hooks {
  public:
   // `side`: whose interceptors they are, for errors.
   explicit Hooks(const char* side) : side_(side) {}
@@ -39,7 +41,7 @@ class ANY_THREAD Hooks {
   absl::Status RunStart(const std::vector<std::shared_ptr<Interceptor>>& interceptors,
                         const Start& start) WEFT_EXCLUDES(mu_);
   absl::Status RunMessage(MessageDirection direction, size_t bytes) WEFT_EXCLUDES(mu_);
-  // A hook that throws makes an error of an OK status.
+  // Runs the end hooks. An exception of a hook turns an OK status into an error.
   void RunEnd(End& end) WEFT_EXCLUDES(mu_);
 
  private:

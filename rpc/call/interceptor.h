@@ -1,6 +1,6 @@
 // Code of the user's around every call of a channel or of a server: it may refuse a call, add
-// metadata or trailers, and measure. What a channel serves of its server's calls
-// (ChannelOptions::services) has a server's, ChannelOptions::service_interceptors.
+// metadata or trailers, and measure. Calls of a server that a channel serves
+// (ChannelOptions::services) have a server's interceptors, ChannelOptions::service_interceptors.
 //
 //   start (in the order of the list) ─► message, message … ─► end (in reverse), exactly once
 //
@@ -11,8 +11,9 @@
 //     }
 //   };
 //
-// A call that is tried again is one call. What an interceptor throws ends the call with UNKNOWN.
-// Hooks must not block: they run where calls are started and ended, I/O threads among them.
+// A call that is tried again is one call. An exception of an interceptor ends the call with
+// UNKNOWN. Hooks must not block: they run where calls are started and ended, I/O threads among
+// them.
 //
 // An interceptor is a part of the call, not a callback: it decides what is sent, so Start and
 // OnMessage run inside the call that starts it, writes or reads, OnEnd of a server's inside the one
@@ -43,7 +44,8 @@ class ServerContext;
 
 enum class MessageDirection : uint8_t { kSent, kReceived };
 
-// What messages of a call this side has sent and received; their size as protobuf writes them.
+// Counts the messages that this side has sent and received in a call, and their size in protobuf's
+// encoding.
 struct CallVolume {
   size_t sent_messages = 0;
   size_t sent_bytes = 0;
@@ -56,8 +58,8 @@ struct CallVolume {
 struct ClientCallStart {
   std::string_view method;  // "demo.Greeter/Say"
   std::string_view target;  // the channel's
-  absl::Duration timeout;   // what the call may take, from now; infinite without one
-  Metadata& metadata;       // goes with the request; what is added is not seen by the caller
+  absl::Duration timeout;   // of the call, from now; infinite without one
+  Metadata& metadata;       // goes with the request; the caller does not see additions
 };
 
 struct ClientCallEnd {

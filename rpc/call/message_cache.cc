@@ -11,10 +11,12 @@ MessageCache::~MessageCache() {
 
 void MessageCache::Keep(const MethodInfo& method, std::unique_ptr<MessagePairBase> pair,
                         size_t bytes) {
+  // A pair keeps the memory of its largest message: do not let small messages sit in it for ever.
   if (pair->bytes_ > kLargest && bytes < pair->bytes_ / kShrinks) return;
   pair->bytes_ = std::max(pair->bytes_, bytes);
   Slot& slot = SlotOf(method);
   if (slot.method != &method) {
+    // Two methods with one slot take turns: the later one throws out the other's pairs.
     while (slot.first != nullptr) delete Pop(slot);
     slot.method = &method;
   }
@@ -25,7 +27,8 @@ void MessageCache::Keep(const MethodInfo& method, std::unique_ptr<MessagePairBas
 std::shared_ptr<const void> MessageCache::Share(const MethodInfo& method,
                                                 std::unique_ptr<MessagePairBase> pair, size_t bytes,
                                                 size_t shared) {
-  // Messages of many small parts hold many times what they have on the wire.
+  // Without large shared strings this is a message of many small parts, which hold in memory many
+  // times their size on the wire.
   if (bytes > kLargest && shared < bytes / 2 - bytes / 16) {
     return std::shared_ptr<const void>(std::move(pair));
   }
@@ -64,10 +67,13 @@ MessageCache::Returns::~Returns() { Close(); }
 void MessageCache::Returns::Give(std::unique_ptr<MessagePairBase> pair) {
   if (closed_.load(std::memory_order_acquire)) return;
   const size_t bytes = pair->bytes_;
+  // Bounded by itself: the worker collects only when it next takes a pair, which may be much later.
   if (bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes > kMaxBytes) {
     bytes_.fetch_sub(bytes, std::memory_order_relaxed);
     return;
   }
+  // A pair that comes in after Close's TakeAll stays in the list: the destructor frees it, when the
+  // last share is gone.
   pair->next_ = head_.load(std::memory_order_relaxed);
   while (!head_.compare_exchange_weak(pair->next_, pair.get(), std::memory_order_release,
                                       std::memory_order_relaxed)) {

@@ -4,6 +4,8 @@
 // of a large one no new pages. A pair comes back at once (Put), or, where its reply is sent by
 // reference, when the reply has left (Share), from whichever thread sent it.
 //
+// Each worker of a handler pool has one, and each loop for its inline methods.
+//
 // Threads  one: the worker's it belongs to; what Share returned may end on any
 // Owns     the pairs in it, at most kMaxPerMethod of a method and kMaxBytes of messages, counted as
 //          they were on the wire. Not kept is a pair with more than kLargest bytes, unless most of
@@ -65,7 +67,7 @@ class MessageCache {
   static constexpr size_t kLargest = 64 << 10;
   static constexpr size_t kMaxBytes = 32 << 20;
   static constexpr int kMaxPerMethod = 8;
-  // A large pair that serves a message so many times smaller is not kept any longer.
+  // A large pair goes when it has served a message that is this many times smaller.
   static constexpr size_t kShrinks = 8;
 
   MessageCache() = default;
@@ -73,7 +75,7 @@ class MessageCache {
   MessageCache(const MessageCache&) = delete;
   MessageCache& operator=(const MessageCache&) = delete;
 
-  // Only of the type that was put in for the same method.
+  // Takes a pair, or makes one. `Pair`: the type that was put in for the same method.
   template <typename Pair>
   std::unique_ptr<Pair> Take(const MethodInfo& method) {
     Slot& slot = SlotOf(method);
@@ -87,7 +89,7 @@ class MessageCache {
   // `bytes`: of request and reply.
   void Put(const MethodInfo& method, std::unique_ptr<MessagePairBase> pair, size_t bytes) {
     if (bytes > kLargest) return;
-    // The usual case, without a call: small ones, of the method whose slot it is.
+    // The usual case, inlined: a small pair of the method that has the slot already.
     Slot& slot = SlotOf(method);
     const size_t counted = std::max(pair->bytes_, bytes);
     if (slot.method == &method && slot.count < kMaxPerMethod && counted <= kLargest &&
@@ -98,13 +100,14 @@ class MessageCache {
     }
     Keep(method, std::move(pair), bytes);
   }
-  // The same when what it returns ends. `shared`: those bytes of the reply that are referenced.
+  // Puts the pair when the returned object ends. `shared`: the bytes of the reply that are
+  // referenced.
   std::shared_ptr<const void> Share(const MethodInfo& method, std::unique_ptr<MessagePairBase> pair,
                                     size_t bytes, size_t shared);
 
-  // All pairs, for somebody to free.
+  // Takes all pairs out, for the caller to free.
   Pairs TakeAll();
-  // Of the messages that are kept.
+  // Bytes of the messages that are kept.
   size_t bytes() const { return bytes_; }
 
  private:
@@ -113,14 +116,15 @@ class MessageCache {
     MessagePairBase* first = nullptr;
     int count = 0;
   };
-  // Where pairs come back from other threads.
+  // The list by which pairs come back from other threads. It outlives the cache until the last pair
+  // is back.
   class Returns {
    public:
     ~Returns();
     bool Empty() const { return head_.load(std::memory_order_relaxed) == nullptr; }
     void Give(std::unique_ptr<MessagePairBase> pair);
     MessagePairBase* TakeAll();
-    // Blocks that come back from now on are freed at once.
+    // Closes the list: pairs that come back from now on are freed at once.
     void Close();
 
    private:

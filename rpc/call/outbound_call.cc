@@ -8,6 +8,8 @@
 namespace weft {
 
 void OutboundCall::Started(CallHandle handle) {
+  // The stop callback may run inside emplace, on this thread: the handler's call may be cancelled
+  // already.
   if (plan_.scope != nullptr) {
     cancel_by_scope_.emplace(plan_.scope->stop_token(), CancelByScope{handle});
   }
@@ -16,11 +18,11 @@ void OutboundCall::Started(CallHandle handle) {
 
 bool OutboundCall::PrepareAgain() {
   if (state_ != State::kWaiting) set_state(State::kWaiting);
-  wire_.initial_metadata.reset();  // of a try that comes to nothing
+  wire_.initial_metadata.reset();  // of the try that failed
   // A caller that waits keeps its context.
   if (context_stays_ || options.context == nullptr) return true;
   if (!own().attachment.has_value()) KeepAttachment(options.context->attachment());
-  // An interception has its own.
+  // An interception has copied the metadata already.
   if (plan_.interception == nullptr && !own().metadata.has_value())
     KeepMetadata(options.context->metadata());
   return true;
@@ -52,6 +54,8 @@ const absl::Cord* OutboundCall::SomeAttachment() const {
 }
 
 const Metadata* OutboundCall::SomeMetadata() const {
+  // In this order: an interceptor's metadata contains the caller's, and a copy replaces the
+  // context's, which may be gone.
   if (plan_.interception != nullptr) return &plan_.interception->metadata();
   if (own_ != nullptr && own_->metadata.has_value()) return &*own_->metadata;
   return options.context != nullptr ? &options.context->metadata() : nullptr;

@@ -5,8 +5,8 @@
 //   kInFlight ──PrepareAgain: no server has taken it──► kWaiting
 //   kNew, kWaiting, kInFlight ──End──► kEnded
 //
-// Whatever takes the call out of the table of its carrier completes it: the reply, the deadline,
-// cancelling, the end of the connection. Nobody else can, for it is not in the table any more.
+// The reply, the deadline, a cancel and the end of the connection all first take the call out of
+// the table of its carrier. The one that gets it there completes it, so no other can.
 //
 // Its fields are grouped by who writes them, and when: its starter at construction, its target
 // before anybody else sees it (Plan), its channel (Waits), its carrier (Wire).
@@ -57,7 +57,7 @@ struct CallEnd {
   // The reply's bytes, valid during Complete; only when status is OK.
   const char* reply = nullptr;
   size_t reply_size = 0;
-  // Only of a reply that was compressed, or has an attachment: all of it, instead of `reply`.
+  // Set for a reply that was compressed or has an attachment: all of it, instead of `reply`.
   const ReceivedMessage* whole_reply = nullptr;
   size_t max_message = 0;
   InflateGate* gate = nullptr;
@@ -65,19 +65,23 @@ struct CallEnd {
   std::string_view trailers;
   Nanos handler_time{};
   bool may_have_been_executed = true;
-  // Who ended it: a session (the peer's answer, its own deadline or end); the channel, which had no
+  // The side that ended it. kSession: the peer's answer, or the session's own deadline or end.
+  // kChannel: the channel, which had no connection for the call.
   // connection for it.
   enum class By : uint8_t { kSession, kChannel };
   By by = By::kSession;
+  // The call was not sent because the connection's output was full.
+  bool output_full = false;
   int attempts = 1;  // that were made, beside those that the call itself counts as resent
 };
 
 class OutboundCall;
 
-// Who sends a call again that no server has taken: its channel.
+// Sends a call again that no server has taken. Implemented by its channel.
 class CallResender {
  public:
-  // On the channel's loop, inside the call's End. True: the call goes on and completes later.
+  // Called on the channel's loop, inside the call's End. True: the call goes on and completes
+  // later.
   virtual bool SendAgain(OutboundCall& call, const CallEnd& end) = 0;
 
  protected:
@@ -94,19 +98,20 @@ class OutboundCall : public DeadlineEntry {
     return from != to && from != State::kEnded && to != State::kNew;
   }
 
-  // Its target's: written while the call is kNew, before anybody else sees it.
+  // The target's part: written while the call is kNew, before anybody else sees it.
   struct Plan {
     MonoTime started{};
     MonoTime deadline = kNever;
     CallResender* resender = nullptr;  // null: it is sent once
-    // What its messages are compressed with.
+    // The codec of this side's messages.
     Compression codec = Compression::kNone;
-    // Of the handler that made the call; set before wants_handle is asked.
+    // The scope of the handler that made the call; set before wants_handle is asked.
     std::shared_ptr<CallScope> scope;
     // Made by the target's interceptors before the call is sent; null when it has none.
     std::unique_ptr<ClientInterception> interception;
   };
-  // Its carrier's, under the carrier's lock or on its loop: a link's, or the waiting calls'.
+  // The carrier's part, under the carrier's lock or on its loop. The carrier is a link, or the
+  // waiting calls.
   struct Wire {
     uint64_t id = 0;
     MonoTime sent{};        // handed to the connection; unset: it was not
@@ -116,10 +121,11 @@ class OutboundCall : public DeadlineEntry {
     // Raw, of the last try; null: none has come.
     std::unique_ptr<const std::string> initial_metadata;
   };
-  // Its channel's, while it has no link.
+  // The channel's part, while the call has no link.
   struct Waits {
     size_t request_size = 0;
-    // How often no server had taken it; others of the same call's attempts are counted with it.
+    // The number of times that it was sent again because no server had taken it. Attempts of the
+    // same call count here together.
     std::atomic<uint8_t> resent{0};
   };
 
@@ -127,8 +133,8 @@ class OutboundCall : public DeadlineEntry {
                const CallOptions& wishes)
       : method(called), request(message), options(wishes) {}
 
-  // Ends the call, by its carrier: the one way to do so. The call may be gone when it returns.
-  // One that was certainly not executed may go on instead.
+  // Ends the call. Only its carrier calls this, and it is the only way to end a call. The call may
+  // be gone when End returns. A call that was certainly not executed may go on instead.
   void End(const CallEnd& end) {
     if (!end.status.ok() && !end.may_have_been_executed && plan_.resender != nullptr &&
         plan_.resender->SendAgain(*this, end)) {
@@ -141,8 +147,8 @@ class OutboundCall : public DeadlineEntry {
       Complete(plan_.interception->End(*this, end));
     }
   }
-  // A message of the call is being sent, or has come: by whoever sends and receives streams. An
-  // error of an interceptor: the call is to end with it.
+  // Tells the interceptors of a message that is being sent, or has come. Called by the stream. An
+  // interceptor's error: the call is to end with it.
   absl::Status OnMessage(MessageDirection direction, size_t bytes) {
     return plan_.interception == nullptr ? absl::OkStatus()
                                          : plan_.interception->OnMessage(direction, bytes);
@@ -157,7 +163,7 @@ class OutboundCall : public DeadlineEntry {
   const absl::Cord* attachment() const {
     return options.context == nullptr && own_ == nullptr ? nullptr : SomeAttachment();
   }
-  // Nothing but a request and its reply.
+  // True for a call of nothing but a request and its reply: the fast path of the session.
   bool plain() const {
     return options.context == nullptr && plan_.interception == nullptr && own_ == nullptr &&
            stream == nullptr;
@@ -166,25 +172,26 @@ class OutboundCall : public DeadlineEntry {
   // True: Start must call Started before the call can end, for its starter may want to cancel it.
   virtual bool wants_handle() const { return options.context != nullptr || plan_.scope != nullptr; }
   virtual void Started(CallHandle handle);
-  // Where it may be sent, by whoever looks for a link; and where it is sent now: over link number
-  // `link` of its source.
+  // DescribePick says where the call may be sent. OnPicked says where it is sent now: over link
+  // number `link` of its source. Both are called by the code that looks for a link.
   virtual void DescribePick(PickRequest*) const {}
   virtual void OnPicked(uint64_t link) { (void)link; }
-  // Before it waits, or is sent again: takes along what may go meanwhile. False: nobody waits for
-  // its end any more.
+  // Called before the call waits or is sent again: it copies what may be gone by then. False:
+  // nobody waits for its end any more.
   virtual bool PrepareAgain();
-  // A link, or whoever sends it several times, has it now.
+  // A link has the call now, or a driver that sends it several times.
   void SetInFlight() { set_state(State::kInFlight); }
 
-  // What came before the reply and its messages: at most once a try, on the carrier's loop.
+  // Takes the initial metadata, which comes before the reply and its messages. At most once a try,
+  // on the carrier's loop.
   virtual void OnInitialMetadata(std::string_view raw) {
     wire_.initial_metadata = std::make_unique<const std::string>(raw);
   }
 
-  // Is sent in place of what the context says.
+  // From now on these copies are sent instead of those in the context.
   void KeepMetadata(const Metadata& metadata);
   void KeepAttachment(const absl::Cord& attachment);
-  // For the text of a deadline error: what came before it was handed to the connection, and after.
+  // Text for a deadline error: the time before the call was handed to the connection, and after.
   std::string WhereTimeWent(MonoTime now, bool written) const;
   // DeadlineEntry: told by the wheel of the carrier's loop.
   void OnDeadline() override;
@@ -210,15 +217,15 @@ class OutboundCall : public DeadlineEntry {
 
  protected:
   ~OutboundCall() = default;
-  // What the starter makes of the end.
+  // Gives the end to the starter.
   virtual void Complete(const CallEnd& end) = 0;
 
-  // The starter's: whoever called waits until Complete, and its context stays as long.
+  // Set by the starter: the caller blocks until Complete, so its context lives as long.
   bool context_stays_ = false;
 
  private:
-  // What it takes along where it cannot refer to it: a coroutine that is dropped, say, takes its
-  // context with it.
+  // Copies for a call that may outlive its caller's context. A coroutine that is destroyed, for
+  // example, takes its context with it.
   struct Own {
     std::optional<Metadata> metadata;
     std::optional<absl::Cord> attachment;
@@ -243,7 +250,7 @@ class OutboundCall : public DeadlineEntry {
   std::unique_ptr<Own> own_;  // null for most calls
 };
 
-// Who ends a call whose deadline has come.
+// Ends a call whose deadline has come.
 class DeadlineTarget {
  public:
   virtual void OnCallDeadline(OutboundCall& call) = 0;

@@ -1,11 +1,11 @@
 // The request of a call that this side started, wherever its bytes are:
 //
-//   kMessage ──KeepIn──► kBytes ──Share──► kShared
-//       └──────────────Share───────────────►┘
+//   kMessage ──KeepIn, ReferTo──► kBytes ──Share──► kShared
+//       └──────────────────Share────────────────────►┘
 //
 // kMessage: the caller's message, from which a connection writes straight into its output. kBytes:
-// serialized, in the call's own memory. kShared: a SerializedRequest, which can be sent any number
-// of times and is compressed only once.
+// serialized, in memory that lives as long as the call. kShared: a SerializedRequest, which can be
+// sent any number of times and is compressed only once.
 //
 // Threads  as its call's other fields
 // Owns     a share of the SerializedRequest; the message is the caller's, the bytes are its call's
@@ -35,20 +35,20 @@ class OutgoingRequest {
   OutgoingRequest& operator=(const OutgoingRequest&) = delete;
 
   Form form() const { return form_; }
-  // Of the message; of kMessage it is computed, and remembered in the message.
+  // The size of the message. For kMessage it is computed, and protobuf remembers it in the message.
   size_t Size() const {
     return form_ == Form::kMessage ? MessageCodec::ByteSize(*message_) : bytes_.size();
   }
-  // Of kMessage.
+  // Only for kMessage.
   const google::protobuf::MessageLite& message() const { return *message_; }
-  // Of the other forms.
+  // Only for kBytes and kShared.
   std::string_view bytes() const { return bytes_; }
-  // Of kShared; else null.
+  // Null for any form but kShared.
   const std::shared_ptr<const SerializedRequest>& shared() const { return shared_; }
 
   // The caller's message outlives the call.
   void SetStays() { stays_ = true; }
-  // It can be sent again.
+  // True if the request can be sent again.
   bool stays() const { return stays_ || form_ != Form::kMessage; }
 
   // Serializes the message, whose size was computed last, into `room`, which lives as long as the
@@ -56,6 +56,11 @@ class OutgoingRequest {
   void KeepIn(char* room, size_t size) {
     MessageCodec::WriteTo(*message_, room);
     bytes_ = std::string_view(room, size);
+    form_ = Form::kBytes;
+  }
+  // The message is serialized already, to bytes that live as long as the call.
+  void ReferTo(std::string_view bytes) {
+    bytes_ = bytes;
     form_ = Form::kBytes;
   }
   [[nodiscard]] bool Share() {
@@ -67,8 +72,8 @@ class OutgoingRequest {
     ShareWith(std::move(made));
     return true;
   }
-  // It is to be sent once more: makes sure that it is neither serialized nor compressed for each
-  // time.
+  // Prepares a request that will be sent more than once, so that it is neither serialized nor
+  // compressed each time.
   [[nodiscard]] bool ShareToRepeat(Compression codec) {
     return (form_ == Form::kBytes && !Compresses(codec, bytes_.size())) || Share();
   }

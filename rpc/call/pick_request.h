@@ -6,15 +6,21 @@
 
 #include <cstdint>
 #include <span>
+#include <string_view>
+
+#include "weft/core/requirements.h"
 
 namespace weft {
 
 struct PickRequest {
-  // Calls of the same kind go to the same place, where a source cares for that. 0: of no kind.
+  // Calls with the same hash go to the same place, where a source cares for that. 0: no hash.
   uint64_t hash = 0;
-  // Which attempt of the call it is, from 1 on.
+  // The method of an ordered call. It waits while calls of the method are under way on a link whose
+  // place another has taken. Empty: the call has no order.
+  std::string_view ordered = {};
+  // The number of the attempt, from 1 on.
   int attempt = 1;
-  // The links of earlier attempts, by number: another one goes before them. Numbers of links are
+  // The links of earlier attempts, by number: any other link is preferred. Numbers of links are
   // never used again.
   std::span<const uint64_t> tried = {};
   // Links that have said that they take no more calls: none of them is picked.

@@ -1,8 +1,10 @@
 // The messages that a stream's reader has taken out of the inbox all at once, so that the next
 // reads take no lock.
 //
-// Their cost is given back one by one as they are read. When the stream ends meanwhile, whoever
-// ends it gives back the rest at once (DropCost), and the reader then gives back nothing more.
+// Their cost is given back one by one as they are read. When the stream ends meanwhile, its end
+// gives back the rest at once (DropCost), and the reader then gives back nothing more.
+//
+// A member of StreamPort.
 //
 // Threads  the reader's; Fill also under the stream's mutex, DropCost under that mutex from any
 //          thread
@@ -41,7 +43,7 @@ class ReadBatch {
   }
   const StreamSource& source() const { return source_; }
 
-  // So much has been read, and is to be given back. False: DropCost has given it back.
+  // Counts `cost` as read, for the caller to give back. False: DropCost has given it back already.
   bool TakeCost(size_t cost) {
     size_t left = unreturned_.load(std::memory_order_relaxed);
     while (left > 0) {

@@ -29,8 +29,9 @@ namespace weft {
 
 namespace call_internal {
 
-// Around a handler that was given a responder: one that goes while the handler's stack is unwound
-// leaves the answer to whoever catches, for only he knows what was thrown.
+// Stands around a handler that was given a responder. A responder that is destroyed while the
+// handler's stack is unwound leaves the answer to the code that catches, for only that knows the
+// exception.
 //
 // Threads  the handler's
 class HandlerScope {
@@ -40,10 +41,10 @@ class HandlerScope {
   HandlerScope(const HandlerScope&) = delete;
   HandlerScope& operator=(const HandlerScope&) = delete;
 
-  // From the responder's destructor. False: no handler of that call runs on this thread, or none
-  // throws.
+  // Called by the responder's destructor. False: no handler of that call runs on this thread, or
+  // none throws.
   static bool Leave(const InboundCall& call);
-  // The call has not been answered and nobody else can.
+  // True if the call has not been answered and nobody else can answer it.
   bool left() const { return left_; }
 
  private:

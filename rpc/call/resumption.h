@@ -1,6 +1,6 @@
-// A suspended coroutine, and where it goes on: on the executor that was wished for, else on the
-// worker pool whose thread awaited, else on the I/O thread. By the rule of core/callback_queue.h:
-// never inside a call that other code of the user's makes.
+// A suspended coroutine, and the place where it goes on: the executor that was wished for, else the
+// worker pool whose thread awaited, else the I/O thread. It follows the rule of
+// core/callback_queue.h: never inside a call that other code of the user's makes.
 //
 // Threads  Suspend: the coroutine's. Go: any, once, behind Suspend. The destructor: the thread or
 //          executor on which it would resume
@@ -23,6 +23,8 @@ class EventLoop;
 
 namespace call_internal {
 
+class ResumeTicket;
+
 class Resumption {
  public:
   Resumption() = default;
@@ -30,20 +32,17 @@ class Resumption {
   Resumption(const Resumption&) = delete;
   Resumption& operator=(const Resumption&) = delete;
 
-  // Takes along this thread's executor and scope. `wish`: null where nothing was wished for.
+  // Remembers this thread's executor and scope. `wish`: the executor wished for; null: none.
   void Suspend(std::coroutine_handle<> awaiter, Executor* wish);
-  // Resumes it, here or later. `loop`: where it goes on without an executor; null: where this is.
-  // May destroy whatever holds this.
+  // Resumes the coroutine, here or later. `loop`: where it goes on without an executor; null: this
+  // thread. May destroy the holder of this object.
   void Go(EventLoop* loop);
 
  private:
-  class Ticket;
-  class Runner;
-
   std::coroutine_handle<> awaiter_;
   Executor* executor_ = nullptr;
   std::shared_ptr<CallScope> scope_;
-  std::shared_ptr<Ticket> ticket_;  // of one that has not resumed yet
+  std::shared_ptr<ResumeTicket> ticket_;  // of a resuming that is queued
 };
 
 }  // namespace call_internal

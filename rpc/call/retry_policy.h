@@ -1,8 +1,8 @@
 // When a call is tried again, and when it is tried twice at once.
 //
-// Both do only what is safe: an attempt is repeated that certainly was not executed, any attempt
-// only of a method that may run twice (`option (weft.idempotent)`, CallOptions::idempotent). Both
-// stay inside the channel's budget, see rpc/client/retry_budget.h.
+// Both do only what is safe. An attempt that certainly was not executed is repeated; any other one
+// only if its method may run twice (`option (weft.idempotent)`, CallOptions::idempotent). Both stay
+// inside the channel's budget, see rpc/client/retry_budget.h.
 //
 // Threads  value
 #ifndef WEFT_RPC_CALL_RETRY_POLICY_H_
@@ -15,6 +15,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "weft/core/requirements.h"
 
 namespace weft {
 
@@ -22,7 +23,7 @@ struct RetryPolicy {
   // Attempts of one call, the first one included. 1: it is not tried again.
   int attempts = 1;
   // The wait before the second attempt; each one after it is longer by the factor, up to the most,
-  // and each is up to `jitter` (a share) longer or shorter. What the server asks for
+  // and each is up to `jitter` (a share) longer or shorter. A wait that the server asks for
   // (ServerContext::RetryAfter) goes before it.
   absl::Duration backoff = absl::Milliseconds(20);
   double backoff_factor = 1.6;
@@ -56,7 +57,7 @@ struct RetryBudgetOptions {
   // How many attempts may fail in a row before only the first attempt of each call is made: half of
   // these. The most is a million.
   int tokens = 100;
-  // What each call that succeeds gives back: a tenth of a token, so that the attempts beyond the
+  // Each successful call gives back this much: a tenth of a token, so that the attempts beyond the
   // first are at most a tenth of the calls that succeed, and half the tokens.
   double per_success = 0.1;
 };

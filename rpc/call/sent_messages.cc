@@ -10,6 +10,7 @@ bool SentMessages::Add(const google::protobuf::MessageLite& message, const absl:
                        bool last, std::string_view* bytes) {
   const size_t size = MessageCodec::ByteSize(message);
   const size_t attached = attachment == nullptr ? 0 : attachment->size();
+  // Each term is compared with kMax by itself first, so the sum cannot overflow.
   const size_t others = bytes_.size() + attached_bytes_ + sizeof(Head);
   if (!keeps_ || size > kMax || attached > kMax || others + size + attached > kMax) {
     Forget();
@@ -49,6 +50,7 @@ bool SentMessages::Open() {
 
 bool SentMessages::Next(Message* message) {
   if (next_ == bytes_.size()) {
+    // Not freed earlier: a Forget while messages were sent again had to leave the bytes in place.
     state_ = State::kOpen;
     FreeIfIdle();
     return false;
@@ -68,6 +70,8 @@ void SentMessages::SentNext() {
 
 bool SentMessages::Unbind() {
   if (!keeps_) return false;
+  // The next carrier gets everything from the first message on. A send that is still under way to
+  // the old one sees by the turn that its result no longer counts.
   state_ = State::kNowhere;
   next_ = 0;
   next_attachment_ = 0;
@@ -86,6 +90,7 @@ void SentMessages::Unuse() {
 }
 
 void SentMessages::FreeIfIdle() {
+  // A send between Use and Unuse reads bytes_ without the stream's lock.
   if (keeps_ || users_ > 0 || state_ == State::kSendingAgain) return;
   bytes_ = std::string();
   attachments_ = std::vector<absl::Cord>();

@@ -1,12 +1,15 @@
-// What the caller's side of a stream has sent, while its call may still go to another server: the
-// bytes of its messages in their order, and how far they have been sent again.
+// Keeps what the caller's side of a stream has sent, while its call may still go to another server:
+// the bytes of its messages in their order, and how far they have been sent again.
 //
 //   kNowhere ──Bind──► kBound ──Open──► kSendingAgain ──all are sent──► kOpen
 //       ▲                 │                   │                           │
 //       └─────────────────┴────── Unbind ─────┴───────────────────────────┘
 //
-// Nothing is kept any more once they are more than kMax, or the server has said something of the
-// call: from then on it stays where it is.
+// Keeping ends when the messages are more than kMax, or when the server has said something of the
+// call. From then on the call stays where it is.
+//
+// StreamOutbox makes one for each stream of a client that may be sent again. It lives as long as
+// the stream; its bytes go earlier.
 //
 // Threads  value; its stream's mutex guards it. Bytes that were given out stay where they are
 //          between Use and its Unuse
@@ -21,6 +24,7 @@
 #include <vector>
 
 #include "absl/strings/cord.h"
+#include "weft/core/requirements.h"
 
 namespace google::protobuf {
 class MessageLite;
@@ -40,27 +44,28 @@ class SentMessages {
   };
 
   // ---- by the writer
-  // New messages may go: the call has a carrier, and what was sent before is there.
+  // New messages may be sent: the call has a carrier, which has everything that was sent before.
   bool open() const { return state_ == State::kOpen; }
   bool keeps() const { return keeps_; }
   // How often the call has lost its carrier.
   uint32_t turn() const { return turn_; }
-  // Keeps one more, and shares its attachment; false: they would be too many, and none is kept
-  // from here on. `*bytes`: the message, serialized.
+  // Keeps one more message, and shares its attachment. False: the messages would be too many, and
+  // nothing is kept from here on. `*bytes`: the message, serialized.
   bool Add(const google::protobuf::MessageLite& message, const absl::Cord* attachment, bool last,
            std::string_view* bytes);
-  // The one that was added last: it has not been sent.
+  // Removes the message that was added last, which was not sent.
   void TakeBack();
 
-  // ---- by who carries the call
+  // ---- by the carrier of the call
   void Bind() { state_ = State::kBound; }
-  // False: it is open, or lost its carrier meanwhile.
+  // False: it is open already, or has lost its carrier meanwhile.
   bool Open();
-  // In kSendingAgain: the next one to be sent; false: there is none, and it is open now.
+  // In kSendingAgain: gives the next message to be sent. False: all have been sent, and it is open
+  // now.
   bool Next(Message* message);
   void SentNext();
   bool sending_again() const { return state_ == State::kSendingAgain; }
-  // The call is to go to another server; false: it stays where it is.
+  // The call is to go to another server. False: it stays where it is.
   bool Unbind();
   // The call stays where it is.
   void Forget();
@@ -74,7 +79,7 @@ class SentMessages {
 
   void FreeIfIdle();
 
-  // What stands before each message.
+  // Stands before each message in bytes_.
   struct Head {
     uint32_t size;
     bool attached;

@@ -11,6 +11,10 @@ namespace weft {
 
 std::string_view ServerContext::method() const { return call_.bound->method->info->full_name; }
 const std::string& ServerContext::peer() const { return call_.origin->peer(); }
+std::string ServerContext::node() const {
+  const std::shared_ptr<CallLink> link = call_.origin->Link();
+  return link != nullptr ? link->connected_peer().node : std::string();
+}
 const std::string& ServerContext::identity() const { return call_.identity(); }
 
 std::shared_ptr<CallTarget> ServerContext::caller() const { return call_.Caller(); }
@@ -24,6 +28,7 @@ bool ServerContext::SendInitialMetadata() { return call_.SendInitialMetadata(); 
 Metadata& ServerContext::trailers() { return call_.trailers(); }
 
 void ServerContext::RetryAfter(absl::Duration delay) {
+  // The trailer is a number of milliseconds; any negative one means: not at all.
   const int64_t ms = delay < absl::ZeroDuration()
                          ? -1
                          : std::min<int64_t>(absl::ToInt64Milliseconds(delay), 1'000'000'000);
@@ -48,10 +53,12 @@ absl::Time ServerContext::deadline() const {
 }
 
 bool ServerContext::cancelled() const {
+  // The deadline is compared here because nobody may be watching it.
   return call_.cancelled() || (call_.deadline != kNever && call_.clock->Now() >= call_.deadline);
 }
 
 std::stop_token ServerContext::stop_token() {
+  // Deadlines of inbound calls are watched only on demand: most handlers never ask.
   if (call_.deadline != kNever) call_.origin->WatchDeadline(call_);
   return call_.Scope()->stop_token();
 }

@@ -32,21 +32,25 @@ class ServerContext {
   std::string_view method() const;
   // The caller's address.
   const std::string& peer() const;
-  // Who the caller is, as the server's authenticator said: of this call where it is asked for each
-  // (ServerOptions::authenticate_calls), else of the connection. Without one, the first name that
-  // the transport has verified; empty where it has verified none.
+  // The caller's identity, as the server's authenticator said: of this call where it is asked for
+  // each (ServerOptions::authenticate_calls), else of the connection. Without an authenticator, the
+  // first name that the transport has verified; empty where it has verified none.
   const std::string& identity() const;
-  // Calls back whoever made this call, over the same connection: `Stub stub(*call.caller());`. It
-  // offers services by ChannelOptions::services. May be kept beyond the call; when the connection
-  // has ended its calls end with UNAVAILABLE. They start as ServerOptions::calls says; in a handler
-  // of a channel's services, as the channel's options do. Null: the caller's protocol does not take
-  // calls.
+  // The node that made this call, as it is called in its cluster; empty: it came from no node. On a
+  // node's server (weft::Node) it is the one that it says it is; elsewhere a claim.
+  std::string node() const;
+  // The target for calls to the caller, over the same connection: `Stub stub(*call.caller());`.
+  // Callers offer services by ChannelOptions::services. The target may be kept beyond the call;
+  // when the connection has ended its calls end with UNAVAILABLE. If the caller is a peer of this
+  // node, the target is that peer, over any of its connections. Calls start as ServerOptions::calls
+  // says; in a handler of a channel's services, as the channel's options do. Null: the caller's
+  // protocol takes no calls.
   std::shared_ptr<CallTarget> caller() const;
-  // What came with the request. Parsed at the first use; damaged metadata refuses the call before
+  // The metadata of the request. Parsed at the first use; damaged metadata refuses the call before
   // its handler.
   const Metadata& metadata() const;
   // Reaches the caller before everything else: with SendInitialMetadata, else before the first
-  // message of the stream, else with the answer, whatever its status. What is added after that is
+  // message of the stream, else with the answer, whatever its status. Metadata added after that is
   // not sent. More than max_metadata_bytes: the call ends with RESOURCE_EXHAUSTED. To a client
   // whose protocol does not have it, it goes in front of the trailers.
   Metadata& initial_metadata();
@@ -66,18 +70,18 @@ class ServerContext {
   // Sent beside the reply from where they are, with an OK status. Not with methods whose server
   // streams.
   absl::Cord& reply_attachment();
-  // What the reply, or the stream's messages from now on, are compressed with; see
+  // Sets the codec of the reply, or of the stream's messages from now on; see
   // ServerOptions::compression.
   void set_compression(Compression codec);
 
   // When the caller stops waiting; infinite when it gave no timeout.
   absl::Time deadline() const;
-  // What is left until then, at least zero.
+  // The time until the deadline, at least zero.
   absl::Duration time_left() const;
   // True once the caller has cancelled, its connection is lost or the deadline has passed: the
   // answer is for nobody.
-  ANY_THREAD bool cancelled() const;
-  // The same as a token: stopped when the caller cancels, its connection is lost or the deadline
+  WEFT_ANY_THREAD bool cancelled() const;
+  // A token for the same: stopped when the caller cancels, its connection is lost or the deadline
   // passes. Callbacks (std::stop_callback) run on the I/O thread, never inside a call of weft's,
   // and must not block. One made for a token that is stopped already runs inside its own
   // constructor, and one that throws ends the process: that is std::stop_callback's doing. Calls

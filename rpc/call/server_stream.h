@@ -15,8 +15,8 @@
 //          stream_sides.h
 // Owns     its share of the stream; the Async ones also the answer
 // Errors   Read and Write say false when the caller is gone: it has cancelled, its deadline has
-//          passed, its connection is lost, the server stops. Whatever the handler then returns, who
-//          still hears of the call hears that
+//          passed, its connection is lost, the server stops. The handler's status then goes to
+//          those that still hear of the call
 // Ends     with the handler's return; the Async ones by Finish, once, or, destroyed without it,
 //          with INTERNAL
 #ifndef WEFT_RPC_CALL_SERVER_STREAM_H_

@@ -3,7 +3,9 @@
 //
 // The generated bases (`demo::Greeter::Service`, `AsyncService`, `CoroService`) derive from
 // Service; a user derives from one of those and overrides its methods. BlockingMethod, AsyncMethod
-// and CoroMethod make a table entry out of a member function.
+// and CoroMethod make a table entry out of a member function. MixedService has no virtual methods:
+// HandlerMethod makes its entries out of the user's own functions, and sees by their types of which
+// style they are.
 //
 // Threads  handlers run on the worker pool, several at once, or on the I/O thread when the method
 //          is inline
@@ -17,6 +19,7 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -37,7 +40,7 @@ class Service;
 struct ServiceMethod {
   const MethodInfo* info = nullptr;
   void (*serve)(Service& service, InboundCall& call, MessageCache& cache) = nullptr;
-  // It waits for messages, and so never runs on an I/O thread.
+  // The handler waits for messages, so it never runs on an I/O thread.
   bool waits = false;
 };
 
@@ -52,23 +55,23 @@ class Service {
   virtual std::span<const ServiceMethod> methods() const = 0;
 };
 
-// What a method that was not overridden answers.
+// Returns the answer of a method that the service has not overridden.
 absl::Status UnimplementedMethod(const MethodInfo& method);
 
-// What a call whose handler threw answers.
+// Returns the answer of a call whose handler threw `error`.
 absl::Status HandlerThrew(const MethodInfo& method, std::exception_ptr error);
 
 namespace service_internal {
 
-// The reply of a pair that the handler's trampoline holds.
+// A reply inside a message pair that the handler's trampoline holds.
 template <typename Pair>
 class PairReply final : public ReplyMessage {
  public:
-  // Back to `cache` when it has been sent.
+  // The pair goes back to `cache` when its reply has been sent.
   PairReply(const MethodInfo& method, MessageCache& cache, size_t request_size,
             std::unique_ptr<Pair>& pair)
       : method_(&method), cache_(&cache), request_size_(request_size), pair_(pair) {}
-  // Of a pair that serves once.
+  // The pair serves only this call.
   explicit PairReply(std::unique_ptr<Pair>& pair) : pair_(pair) {}
   const google::protobuf::MessageLite& message() const override { return pair_->reply; }
   std::shared_ptr<const void> Keep(size_t shared) override {
@@ -83,7 +86,7 @@ class PairReply final : public ReplyMessage {
   std::unique_ptr<Pair>& pair_;
 };
 
-// The reply of a pair that lives with its call.
+// A reply inside a message pair that lives with its call.
 template <typename Pair>
 class OwnReply final : public ReplyMessage {
  public:
@@ -99,12 +102,13 @@ class OwnReply final : public ReplyMessage {
   InboundCall& call_;
 };
 
-// Runs a handler that was given the right to answer. What it throws once it has passed that on, or
-// has answered, is harmless; what it drops of it inside itself ends the call with `dropped`.
+// Runs a handler that was given the right to answer. An exception after the handler has answered,
+// or has passed the right on, is harmless. A handler that destroys the right inside itself ends the
+// call with `dropped`.
 template <typename F>
 void RunAsync(InboundCall& call, absl::Status (*dropped)(), F&& handler) {
-  // Its own, not the call's: the handler may go on after the answer, when the call is somebody
-  // else's.
+  // The scope is shared, not borrowed from the call: the handler may still run after its answer,
+  // when the call object may already serve another request.
   CallScope::Enter enter(call.Scope());
   call_internal::HandlerScope scope(call);
   try {
@@ -113,7 +117,8 @@ void RunAsync(InboundCall& call, absl::Status (*dropped)(), F&& handler) {
     if (scope.left()) throw;
     return;  // it has answered, or passed its answer on
   }
-  // Thrown and caught inside the handler.
+  // The exception was caught inside the handler: the right to answer is gone, and nobody answers
+  // now.
   if (scope.left()) call.Answer(dropped(), nullptr);
 }
 
@@ -136,9 +141,10 @@ struct Serve<Handler> {
       CallScope::Enter enter(call);
       status = (static_cast<S&>(service).*Handler)(call.context(), pair->request, pair->reply);
     }
+    // Answer may hand the call to another thread at once, so nothing below touches `call`.
     PairReply<Pair> reply(method, cache, request_size, pair);
     call.Answer(status, &reply);
-    // Not there any more when its bytes are being sent by reference.
+    // Keep has taken the pair when the reply's bytes are being sent by reference.
     if (pair == nullptr) return;
     const size_t bytes = request_size + (status.ok() ? reply.size() : 0);
     cache.Put(method, std::move(pair), bytes);
@@ -155,6 +161,7 @@ struct Serve<Handler> {
     Pair& messages = *pair;
     call.own_messages = std::move(pair);
     if (!call.Parse(messages.request)) return;
+    // The messages live with the call, so the handler may use them until it answers, on any thread.
     Responder<Reply> responder(call, messages.reply,
                                [](InboundCall& c, const absl::Status& status) {
                                  OwnReply<Pair> reply(c);
@@ -215,6 +222,52 @@ constexpr ServiceMethod CoroMethod(const UnaryMethod<Request, Reply>& method) {
             service_internal::Serve<Handler>::Coroutine(*call.bound->method->info, service, call,
                                                         cache);
           }};
+}
+
+namespace service_internal {
+
+// The types of a method's handlers in class S.
+template <typename S, typename Method>
+struct HandlerForms;
+
+template <typename S, typename Request, typename Reply>
+struct HandlerForms<S, UnaryMethod<Request, Reply>> {
+  using Blocking = absl::Status (S::*)(ServerContext&, Request&, Reply&);
+  using Async = void (S::*)(ServerContext&, Request&, Responder<Reply>);
+  using Coroutine = Coro<absl::Status> (S::*)(ServerContext&, Request&, Reply&);
+};
+
+// True for a member of S itself, false for one that S has from a base.
+template <typename S, typename Function>
+constexpr bool IsMemberOf(Function S::*) {
+  return true;
+}
+template <typename S, typename Function>
+constexpr bool IsMemberOf(Function) {
+  return false;
+}
+
+}  // namespace service_internal
+
+// The entry for a handler of class S in any style; the handler may be noexcept.
+template <typename S, auto Handler, typename Method>
+constexpr ServiceMethod HandlerMethod(const Method& method) {
+  using Forms = service_internal::HandlerForms<S, Method>;
+  static_assert(service_internal::IsMemberOf<S>(Handler),
+                "a handler is a member of the class that MixedService is given, not of a base");
+  if constexpr (std::is_convertible_v<decltype(Handler), typename Forms::Blocking>) {
+    constexpr typename Forms::Blocking kHandler = Handler;
+    return BlockingMethod<kHandler>(method);
+  } else if constexpr (std::is_convertible_v<decltype(Handler), typename Forms::Async>) {
+    constexpr typename Forms::Async kHandler = Handler;
+    return AsyncMethod<kHandler>(method);
+  } else {
+    static_assert(std::is_convertible_v<decltype(Handler), typename Forms::Coroutine>,
+                  "this function is no handler of its method: see what Service, AsyncService and "
+                  "CoroService have for it");
+    constexpr typename Forms::Coroutine kHandler = Handler;
+    return CoroMethod<kHandler>(method);
+  }
 }
 
 }  // namespace weft

@@ -1,10 +1,10 @@
-// What a coroutine awaits of a stream, and how it goes on.
+// Awaiters for the events of a stream, and where a coroutine goes on.
 //
 // A coroutine resumes on the stream's executor (CallOptions::executor); without one on the worker
 // pool whose thread awaited, else on the I/O thread; never inside another call of the user's
-// (core/callback_queue.h). What is there already is not waited for: the coroutine goes on at once.
-// Destroying it while it waits gives the wait up; that must not happen at the moment at which it
-// would resume on another thread.
+// (core/callback_queue.h). If the result is there already, the coroutine goes on at once.
+// Destroying it while it waits gives the wait up. That is done where it would resume; the stream's
+// event may come on another thread at that moment.
 //
 // Threads  the coroutine's
 // Owns     nothing; the stream and the message outlive it
@@ -13,14 +13,16 @@
 
 #include <coroutine>
 #include <memory>
+#include <optional>
 #include <utility>
 
-#include "weft/rpc/call/resumption.h"
+#include "weft/core/coro.h"
+#include "weft/rpc/call/resume_ticket.h"
 #include "weft/rpc/call/stream_port.h"
 
 namespace weft::call_internal {
 
-// A coroutine's wait for one thing of a stream; given up where the awaiter goes before its end.
+// A coroutine's wait for one thing of a stream. Destroying the awaiter before its end gives it up.
 class StreamAwaiter {
  public:
   StreamAwaiter(const StreamAwaiter&) = delete;
@@ -29,32 +31,41 @@ class StreamAwaiter {
  protected:
   StreamAwaiter(StreamPort& port, StreamPort::For what) : port_(port), what_(what) {}
   ~StreamAwaiter() {
-    if (waiting_) (void)port_.StopWaiting(what_);
+    if (ticket_ == nullptr) return;
+    (void)port_.StopWaiting(what_);
+    ticket_->TakeBack();  // the event may be on its way already
   }
 
   StreamPort& port() { return port_; }
-  // `awaiter` is suspended: from the next word of the stream on it may run elsewhere, or be gone.
-  void Suspend(std::coroutine_handle<> awaiter) {
-    resumption_.Suspend(awaiter, port_.executor());
-    waiting_ = true;
-  }
-  // Once, behind Suspend; may destroy this.
-  void Resume() { resumption_.Go(port_.loop()); }
-  // It goes on: resumed, or not suspended after all.
-  void EndWait() { waiting_ = false; }
-  // Suspends it until the stream's next word; false: there is one already.
+  // Suspends the coroutine until the stream's next event. False: the event is there already. An
+  // event comes from any thread and finds the ticket, never the awaiter, which goes with its
+  // coroutine.
   bool SuspendUntilWord(std::coroutine_handle<> awaiter) {
-    Suspend(awaiter);
-    if (port_.Wait(what_, [this] { Resume(); })) return true;
+    auto ticket = std::make_shared<Ticket>(awaiter, port_);
+    ticket_ = ticket;
+    if (port_.Wait(what_, [ticket = std::move(ticket)]() mutable { Go(std::move(ticket)); })) {
+      return true;  // from here on this may be gone
+    }
     EndWait();
     return false;
   }
+  // The coroutine goes on: it was resumed, or not suspended after all.
+  void EndWait() { ticket_.reset(); }
 
  private:
+  struct Ticket final : ResumeTicket {
+    Ticket(std::coroutine_handle<> awaiter, StreamPort& stream)
+        : ResumeTicket(awaiter, stream.executor()), port(stream) {}
+    StreamPort& port;  // brings the event, and so is there
+  };
+  static void Go(std::shared_ptr<Ticket> ticket) {
+    EventLoop* const loop = ticket->port.loop();
+    ResumeTicket::Go(std::move(ticket), loop);
+  }
+
   StreamPort& port_;
   const StreamPort::For what_;
-  bool waiting_ = false;
-  Resumption resumption_;
+  std::shared_ptr<Ticket> ticket_;  // while it waits
 };
 
 // `bool`: a message was read; false: there are no more.
@@ -80,46 +91,58 @@ class [[nodiscard]] ReadAwaiter : public StreamAwaiter {
   StreamRead read_ = StreamRead::kNothingYet;
 };
 
+// Nothing: there is room, or there was, or the call has ended.
+class [[nodiscard]] RoomAwaiter : public StreamAwaiter {
+ public:
+  explicit RoomAwaiter(StreamPort& port) : StreamAwaiter(port, StreamPort::For::kRoom) {}
+
+  bool await_ready() { return false; }
+  bool await_suspend(std::coroutine_handle<> awaiter) { return SuspendUntilWord(awaiter); }
+  void await_resume() { EndWait(); }
+};
+
+// Writes where its awaiter goes on. Another writer of the connection may have taken the room by
+// then, so this may wait several times.
+inline Coro<StreamSent> WriteWithRoom(StreamPort& port,
+                                      const google::protobuf::MessageLite& message,
+                                      const absl::Cord* attachment) {
+  StreamSent sent = StreamSent::kBlocked;
+  while (sent == StreamSent::kBlocked) {
+    RoomAwaiter room(port);
+    co_await room;
+    sent = port.TryWrite(message, /*last=*/false, attachment);
+  }
+  co_return sent;
+}
+
 // `bool`: the message is on its way; false: the call has ended, or this side of it.
-class [[nodiscard]] WriteAwaiter : public StreamAwaiter {
+class [[nodiscard]] WriteAwaiter {
  public:
   WriteAwaiter(StreamPort& port, const google::protobuf::MessageLite& message,
                const absl::Cord* attachment)
-      : StreamAwaiter(port, StreamPort::For::kRoom), message_(message), attachment_(attachment) {}
+      : port_(port), message_(message), attachment_(attachment) {}
+  WriteAwaiter(const WriteAwaiter&) = delete;
+  WriteAwaiter& operator=(const WriteAwaiter&) = delete;
 
-  bool await_ready() { return Try(); }
-  bool await_suspend(std::coroutine_handle<> awaiter) {
-    Suspend(awaiter);
-    while (!WaitForRoom()) {
-      if (!Try()) continue;
-      EndWait();
-      return false;
-    }
-    return true;
+  bool await_ready() {
+    sent_ = port_.TryWrite(message_, /*last=*/false, attachment_);
+    return sent_ != StreamSent::kBlocked;
+  }
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> awaiter) {
+    waiting_.emplace(WriteWithRoom(port_, message_, attachment_));
+    return waiting_->await_suspend(awaiter);
   }
   bool await_resume() {
-    EndWait();
+    if (waiting_.has_value()) sent_ = waiting_->await_resume();
     return sent_ == StreamSent::kSent;
   }
 
  private:
-  bool Try() {
-    sent_ = port().TryWrite(message_, /*last=*/false, attachment_);
-    return sent_ != StreamSent::kBlocked;
-  }
-  bool WaitForRoom() {
-    return port().Wait(StreamPort::For::kRoom, [this] { OnRoom(); });
-  }
-  void OnRoom() {
-    while (!Try()) {
-      if (WaitForRoom()) return;
-    }
-    Resume();
-  }
-
+  StreamPort& port_;
   const google::protobuf::MessageLite& message_;
   const absl::Cord* const attachment_;
   StreamSent sent_ = StreamSent::kBlocked;
+  std::optional<Coro<StreamSent>> waiting_;  // where there was no room
 };
 
 // `bool`: the other side's initial metadata has come; false: there is none.

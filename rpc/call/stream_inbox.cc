@@ -32,12 +32,15 @@ size_t StreamInbox::Drop(std::vector<StreamItem>* dropped) {
 
 void StreamInbox::Keep(ReceivedMessage* message) {
   const size_t size = message->size + message->attachment_size;
+  // A small message would keep the whole input block until the reader comes.
   if (size >= kCopyBelow) return;
   if (size == 0) {
     message->block.reset();
     return;
   }
   if (!chunk_ || chunk_->capacity() - chunk_used_ < size) {
+    // While nothing waits the first chunk is small: a stream that is read as fast as messages come
+    // needs no more.
     chunk_ = BlockRef::New(items_.empty() && !chunk_ ? kCopyBelow : kChunk);
     chunk_used_ = 0;
   }

@@ -11,8 +11,10 @@
 //   kUnknown ──SetInitialMetadata──► kThere
 //   kUnknown ──a message, or an end──► kNone
 //
-// What waits is bounded by the credit that was given (SessionLimits::stream_window_bytes and one
-// message more).
+// The bytes that wait are bounded by the credit that was given: SessionLimits::stream_window_bytes
+// and one message more.
+//
+// A member of StreamPort.
 //
 // Threads  value; its stream's mutex guards it
 // Owns     what came and was not taken
@@ -53,9 +55,9 @@ class StreamInbox {
   Beginning beginning() const { return beginning_; }
   const StreamSource& source() const { return source_; }
 
-  // ---- by whoever brings messages
+  // ---- by the bringer of messages
   void SetSource(const StreamSource& source) { source_ = source; }
-  // One more to be read. Returns the reader, if one waits.
+  // Adds a message. Returns the reader, if one waits.
   [[nodiscard]] StreamWake Add(ReceivedMessage message, size_t cost) {
     WEFT_DCHECK(state_ != State::kDropped);
     Keep(&message);
@@ -63,28 +65,29 @@ class StreamInbox {
     cost_ += cost;
     return TakeWake(reader_);
   }
-  // No more come. Returns the reader, if one waits.
+  // No more messages come. Returns the reader, if one waits.
   [[nodiscard]] StreamWake Close() {
     if (state_ == State::kOpen) set_state(State::kClosed);
     return TakeWake(reader_);
   }
-  // Returns who waits to know whether there is some: from here on it is known.
+  // These two settle whether there is initial metadata. They return the waiter for that knowledge.
   [[nodiscard]] StreamWake SetInitialMetadata() { return Begin(Beginning::kThere); }
   [[nodiscard]] StreamWake SetNoInitialMetadata() { return Begin(Beginning::kNone); }
 
   // ---- by the reader
   // kMessage: `*batch`, which must be empty, has all that waited.
   StreamRead Take(ReadBatch* batch);
-  // Until a message comes, or no more can. False: it need not wait, and `wake` is left alone.
+  // Waits until a message comes, or none can come any more. False: it need not wait, and `wake` is
+  // left alone.
   bool WaitForMessages(StreamWake& wake);
-  // Until it is known whether there is initial metadata. False: it is.
+  // Waits until it is known whether there is initial metadata. False: it is known.
   bool WaitForBeginning(StreamWake& wake);
   StreamWake StopWaitingForMessages() { return TakeWake(reader_); }
   StreamWake StopWaitingForBeginning() { return TakeWake(awaits_beginning_); }
 
-  // ---- by whoever ends the reading
-  // Nobody reads any more. `*dropped`: what waited, to be freed without the lock. Returns what that
-  // costs.
+  // ---- by the side that ends the reading
+  // Ends the reading. `*dropped`: the messages that waited, to be freed without the lock. Returns
+  // their cost.
   [[nodiscard]] size_t Drop(std::vector<StreamItem>* dropped);
 
  private:
@@ -100,7 +103,7 @@ class StreamInbox {
     beginning_ = how;
     return TakeWake(awaits_beginning_);
   }
-  // Small bytes go into a chunk of their own; large ones stay where they came.
+  // Copies small messages into a shared chunk. Large ones stay in the block in which they came.
   void Keep(ReceivedMessage* message);
 
   State state_ = State::kOpen;

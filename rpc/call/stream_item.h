@@ -1,4 +1,4 @@
-// A message that came on a stream, what it costs of the credit, and what reading it needs.
+// A message of a stream, its cost in credit, and the things that reading it needs.
 //
 // Threads  values
 #ifndef WEFT_RPC_CALL_STREAM_ITEM_H_
@@ -18,11 +18,11 @@ struct StreamItem {
   size_t cost = 0;  // is given back when the message has been read, or dropped
 };
 
-// Where a stream's messages come from. A stream that has been given messages keeps its transport to
+// The origin of a stream's messages. A stream that has been given messages keeps its transport to
 // its end, so the pointers stay valid as long as the stream.
 struct StreamSource {
   StreamTransport* transport = nullptr;
-  const Log* log = nullptr;  // for what libraries write while a message is parsed; null: none
+  const Log* log = nullptr;  // for lines of libraries during parsing; null: none
   InflateGate* gate = nullptr;
   size_t max_message = 0;  // of an inflated message
 };

@@ -3,6 +3,8 @@
 namespace weft {
 
 bool StreamOutbox::WaitForRoom(StreamWake& wake) {
+  // Room may have come between the writer's failed send and this wait: then there is no second
+  // signal.
   if (std::exchange(room_signalled_, false) || state_ == State::kEnded) return false;
   writer_ = std::move(wake);
   return true;
@@ -13,9 +15,10 @@ StreamWake StreamOutbox::SignalRoom() {
   return TakeWake(writer_);
 }
 
-// ---- what is kept is sent
+// ---- sending kept messages
 
-// The call may lose its transport at any moment: then the message goes with those that are kept.
+// The message is kept before it is sent. If the call loses its transport during the send, the copy
+// goes to the next one with all others.
 StreamSent StreamOutbox::BeginKept(const StreamMessage& message, bool last, KeptSend* send) {
   if (state_ == State::kEnded) return StreamSent::kEnded;
   if (!open()) return StreamSent::kBlocked;
@@ -31,14 +34,17 @@ StreamSent StreamOutbox::BeginKept(const StreamMessage& message, bool last, Kept
 
 StreamSent StreamOutbox::EndKept(const KeptSend& send, StreamSent sent) {
   if (send.added && sent != StreamSent::kSent) {
+    // The same transport still: the writer will write this message again, so the copy must go.
+    // After a move the copy is sent with the others, and the writer must not write it again.
     if (sent_->turn() == send.turn) {
       sent_->TakeBack();
     } else if (sent != StreamSent::kRefused) {
-      sent = StreamSent::kSent;  // it goes with the others
+      sent = StreamSent::kSent;  // the copy goes with the others
     }
   }
   sent_->Unuse();
-  // Whether the call has ended or goes on elsewhere is not known yet: either wakes the writer.
+  // The transport's kEnded leaves open if the call has ended or goes on elsewhere. Either wakes the
+  // writer, so let it wait.
   return sent == StreamSent::kEnded ? StreamSent::kBlocked : sent;
 }
 
@@ -56,6 +62,8 @@ StreamOutbox::Again StreamOutbox::NextAgain(KeptSend* send) {
 
 bool StreamOutbox::EndAgain(const KeptSend& send, StreamSent sent) {
   const bool same = sent_->turn() == send.turn;
+  // After a move the position belongs to the next transport, which begins again with the first
+  // message.
   if (same && sent == StreamSent::kSent) sent_->SentNext();
   sent_->Unuse();
   return same;

@@ -13,6 +13,8 @@
 // the call has lost its transport (Unbind), the writer waits; the next one is sent what was kept
 // before anything new.
 //
+// A member of StreamPort.
+//
 // Threads  value; its stream's mutex guards it
 // Owns     what is kept; its share of the transport
 // Ends     in kEnded; after that nothing is sent
@@ -59,7 +61,7 @@ class StreamOutbox {
   State state() const { return state_; }
 
   // ---- by the writer
-  // kSent: a message may go to `*transport` now; by BeginKept, if it `*keeps`.
+  // kSent: a message may go to `*transport` now. If it `*keeps`, the message goes by BeginKept.
   StreamSent CheckWritable(Transport* transport, bool* keeps) const {
     if (state_ != State::kWriting) return StreamSent::kEnded;
     if (!open()) return StreamSent::kBlocked;
@@ -67,33 +69,35 @@ class StreamOutbox {
     *keeps = sent_ != nullptr && sent_->keeps();
     return StreamSent::kSent;
   }
-  // Its last message has gone.
+  // The stream's last message has gone.
   void SetLastSent() {
     if (state_ == State::kWriting) set_state(State::kLastSent);
   }
-  // The transport to be told now; null: none, for it is over, or told when the transport opens.
+  // Returns the transport to be told now. Null: the stream is over, or the transport is told when
+  // it opens.
   [[nodiscard]] Transport HalfClose() {
     if (state_ != State::kWriting) return nullptr;
     set_state(State::kHalfClosed);
     return open() ? transport_ : nullptr;
   }
-  // Until there is room, or the call has ended. False: it need not wait, and `wake` is left alone.
+  // Waits until there is room, or the call has ended. False: it need not wait, and `wake` is left
+  // alone.
   bool WaitForRoom(StreamWake& wake);
   StreamWake StopWaitingForRoom() { return TakeWake(writer_); }
 
-  // ---- what is kept is sent
-  // kSent: `*send` is to be sent and then ended, whatever came of it.
+  // ---- sending kept messages
+  // kSent: `*send` is to be sent, and then EndKept is called with the result, whatever it is.
   StreamSent BeginKept(const StreamMessage& message, bool last, KeptSend* send);
   StreamSent EndKept(const KeptSend& send, StreamSent sent);
-  // kMessage: as BeginKept.
+  // kMessage: `*send` is to be sent, and then EndAgain is called.
   Again NextAgain(KeptSend* send);
   // False: the call has lost its transport meanwhile.
   bool EndAgain(const KeptSend& send, StreamSent sent);
 
-  // ---- by whoever starts the call
-  // It may have to be sent to another server: what is sent is kept from here on.
+  // ---- by the starter of the call
+  // The call may have to go to another server: messages are kept from here on.
   void KeepSent();
-  // It stays where it is: nothing is kept any more.
+  // The call stays where it is: nothing is kept any more.
   void StopKeeping();
   // The call is to go to another transport; false: too much was sent for that.
   bool Unbind();
@@ -103,9 +107,9 @@ class StreamOutbox {
   // The call has been sent. False: on another transport, or it is lost meanwhile. `*half_close`:
   // the transport to be told now; null: none.
   bool Open(const StreamTransport& transport, Transport* half_close);
-  // What was kept goes before what the writer has.
+  // Kept messages are still being sent: they go before the writer's next one.
   bool sending_again() const { return sent_ != nullptr && sent_->sending_again(); }
-  // There is room. Returns the writer; where none waits, the next one that would need not.
+  // There is room. Returns the writer. If none waits, the next wait returns at once.
   [[nodiscard]] StreamWake SignalRoom();
   // The call is over. Returns the writer, if one waits.
   [[nodiscard]] StreamWake End() {

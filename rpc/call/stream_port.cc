@@ -13,7 +13,8 @@ namespace {
 // messages leave together.
 constexpr int kFlood = 2;
 
-// On the reader's thread, which may be no thread of weft's.
+// Parses on the reader's thread. Lines that protobuf logs meanwhile go to the stream's log, also on
+// threads of the application.
 absl::Status ParseMessage(const ReceivedMessage& message, const StreamSource& from,
                           google::protobuf::MessageLite* out) {
   if (from.log == nullptr || ThreadLog::Current() != nullptr) {
@@ -34,6 +35,7 @@ StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out, absl::Cord* a
   if (batch_.empty()) {
     batch_.Clear();
     MutexLock lock(mu_);
+    // The inbox's whole queue is swapped into the batch, so one lock serves many reads.
     const StreamRead what = inbox_.Take(&batch_);
     if (what != StreamRead::kMessage) return what;
   }
@@ -43,7 +45,10 @@ StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out, absl::Cord* a
   absl::Status s = ParseMessage(item.message, from, out);
   if (s.ok() && WantsMessages()) s = OnStreamMessage(/*outgoing=*/false, item.message.size);
   if (attachment != nullptr) *attachment = item.message.Attachment();
+  // The block goes before the credit does: a peer that sends more at once finds the memory free.
   item.message.block.reset();
+  // False when the stream has ended meanwhile: its end has given back the credit of the whole
+  // batch.
   if (batch_.TakeCost(item.cost)) from.transport->ReturnCredit(*this, item.cost);
   if (s.ok()) return StreamRead::kMessage;
   Fail(std::move(s));
@@ -62,6 +67,8 @@ void StreamPort::Deliver(ReceivedMessage message, size_t cost) {
       reader = inbox_.Add(std::move(message), cost);
     }
   }
+  // The transport and the wakes are called without mu_: the transport takes its own lock, and a
+  // wake may read or write this stream on this thread.
   if (dropped_for != nullptr) dropped_for->ReturnCredit(*this, cost);
   CallIfSet(beginning);
   CallIfSet(reader);
@@ -122,7 +129,8 @@ StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bo
   }
   absl::Status why;
   if (WantsMessages()) {
-    if (!transport->HasRoom(*this)) return StreamSent::kBlocked;  // it sees each message once
+    // An interceptor must see each message only once, so do not start a send that would be blocked.
+    if (!transport->HasRoom(*this)) return StreamSent::kBlocked;
     why = OnStreamMessage(/*outgoing=*/true, message.ByteSizeLong());
     if (!why.ok()) {
       Fail(std::move(why));
@@ -131,6 +139,8 @@ StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bo
   }
   const bool flood = writes_in_a_row_.fetch_add(1, std::memory_order_relaxed) >= kFlood;
   const StreamMessage outgoing{.message = &message, .attachment = attachment};
+  // mu_ is not held while sending: the send may end the connection, and that the call, which takes
+  // mu_. So the call may also lose this transport meanwhile (decision 0015).
   const StreamSent sent = keeps ? SendKept(outgoing, last, flood, &why)
                                 : transport->SendMessage(*this, outgoing, last, flood, &why);
   if (sent == StreamSent::kRefused) {
@@ -201,7 +211,7 @@ bool StreamPort::SendAgain() {
 }
 
 void StreamPort::OnRoom() {
-  // False: what was kept goes before what the writer has.
+  // False: kept messages go before the writer's next one.
   const auto tell_writer = [this] {
     Wake writer;
     {
@@ -212,6 +222,7 @@ void StreamPort::OnRoom() {
     CallIfSet(writer);
     return true;
   };
+  // The writer is told only when all kept messages have gone: its next one comes behind them.
   if (!tell_writer() && SendAgain()) (void)tell_writer();
 }
 
@@ -252,6 +263,7 @@ bool StreamPort::StopWaiting(For what) {
 void StreamPort::Fail(absl::Status error) {
   {
     MutexLock lock(mu_);
+    // The first error counts: later ones are mostly its consequences.
     if (!error_.ok() || ended_.load(std::memory_order_relaxed)) return;
     error_ = error;
   }
@@ -272,6 +284,7 @@ void StreamPort::EndStream(bool drop) {
   size_t cost = 0;
   {
     MutexLock lock(mu_);
+    // Set under mu_ although ended() reads it without: Fail relies on that.
     ended_.store(true, std::memory_order_release);
     if (drop) cost = inbox_.Drop(&dropped) + batch_.DropCost();
     transport = inbox_.source().transport;

@@ -5,6 +5,10 @@
 //
 // The states of each direction are drawn in stream_inbox.h and stream_outbox.h.
 //
+// On the client the call is its own port (ClientStreamCall). On the server the session makes an
+// InboundStream with the call. A port may outlive its call: the application's reader and writer
+// hold shares.
+//
 // Threads  one reader and one writer at a time, each any thread; On…, Bind and Opened: the
 //          transport; EndStream: any
 // Owns     what came and was not read; its share of the transport
@@ -44,7 +48,7 @@ class WriteWaits;
 class StreamPort : public std::enable_shared_from_this<StreamPort> {
  public:
   using Wake = StreamWake;
-  // What one may wait for.
+  // The things that a reader or writer may wait for.
   enum class For : uint8_t {
     kMessages,
     kRoom,
@@ -57,55 +61,58 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   StreamPort& operator=(const StreamPort&) = delete;
 
   // ---- by the reader
-  // `attachment`: what came beside the message; null: nobody asks.
+  // `attachment` gets the bytes that came beside the message; null: they are not wanted.
   StreamRead TryRead(google::protobuf::MessageLite* out, absl::Cord* attachment = nullptr)
       WEFT_EXCLUDES(mu_);
 
   // ---- by the writer
-  // `attachment`: goes beside the message, and is shared; null: nothing does.
+  // `attachment` goes beside the message, and is shared; null: there is none.
   StreamSent TryWrite(const google::protobuf::MessageLite& message, bool last,
                       const absl::Cord* attachment = nullptr) WEFT_EXCLUDES(mu_);
   bool HasRoom() WEFT_EXCLUDES(mu_);
   void HalfClose() WEFT_EXCLUDES(mu_);
 
   // ---- waiting
-  // kNone also when it is known that none comes: a message has come, or the end.
+  // Says if the other side's initial metadata has come. kNone also covers that none can come any
+  // more: a message has come, or the end.
   StreamInbox::Beginning beginning() const WEFT_EXCLUDES(mu_);
-  // Calls `wake` once, from any thread and inside whatever makes it go on, when it may: so `wake`
-  // is weft's own, and enters the user's code by core/callback_queue.h. False: it need not wait.
+  // Calls `wake` once, from any thread, inside the call that brings the awaited thing. So `wake`
+  // must be weft's own code and enter the user's code by core/callback_queue.h. False: it need not
+  // wait.
   bool Wait(For what, Wake wake) WEFT_EXCLUDES(mu_);
   // False: there was nothing to stop, or its wake is being called.
   bool StopWaiting(For what) WEFT_EXCLUDES(mu_);
-  // What bounds threads that wait here to write; null: nothing does.
+  // The limits on threads that wait here to write; null: no limits.
   virtual std::shared_ptr<const WriteWaits> write_waits() const { return nullptr; }
 
-  // This side's reason not to go on; the first one counts. The call is cancelled by OnFailed.
+  // Ends the stream with this side's reason. The first reason counts. OnFailed cancels the call.
   void Fail(absl::Status error) WEFT_EXCLUDES(mu_);
   absl::Status error() const WEFT_EXCLUDES(mu_);
-  // Nobody reads any more: what waits to be read is dropped, and so is what comes, and its credit
-  // goes back as if it had been read, so that the other side comes to its end.
+  // Stops reading for good. Messages that wait to be read are dropped, and so are later ones. Their
+  // credit goes back as if they had been read, so that the other side comes to its end.
   void StopReading() WEFT_EXCLUDES(mu_);
-  // The call is over. `drop`: what waits to be read, too.
+  // Ends the stream with its call. `drop`: messages that wait to be read go, too.
   void EndStream(bool drop) WEFT_EXCLUDES(mu_);
-  // Where its coroutines and callbacks go on; null: on its loop, or as coroutines say.
+  // The executor on which its coroutines and callbacks go on. Null: they go on on its loop;
+  // coroutines where their own rule says.
   Executor* executor() const { return executor_; }
-  // The I/O thread's, where callbacks run without an executor; null before the call was started.
+  // The loop on whose thread callbacks run without an executor. Null before the call was started.
   EventLoop* loop() const { return loop_.get(); }
   bool ended() const { return ended_.load(std::memory_order_acquire); }
-  // What this side's messages are compressed with.
+  // The codec of this side's messages.
   std::atomic<Compression>& codec() { return codec_; }
 
-  // ---- by whoever starts the call
-  // Before anybody else sees it.
+  // ---- by the starter of the call
+  // Call it before anybody else sees the stream.
   void SetLoop(std::shared_ptr<EventLoop> loop) { loop_ = std::move(loop); }
-  // It may have to be sent to another server: what it sends is kept from here on.
+  // The call may have to go to another server: its messages are kept from here on.
   void KeepSent() WEFT_EXCLUDES(mu_);
-  // It is out of its transport's hands, and is to go to another; false: it must not, for the server
-  // has said something of it, or has been sent too much. On the loop.
+  // The call has left its transport, and is to go to another one. False: it must not, because the
+  // server has said something of it, or has been sent too much. On the loop.
   bool Unbind() WEFT_EXCLUDES(mu_);
 
   // ---- by the transport
-  // What the transport keeps of it.
+  // The transport's own data for this stream.
   TransportSlot& slot() { return slot_; }
   const TransportSlot& slot() const { return slot_; }
   // The call has its number. `gate`: asked before a message is inflated; null: there is none. Under
@@ -139,7 +146,8 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
  private:
   StreamSent SendKept(const StreamMessage& message, bool last, bool gather, absl::Status* why)
       WEFT_EXCLUDES(mu_);
-  // Sends what was sent to the transport before, as far as there is room. False: not all has gone.
+  // Sends the kept messages to the present transport, as far as there is room. False: not all have
+  // gone.
   bool SendAgain() WEFT_EXCLUDES(mu_);
   void StopKeeping() WEFT_EXCLUDES(mu_);
 

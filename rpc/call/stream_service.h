@@ -17,7 +17,8 @@ namespace weft {
 
 namespace service_internal {
 
-// What a streaming method's trampoline keeps beside the call, for handlers that go on later.
+// The objects that a streaming method's trampoline keeps beside the call, for handlers that go on
+// later.
 template <typename Request, typename Stream>
 struct StreamFrame final : MessagePairBase {
   explicit StreamFrame(std::shared_ptr<StreamPort> port) : stream(std::move(port)) {}
@@ -204,6 +205,29 @@ struct ServeBothStreams<Handler> {
     RunAsync(call, &call_internal::StreamAnswer::Dropped,
              [&] { (static_cast<S&>(service).*Handler)(call.context(), std::move(stream)); });
   }
+};
+
+// ---- The types of handlers, for HandlerMethod
+
+template <typename S, typename Request, typename Reply>
+struct HandlerForms<S, ClientStreamingMethod<Request, Reply>> {
+  using Blocking = absl::Status (S::*)(ServerContext&, ServerReader<Request>&, Reply&);
+  using Async = void (S::*)(ServerContext&, AsyncServerReader<Request, Reply>);
+  using Coroutine = Coro<absl::Status> (S::*)(ServerContext&, ServerReader<Request>&, Reply&);
+};
+
+template <typename S, typename Request, typename Reply>
+struct HandlerForms<S, ServerStreamingMethod<Request, Reply>> {
+  using Blocking = absl::Status (S::*)(ServerContext&, Request&, ServerWriter<Reply>&);
+  using Async = void (S::*)(ServerContext&, Request&, AsyncServerWriter<Reply>);
+  using Coroutine = Coro<absl::Status> (S::*)(ServerContext&, Request&, ServerWriter<Reply>&);
+};
+
+template <typename S, typename Request, typename Reply>
+struct HandlerForms<S, BidirectionalMethod<Request, Reply>> {
+  using Blocking = absl::Status (S::*)(ServerContext&, ServerStream<Request, Reply>&);
+  using Async = void (S::*)(ServerContext&, AsyncServerStream<Request, Reply>);
+  using Coroutine = Coro<absl::Status> (S::*)(ServerContext&, ServerStream<Request, Reply>&);
 };
 
 }  // namespace service_internal

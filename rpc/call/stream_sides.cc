@@ -16,7 +16,7 @@ void Tell(StreamPort& port, bool result, StreamCallback done) {
   } else if (CallbackQueue* const queue = CallbackQueue::FreeAt(port.loop())) {
     const CallbackQueue::Scope scope(queue);
     GuardedCall(kWhat, [&] { std::move(done)(result); });
-    done = nullptr;  // what it holds goes inside the scope, too
+    done = nullptr;  // captured objects are destroyed inside the scope, too
   } else {
     CallbackQueue::Later(port.loop(), kWhat, std::move(done), result);
   }
@@ -51,6 +51,8 @@ void ReadLater(std::shared_ptr<StreamPort> port, google::protobuf::MessageLite* 
       Tell(*port, read == StreamRead::kMessage, std::move(done));
       return;
     }
+    // Wait may refuse, because a message has come meanwhile. Then the callback is taken back and
+    // the read is tried again: a loop, so that many messages need no deeper stack.
     auto shared = std::make_shared<StreamCallback>(std::move(done));
     if (port->Wait(StreamPort::For::kMessages, [port, out, attachment, shared] {
           ReadLater(port, out, attachment, std::move(*shared));

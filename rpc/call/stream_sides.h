@@ -1,17 +1,17 @@
-// What one does with a stream's messages, in three styles: the reading and the writing half of the
-// classes that handlers and callers hold.
+// Reading and writing a stream's messages, in three styles: the two halves of the classes that
+// handlers and callers hold.
 //
 //   while (stream.Read(&message)) …                  blocks; not on an I/O thread
 //   while (co_await stream.ReadCoro(&message)) …     in a coroutine
 //   stream.ReadAsync(&message, [](bool more) { … }); calls back, once
 //
-// Raw bytes may travel beside a message, neither parsed nor copied: what is written shares the
-// attachment's bytes, and what was read shares those that came.
+// Raw bytes may travel beside a message, neither parsed nor copied: a written message shares the
+// bytes of the attachment given, and a read one shares the bytes that came.
 //
 // A callback never runs inside a call, be it the one that registers it or one that ends the stream,
 // and so never under a lock that is held around such a call (core/callback_queue.h). It is called
 // once, at the latest with the stream's end, also where the stream is destroyed before: what it
-// refers to lives until then. What it throws is caught, counted and logged
+// refers to lives until then. Its exceptions are caught, counted and logged
 // (Runtime::callback_throws).
 //
 // Threads  one reader and one writer at a time, each any thread. Read and Write wait: not under a
@@ -62,7 +62,7 @@ class StreamReadSide {
     call_internal::ReadLater(read_port_, out, nullptr, std::move(done));
   }
 
-  // The same with what came beside the message; empty where nothing did.
+  // These also give the raw bytes that came beside the message; empty if none did.
   bool Read(Message* out, absl::Cord* attachment) {
     return call_internal::ReadHere(*read_port_, out, attachment);
   }
@@ -99,7 +99,7 @@ class StreamWriteSide {
     return write_port_->TryWrite(message, false) == StreamSent::kSent;
   }
 
-  // The same with raw bytes beside the message. A peer that does not take them ends the call with
+  // These also send raw bytes beside the message. A peer that does not take them ends the call with
   // UNIMPLEMENTED.
   bool Write(const Message& message, const absl::Cord& attachment) {
     return call_internal::WriteHere(*write_port_, message, &attachment);
@@ -111,7 +111,7 @@ class StreamWriteSide {
     return write_port_->TryWrite(message, false, &attachment) == StreamSent::kSent;
   }
 
-  // Whether TryWrite would write.
+  // True if TryWrite would write.
   bool ready() const { return write_port_->HasRoom(); }
   // Nothing can be written any more.
   bool ended() const { return write_port_->ended(); }

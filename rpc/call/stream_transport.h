@@ -1,5 +1,5 @@
-// What carries the messages of streams: a session, seen from a stream. What it keeps of each, as
-// windows and credit, lies in the stream's TransportSlot and is its own.
+// Carries the messages of streams: a session, as a stream sees it. The session's own data for a
+// stream, such as windows and credit, lies in the stream's TransportSlot.
 //
 // Threads  any
 #ifndef WEFT_RPC_CALL_STREAM_TRANSPORT_H_
@@ -29,14 +29,14 @@ enum class StreamSent : uint8_t {
   kRefused,  // it can never go: see `why`
 };
 
-// One of them, as it is or serialized.
+// A message, as it is or serialized.
 struct StreamMessage {
   const google::protobuf::MessageLite* message = nullptr;
   std::string_view bytes = {};             // where `message` is null
   const absl::Cord* attachment = nullptr;  // beside it; null: none
 };
 
-class ANY_THREAD StreamTransport {
+class WEFT_ANY_THREAD StreamTransport {
  public:
   virtual ~StreamTransport() = default;
   // `last`: it ends this side's stream. `gather`: more follow soon.
@@ -44,11 +44,11 @@ class ANY_THREAD StreamTransport {
                                  bool gather, absl::Status* why) = 0;
   // Ends this side's stream without a message.
   virtual void SendHalfClose(StreamPort& port) = 0;
-  // So many bytes of its messages have been read, or thrown away.
+  // So many bytes of the stream's messages have been read, or thrown away.
   virtual void ReturnCredit(StreamPort& port, size_t bytes) = 0;
   // True when SendMessage would send, as far as one can say.
   virtual bool HasRoom(StreamPort& port) = 0;
-  // For what libraries write while a message is parsed; null: there is none.
+  // The log for lines that libraries write while a message is parsed; null: there is none.
   virtual const Log* log() const { return nullptr; }
 };
 

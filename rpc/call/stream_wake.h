@@ -1,4 +1,4 @@
-// The way to somebody who waits for something of a stream.
+// The way to the waiter for something of a stream.
 //
 // Threads  value; its stream's mutex guards it. It is called without the mutex, once, by any thread
 #ifndef WEFT_RPC_CALL_STREAM_WAKE_H_
@@ -7,12 +7,13 @@
 #include <utility>
 
 #include "absl/functional/any_invocable.h"
+#include "weft/core/requirements.h"
 
 namespace weft {
 
 using StreamWake = absl::AnyInvocable<void() &&>;
 
-// Empties `from`. Null: nobody waited.
+// Empties `from`. Null: no waiter was there.
 inline StreamWake TakeWake(StreamWake& from) {
   StreamWake wake;
   if (from) wake.swap(from);

@@ -12,6 +12,8 @@
 #include <cstddef>
 #include <new>
 
+#include "weft/core/requirements.h"
+
 namespace weft {
 
 template <typename T>

@@ -1,8 +1,9 @@
-// Room in a stream for what its transport keeps of it: windows, credit, numbers. It costs no
-// allocation, and the stream knows nothing of it.
+// Room in a stream for the data that its transport keeps for it: windows, credit, numbers. It costs
+// no allocation, and the stream knows nothing of its content.
 //
 // A call may go from one transport to another while a writer is still on its way into the first.
-// Each looks at OwnedBy under its own lock, and leaves the room alone when it is another's.
+// Each transport looks at OwnedBy under its own lock, and leaves the room alone if another one owns
+// it.
 //
 // Threads  Emplace and Release: the transport's, under its lock; OwnedBy: any; As: as what the
 //          transport keeps there says
@@ -14,6 +15,8 @@
 #include <cstddef>
 #include <new>
 #include <type_traits>
+
+#include "weft/core/requirements.h"
 
 namespace weft {
 
@@ -32,7 +35,7 @@ class TransportSlot {
     owner_.store(owner, std::memory_order_relaxed);
     return *part;
   }
-  // The owner's, with the type that it emplaced.
+  // Returns the owner's data, with the type that it emplaced.
   template <typename Part>
   Part& As() {
     return *std::launder(reinterpret_cast<Part*>(bytes_));
@@ -45,7 +48,7 @@ class TransportSlot {
   bool OwnedBy(const StreamTransport* transport) const {
     return owner_.load(std::memory_order_relaxed) == transport;
   }
-  // Nobody owns it. What is in it stays until another one takes the room.
+  // Gives up the ownership. The content stays until another transport takes the room.
   void Release() { owner_.store(nullptr, std::memory_order_relaxed); }
 
  private:

@@ -8,7 +8,7 @@
 namespace weft::call_internal {
 namespace {
 
-// A caller polls for as long as a reply from the same machine takes.
+// A caller polls for about as long as a reply from the same machine takes, and then sleeps.
 constexpr Nanos kCallerSpin = std::chrono::microseconds(20);
 
 }  // namespace
@@ -20,11 +20,11 @@ void TellContext(const OutboundCall& call, const CallEnd& end) {
   call.options.context->SetTimes(ToAbsl((sent ? call.wire().sent : now) - call.plan().started),
                                  ToAbsl(now - call.plan().started));
   if (call.wire().initial_metadata != nullptr &&
-      call.stream == nullptr) {  // a stream's is told at once
+      call.stream == nullptr) {  // a stream told it when it came
     call.options.context->SetInitialMetadata(*call.wire().initial_metadata);
   }
   Metadata trailers;
-  (void)trailers.ReadFrom(end.trailers);  // what is damaged is left out: the reply itself is good
+  (void)trailers.ReadFrom(end.trailers);  // up to damaged bytes: the reply is good
   if (end.whole_reply != nullptr)
     call.options.context->SetReplyAttachment(end.whole_reply->Attachment());
   call.options.context->SetEnd(std::move(trailers), ToAbsl(end.handler_time),
@@ -52,6 +52,12 @@ absl::Status ParsePlain(const OutboundCall& call, const CallEnd& end,
 }
 
 absl::Status CheckMayBlock(const MethodInfo& method) {
+  if (const EventLoop* const loop = EventLoop::Current(); loop != nullptr && loop->stepped()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "call ", std::string(method.full_name),
+        ": a blocking call inside a simulation would wait for ever, for nothing else runs on its "
+        "one thread meanwhile; use the callback or coroutine style"));
+  }
   return absl::FailedPreconditionError(
       absl::StrCat("call ", std::string(method.full_name),
                    ": a blocking call on an I/O thread would wait for itself; use the callback or "
@@ -60,7 +66,7 @@ absl::Status CheckMayBlock(const MethodInfo& method) {
 }
 
 void WaitForReply(Parker& parker) {
-  // How long replies took lately, seen from this thread.
+  // Learns for each thread how long its replies took lately, and with that whether polling pays.
   thread_local SpinPolicy spin(kCallerSpin);
   parker.ParkSpinning(spin);
 }

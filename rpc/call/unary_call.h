@@ -31,29 +31,29 @@ namespace weft {
 
 // Runs on the channel's I/O thread, which it must not block, or on CallOptions::executor; once, and
 // never inside a call that the application makes (core/callback_queue.h), so never under a lock
-// held around one. What it throws is caught, counted and logged (Runtime::callback_throws).
+// held around one. Its exceptions are caught, counted and logged (Runtime::callback_throws).
 template <typename Reply>
 using Callback = absl::AnyInvocable<void(absl::StatusOr<Reply>) &&>;
 
 namespace call_internal {
 
-// Gives what the end of a call says to its ClientContext.
+// Copies the facts of a call's end to its ClientContext.
 void TellContext(const OutboundCall& call, const CallEnd& end);
-// The end's status; of a call that was sent several times with the number of the attempt.
+// Returns the end's status, with the number of the attempt if the call was sent several times.
 absl::Status ErrorOf(const OutboundCall& call, const CallEnd& end);
 // Parses a reply that was compressed, or has an attachment.
 absl::Status ParseWhole(const OutboundCall& call, const CallEnd& end,
                         google::protobuf::MessageLite* out);
-// Parses one that is just a message.
+// Parses a reply that is just a message.
 absl::Status ParsePlain(const OutboundCall& call, const CallEnd& end,
                         google::protobuf::MessageLite* out);
-// Why a blocking call must not be made on this thread, or OK.
+// Returns the reason why a blocking call must not be made on this thread, or OK.
 absl::Status CheckMayBlock(const MethodInfo& method);
-// Waits, at first polling.
+// Waits for the reply. It polls for a short while before it sleeps.
 void WaitForReply(Parker& parker);
 
-// Parses the reply of a call that ended well into the one in `result`: where it will be, for a move
-// of a message costs as much as parsing a small one.
+// Parses the reply of a call that ended well into the message inside `result`. The message is
+// parsed where it will stay: moving one costs as much as parsing a small one.
 template <typename Reply>
 void ParseReply(const OutboundCall& call, const CallEnd& end, absl::StatusOr<Reply>* result) {
   Reply& reply = **result;
@@ -62,7 +62,7 @@ void ParseReply(const OutboundCall& call, const CallEnd& end, absl::StatusOr<Rep
   if (!s.ok()) *result = std::move(s);
 }
 
-// The end of a call as the caller's result.
+// Turns the end of a call into the caller's result.
 template <typename Reply>
 void TakeResult(const OutboundCall& call, const CallEnd& end, absl::StatusOr<Reply>* result) {
   if (call.options.context != nullptr) TellContext(call, end);
@@ -78,6 +78,7 @@ template <typename Reply>
 absl::StatusOr<Reply> ParsedReply(const OutboundCall& call, const CallEnd& end) {
   absl::StatusOr<Reply> result(absl::in_place);
   ParseReply(call, end, &result);
+  // The only return statement, so that the compiler constructs the result in the caller's place.
   return result;  // the one return: nothing is moved
 }
 
@@ -107,7 +108,8 @@ class BlockingCall final : public OutboundCall {
 template <typename Reply>
 class CallbackCall final : public OutboundCall {
  public:
-  // With the request behind it in one block, if it is not larger than kMaxKept.
+  // Allocates the call and, if the request is not larger than kMaxKept, the request's bytes behind
+  // it in the same block.
   static CallbackCall& New(const MethodInfo& m, const google::protobuf::MessageLite& r,
                            const CallOptions& o, Callback<Reply>&& done) {
     const size_t size = MessageCodec::ByteSize(r);
@@ -117,10 +119,13 @@ class CallbackCall final : public OutboundCall {
     if (keep) call->request.KeepIn(static_cast<char*>(memory) + sizeof(CallbackCall), size);
     return *call;
   }
-  // Without a size: there is more of it than the call.
+  // Unsized delete: the block may be larger than the object.
   static void operator delete(void* memory) { CallMemory::Give(memory); }
 
   void Complete(const CallEnd& end) override {
+    // Fast path: no other code of the application is on this thread's stack, so call back here and
+    // now. Otherwise the reply is parsed here, for its bytes are valid only during Complete, and
+    // the result goes to the executor or to the loop's callback queue.
     if (options.executor == nullptr) {
       if (CallbackQueue* const queue = CallbackQueue::FreeAt(nullptr)) {
         const CallbackQueue::Scope in_callback(queue);

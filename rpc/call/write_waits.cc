@@ -9,8 +9,8 @@ WriteWaits::Wait::~Wait() {
 }
 
 absl::Status WriteWaits::Wait::Begin() {
-  // Threads that a handler has made by itself are nobody's loss but its own.
-  if (counted_ || Executor::Current() != &waits_.pool_) return absl::OkStatus();
+  // Threads that a handler has made itself take no place from other handlers.
+  if (counted_ || Executor::OfThread() != &waits_.pool_) return absl::OkStatus();
   counted_ = waits_.pool_.peer_waits().TryBegin();
   if (counted_) return absl::OkStatus();
   return absl::ResourceExhaustedError(

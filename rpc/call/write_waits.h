@@ -17,7 +17,7 @@
 
 namespace weft {
 
-class ANY_THREAD WriteWaits {
+class WEFT_ANY_THREAD WriteWaits {
  public:
   // `most`: of one blocking write; zero: no limit. `setting`, `threads_setting`: their names, for
   // errors.
@@ -27,7 +27,7 @@ class ANY_THREAD WriteWaits {
         setting_(std::move(setting)),
         threads_setting_(std::move(threads_setting)) {}
 
-  // One thread's waiting.
+  // The waiting of one thread.
   class Wait {
    public:
     explicit Wait(const WriteWaits& waits) : waits_(waits) {}
@@ -44,7 +44,7 @@ class ANY_THREAD WriteWaits {
   };
 
   Nanos most() const { return most_; }
-  // What a write ends its call with that has waited for so long.
+  // Returns the error of a write that has waited for so long.
   absl::Status TooLong() const;
 
  private:

@@ -9,6 +9,7 @@ AttemptPlan AttemptPlan::For(const StartOptions& options, const MethodInfo& meth
   plan.retry = &options.retry;
   plan.hedging = &options.hedging;
   if (!options.method_policies.empty()) {
+    // The method's policy comes second, and replaces its service's.
     for (const std::string_view name : {method.service, method.full_name}) {
       const auto it = options.method_policies.find(name);
       if (it == options.method_policies.end()) continue;

@@ -1,4 +1,4 @@
-// What policies come to for one call: how many attempts, one after another or side by side.
+// The outcome of all policies for one call: how many attempts, one after another or side by side.
 //
 // Threads  value; refers to the options
 #ifndef WEFT_RPC_CLIENT_ATTEMPT_PLAN_H_
@@ -22,7 +22,7 @@ struct AttemptPlan {
   const RetryPolicy* retry = nullptr;
   const HedgingPolicy* hedging = nullptr;  // when hedged
 
-  // Whether an end with `code` is to be tried again.
+  // True if an end with `code` is to be tried again.
   bool Covers(absl::StatusCode code) const {
     const std::vector<absl::StatusCode>& codes = hedged ? hedging->codes : retry->codes;
     return std::find(codes.begin(), codes.end(), code) != codes.end();
@@ -32,7 +32,7 @@ struct AttemptPlan {
                          const CallOptions& call);
 };
 
-// Whether any call may have several attempts without asking for them itself.
+// True if calls may have several attempts without asking for them.
 bool HasPolicies(const StartOptions& options);
 
 }  // namespace weft

@@ -32,7 +32,7 @@ class Backoff {
         longer < static_cast<double>(most_.count()) ? Nanos(static_cast<int64_t>(longer)) : most_;
     std::uniform_real_distribution<double> spread(1 - jitter_, 1 + jitter_);
     const double wait = static_cast<double>(base.count()) * spread(random_);
-    // As a double the largest wait is one that an integer cannot hold.
+    // Nanos::max() as a double is rounded up to a value that an int64_t cannot hold.
     return wait < static_cast<double>(Nanos::max().count()) ? Nanos(static_cast<int64_t>(wait))
                                                             : Nanos::max();
   }

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
+#include "weft/core/random_bits.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/call/attempt_text.h"
 
@@ -20,14 +21,14 @@ CallOptions ForAttempts(CallOptions options) {
   return options;
 }
 
-// What the server said about trying again: nothing, a wait, or (negative) that it is not to be.
+// Returns the server's wish about another attempt: none, a wait, or (negative) that there be none.
 std::optional<int64_t> PushbackOf(std::string_view trailers) {
   if (trailers.empty()) return std::nullopt;
   Metadata metadata;
   (void)metadata.ReadFrom(trailers);
   const std::optional<std::string_view> text = metadata.Get(CallDriver::kPushback);
   if (!text.has_value()) return std::nullopt;
-  int64_t ms = -1;  // what is no number says that something is wrong: not again
+  int64_t ms = -1;  // a damaged value counts as: not again
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), ms);
   return error == std::errc() && end == text->data() + text->size() ? ms : -1;
 }
@@ -38,6 +39,8 @@ class CallDriver::Attempt final : public OutboundCall {
  public:
   Attempt(CallDriver& driver, int number)
       : OutboundCall(driver.task_.method, driver.call_->request.message(),
+                     // Attempts report to the driver: the caller's context and executor are for the
+                     // call's own end.
                      ForAttempts(driver.call_->options)),
         driver_(driver),
         number_(number) {
@@ -55,7 +58,7 @@ class CallDriver::Attempt final : public OutboundCall {
   }
   void OnPicked(uint64_t link) override { link_.store(link, std::memory_order_relaxed); }
   int number() const { return number_; }
-  // Over which it is sent, or was; 0: none yet.
+  // The link over which it is, or was, sent; 0: none yet.
   uint64_t link() const { return link_.load(std::memory_order_relaxed); }
 
   bool under_way = true;
@@ -70,7 +73,7 @@ class CallDriver::Attempt final : public OutboundCall {
   std::atomic<uint64_t> link_{0};
 };
 
-// An attempt's end that has come on another loop, with all that it refers to.
+// A copy of an attempt's end that came on another loop, with everything that it refers to.
 struct CallDriver::OwnEnd {
   explicit OwnEnd(const CallEnd& from)
       : end(from),
@@ -104,15 +107,16 @@ void CallDriver::Start(std::shared_ptr<const void> keeper, const Shared& shared,
                        const AttemptPlan& plan, OutboundCall& call) {
   auto driver = std::make_shared<CallDriver>(std::move(keeper), shared, plan, call);
   driver->self_ = driver;
-  call.MakePlan().resender = nullptr;  // its attempts have one
+  call.MakePlan().resender = nullptr;  // the attempts have it instead
   call.SetInFlight();
   Attempt& first = driver->NewAttempt();
   if (call.wants_handle()) {
     call.Started(CallHandle(
         std::shared_ptr<CallCanceller>(driver, static_cast<CallCanceller*>(driver.get())), 1));
   }
+  // Posted before the attempt is sent: BeginHedging sees an end that came first, and does nothing.
   if (plan.hedged) shared.host.Post([driver] { driver->BeginHedging(); });
-  // From here on the call may have ended.
+  // From here on the call may have ended, and `call` may be gone.
   shared.host.SendAttempt(first);
 }
 
@@ -124,6 +128,8 @@ CallDriver::Attempt& CallDriver::NewAttempt() {
   plan.started = attempt.number() == 1 ? call_->plan().started : shared_.host.Now();
   plan.deadline = task_.deadline;
   plan.codec = call_->plan().codec;
+  // From the second attempt on, copies come from the first one: the call may have ended by then,
+  // and with it the caller's context.
   const Metadata* metadata =
       attempt.number() == 1 ? call_->metadata() : attempts_.front()->metadata();
   if (metadata != nullptr) attempt.KeepMetadata(*metadata);
@@ -149,7 +155,7 @@ void CallDriver::BeginHedging() {
 void CallDriver::WakeForHedge() {
   if (no_more_ || static_cast<int>(attempts_.size()) >= task_.plan.attempts) return;
   const MonoTime at = SaturatingAdd(shared_.host.Now(), ToNanos(task_.plan.hedging->delay));
-  if (at < task_.deadline) WakeAt(at);  // else it would come to nothing
+  if (at < task_.deadline) WakeAt(at);  // later it would be useless
 }
 
 void CallDriver::OnDeadline() {
@@ -159,6 +165,7 @@ void CallDriver::OnDeadline() {
     StartNext();
     return;
   }
+  // A hedge pays its token when it starts: nothing has failed yet that would have paid.
   if (!shared_.budget.Allows()) {
     shared_.counts.over_budget.fetch_add(1, std::memory_order_relaxed);
     if (under_way_ == 0) FinishWithFailure("the channel's retry budget is used up");
@@ -195,8 +202,10 @@ void CallDriver::AttemptEnded(Attempt& attempt, const CallEnd& end) {
     TakeEnd(attempt, end, /*closed=*/false);
     return;
   }
+  // The bytes of `end` are valid only during this call, so the posted task has its own copy.
   shared_.host.PostEnd([keep = shared_from_this(), this, &attempt,
                         own = std::make_shared<const OwnEnd>(end)](bool closed) {
+    // No loop serializes the ends any more: a mutex does instead.
     if (closed) {
       MutexLock lock(closed_mu_);
       TakeEnd(attempt, own->end, closed);
@@ -215,6 +224,8 @@ void CallDriver::TakeEnd(Attempt& attempt, const CallEnd& end, bool closed) {
     Release();
     return;
   }
+  // The call may have been executed if any attempt may have been, whichever one gives the final
+  // error.
   maybe_executed_ |= end.may_have_been_executed;
   call_->wire().sent = attempt.wire().sent;
   call_->wire().initial_metadata = std::move(attempt.wire().initial_metadata);
@@ -224,7 +235,13 @@ void CallDriver::TakeEnd(Attempt& attempt, const CallEnd& end, bool closed) {
     return;
   }
   if (Cancelled()) {
-    Finish(end, attempt.number());
+    // A failure that would have been followed by another attempt is not the call's own end: the
+    // cancel is.
+    if (task_.plan.Covers(end.status.code())) {
+      FinishCancelled(end.status);
+    } else {
+      Finish(end, attempt.number());
+    }
     return;
   }
   if (const std::string_view over = closed ? kClosed : shared_.host.WhyOver(); !over.empty()) {
@@ -243,12 +260,13 @@ void CallDriver::TakeEnd(Attempt& attempt, const CallEnd& end, bool closed) {
   KeepFailure(attempt, end, verdict.why);
   if (verdict.what == Verdict::What::kStop) {
     if (no_more_) DontWake();
-    return;  // the others may have an answer
+    return;  // other attempts may still bring an answer
   }
   if (task_.plan.hedged && verdict.delay == Nanos::zero()) {
     OnDeadline();
     return;
   }
+  // With hedging, other attempts may be under way while this one's successor waits for its time.
   if (under_way_ == 0) state_ = State::kPausing;
   WakeAt(shared_.host.Now() + verdict.delay);
 }
@@ -256,7 +274,7 @@ void CallDriver::TakeEnd(Attempt& attempt, const CallEnd& end, bool closed) {
 CallDriver::Verdict CallDriver::Judge(const Attempt& attempt, const CallEnd& end) {
   using What = Verdict::What;
   if (!task_.plan.Covers(end.status.code())) return {What::kAnswer};
-  // A hedge was paid for when it started.
+  // A hedge has paid its token when it started.
   if (!task_.plan.hedged || attempt.number() == 1) shared_.budget.Take();
   if (end.may_have_been_executed && !task_.plan.idempotent) {
     return {What::kStop, {}, "it may have been executed, and the method is not idempotent"};
@@ -285,10 +303,9 @@ CallDriver::Verdict CallDriver::Judge(const Attempt& attempt, const CallEnd& end
 Nanos CallDriver::NextBackoff() {
   if (backoff_ == nullptr) {
     const RetryPolicy& p = *task_.plan.retry;
-    backoff_ = std::make_unique<Backoff>(
-        ToNanos(p.backoff), p.backoff_factor, ToNanos(p.max_backoff), p.backoff_jitter,
-        static_cast<uint64_t>(shared_.host.Now().time_since_epoch().count()) ^
-            reinterpret_cast<uintptr_t>(this));
+    backoff_ = std::make_unique<Backoff>(ToNanos(p.backoff), p.backoff_factor,
+                                         ToNanos(p.max_backoff), p.backoff_jitter,
+                                         RandomSeed());  // on a loop: its runtime's
   }
   return backoff_->Next();
 }
@@ -310,6 +327,7 @@ void CallDriver::Finish(CallEnd end, int attempt, std::string_view why) {
   state_ = State::kDone;
   end.attempts = 0;
   for (const auto& each : attempts_) end.attempts += 1 + each->waits().resent;
+  // Attempts that are still under way may be executed although they are cancelled now.
   if (!end.status.ok()) end.may_have_been_executed = maybe_executed_ || under_way_ > 0;
   if (attempt > 0 && (attempts_.size() > 1 || !why.empty())) {
     end.status = WithAttempt(end.status, task_.method,
@@ -319,6 +337,7 @@ void CallDriver::Finish(CallEnd end, int attempt, std::string_view why) {
                                                        absl::string_view(why.data(), why.size())));
     }
   }
+  // End may destroy the call. This driver lives on by a share that each caller of Finish holds.
   CancelAttempts();
   std::exchange(call_, nullptr)->End(end);
   Release();
@@ -341,13 +360,17 @@ void CallDriver::OnCancelled() {
   if (under_way_ > 0) {
     DontWake();
     CancelAttempts();
-    return;  // the first of them to end ends the call
+    return;  // the first of them that ends brings the call's end
   }
+  FinishCancelled(failure_.end.status);
+}
+
+void CallDriver::FinishCancelled(const absl::Status& last) {
   CallEnd end;
   end.status = absl::CancelledError(absl::StrCat(
       "call ", std::string(task_.method.full_name),
       ": cancelled by the caller while it waited for its next attempt; the last one ended with: ",
-      failure_.end.status.message()));
+      last.message()));
   Finish(std::move(end));
 }
 
@@ -360,6 +383,8 @@ void CallDriver::CancelAttempts() {
   std::vector<CallHandle> handles;
   {
     MutexLock lock(mu_);
+    // Attempts whose handle is not known yet are cancelled in AttemptStarted, which reads this
+    // flag.
     cancelled_ = true;
     for (const auto& attempt : attempts_) {
       if (attempt->under_way) handles.push_back(std::exchange(attempt->handle, CallHandle()));

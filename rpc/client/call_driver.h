@@ -9,6 +9,8 @@
 //
 // A plan of one attempt needs none of it: such calls never come here.
 //
+// CallStarter makes one for each such call. It keeps itself alive until its last attempt has ended.
+//
 // Threads  Start, CancelCall: any. Everything else: the host's home loop. An attempt ends on the
 //          loop of its link; where that is another one, its end is copied and posted home. Where
 //          the home loop has closed ends are taken on any thread, one at a time
@@ -39,7 +41,7 @@
 
 namespace weft {
 
-// Of all calls of one host.
+// Counts attempts over all calls of one host.
 struct AttemptCounts {
   std::atomic<int64_t> retries{0};
   std::atomic<int64_t> hedges{0};
@@ -53,7 +55,7 @@ class CallDriver final : public CallCanceller,
   // The trailer by which a server says when to try again; negative: not at all.
   static constexpr std::string_view kPushback = "weft-retry-pushback-ms";
 
-  // What drivers of one host share; outlives them.
+  // The things that the drivers of one host share. They outlive the drivers.
   struct Shared {
     AttemptHost& host;
     RetryBudget& budget;
@@ -70,7 +72,7 @@ class CallDriver final : public CallCanceller,
   ~CallDriver();
 
   // CallCanceller: for the call's own handle.
-  ANY_THREAD void CancelCall(uint64_t id) override;
+  WEFT_ANY_THREAD void CancelCall(uint64_t id) override;
   // DeadlineEntry: the time of WakeAt has come.
   void OnDeadline() override;
   // The channel closes while WakeAt is pending.
@@ -80,13 +82,13 @@ class CallDriver final : public CallCanceller,
   class Attempt;
   struct OwnEnd;
   enum class State : uint8_t { kTrying, kPausing, kDone };
-  // What is to be made of an attempt's failure.
+  // The consequence of an attempt's failure.
   struct Verdict {
     enum class What : uint8_t { kAnswer, kAgain, kStop } what;
     Nanos delay{};              // kAgain
     std::string_view why = {};  // kStop
   };
-  // What is to be done. Some attempts of those side by side may outlive the call.
+  // The call's facts, kept here because attempts side by side may outlive the call.
   struct Task {
     const AttemptPlan plan;
     const std::shared_ptr<const void> keeper;
@@ -108,6 +110,8 @@ class CallDriver final : public CallCanceller,
   void WakeAt(MonoTime at);
   void DontWake();
   void OnCancelled();
+  // `last`: the end of the last attempt.
+  void FinishCancelled(const absl::Status& last);
   void AttemptStarted(Attempt& attempt, CallHandle handle) WEFT_EXCLUDES(mu_);
   void AttemptEnded(Attempt& attempt, const CallEnd& end) WEFT_EXCLUDES(mu_, closed_mu_);
   // `closed`: the home loop.
@@ -115,13 +119,13 @@ class CallDriver final : public CallCanceller,
   Verdict Judge(const Attempt& attempt, const CallEnd& end);
   Nanos NextBackoff();
   void KeepFailure(const Attempt& attempt, const CallEnd& end, std::string_view why);
-  // Ends the call: with an answer, or with a failure of attempt number `attempt`, that is not tried
-  // again because of `why` (which may be empty).
+  // Ends the call with an answer, or with the failure of attempt number `attempt`. `why`: the
+  // reason for which it is not tried again; may be empty.
   void Finish(CallEnd end, int attempt = 0, std::string_view why = {}) WEFT_EXCLUDES(mu_);
   void FinishWithFailure(std::string_view why);
   bool Cancelled() WEFT_EXCLUDES(mu_);
   void CancelAttempts() WEFT_EXCLUDES(mu_);
-  // The last thing that is done: the driver goes when nothing is under way any more.
+  // Always the last step: the driver destroys itself when nothing is under way any more.
   void Release();
 
   // Fixed at construction.

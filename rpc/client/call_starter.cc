@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "absl/base/attributes.h"
 #include "absl/base/optimization.h"
@@ -34,7 +35,7 @@ CallStarter::CallStarter(std::shared_ptr<LinkSource> source, IoThread& home,
       config_(std::move(config)),
       all_driven_(config_->has_policies || source_->wants_reports()),
       slot_(source_->slot()),
-      slot_is_home_(slot_ != nullptr && &slot_->loop() == loop_.get()),
+      slot_is_home_(slot_ != nullptr && slot_->loop() == loop_.get()),
       room_(*source_, home, std::move(target), config_->max_message, config_->max_waiting),
       budget_(config_->options.retry_budget) {
   source_->Watch(&room_);
@@ -47,10 +48,12 @@ void CallStarter::SetKeeper(std::weak_ptr<const void> keeper) {
 
 // ---- calls, from any thread
 
-// Part of Start, which is the path of every call.
+// Inlined into Start, the path of every call.
 ABSL_ATTRIBUTE_ALWAYS_INLINE inline void CallStarter::Send(OutboundCall& call, bool in_loop) {
   uint64_t gone = 0;
-  if (ABSL_PREDICT_TRUE(slot_ != nullptr && room_.empty())) {
+  // A call may go straight to the link only while no other call waits: calls leave in the order in
+  // which they came. With slot_ the link is read without a lock (decision 0030).
+  if (ABSL_PREDICT_TRUE(slot_ != nullptr && room_.empty() && room_.MayPass(call))) {
     LinkSlot::Record* record = nullptr;
     const NumberedLink* const link =
         in_loop && slot_is_home_ ? slot_->present() : slot_->Read(&record);
@@ -63,6 +66,9 @@ ABSL_ATTRIBUTE_ALWAYS_INLINE inline void CallStarter::Send(OutboundCall& call, b
           return;
         case CallLink::StartResult::kRefused:
           room_.CompleteLater(call, std::move(why));
+          return;
+        case CallLink::StartResult::kFull:
+          room_.OnFull(call, {link->link.get(), number}, std::move(why));
           return;
         case CallLink::StartResult::kGone:
           gone = number;
@@ -92,7 +98,8 @@ void CallStarter::Start(OutboundCall& call) {
   plan.codec = call.options.compression.value_or(config_->options.compression);
   if (!call.options.detached) plan.scope = CallScope::Current();
   if (plan.scope != nullptr) plan.deadline = std::min(plan.deadline, plan.scope->deadline());
-  // An interceptor may end the target; the call goes on to its completion all the same.
+  // An interceptor may destroy the channel inside its hook. The share keeps everything that the
+  // call needs until its completion.
   std::shared_ptr<const void> kept;
   if (!config_->options.interceptors.empty()) {
     kept = keeper_.lock();
@@ -103,6 +110,8 @@ void CallStarter::Start(OutboundCall& call) {
       return;
     }
   }
+  // After the interceptors: they see also the calls that end here, and each Start hook has its
+  // OnEnd.
   if (plan.deadline <= plan.started) {
     room_.CompleteLater(call,
                         absl::DeadlineExceededError(
@@ -123,7 +132,7 @@ bool CallStarter::StartDriven(OutboundCall& call) {
   if (call.method.kind != MethodKind::kUnary) return false;
   const AttemptPlan plan = AttemptPlan::For(config_->options, call.method, call.options);
   if (plan.attempts <= 1 && !source_->wants_reports()) return false;
-  // What is too large is refused with its first attempt, which needs no copy of it.
+  // A request that is too large is refused with its first attempt, so it is not copied here.
   const size_t size = call.request.Size();
   if (size > config_->max_message) return false;
   if (!call.request.Share()) {
@@ -134,12 +143,13 @@ bool CallStarter::StartDriven(OutboundCall& call) {
   return true;
 }
 
-// A call that a session gave back: no server has taken it. It goes to the link that comes next, and
-// does not fail with a pause before that, only with an attempt to connect.
+// Takes a call that a session gave back, because no server has taken it. It goes to the next link.
+// A pause of the source does not end it, only a failed attempt to connect does.
 bool CallStarter::SendAgain(OutboundCall& call, const CallEnd& end) {
   if (end.by != CallEnd::By::kSession || !absl::IsUnavailable(end.status)) return false;
   if (call.waits().resent >= kMaxResends || !call.request.stays()) return false;
   if (loop_->clock().Now() >= call.plan().deadline || !WhyOver().empty()) return false;
+  // PrepareAgain comes last, for it changes the call's state: behind it the call must go on.
   if (!call.request.ShareToRepeat(call.plan().codec) || !call.PrepareAgain()) return false;
   ++call.waits().resent;
   resent_.fetch_add(1, std::memory_order_relaxed);
@@ -172,7 +182,7 @@ void CallStarter::PostEnd(std::function<void(bool closed)> task) {
 
 void CallStarter::WakeAt(CallDriver& driver, MonoTime at) {
   loop_->AssertInLoop();
-  to_wake_.insert(&driver);
+  to_wake_.emplace(&driver, ++last_wait_);
   home_.wheel->Insert(&driver, at);
 }
 
@@ -198,12 +208,19 @@ void CallStarter::Close(std::function<void()> done) {
 }
 
 void CallStarter::CloseOnHome() {
-  // One by one: the end of one call may end another.
+  // Takes the drivers one by one, and looks each up again: the end of one call may end another, or
+  // make a new one wait.
   while (!to_wake_.empty()) {
-    CallDriver* const driver = *to_wake_.begin();
-    to_wake_.erase(to_wake_.begin());
-    home_.wheel->Remove(driver);
-    driver->OnChannelClosed();
+    std::vector<std::pair<uint64_t, CallDriver*>> waiting;
+    for (const auto& [driver, since] : to_wake_) waiting.emplace_back(since, driver);
+    std::sort(waiting.begin(), waiting.end());
+    for (const auto& [since, driver] : waiting) {
+      const auto it = to_wake_.find(driver);
+      if (it == to_wake_.end() || it->second != since) continue;
+      to_wake_.erase(it);
+      home_.wheel->Remove(driver);
+      driver->OnChannelClosed();
+    }
   }
   room_.EndAll(absl::UnavailableError("the channel was closed"));
 }

@@ -1,12 +1,13 @@
 // Starts calls on the links of a source, as options say: deadline, codec, scope, interceptors,
-// attempts, and the room in which they wait. One for channels, for peers, and for what a handler
-// calls its caller with.
+// attempts, and the room in which they wait. A channel has one, a peer has one, and so has the
+// target with which a handler calls its caller.
 //
 //   Start ──► options, interceptors ──► one attempt ───────────────────────► a link of the source
 //                    └──► several: CallDriver ──► SendAttempt ──► WaitingRoom ──┘  ▲
 //                                       a call that no server has taken: SendAgain ┘
 //
-// It has a home loop, where calls wait and attempts are decided on. Their links may be on others.
+// A starter has a home loop, on which calls wait and attempts are decided on. Its links may be on
+// other loops.
 //
 // Threads  any; Close once
 // Owns     its room, its budget and its counts; calls stay their starters'
@@ -22,7 +23,7 @@
 #include <string>
 #include <string_view>
 
-#include "absl/container/flat_hash_set.h"
+#include "absl/container/flat_hash_map.h"
 #include "weft/core/loop_group.h"
 #include "weft/rpc/call/call_target.h"
 #include "weft/rpc/call/outbound_call.h"
@@ -44,7 +45,7 @@ class CallStarter final : public CallTarget, public CallResender, public Attempt
   CallStarter(std::shared_ptr<LinkSource> source, IoThread& home,
               std::shared_ptr<const StartConfig> config, std::string target);
   ~CallStarter() override = default;
-  // What keeps this alive; before the first call.
+  // Sets the owner that keeps this alive. Call it before the first call.
   void SetKeeper(std::weak_ptr<const void> keeper);
 
   void Start(OutboundCall& call) override;
@@ -74,9 +75,10 @@ class CallStarter final : public CallTarget, public CallResender, public Attempt
  private:
   // False: the call has one attempt, as most have.
   bool StartDriven(OutboundCall& call);
-  // Over a link that takes it, or into the room. `in_loop`: of the home.
+  // Sends the call over a link that takes it, or to the waiting room. `in_loop`: this is the home
+  // loop.
   void Send(OutboundCall& call, bool in_loop);
-  void CloseOnHome() LOOP_ONLY;
+  void CloseOnHome() WEFT_LOOP_ONLY;
 
   // Fixed at construction, the keeper by SetKeeper.
   const std::shared_ptr<LinkSource> source_;
@@ -92,7 +94,10 @@ class CallStarter final : public CallTarget, public CallResender, public Attempt
   RetryBudget budget_;
   AttemptCounts attempt_counts_;
   std::atomic<int64_t> resent_{0};
-  absl::flat_hash_set<CallDriver*> to_wake_ LOOP_OWNED;
+  // Drivers that wait for WakeAt, with the order in which they began to wait. Close ends them in
+  // that order, so that a simulation repeats.
+  absl::flat_hash_map<CallDriver*, uint64_t> to_wake_ WEFT_LOOP_OWNED;
+  uint64_t last_wait_ WEFT_LOOP_OWNED = 0;
 };
 
 }  // namespace weft

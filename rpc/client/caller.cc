@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "absl/base/optimization.h"
-#include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
+#include "weft/rpc/client/forked_call.h"
 
 namespace weft {
 
@@ -29,11 +29,7 @@ void Caller::Start(OutboundCall& call) {
     starter_.Start(call);
     return;
   }
-  CallEnd end;
-  end.may_have_been_executed = false;
-  end.by = CallEnd::By::kChannel;
-  end.status = ForkGuard::Refused(absl::StrCat("call ", std::string(call.method.full_name)));
-  call.End(end);
+  ForkedCall::Refuse(call);
 }
 
 }  // namespace weft

@@ -14,6 +14,7 @@ Dialer::Dialer(EventLoop& loop, DialerOptions options)
 void Dialer::Start(const HostPort& target, const std::string& target_text, Nanos limit,
                    OnConnected done) {
   if (handshake_ != nullptr) handshake_->Cancel();
+  // Connecting and the handshake share one deadline.
   const MonoTime deadline = SaturatingAdd(loop_.clock().Now(), limit);
   connector_.Start(target, target_text, limit,
                    [this, host = target.host, target_text, deadline,
@@ -30,6 +31,7 @@ void Dialer::Cancel() {
 
 void Dialer::ShakeHands(absl::StatusOr<std::unique_ptr<Transport>> plain, const std::string& host,
                         std::string target_text, MonoTime deadline, OnConnected done) {
+  // Before the handshake, so that a peer that vanishes during it is noticed as well.
   if (plain.ok()) (*plain)->SetLostAfter(options_.lost_after);
   if (!plain.ok() || handshake_ == nullptr) {
     done(std::move(plain));  // may destroy this

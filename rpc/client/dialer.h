@@ -31,7 +31,7 @@ struct DialerOptions {
   std::shared_ptr<InProcessNetwork> network = nullptr;
   // Null: bytes travel as they are.
   std::shared_ptr<TransportFactory> transport = nullptr;
-  // What is offered in the handshake, the preferred first.
+  // The ALPN names to offer in the handshake, the preferred one first.
   std::vector<std::string> alpn = {};
   // See Transport::SetLostAfter.
   Nanos lost_after = Nanos::zero();
@@ -45,19 +45,20 @@ class Dialer final {
   Dialer(const Dialer&) = delete;
   Dialer& operator=(const Dialer&) = delete;
 
-  // As Connector's.
+  // See Connector::Start and Connector::Cancel.
   void Start(const HostPort& target, const std::string& target_text, Nanos limit,
-             OnConnected done) LOOP_ONLY;
-  void Cancel() LOOP_ONLY;
-  void AvoidLast() LOOP_ONLY { connector_.AvoidLast(); }
+             OnConnected done) WEFT_LOOP_ONLY;
+  void Cancel() WEFT_LOOP_ONLY;
+  void AvoidLast() WEFT_LOOP_ONLY { connector_.AvoidLast(); }
+  bool remembers() const WEFT_LOOP_ONLY { return connector_.remembers(); }
 
  private:
   void ShakeHands(absl::StatusOr<std::unique_ptr<Transport>> plain, const std::string& host,
-                  std::string target_text, MonoTime deadline, OnConnected done) LOOP_ONLY;
+                  std::string target_text, MonoTime deadline, OnConnected done) WEFT_LOOP_ONLY;
 
   EventLoop& loop_;
   const DialerOptions options_;
-  Connector connector_ LOOP_OWNED;
+  Connector connector_ WEFT_LOOP_OWNED;
   const std::unique_ptr<TransportHandshake> handshake_;  // null: no transport has one
 };
 

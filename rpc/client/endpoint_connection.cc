@@ -12,7 +12,7 @@
 namespace weft {
 namespace {
 
-// A connection that was up for so long was a good one: the next attempt need not wait.
+// A connection that was up for this long was a good one: the next attempt need not wait.
 constexpr Nanos kLasting = std::chrono::seconds(1);
 
 DialerOptions DialerOf(const EndpointOptions& endpoint) {
@@ -57,10 +57,10 @@ EndpointConnection::EndpointConnection(IoThread& io, const Log& log, EndpointOpt
       options_(std::move(options)),
       config_(ConfigOf(options_)),
       sessions_(*loop_, options_.on_connection),
-      pace_{Backoff(ToNanos(options_.backoff), options_.backoff_factor,
-                    ToNanos(options_.max_backoff), options_.backoff_jitter,
-                    static_cast<uint64_t>(loop_->clock().Now().time_since_epoch().count()) ^
-                        reinterpret_cast<uintptr_t>(this))},
+      pace_{DialPauses(ToNanos(options_.backoff), options_.backoff_factor,
+                       ToNanos(options_.max_backoff), options_.backoff_jitter,
+                       loop_->random().Next()),
+            OutageLog(log, "channel", "server")},
       slot_(*loop_) {}
 
 EndpointConnection::~EndpointConnection() = default;
@@ -90,6 +90,7 @@ void EndpointConnection::set_state(State to) {
 PickedLink EndpointConnection::Pick(const PickRequest& request, absl::Status* why) {
   if (loop_->InLoop()) {
     loop_->AssertInLoop();
+    // The link changes on this loop only, so no lock and no share of it is needed here.
     if (loop_link_ != nullptr && ABSL_PREDICT_TRUE(request.gone.empty())) {
       return {loop_link_->link.get(), loop_link_->number};
     }
@@ -116,7 +117,9 @@ void EndpointConnection::Connect(bool at_once) {
     }
     BeginConnect();
   };
-  if (!at_once && loop_->InLoop()) {  // by whoever has calls that wait, in a task of its own
+  // Only the waiting room asks so from the loop, in a task of its own: no other function of this
+  // object is on the stack.
+  if (!at_once && loop_->InLoop()) {
     begin();
     return;
   }
@@ -125,7 +128,9 @@ void EndpointConnection::Connect(bool at_once) {
   });
 }
 
-// Behind the code of the user's that runs on the loop, and behind what it has posted.
+// The state changes at once, so that Pick says so to every thread. The sessions are closed in a
+// posted task, behind the user's code that runs on the loop now and behind the tasks that it has
+// posted.
 void EndpointConnection::Close(std::function<void()> done) {
   {
     MutexLock lock(mu_);
@@ -138,7 +143,7 @@ void EndpointConnection::Close(std::function<void()> done) {
       loop_->AssertInLoop();
       CloseOnLoop();
     }
-    // Behind what it posted: sessions are gone then.
+    // One more turn: CloseOnLoop has posted the destruction of sessions, which comes before this.
     loop_->Post([self, this, done = std::move(done)](TaskFate later) mutable {
       if (later == TaskFate::kCancelled) {
         done();
@@ -159,7 +164,8 @@ void EndpointConnection::Close(std::function<void()> done) {
 
 void EndpointConnection::CloseOnLoop() {
   const absl::Status why = absl::UnavailableError("the channel was closed");
-  // Callers up the stack, whose callback closed us, still go on with what is ours.
+  // This may run inside a callback of the dialer or a timer, further up the stack. So they are only
+  // stopped here, and destroyed in a turn of their own.
   if (on_loop_ != nullptr) {
     on_loop_->dialer.Cancel();
     on_loop_->pause.Stop();
@@ -170,7 +176,8 @@ void EndpointConnection::CloseOnLoop() {
   });
   loop_link_ = nullptr;
   if (sessions_.current() != nullptr) sessions_.current()->Close(CloseReason::kLocal, why);
-  // One of them may be ending already, with us inside a callback of its calls.
+  // One of these sessions may be ending already, and this may run inside the end of one of its
+  // calls.
   for (Session* session : sessions_.table().LeftBy(kNever))
     session->Close(CloseReason::kLocal, why);
 }
@@ -178,6 +185,7 @@ void EndpointConnection::CloseOnLoop() {
 void EndpointConnection::BeginConnect() {
   {
     MutexLock lock(mu_);
+    // Several may ask for a connection at once, and Close may have come: only the first one dials.
     if (!MayFollow(published_.state, State::kConnecting)) return;
     set_state(State::kConnecting);
   }
@@ -186,7 +194,7 @@ void EndpointConnection::BeginConnect() {
   pace_.dial_began = loop_->clock().Now();
   sessions_.Tell(
       {0, options_.target, ConnectionState::kConnecting, CloseReason::kLocal, absl::OkStatus()});
-  if (on_loop_ == nullptr) return;  // the listener closed us
+  if (on_loop_ == nullptr) return;  // the application's listener has closed this
   on_loop_->dialer.Start(options_.address, options_.target, ToNanos(options_.connect_timeout),
                          [this](absl::StatusOr<std::unique_ptr<Transport>> transport) {
                            loop_->AssertInLoop();
@@ -206,7 +214,7 @@ void EndpointConnection::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> 
   seed.peer = options_.target;
   seed.began = pace_.dial_began;
   if (options_.hello != nullptr) seed.own = *options_.hello;
-  // What is left of the time for this attempt.
+  // Dialing and the session's handshake share connect_timeout: this is the rest.
   const absl::Duration left =
       options_.connect_timeout - ToAbsl(loop_->clock().Now() - pace_.dial_began);
   seed.handshake_left = ToNanos(std::max(left, absl::Milliseconds(1)));
@@ -222,12 +230,13 @@ void EndpointConnection::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> 
   }
   Session& session = sessions_.Adopt(options_.protocol.dial(std::move(seed), context),
                                      options_.target, pace_.dial_began, std::move(calls));
-  (void)session.Start();  // a failure ends the session, which tells us
+  (void)session.Start();  // a failure comes by OnEnded
 }
 
 void EndpointConnection::Authenticate(Session& session, std::string_view token, Verdict verdict) {
   if (CallAuthentication* const calls = sessions_.CallsOf(session)) calls->SetToken(token);
-  // It is we who dialled: the authenticator is asked when the other side calls.
+  // This side dialed, so there is no verdict to give on the connection. The authenticator is asked
+  // when the other side makes calls.
   verdict(std::string(session.peer_identity().first_name()));
 }
 
@@ -240,7 +249,7 @@ void EndpointConnection::OnLastCallEnded(Session& session) {
                            kLastWords);
 }
 
-// Both know that it is over, and nothing is on its way any more.
+// Both sides know that the connection is over, and nothing is on its way any more.
 void EndpointConnection::OnGoAwayConfirmed(Session& session) {
   if (sessions_.current() != &session) CloseIfIdle(session);
 }
@@ -251,12 +260,12 @@ void EndpointConnection::CloseIfIdle(Session& session) {
                            absl::UnavailableError("the connection was not used"), kLastWords);
 }
 
-// Every quarter of idle_timeout, while there is a connection.
+// Runs every quarter of idle_timeout, while there is a connection.
 void EndpointConnection::LookForIdle() {
-  // A server that has not confirmed by then is not waited for.
+  // A server that has not confirmed the going-away in time is not waited for.
   const MonoTime now = loop_->clock().Now();
   for (Session* session : sessions_.table().LeftBy(now - kGoAwayConfirm)) CloseIfIdle(*session);
-  if (on_loop_ == nullptr) return;  // the last of their calls closed us
+  if (on_loop_ == nullptr) return;  // an ended call's callback has closed this
   if (loop_link_ == nullptr && !sessions_.any_leaving()) return;
   on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
   if (loop_link_ == nullptr) return;
@@ -264,7 +273,8 @@ void EndpointConnection::LookForIdle() {
   if (!pace_.idle.Look(session.gauge()->Volume())) return;
   const absl::Status why = absl::UnavailableError(absl::StrCat(
       "no calls for ", absl::FormatDuration(options_.idle_timeout), " (idle_timeout)"));
-  // Calls of other threads go to the next connection from here on; what slipped in before goes on.
+  // From here on calls of other threads go to the next connection. A call that slipped in before
+  // finishes on this one.
   loop_link_->link->StopStarting();
   SetLink(State::kIdle, nullptr);
   sessions_.LeaveCurrent(CloseReason::kLocal, why);
@@ -279,11 +289,22 @@ void EndpointConnection::OnUp(Session& session) {
   if (options_.idle_timeout > absl::ZeroDuration() && on_loop_ != nullptr) {
     on_loop_->idle_look.StartAfter(ToNanos(options_.idle_timeout) / IdleWatch::kLooks);
   }
-  // The listener may start calls: they find the link.
+  // Publish the link before the listener hears of the connection: it may start calls, which must
+  // find the link.
   SetLink(State::kUp, std::make_shared<const NumberedLink>(
                           NumberedLink{std::move(link), sessions_.table().number(session)}));
   sessions_.table().SetUp(session);
+  if (pace_.outage.out()) AwaitLasting();
   observer_->OnLink();
+}
+
+void EndpointConnection::AwaitLasting() {
+  if (on_loop_ == nullptr) return;  // the listener closed us
+  on_loop_->lasting = std::make_unique<Timer>(*loop_, [this] {
+    loop_->AssertInLoop();
+    if (loop_link_ != nullptr) pace_.outage.Back(pace_.up_since, options_.target);
+  });
+  on_loop_->lasting->StartAfter(kLasting);
 }
 
 void EndpointConnection::SetLink(State to, std::shared_ptr<const NumberedLink> link) {
@@ -298,12 +319,15 @@ void EndpointConnection::SetLink(State to, std::shared_ptr<const NumberedLink> l
   published_.link = std::move(link);
 }
 
-// The attempt, or a connection that was up only for a moment, came to nothing: pause before the
-// next.
+// Handles an attempt that failed, or a connection that was up only for a moment: pauses before the
+// next attempt.
 void EndpointConnection::ConnectFailed(const absl::Status& why, LinkObserver::NoLink how) {
   counts_.failed.fetch_add(1, std::memory_order_relaxed);
+  // Where the name has several addresses, the next attempt begins with another one.
   on_loop_->dialer.AvoidLast();
-  const Nanos pause = pace_.backoff.Next();
+  on_loop_->lasting.reset();
+  pace_.outage.Failed(loop_->clock().Now(), options_.target, why);
+  const Nanos pause = pace_.pauses.Next(why);
   loop_link_ = nullptr;
   {
     MutexLock lock(mu_);
@@ -315,14 +339,22 @@ void EndpointConnection::ConnectFailed(const absl::Status& why, LinkObserver::No
         why.code(), absl::StrCat(std::string(why.message()), "; next attempt in ", InMs(pause)));
   }
   on_loop_->pause.StartAfter(pause);
+  // Without the lock, and after the state is set: the observer ends calls, whose callbacks may
+  // pick.
   observer_->OnNoLink(why, how);
 }
 
-// The connection is over, or takes no more calls.
-void EndpointConnection::LinkLost(const absl::Status& why) {
-  const bool lasted = loop_->clock().Now() - pace_.up_since >= kLasting;
-  if (lasted) pace_.backoff.Reset();
-  if (lasted && !absl::IsUnauthenticated(why) && !absl::IsPermissionDenied(why)) {
+// The connection is over, or takes no more calls: dials again at once if it had lasted.
+void EndpointConnection::LinkLost(const absl::Status& why, bool told) {
+  // A refusal counts as a failed attempt however long the connection was up: a slow authenticator
+  // may refuse late.
+  const bool lasted =
+      loop_->clock().Now() - pace_.up_since >= kLasting && !DialPauses::IsRefusal(why);
+  if (lasted) {
+    pace_.pauses.Reset();
+    if (pace_.outage.out())
+      pace_.outage.Back(pace_.up_since, options_.target);  // before its timer ran
+    if (!told) pace_.outage.Lost(loop_->clock().Now(), options_.target, why);
     SetLink(State::kIdle, nullptr);
     if (on_loop_ != nullptr) on_loop_->dialer.AvoidLast();
     BeginConnect();
@@ -335,28 +367,28 @@ void EndpointConnection::OnGoingAway(Session& session, const absl::Status& why) 
   if (sessions_.current() != &session) return;
   const bool was_up = loop_link_ != nullptr;
   sessions_.LeaveCurrent(CloseReason::kGoAway, why);
-  // The next connection before the end of this one, which comes when none of its calls is under
-  // way: that end's callbacks find us as we are then.
+  // Begin the next connection before this one ends, which it does when none of its calls is under
+  // way: callbacks of that end find this object in its new state.
   if (was_up) {
-    LinkLost(why);
+    LinkLost(why, /*told=*/true);
   } else if (sessions_.TakeOpening() != nullptr) {
     ConnectFailed(Annotate(why, "handshake"), LinkObserver::NoLink::kFailed);
   }
 }
 
 void EndpointConnection::OnEnded(Session& session, CloseReason reason, const absl::Status& why) {
-  if (log_.Wants(LogLevel::kInfo) && reason != CloseReason::kLocal) {
+  if (log_.Wants(LogLevel::kDebug) && reason != CloseReason::kLocal) {
     const std::string_view name = CloseReasonName(reason);
-    log_.Info(absl::StrCat("channel to ", options_.target, ": ",
-                           absl::string_view(name.data(), name.size()), ": ",
-                           std::string(why.message())));
+    log_.Debug(absl::StrCat("channel: connection ended: ", options_.target, ": ",
+                            absl::string_view(name.data(), name.size()), ": ",
+                            std::string(why.message())));
   }
   if (sessions_.Ended(session, reason, why, shared_from_this())) {
     const bool was_up = sessions_.TakeOpening() == nullptr;
     if (on_loop_ == nullptr) {
-      // We are closing.
+      // CloseOnLoop runs: there is nothing to dial for.
     } else if (was_up) {
-      LinkLost(why);
+      LinkLost(why, /*told=*/false);
     } else {
       ConnectFailed(Annotate(why, "handshake"), LinkObserver::NoLink::kFailed);
     }

@@ -8,8 +8,12 @@
 //   kIdle, kConnecting, kUp, kPausing ──Close──► kClosed
 //
 // A link is there in kUp only. From kIdle a lost connection is dialled again at once, a failed
-// attempt after a pause that grows. There is one session at a time that calls may go over, and
-// beside it those that only finish theirs.
+// attempt after a pause that grows; where the server has refused this side's identity, from a
+// second on. There is one session at a time that calls may go over, and beside it those that only
+// finish theirs.
+//
+// A Channel makes one, and a Node one for the way to itself. It is shared: tasks that it has posted
+// to its loop keep it until they have run.
 //
 // Threads  any: what LinkSource has, and the counts. Everything else: its loop
 // Owns     its sessions, its dialer, and what serves the other side's calls
@@ -29,13 +33,14 @@
 #include "weft/core/loop_group.h"
 #include "weft/core/mutex.h"
 #include "weft/core/timer.h"
-#include "weft/rpc/client/backoff.h"
+#include "weft/rpc/client/dial_pauses.h"
 #include "weft/rpc/client/dialer.h"
 #include "weft/rpc/client/endpoint_options.h"
 #include "weft/rpc/client/endpoint_sessions.h"
 #include "weft/rpc/client/inbound_service.h"
 #include "weft/rpc/client/link_slot.h"
 #include "weft/rpc/client/link_source.h"
+#include "weft/rpc/client/outage_log.h"
 #include "weft/rpc/protocol/idle_watch.h"
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_config.h"
@@ -48,7 +53,7 @@ class EndpointConnection final : public LinkSource,
                                  public std::enable_shared_from_this<EndpointConnection> {
  public:
   enum class State : uint8_t { kIdle, kConnecting, kUp, kPausing, kClosed };
-  // Whether `to` may follow `from`, as drawn above.
+  // True if `to` may follow `from`, as drawn above.
   static bool MayFollow(State from, State to);
 
   EndpointConnection(IoThread& io, const Log& log, EndpointOptions options);
@@ -68,12 +73,13 @@ class EndpointConnection final : public LinkSource,
   int64_t late_replies() const { return counts_.late_replies.load(std::memory_order_relaxed); }
 
  private:
-  // The loop's things that refer to the loop: made and destroyed on it.
+  // Objects that refer to the loop: made and destroyed on it.
   struct OnLoop {
     OnLoop(EventLoop& loop, EndpointConnection* self);
     Dialer dialer;
     Timer pause;
     Timer idle_look;
+    std::unique_ptr<Timer> lasting;  // while an outage may be over
   };
   struct Published {
     State state = State::kIdle;
@@ -81,7 +87,8 @@ class EndpointConnection final : public LinkSource,
     absl::Status last_error;                   // in kPausing
   };
   struct Pace {
-    Backoff backoff;
+    DialPauses pauses;
+    OutageLog outage;
     MonoTime dial_began{};
     MonoTime up_since{};
     IdleWatch idle = {};  // of the connection that is up
@@ -91,28 +98,34 @@ class EndpointConnection final : public LinkSource,
   };
 
   // SessionHost
-  void OnUp(Session& session) LOOP_ONLY override;
-  void OnGoingAway(Session& session, const absl::Status& why) LOOP_ONLY override;
-  void OnLastCallEnded(Session& session) LOOP_ONLY override;
-  void OnGoAwayConfirmed(Session& session) LOOP_ONLY override;
-  void OnSuspect(Session& session, bool suspect) LOOP_ONLY override;
-  void OnEnded(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
-  void Authenticate(Session& session, std::string_view token, Verdict verdict) LOOP_ONLY override;
-  void CountLateReply() LOOP_ONLY override {
+  void OnUp(Session& session) WEFT_LOOP_ONLY override;
+  void OnGoingAway(Session& session, const absl::Status& why) WEFT_LOOP_ONLY override;
+  void OnLastCallEnded(Session& session) WEFT_LOOP_ONLY override;
+  void OnGoAwayConfirmed(Session& session) WEFT_LOOP_ONLY override;
+  void OnSuspect(Session& session, bool suspect) WEFT_LOOP_ONLY override;
+  void OnEnded(Session& session, CloseReason reason,
+               const absl::Status& why) WEFT_LOOP_ONLY override;
+  void Authenticate(Session& session, std::string_view token,
+                    Verdict verdict) WEFT_LOOP_ONLY override;
+  void CountLateReply() WEFT_LOOP_ONLY override {
     counts_.late_replies.fetch_add(1, std::memory_order_relaxed);
   }
 
   void set_state(State to) WEFT_REQUIRES(mu_);
   // The link that Pick gives, and the state that goes with it.
-  void SetLink(State to, std::shared_ptr<const NumberedLink> link) LOOP_ONLY WEFT_EXCLUDES(mu_);
-  void BeginConnect() LOOP_ONLY WEFT_EXCLUDES(mu_);
-  void OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) LOOP_ONLY;
-  void ConnectFailed(const absl::Status& why, LinkObserver::NoLink how) LOOP_ONLY
+  void SetLink(State to, std::shared_ptr<const NumberedLink> link) WEFT_LOOP_ONLY
       WEFT_EXCLUDES(mu_);
-  void LinkLost(const absl::Status& why) LOOP_ONLY;
-  void LookForIdle() LOOP_ONLY;
-  void CloseIfIdle(Session& session) LOOP_ONLY;
-  void CloseOnLoop() LOOP_ONLY;
+  void BeginConnect() WEFT_LOOP_ONLY WEFT_EXCLUDES(mu_);
+  void OnConnected(absl::StatusOr<std::unique_ptr<Transport>> transport) WEFT_LOOP_ONLY;
+  void ConnectFailed(const absl::Status& why, LinkObserver::NoLink how) WEFT_LOOP_ONLY
+      WEFT_EXCLUDES(mu_);
+  // `told`: the other side has said that it goes.
+  void LinkLost(const absl::Status& why, bool told) WEFT_LOOP_ONLY;
+  // After an outage a connection counts when it has lasted: it may be refused at once.
+  void AwaitLasting() WEFT_LOOP_ONLY;
+  void LookForIdle() WEFT_LOOP_ONLY;
+  void CloseIfIdle(Session& session) WEFT_LOOP_ONLY;
+  void CloseOnLoop() WEFT_LOOP_ONLY;
 
   // Fixed at construction, the observer by Watch.
   IoThread& io_;
@@ -123,12 +136,12 @@ class EndpointConnection final : public LinkSource,
   LinkObserver* observer_ = nullptr;
 
   // The loop's own.
-  std::unique_ptr<OnLoop> on_loop_ LOOP_OWNED;
-  std::shared_ptr<InboundService> inbound_ LOOP_OWNED;  // from the first connection on
+  std::unique_ptr<OnLoop> on_loop_ WEFT_LOOP_OWNED;
+  std::shared_ptr<InboundService> inbound_ WEFT_LOOP_OWNED;  // from the first connection on
   EndpointSessions sessions_;
-  // The same as the published one, without the lock.
-  std::shared_ptr<const NumberedLink> loop_link_ LOOP_OWNED;
-  Pace pace_ LOOP_OWNED;
+  // The published link once more, for the loop, which reads it without the lock.
+  std::shared_ptr<const NumberedLink> loop_link_ WEFT_LOOP_OWNED;
+  Pace pace_ WEFT_LOOP_OWNED;
 
   mutable Mutex mu_;
   Published published_ WEFT_GUARDED_BY(mu_);

@@ -29,7 +29,7 @@ struct EndpointOptions {
   std::shared_ptr<InProcessNetwork> network = nullptr;
   std::shared_ptr<TransportFactory> transport = nullptr;
   Protocol protocol;  // one that dials
-  // What this side says of itself; null: nothing.
+  // The facts that this side tells of itself; null: none.
   std::shared_ptr<const HelloFacts> hello = nullptr;
   absl::Duration connect_timeout = absl::Seconds(3);
   absl::Duration backoff = absl::Milliseconds(50);

@@ -7,6 +7,9 @@ namespace weft {
 Session& EndpointSessions::Adopt(std::unique_ptr<Session> session, const std::string& target,
                                  MonoTime began, std::shared_ptr<CallAuthentication> calls) {
   WEFT_DCHECK(current_ == nullptr);
+  // Usually a session and its successor. A failure is not handled here: Adopt meets the same lack
+  // of memory.
+  (void)table_.MakeRoom(2);
   const uint64_t number = list_.Add(target, began, session->gauge());
   calls_ = calls.get();
   current_ = &table_.Adopt(std::move(session), number, std::move(calls));

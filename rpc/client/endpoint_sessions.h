@@ -1,5 +1,7 @@
-// The sessions of one endpoint: which one of a table's sessions calls go over, or will. The others
-// only finish theirs.
+// The sessions of one endpoint. One of them is the current one, over which calls go or will go. The
+// others only finish their calls.
+//
+// A member of EndpointConnection.
 //
 // Threads  loop-only; List: any
 // Owns     the table, and with it the sessions
@@ -29,37 +31,38 @@ class EndpointSessions {
   EndpointSessions(EventLoop& loop, ConnectionListener listener)
       : list_(std::move(listener)), table_(loop, list_) {}
 
-  // The new current one, of a connection to `target`. `calls`: its sink; null: nobody asks who
-  // makes the calls of the other side.
+  // Takes a session as the new current one, of a connection to `target`. `calls`: its sink; null:
+  // calls of the other side are not authenticated.
   Session& Adopt(std::unique_ptr<Session> session, const std::string& target, MonoTime began,
-                 std::shared_ptr<CallAuthentication> calls) LOOP_ONLY;
-  // That of the current one; null of the others.
-  CallAuthentication* CallsOf(const Session& session) const LOOP_ONLY {
+                 std::shared_ptr<CallAuthentication> calls) WEFT_LOOP_ONLY;
+  // The authentication of calls on the current session; null for other sessions.
+  CallAuthentication* CallsOf(const Session& session) const WEFT_LOOP_ONLY {
     return current_ == &session ? calls_ : nullptr;
   }
-  // Null: there is none.
-  Session* current() const LOOP_ONLY { return current_; }
-  // The link of the session that was adopted last, until somebody takes it: when it is up, or comes
-  // to nothing.
-  std::shared_ptr<CallLink> TakeOpening() LOOP_ONLY { return std::exchange(opening_, nullptr); }
+  // Null: there is no current session.
+  Session* current() const WEFT_LOOP_ONLY { return current_; }
+  // Takes the link of the session that was adopted last: when that session is up, or has failed.
+  std::shared_ptr<CallLink> TakeOpening() WEFT_LOOP_ONLY {
+    return std::exchange(opening_, nullptr);
+  }
   // The current one takes no more calls, and stays until it ends.
-  void LeaveCurrent(CloseReason reason, const absl::Status& why) LOOP_ONLY;
-  // One has ended; `kept` stays until it is destroyed. Whether it was the current one.
+  void LeaveCurrent(CloseReason reason, const absl::Status& why) WEFT_LOOP_ONLY;
+  // A session has ended; `kept` lives until the session is destroyed. True: it was the current one.
   bool Ended(Session& session, CloseReason reason, const absl::Status& why,
-             std::shared_ptr<const void> kept) LOOP_ONLY;
+             std::shared_ptr<const void> kept) WEFT_LOOP_ONLY;
 
-  bool any_leaving() const LOOP_ONLY { return table_.size() > (current_ != nullptr ? 1 : 0); }
-  SessionTable& table() LOOP_ONLY { return table_; }
-  // Of an attempt that is no session yet.
-  void Tell(const ConnectionEvent& event) LOOP_ONLY { list_.Tell(event); }
-  ANY_THREAD std::vector<ConnectionInfo> List(MonoTime now) const { return list_.List(now); }
+  bool any_leaving() const WEFT_LOOP_ONLY { return table_.size() > (current_ != nullptr ? 1 : 0); }
+  SessionTable& table() WEFT_LOOP_ONLY { return table_; }
+  // Tells the listener of an attempt that has no session yet.
+  void Tell(const ConnectionEvent& event) WEFT_LOOP_ONLY { list_.Tell(event); }
+  WEFT_ANY_THREAD std::vector<ConnectionInfo> List(MonoTime now) const { return list_.List(now); }
 
  private:
   ConnectionList list_;
-  SessionTable table_ LOOP_OWNED;
-  Session* current_ LOOP_OWNED = nullptr;
-  CallAuthentication* calls_ LOOP_OWNED = nullptr;  // of current_
-  std::shared_ptr<CallLink> opening_ LOOP_OWNED;
+  SessionTable table_ WEFT_LOOP_OWNED;
+  Session* current_ WEFT_LOOP_OWNED = nullptr;
+  CallAuthentication* calls_ WEFT_LOOP_OWNED = nullptr;  // of current_
+  std::shared_ptr<CallLink> opening_ WEFT_LOOP_OWNED;
 };
 
 }  // namespace weft

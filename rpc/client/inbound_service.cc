@@ -41,10 +41,12 @@ void InboundService::Drain(std::function<void()> done) {
 
 void InboundService::ContinueDrain() {
   pool_->Collect();
+  // The bell calls this again when calls come back. Once begun the end is not begun again.
   if (done_ == nullptr || pool_->out() > 0) return;
   when_quiet_(
       [loop = loop_, self = std::move(self_), done = std::exchange(done_, nullptr)]() mutable {
-        // Back on the loop, and later: this may run inside Drain.
+        // Back to the loop, in a later turn: when_quiet_ may call back inside Drain, or on a
+        // worker's thread.
         loop->Post([self = std::move(self), done = std::move(done)](TaskFate) mutable {
           self.reset();
           done();

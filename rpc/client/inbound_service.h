@@ -1,5 +1,8 @@
-// What a channel needs to serve calls of its server: who may make them, where they go, and their
-// end.
+// Everything that a channel needs to serve calls of its server: who may make them, where they go,
+// and their end.
+//
+// EndpointConnection makes one with its first connection, if its channel offers services, and keeps
+// it for all later ones.
 //
 // Threads  loop-only
 // Owns     the sink and the pool; shares the authenticator's queue
@@ -34,17 +37,17 @@ class InboundService : public std::enable_shared_from_this<InboundService> {
                  std::shared_ptr<AuthenticationQueue> authentications = nullptr);
   ~InboundService();
 
-  InboundSink* sink() LOOP_ONLY { return sink_.get(); }
-  const std::shared_ptr<CallPool>& pool() LOOP_ONLY { return pool_; }
+  InboundSink* sink() WEFT_LOOP_ONLY { return sink_.get(); }
+  const std::shared_ptr<CallPool>& pool() WEFT_LOOP_ONLY { return pool_; }
   // For the calls of one connection, before the sink; null: every server may make them.
-  std::unique_ptr<CallAuthentication> Authenticating(IoThread& io,
-                                                     const TransportIdentity& transport) LOOP_ONLY;
+  std::unique_ptr<CallAuthentication> Authenticating(
+      IoThread& io, const TransportIdentity& transport) WEFT_LOOP_ONLY;
 
-  // No session hands calls to it any more.
-  void Drain(std::function<void()> done) LOOP_ONLY;
+  // Begins the end. No session hands calls to it any more.
+  void Drain(std::function<void()> done) WEFT_LOOP_ONLY;
 
  private:
-  void ContinueDrain() LOOP_ONLY;
+  void ContinueDrain() WEFT_LOOP_ONLY;
 
   const std::shared_ptr<EventLoop> loop_;
   const std::unique_ptr<InboundSink> sink_;
@@ -52,8 +55,8 @@ class InboundService : public std::enable_shared_from_this<InboundService> {
   const WhenQuiet when_quiet_;
   const std::shared_ptr<AuthenticationQueue> authentications_;
   const std::shared_ptr<LoopBell> bell_;  // rung when calls come back, while it drains
-  std::function<void()> done_ LOOP_OWNED;
-  std::shared_ptr<InboundService> self_ LOOP_OWNED;  // while it drains
+  std::function<void()> done_ WEFT_LOOP_OWNED;
+  std::shared_ptr<InboundService> self_ WEFT_LOOP_OWNED;  // while it drains
 };
 
 }  // namespace weft

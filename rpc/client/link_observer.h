@@ -1,4 +1,4 @@
-// Who has calls that wait for a link, seen from the source of links.
+// The owner of calls that wait for a link, as the source of links sees it.
 //
 // Threads  any, as the source has it; never under the source's lock, and never inside Pick
 #ifndef WEFT_RPC_CLIENT_LINK_OBSERVER_H_
@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "weft/core/requirements.h"
 
 namespace weft {
 
@@ -17,9 +18,9 @@ class LinkObserver {
     kEndedEarly,  // one came up, and ended at once
   };
 
-  // There is a link that calls may go over.
+  // A link is there that calls may go over.
   virtual void OnLink() = 0;
-  // There is none, and none will come at once: calls that do not wait for the other side to be
+  // No link is there, and none will come at once: calls that do not wait for the other side to be
   // ready end with `why`.
   virtual void OnNoLink(const absl::Status& why, NoLink how) = 0;
 

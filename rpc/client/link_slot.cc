@@ -8,31 +8,36 @@
 
 namespace weft {
 
-// What one thread uses of one slot.
+// The use that one thread makes of one slot. The thread writes `using_`; the setter of the slot
+// hands over the old link by adding kInherited to it.
 class LinkSlot::Record {
  public:
   explicit Record(const LinkSlot* slot) : slot_(slot) {}
 
   bool IsOf(const LinkSlot& slot) const { return slot_.load(std::memory_order_relaxed) == &slot; }
-  // The slot has gone; another one may stand in its place.
+  // The slot is gone. A new slot may lie at the same address, so the record must not match it.
   void Forget() { slot_.store(nullptr, std::memory_order_relaxed); }
 
   // ---- by its thread
   bool in_use() const { return using_.load(std::memory_order_relaxed) != 0; }
   void Use(const NumberedLink* link) {
+    // Sequentially consistent with the loads of Read and the store of Set. Either this thread sees
+    // the new link behind this store, or Set sees the store, and hands the old link over.
     using_.store(reinterpret_cast<uintptr_t>(link), std::memory_order_seq_cst);
   }
   void LetGo() {
     if (using_.exchange(0, std::memory_order_acq_rel) & kInherited) inherited_.reset();
   }
 
-  // ---- by who replaces the link: it is the thread's to drop where the thread uses it
+  // ---- by the thread that replaces the link. A link in use becomes the using thread's to drop.
   void HandOver(const std::shared_ptr<const NumberedLink>& old) {
     auto used = reinterpret_cast<uintptr_t>(old.get());
     if (using_.load(std::memory_order_seq_cst) != used) return;
+    // Written before the exchange publishes it: the thread reads inherited_ only if it finds
+    // kInherited.
     inherited_ = old;
     if (!using_.compare_exchange_strong(used, used | kInherited, std::memory_order_acq_rel)) {
-      inherited_.reset();  // let go meanwhile; it cannot be used again
+      inherited_.reset();  // let go meanwhile; the old link cannot be used anew
     }
   }
 
@@ -46,11 +51,11 @@ class LinkSlot::Record {
 
 namespace {
 
-// The record that this thread used last; one of its own.
+// The record that this thread used last. It spares the look-up in own_records.
 constinit thread_local LinkSlot::Record* last_record = nullptr;
 
-// A thread's records, by slot: as many as most programs have channels in one thread. One more takes
-// the place of one that is not in use.
+// A thread's records, by slot. There is room for as many channels as most programs use in one
+// thread. One more takes the place of a record that is not in use.
 constexpr size_t kRecords = 8;
 struct OwnRecords {
   ~OwnRecords() { last_record = nullptr; }
@@ -77,7 +82,8 @@ LinkSlot::Record* LinkSlot::FindRecord() {
   own = std::make_shared<Record>(this);
   last_record = own.get();
   MutexLock lock(mu_);
-  // Records that only the slot has are of threads that have ended, or have taken another's place.
+  // A record that only the slot holds is of a thread that has ended, or has given its place to
+  // another slot.
   records_.erase(std::remove_if(records_.begin(), records_.end(),
                                 [](const auto& record) { return record.use_count() == 1; }),
                  records_.end());
@@ -93,7 +99,8 @@ const NumberedLink* LinkSlot::Read(Record** record) {
   if (ABSL_PREDICT_FALSE(own == nullptr || own->in_use())) return nullptr;
   while (link != nullptr) {
     own->Use(link);
-    // Who replaces it either sees that it is in use, or is seen here.
+    // Look again after the store: a thread that replaces the link either sees this use, or its new
+    // link is seen here.
     const NumberedLink* const present = present_.load(std::memory_order_seq_cst);
     if (ABSL_PREDICT_TRUE(present == link)) {
       *record = own;
@@ -112,6 +119,8 @@ void LinkSlot::Set(std::shared_ptr<const NumberedLink> link) {
   {
     MutexLock lock(mu_);
     old = std::exchange(owned_, std::move(link));
+    // The store comes before the look at the records, in the one order of seq_cst operations: a
+    // thread that read the old link before it is found there.
     present_.store(owned_.get(), std::memory_order_seq_cst);
     if (old == nullptr) return;
     for (const auto& record : records_) record->HandOver(old);

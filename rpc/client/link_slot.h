@@ -6,8 +6,10 @@
 // that thread, which drops it when it lets go. So a link lives as long as somebody uses it, and no
 // longer, and reading writes to memory of the reading thread only.
 //
-// Threads  Read: any. Set and present: one loop. The destructor: when nobody reads or sets any
-//          more; what was read may be let go later
+// A member of its source: EndpointConnection has one, and so has a peer with one connection.
+//
+// Threads  Read: any. Set and present: one loop; Set: any, where there is none. The destructor:
+//          when nobody reads or sets any more; what was read may be let go later
 // Owns     the link
 #ifndef WEFT_RPC_CLIENT_LINK_SLOT_H_
 #define WEFT_RPC_CLIENT_LINK_SLOT_H_
@@ -35,29 +37,32 @@ class LinkSlot {
   class Record;
 
   // `loop`: where it is set.
-  explicit LinkSlot(const EventLoop& loop) : loop_(loop) {}
+  explicit LinkSlot(const EventLoop& loop) : loop_(&loop) {}
+  // Makes a slot that is set on any thread. `present` must not be called then.
+  LinkSlot() : loop_(nullptr) {}
   ~LinkSlot();
   LinkSlot(const LinkSlot&) = delete;
   LinkSlot& operator=(const LinkSlot&) = delete;
 
   // The link, on the loop where it is set: valid until it is set again.
   const NumberedLink* present() const { return present_.load(std::memory_order_relaxed); }
-  const EventLoop& loop() const { return loop_; }
+  // Null: it is set on any thread.
+  const EventLoop* loop() const { return loop_; }
   // The link, used by this thread until LetGo of the record that `*record` is set to. Null: there
   // is none, or it must be learned in another way: this thread uses one already.
-  ANY_THREAD const NumberedLink* Read(Record** record);
-  // By the thread that has read it.
-  ANY_THREAD static void LetGo(Record& record);
+  WEFT_ANY_THREAD const NumberedLink* Read(Record** record);
+  // Called by the thread that has read the link.
+  WEFT_ANY_THREAD static void LetGo(Record& record);
 
   // Null: there is none from here on.
   void Set(std::shared_ptr<const NumberedLink> link) WEFT_EXCLUDES(mu_);
 
  private:
-  // This thread's, when it has not been the last one that it used. Null: another slot's stands in
-  // its place, and is in use.
+  // Finds this thread's record when it was not the last one that the thread used. Null: the place
+  // has the record of another slot, which is in use.
   Record* FindRecord() WEFT_EXCLUDES(mu_);
 
-  const EventLoop& loop_;
+  const EventLoop* const loop_;
   std::atomic<const NumberedLink*> present_{nullptr};
   Mutex mu_;
   std::shared_ptr<const NumberedLink> owned_ WEFT_GUARDED_BY(mu_);

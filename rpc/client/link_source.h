@@ -1,7 +1,7 @@
 // The source of links that calls may go over: the connection to one address, or a choice among
 // several.
 //
-// A new rule of choice (a balancer) is a new source: it picks among the links of others.
+// A new rule of choice (a balancer) is a new source, which picks among the links of others.
 //
 // Threads  any; Watch before the first Pick
 // Owns     its links
@@ -32,30 +32,30 @@ struct PickedLink {
   // Null: there is none. Valid while `held` is; where that is null, until the caller of Pick
   // returns to the loop that it runs on.
   CallLink* link = nullptr;
-  // Its number in its source, see PickRequest.
+  // The link's number in its source, see PickRequest.
   uint64_t number = 0;
   std::shared_ptr<CallLink> held = nullptr;
 };
 
-class ANY_THREAD LinkSource {
+class WEFT_ANY_THREAD LinkSource {
  public:
   virtual ~LinkSource() = default;
 
-  // The link for a call. None: `*why` is the end of the call; it is OK where the call may wait: the
-  // observer will be told, once somebody has asked for a connection.
+  // Picks the link for a call. If there is none, `*why` is the end of the call; it is OK if the
+  // call may wait: the observer will be told of a link once somebody has asked for a connection.
   virtual PickedLink Pick(const PickRequest& request, absl::Status* why) = 0;
-  // Where every call goes over the same link, whatever is known of it: what has that link, which is
-  // the present one whenever there is one. Constant. Null: Pick has to be asked.
+  // If every call goes over the same link, whatever the call: the slot that has that link whenever
+  // there is one. Constant. Null: Pick has to be asked.
   virtual LinkSlot* slot() { return nullptr; }
-  // Why there will be no link any more, whatever happens; empty: there may be one.
+  // The reason why there will be no link any more; empty: there may be one.
   virtual std::string_view WhyOver() const { return {}; }
-  // Whether Report is to be called. Constant.
+  // True if Report is to be called. Constant.
   virtual bool wants_reports() const { return false; }
   // An attempt of a unary call has ended, on link number `link`; after so long.
   virtual void Report(uint64_t link, const CallEnd& end, Nanos took) {
     (void)link, (void)end, (void)took;
   }
-  // Who is told of links; outlives the source's Close.
+  // Sets the observer that is told of links. It outlives the source's Close.
   virtual void Watch(LinkObserver* observer) = 0;
   // Makes a connection where there is none. `at_once`: even where the source pauses after an
   // attempt that failed.

@@ -15,7 +15,7 @@
 
 namespace weft {
 
-class ANY_THREAD OnlyLink final : public LinkSource {
+class WEFT_ANY_THREAD OnlyLink final : public LinkSource {
  public:
   static constexpr std::string_view kGone = "the connection has ended, or takes no more calls";
 

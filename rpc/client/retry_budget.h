@@ -21,7 +21,7 @@
 
 namespace weft {
 
-class ANY_THREAD RetryBudget {
+class WEFT_ANY_THREAD RetryBudget {
  public:
   explicit RetryBudget(const RetryBudgetOptions& options)
       : full_(int64_t{std::clamp(options.tokens, 1, 1'000'000)} * kToken),
@@ -35,7 +35,7 @@ class ANY_THREAD RetryBudget {
   void GiveBack() {
     if (now_.load(std::memory_order_relaxed) < full_) Add(per_success_);
   }
-  // Whether another attempt may start.
+  // True if another attempt may start.
   bool Allows() const { return now_.load(std::memory_order_relaxed) > full_ / 2; }
 
  private:

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "weft/core/clock.h"
+#include "weft/rpc/channel_options.h"
 #include "weft/rpc/client/attempt_plan.h"
 #include "weft/rpc/protocol/session_limits.h"
 #include "weft/rpc/start_options.h"
@@ -15,6 +16,18 @@
 namespace weft {
 
 struct StartConfig {
+  // Makes the settings that a channel's options say.
+  static StartConfig Of(const ChannelOptions& channel) {
+    StartOptions options;
+    options.timeout = channel.timeout;
+    options.retry = channel.retry;
+    options.hedging = channel.hedging;
+    options.method_policies = channel.method_policies;
+    options.retry_budget = channel.retry_budget;
+    options.compression = channel.compression;
+    options.interceptors = channel.interceptors;
+    return StartConfig(std::move(options), channel.limits);
+  }
   StartConfig(StartOptions starts, const SessionLimits& limits)
       : options(std::move(starts)),
         default_timeout(ToNanos(options.timeout)),

@@ -23,13 +23,16 @@ absl::Status WaitingCalls::Keep(OutboundCall& call, size_t max_message) {
 }
 
 absl::Status WaitingCalls::Add(OutboundCall& call) {
-  if (calls_.size() >= kMax || bytes_ + call.waits().request_size > max_bytes_) {
+  if (calls_.size() >= max_calls_ ||
+      (calls_.size() > 0 && bytes_ + call.waits().request_size > max_bytes_)) {
     return absl::ResourceExhaustedError(
-        absl::StrCat("client side: ", calls_.size(), " calls with ", bytes_,
-                     " bytes wait for the connection; the limits are ", kMax, " calls and ",
-                     max_bytes_, " bytes (max_output_bytes)"));
+        absl::StrCat("client side: ", calls_.size(), " calls with ", bytes_, " bytes wait for ",
+                     absl::string_view(awaited_.data(), awaited_.size()), "; the limits are ",
+                     max_calls_, " calls and ", max_bytes_, " bytes (max_output_bytes)"));
   }
-  call.wire().id = next_++;
+  // Calls that were given back get smaller numbers than all others: they were started before those
+  // that wait, and a link gives them back in their order.
+  call.wire().id = call.waits().resent > 0 ? next_given_back_++ : next_++;
   return PutBack(call);
 }
 
@@ -55,6 +58,7 @@ std::vector<uint64_t> WaitingCalls::Numbers(Which which) const {
         call->options.wait_for_ready || (which == Which::kNew && call->waits().resent > 0);
     if (which == Which::kAll || !patient) numbers.push_back(id);
   });
+  // The table has no order of its own; the numbers are the order of arrival.
   std::sort(numbers.begin(), numbers.end());
   return numbers;
 }

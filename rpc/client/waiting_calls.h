@@ -1,5 +1,8 @@
-// The calls of a channel that wait for a connection, in the order in which they came; bounded in
-// number and in the bytes of their requests.
+// The calls of a channel that wait for a connection, or for room on one, in the order in which they
+// came. Calls that a link gave back stand before all others. Their number and the bytes of their
+// requests are bounded.
+//
+// A member of WaitingRoom and of RoomQueue, which guard it.
 //
 // Threads  value; whoever guards it
 // Owns     nothing: calls stay their starters'
@@ -9,6 +12,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,23 +25,26 @@ class WaitingCalls {
  public:
   static constexpr size_t kMax = 10'000;
 
-  // Which of them.
+  // Selects some of the waiting calls.
   enum class Which : uint8_t {
     kAll,       // the channel closes
-    kFailFast,  // an attempt failed: those that do not wait for the server to be ready
-    kNew,       // a connection ended early: those, but for calls that it gave back
+    kFailFast,  // an attempt failed: calls without wait_for_ready
+    kNew,       // a connection ended early: as kFailFast, but not calls that it gave back
   };
 
-  // `max_bytes`: of all requests together, SessionLimits::MostOutput.
-  explicit WaitingCalls(size_t max_bytes) : max_bytes_(max_bytes) {}
+  // `max_bytes`: of all requests together; one may wait alone, however large. `awaited`: for the
+  // text; as long-lived as a constant.
+  explicit WaitingCalls(size_t max_bytes, size_t max_calls = kMax,
+                        std::string_view awaited = "the connection")
+      : max_bytes_(max_bytes), max_calls_(max_calls), awaited_(awaited) {}
 
-  // Before Add, and without the guard: takes along what does not stay where it is. `max_message`:
-  // of the channel.
+  // Call it before Add, without the guard. It copies what does not stay where it is. `max_message`:
+  // the channel's limit.
   static absl::Status Keep(OutboundCall& call, size_t max_message);
 
   // Gives the call its number.
   absl::Status Add(OutboundCall& call);
-  // Null where it does not wait any more.
+  // Null if the call does not wait any more.
   OutboundCall* Find(uint64_t id) const { return calls_.Find(id); }
   OutboundCall* Take(uint64_t id);
   // A call that was taken waits on, with its number and so in its place. It was within the bounds
@@ -50,9 +57,11 @@ class WaitingCalls {
   size_t bytes() const { return bytes_; }
 
  private:
-  const size_t max_bytes_;
+  const size_t max_bytes_, max_calls_;
+  const std::string_view awaited_;
   IdTable<OutboundCall> calls_;
-  uint64_t next_ = 1;
+  uint64_t next_given_back_ = 1;
+  uint64_t next_ = uint64_t{1} << 62;
   size_t bytes_ = 0;
 };
 

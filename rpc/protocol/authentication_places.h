@@ -1,5 +1,5 @@
-// How many connections and calls may wait for the authenticators of one server, or of one channel,
-// together: all its AuthenticationQueues share it.
+// Limits how many connections and calls may wait for the authenticators of one server or channel.
+// All its AuthenticationQueues share one object.
 //
 // Threads  any
 #ifndef WEFT_RPC_PROTOCOL_AUTHENTICATION_PLACES_H_
@@ -12,7 +12,7 @@
 
 namespace weft {
 
-class ANY_THREAD AuthenticationPlaces {
+class WEFT_ANY_THREAD AuthenticationPlaces {
  public:
   explicit AuthenticationPlaces(size_t max) : max_(max) {}
 

@@ -14,6 +14,7 @@ absl::StatusOr<std::unique_ptr<AuthenticationQueue>> AuthenticationQueue::Create
   pool.name = "weft-auth";
   pool.threads = std::max(options.threads, 1);
   pool.log = log;
+  pool.steps = options.steps;
   absl::StatusOr<std::unique_ptr<WorkerPool>> made = WorkerPool::Create(std::move(pool));
   if (!made.ok()) return made.status();
   return std::unique_ptr<AuthenticationQueue>(
@@ -31,7 +32,7 @@ AuthenticationQueue::AuthenticationQueue(Authenticator authenticator, const Opti
       clock_(clock),
       pool_(std::move(pool)) {}
 
-// In log lines.
+// For log lines.
 std::string AuthenticationQueue::Question::What() const {
   return method.empty() ? absl::StrCat("connection from ", peer)
                         : absl::StrCat("call ", method, " from ", peer);
@@ -47,6 +48,8 @@ uint64_t AuthenticationQueue::Ask(const AuthenticationRequest& asks, Verdict ver
   {
     MutexLock lock(mu_);
     number = ++last_;
+    // Nothing waits while a thread is free, because Run ends only when nothing waits. So this
+    // question overtakes none.
     runs = running_ < threads_;
     if (runs) {
       ++running_;
@@ -62,7 +65,7 @@ uint64_t AuthenticationQueue::Ask(const AuthenticationRequest& asks, Verdict ver
   LogLine(LogLevel::kWarning,
           absl::StrCat(question.What(), " refused: ", places_->max(),
                        " wait for the authenticator already (max_waiting_authentications)"));
-  // Nothing of this side's settings: nobody knows yet who asks.
+  // Without this side's settings: the peer is not authenticated yet.
   question.verdict(absl::UnavailableError(asks.is_call()
                                               ? "too many calls wait to be authenticated"
                                               : "too many connections wait to be authenticated"));
@@ -85,6 +88,8 @@ void AuthenticationQueue::Run(Question first) {
     MutexLock lock(mu_);
     if (waiting_.empty()) {
       std::vector<std::function<void()>> told;
+      // Under the same lock as the check that nothing waits, so that an Ask in between starts a
+      // thread.
       if (--running_ == 0) told.swap(when_idle_);
       lock.Unlock();
       for (const auto& idle : told) idle();

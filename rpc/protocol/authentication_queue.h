@@ -4,17 +4,17 @@
 //      │       └──Drop: gone, without a verdict
 //      └─ all places to wait are taken: the verdict is a refusal, at once
 //
-// The threads are the authenticator's own: however many connections come, the calls of others are
-// served, and a slow authenticator holds up only those who ask. The places to wait are those of the
-// whole server: it may have several queues, one for each listener with an authenticator of its own.
+// The authenticator has threads of its own, so it delays neither the loops nor the handlers; a slow
+// one holds up only those who ask. The places to wait belong to the whole server, which may have
+// several queues: one for each listener with its own authenticator.
 //
 // Threads  any: Ask, Drop, WhenIdle, counts, InPool. The authenticator runs on the queue's threads.
 //          A verdict runs there, or inside Ask
 // Owns     its threads, and what waits; shares its places
-// Errors   Create: a Status when no thread can be started. The verdict of an authenticator that
-//          throws is INTERNAL, and logged; of one too many, UNAVAILABLE
-// Ends     each Ask has one verdict, or was dropped; the destructor, on no thread of its own, waits
-//          for those that run
+// Errors   Create: a Status when no thread can be started. Verdict: INTERNAL, and a log line, if
+//          the authenticator throws; UNAVAILABLE if all places are taken
+// Ends     each Ask gets one verdict or is dropped. The destructor waits for running
+//          authenticators; not on a thread of its own
 #ifndef WEFT_RPC_PROTOCOL_AUTHENTICATION_QUEUE_H_
 #define WEFT_RPC_PROTOCOL_AUTHENTICATION_QUEUE_H_
 
@@ -31,6 +31,7 @@
 #include "weft/core/clock.h"
 #include "weft/core/log.h"
 #include "weft/core/mutex.h"
+#include "weft/core/step_set.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/worker_pool.h"
 #include "weft/rpc/protocol/authentication_places.h"
@@ -39,14 +40,16 @@
 
 namespace weft {
 
-class ANY_THREAD AuthenticationQueue {
+class WEFT_ANY_THREAD AuthenticationQueue {
  public:
   using Verdict = SessionHost::Verdict;
   struct Options {
     int threads = 2;  // at least 1
-    // For those that do not run yet; not null.
+    // Places for questions that do not run yet; not null.
     std::shared_ptr<AuthenticationPlaces> places;
     std::string side = "server";  // in log lines
+    // Runs the authenticator in place of threads (RuntimeOptions::steps).
+    std::shared_ptr<StepSet> steps = nullptr;
   };
   struct Counts {
     size_t waiting = 0;
@@ -60,19 +63,19 @@ class ANY_THREAD AuthenticationQueue {
   AuthenticationQueue(const AuthenticationQueue&) = delete;
   AuthenticationQueue& operator=(const AuthenticationQueue&) = delete;
 
-  // Who is it? The number is for Drop.
+  // Asks who the peer is. Returns a number for Drop.
   uint64_t Ask(const AuthenticationRequest& asks, Verdict verdict) WEFT_EXCLUDES(mu_);
-  // The connection or call has gone: where it still waits, the authenticator is not asked, and
-  // there is no verdict. One that is running, or was never asked, is left alone.
+  // The connection or call has gone. A waiting question is removed and gets no verdict. A running
+  // or unknown question is left alone.
   void Drop(uint64_t number) WEFT_EXCLUDES(mu_);
 
   Counts counts() const WEFT_EXCLUDES(mu_);
-  // `idle` runs once none waits and no authenticator runs: now, or later on a thread of the queue.
+  // Runs `idle` once nothing waits or runs: now, or later on a thread of the queue.
   void WhenIdle(std::function<void()> idle) WEFT_EXCLUDES(mu_);
   bool InPool() const { return pool_->InPool(); }
 
  private:
-  // An AuthenticationRequest's own copy.
+  // A copy of an AuthenticationRequest that owns its bytes.
   struct Question {
     std::string token;
     std::string peer;
@@ -87,7 +90,7 @@ class ANY_THREAD AuthenticationQueue {
 
   AuthenticationQueue(Authenticator authenticator, const Options& options, const Log& log,
                       const Clock& clock, std::unique_ptr<WorkerPool> pool);
-  // This one, then those that wait, until there are none.
+  // Answers `first`, then waiting questions, until there are none.
   void Run(Question first) WEFT_EXCLUDES(mu_);
   void Answer(Question question);
   void LogLine(LogLevel level, std::string_view line);
@@ -107,7 +110,7 @@ class ANY_THREAD AuthenticationQueue {
   size_t running_ WEFT_GUARDED_BY(mu_) = 0;  // at most threads_; 0: none waits either
   std::vector<std::function<void()>> when_idle_ WEFT_GUARDED_BY(mu_);
 
-  const std::unique_ptr<WorkerPool> pool_;  // the first to go: its threads use the rest
+  const std::unique_ptr<WorkerPool> pool_;  // destroyed first: its threads use the members above
 };
 
 }  // namespace weft

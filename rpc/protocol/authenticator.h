@@ -1,15 +1,14 @@
-// Says who the other end of a connection is, or who makes a call, or that it may not. Functions of
-// two forms are one:
+// Decides who the other end of a connection is, or who makes a call, or refuses them. Takes
+// functions of two forms:
 //
 //   .authenticator = [](const weft::AuthenticationRequest& asks) { … }
 //   .authenticator = [](std::string_view token, const std::string& peer) { … }
 //
-// It is asked for each connection and, where calls are authenticated one by one
-// (ServerOptions::authenticate_calls), for each call, too.
+// Asked for each connection and, with ServerOptions::authenticate_calls, for each call, too.
 //
 // Threads  value; called on threads of its own, several at once
-// Errors   an error of the function: the peer may not talk, or the call is not executed. A null one
-//          is not called
+// Errors   an error from the function: the peer may not talk, or the call is not executed. A null
+//          authenticator must not be called
 #ifndef WEFT_RPC_PROTOCOL_AUTHENTICATOR_H_
 #define WEFT_RPC_PROTOCOL_AUTHENTICATOR_H_
 
@@ -27,18 +26,18 @@ namespace weft {
 
 // Valid until the authenticator returns.
 struct AuthenticationRequest {
-  // The token of the peer's Hello: ChannelOptions::auth_token or ServerOptions::auth_token. Of a
+  // The token of the peer's Hello: ChannelOptions::auth_token or ServerOptions::auth_token. For a
   // call with the metadata "authorization": the token there.
   std::string_view token;
   // The peer's address.
   const std::string& peer;
-  // What the transport's handshake has verified; empty for plain connections.
+  // The identity verified by the transport's handshake; empty for plain connections.
   const TransportIdentity& transport;
-  // "bearer", of "authorization: Bearer abc"; in lower case. Empty: the token has none.
+  // The lower-case scheme, such as "bearer" of "authorization: Bearer abc"; empty: none.
   std::string_view scheme = {};
-  // Of a call: "demo.Greeter/Say". Empty: it is the connection that is asked for.
+  // A call's method: "demo.Greeter/Say". Empty: the request is about a connection.
   std::string_view method = {};
-  // Of a call: who its connection's peer is, as was said when that was asked for.
+  // For a call: the identity that the authenticator gave its connection.
   std::string_view connection = {};
 
   bool is_call() const { return !method.empty(); }

@@ -16,7 +16,7 @@ constexpr std::string_view kAuthorization = "authorization";
 
 std::string_view NameOf(const InboundCall& call) { return call.bound->method->info->full_name; }
 
-// "Bearer abc" in its two parts; a text without a blank is all token.
+// "Bearer abc" in two parts; a text without a blank is all token.
 struct Authorization {
   explicit Authorization(std::string_view text) : token(text) {
     const size_t blank = text.find(' ');
@@ -62,7 +62,7 @@ void CallAuthentication::OnCall(InboundCall& call) {
   waiting_.emplace(&call, std::move(added));
   if (call.bound->serial) {
     if (call.serving.queue == nullptr)
-      all_.OnCallBegins(call);  // takes its place, where the key is known
+      all_.OnCallBegins(call);  // takes its place in the order now, if the key is known
     if (call.serving.queue == nullptr) ordered_.push_back(&waiting);
   }
   if (call.deadline != kNever) io_.wheel->Insert(&waiting, call.deadline);
@@ -74,7 +74,8 @@ void CallAuthentication::OnCall(InboundCall& call) {
   }
   asks.method = NameOf(call);
   asks.connection = call.origin->identity();
-  // Never at once, even where the verdict is: so nothing here has ended when Ask returns.
+  // The verdict is posted even if it is known at once, so the call cannot have ended when Ask
+  // returns.
   waiting.question =
       queue_->Ask(asks, [loop = io_.loop, self = self_, &call,
                          number = waiting.number](absl::StatusOr<std::string> identity) {
@@ -89,12 +90,15 @@ void CallAuthentication::OnCall(InboundCall& call) {
 void CallAuthentication::OnVerdict(InboundCall& call, uint64_t number,
                                    absl::StatusOr<std::string> identity) {
   const auto it = waiting_.find(&call);
+  // The call may have ended meanwhile, and its object may serve another call. The number tells the
+  // two apart.
   if (it == waiting_.end() || it->second->number != number) return;
   Waiting& waiting = *it->second;
   waiting.question = 0;
   if (!identity.ok()) {
     TakeOut(call);
     Refuse(call, identity.status());
+    // Calls behind the refused one in their order may go now.
     PassOrdered();
     return;
   }
@@ -128,7 +132,7 @@ std::unique_ptr<CallAuthentication::Waiting> CallAuthentication::TakeOut(Inbound
 void CallAuthentication::OnDeadline(Waiting& waiting) {
   io_.loop->AssertInLoop();
   InboundCall& call = waiting.call;
-  TakeOut(call);  // and with it goes `waiting`
+  TakeOut(call);  // destroys `waiting`, too
   absl::Status why = call.CheckStillWanted();
   if (why.ok()) why = absl::DeadlineExceededError("deadline passed, not executed");
   call.Refuse(Annotate(why, "while its caller was authenticated"));
@@ -145,9 +149,16 @@ void CallAuthentication::OnCancelled(InboundCall& call) {
 }
 
 void CallAuthentication::OnAllCancelled(CallOrigin& origin) {
-  ordered_.clear();  // none of them goes on
+  ordered_.clear();  // none of them will pass
   while (!waiting_.empty()) {
-    EndCancelled(waiting_.begin()->second->call);
+    // In order of arrival. Ending one call may end others, so look each up again.
+    std::vector<std::pair<uint64_t, InboundCall*>> all;
+    for (const auto& [call, waiting] : waiting_) all.emplace_back(waiting->number, &waiting->call);
+    std::sort(all.begin(), all.end());
+    for (const auto& [number, call] : all) {
+      const auto it = waiting_.find(call);
+      if (it != waiting_.end() && it->second->number == number) EndCancelled(*call);
+    }
   }
   all_.OnAllCancelled(origin);
 }

@@ -1,5 +1,5 @@
-// Why connections end, for counters and logs: what every protocol has. What exactly a protocol has
-// found wrong is in the Status that goes with it.
+// Reasons for the end of connections, for counters and logs, common to all protocols. The Status
+// beside a reason says exactly what was wrong.
 //
 // Threads  value; CloseCounters: any
 #ifndef WEFT_RPC_PROTOCOL_CLOSE_REASON_H_
@@ -16,28 +16,28 @@
 namespace weft {
 
 enum class CloseReason : uint8_t {
-  kPeerClosed,        // in an orderly way
+  kPeerClosed,        // an orderly end by the peer
   kBroken,            // reset, or another error of the socket
   kLocal,             // this side is stopping, or drained
-  kGoAway,            // the peer said so
-  kUnknownProtocol,   // its first bytes, or what its transport agreed on, are no protocol's here
+  kGoAway,            // the peer announced it
+  kUnknownProtocol,   // first bytes or negotiated protocol not known here
   kVersion,           // no common version, or a required feature this side lacks
-  kHandshakeTimeout,  // of the protocol or of the transport
-  kHandshakeFailed,   // the transport's, of TLS say
+  kHandshakeTimeout,  // the protocol's or the transport's
+  kHandshakeFailed,   // the transport's, such as TLS
   kFrameTooLong,
   kTruncatedFrame,  // the stream ended inside a frame
-  kBadFrame,        // what cannot be in its protocol, at this place or at all
+  kBadFrame,        // not allowed by its protocol, at this point or at all
   kUnauthenticated,
   kSilent,      // heartbeats were not answered
   kOutputFull,  // the peer does not read
-  kInputFull,   // there is no room for what it sends
+  kInputFull,   // no room for the peer's input
 };
 inline constexpr size_t kCloseReasons = 15;
 
-// "wrong preface" and the like; also the label of the counter.
+// A short name, also the counter's label.
 std::string_view CloseReasonName(CloseReason reason);
 
-class ANY_THREAD CloseCounters {
+class WEFT_ANY_THREAD CloseCounters {
  public:
   void Add(CloseReason reason) {
     counts_[static_cast<size_t>(reason)].fetch_add(1, std::memory_order_relaxed);

@@ -33,6 +33,7 @@ void ConnectionList::Set(uint64_t id, ConnectionState state, CloseReason reason,
     it->second.state = state;
     if (state == ConnectionState::kDown) entries_.erase(it);
   }
+  // After the mutex: the listener may ask for the list.
   Tell(event);
 }
 
@@ -43,7 +44,8 @@ std::vector<ConnectionInfo> ConnectionList::List(MonoTime now) const {
     const ConnectionVolume volume =
         entry.gauge != nullptr ? entry.gauge->Volume() : ConnectionVolume();
     infos.push_back({id, entry.peer, entry.state, ToAbsl(now - entry.began), volume.bytes_in,
-                     volume.bytes_out, volume.calls});
+                     volume.bytes_out, volume.calls,
+                     entry.gauge != nullptr ? entry.gauge->Timing() : PeerTiming()});
   }
   return infos;
 }

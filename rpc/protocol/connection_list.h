@@ -1,8 +1,8 @@
-// The connections of one channel or server, for snapshots; and their listener, which is told of
-// them in order, and never inside a call that the application makes (core/callback_queue.h).
+// The connections of one channel or server, for snapshots. Tells the listener of changes in order,
+// never inside a call that the application makes (core/callback_queue.h).
 //
-// Threads  any: List, Add. The others: the connection's loop, which is where the listener runs
-// Owns     the gauges, which outlive their sessions harmlessly
+// Threads  any: List, Add. The others: the connection's loop, where the listener runs
+// Owns     a share of the gauges, which may outlive their sessions
 #ifndef WEFT_RPC_PROTOCOL_CONNECTION_LIST_H_
 #define WEFT_RPC_PROTOCOL_CONNECTION_LIST_H_
 
@@ -25,14 +25,14 @@ class ConnectionList {
                       ? nullptr
                       : std::make_shared<const ConnectionListener>(std::move(listener))) {}
 
-  // The number of the new connection. `gauge`: null until it has a session (SetGauge).
+  // Adds a connection and returns its number. `gauge`: null until there is a session (SetGauge).
   uint64_t Add(std::string peer, MonoTime began, std::shared_ptr<ConnectionGauge> gauge)
       WEFT_EXCLUDES(mu_);
   void SetGauge(uint64_t id, std::shared_ptr<ConnectionGauge> gauge) WEFT_EXCLUDES(mu_);
-  // It is in `state` from now on; kDown takes it out. Tells the listener.
+  // Sets the state and tells the listener. kDown removes the connection.
   void Set(uint64_t id, ConnectionState state, CloseReason reason = CloseReason::kLocal,
            const absl::Status& why = absl::OkStatus()) WEFT_EXCLUDES(mu_);
-  // Of an attempt that is no connection yet.
+  // Tells the listener of an attempt that is no connection yet.
   void Tell(const ConnectionEvent& event) const;
   std::vector<ConnectionInfo> List(MonoTime now) const WEFT_EXCLUDES(mu_);
 

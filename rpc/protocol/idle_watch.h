@@ -1,7 +1,7 @@
-// Says when a connection has had no calls for long enough.
+// Tells when a connection has had no calls for long enough.
 //
-// Asked at every quarter of the timeout: a connection is idle after one timeout, at most half a
-// timeout later. Nothing is counted when calls begin and end.
+// Look is called every quarter of the timeout. A connection is found idle after one timeout, at
+// most half a timeout later. Nothing is counted when calls begin and end.
 //
 // Threads  value
 #ifndef WEFT_RPC_PROTOCOL_IDLE_WATCH_H_
@@ -15,10 +15,10 @@ namespace weft {
 
 class IdleWatch {
  public:
-  // Looks a timeout.
+  // Looks in one timeout.
   static constexpr int kLooks = 4;
 
-  // One more look: true when all of the last five saw no call, and none began between them.
+  // Returns true when the last five looks saw no call, and none began between them.
   bool Look(const ConnectionVolume& volume) {
     const bool quiet = volume.calls == 0 && volume.calls_begun == begun_;
     begun_ = volume.calls_begun;

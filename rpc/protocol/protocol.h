@@ -1,5 +1,5 @@
-// A protocol as a row of a table: how it is recognized, and how its sessions are made. Servers and
-// channels know protocols by their rows alone; rpc/default_protocols.cc is where weft's own stand.
+// A protocol as a row of a table: how to recognise it and how to make its sessions. Servers and
+// channels know protocols only by their rows; rpc/default_protocols.cc has weft's own.
 //
 // Threads  value; `accept` and `dial`: the connection's loop
 #ifndef WEFT_RPC_PROTOCOL_PROTOCOL_H_
@@ -18,16 +18,16 @@ struct SessionContext;
 struct SessionSeed;
 
 struct Protocol {
-  // `match` sees no more than so many bytes. The longest beginning among the usual protocols is
-  // HTTP/2's, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24 bytes.
+  // The most bytes that `match` is given. The longest beginning is HTTP/2's, "PRI *
+  // HTTP/2.0\r\n\r\nSM\r\n\r\n", 24 bytes.
   static constexpr size_t kMaxSniffed = 24;
 
   // In errors and logs: "native", "h2".
   std::string_view name = {};
-  // What a transport that negotiates (TLS) calls it; empty: not offered there. A connection whose
-  // transport has agreed on it is not asked for its first bytes.
+  // The name in a transport's negotiation (TLS ALPN); empty: not offered. Once negotiated, the
+  // first bytes are not examined.
   std::string_view alpn = {};
-  // Rows are asked in the table's order; a row that needs more keeps those behind it waiting.
+  // Rows are asked in order. A row that needs more bytes holds up the rows behind it.
   Matcher match = nullptr;
   // The session of an accepted connection; null: the protocol only dials.
   std::unique_ptr<Session> (*accept)(SessionSeed seed, const SessionContext& context) = nullptr;

@@ -4,13 +4,15 @@
 //   kNew, kServing ──Stop──► kDraining ──all has ended──► kStopped
 //   kNew ──Stop, and no thread was started──► kStopped
 //
-// kServing: it listens on one address at least. kDraining: no new calls; those under way go on.
+// kServing: listens on at least one address. kDraining: takes no new calls; calls under way go on.
 //
 // Threads  value
 #ifndef WEFT_RPC_PROTOCOL_SERVER_STATE_H_
 #define WEFT_RPC_PROTOCOL_SERVER_STATE_H_
 
 #include <cstdint>
+
+#include "weft/core/requirements.h"
 
 namespace weft {
 

@@ -1,16 +1,18 @@
-// One protocol's state on one connection, the same on both ends: nothing in it says who is client.
+// One protocol's state on one connection, the same on both ends: nothing in it tells client from
+// server. A protocol's row makes it; a SessionTable holds it.
 //
 // Threads  loop-only
 // Owns     its connection
-// Ends     SessionHost::OnEnded runs exactly once, perhaps inside any of these calls, of a call of
-//          its link, or of a callback. Its host destroys it in a later turn; until then its methods
-//          may be called, and do nothing
+// Ends     SessionHost::OnEnded runs exactly once, perhaps inside any call to the session or its
+//          link, or inside a callback. The host destroys the session in a later turn; until then
+//          its methods do nothing
 #ifndef WEFT_RPC_PROTOCOL_SESSION_H_
 #define WEFT_RPC_PROTOCOL_SESSION_H_
 
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -26,46 +28,60 @@
 
 namespace weft {
 
-// For CloseWhenWritten: how long a peer that does not read may hold up the end of its connection.
-// Long enough for a goaway and the last replies to get through a busy network; nobody waits for it.
+struct CallingWay;
+
+// For CloseWhenWritten: how long a peer that does not read may delay the end of its connection.
+// Long enough for a goaway and the last replies in a busy network; nobody waits for it.
 inline constexpr Nanos kLastWords = std::chrono::seconds(1);
 
-// How a session begins to read where its connection has been read before: to find out its protocol.
+// The state of a connection whose first bytes were read already, to find out its protocol.
 struct SessionStart {
-  std::unique_ptr<Watch> watch;  // of its transport; null: the session makes one
+  std::unique_ptr<Watch> watch;  // the transport's; null: the session makes one
   ReadAhead first_bytes;
 };
 
 // How long a host waits for OnGoAwayConfirmed: a second for a peer that sends calls until it hears
-// of the end, and as long as a healthy network needs behind that.
+// of the end, and some more for a healthy network.
 inline constexpr Nanos kGoAwayConfirm = std::chrono::milliseconds(1200);
 
 class Session {
  public:
   virtual ~Session() = default;
-  // Begins to read; sends what the protocol's dialer sends first.
-  virtual absl::Status Start(SessionStart start = {}) LOOP_ONLY = 0;
-  // Where this side starts calls; it may once SessionHost::OnUp has run. Null: the protocol has
-  // calls in one direction only, and these are the peer's.
+  // Begins to read. A dialing session also sends the protocol's first bytes.
+  virtual absl::Status Start(SessionStart start = {}) WEFT_LOOP_ONLY = 0;
+  // The link for this side's calls, usable after SessionHost::OnUp. Null: the protocol carries
+  // calls in one direction, from the peer.
   virtual std::shared_ptr<CallLink> link() const = 0;
-  // Whether the peer answers GoAway, so that OnGoAwayConfirmed follows.
+  // True if the peer answers GoAway, so that OnGoAwayConfirmed follows.
   virtual bool confirms_going_away() const { return true; }
-  // Asks the peer for no more calls. Those that it has sent, or sends before it hears of this, are
-  // still served, as far as the protocol can tell them; the others are refused as not executed.
-  virtual void GoAway(const absl::Status& why) LOOP_ONLY = 0;
-  // Ends it when everything written has left, or after `limit`.
+  // Asks the peer to send no more calls. Calls sent before it hears of this are still served, as
+  // far as the protocol can tell them; others are refused as not executed.
+  virtual void GoAway(const absl::Status& why) WEFT_LOOP_ONLY = 0;
+  // Ends the session when everything written has left, or after `limit`. Without calls under way
+  // it also waits until the peer has received what was written: nobody waits for its end then.
   virtual void CloseWhenWritten(CloseReason reason, const absl::Status& why,
-                                Nanos limit) LOOP_ONLY = 0;
-  // Ends it now; calls under way complete with `why`.
-  virtual void Close(CloseReason reason, const absl::Status& why) LOOP_ONLY = 0;
+                                Nanos limit) WEFT_LOOP_ONLY = 0;
+  // Ends the session now; calls under way complete with `why`.
+  virtual void Close(CloseReason reason, const absl::Status& why) WEFT_LOOP_ONLY = 0;
+  // Lets this side stop reading while much of its output waits. By default the accepting side may.
+  // Never both sides: each would wait for the other for ever. From SessionHost::OnIdentified on; a
+  // protocol without this choice ignores it.
+  virtual void SetMayPause(bool may) WEFT_LOOP_ONLY { (void)may; }
+  // The peer is a node, and `way` orders its calls (CallOrigin::way). Called in OnIdentified; a
+  // protocol that orders calls only within a connection ignores it.
+  virtual void SetWay(std::shared_ptr<const CallingWay> way) WEFT_LOOP_ONLY { (void)way; }
   // Marks the peer's calls under way as cancelled.
-  virtual void CancelInbound() LOOP_ONLY = 0;
-  // Calls from the peer that have not been answered, or whose answer is not yet in.
-  virtual size_t inbound_calls() const LOOP_ONLY = 0;
+  virtual void CancelInbound() WEFT_LOOP_ONLY = 0;
+  // Asks the peer for a sign of life. `alive` runs once, on the loop, when the peer answers this or
+  // a later question; never if it does not answer or the session has ended. Between OnUp and the
+  // end. A protocol without such a question never runs it.
+  virtual void Probe(std::function<void()> alive) WEFT_LOOP_ONLY { (void)alive; }
+  // Calls from the peer without an answer, or whose answer is not queued yet.
+  virtual size_t inbound_calls() const WEFT_LOOP_ONLY = 0;
   virtual const std::string& peer() const = 0;
-  // Who the peer is, as its transport has verified.
+  // The peer's identity as verified by the transport.
   virtual const TransportIdentity& peer_identity() const { return TransportIdentity::None(); }
-  // Counts, for other threads too; outlives the session.
+  // Counters for any thread; outlive the session.
   virtual std::shared_ptr<ConnectionGauge> gauge() const = 0;
 };
 

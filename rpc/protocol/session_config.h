@@ -1,4 +1,4 @@
-// What all sessions of a server or of a channel have in common.
+// Settings common to all sessions of a server or channel.
 //
 // Threads  value; constant once a session has it
 #ifndef WEFT_RPC_PROTOCOL_SESSION_CONFIG_H_
@@ -17,11 +17,19 @@ namespace weft {
 struct SessionConfig {
   std::shared_ptr<const SessionLimits> limits;  // not null
   std::shared_ptr<InflateGate> gate;            // not null
-  // Of replies.
+  // Default codec of replies.
   Compression compression = Compression::kNone;
-  // The peer is asked for life at least so often, whatever it wishes; zero: as both agree.
+  // Longest interval between questions for life, whatever the peer wishes; zero: as both agree.
   Nanos max_heartbeat = Nanos::zero();
-  // What the sessions' input is counted against besides the runtime's budget.
+  // True: an accepting session tells nothing about itself to a peer that may still be refused. Its
+  // Hello follows the verdict, filled in by SessionHost::OnIdentified; the verdict must come within
+  // the handshake's time. False: it answers the peer's Hello at once.
+  bool hello_after_verdict = false;
+  // True for connections between nodes of a cluster. Each side tells the other its clock
+  // (PeerTiming); only the dialer asks for signs of life, which serves both; and little output
+  // waits in the system below, so that urgent output can overtake the rest.
+  bool pair = false;
+  // Budgets for the sessions' input, besides the runtime's.
   InputBudgets input;
 };
 

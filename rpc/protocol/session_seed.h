@@ -1,5 +1,4 @@
-// What a session is made of: its connection (SessionSeed), and what it finds around it
-// (SessionContext).
+// The parts of a new session: its connection (SessionSeed) and its surroundings (SessionContext).
 //
 // Threads  value; made and used on the connection's loop
 // Owns     SessionSeed: the transport
@@ -22,13 +21,13 @@ namespace weft {
 
 struct SessionSeed {
   std::unique_ptr<Transport> transport;
-  // Its address, or a name where it has none.
+  // The peer's address, or a name if it has none.
   std::string peer;
-  // When it was accepted, or its dialling began.
+  // The time of accepting, or of the beginning of the dial.
   MonoTime began{};
-  // What is left of the time for the handshake.
+  // The rest of the handshake's time.
   Nanos handshake_left = Nanos::max();
-  // A dialer's: what it says of itself.
+  // A dialer's own Hello.
   HelloFacts own;
 };
 
@@ -38,7 +37,7 @@ struct SessionContext {
   SessionHost& host;
   // Takes the peer's calls; null: each is answered UNIMPLEMENTED.
   InboundSink* sink = nullptr;
-  std::shared_ptr<CallPool> pool;  // of those calls; null where sink is
+  std::shared_ptr<CallPool> pool;  // pool of those calls; null if sink is null
   std::shared_ptr<const SessionConfig> config;
 };
 

@@ -1,5 +1,6 @@
 #include "weft/rpc/protocol/session_table.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "weft/core/check.h"
@@ -52,10 +53,10 @@ void SessionTable::SetSuspect(Session& session, bool suspect) {
 bool SessionTable::SetLeaving(Session& session, CloseReason reason, const absl::Status& why) {
   Entry& entry = At(session);
   if (entry.state == State::kLeaving) return false;
+  // Nothing to wait for if the peer never saw the session up, or its protocol does not confirm.
   entry.confirmed = entry.state == State::kOpening || !session.confirms_going_away();
   SetState(entry, State::kLeaving);
-  entry.since = loop_.clock().Now();
-  entry.why = why;
+  entry.leaving.reset(new Leaving{loop_.clock().Now(), why});
   list_.Set(entry.number, ConnectionState::kGoingAway, reason, why);
   return true;
 }
@@ -68,24 +69,36 @@ void SessionTable::Ended(Session& session, CloseReason reason, const absl::Statu
   WEFT_DCHECK(!node.empty());  // a session ends once
   Entry& entry = node.mapped();
   list_.Set(entry.number, ConnectionState::kDown, reason, why);
+  // The session goes first, then what it refers to (`behind`, `kept`): captures are destroyed after
+  // the explicit reset.
   loop_.Post([kept = std::move(kept), behind = std::move(entry.behind),
               ended = std::move(entry.session)](TaskFate) mutable { ended.reset(); });
 }
 
 bool SessionTable::Contains(const Session& session) const { return entries_.contains(&session); }
 
+Session* SessionTable::Find(uint64_t number) const {
+  for (const auto& [session, entry] : entries_) {
+    if (entry.number == number) return entry.session.get();
+  }
+  return nullptr;
+}
+
 std::vector<Session*> SessionTable::All() const {
   std::vector<Session*> all;
   all.reserve(entries_.size());
   for (const auto& [session, entry] : entries_) all.push_back(entry.session.get());
+  SortByNumber(all);
   return all;
 }
 
 std::vector<Session*> SessionTable::LeftBy(MonoTime since) const {
   std::vector<Session*> left;
   for (const auto& [session, entry] : entries_) {
-    if (entry.state == State::kLeaving && entry.since <= since) left.push_back(entry.session.get());
+    if (entry.leaving != nullptr && entry.leaving->since <= since)
+      left.push_back(entry.session.get());
   }
+  SortByNumber(left);
   return left;
 }
 
@@ -95,12 +108,43 @@ std::vector<Session*> SessionTable::LookForIdle() {
     if (entry.state == State::kOpening) continue;
     if (entry.idle.Look(session->gauge()->Volume())) idle.push_back(entry.session.get());
   }
+  SortByNumber(idle);
   return idle;
+}
+
+void SessionTable::SortByNumber(std::vector<Session*>& sessions) const {
+  std::sort(sessions.begin(), sessions.end(), [this](const Session* a, const Session* b) {
+    loop_.AssertInLoop();
+    return number(*a) < number(*b);
+  });
 }
 
 bool SessionTable::Finished(const Session& session, bool waited_for) const {
   const Entry& entry = At(session);
-  return (entry.confirmed || waited_for) && session.inbound_calls() == 0;
+  if (!entry.confirmed && !waited_for) return false;
+  return session.inbound_calls() == 0 && entry.session->gauge()->Volume().calls == 0;
+}
+
+void SessionTable::CloseFinished(Session& session, const absl::Status& why) {
+  Entry& entry = At(session);
+  if (!entry.answers || !entry.confirmed) {
+    Close(session, why);
+  } else if (!std::exchange(entry.asked, true)) {
+    AskAndClose(session, why);
+  }
+}
+
+void SessionTable::AskAndClose(Session& session, const absl::Status& why) {
+  // A question overtakes messages that go out in pieces: its answer then says nothing of them.
+  const bool behind_all = session.gauge()->Volume().queued == 0;
+  session.Probe([this, &session, why, behind_all] {  // never when it has ended
+    loop_.AssertInLoop();
+    if (behind_all) {
+      Close(session, why);
+    } else {
+      AskAndClose(session, why);
+    }
+  });
 }
 
 }  // namespace weft

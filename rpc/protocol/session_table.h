@@ -1,21 +1,21 @@
-// The sessions of one loop, of a server or of one channel: each from its construction to the turn
-// in which it is destroyed.
+// The sessions of one loop of a server or channel: each from its construction to the turn in which
+// it is destroyed.
 //
 //   kOpening ──SetUp──► kUp
 //   kUp ──SetSuspect──► kSuspect ──SetSuspect──► kUp
 //   kOpening, kUp, kSuspect ──SetLeaving──► kLeaving
 //
-// Adopt puts a session in as kOpening, Ended takes it out in any state. kLeaving is for good: one
-// side has asked the other for no more calls, and what is still heard of the connection changes
-// nothing about that.
+// Adopt adds a session in kOpening; Ended removes it in any state. kLeaving is final: one side has
+// asked the other for no more calls, and later events do not change that.
 //
-// The table says what the sessions are; its owner, their SessionHost, decides what becomes of them.
-// Any call of a session may end it, and take it out of here: whoever goes through several of them
-// asks Contains again after each.
+// The table knows the sessions' states; its owner, their SessionHost, makes the decisions. Any call
+// to a session may end it and remove it from here, so loops over several sessions must ask Contains
+// after each call.
 //
 // Threads  loop-only
-// Owns     its sessions, and what was adopted with each; refers to the list of connections
-// Ends     its owner has ended them all; those that are left when their loop has closed go with it
+// Owns     its sessions, and the objects adopted with them; refers to the list of connections
+// Ends     its owner has ended all sessions; sessions left when the loop has closed are destroyed
+//          with it
 #ifndef WEFT_RPC_PROTOCOL_SESSION_TABLE_H_
 #define WEFT_RPC_PROTOCOL_SESSION_TABLE_H_
 
@@ -46,78 +46,96 @@ class SessionTable {
            (from == State::kSuspect && to == State::kUp);
   }
 
-  // `list` outlives this. `last_words`: how long the end of a finished session may wait for its
-  // output.
+  // `list` outlives this. `last_words`: how long a finished session's end may wait for its output.
   SessionTable(EventLoop& loop, ConnectionList& list, Nanos last_words = kLastWords)
       : loop_(loop), list_(list), last_words_(last_words) {}
   SessionTable(const SessionTable&) = delete;
   SessionTable& operator=(const SessionTable&) = delete;
 
-  // For `sessions` altogether. False: there is no memory for them.
-  [[nodiscard]] bool MakeRoom(size_t sessions) LOOP_ONLY;
-  // `number`: that of its connection in the list, which has the session's gauge from now on.
-  // `behind`: what it refers to, destroyed after it.
+  // Makes room for `sessions` in total. False: no memory.
+  [[nodiscard]] bool MakeRoom(size_t sessions) WEFT_LOOP_ONLY;
+  // `number`: the connection's number in the list, which gets the session's gauge. `behind`: an
+  // object that the session refers to, destroyed after it.
   Session& Adopt(std::unique_ptr<Session> session, uint64_t number,
-                 std::shared_ptr<const void> behind = nullptr) LOOP_ONLY;
+                 std::shared_ptr<const void> behind = nullptr) WEFT_LOOP_ONLY;
 
-  // The list is told of each of these. One that is kLeaving stays so.
-  void SetUp(Session& session) LOOP_ONLY;
-  void SetSuspect(Session& session, bool suspect) LOOP_ONLY;
-  // False: it was before, for another reason.
-  bool SetLeaving(Session& session, CloseReason reason, const absl::Status& why) LOOP_ONLY;
-  // The peer has confirmed our GoAway.
-  void SetConfirmed(Session& session) LOOP_ONLY;
-  // It has ended: out of the table and of the list. Destroyed in a later turn, since its callbacks
-  // may be on the stack; `kept` stays until then.
+  // Each change is told to the list. A session in kLeaving stays there.
+  void SetUp(Session& session) WEFT_LOOP_ONLY;
+  void SetSuspect(Session& session, bool suspect) WEFT_LOOP_ONLY;
+  // False: the session was leaving already, for another reason.
+  bool SetLeaving(Session& session, CloseReason reason, const absl::Status& why) WEFT_LOOP_ONLY;
+  // The peer has confirmed this side's GoAway.
+  void SetConfirmed(Session& session) WEFT_LOOP_ONLY;
+  // Removes an ended session from the table and the list. It is destroyed in a later turn, since
+  // its callbacks may be on the stack; `kept` is kept until then.
   void Ended(Session& session, CloseReason reason, const absl::Status& why,
-             std::shared_ptr<const void> kept = nullptr) LOOP_ONLY;
+             std::shared_ptr<const void> kept = nullptr) WEFT_LOOP_ONLY;
 
-  size_t size() const LOOP_ONLY { return entries_.size(); }
-  bool Contains(const Session& session) const LOOP_ONLY;
-  State state(const Session& session) const LOOP_ONLY { return At(session).state; }
-  // In the list; never used again.
-  uint64_t number(const Session& session) const LOOP_ONLY { return At(session).number; }
-  // Of one that is kLeaving: why, and since when.
-  const absl::Status& why(const Session& session) const LOOP_ONLY { return At(session).why; }
-  MonoTime since(const Session& session) const LOOP_ONLY { return At(session).since; }
+  size_t size() const WEFT_LOOP_ONLY { return entries_.size(); }
+  bool Contains(const Session& session) const WEFT_LOOP_ONLY;
+  // The session with that number; null: none. Searches linearly.
+  Session* Find(uint64_t number) const WEFT_LOOP_ONLY;
+  State state(const Session& session) const WEFT_LOOP_ONLY { return At(session).state; }
+  // The number in the list; never used again.
+  uint64_t number(const Session& session) const WEFT_LOOP_ONLY { return At(session).number; }
+  // For a session in kLeaving: the reason, and the time.
+  const absl::Status& why(const Session& session) const WEFT_LOOP_ONLY {
+    return At(session).leaving->why;
+  }
+  MonoTime since(const Session& session) const WEFT_LOOP_ONLY { return At(session).leaving->since; }
 
-  std::vector<Session*> All() const LOOP_ONLY;
-  // Those that have been kLeaving since then, or longer.
-  std::vector<Session*> LeftBy(MonoTime since) const LOOP_ONLY;
-  // One more look of their IdleWatches: those that have had no calls for long enough, up or
+  // The next three are ordered by number: results must not depend on addresses.
+  std::vector<Session*> All() const WEFT_LOOP_ONLY;
+  // Sessions in kLeaving since `since` or earlier.
+  std::vector<Session*> LeftBy(MonoTime since) const WEFT_LOOP_ONLY;
+  // Looks once with each IdleWatch; returns the sessions without calls for long enough, up or
   // leaving.
-  std::vector<Session*> LookForIdle() LOOP_ONLY;
-  // One that is kLeaving because this side wants it so may be closed: the peer's calls have ended,
-  // and it has confirmed, unless that is `waited_for` long enough. What a peer sent before it heard
-  // of the end is read and served; closing earlier would reset the connection, and take our last
-  // words with it.
-  bool Finished(const Session& session, bool waited_for) const LOOP_ONLY;
-  // Ends it when its output has left.
-  void Close(Session& session, const absl::Status& why) LOOP_ONLY {
+  std::vector<Session*> LookForIdle() WEFT_LOOP_ONLY;
+  // True if a session that this side asked to leave may be closed: all calls have ended, and the
+  // peer has confirmed or was `waited_for` long enough. Closing before the peer's last input is
+  // read would reset the connection and destroy our last words.
+  bool Finished(const Session& session, bool waited_for) const WEFT_LOOP_ONLY;
+  // The peer answers Session::Probe, so CloseFinished asks it before closing.
+  void SetAnswers(Session& session) WEFT_LOOP_ONLY { At(session).answers = true; }
+  // Ends a Finished session, after a last question if the peer answers those. The peer's answer
+  // proves that it has read everything before it, so a peer that reads late loses nothing of a
+  // long reply. May be called several times.
+  void CloseFinished(Session& session, const absl::Status& why) WEFT_LOOP_ONLY;
+  // Ends the session when its output has left.
+  void Close(Session& session, const absl::Status& why) WEFT_LOOP_ONLY {
     session.CloseWhenWritten(CloseReason::kLocal, why, last_words_);
   }
 
  private:
+  // Probes until an answer stands behind all output, then closes.
+  void AskAndClose(Session& session, const absl::Status& why) WEFT_LOOP_ONLY;
+
+  struct Leaving {
+    MonoTime since;
+    absl::Status why;
+  };
   struct Entry {
     std::shared_ptr<const void> behind;
     std::unique_ptr<Session> session;
     uint64_t number;
-    IdleWatch idle = {};
-    MonoTime since = kNever;
-    absl::Status why = absl::OkStatus();
+    std::unique_ptr<const Leaving> leaving = nullptr;  // set in kLeaving
+    [[no_unique_address]] IdleWatch idle = {};         // the members below use its padding
     State state = State::kOpening;
-    bool confirmed = false;  // or there is nothing to wait for
+    bool confirmed = false;  // or nothing to wait for
+    bool answers = false;
+    bool asked = false;
   };
 
-  const Entry& At(const Session& session) const LOOP_ONLY;
-  Entry& At(const Session& session) LOOP_ONLY;
+  const Entry& At(const Session& session) const WEFT_LOOP_ONLY;
+  Entry& At(const Session& session) WEFT_LOOP_ONLY;
   static void SetState(Entry& entry, State to);
+  void SortByNumber(std::vector<Session*>& sessions) const WEFT_LOOP_ONLY;
 
   EventLoop& loop_;
   ConnectionList& list_;
   const Nanos last_words_;
-  // A map of the standard library: one that cannot grow stays as it was.
-  std::unordered_map<const Session*, Entry> entries_ LOOP_OWNED;
+  // A map of the standard library: a failed growth leaves it unchanged.
+  std::unordered_map<const Session*, Entry> entries_ WEFT_LOOP_OWNED;
 };
 
 }  // namespace weft

@@ -52,6 +52,7 @@ void Sniffer::OnReadable() {
   loop_.AssertInLoop();
   InputArena& arena = *io_.arena;
   char* const space = arena.space();
+  // Bytes from earlier reads go in front, so that the rows see one run of bytes.
   std::memcpy(space, kept_.data(), kept_size_);
   const iovec piece = {space + kept_size_, arena.room() - kept_size_};
   const ssize_t n = transport_->Read(&piece, 1);
@@ -103,6 +104,7 @@ const Protocol* Sniffer::Find(std::string_view first, bool* more) const {
 }
 
 void Sniffer::HandOn(const Protocol* protocol, size_t size) {
+  // A local: the host may destroy the sniffer below.
   InputArena& arena = *io_.arena;
   timer_.Stop();
   SessionSeed seed;
@@ -114,10 +116,10 @@ void Sniffer::HandOn(const Protocol* protocol, size_t size) {
   if (protocol != nullptr) {
     host_.OnKnown(*this, *protocol, std::move(seed), {std::move(watch_), std::move(first)});
   } else {
-    watch_.reset();  // before the transport is wrapped
+    watch_.reset();  // a wrapped transport makes its own watch
     host_.OnTransport(*this, std::move(seed), std::move(first));
   }
-  // This may be gone by now.
+  // The sniffer may be destroyed by now.
   arena.Release(size);
 }
 

@@ -1,17 +1,18 @@
-// Finds out which protocol an accepted connection speaks, by its first bytes.
+// Recognises the protocol of an accepted connection by its first bytes. The server makes one for
+// each such connection.
 //
 //   waits ──a row matches──► OnKnown          waits ──no row, end of file, deadline──► OnFailed
 //     └──a transport's handshake begins, where that is optional──► OnTransport
 //
-// It reads into the loop's arena, as much as comes, and looks at no more than the first
-// Protocol::kMaxSniffed bytes. Everything that was read is handed on with the transport and its
-// watch, so that a connection whose first read tells its protocol costs no system call for this.
+// It reads all available bytes into the loop's arena and examines at most the first
+// Protocol::kMaxSniffed. Everything read is handed on with the transport and its watch, so a
+// connection whose first read tells its protocol costs no extra system call.
 //
 // Threads  loop-only
 // Owns     the transport and its watch, until they are handed on
 // Errors   OnFailed: the reason, and a Status that names the peer
 // Ends     one of the host's functions runs exactly once, not inside Start; it may destroy the
-//          sniffer. A sniffer that is destroyed before says nothing
+//          sniffer. A sniffer destroyed earlier calls none
 #ifndef WEFT_RPC_PROTOCOL_SNIFFER_H_
 #define WEFT_RPC_PROTOCOL_SNIFFER_H_
 
@@ -37,25 +38,25 @@ namespace weft {
 
 class Sniffer;
 
-// What a connection may turn out to be. What stands in it outlives the sniffer.
+// The possible protocols of a connection. The table's contents outlive the sniffer.
 struct SnifferTable {
   std::span<const Protocol> protocols;
-  // Tells the handshake of a transport that is optional, before the protocols. Null: there is none.
+  // Recognises the handshake of an optional transport, before the protocols. Null: none.
   Matcher transport = nullptr;
 };
 
 class SnifferHost {
  public:
-  // `start.first_bytes` stand in the loop's arena: they are to be taken before the next read.
+  // `start.first_bytes` are in the loop's arena: take them before the next read.
   virtual void OnKnown(Sniffer& sniffer, const Protocol& protocol, SessionSeed seed,
-                       SessionStart start) LOOP_ONLY = 0;
-  // It is not plain: `first` is for SnifferTable::transport's factory, and stands in the arena,
-  // too. The sniffer watches it no more.
-  virtual void OnTransport(Sniffer& sniffer, SessionSeed seed, ReadAhead first) LOOP_ONLY {
+                       SessionStart start) WEFT_LOOP_ONLY = 0;
+  // The connection is not plain: `first` is for the factory of SnifferTable::transport, and is in
+  // the arena, too. The sniffer no longer watches the transport.
+  virtual void OnTransport(Sniffer& sniffer, SessionSeed seed, ReadAhead first) WEFT_LOOP_ONLY {
     (void)sniffer, (void)seed, (void)first;
   }
   virtual void OnFailed(Sniffer& sniffer, CloseReason reason,
-                        const absl::Status& why) LOOP_ONLY = 0;
+                        const absl::Status& why) WEFT_LOOP_ONLY = 0;
 
  protected:
   ~SnifferHost() = default;
@@ -63,14 +64,14 @@ class SnifferHost {
 
 class Sniffer final : private WatchEvents {
  public:
-  // `limit` counts from `began` on.
+  // `limit` counts from `began`.
   Sniffer(IoThread& io, SnifferHost& host, const SnifferTable& table,
           std::unique_ptr<Transport> transport, std::string peer, MonoTime began, Nanos limit);
   ~Sniffer();
   Sniffer(const Sniffer&) = delete;
   Sniffer& operator=(const Sniffer&) = delete;
 
-  absl::Status Start() LOOP_ONLY;
+  absl::Status Start() WEFT_LOOP_ONLY;
   const std::string& peer() const { return peer_; }
 
  private:
@@ -79,13 +80,13 @@ class Sniffer final : private WatchEvents {
   void OnWritable() override {}
   void OnWatchFailed(const absl::Status& why) override;
 
-  // Looks at all that has come, `size` bytes in the arena.
-  void Look(size_t size) LOOP_ONLY;
-  // The row that the bytes are of; null: none, or, `*more`, not known yet.
+  // Examines the `size` bytes that have come, in the arena.
+  void Look(size_t size) WEFT_LOOP_ONLY;
+  // The row that matches; null: none, or, with `*more`, not known yet.
   const Protocol* Find(std::string_view first, bool* more) const;
-  // Null: to the transport.
-  void HandOn(const Protocol* protocol, size_t size) LOOP_ONLY;
-  void Fail(CloseReason reason, std::string_view what) LOOP_ONLY;
+  // `protocol` null: hands on to the transport.
+  void HandOn(const Protocol* protocol, size_t size) WEFT_LOOP_ONLY;
+  void Fail(CloseReason reason, std::string_view what) WEFT_LOOP_ONLY;
 
   IoThread& io_;
   EventLoop& loop_;
@@ -94,12 +95,12 @@ class Sniffer final : private WatchEvents {
   const Nanos limit_;
   const MonoTime began_;
   std::string peer_;
-  std::unique_ptr<Transport> transport_ LOOP_OWNED;
-  std::unique_ptr<Watch> watch_ LOOP_OWNED;
-  Timer timer_ LOOP_OWNED;
-  // What came, while that is too little.
-  std::array<char, Protocol::kMaxSniffed> kept_ LOOP_OWNED;
-  size_t kept_size_ LOOP_OWNED = 0;
+  std::unique_ptr<Transport> transport_ WEFT_LOOP_OWNED;
+  std::unique_ptr<Watch> watch_ WEFT_LOOP_OWNED;
+  Timer timer_ WEFT_LOOP_OWNED;
+  // Bytes that came, while they are too few to tell.
+  std::array<char, Protocol::kMaxSniffed> kept_ WEFT_LOOP_OWNED;
+  size_t kept_size_ WEFT_LOOP_OWNED = 0;
 };
 
 }  // namespace weft

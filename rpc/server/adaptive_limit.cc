@@ -26,11 +26,13 @@ void AdaptiveLimit::Sample(MonoTime now, Nanos wait, int64_t under_way) {
 
 void AdaptiveLimit::EndWindow() {
   const double present = sum_ / samples_;
-  // A wait that is overload is not taken for the smallest, though there was never another.
+  // At most the target: a pool that has been overloaded from its first call on must not take that
+  // wait for its normal one.
   smallest_ = std::min({smallest_, present, target_});
   const double gradient =
       std::clamp((smallest_ + target_) / (present + target_), kMinGradient, 1.0);
   const double wanted = limit_ * gradient + std::sqrt(limit_);
+  // A pool that is hardly used says nothing about a higher limit.
   if (wanted > limit_ && static_cast<double>(max_under_way_) < limit_ / 2) return;
   limit_ = std::clamp((1 - kSmoothing) * limit_ + kSmoothing * wanted, least_, most_);
 }

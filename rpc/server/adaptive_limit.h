@@ -1,4 +1,4 @@
-// How many calls a pool may have under way: a limit that follows the wait for a worker.
+// Limits how many calls a pool may have under way. The limit follows the wait for a worker.
 //
 // At the end of each window, from the mean wait in it and the smallest of all windows:
 //

@@ -9,7 +9,8 @@
 namespace weft {
 namespace {
 
-// Counts one more of at most `most` (0: no limit).
+// Counts one more, if there are fewer than `most` (0: no limit). Adding first and taking back is
+// enough here: the limit is never passed, though two calls that come at once may both be refused.
 bool CountOneMore(int64_t most, std::atomic<int64_t>& count) {
   if (count.fetch_add(1, std::memory_order_relaxed) < most || most == 0) return true;
   count.fetch_sub(1, std::memory_order_relaxed);
@@ -18,7 +19,8 @@ bool CountOneMore(int64_t most, std::atomic<int64_t>& count) {
 
 }  // namespace
 
-// Its loop alone lets calls of a connection in, so what it holds cannot grow meanwhile.
+// Only this connection's loop lets its calls in, so its number cannot grow between this look and
+// the counting.
 bool Admission::HoldsLittle(const InboundCall& call) const {
   const int64_t connections =
       connections_ != nullptr ? connections_->load(std::memory_order_relaxed) : 1;
@@ -29,6 +31,8 @@ bool Admission::HoldsLittle(const InboundCall& call) const {
 bool Admission::TakePlace(const InboundCall& call) {
   const int64_t most = options_.max_calls;
   const int64_t before = calls_.fetch_add(1, std::memory_order_relaxed);
+  // The last eighth is a reserve for connections with few calls. The test is on the value before
+  // this call, so two loops at once cannot take the same place.
   if (most > 0 && before >= most - std::max<int64_t>(1, most / kReserve) &&
       (before >= most || !HoldsLittle(call))) {
     calls_.fetch_sub(1, std::memory_order_relaxed);
@@ -52,12 +56,13 @@ void Admission::AddHandlerPool(int threads) {
 
 HandlerPoolLoad* Admission::HandlerPoolOf(const InboundCall& call) const {
   const BoundMethod& bound = *call.bound;
-  if (handler_pools_.empty() || bound.run_inline || bound.rules->serial()) return nullptr;
+  if (handler_pools_.empty() || bound.run_inline || MethodRules::Of(bound)->serial())
+    return nullptr;
   return handler_pools_[bound.handler_pool].get();
 }
 
 absl::Status Admission::Admit(InboundCall& call, MonoTime now) {
-  MethodRules& rules = *call.bound->rules;
+  MethodRules& rules = *MethodRules::Of(*call.bound);
   if (!TakePlace(call)) {
     const int64_t now_held = calls_.load(std::memory_order_relaxed);
     return absl::ResourceExhaustedError(absl::StrCat(
@@ -76,6 +81,8 @@ absl::Status Admission::Admit(InboundCall& call, MonoTime now) {
     refused = AdmitToPool(call, *handler_pool, now);
     if (!refused.ok()) rules.calls.fetch_sub(1, std::memory_order_relaxed);
   }
+  // Only an admitted call is given back by OnAnswered: what was counted for a refused one goes back
+  // here.
   call.serving.admitted = refused.ok();
   if (!refused.ok()) GivePlaceBack(call);
   return refused;
@@ -84,8 +91,10 @@ absl::Status Admission::Admit(InboundCall& call, MonoTime now) {
 absl::Status Admission::AdmitToPool(InboundCall& call, HandlerPoolLoad& handler_pool,
                                     MonoTime now) {
   CallerLoad& caller = CallerOf(call, handler_pool);
+  // Refuse now, while it costs nothing, what would surely miss its deadline. Without a standing
+  // queue the estimate says nothing.
   if (caller.stands() && call.deadline != kNever) {
-    const Nanos needed = caller.present_wait() + call.bound->rules->typical_time();
+    const Nanos needed = caller.present_wait() + MethodRules::Of(*call.bound)->typical_time();
     if (call.deadline - now < needed) {
       return absl::ResourceExhaustedError(
           absl::StrCat("the server is overloaded: the call has ", InMs(call.deadline - now),
@@ -111,7 +120,8 @@ absl::Status Admission::OnStart(InboundCall& call) {
         " in a queue that stands, more than twice the target of ",
         InMs(ToNanos(options_.queue_target)), " (overload.queue_target of the server)"));
   }
-  const Nanos needed = call.bound->rules->typical_time();
+  // The second look: the wait is known now, so only the handler's usual time is estimated.
+  const Nanos needed = MethodRules::Of(*call.bound)->typical_time();
   if (caller.stands() && call.deadline != kNever && call.serving.started < call.deadline &&
       call.deadline - call.serving.started < needed) {
     return absl::ResourceExhaustedError(
@@ -123,11 +133,12 @@ absl::Status Admission::OnStart(InboundCall& call) {
 }
 
 void Admission::Leave(InboundCall& call) {
-  MethodRules& rules = *call.bound->rules;
+  MethodRules& rules = *MethodRules::Of(*call.bound);
   if (HandlerPoolLoad* handler_pool = HandlerPoolOf(call))
     handler_pool->Leave(CallerOf(call, *handler_pool));
   rules.calls.fetch_sub(1, std::memory_order_relaxed);
   GivePlaceBack(call);
+  // Refused calls did not run their handler, and would make its usual time look short.
   if (options_.shed && !call.refused()) rules.AddTime(call.answered - call.serving.started);
 }
 

@@ -13,6 +13,8 @@
 // connections. So one that holds its calls for ever leaves room for the others; the limit itself is
 // never passed.
 //
+// A member of Dispatcher, shared by all loops of a server.
+//
 // Threads  Admit: the call's loop. OnStart: the call's worker. Leave: any
 // Errors   RESOURCE_EXHAUSTED, naming number, limit and setting; the call has not been executed
 #ifndef WEFT_RPC_SERVER_ADMISSION_H_
@@ -37,42 +39,43 @@ namespace weft {
 
 class Admission {
  public:
-  // Such a part of the server's limit, and at least one call, is the reserve.
+  // The reserve is the limit of the server divided by this, and at least one call.
   static constexpr int64_t kReserve = 8;
 
   explicit Admission(const OverloadOptions& options, const ServingSide& side = kServerServes)
       : options_(options), side_(side) {}
 
-  // Whether it has anything to say about calls whose method has no limit of its own.
+  // True if calls are checked even when their method has no limit of its own.
   bool watches_all() const { return options_.max_calls > 0 || watches_pools(); }
-  // How many connections are open; before the first call. Where nobody says, there is one.
+  // Sets the count of open connections, before the first call. Without it, there is one connection.
   void SetConnections(std::shared_ptr<const std::atomic<int64_t>> connections) {
     connections_ = std::move(connections);
   }
   // HandlerPools are added in their order, before the first call.
   void AddHandlerPool(int threads);
 
-  // On the loop at `now`. OK: the call is counted, and `call.serving.admitted` says so.
+  // Lets a call in, or refuses it. On the loop, at `now`. OK: the call is counted, and
+  // `call.serving.admitted` says so.
   absl::Status Admit(InboundCall& call, MonoTime now);
   // A worker has taken an admitted call.
-  ANY_THREAD absl::Status OnStart(InboundCall& call);
+  WEFT_ANY_THREAD absl::Status OnStart(InboundCall& call);
   // An admitted call has been answered.
-  ANY_THREAD void Leave(InboundCall& call);
+  WEFT_ANY_THREAD void Leave(InboundCall& call);
 
-  // Of the handler pool of that number; null where pools are not watched.
+  // The load of the handler pool of that number; null if pools are not watched.
   HandlerPoolLoad* load(size_t handler_pool) const {
     return handler_pool < handler_pools_.size() ? handler_pools_[handler_pool].get() : nullptr;
   }
 
  private:
   bool watches_pools() const { return options_.adaptive || options_.shed; }
-  // One more of the server's calls. False: that is one too many.
+  // Counts one more of the server's calls. False: it is one too many.
   bool TakePlace(const InboundCall& call);
   void GivePlaceBack(const InboundCall& call);
-  // May have a place of the reserve.
+  // True if the call may have a place of the reserve.
   bool HoldsLittle(const InboundCall& call) const;
   absl::Status AdmitToPool(InboundCall& call, HandlerPoolLoad& handler_pool, MonoTime now);
-  // The handler pool whose queue the call waits in; null: none that is watched.
+  // The load of the handler pool in whose queue the call waits; null: none that is watched.
   HandlerPoolLoad* HandlerPoolOf(const InboundCall& call) const;
   static CallerLoad& CallerOf(const InboundCall& call, HandlerPoolLoad& handler_pool) {
     return call.share() != nullptr ? static_cast<CallerLoad&>(*call.share())

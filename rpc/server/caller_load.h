@@ -1,6 +1,8 @@
-// What one connection has of a pool that is watched for overload: its calls under way there, and
-// whether its part of the queue stands. Others' calls do not count, so a connection that keeps
-// thousands waiting is shed, and a quiet one beside it is not.
+// The load that one connection puts on a pool that is watched for overload: its calls under way
+// there, and whether its part of the queue stands. Calls of other connections do not count, so a
+// connection that keeps thousands waiting is shed, and a quiet one beside it is not.
+//
+// CallerShares makes one for a connection's first call to such a pool. The connection keeps it.
 //
 // Threads  any, through its HandlerPoolLoad
 #ifndef WEFT_RPC_SERVER_CALLER_LOAD_H_
@@ -16,13 +18,13 @@
 
 namespace weft {
 
-class ANY_THREAD CallerLoad final : public WorkShare {
+class WEFT_ANY_THREAD CallerLoad final : public WorkShare {
  public:
   CallerLoad(Nanos target, Nanos interval) : standing_(target, interval) {}
 
   int64_t calls() const { return calls_.load(std::memory_order_relaxed); }
   bool stands() const { return stands_.load(std::memory_order_relaxed); }
-  // How long its calls wait at present; only with `shed`.
+  // The present wait of its calls; only with `shed`.
   Nanos present_wait() const { return Nanos(present_wait_.load(std::memory_order_relaxed)); }
 
  private:

@@ -26,7 +26,7 @@ class CallerShares {
   explicit CallerShares(Dispatcher& dispatcher)
       : admission_(dispatcher.admission()), inline_place_(dispatcher.handler_pools().size()) {}
 
-  const std::shared_ptr<WorkShare>& Of(const InboundCall& call) const LOOP_ONLY {
+  const std::shared_ptr<WorkShare>& Of(const InboundCall& call) const WEFT_LOOP_ONLY {
     const std::vector<std::shared_ptr<WorkShare>>& shares = call.origin->shares;
     const size_t place = call.bound->run_inline ? inline_place_ : call.bound->handler_pool;
     return place < shares.size() && shares[place] != nullptr ? shares[place]
@@ -34,7 +34,7 @@ class CallerShares {
   }
 
  private:
-  const std::shared_ptr<WorkShare>& Make(CallOrigin& origin, size_t place) const LOOP_ONLY;
+  const std::shared_ptr<WorkShare>& Make(CallOrigin& origin, size_t place) const WEFT_LOOP_ONLY;
 
   const Admission& admission_;
   const size_t inline_place_;  // behind those of the handler pools

@@ -1,4 +1,5 @@
-// Whether a queue stands: is never empty, however long the look, so that waiting in it is no burst.
+// Finds out if a queue stands: it is never empty, however long one looks, so the waits are no
+// burst.
 //
 // It stands when the smallest wait of an interval was over the target. While it stands a call that
 // has waited for more than twice the target is given up: those behind it can still be answered in
@@ -29,7 +30,7 @@ class CoDel {
     } else {
       smallest_ = std::min(smallest_, wait);
     }
-    // One that hardly waited: the queue was empty just now.
+    // This call hardly waited: the queue was empty just now.
     if (wait <= target_) stands_ = false;
   }
   bool stands() const { return stands_; }

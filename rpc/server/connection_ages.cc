@@ -42,7 +42,7 @@ void ConnectionAges::Add(Session& session, MonoTime accepted) {
 void ConnectionAges::OnUp(Session& session) {
   const auto it = ages_.find(&session);
   if (it == ages_.end() || it->second->state != State::kDue) return;
-  // In the next turn: what came during the handshake is served first.
+  // In the next turn: calls that came during the handshake are served first.
   io_.wheel->Insert(it->second.get(), io_.loop->clock().Now());
 }
 
@@ -54,32 +54,51 @@ void ConnectionAges::SetState(Age& age, State to) {
 void ConnectionAges::OnDue(Age& age) {
   io_.loop->AssertInLoop();
   Session& session = age.session;
-  if (age.state == State::kAnnounced) {  // and now its grace is over
+  if (age.state == State::kAnnounced) {  // its grace is over
     session.CancelInbound();
-    sessions_.Close(session, TooOld());
+    if (!sessions_.Contains(session)) return;  // the answer of a cancelled handler has ended it
+    sessions_.Close(session, absl::Status(sessions_.why(session)));
   } else if (sessions_.state(session) == SessionTable::State::kOpening) {
     SetState(age, State::kDue);
   } else {
-    Announce(age);
+    Announce(age, TooOld(), options_.grace);
   }
 }
 
-void ConnectionAges::Announce(Age& age) {
+void ConnectionAges::Leave(Session& session, const absl::Status& why, Nanos grace) {
+  auto it = ages_.find(&session);
+  if (it == ages_.end()) {
+    if (!TryMakeRoom(ages_, ages_.size() + 1)) {
+      session.Close(CloseReason::kLocal, why);
+      return;
+    }
+    it = ages_.emplace(&session, std::make_unique<Age>(*this, session)).first;
+  }
+  Age& age = *it->second;
+  if (age.state == State::kAnnounced) return;
+  io_.wheel->Remove(&age);
+  Announce(age, why, grace);
+}
+
+void ConnectionAges::Announce(Age& age, const absl::Status& why, Nanos grace) {
   Session& session = age.session;
   SetState(age, State::kAnnounced);
+  // From here on answered calls are collected at once, not with the loop's next calls: the session
+  // is to end as soon as its last call has.
   pool_.Watch(bell_);
-  const MonoTime grace_end = SaturatingAdd(io_.loop->clock().Now(), options_.grace);
-  sessions_.SetLeaving(session, CloseReason::kLocal, TooOld());
-  session.GoAway(TooOld());
-  if (!ages_.contains(&session)) return;  // it has ended, and its age with it
+  const MonoTime grace_end = SaturatingAdd(io_.loop->clock().Now(), grace);
+  sessions_.SetLeaving(session, CloseReason::kLocal, why);
+  session.GoAway(why);
+  if (!ages_.contains(&session)) return;  // the session has ended, and `age` is gone
   io_.wheel->Insert(&age, grace_end);
-  CloseIfFinished(session);  // one that confirms nothing may be
+  CloseIfFinished(session);  // a protocol without confirmations may be finished already
 }
 
 void ConnectionAges::CloseIfFinished(Session& session) {
   const auto it = ages_.find(&session);
   if (it == ages_.end() || it->second->state != State::kAnnounced) return;
-  if (sessions_.Finished(session, /*waited_for=*/false)) sessions_.Close(session, TooOld());
+  if (!sessions_.Finished(session, /*waited_for=*/false)) return;
+  sessions_.CloseFinished(session, absl::Status(sessions_.why(session)));
 }
 
 void ConnectionAges::Remove(Session& session) {

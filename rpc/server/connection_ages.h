@@ -1,14 +1,17 @@
-// When each connection of one loop of a server has been open for long enough, and how it ends then:
+// Ends each connection of one loop of a server when it has been open for long enough:
 //
 //   kOpen ──its age, ± 10 %──► kAnnounced
 //   kOpen ──its age, in the handshake──► kDue ──it is up──► kAnnounced
+//   kOpen, kDue ──Leave──► kAnnounced
 //
-// kAnnounced: GOAWAY was sent. Its client sends new calls elsewhere, and confirms; the connection
-// is closed when it has, and its calls have ended; or when the grace is over.
+// kAnnounced: GOAWAY was sent. The client sends new calls elsewhere, and confirms. The connection
+// is closed when the client has confirmed and its calls have ended, or when the grace is over.
 //
 // Nothing is announced before the handshake is done, which has a limit of its own.
 //
 // The jitter keeps connections that were made together, as after a restart, from ending together.
+//
+// A member of ServerLoop.
 //
 // Threads  loop-only
 // Owns     the age of each session, from Add to Remove; refers to the table of sessions and the
@@ -22,6 +25,7 @@
 #include <memory>
 #include <unordered_map>
 
+#include "absl/status/status.h"
 #include "weft/core/clock.h"
 #include "weft/core/deadline_wheel.h"
 #include "weft/core/loop_bell.h"
@@ -49,14 +53,16 @@ class ConnectionAges {
                  std::shared_ptr<LoopBell> bell);
   ~ConnectionAges();
 
-  // For `sessions` altogether. False: there is no memory for them.
-  [[nodiscard]] bool MakeRoom(size_t sessions) LOOP_ONLY;
-  // A session of a connection that was accepted then.
-  void Add(Session& session, MonoTime accepted) LOOP_ONLY;
-  void OnUp(Session& session) LOOP_ONLY;
-  // Of one that was announced: closes it if it has confirmed and its calls have ended.
-  void CloseIfFinished(Session& session) LOOP_ONLY;
-  void Remove(Session& session) LOOP_ONLY;
+  // Reserves memory for `sessions` in all. False: there is no memory for them.
+  [[nodiscard]] bool MakeRoom(size_t sessions) WEFT_LOOP_ONLY;
+  // Adds the session of a connection that was accepted at that time.
+  void Add(Session& session, MonoTime accepted) WEFT_LOOP_ONLY;
+  void OnUp(Session& session) WEFT_LOOP_ONLY;
+  // Announces the end of a session now, whatever its age; `grace` in place of the options' one.
+  void Leave(Session& session, const absl::Status& why, Nanos grace) WEFT_LOOP_ONLY;
+  // Closes an announced session if it has confirmed and its calls have ended.
+  void CloseIfFinished(Session& session) WEFT_LOOP_ONLY;
+  void Remove(Session& session) WEFT_LOOP_ONLY;
 
   // `age` or up to a tenth more or less.
   static Nanos WithJitter(Nanos age, uint64_t* random) {
@@ -74,9 +80,9 @@ class ConnectionAges {
     State state = State::kOpen;
   };
 
-  // Its age has come, or its grace is over. On the loop.
+  // The session's age has come, or its grace is over. On the loop.
   void OnDue(Age& age);
-  void Announce(Age& age) LOOP_ONLY;
+  void Announce(Age& age, const absl::Status& why, Nanos grace) WEFT_LOOP_ONLY;
   static void SetState(Age& age, State to);
 
   IoThread& io_;
@@ -84,8 +90,8 @@ class ConnectionAges {
   SessionTable& sessions_;
   CallPool& pool_;
   const std::shared_ptr<LoopBell> bell_;
-  std::unordered_map<const Session*, std::unique_ptr<Age>> ages_ LOOP_OWNED;
-  uint64_t random_ LOOP_OWNED;
+  std::unordered_map<const Session*, std::unique_ptr<Age>> ages_ WEFT_LOOP_OWNED;
+  uint64_t random_ WEFT_LOOP_OWNED;
 };
 
 }  // namespace weft

@@ -10,11 +10,24 @@ LogLevel LevelOf(CloseReason reason) {
     case CloseReason::kPeerClosed:
     case CloseReason::kLocal:
     case CloseReason::kGoAway:
-      return LogLevel::kDebug;
     case CloseReason::kBroken:
-      return LogLevel::kInfo;
+      return LogLevel::kDebug;
     default:
       return LogLevel::kWarning;
+  }
+}
+
+// Of a peer of the node: its own line says that the peer is lost, or not to be had, and why.
+bool NodeTells(CloseReason reason) {
+  switch (reason) {
+    case CloseReason::kVersion:
+    case CloseReason::kHandshakeTimeout:
+    case CloseReason::kHandshakeFailed:
+    case CloseReason::kUnauthenticated:
+    case CloseReason::kSilent:
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -35,8 +48,8 @@ void ConnectionLog::Refused(MonoTime now, std::string_view peer, std::string_vie
         absl::StrCat("server: connection from ", View(peer), " refused: ", View(why)));
 }
 
-void ConnectionLog::Ended(MonoTime now, CloseReason reason, const absl::Status& why) {
-  const LogLevel level = LevelOf(reason);
+void ConnectionLog::Ended(MonoTime now, CloseReason reason, const absl::Status& why, bool of_peer) {
+  const LogLevel level = of_peer && NodeTells(reason) ? LogLevel::kDebug : LevelOf(reason);
   if (!log_.Wants(level)) return;
   Write(now, level, absl::StrCat("server: ", View(CloseReasonName(reason)), ": ", why.message()));
 }

@@ -19,16 +19,17 @@ class ConnectionLog {
  public:
   explicit ConnectionLog(const Log& log) : log_(log) {}
 
-  // One was not taken.
-  void Refused(MonoTime now, std::string_view peer, std::string_view why) LOOP_ONLY;
-  // One has ended.
-  void Ended(MonoTime now, CloseReason reason, const absl::Status& why) LOOP_ONLY;
+  // A connection was refused.
+  void Refused(MonoTime now, std::string_view peer, std::string_view why) WEFT_LOOP_ONLY;
+  // A connection has ended. `of_peer`: of the server's node, which tells of the peer itself.
+  void Ended(MonoTime now, CloseReason reason, const absl::Status& why,
+             bool of_peer) WEFT_LOOP_ONLY;
 
  private:
-  void Write(MonoTime now, LogLevel level, std::string_view line) LOOP_ONLY;
+  void Write(MonoTime now, LogLevel level, std::string_view line) WEFT_LOOP_ONLY;
 
   const Log log_;
-  LogLimiter limiter_ LOOP_OWNED{10};
+  LogLimiter limiter_ WEFT_LOOP_OWNED{10};
 };
 
 }  // namespace weft

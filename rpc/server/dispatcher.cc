@@ -15,9 +15,9 @@ namespace {
 
 absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data(), s.size()); }
 
-// Names listed in an error; more of them would not help its reader.
+// An error lists so many names; more would not help its reader.
 constexpr size_t kMaxNames = 20;
-// What is printed of a name that a peer asks for.
+// So many characters are printed of a name that a peer asks for.
 constexpr size_t kMaxName = 200;
 
 std::string JoinNames(std::vector<std::string> names) {
@@ -45,6 +45,8 @@ absl::Status Dispatcher::Add(Service& service, const ServiceOptions& options) {
         BoundMethod{.method = &method,
                     .service = &service,
                     .stats = offered.stats.get(),
+                    // A handler that waits for messages would block its loop, whatever the options
+                    // say.
                     .run_inline = (run_inline_ || method.info->run_inline) && !method.waits};
     offered.pool = options.pool.empty() ? std::string(method.info->pool) : options.pool;
     if (method.info->ordered) RulesOf(offered).ordered = true;
@@ -103,6 +105,8 @@ absl::Status Dispatcher::Serve(Runtime& runtime) {
   }
   AddHandlerPool("", **workers);
   for (const auto& offered : offered_) {
+    // Limits of the whole server need every call counted, and calls are counted by their method's
+    // rules.
     if (admission_.watches_all()) RulesOf(*offered);
     if (MethodRules* rules = offered->rules.get()) {
       rules->counted = admission_.watches_all() || rules->max_calls > 0;
@@ -116,6 +120,7 @@ absl::Status Dispatcher::Serve(Runtime& runtime) {
     if (offered->bound.method->waits)
       offered->bound.write_waits = WaitsOf(*handler_pools_[*handler_pool]);
   }
+  node_lines_ = std::make_unique<const NodeLines>(handler_pools_);
   return absl::OkStatus();
 }
 
@@ -137,6 +142,7 @@ bool Dispatcher::Has(std::string_view service) const {
 }
 
 absl::Status Dispatcher::Unknown(std::string_view full_name) const {
+  // Errors for unknown names list what there is: mostly the client has an older or newer .proto.
   const std::string_view service_name = full_name.substr(0, full_name.find('/'));
   for (const Service* service : services_) {
     if (service->full_name() != service_name) continue;
@@ -161,6 +167,8 @@ std::vector<MethodStatsSnapshot> Dispatcher::Stats() const {
 
 void Dispatcher::WhenQuiet(Gate::Callback quiet) {
   const auto running = std::make_shared<Gate>();
+  // A handler that has answered may still be inside its service, which its owner is about to
+  // destroy.
   for (const auto& handler_pool : handler_pools_) handler_pool->EnterRunning(running);
   running->WhenEmpty(std::move(quiet));
 }
@@ -172,6 +180,8 @@ bool Dispatcher::InPool() const {
 
 void Dispatcher::GiveBack(MonoTime now) {
   MonoTime next = next_give_back_.load(std::memory_order_relaxed);
+  // Every loop asks, at nearly the same moment: the first one of a period looks, and the others go
+  // on.
   if (now < next || !next_give_back_.compare_exchange_strong(
                         next, now + IdleTrimmer::kPeriod * 3 / 4, std::memory_order_relaxed)) {
     return;
@@ -180,6 +190,8 @@ void Dispatcher::GiveBack(MonoTime now) {
 }
 
 void Dispatcher::Run(InboundCall& call, MessageCache& cache) {
+  // The checks come in the order of their cost, and those that refuse an overloaded server's calls
+  // come first: a call that is given up costs neither parsing nor interceptors.
   if (call.serving.admitted) {
     if (absl::Status s = admission_.OnStart(call); !s.ok()) {
       call.Refuse(s);
@@ -201,10 +213,11 @@ void Dispatcher::Run(InboundCall& call, MessageCache& cache) {
     }
   }
   const BoundMethod& bound = *call.bound;
-  // On a loop: callbacks that its handler registers come behind it.
+  // On a loop, callbacks that the handler registers run after it, not inside it.
   const CallbackQueue::Scope handler(CallbackQueue::Here());
   try {
     bound.method->serve(*bound.service, call, cache);
+    // The one place that catches exceptions of handlers: the call ends, and the process goes on.
   } catch (...) {
     call.Answer(HandlerThrew(*bound.method->info, std::current_exception()), nullptr);
   }

@@ -1,7 +1,9 @@
 // Finds a call's method and runs its handler. A LoopDispatcher brings calls here, on a handler
 // pool's thread or on the loop.
 //
-// The one place that catches what handlers throw.
+// Exceptions of handlers are caught here, and nowhere else.
+//
+// A Server has one for all its loops, and a Channel with services one of its own.
 //
 // Threads  Add, Configure, Serve: before the first call. Everything else: any
 // Owns     the table of methods, their rules and statistics, its handler pools; refers to services
@@ -33,13 +35,14 @@
 #include "weft/rpc/server/admission.h"
 #include "weft/rpc/server/handler_pool.h"
 #include "weft/rpc/server/method_rules.h"
+#include "weft/rpc/server/node_lines.h"
 #include "weft/rpc/server/serving_side.h"
 
 namespace weft {
 
 class Dispatcher final : public MessageKeeper {
  public:
-  // The name of the pool that methods use which name none.
+  // The name of the pool for methods that name none.
   static constexpr std::string_view kDefaultPool = "default";
 
   // `run_inline`: every handler runs on the loop.
@@ -57,12 +60,13 @@ class Dispatcher final : public MessageKeeper {
   absl::Status Add(Service& service, const ServiceOptions& options = {});
   // NOT_FOUND when there is no such method.
   absl::Status Configure(std::string_view full_name, MethodOptions options);
-  // From now on calls may come. Starts the pools that methods use; NOT_FOUND where one names a pool
+  // Makes it ready for calls. Starts the pools that methods use. NOT_FOUND if a method names a pool
+  // that `runtime` does not have.
   // that `runtime` does not have.
   absl::Status Serve(Runtime& runtime);
 
   const BoundMethod* Find(std::string_view full_name) const;
-  // A service of that full name was added.
+  // True if a service of that full name was added.
   bool Has(std::string_view service) const;
   absl::Status Unknown(std::string_view full_name) const;
   std::vector<MethodStatsSnapshot> Stats() const;
@@ -72,17 +76,20 @@ class Dispatcher final : public MessageKeeper {
   // Answers a call that can no longer run.
   static void RefuseStopped(InboundCall& call);
 
-  // MessageKeeper: those of idle workers, asked by each loop; looks once in a period.
+  // MessageKeeper. Frees messages that idle workers keep. Every loop calls it; it looks once in a
+  // period.
   void GiveBack(MonoTime now) override;
 
   // Called when every call has been answered and no more can come: `quiet` runs, here or on a
   // worker, once no worker is inside one of them any more.
   void WhenQuiet(Gate::Callback quiet);
-  // This is a thread of one of its pools.
+  // True on a thread of one of its pools.
   bool InPool() const;
 
-  // The first is that of kDefaultPool.
+  // The first one is the pool kDefaultPool.
   const std::vector<std::unique_ptr<HandlerPool>>& handler_pools() const { return handler_pools_; }
+  // Valid once it serves.
+  const NodeLines& node_lines() const { return *node_lines_; }
   WorkerPool& pool() { return handler_pools_.front()->pool(); }
   Admission& admission() { return admission_; }
   const ServingSide& side() const { return side_; }
@@ -108,6 +115,7 @@ class Dispatcher final : public MessageKeeper {
   std::vector<std::unique_ptr<Offered>> offered_;
   absl::flat_hash_map<std::string, Offered*> methods_;
   std::vector<std::unique_ptr<HandlerPool>> handler_pools_;
+  std::unique_ptr<const NodeLines> node_lines_;
   std::atomic<MonoTime> next_give_back_{MonoTime()};
 };
 

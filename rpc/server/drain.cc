@@ -30,9 +30,11 @@ void Drain::Begin(MonoTime deadline, std::function<void()> done) {
   done_ = std::move(done);
   next_warning_ = SaturatingAdd(deadline, kWarnEvery);
   confirm_by_ = SaturatingAdd(loop_->clock().Now(), kGoAwayConfirm);
+  // Watch before anything ends, so that no call comes back unseen.
   parts_.calls.Watch(parts_.bell);
   const absl::Status why = absl::UnavailableError("the server is stopping");
   for (Session* session : parts_.sessions.All()) {
+    // Telling one session may end another: callbacks of its calls are the application's.
     if (!parts_.sessions.Contains(*session)) continue;
     parts_.authentications.Drop(*session);
     parts_.sessions.SetLeaving(*session, CloseReason::kLocal, why);
@@ -45,15 +47,18 @@ void Drain::Begin(MonoTime deadline, std::function<void()> done) {
 void Drain::CloseIfFinished(Session& session) {
   if (!parts_.sessions.Contains(session)) return;
   if (!parts_.sessions.Finished(session, loop_->clock().Now() >= confirm_by_)) return;
-  parts_.sessions.Close(session, absl::UnavailableError("the server has stopped"));
+  parts_.sessions.CloseFinished(session, absl::UnavailableError("the server has stopped"));
 }
 
 void Drain::OnTimer() {
   const MonoTime now = loop_->clock().Now();
   const bool late = now >= deadline_;
+  // Handlers are told once that they are cancelled; connections are closed again at each later
+  // look.
   const bool cancel = late && !std::exchange(cancelled_, late);
   for (Session* session : parts_.sessions.All()) {
-    // A handler that is cancelled may answer at once, and its answer's write may end the session.
+    // A cancelled handler may answer at once, and writing its answer may end the session. So the
+    // table is asked again below.
     if (cancel) session->CancelInbound();
     if (!late) {
       CloseIfFinished(*session);
@@ -62,6 +67,7 @@ void Drain::OnTimer() {
     }
   }
   if (now >= next_warning_) WarnOfHandlers(now);
+  // Not a poll: the next limit is the confirmation, the deadline, or the next warning.
   timer_.StartAt(late                ? next_warning_
                  : now < confirm_by_ ? std::min(confirm_by_, deadline_)
                                      : deadline_);
@@ -79,6 +85,8 @@ void Drain::WarnOfHandlers(MonoTime now) {
 void Drain::OnCallsBack() {
   if (step_ != Step::kCalls || parts_.sessions.size() > 0 || parts_.calls.out() > 0) return;
   SetStep(Step::kAuthenticators);
+  // The callbacks may come on a worker's or an authenticator's thread, so Resume posts the next
+  // step.
   parts_.authentications.WhenIdle([this] { Resume(&Drain::AwaitHandlers); });
 }
 
@@ -96,7 +104,7 @@ void Drain::End() {
 }
 
 void Drain::Resume(void (Drain::*next)()) {
-  const std::shared_ptr<EventLoop> loop = loop_;  // this may be gone before Post returns
+  const std::shared_ptr<EventLoop> loop = loop_;  // Post may outlive this object
   loop->Post([this, next](TaskFate fate) {
     if (fate == TaskFate::kRun) (this->*next)();
   });

@@ -4,11 +4,13 @@
 //   kNone ──Begin──► kCalls ──no session, no call──► kAuthenticators ──► kHandlers ──► kDrained
 //
 // kCalls: the clients were told. A connection is closed when its client has confirmed that, or has
-// had the time to, and its calls have ended; at the deadline all are, and their calls cancelled.
-// kAuthenticators: waits for those at work. kHandlers: one that has answered may still be on its
-// way out of its service.
+// had the time to, and its calls have ended. At the deadline all are closed, and their calls
+// cancelled. kAuthenticators: waits for the authenticators at work. kHandlers: waits for handlers
+// that have answered but may still be on their way out of their service.
 //
-// Each step is told of its end; only what has a limit has a timer.
+// Each step learns of its end by a callback. Only steps with a limit use the timer.
+//
+// A member of ServerLoop.
 //
 // Threads  loop-only
 // Owns     nothing: refers to the table of sessions, the pool of their calls, the authentications
@@ -41,8 +43,8 @@ class Drain {
     return static_cast<int>(to) == static_cast<int>(from) + 1;
   }
 
-  // What ends: of one loop, but for the dispatcher. `bell`: the one of `calls`, whose answer calls
-  // OnCallsBack.
+  // The parts that end. All but the dispatcher are one loop's. `bell`: the bell of `calls`, which
+  // calls OnCallsBack.
   struct Parts {
     SessionTable& sessions;
     CallPool& calls;
@@ -54,38 +56,39 @@ class Drain {
   Drain(const Drain&) = delete;
   Drain& operator=(const Drain&) = delete;
 
-  bool begun() const LOOP_ONLY { return step_ != Step::kNone; }
-  // Once. Until `deadline` calls may go on. From now on no session is put into the table.
-  void Begin(MonoTime deadline, std::function<void()> done) LOOP_ONLY;
+  bool begun() const WEFT_LOOP_ONLY { return step_ != Step::kNone; }
+  // Begins the end, once. Calls may go on until `deadline`. From now on no session is put into the
+  // table.
+  void Begin(MonoTime deadline, std::function<void()> done) WEFT_LOOP_ONLY;
   // A session has confirmed, or its calls have ended.
-  void CloseIfFinished(Session& session) LOOP_ONLY;
+  void CloseIfFinished(Session& session) WEFT_LOOP_ONLY;
   // A session is out of the table.
-  void OnSessionEnded() LOOP_ONLY {
+  void OnSessionEnded() WEFT_LOOP_ONLY {
     if (begun()) parts_.bell->Ring();
   }
   // Calls were taken back into the pool, or sessions have ended.
-  void OnCallsBack() LOOP_ONLY;
+  void OnCallsBack() WEFT_LOOP_ONLY;
 
  private:
-  void SetStep(Step to) LOOP_ONLY;
+  void SetStep(Step to) WEFT_LOOP_ONLY;
   // A limit has come.
-  void OnTimer() LOOP_ONLY;
-  void WarnOfHandlers(MonoTime now) LOOP_ONLY;
+  void OnTimer() WEFT_LOOP_ONLY;
+  void WarnOfHandlers(MonoTime now) WEFT_LOOP_ONLY;
   void AwaitHandlers();
   void End();
-  // Runs the next step on the loop, on which this waits for it.
-  ANY_THREAD void Resume(void (Drain::*next)());
+  // Runs the next step on the loop. This object waits for it there.
+  WEFT_ANY_THREAD void Resume(void (Drain::*next)());
 
   const std::shared_ptr<EventLoop> loop_;
   const Parts parts_;
   const Log log_;
-  Step step_ LOOP_OWNED = Step::kNone;
-  MonoTime deadline_ LOOP_OWNED = kNever;
-  MonoTime confirm_by_ LOOP_OWNED{};  // that the server goes away
-  MonoTime next_warning_ LOOP_OWNED{};
-  bool cancelled_ LOOP_OWNED = false;
-  Timer timer_ LOOP_OWNED;
-  std::function<void()> done_ LOOP_OWNED;
+  Step step_ WEFT_LOOP_OWNED = Step::kNone;
+  MonoTime deadline_ WEFT_LOOP_OWNED = kNever;
+  MonoTime confirm_by_ WEFT_LOOP_OWNED{};  // that the server goes away
+  MonoTime next_warning_ WEFT_LOOP_OWNED{};
+  bool cancelled_ WEFT_LOOP_OWNED = false;
+  Timer timer_ WEFT_LOOP_OWNED;
+  std::function<void()> done_ WEFT_LOOP_OWNED;
 };
 
 }  // namespace weft

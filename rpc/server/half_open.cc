@@ -44,6 +44,8 @@ void HalfOpen::Add(uint64_t id, std::unique_ptr<Transport> plain, std::string pe
 void HalfOpen::OnEnd(uint64_t id, absl::StatusOr<std::unique_ptr<Transport>> transport) {
   const auto it = connections_.find(id);
   WEFT_DCHECK(it != connections_.end());
+  // Keeps the handshake, which is calling this, alive until the end; the entry is gone before
+  // anybody is told.
   const std::unique_ptr<Connection> ended = std::move(it->second);
   connections_.erase(it);
   if (!transport.ok()) {
@@ -58,10 +60,17 @@ void HalfOpen::OnEnd(uint64_t id, absl::StatusOr<std::unique_ptr<Transport>> tra
 
 void HalfOpen::Drop(CloseReason reason, const absl::Status& why) {
   TakeEach(connections_, [&](auto dropped) {
+    // The connection is destroyed before its end is told: the callback finds everything closed.
     const uint64_t id = dropped.key();
     dropped = {};
     failed_(id, reason, why);
   });
+}
+
+bool HalfOpen::DropOne(uint64_t id, CloseReason reason, const absl::Status& why) {
+  if (connections_.erase(id) == 0) return false;
+  failed_(id, reason, why);
+  return true;
 }
 
 }  // namespace weft

@@ -1,10 +1,12 @@
-// The accepted connections of one loop whose transport's handshake is under way. None has anything
-// but its transport and a watch on it.
+// The accepted connections of one loop whose transport's handshake is under way. Such a connection
+// has nothing but its transport and a watch on it.
+//
+// A member of IncomingConnections, if the listener has a transport factory.
 //
 // Threads  loop-only
 // Owns     their transports, until a handshake is done
 // Errors   `failed` of the constructor: why one came to nothing
-// Ends     Drop ends them all, and tells of each. Destroyed, it tells nobody
+// Ends     Drop ends them all, and tells of each. The destructor ends them without telling
 #ifndef WEFT_RPC_SERVER_HALF_OPEN_H_
 #define WEFT_RPC_SERVER_HALF_OPEN_H_
 
@@ -45,12 +47,14 @@ class HalfOpen final {
   HalfOpen& operator=(const HalfOpen&) = delete;
 
   // False: there is no memory for so many.
-  bool MakeRoom(size_t needed) LOOP_ONLY;
-  // `first`: what has been read from `plain` already.
+  bool MakeRoom(size_t needed) WEFT_LOOP_ONLY;
+  // `first`: bytes that have been read from `plain` already.
   void Add(uint64_t id, std::unique_ptr<Transport> plain, std::string peer, MonoTime began,
-           ReadAhead first = {}) LOOP_ONLY;
-  void Drop(CloseReason reason, const absl::Status& why) LOOP_ONLY;
-  size_t size() const LOOP_ONLY { return connections_.size(); }
+           ReadAhead first = {}) WEFT_LOOP_ONLY;
+  void Drop(CloseReason reason, const absl::Status& why) WEFT_LOOP_ONLY;
+  // False: it is not here.
+  bool DropOne(uint64_t id, CloseReason reason, const absl::Status& why) WEFT_LOOP_ONLY;
+  size_t size() const WEFT_LOOP_ONLY { return connections_.size(); }
 
  private:
   struct Connection {
@@ -60,7 +64,7 @@ class HalfOpen final {
     TransportHandshake handshake;
   };
 
-  void OnEnd(uint64_t id, absl::StatusOr<std::unique_ptr<Transport>> transport) LOOP_ONLY;
+  void OnEnd(uint64_t id, absl::StatusOr<std::unique_ptr<Transport>> transport) WEFT_LOOP_ONLY;
 
   EventLoop& loop_;
   const std::shared_ptr<TransportFactory> factory_;
@@ -68,8 +72,8 @@ class HalfOpen final {
   const Nanos limit_;
   const Done done_;
   const Failed failed_;
-  // A map of the standard library: one that cannot grow stays as it was.
-  std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_ LOOP_OWNED;
+  // A map of the standard library: if it cannot grow, it stays as it was.
+  std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_ WEFT_LOOP_OWNED;
 };
 
 }  // namespace weft

@@ -17,13 +17,14 @@ HandlerPool::HandlerPool(Dispatcher& dispatcher, std::string name, WorkerPool& p
 void HandlerPool::RunCall(InboundCall& call, int worker) {
   Worker& own = *workers_[static_cast<size_t>(worker)];
   own.running.store(true, std::memory_order_relaxed);
+  // `looks` belongs to this thread while it runs, and to GiveBack while the worker is idle.
   own.looks = 0;
   dispatcher_.Run(call, own.cache);
   own.running.store(false, std::memory_order_release);  // from here on this may be gone
 }
 
 void HandlerPool::GiveBack() {
-  std::vector<MessageCache::Pairs> pairs;  // freed when the workers may run again
+  std::vector<MessageCache::Pairs> pairs;  // freed after ForEachIdle, which holds the workers up
   std::vector<int> rested;
   pool_.ForEachIdle([&](int index) {
     Worker& own = *workers_[static_cast<size_t>(index)];
@@ -32,13 +33,14 @@ void HandlerPool::GiveBack() {
     rested.push_back(index);
   });
   pairs.clear();
-  // The free memory that malloc would give to a thread, only that thread can give back.
+  // Free memory in malloc's cache of a thread can be given back by that thread only.
   if (!rested.empty()) pool_.GiveBackFreePages(rested);
 }
 
 void HandlerPool::RefuseCall(InboundCall& call) { Dispatcher::RefuseStopped(call); }
 
-// A thread that has seen a call's answer sees that its worker runs, or has ended.
+// Acquire: a thread that has seen a call's answer also sees that its worker is still inside, or has
+// left.
 void HandlerPool::EnterRunning(const std::shared_ptr<Gate>& gate) {
   pool_.watch().EnterUntilNext(gate, [this](int index) {
     return workers_[static_cast<size_t>(index)]->running.load(std::memory_order_acquire);

@@ -1,5 +1,8 @@
 // A worker pool as a dispatcher sees it: where the calls of some methods run, apart from others'.
 //
+// Dispatcher makes them when it begins to serve: one for the pool that all share, and one for each
+// other worker pool that a method names.
+//
 // Threads  any
 // Owns     what belongs to each of the pool's threads; refers to the pool and the dispatcher
 // Ends     lives as long as the dispatcher
@@ -21,7 +24,7 @@ namespace weft {
 
 class Dispatcher;
 
-class ANY_THREAD HandlerPool final : public CallRunner {
+class WEFT_ANY_THREAD HandlerPool final : public CallRunner {
  public:
   // `name` is empty for the pool that all share.
   HandlerPool(Dispatcher& dispatcher, std::string name, WorkerPool& pool);
@@ -45,7 +48,7 @@ class ANY_THREAD HandlerPool final : public CallRunner {
   void GiveBack();
 
  private:
-  // What belongs to one thread of the pool.
+  // The data of one thread of the pool.
   struct alignas(64) Worker {
     MessageCache cache;
     std::atomic<bool> running{false};

@@ -4,6 +4,8 @@
 // by the connections that have any; one that has less is let in, until twice the limit is under
 // way.
 //
+// Admission has one for each handler pool, if pools are watched.
+//
 // Threads  any
 #ifndef WEFT_RPC_SERVER_HANDLER_POOL_LOAD_H_
 #define WEFT_RPC_SERVER_HANDLER_POOL_LOAD_H_
@@ -22,7 +24,7 @@
 
 namespace weft {
 
-class ANY_THREAD HandlerPoolLoad {
+class WEFT_ANY_THREAD HandlerPoolLoad {
  public:
   HandlerPoolLoad(const OverloadOptions& options, int threads)
       : adaptive_(options.adaptive),
@@ -37,11 +39,13 @@ class ANY_THREAD HandlerPoolLoad {
   std::shared_ptr<CallerLoad> NewCaller() const {
     return std::make_shared<CallerLoad>(target_, interval_);
   }
-  // Of calls that come from nowhere.
+  // The load of calls that come from no connection.
   CallerLoad& nobody() { return nobody_; }
 
-  // One more call, unless that is one too many.
+  // Counts one more call, unless that is one too many.
   bool TryEnter(CallerLoad& caller) {
+    // Counted first and taken back by Leave: a look before the counting would let several loops in
+    // at once.
     const int64_t own = caller.calls_.fetch_add(1, std::memory_order_relaxed);
     if (own == 0) callers_.fetch_add(1, std::memory_order_relaxed);
     const int64_t all = calls_.fetch_add(1, std::memory_order_relaxed);
@@ -70,7 +74,7 @@ class ANY_THREAD HandlerPoolLoad {
     if (!shed_) return false;
     caller.standing_.Sample(now, wait);
     caller.stands_.store(caller.standing_.stands(), std::memory_order_relaxed);
-    // An eighth of each new one: as TCP smooths its round trips.
+    // Smoothed: an eighth of each new wait, as TCP smooths its round trips.
     const Nanos before = caller.present_wait();
     caller.present_wait_.store((before + (wait - before) / 8).count(), std::memory_order_relaxed);
     return caller.standing_.GiveUp(wait);

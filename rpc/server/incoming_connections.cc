@@ -21,7 +21,7 @@ std::vector<std::string> AlpnOf(std::span<const Protocol> protocols) {
   return names;
 }
 
-// Of a name that the transport reports, in a text.
+// So many characters are printed of a name that the transport reports.
 constexpr size_t kMaxName = 40;
 
 }  // namespace
@@ -66,6 +66,7 @@ void IncomingConnections::Add(uint64_t id, std::unique_ptr<Transport> transport,
 void IncomingConnections::OnShaken(uint64_t id, std::unique_ptr<Transport> transport,
                                    std::string peer, MonoTime began) {
   const std::string& agreed = transport->identity().alpn;
+  // No agreement by ALPN: the first bytes inside the transport say the protocol.
   if (agreed.empty()) {
     Sniff(id, std::move(transport), std::move(peer), began, nullptr);
     return;
@@ -76,6 +77,8 @@ void IncomingConnections::OnShaken(uint64_t id, std::unique_ptr<Transport> trans
     seed.transport = std::move(transport);
     seed.peer = std::move(peer);
     seed.began = began;
+    // One limit covers both handshakes; the session's part of it is at least a moment, so that its
+    // own timer ends it.
     seed.handshake_left = std::max(limit_ - (loop_.clock().Now() - began), Nanos(1));
     known_(id, protocol, std::move(seed), SessionStart());
     return;
@@ -103,11 +106,29 @@ void IncomingConnections::Sniff(uint64_t id, std::unique_ptr<Transport> transpor
 
 void IncomingConnections::Drop(CloseReason reason, const absl::Status& why) {
   if (half_open_ != nullptr) half_open_->Drop(reason, why);
-  TakeEach(sniffers_, [&](auto dropped) {
-    const uint64_t id = dropped.mapped().id;
-    dropped = {};
-    failed_(id, reason, why);
-  });
+  while (!sniffers_.empty()) {
+    // The oldest first, and by number, so that a simulation repeats. The end of one may end others,
+    // so each is looked up again.
+    std::vector<std::pair<uint64_t, const Sniffer*>> all;
+    for (const auto& [sniffer, entry] : sniffers_) all.emplace_back(entry.id, sniffer);
+    std::sort(all.begin(), all.end());
+    for (const auto& [id, sniffer] : all) {
+      const auto it = sniffers_.find(sniffer);
+      if (it == sniffers_.end() || it->second.id != id) continue;
+      sniffers_.erase(it);
+      failed_(id, reason, why);
+    }
+  }
+}
+
+bool IncomingConnections::DropOne(uint64_t id, CloseReason reason, const absl::Status& why) {
+  if (half_open_ != nullptr && half_open_->DropOne(id, reason, why)) return true;
+  const auto it =
+      std::ranges::find_if(sniffers_, [id](const auto& one) { return one.second.id == id; });
+  if (it == sniffers_.end()) return false;
+  sniffers_.erase(it);
+  failed_(id, reason, why);
+  return true;
 }
 
 void IncomingConnections::OnKnown(Sniffer& sniffer, const Protocol& protocol, SessionSeed seed,
@@ -115,6 +136,7 @@ void IncomingConnections::OnKnown(Sniffer& sniffer, const Protocol& protocol, Se
   const auto it = sniffers_.find(&sniffer);
   WEFT_DCHECK(it != sniffers_.end());
   const uint64_t id = it->second.id;
+  // The sniffer has called this and is gone behind the erase; `seed` and `start` are values.
   sniffers_.erase(it);
   known_(id, protocol, std::move(seed), std::move(start));
 }
@@ -132,7 +154,7 @@ void IncomingConnections::OnFailed(Sniffer& sniffer, CloseReason reason, const a
   const auto it = sniffers_.find(&sniffer);
   WEFT_DCHECK(it != sniffers_.end());
   const uint64_t id = it->second.id;
-  const std::unique_ptr<Sniffer> ended = std::move(it->second.sniffer);  // `why` may be its own
+  const std::unique_ptr<Sniffer> ended = std::move(it->second.sniffer);  // `why` may belong to it
   sniffers_.erase(it);
   failed_(id, reason, why);
 }

@@ -1,5 +1,5 @@
-// The accepted connections of one loop whose protocol is not known yet: whose transport shakes
-// hands, or whose first bytes have not come.
+// The accepted connections of one loop whose protocol is not known yet: their transport shakes
+// hands, or their first bytes have not come.
 //
 //   Add ─┬─► HalfOpen, with a transport factory ─┬─► known, by what its transport has agreed on
 //        │        ▲ it shakes hands              └─► Sniffer ──► known, by its first bytes
@@ -7,6 +7,8 @@
 //
 // Where the transport is optional a connection's first bytes say whether it shakes hands. One limit
 // counts from Add on, whichever way a connection takes.
+//
+// LoopListeners makes one for each listener, with the first connection that comes from it.
 //
 // Threads  loop-only
 // Owns     them
@@ -30,14 +32,14 @@
 
 namespace weft {
 
-// What connections may be. The protocols outlive those who have this.
+// The kinds of connection that are accepted. The protocols outlive every holder of these options.
 struct IncomingOptions {
   std::span<const Protocol> protocols = {};
-  // Wraps them; null: bytes travel as they are.
+  // Wraps the connections; null: bytes travel as they are.
   std::shared_ptr<TransportFactory> transport = nullptr;
-  // Only those that begin its handshake; the factory has a matcher.
+  // Only connections that begin the transport's handshake are wrapped. The factory has a matcher.
   bool transport_optional = false;
-  // From Add on.
+  // The time that a connection has from Add on.
   Nanos limit{};
 };
 
@@ -53,10 +55,12 @@ class IncomingConnections final : private SnifferHost {
   ~IncomingConnections();
 
   // False: there is no memory for one more.
-  bool MakeRoom() LOOP_ONLY;
-  void Add(uint64_t id, std::unique_ptr<Transport> transport, std::string peer) LOOP_ONLY;
-  void Drop(CloseReason reason, const absl::Status& why) LOOP_ONLY;
-  size_t size() const LOOP_ONLY {
+  bool MakeRoom() WEFT_LOOP_ONLY;
+  void Add(uint64_t id, std::unique_ptr<Transport> transport, std::string peer) WEFT_LOOP_ONLY;
+  void Drop(CloseReason reason, const absl::Status& why) WEFT_LOOP_ONLY;
+  // False: it is not here. Takes time in the number of connections.
+  bool DropOne(uint64_t id, CloseReason reason, const absl::Status& why) WEFT_LOOP_ONLY;
+  size_t size() const WEFT_LOOP_ONLY {
     return sniffers_.size() + (half_open_ != nullptr ? half_open_->size() : 0);
   }
 
@@ -67,16 +71,17 @@ class IncomingConnections final : private SnifferHost {
   };
 
   void Sniff(uint64_t id, std::unique_ptr<Transport> transport, std::string peer, MonoTime began,
-             Matcher wrapped) LOOP_ONLY;
-  // Its transport has shaken hands.
+             Matcher wrapped) WEFT_LOOP_ONLY;
+  // The connection's transport has shaken hands.
   void OnShaken(uint64_t id, std::unique_ptr<Transport> transport, std::string peer,
-                MonoTime began) LOOP_ONLY;
+                MonoTime began) WEFT_LOOP_ONLY;
 
   // SnifferHost
   void OnKnown(Sniffer& sniffer, const Protocol& protocol, SessionSeed seed,
-               SessionStart start) LOOP_ONLY override;
-  void OnTransport(Sniffer& sniffer, SessionSeed seed, ReadAhead first) LOOP_ONLY override;
-  void OnFailed(Sniffer& sniffer, CloseReason reason, const absl::Status& why) LOOP_ONLY override;
+               SessionStart start) WEFT_LOOP_ONLY override;
+  void OnTransport(Sniffer& sniffer, SessionSeed seed, ReadAhead first) WEFT_LOOP_ONLY override;
+  void OnFailed(Sniffer& sniffer, CloseReason reason,
+                const absl::Status& why) WEFT_LOOP_ONLY override;
 
   IoThread& io_;
   EventLoop& loop_;
@@ -84,9 +89,9 @@ class IncomingConnections final : private SnifferHost {
   const Nanos limit_;
   const Known known_;
   const Failed failed_;
-  std::unique_ptr<HalfOpen> half_open_ LOOP_OWNED;  // null: without a factory
-  const Matcher optional_;                          // tells its handshake; null: all shake hands
-  std::unordered_map<const Sniffer*, Entry> sniffers_ LOOP_OWNED;
+  std::unique_ptr<HalfOpen> half_open_ WEFT_LOOP_OWNED;  // null: without a factory
+  const Matcher optional_;  // tells its handshake; null: all shake hands
+  std::unordered_map<const Sniffer*, Entry> sniffers_ WEFT_LOOP_OWNED;
 };
 
 }  // namespace weft

@@ -10,7 +10,7 @@
 namespace weft {
 namespace {
 
-// Of a name that the peer chose, in a text.
+// So many characters are printed of a name that the peer chose.
 constexpr size_t kMaxName = 200;
 
 }  // namespace

@@ -1,5 +1,7 @@
 // The services of one listener, where it does not offer all that its server has.
 //
+// LoopListeners makes one for a listener that names its services.
+//
 // Threads  loop-only, one a loop and listener
 // Owns     nothing; the sink behind it outlives it
 #ifndef WEFT_RPC_SERVER_LIMITED_SINK_H_
@@ -19,13 +21,13 @@ class LimitedSink final : public InboundSink {
   LimitedSink(InboundSink& all, const absl::flat_hash_set<std::string>& services)
       : all_(all), services_(services) {}
 
-  const BoundMethod* Find(std::string_view full_name) LOOP_ONLY override;
-  absl::Status Unknown(std::string_view full_name) LOOP_ONLY override;
-  void OnCallBegins(InboundCall& call) LOOP_ONLY override { all_.OnCallBegins(call); }
-  void OnCall(InboundCall& call) LOOP_ONLY override { all_.OnCall(call); }
-  void OnLookedThrough(size_t size) LOOP_ONLY override { all_.OnLookedThrough(size); }
-  void OnCancelled(InboundCall& call) LOOP_ONLY override { all_.OnCancelled(call); }
-  void OnAllCancelled(CallOrigin& origin) LOOP_ONLY override { all_.OnAllCancelled(origin); }
+  const BoundMethod* Find(std::string_view full_name) WEFT_LOOP_ONLY override;
+  absl::Status Unknown(std::string_view full_name) WEFT_LOOP_ONLY override;
+  void OnCallBegins(InboundCall& call) WEFT_LOOP_ONLY override { all_.OnCallBegins(call); }
+  void OnCall(InboundCall& call) WEFT_LOOP_ONLY override { all_.OnCall(call); }
+  void OnLookedThrough(size_t size) WEFT_LOOP_ONLY override { all_.OnLookedThrough(size); }
+  void OnCancelled(InboundCall& call) WEFT_LOOP_ONLY override { all_.OnCancelled(call); }
+  void OnAllCancelled(CallOrigin& origin) WEFT_LOOP_ONLY override { all_.OnAllCancelled(origin); }
 
  private:
   bool Offers(std::string_view full_name) const;

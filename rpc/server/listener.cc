@@ -10,7 +10,7 @@ namespace weft {
 absl::StatusOr<std::unique_ptr<const Listener>> Listener::Make(
     ListenerOptions options, const ServerOptions& server, const Dispatcher& dispatcher,
     std::shared_ptr<AuthenticationQueue> authentications,
-    std::shared_ptr<AuthenticationPlaces> places, const Runtime& runtime) {
+    std::shared_ptr<AuthenticationPlaces> places, const Runtime& runtime, const Log& log) {
   auto made = std::make_unique<Listener>();
   made->protocols = options.protocols.empty() ? server.protocols : std::move(options.protocols);
   if (std::ranges::all_of(made->protocols, [](const Protocol& p) { return p.accept == nullptr; })) {
@@ -38,12 +38,13 @@ absl::StatusOr<std::unique_ptr<const Listener>> Listener::Make(
   } else if (*options.authenticator != nullptr) {
     absl::StatusOr<std::unique_ptr<AuthenticationQueue>> queue = AuthenticationQueue::Create(
         *std::move(options.authenticator),
-        {.threads = server.authenticator_threads, .places = std::move(places)}, runtime.log(),
+        {.threads = server.authenticator_threads, .places = std::move(places)}, log,
         runtime.clock());
     if (!queue.ok()) return queue.status();
     made->authentications = *std::move(queue);
   }
-  // Where everybody may talk because it was said of this listener, its calls are everybody's, too.
+  // A listener that was opened to everybody by its own options takes everybody's calls, too,
+  // whatever the server's authenticate_calls says.
   const bool open = options.authenticator.has_value() && made->authentications == nullptr;
   made->authenticate_calls =
       options.authenticate_calls.value_or(server.authenticate_calls && !open);

@@ -1,5 +1,4 @@
-// What a server takes on one of its listeners: shared by the loops that its connections are dealt
-// to.
+// The rules of one of a server's listeners, shared by all loops to which its connections are dealt.
 //
 // Threads  any; constant
 // Owns     a share of its authenticators' queue
@@ -31,18 +30,18 @@ struct Listener {
   static absl::StatusOr<std::unique_ptr<const Listener>> Make(
       ListenerOptions options, const ServerOptions& server, const Dispatcher& dispatcher,
       std::shared_ptr<AuthenticationQueue> authentications,
-      std::shared_ptr<AuthenticationPlaces> places, const Runtime& runtime);
+      std::shared_ptr<AuthenticationPlaces> places, const Runtime& runtime, const Log& log);
 
   std::vector<Protocol> protocols;  // not empty
   // Null: bytes travel as they are.
   std::shared_ptr<TransportFactory> transport;
-  // Clients may also do without it.
+  // Clients may also connect without the transport's handshake.
   bool transport_optional = false;
   // Null: everybody may talk.
   std::shared_ptr<AuthenticationQueue> authentications;
-  // Each call is asked for, too; never without a queue.
+  // The authenticator is asked for each call, too. Only with an authenticator.
   bool authenticate_calls = false;
-  // Full names; empty: all that the server has.
+  // Full names of the offered services; empty: all that the server has.
   absl::flat_hash_set<std::string> services;
 };
 

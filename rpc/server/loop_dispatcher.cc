@@ -3,7 +3,7 @@
 namespace weft {
 
 void LoopDispatcher::OnCallBegins(InboundCall& call) {
-  const MethodRules* rules = call.bound->rules;
+  const MethodRules* const rules = MethodRules::Of(*call.bound);
   if (rules == nullptr || !rules->serial() || !rules->key_comes_first()) return;
   call.serving.listener = this;
   order_.Begin(call);
@@ -11,11 +11,12 @@ void LoopDispatcher::OnCallBegins(InboundCall& call) {
 
 void LoopDispatcher::OnCall(InboundCall& call) {
   const BoundMethod& bound = *call.bound;
-  if (bound.rules != nullptr) {
-    // A call that is refused here is answered, too: OnAnswered finds nothing to do for it.
+  if (const MethodRules* const rules = MethodRules::Of(bound)) {
+    // The listener is set first: a refused call is answered, too, and OnAnswered finds nothing to
+    // do for it.
     call.serving.listener = this;
-    if (bound.rules->counted && !Admit(call)) return;
-    if (bound.rules->serial()) {
+    if (rules->counted && !Admit(call)) return;
+    if (rules->serial()) {
       order_.Add(call);
       return;
     }
@@ -28,7 +29,8 @@ void LoopDispatcher::OnCall(InboundCall& call) {
 }
 
 bool LoopDispatcher::Admit(InboundCall& call) {
-  if (!call.bound->run_inline && !call.bound->rules->serial() &&
+  // Admission judges a call by its connection, so the share must be there before it is asked.
+  if (!call.bound->run_inline && !MethodRules::Of(*call.bound)->serial() &&
       dispatcher_.admission().load(call.bound->handler_pool) != nullptr) {
     call.SetShare(shares_.Of(call).get());
   }
@@ -43,6 +45,8 @@ void LoopDispatcher::OnAnswered(InboundCall& call) {
 }
 
 void LoopDispatcher::OnCancelled(InboundCall& call) {
+  // Withdraw succeeds only for calls that wait in the connection's own line. A call in the shared
+  // ring leaves in its turn (decision 0022).
   if (call.share() == nullptr ||
       !dispatcher_.handler_pools()[call.bound->handler_pool]->pool().Withdraw(call)) {
     return;
@@ -53,9 +57,10 @@ void LoopDispatcher::OnCancelled(InboundCall& call) {
 
 void LoopDispatcher::OnAllCancelled(CallOrigin& origin) {
   const auto& handler_pools = dispatcher_.handler_pools();
+  if (origin.way != nullptr) order_.RefuseAllOfNode(origin);
   for (size_t i = 0; i < origin.shares.size(); ++i) {
     if (origin.shares[i] == nullptr) continue;
-    // First those that have an order: their queues may stand in the share's line.
+    // Ordered calls first: their queues may themselves stand in the share's line.
     order_.RefuseAll(origin, i);
     if (i < handler_pools.size()) handler_pools[i]->pool().CancelAll(*origin.shares[i]);
   }

@@ -4,7 +4,9 @@
 //                                                 ├─► Dispatcher::Run here, if it is inline
 //                                                 └─► TurnBatches ─► its handler pool
 //
-// Each connection has its share of each handler pool's queue (CallerShares).
+// A connection has a share of each handler pool's queue (CallerShares).
+//
+// ServerLoop has one for each loop; InboundService has one on its channel's loop.
 //
 // Threads  loop-only, but for OnAnswered, Find and Unknown
 // Owns     the order of its loop's calls and the batches of its turn; refers to the dispatcher
@@ -44,25 +46,25 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
   absl::Status Unknown(std::string_view full_name) override {
     return dispatcher_.Unknown(full_name);
   }
-  void OnCallBegins(InboundCall& call) LOOP_ONLY override;
-  void OnCall(InboundCall& call) LOOP_ONLY override;
-  void OnLookedThrough(size_t size) LOOP_ONLY override { batches_.OnLookedThrough(size); }
-  void OnCancelled(InboundCall& call) LOOP_ONLY override;
-  void OnAllCancelled(CallOrigin& origin) LOOP_ONLY override;
+  void OnCallBegins(InboundCall& call) WEFT_LOOP_ONLY override;
+  void OnCall(InboundCall& call) WEFT_LOOP_ONLY override;
+  void OnLookedThrough(size_t size) WEFT_LOOP_ONLY override { batches_.OnLookedThrough(size); }
+  void OnCancelled(InboundCall& call) WEFT_LOOP_ONLY override;
+  void OnAllCancelled(CallOrigin& origin) WEFT_LOOP_ONLY override;
 
   // AnswerListener
-  ANY_THREAD void OnAnswered(InboundCall& call) override;
+  WEFT_ANY_THREAD void OnAnswered(InboundCall& call) override;
 
  private:
-  // False: it was refused.
-  bool Admit(InboundCall& call) LOOP_ONLY;
+  // False: the call was refused.
+  bool Admit(InboundCall& call) WEFT_LOOP_ONLY;
 
   EventLoop& loop_;
   Dispatcher& dispatcher_;
   const CallerShares shares_;
-  MessageCache cache_ LOOP_OWNED;
+  MessageCache cache_ WEFT_LOOP_OWNED;
   CallOrder order_;
-  TurnBatches batches_ LOOP_OWNED;
+  TurnBatches batches_ WEFT_LOOP_OWNED;
 };
 
 }  // namespace weft

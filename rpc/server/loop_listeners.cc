@@ -1,5 +1,6 @@
 #include "weft/rpc/server/loop_listeners.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace weft {
@@ -13,11 +14,14 @@ LoopListeners::LoopListeners(IoThread& io, Nanos handshake_timeout, InboundSink&
       failed_(std::move(failed)) {}
 
 LoopListeners::Part& LoopListeners::PartOf(const Listener& listener) {
-  Part& part = parts_[&listener];
-  if (part.incoming != nullptr) return part;
+  const auto known = std::find_if(parts_.begin(), parts_.end(),
+                                  [&](const Part& part) { return part.listener == &listener; });
+  if (known != parts_.end()) return *known;
+  Part part{.listener = &listener, .incoming = nullptr, .limited = nullptr};
   if (!listener.services.empty()) {
     part.limited = std::make_unique<LimitedSink>(sink_, listener.services);
   }
+  // The sink lies behind a pointer: it stays where it is when parts_ grows.
   InboundSink& sink = part.limited != nullptr ? *part.limited : sink_;
   part.incoming = std::make_unique<IncomingConnections>(
       io_,
@@ -30,7 +34,7 @@ LoopListeners::Part& LoopListeners::PartOf(const Listener& listener) {
         known_(listener, sink, id, protocol, std::move(seed), std::move(start));
       },
       failed_);
-  return part;
+  return parts_.emplace_back(std::move(part));
 }
 
 bool LoopListeners::MakeRoom(const Listener& listener) {
@@ -43,12 +47,18 @@ void LoopListeners::Add(const Listener& listener, uint64_t id, std::unique_ptr<T
 }
 
 void LoopListeners::Drop(CloseReason reason, const absl::Status& why) {
-  for (const auto& [listener, part] : parts_) part.incoming->Drop(reason, why);
+  for (const Part& part : parts_) part.incoming->Drop(reason, why);
+}
+
+void LoopListeners::DropOne(uint64_t id, CloseReason reason, const absl::Status& why) {
+  for (const Part& part : parts_) {
+    if (part.incoming->DropOne(id, reason, why)) return;
+  }
 }
 
 size_t LoopListeners::connections() const {
   size_t all = 0;
-  for (const auto& [listener, part] : parts_) all += part.incoming->size();
+  for (const Part& part : parts_) all += part.incoming->size();
   return all;
 }
 

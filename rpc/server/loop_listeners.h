@@ -1,5 +1,7 @@
 // One loop's part of each listener of a server: the connections whose protocol is not known yet,
-// and the services that are offered there. It is made with a listener's first connection.
+// and the services that are offered there. A part is made with the listener's first connection.
+//
+// A member of ServerLoop.
 //
 // Threads  loop-only
 // Owns     those connections, until their protocol is known; refers to the listeners, which outlive
@@ -14,7 +16,7 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <unordered_map>
+#include <vector>
 
 #include "weft/core/loop_group.h"
 #include "weft/core/transport.h"
@@ -36,27 +38,30 @@ class LoopListeners {
                 IncomingConnections::Failed failed);
 
   // False: there is no memory for one more from there.
-  [[nodiscard]] bool MakeRoom(const Listener& listener) LOOP_ONLY;
+  [[nodiscard]] bool MakeRoom(const Listener& listener) WEFT_LOOP_ONLY;
   void Add(const Listener& listener, uint64_t id, std::unique_ptr<Transport> transport,
-           std::string peer) LOOP_ONLY;
-  void Drop(CloseReason reason, const absl::Status& why) LOOP_ONLY;
-  // Of all listeners.
-  size_t connections() const LOOP_ONLY;
+           std::string peer) WEFT_LOOP_ONLY;
+  void Drop(CloseReason reason, const absl::Status& why) WEFT_LOOP_ONLY;
+  // Drops the connection of this number, if it is here.
+  void DropOne(uint64_t id, CloseReason reason, const absl::Status& why) WEFT_LOOP_ONLY;
+  // The number of connections of all listeners.
+  size_t connections() const WEFT_LOOP_ONLY;
 
  private:
   struct Part {
+    const Listener* listener;
     std::unique_ptr<IncomingConnections> incoming;
     std::unique_ptr<LimitedSink> limited;  // null: it offers everything
   };
 
-  Part& PartOf(const Listener& listener) LOOP_ONLY;
+  Part& PartOf(const Listener& listener) WEFT_LOOP_ONLY;
 
   IoThread& io_;
   const Nanos handshake_timeout_;
   InboundSink& sink_;
   const Known known_;
   const IncomingConnections::Failed failed_;
-  std::unordered_map<const Listener*, Part> parts_ LOOP_OWNED;
+  std::vector<Part> parts_ WEFT_LOOP_OWNED;  // a few, in the order of their first connections
 };
 
 }  // namespace weft

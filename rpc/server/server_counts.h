@@ -21,9 +21,10 @@ struct ServerCounts {
   std::atomic<int64_t> open{0};
   CloseCounters closed;
   ConnectionList connections;
-  // What its connections hold of input: all of them, and those whose client is not known yet.
+  // The accounts of input that connections hold: of all of them, and of those whose client is not
+  // known yet.
   const std::shared_ptr<InputBudget> input, unknown_input;
-  // Of all connections.
+  // The gate of all connections.
   const std::shared_ptr<InflateGate> gate;
 
   explicit ServerCounts(const ServerOptions& options)

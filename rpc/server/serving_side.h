@@ -1,9 +1,11 @@
-// Whose calls a dispatcher serves, as its errors say it: a server's, or those that a channel's
-// server makes in return.
+// The side that a dispatcher serves, as errors name it: a server with its clients' calls, or a
+// channel with the calls that its server makes in return.
 //
 // Threads  value
 #ifndef WEFT_RPC_SERVER_SERVING_SIDE_H_
 #define WEFT_RPC_SERVER_SERVING_SIDE_H_
+
+#include "weft/core/requirements.h"
 
 namespace weft {
 

@@ -1,5 +1,6 @@
 #include "weft/rpc/server/session_authentications.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -8,9 +9,12 @@ namespace weft {
 void SessionAuthentications::Expect(const Session& session,
                                     std::shared_ptr<AuthenticationQueue> queue,
                                     CallAuthentication* calls) {
+  // No entry means: everybody may talk, and Ask answers by itself.
   if (queue == nullptr) return;
   entries_[&session] = {queue.get(), calls};
-  queues_.insert(std::move(queue));
+  if (std::find(queues_.begin(), queues_.end(), queue) == queues_.end()) {
+    queues_.push_back(std::move(queue));
+  }
 }
 
 void SessionAuthentications::Ask(const Session& session, std::string_view token,
@@ -23,6 +27,7 @@ void SessionAuthentications::Ask(const Session& session, std::string_view token,
   if (asks->second.calls != nullptr) asks->second.calls->SetToken(token);
   const uint64_t number =
       asks->second.queue->Ask({token, session.peer(), session.peer_identity()}, std::move(verdict));
+  // Looked up again: a refusal may have come inside Ask, and ended the session.
   if (const auto it = entries_.find(&session); it != entries_.end()) it->second.number = number;
 }
 
@@ -42,6 +47,8 @@ void SessionAuthentications::Forget(const Session& session) {
 void SessionAuthentications::WhenIdle(Gate::Callback idle) {
   const auto running = std::make_shared<Gate>();
   for (const auto& queue : queues_) {
+    // WhenIdle of one queue may call back at once, so the gate counts each queue before it is
+    // asked.
     running->Enter();
     queue->WhenIdle([running] { running->Leave(); });
   }

@@ -3,6 +3,8 @@
 //
 //   Expect ──► Ask ──► verdict ──► Forget
 //
+// A member of ServerLoop.
+//
 // Threads  loop-only
 // Owns     a share of each queue that it was given
 // Ends     Forget, for each session, when it is up or has ended
@@ -13,9 +15,9 @@
 #include <cstdint>
 #include <memory>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/container/flat_hash_set.h"
 #include "weft/core/gate.h"
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/protocol/authentication_queue.h"
@@ -26,22 +28,22 @@ namespace weft {
 
 class SessionAuthentications {
  public:
-  // `queue` is the one that will be asked; null: everybody may talk. `calls`, which is told the
-  // client's token, asks for each call; null: nobody does. Before the session starts.
+  // `queue` will be asked; null: everybody may talk. `calls` gets the client's token and asks for
+  // each call; null: calls are not asked for. Before the session starts.
   void Expect(const Session& session, std::shared_ptr<AuthenticationQueue> queue,
-              CallAuthentication* calls) LOOP_ONLY;
+              CallAuthentication* calls) WEFT_LOOP_ONLY;
   // A refusal may come at once, and end the session.
   void Ask(const Session& session, std::string_view token,
-           AuthenticationQueue::Verdict verdict) LOOP_ONLY;
-  // Where the session still waits for its authenticator, that is not asked any more.
-  void Drop(const Session& session) LOOP_ONLY;
-  void Forget(const Session& session) LOOP_ONLY;
+           AuthenticationQueue::Verdict verdict) WEFT_LOOP_ONLY;
+  // If the session still waits for its authenticator, that one is not asked any more.
+  void Drop(const Session& session) WEFT_LOOP_ONLY;
+  void Forget(const Session& session) WEFT_LOOP_ONLY;
 
   // `idle` runs once no authenticator is at work in any of the queues: now, or later on a thread of
   // one of them.
-  void WhenIdle(Gate::Callback idle) LOOP_ONLY;
-  // How many are at work.
-  size_t running() const LOOP_ONLY;
+  void WhenIdle(Gate::Callback idle) WEFT_LOOP_ONLY;
+  // The number of authenticators at work.
+  size_t running() const WEFT_LOOP_ONLY;
 
  private:
   struct Entry {
@@ -50,9 +52,9 @@ class SessionAuthentications {
     uint64_t number = 0;  // in the queue; 0: does not wait there
   };
 
-  absl::flat_hash_map<const Session*, Entry> entries_ LOOP_OWNED;
-  // Of all sessions that there were. Listeners may share one.
-  absl::flat_hash_set<std::shared_ptr<AuthenticationQueue>> queues_ LOOP_OWNED;
+  absl::flat_hash_map<const Session*, Entry> entries_ WEFT_LOOP_OWNED;
+  // The queues of all sessions so far. Listeners may share one.
+  std::vector<std::shared_ptr<AuthenticationQueue>> queues_ WEFT_LOOP_OWNED;
 };
 
 }  // namespace weft

@@ -4,6 +4,8 @@
 // A call that its pool's queue has no room for is refused then. Until then a call may refer to the
 // block of input that its request came in; requests that are a small part of it are copied.
 //
+// A member of LoopDispatcher.
+//
 // Threads  loop-only
 // Owns     its lists; calls stay their pool's
 // Errors   RESOURCE_EXHAUSTED for a call that is refused, naming the queue's limit and setting
@@ -35,15 +37,15 @@ class TurnBatches {
         batches_(dispatcher.handler_pools().size()) {}
 
   // The call's method runs on a handler pool.
-  void Add(InboundCall& call) LOOP_ONLY;
+  void Add(InboundCall& call) WEFT_LOOP_ONLY;
   // `size` bytes of a block have been looked through; calls that were added since the last time may
   // refer to it.
-  void OnLookedThrough(size_t size) LOOP_ONLY;
+  void OnLookedThrough(size_t size) WEFT_LOOP_ONLY;
 
  private:
-  // Requests that are a smaller part than this of what was read with them are copied.
+  // Requests are copied if they are a smaller part than this of the bytes that were read with them.
   static constexpr size_t kSparse = 8;
-  // Room for more calls of a turn does not stay.
+  // A batch with room for more calls than this gives its memory back after the turn.
   static constexpr size_t kMaxKept = 1024;
 
   class HandOver final : public LoopTask {
@@ -57,20 +59,22 @@ class TurnBatches {
   };
 
   void HandOverAll();
+  void FindShare(const InboundCall& call) WEFT_LOOP_ONLY;
+  void AddKeeper(InboundCall& call) WEFT_LOOP_ONLY;
 
   EventLoop& loop_;
   Dispatcher& dispatcher_;
   const CallerShares& shares_;
-  std::vector<std::vector<WorkItem*>> batches_ LOOP_OWNED;  // by handler pool
-  // Where the last call that was added comes from, which it keeps, and its share; null between
-  // turns.
-  const CallOrigin* last_origin_ LOOP_OWNED = nullptr;
-  uint16_t last_pool_ LOOP_OWNED = 0;
-  WorkShare* last_share_ LOOP_OWNED = nullptr;
-  // Of batches_: those that keep a block of the input, since OnLookedThrough, and their bytes.
-  std::vector<InboundCall*> keepers_ LOOP_OWNED;
-  size_t kept_ LOOP_OWNED = 0;
-  bool handing_over_ LOOP_OWNED = false;  // hand_over_ waits for the turn's end
+  std::vector<std::vector<WorkItem*>> batches_ WEFT_LOOP_OWNED;  // by handler pool
+  // The origin of the last call that was added, which that call keeps alive, and its share. Null
+  // between turns.
+  const CallOrigin* last_origin_ WEFT_LOOP_OWNED = nullptr;
+  uint16_t last_pool_ WEFT_LOOP_OWNED = 0;
+  WorkShare* last_share_ WEFT_LOOP_OWNED = nullptr;
+  // The calls of batches_ that keep a block of the input, since OnLookedThrough, and their bytes.
+  std::vector<InboundCall*> keepers_ WEFT_LOOP_OWNED;
+  size_t kept_ WEFT_LOOP_OWNED = 0;
+  bool handing_over_ WEFT_LOOP_OWNED = false;  // hand_over_ waits for the turn's end
   HandOver hand_over_{this};
 };
 

@@ -1,6 +1,5 @@
 #include "weft/rpc/testing/fake_call.h"
 
-#include <algorithm>
 #include <future>
 #include <utility>
 
@@ -10,11 +9,12 @@
 #include "weft/core/callback_queue.h"
 #include "weft/core/clock.h"
 #include "weft/rpc/call/stream_port.h"
+#include "weft/rpc/testing/as_received.h"
 
 namespace weft {
 namespace {
 
-// What each message costs of the call's credit: so what comes back is counted in messages.
+// Credit that each message costs: 1, so that returned credit counts messages.
 constexpr size_t kCost = 1;
 constexpr uint64_t kId = 1;
 
@@ -26,10 +26,11 @@ std::string BytesOf(const Metadata& metadata) {
 
 }  // namespace
 
-// The last of it may be a caller, who must not wait for the thread.
+// The last reference may be a caller's, who must not wait for the I/O thread. So the loop drops the
+// runtime.
 FakeCall::~FakeCall() WEFT_NO_THREAD_ANALYSIS {
   if (runtime_ == nullptr) return;
-  // Kept until Post has returned: the runtime may be gone by then.
+  // A share of the loop until Post has returned: the task may destroy the runtime earlier.
   const std::shared_ptr<EventLoop> loop = runtime_->loops().At(0).loop;
   loop->Post([runtime = std::move(runtime_)](TaskFate) {});
 }
@@ -37,16 +38,7 @@ FakeCall::~FakeCall() WEFT_NO_THREAD_ANALYSIS {
 // ---- by the test
 
 void FakeCall::Push(const google::protobuf::MessageLite& message, const absl::Cord& attachment) {
-  ReceivedMessage bytes;
-  bytes.size = message.ByteSizeLong();
-  bytes.attachment_size = attachment.size();
-  bytes.block = BlockRef::New(bytes.size + bytes.attachment_size);
-  bytes.data = bytes.block->data();
-  message.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(bytes.block->data()));
-  char* to = bytes.block->data() + bytes.size;
-  for (const absl::string_view chunk : attachment.Chunks()) {
-    to = std::copy(chunk.begin(), chunk.end(), to);
-  }
+  ReceivedMessage bytes = AsReceived(message, attachment);
   {
     MutexLock lock(mu_);
     if (!script_.Push(std::move(bytes))) return;
@@ -115,7 +107,7 @@ void FakeCall::WaitForCallbacks() {
   if (runtime == nullptr || EventLoop::Current() != nullptr) return;
   EventLoop& loop = *runtime->loops().At(0).loop;
   std::promise<void> ran;
-  // Once on the loop, behind what waits in its queue, too.
+  // Posted, then queued as a callback: behind the loop's tasks and the callbacks that they queue.
   loop.Post([&loop, &ran](TaskFate) {
     CallbackQueue::Call(&loop, "a wait for callbacks", [&ran] { ran.set_value(); });
   });
@@ -157,7 +149,7 @@ void FakeCall::Start(OutboundCall& call) {
     if (!again) {
       call_ = &call;
       port_ = port;
-      starting_ = true;  // a context that is cancelled already says so while it is locked
+      starting_ = true;  // a context cancelled before calls Cancel from inside Start
     }
   }
   if (again) {
@@ -210,8 +202,9 @@ StreamSent FakeCall::SendMessage(StreamPort&, const StreamMessage& message, bool
     }
     if (room_ != kNoLimit) --room_;
   }
+  // The function may drop the call, and with it the last share of this fake.
   const std::shared_ptr<FakeCall> self = shared_from_this();
-  if (on_message_) {  // nothing of a fake's call is sent again: it comes as it is
+  if (on_message_) {  // a fake's call is never sent again, so the message is as written
     on_message_(*message.message,
                 message.attachment != nullptr ? *message.attachment : absl::Cord());
   }
@@ -233,7 +226,7 @@ void FakeCall::SendHalfClose(StreamPort&) {
 }
 
 void FakeCall::ReturnCredit(StreamPort& port, size_t bytes) {
-  // Dropped with the stream: that is its cancelling, which follows.
+  // The stream was dropped with its unread messages; its cancelling follows.
   if (port.ended()) return;
   {
     MutexLock lock(mu_);
@@ -282,7 +275,7 @@ void FakeCall::EndIfDue() {
   CallEnd end;
   std::string reply, trailers;
   OutboundCall* call;
-  std::shared_ptr<StreamPort> port;  // goes without the lock
+  std::shared_ptr<StreamPort> port;  // destroyed after the lock is released
   {
     MutexLock lock(mu_);
     std::optional<absl::Status> due = DueEnd();
@@ -298,6 +291,7 @@ void FakeCall::EndIfDue() {
     end.reply_size = reply.size();
   }
   end.trailers = trailers;
+  // End may drop the last other share.
   const std::shared_ptr<FakeCall> self = shared_from_this();
   call->End(end);
 }

@@ -1,19 +1,19 @@
-// The other end of one streaming call, played from a script: what the fakes of fake_streams.h stand
-// on. The call in front of it is a real one; no connection, loop or clock is behind it.
+// The other end of one streaming call, played from a script, for the fakes of fake_streams.h. The
+// call in front of it is real; behind it is no connection, server or clock.
 //
 //   new ──Start──► open ──► ended: cancelled · failed after so many messages · all that was pushed
 //                                  is read and an end was given (and, if that is to wait for it,
 //                                  the caller has half-closed)
 //
-// What happens runs on the thread that makes it happen: the caller's that reads, writes or cancels,
-// or the test's that pushes, ends or makes room. Callbacks and coroutines of the caller go on as
-// with a real call, never inside a call of the caller's or the test's: on their executor, else on
-// an I/O thread that the fake's call has of its own. So a test that blocks is deterministic with
-// one thread, and one with callbacks waits for them. The caller's timeout does not run.
+// Each event runs on the thread that causes it: the caller's that reads, writes or cancels, or the
+// test's that pushes, ends or makes room. The caller's callbacks and coroutines run as with a real
+// call, never inside a call of the caller's or the test's: on their executor, else on an I/O thread
+// of the fake's call. So a blocking test is deterministic with one thread, and a test with
+// callbacks waits for them. The caller's timeout does not run.
 //
 // Threads  any; `on_message`: one writer's at a time, inside its write. Pushes reach the caller in
 //          their order
-// Owns     the script, and the call's I/O thread; is kept by the call while it is open
+// Owns     the script and the call's I/O thread; the open call keeps the fake alive
 // Errors   FAILED_PRECONDITION, to a second call
 // Ends     the call completes once, at the latest when its holder drops it
 #ifndef WEFT_RPC_TESTING_FAKE_CALL_H_
@@ -45,39 +45,39 @@ class MessageLite;
 
 namespace weft {
 
-class ANY_THREAD FakeCall final : public CallTarget,
-                                  public StreamTransport,
-                                  public std::enable_shared_from_this<FakeCall> {
+class WEFT_ANY_THREAD FakeCall final : public CallTarget,
+                                       public StreamTransport,
+                                       public std::enable_shared_from_this<FakeCall> {
  public:
-  // With what was written beside it.
+  // Gets a written message and its attachment.
   using OnMessage =
       absl::AnyInvocable<void(const google::protobuf::MessageLite&, const absl::Cord& attachment)>;
   static constexpr size_t kNoLimit = std::numeric_limits<size_t>::max();
 
-  // `on_message`: gets what the caller writes.
+  // `on_message`: gets each message that the caller writes.
   explicit FakeCall(OnMessage on_message) : on_message_(std::move(on_message)) {}
   ~FakeCall() override;
 
   // ---- by the test
-  // To be read by the caller, behind what was pushed before. Nothing after End.
+  // Gives the caller a message to read, behind earlier ones. Ignored after End.
   void Push(const google::protobuf::MessageLite& message, const absl::Cord& attachment)
       WEFT_EXCLUDES(mu_);
-  // The call ends so when what was pushed has been read; the first End counts.
+  // Ends the call with `status` when all pushed messages have been read. The first End counts.
   void End(absl::Status status) WEFT_EXCLUDES(mu_);
-  // Unless End comes first: when the caller has half-closed, too.
+  // The same once the caller has half-closed, unless End comes first.
   void EndAtHalfClose(absl::Status status) WEFT_EXCLUDES(mu_);
-  // Goes with an OK end, where the caller alone streams.
+  // The reply of an OK end, for a call in which only the caller streams.
   void SetReply(const google::protobuf::MessageLite& reply) WEFT_EXCLUDES(mu_);
   void SetTrailers(const Metadata& trailers) WEFT_EXCLUDES(mu_);
-  // Comes as the call opens. Before that.
+  // Arrives as the call opens. Set it before.
   void SetInitialMetadata(const Metadata& metadata) WEFT_EXCLUDES(mu_);
-  // The call ends so when the caller has written so many messages; what waits to be read does not
-  // hold it up.
+  // Ends the call with `status` after the caller has written so many messages, even if pushed
+  // messages are unread.
   void FailAfter(size_t messages, absl::Status status) WEFT_EXCLUDES(mu_);
-  // How many more messages the caller may write before it is not ready.
+  // Sets how many more messages the caller may write before it must wait.
   void SetRoom(size_t messages) WEFT_EXCLUDES(mu_);
-  // Returns when callbacks and coroutines without an executor that are due by now have run; at once
-  // inside one of them.
+  // Waits until callbacks and coroutines without an executor that are due now have run. Returns at
+  // once inside one of them.
   void WaitForCallbacks() WEFT_EXCLUDES(mu_);
 
   bool opened() const WEFT_EXCLUDES(mu_);
@@ -94,7 +94,7 @@ class ANY_THREAD FakeCall final : public CallTarget,
   bool HasRoom(StreamPort& port) override WEFT_EXCLUDES(mu_);
 
  private:
-  // The way of the call's handles.
+  // Connects the call's handles with Cancel.
   class Canceller final : public CallCanceller {
    public:
     explicit Canceller(std::function<void()> cancel) : cancel_(std::move(cancel)) {}
@@ -105,12 +105,12 @@ class ANY_THREAD FakeCall final : public CallTarget,
   };
 
   void Cancel() WEFT_EXCLUDES(mu_);
-  // Hands what was pushed to the call, one thread at a time.
+  // Delivers pushed messages to the call, one thread at a time.
   void DeliverPushed() WEFT_EXCLUDES(mu_);
   void EndIfDue() WEFT_EXCLUDES(mu_);
   std::optional<absl::Status> DueEnd() const WEFT_REQUIRES(mu_);
 
-  OnMessage on_message_;  // the writer's
+  OnMessage on_message_;  // used by the writer
   Canceller canceller_{[this] { Cancel(); }};
 
   mutable Mutex mu_;

@@ -1,8 +1,8 @@
-// The script of a test for one streaming call: the messages that are pushed, when and how the call
-// ends, and how far all that has been played.
+// A test's script for one streaming call: the messages to push, the end and its time, and the
+// progress so far.
 //
 // Threads  value; its call's mutex guards it
-// Owns     what was pushed and not delivered
+// Owns     messages pushed and not delivered
 #ifndef WEFT_RPC_TESTING_FAKE_SCRIPT_H_
 #define WEFT_RPC_TESTING_FAKE_SCRIPT_H_
 
@@ -20,9 +20,9 @@ namespace weft {
 class FakeScript {
  public:
   // ---- by the test
-  // False: the end has been given.
+  // False: the end is set already.
   bool Push(ReceivedMessage message);
-  // The first one counts; false: there was one.
+  // The first end counts; false: there was one.
   bool End(absl::Status status);
   void EndAtHalfClose(absl::Status status) { end_at_half_close_ = std::move(status); }
   void FailAfter(size_t messages, absl::Status status) {
@@ -36,11 +36,12 @@ class FakeScript {
   const std::string& reply() const { return reply_; }
   const std::string& trailers() const { return trailers_; }
   const std::optional<std::string>& initial_metadata() const { return initial_metadata_; }
-  // The next message to be delivered; false: there is none.
+  // Takes the next message to deliver; false: none.
   bool TakePushed(ReceivedMessage* message);
-  // The caller has read so many.
+  // The caller has read `messages` more.
   void SetRead(size_t messages) { unread_ -= messages; }
-  // How the call ends now, when its caller has written so many messages; nothing: it goes on.
+  // The call's end if it is due, after `written` messages from the caller; nothing: the call goes
+  // on.
   std::optional<absl::Status> DueEnd(size_t written, bool half_closed) const;
 
  private:
@@ -50,7 +51,7 @@ class FakeScript {
   };
 
   std::deque<ReceivedMessage> pushed_;
-  size_t unread_ = 0;  // pushed, delivered or not
+  size_t unread_ = 0;  // pushed and not read, delivered or not
   std::optional<absl::Status> end_;
   std::optional<absl::Status> end_at_half_close_;
   std::optional<Failure> failure_;

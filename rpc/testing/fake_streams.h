@@ -1,5 +1,5 @@
-// Streams that end in a test instead of a server: for mocks of stubs, whose streaming methods
-// return what Open makes.
+// Streams whose other end is a test and not a server. Mocked streaming methods of stubs return what
+// Open makes.
 //
 //   weft::FakeReader<Row> rows({first, second}, absl::UnavailableError("gone"));
 //   EXPECT_CALL(stub, List).WillOnce([&](const Query&, const weft::CallOptions& options) {
@@ -14,15 +14,15 @@
 //   weft::FakeStream<Ping, Pong> talk;         // ends OK when the code has half-closed
 //   talk.OnWritten([&](const Ping& ping) { talk.Push(Answer(ping)); });
 //
-// What Open returns is what a stub of a channel returns, in all three styles, with its context,
-// executor and cancelling; behind it is no connection, so no timeout runs and nothing is late.
-// Callbacks and coroutines go on as those of a channel, on their executor or on an I/O thread that
-// the open call has: never inside a call of the code under test, nor inside Push, End and SetRoom.
-// WaitForCallbacks makes a test of theirs deterministic.
+// Open returns the same type as a channel's stub, with all three styles, its context, executor and
+// cancelling. There is no connection behind it, so no timeout runs. Callbacks and coroutines run as
+// those of a channel, on their executor or on an I/O thread of the open call: never inside a call
+// of the code under test, nor inside Push, End and SetRoom. WaitForCallbacks makes tests with them
+// deterministic.
 //
 // Threads  any; what is set up before Open says so. OnWritten's function: the writer's thread,
 //          inside its write, for it plays the server
-// Owns     its script, which the open call keeps: a fake may be destroyed before it
+// Owns     its script, shared with the open call: the fake may be destroyed before the call ends
 // Errors   FAILED_PRECONDITION ends a second call: one fake, one call
 #ifndef WEFT_RPC_TESTING_FAKE_STREAMS_H_
 #define WEFT_RPC_TESTING_FAKE_STREAMS_H_
@@ -46,25 +46,25 @@ namespace weft {
 
 namespace fake_internal {
 
-// What all three have.
+// Base of all three fakes.
 class FakeEnd {
  public:
   FakeEnd(const FakeEnd&) = delete;
   FakeEnd& operator=(const FakeEnd&) = delete;
 
-  // The call ends so, as soon as what was pushed has been read. The first End counts.
+  // Ends the call with `status` once all pushed messages have been read. The first End counts.
   void End(absl::Status status) { call_->End(std::move(status)); }
-  // Comes before the first message, in ClientContext::initial_metadata(). Before Open.
+  // Initial metadata, for ClientContext::initial_metadata(). Set it before Open.
   void SetInitialMetadata(const Metadata& metadata) { call_->SetInitialMetadata(metadata); }
-  // Come with the end, in ClientContext::trailers(). Before the end.
+  // Trailers, for ClientContext::trailers(). Set them before the end.
   void SetTrailers(const Metadata& trailers) { call_->SetTrailers(trailers); }
 
-  // Returns when the callbacks and coroutines of the code under test that are due by now have run,
-  // but for those with an executor.
+  // Waits until callbacks and coroutines of the code under test that are due now have run, except
+  // those with an executor.
   void WaitForCallbacks() { call_->WaitForCallbacks(); }
 
   bool opened() const { return call_->opened(); }
-  // The code under test has cancelled the call, or dropped it, before its end.
+  // True if the code under test cancelled or dropped the call before its end.
   bool cancelled() const { return call_->cancelled(); }
   bool ended() const { return call_->ended(); }
 
@@ -78,7 +78,7 @@ class FakeEnd {
   const std::shared_ptr<FakeCall> call_;
 };
 
-// What the code under test has written.
+// Messages written by the code under test.
 template <typename Request>
 struct Written {
   static FakeCall::OnMessage Recorder(std::shared_ptr<Written> to) {
@@ -100,28 +100,28 @@ struct Written {
   std::vector<absl::Cord> attachments WEFT_GUARDED_BY(mu);
 };
 
-// What fakes have whose caller writes.
+// Base of the fakes whose caller writes.
 template <typename Request>
 class FakeWriteSide : public FakeEnd {
  public:
-  // So far, in their order.
+  // The messages so far, in order.
   std::vector<Request> written() const {
     MutexLock lock(written_->mu);
     return written_->messages;
   }
-  // Beside each of them; empty where there was none.
+  // Their attachments; empty: none.
   std::vector<absl::Cord> written_attachments() const {
     MutexLock lock(written_->mu);
     return written_->attachments;
   }
   bool half_closed() const { return call().half_closed(); }
-  // Is called with each message that the code under test writes; may push, end and make room.
-  // Before Open.
+  // Sets a function that is called with each message that the code under test writes. It may push,
+  // end and make room. Set it before Open.
   void OnWritten(std::function<void(const Request&)> told) { written_->told = std::move(told); }
-  // Flow control: so many messages more may be written before the call is not ready. At first
-  // there is no limit.
+  // Flow control: lets so many more messages be written before the call is not ready. No limit at
+  // first.
   void SetRoom(size_t messages) { call().SetRoom(messages); }
-  // The call ends with `error` behind so many messages that were written; with 0, as it opens.
+  // Ends the call with `error` after so many written messages; with 0, as it opens.
   void FailAfter(size_t messages, absl::Status error) {
     call().FailAfter(messages, std::move(error));
   }
@@ -146,7 +146,7 @@ inline constexpr MethodInfo kTalk{"weft.Fake", "Talk", "weft.Fake/Talk",
 
 }  // namespace fake_internal
 
-// The server streams.
+// A stream from the server.
 template <typename Reply>
 class FakeReader : public fake_internal::FakeEnd {
  public:
@@ -162,17 +162,17 @@ class FakeReader : public fake_internal::FakeEnd {
     return ClientReader<Reply>(ClientStreamCall::Launch(
         call(), fake_internal::kRead, Reply::default_instance(), nullptr, options));
   }
-  // One more to be read, and what comes beside it. Nothing after End.
+  // Adds a message to read, and its attachment. Ignored after End.
   void Push(const Reply& message, const absl::Cord& attachment = {}) {
     call().Push(message, attachment);
   }
 };
 
-// The client streams.
+// A stream from the client.
 template <typename Request, typename Reply>
 class FakeWriter : public fake_internal::FakeWriteSide<Request> {
  public:
-  // The call's end, once the code under test has half-closed, as Finish does.
+  // `result`: the call's end after the code under test has half-closed, as Finish does.
   explicit FakeWriter(const absl::StatusOr<Reply>& result) {
     if (result.ok()) this->call().SetReply(*result);
     this->call().EndAtHalfClose(result.status());
@@ -185,12 +185,12 @@ class FakeWriter : public fake_internal::FakeWriteSide<Request> {
   }
 };
 
-// Both stream.
+// Streams in both directions.
 template <typename Request, typename Reply>
 class FakeStream : public fake_internal::FakeWriteSide<Request> {
  public:
-  // `messages` may be read at once. `end`: when the code under test has half-closed and read all;
-  // End makes it come earlier.
+  // `messages` can be read at once. `end` comes when the code under test has half-closed and read
+  // all; End makes it come earlier.
   explicit FakeStream(const std::vector<Reply>& messages = {},
                       absl::Status end = absl::OkStatus()) {
     for (const Reply& message : messages) Push(message);
@@ -201,7 +201,7 @@ class FakeStream : public fake_internal::FakeWriteSide<Request> {
     return ClientStream<Request, Reply>(ClientStreamCall::Launch(
         this->call(), fake_internal::kTalk, Request::default_instance(), nullptr, options));
   }
-  // One more to be read, and what comes beside it. Nothing after End.
+  // Adds a message to read, and its attachment. Ignored after End.
   void Push(const Reply& message, const absl::Cord& attachment = {}) {
     this->call().Push(message, attachment);
   }

@@ -36,6 +36,14 @@ TEST(CppNames, KeywordsAndMacrosGetAnUnderscore) {
               ElementsAre("delete_", "co_await_", "char8_t_", "NULL_", "EOF_", "errno_"));
 }
 
+// tests/codegen/macros.py has them all.
+TEST(CppNames, NamesThatLookLikeMacrosGetAnUnderscore) {
+  EXPECT_THAT(AssignNames({"FOO_BAR", "SYS_read", "A_b", "_x", "B2_"}, {}),
+              ElementsAre("FOO_BAR_", "SYS_read_", "A_b_", "_x_", "B2__"));
+  EXPECT_THAT(AssignNames({"KV", "GET", "Get_KV", "get_KV", "kA_B", "x_"}, {}),
+              ElementsAre("KV", "GET", "Get_KV", "get_KV", "kA_B", "x_"));
+}
+
 TEST(CppNames, TakenNamesGetUnderscoresUntilTheyAreFree) {
   EXPECT_THAT(AssignNames({"Stub"}, {"Stub"}), ElementsAre("Stub_"));
   EXPECT_THAT(AssignNames({"Stub"}, {"Stub", "Stub_"}), ElementsAre("Stub__"));

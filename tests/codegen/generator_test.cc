@@ -15,6 +15,7 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "tests/codegen/proto_files.h"
 
 namespace weft::codegen {
@@ -66,7 +67,7 @@ class GoldenTest : public testing::TestWithParam<std::string> {};
 
 TEST_P(GoldenTest, GivesTheTextBesideIt) {
   ProtoFiles files;
-  const auto result = Generate(files.Load(GetParam()), "");
+  const auto result = Generate(files.Load(GetParam()), "empty=true");
   ASSERT_TRUE(result->ok) << result->error;
   EXPECT_EQ(result->context.files().size(), 3u);
   for (const auto& [name, text] : result->context.files()) {
@@ -121,16 +122,86 @@ TEST(Generator, LeavesTheMockOut) {
               ElementsAre("x.weft.cc", "x.weft.h", "x.weft_mock.h"));
 }
 
+TEST(Generator, WritesNothingForAProtoWithoutServicesUnlessToldTo) {
+  ProtoFiles files;
+  const auto* file = files.Load("x.proto", "syntax = 'proto3'; message Q {}");
+  const auto result = Generate(file, "");
+  EXPECT_TRUE(result->ok) << result->error;
+  EXPECT_THAT(result->context.files(), IsEmpty());
+  EXPECT_THAT(Generate(file, "empty=true,mock=false")->context.names(),
+              ElementsAre("x.weft.cc", "x.weft.h"));
+}
+
 TEST(Generator, RefusesUnknownParameters) {
   ProtoFiles files;
   const auto* file = files.Load("x.proto", kGreeter);
-  for (const char* parameter : {"mocks=false", "mock", "mock=no", "mock=false,fast=true", "x"}) {
+  for (const char* parameter :
+       {"mocks=false", "mock", "mock=no", "mock=false,fast=true", "x", "empty=1"}) {
     const auto result = Generate(file, parameter);
     EXPECT_FALSE(result->ok) << parameter;
     EXPECT_THAT(result->error, HasSubstr("unknown parameter")) << parameter;
     EXPECT_THAT(result->error, HasSubstr("mock=true|false")) << parameter;
     EXPECT_THAT(result->context.files(), IsEmpty()) << parameter;
   }
+}
+
+// ---- Services in a namespace of their own
+
+TEST(Generator, PutsServicesIntoTheNamespaceItIsTold) {
+  ProtoFiles files;
+  const auto* file = files.Load("x.proto",
+                                "syntax = 'proto3'; package demo.v1; message Q {} "
+                                "service Greeter { rpc Say(Q) returns (stream Q); }");
+  for (const char* name : {"rpc", "a::b", "weft", "demo"}) {
+    const auto result = Generate(file, absl::StrCat("services_namespace=", name));
+    ASSERT_TRUE(result->ok) << result->error;
+    for (const auto& [path, text] : result->context.files()) {
+      EXPECT_THAT(text, HasSubstr(absl::StrCat("namespace demo::v1::", name, " {"))) << path;
+      EXPECT_THAT(text, HasSubstr("::demo::v1::Q")) << path;
+      EXPECT_THAT(text, Not(HasSubstr(absl::StrCat(name, "::Q")))) << path;
+    }
+    // The wire knows nothing of it.
+    EXPECT_THAT(result->context.files().at("x.weft.h"), HasSubstr("\"demo.v1.Greeter/Say\""));
+  }
+  EXPECT_THAT(Generate(files.Load("y.proto", kGreeter), "services_namespace=rpc")
+                  ->context.files()
+                  .at("y.weft.h"),
+              HasSubstr("\nnamespace rpc {"));
+  EXPECT_EQ(Generate(file, "services_namespace=")->context.files(),
+            Generate(file, "")->context.files());
+}
+
+TEST(Generator, RefusesANamespaceThatCannotBe) {
+  ProtoFiles files;
+  const auto* file =
+      files.Load("x.proto",
+                 "syntax = 'proto3'; package demo; message Qq { message In {} } "
+                 "enum Kind { ZERO = 0; } service Greeter { rpc Say(Qq) returns (Qq); }");
+  for (const char* name :
+       {"::rpc", "a::", "a.b", "a:b", "1a", "a b", "int", "std", "final", "EOF", "_a", "A_B"}) {
+    const auto result = Generate(file, absl::StrCat("services_namespace=", name));
+    EXPECT_FALSE(result->ok) << name;
+    EXPECT_THAT(result->error, HasSubstr(absl::StrCat("services_namespace=", name, ": '"))) << name;
+    EXPECT_THAT(result->context.files(), IsEmpty()) << name;
+  }
+  for (const char* name : {"Qq", "Qq_In", "Kind", "Kind::a", "ZERO", "Greeter"}) {
+    const auto result = Generate(file, absl::StrCat("services_namespace=", name));
+    EXPECT_FALSE(result->ok) << name;
+    EXPECT_THAT(result->error, HasSubstr("the .proto has a demo.")) << name;
+    EXPECT_THAT(result->context.files(), IsEmpty()) << name;
+  }
+}
+
+TEST(Generator, ServicesGiveWayToMessagesOfThePackageTheyAreIn) {
+  ProtoFiles files;
+  files.Add("rpc.proto", "syntax = 'proto3'; package demo.rpc; message Greeter {}");
+  const auto* file = files.Load("x.proto",
+                                "syntax = 'proto3'; package demo; import 'rpc.proto'; "
+                                "service Greeter { rpc Say(rpc.Greeter) returns (rpc.Greeter); }");
+  EXPECT_THAT(Generate(file, "")->context.files().at("x.weft.h"),
+              HasSubstr("struct Greeter final"));
+  EXPECT_THAT(Generate(file, "services_namespace=rpc")->context.files().at("x.weft.h"),
+              HasSubstr("struct Greeter_ final"));
 }
 
 // ---- What comes out

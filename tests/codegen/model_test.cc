@@ -199,8 +199,9 @@ TEST(MethodOptions, NumbersStayAsPublished) {
 // ---- Names
 
 TEST(Model, ServiceMayBeNamedLikeAKeywordOrAGeneratedClass) {
-  EXPECT_THAT(ServiceNames(ModelOfService("service class {} service Stub {} service Service {}")),
-              ElementsAre("class_", "Stub_", "Service_"));
+  EXPECT_THAT(ServiceNames(ModelOfService("service class {} service Stub {} service Service {} "
+                                          "service MixedService {} service Derived {}")),
+              ElementsAre("class_", "Stub_", "Service_", "MixedService_", "Derived_"));
 }
 
 TEST(Model, ServiceGivesWayToMessagesOfItsPackage) {
@@ -210,16 +211,16 @@ TEST(Model, ServiceGivesWayToMessagesOfItsPackage) {
 
 TEST(Model, ServiceGivesWayToImportedMessagesOfItsPackageOnly) {
   ProtoFiles files;
-  files.Add("same.proto", "syntax = 'proto3'; package demo; message A { message B {} }");
-  files.Add("other.proto", "syntax = 'proto3'; package other; message C { message D {} }");
+  files.Add("same.proto", "syntax = 'proto3'; package demo; message Aa { message B {} }");
+  files.Add("other.proto", "syntax = 'proto3'; package other; message Cc { message D {} }");
   const auto* file =
       files.Load("x.proto",
                  "syntax = 'proto3'; package demo; import 'same.proto'; import 'other.proto'; "
-                 "message M { A a = 1; other.C c = 2; } service A_B {} service C_D {}");
+                 "message M { Aa a = 1; other.Cc c = 2; } service Aa_B {} service Cc_D {}");
   ASSERT_NE(file, nullptr);
   absl::StatusOr<FileModel> model = BuildModel(*file);
   ASSERT_TRUE(model.ok()) << model.status();
-  EXPECT_THAT(ServiceNames(*model), ElementsAre("A_B_", "C_D"));
+  EXPECT_THAT(ServiceNames(*model), ElementsAre("Aa_B_", "Cc_D"));
 }
 
 TEST(Model, MockGivesWayToAServiceOfItsName) {

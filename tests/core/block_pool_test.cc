@@ -66,7 +66,7 @@ TEST(BlockPool, KeepsNoMoreThanItsBound) {
   blocks.clear();
   EXPECT_LE(pool.counts().free_bytes, BlockPool::kMaxFree);
   EXPECT_GT(pool.counts().free_bytes, BlockPool::kMaxFree / 2);
-  // One that is larger than all that may be kept.
+  // A block that is larger than all that may be kept.
   const BlockPool::Counts before = pool.counts();
   pool.Get(BlockPool::kMaxFree + 1).reset();
   EXPECT_EQ(pool.counts().free_bytes, before.free_bytes);

@@ -72,6 +72,33 @@ TEST_F(CandidateAddressesTest, AConnectionThatCameToNothingCountsForItsOwnDialOn
   EXPECT_THAT(TakeAll(), ElementsAre("127.0.0.2:80", "127.0.0.3:80"));
 }
 
+TEST_F(CandidateAddressesTest, NothingIsRememberedOfAnAddressThatHadNoOtherBesideIt) {
+  addresses_.Begin();
+  Add({1});
+  addresses_.TryLast(addresses_.TakeNext());
+  EXPECT_TRUE(addresses_.remembers()) << "others may still be found in this dial";
+  addresses_.Clear();
+  EXPECT_FALSE(addresses_.remembers());
+
+  addresses_.Begin();
+  Add({1});
+  addresses_.SetConnected(addresses_.TakeNext());
+  addresses_.Clear();
+  addresses_.TryConnectedLast();
+  EXPECT_FALSE(addresses_.remembers());
+
+  addresses_.Begin();
+  Add({1, 2});
+  addresses_.SetConnected(addresses_.TakeNext());
+  addresses_.Clear();
+  addresses_.TryConnectedLast();
+  EXPECT_TRUE(addresses_.remembers());
+  addresses_.Begin();
+  Add({2});
+  addresses_.Clear();
+  EXPECT_TRUE(addresses_.remembers()) << "of the other one";
+}
+
 TEST_F(CandidateAddressesTest, FurtherOnesThanTheLimitAreNotTried) {
   addresses_.Begin();
   std::vector<int> many;

@@ -155,6 +155,8 @@ class FrameOwner final : public ConnectionOwner {
   bool ended_ = false;
 };
 
+// A connection on a loop's thread of its own, over one end of a socket pair; the test is the peer
+// at the other. The connection is destroyed in a turn of the loop, as its contract demands.
 class ConnectionTest : public testing::Test {
  protected:
   ConnectionTest() : thread_(LoopThread::Options()) {}
@@ -213,7 +215,7 @@ class ConnectionTest : public testing::Test {
     EXPECT_TRUE(done);
     return bytes;
   }
-  // What the connection is to send; flushed by whoever `flush` says.
+  // Appends `bytes` to the connection's output and has them flushed as `by` says.
   enum class By { kCaller, kLoop, kNobody };
   void Append(const std::string& bytes, By by = By::kCaller) {
     bool claimed;
@@ -336,7 +338,7 @@ TEST_F(ConnectionTest, CutsRandomFramesInRandomPieces) {
   }
 }
 
-// What it brings takes long, as inline handlers may: others have their turn meanwhile.
+// Its owner takes long with the input, as inline handlers may: others have their turn meanwhile.
 TEST_F(ConnectionTest, ReadsNoLongerThanItsTimeInATurn) {
   Open();
   int reads = 0;
@@ -642,7 +644,7 @@ TEST_F(ConnectionTest, AWriteErrorOnAnotherThreadEndsItToo) {
   ASSERT_TRUE(AwaitClosed());
   EXPECT_NE(owner_->closed.Get()->message().find("write to the test"), absl::string_view::npos)
       << *owner_->closed.Get();
-  // Whatever code goes with the errno.
+  // The code is the same for every errno.
   EXPECT_TRUE(absl::IsUnavailable(*owner_->closed.Get())) << *owner_->closed.Get();
 }
 

@@ -162,8 +162,7 @@ TEST_F(ConnectorTest, TheDeadlineEndsAConnectThatNobodyAnswers) {
 }
 
 TEST_F(ConnectorTest, TheDeadlineCoversTheLookupToo) {
-  // Whether a name server answers "no" or nobody answers at all: a Status that says which phase it
-  // was.
+  // The Status says which phase it was, both if a name server answers "no" and if none answers.
   const absl::Status status = Connect("no-such-host.invalid:1", milliseconds(30));
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_NE(status.message().find("resolve no-such-host.invalid"), absl::string_view::npos)
@@ -257,6 +256,7 @@ TEST_F(ConnectorTest, MayBeDestroyedOrRestartedInsideItsCallback) {
 
 // ---- Several addresses of a name, in time that stands still but for Advance
 
+// A connector whose names come from a hosts file of the test's.
 class ConnectorToAName : public testing::Test {
  protected:
   ConnectorToAName() {

@@ -50,6 +50,24 @@ TEST(EventBase, UsesEpollAlone) {
   event_base_free(*base);
 }
 
+// As where several threads make a Runtime each: libevent's list of back ends is shared by them.
+TEST(EventBase, SeveralAreMadeAtOnce) {
+  std::atomic<int> made{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&made] {
+      for (int i = 0; i < 2000; ++i) {
+        absl::StatusOr<event_base*> base = EventBase::New();
+        if (!base.ok()) continue;
+        event_base_free(*base);
+        made.fetch_add(1);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(made.load(), 4 * 2000);
+}
+
 // Other threads take and give back descriptors while bases are made with hardly enough of them.
 TEST(EventBase, OtherThreadsMayTakeDescriptorsMeanwhile) {
   std::atomic<bool> stop{false};
@@ -98,7 +116,7 @@ TEST(EventBase, AnEventLoopIsMadeOrRefusedAndLeavesNothing) {
   EXPECT_EQ(OpenDescriptors(), before);
 }
 
-// What makes libevent write a line: a loop that is run inside itself.
+// Makes libevent write a line: a loop that is run inside itself.
 void MakeLibeventComplain(event_base* base) {
   const auto nested = [](int, short, void* self) {
     event_base_loop(static_cast<event_base*>(self), EVLOOP_NONBLOCK);

@@ -53,7 +53,7 @@ constexpr size_t kQuantum = FairQueue::kMinQuantum;
 
 class FairQueueTest : public testing::Test {
  protected:
-  // Whose the next items are, at most `most`.
+  // Takes the next items, at most `most`, and returns their owners.
   std::vector<int> Take(size_t most = SIZE_MAX) {
     std::vector<int> owners;
     while (owners.size() < most) {
@@ -120,7 +120,7 @@ TEST_F(FairQueueTest, GoesRoundItsShares) {
   Take();
 }
 
-// Those who come one at a time, again and again, let the others have theirs.
+// Peers whose items come one at a time, again and again, let the others have theirs.
 TEST_F(FairQueueTest, TheExpressStarvesNobody) {
   hog_.Push(100);
   std::vector<std::unique_ptr<Peer>> sparse;

@@ -48,7 +48,8 @@ class FdSlotsTest : public testing::Test {
   }
   void Cover(int fd) WEFT_NO_THREAD_ANALYSIS { slots_.Cover(base_.get(), one_.fd(), fd); }
 
-  // What malloc gives out while the descriptor is watched, and whether it is told of a byte.
+  // Watches the descriptor. Returns the bytes that malloc gave out for it; `*told`: a byte was
+  // noticed.
   size_t Watch(int fd, bool* told) {
     *told = false;
     event* const watch = event_new(

@@ -15,7 +15,7 @@
 namespace weft {
 namespace {
 
-// Whether it is so in a forked process.
+// Returns the result of `is_so` in a forked process.
 bool InChild(const std::function<bool()>& is_so) {
   const pid_t pid = ::fork();
   if (pid == 0) {

@@ -145,6 +145,65 @@ TEST_F(InProcessNetworkTest, AHeldConnectionIsOvertakenByAnother) {
   EXPECT_EQ(Read(*accepted_[0]), "first");
 }
 
+// Decides about dials, and keeps what it hears.
+class RecordingTap final : public InProcessTap {
+ public:
+  Dialled OnDial(const InProcessRoute& route, ConnectionFaults* faults) override {
+    lines.push_back(route.from + " dials " + route.name + " of <" + route.to + ">");
+    *faults = next_faults;
+    return answer;
+  }
+  void OnBytes(const InProcessRoute& route, bool by_dialer, const iovec* pieces, size_t size,
+               bool vanish) override {
+    lines.push_back((by_dialer ? route.from : route.to) + " writes " +
+                    std::string(static_cast<const char*>(pieces[0].iov_base), size) +
+                    (vanish ? ", lost" : ""));
+  }
+  void OnClose(const InProcessRoute& route, bool by_dialer) override {
+    lines.push_back((by_dialer ? route.from : route.to) + " closes");
+  }
+
+  Dialled answer = Dialled::kConnects;
+  ConnectionFaults next_faults;
+  std::vector<std::string> lines;
+};
+
+TEST_F(InProcessNetworkTest, SaysWhoDialledWhom) {
+  network_ = network_->For("b");
+  const auto store = Listen("store");
+  network_ = network_->For("a");
+  const std::unique_ptr<Transport> dialled = Dial("store");
+  EXPECT_EQ(peers_, std::vector<std::string>{"inproc:a#0"});
+  const std::vector<InProcessRoute> routes = network_->routes();
+  ASSERT_EQ(routes.size(), 1u);
+  EXPECT_EQ(routes[0].from, "a");
+  EXPECT_EQ(routes[0].to, "b");
+  EXPECT_EQ(routes[0].name, "store");
+}
+
+TEST_F(InProcessNetworkTest, ATapDecidesAndHears) {
+  const auto tap = std::make_shared<RecordingTap>();
+  const auto network = InProcessNetwork::Create({.tap = tap});
+  network_ = network->For("b");
+  const auto store = Listen("store");
+  network_ = network->For("a");
+  tap->answer = InProcessTap::Dialled::kSilence;
+  EXPECT_EQ(Dial("store"), nullptr);
+  EXPECT_EQ(network->dialled(), 1u);
+  EXPECT_TRUE(network->connections().empty());
+  tap->answer = InProcessTap::Dialled::kConnects;
+  tap->next_faults.to_dialer.drop_from = 0;
+  std::unique_ptr<Transport> dialled = Dial("store");
+  Write(*dialled, "hello");
+  Write(*accepted_[0], "hi");
+  dialled.reset();
+  EXPECT_EQ(tap->lines,
+            (std::vector<std::string>{"a dials store of <b>", "a dials store of <b>",
+                                      "a writes hello", "b writes hi, lost", "a closes"}));
+  EXPECT_FALSE(network->Dial("nowhere", clock_).ok());
+  EXPECT_EQ(tap->lines.back(), " dials nowhere of <>");
+}
+
 TEST_F(InProcessNetworkTest, FaultsMayChangeUnderWay) {
   const auto store = Listen("store");
   const std::unique_ptr<Transport> dialled = Dial("store");

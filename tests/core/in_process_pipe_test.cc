@@ -27,7 +27,7 @@ class InProcessPipeTest : public testing::Test {
   void Open(const ConnectionFaults& faults = {}, size_t buffer = 1'000) {
     link_ = std::make_unique<InProcessPipe>(0, buffer, faults, clock_, clock_);
   }
-  // What a write of `bytes` came to: the count, or minus errno.
+  // Writes `bytes`. Returns the count, or minus errno.
   ssize_t Write(Side side, const std::string& bytes) {
     const iovec piece{const_cast<char*>(bytes.data()), bytes.size()};
     const ssize_t n = link_->Write(side, &piece, 1);
@@ -204,17 +204,69 @@ TEST_F(InProcessPipeTest, ASlowReaderGetsLittleAndNotAtOnce) {
 
 TEST_F(InProcessPipeTest, HeldBytesArriveWhenItIsLetGo) {
   Open();
-  link_->Hold(true);
+  link_->Hold(Side::kDialer, true);
   Write(Side::kDialer, "patience");
   link_->Close(Side::kDialer);
   EXPECT_EQ(Read(Side::kListener), "<again>");
   EXPECT_FALSE(link_->Look(Side::kListener).readable);
   const auto listener = std::make_shared<CountingWaker>();
   link_->SetWaker(Side::kListener, listener);
-  link_->Hold(false);
+  link_->Hold(Side::kDialer, false);
   EXPECT_EQ(listener->wakes, 1);
   EXPECT_EQ(Read(Side::kListener), "patience");
   EXPECT_EQ(Read(Side::kListener), "<end>");
+}
+
+TEST_F(InProcessPipeTest, OneWayMayBeHeldWhileTheOtherGoesOn) {
+  Open();
+  link_->Hold(Side::kDialer, true);
+  Write(Side::kDialer, "late");
+  Write(Side::kListener, "now");
+  EXPECT_EQ(Read(Side::kListener), "<again>");
+  EXPECT_EQ(Read(Side::kDialer), "now");
+  link_->Cut(InProcessPipe::Held::kHearsLater);
+  EXPECT_EQ(Read(Side::kListener), "<again>") << "the news of the reset is held, too";
+  EXPECT_EQ(Write(Side::kListener, "unheard"), 7);
+  EXPECT_EQ(Read(Side::kDialer), "<reset>");
+  link_->Hold(Side::kDialer, false);
+  EXPECT_EQ(Read(Side::kListener), "<reset>");
+}
+
+TEST_F(InProcessPipeTest, OneEndAloneMayHearOfACut) {
+  Open();
+  Write(Side::kDialer, "on its way");
+  link_->CutOneEnd(Side::kListener);
+  EXPECT_EQ(Read(Side::kListener), "<reset>");
+  EXPECT_EQ(Write(Side::kListener, "x"), -ECONNRESET);
+  link_->Close(Side::kListener);
+  clock_.Advance(milliseconds(1'000'000));
+  EXPECT_EQ(Read(Side::kDialer), "<again>");
+  EXPECT_EQ(Write(Side::kDialer, "is anybody there"), 16);
+  EXPECT_FALSE(link_->open());
+}
+
+TEST_F(InProcessPipeTest, FallsSilentForBothEnds) {
+  Open();
+  Write(Side::kDialer, "lost");
+  link_->Silence();
+  EXPECT_EQ(Write(Side::kListener, "lost, too"), 9);
+  link_->Close(Side::kListener);
+  EXPECT_EQ(Read(Side::kDialer), "<again>");
+}
+
+TEST_F(InProcessPipeTest, SoManyBytesASecondArrive) {
+  Open({.to_listener = {.delay = absl::Milliseconds(10), .bytes_per_second = 1'000'000}}, 100'000);
+  EXPECT_EQ(Write(Side::kDialer, std::string(10'000, 'x')), 10'000);
+  EXPECT_EQ(link_->Look(Side::kListener).readable_at,
+            clock_.Now() + milliseconds(10) + std::chrono::microseconds(4'096));
+  clock_.Advance(milliseconds(15));
+  EXPECT_EQ(Read(Side::kListener).size(), 4'096u);
+  clock_.Advance(milliseconds(5));
+  EXPECT_EQ(Read(Side::kListener).size(), 10'000u - 4'096u);
+  EXPECT_EQ(Write(Side::kDialer, "y"), 1);
+  EXPECT_EQ(link_->Look(Side::kListener).readable_at,
+            clock_.Now() + milliseconds(10) + std::chrono::microseconds(1))
+      << "the wire was idle meanwhile";
 }
 
 TEST_F(InProcessPipeTest, KnowsWhatTheOtherEndHasNotRead) {
@@ -227,7 +279,7 @@ TEST_F(InProcessPipeTest, KnowsWhatTheOtherEndHasNotRead) {
   EXPECT_EQ(link_->Unread(Side::kDialer), 3u);
   EXPECT_EQ(Read(Side::kListener), "llo");
   EXPECT_EQ(link_->Unread(Side::kDialer), 0u);
-  // What vanishes on the way is never read.
+  // Bytes that vanish on the way are never read.
   EXPECT_EQ(Write(Side::kDialer, "beyond"), 6);
   EXPECT_EQ(Read(Side::kListener), "bey");
   EXPECT_EQ(link_->Unread(Side::kDialer), 3u);

@@ -42,6 +42,94 @@ TEST(Log, WritesItsLevelAndAbove) {
   EXPECT_EQ(sink->lines, (std::vector<std::string>{"2w", "3e"}));
 }
 
+TEST(Log, ChangesItsLevelAndItsSinkForAllItsCopies) {
+  auto first = std::make_shared<Lines>();
+  auto second = std::make_shared<Lines>();
+  const Log log(first, LogLevel::kWarning);
+  const Log copy = log;
+  copy.Info("not yet");
+  log.SetLevel(LogLevel::kDebug);
+  EXPECT_TRUE(copy.Wants(LogLevel::kDebug));
+  copy.Debug("d");
+  log.SetSink(second);
+  copy.Info("i");
+  log.SetLevel(LogLevel::kOff);
+  copy.Error("off");
+  EXPECT_EQ(first->lines, std::vector<std::string>{"0d"});
+  EXPECT_EQ(second->lines, std::vector<std::string>{"1i"});
+}
+
+TEST(Log, BelowAnotherHasThatOnesLevelAndSinkUntilItHasItsOwn) {
+  auto above_lines = std::make_shared<Lines>();
+  auto own_lines = std::make_shared<Lines>();
+  const Log above(above_lines, LogLevel::kWarning);
+  const Log inherits = above.Below({});
+  const Log own_level = above.Below({.level = LogLevel::kDebug});
+  const Log own_sink = above.Below({.sink = own_lines});
+  const Log deeper = inherits.Below({});
+  above.SetLevel(LogLevel::kInfo);
+  EXPECT_EQ(inherits.level(), LogLevel::kInfo);
+  EXPECT_EQ(deeper.level(), LogLevel::kInfo);
+  EXPECT_EQ(own_level.level(), LogLevel::kDebug);
+  own_level.Debug("d");
+  own_sink.Info("i");
+  deeper.Info("deep");
+  EXPECT_EQ(above_lines->lines, (std::vector<std::string>{"0d", "1deep"}));
+  EXPECT_EQ(own_lines->lines, std::vector<std::string>{"1i"});
+
+  inherits.SetLevel(LogLevel::kError);
+  EXPECT_EQ(deeper.level(), LogLevel::kError);
+  EXPECT_EQ(above.level(), LogLevel::kInfo);
+  inherits.SetLevel(std::nullopt);
+  EXPECT_EQ(deeper.level(), LogLevel::kInfo);
+  own_sink.SetSink(nullptr);
+  above.SetSink(own_lines);
+  own_sink.Error("e");
+  EXPECT_EQ(own_lines->lines, (std::vector<std::string>{"1i", "3e"}));
+}
+
+TEST(Log, ThatFollowsAnotherHasNothingOfItsOwnAnyMore) {
+  auto lines = std::make_shared<Lines>();
+  const Log above(lines, LogLevel::kError);
+  const Log log(std::make_shared<Lines>(), LogLevel::kDebug);
+  const Log below = log.Below({});
+  log.Follow(above);
+  below.Warning("w");
+  above.SetLevel(LogLevel::kWarning);
+  below.Warning("w");
+  EXPECT_EQ(lines->lines, std::vector<std::string>{"2w"});
+}
+
+TEST(Log, OutlivesThoseBelowIt) {
+  const Log above(std::make_shared<Lines>(), LogLevel::kError);
+  for (int i = 0; i < 1'000; ++i) EXPECT_EQ(above.Below({}).level(), LogLevel::kError);
+  const Log last = above.Below({});
+  above.SetLevel(LogLevel::kInfo);
+  EXPECT_EQ(last.level(), LogLevel::kInfo);
+}
+
+TEST(Log, IsChangedWhileOthersWrite) {
+  class Counts final : public LogSink {
+   public:
+    void Write(LogLevel, std::string_view) override { lines.fetch_add(1); }
+    std::atomic<int> lines{0};
+  };
+  const auto one = std::make_shared<Counts>();
+  const auto other = std::make_shared<Counts>();
+  const Log above(one, LogLevel::kInfo);
+  const Log below = above.Below({});
+  std::thread writer([&] {
+    for (int i = 0; i < 2'000; ++i) below.Error("e");
+  });
+  for (int i = 0; i < 500; ++i) {
+    above.SetSink(i % 2 == 0 ? other : one);
+    above.SetLevel(i % 3 == 0 ? LogLevel::kError : LogLevel::kDebug);
+    (void)above.Below({.level = LogLevel::kInfo});
+  }
+  writer.join();
+  EXPECT_EQ(one->lines.load() + other->lines.load(), 2'000);
+}
+
 TEST(Log, SwallowsWhatASinkThrows) {
   auto sink = std::make_shared<Lines>();
   sink->fail = true;
@@ -58,7 +146,7 @@ TEST(Log, GoesToStandardErrorThroughTheDefaultSink) {
   EXPECT_NE(text.find("a line with {} braces %s"), std::string::npos) << text;
 }
 
-// What a peer sent may stand in any line.
+// Any line may hold bytes that a peer sent.
 TEST(Log, GivesASinkOnePrintableLineWhateverItHolds) {
   auto sink = std::make_shared<Lines>();
   const Log log(sink, LogLevel::kDebug);

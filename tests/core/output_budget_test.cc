@@ -40,6 +40,29 @@ TEST(OutputBudget, LetsOneMessageOverTheLimitGoAlone) {
   EXPECT_FALSE(budget.Check(0, 5000, "", "").ok());
 }
 
+TEST(OutputBudget, TellsWhenWhatIsAwaitedFitsAndHalfIsFree) {
+  OutputBudget budget(1000);
+  budget.Change(0, 900);
+  int small = 0, large = 0;
+  budget.AwaitRoom(100, [&] { ++small; });
+  budget.AwaitRoom(800, [&] { ++large; });
+  budget.Change(900, 501);
+  EXPECT_EQ(small, 0) << "it fits, and half of the limit is not free";
+  budget.Change(501, 500);
+  EXPECT_EQ(small, 1);
+  EXPECT_EQ(large, 0);
+  budget.Change(500, 200);
+  EXPECT_EQ(large, 1);
+  budget.AwaitRoom(800, [&] { ++large; });
+  EXPECT_EQ(large, 2) << "there is room already";
+  budget.AwaitRoom(9000, [&] { ++large; });
+  budget.Change(200, 0);
+  EXPECT_EQ(large, 3) << "what is larger than the limit goes alone";
+  budget.Change(0, 900);
+  budget.Change(900, 0);
+  EXPECT_EQ(small + large, 4) << "each is told once";
+}
+
 TEST(OutputBudget, WithoutALimitRefusesNothing) {
   OutputBudget budget(0);
   budget.Change(0, size_t{1} << 40);
@@ -86,7 +109,7 @@ TEST_F(BudgetOfQueues, CountsAllTogether) {
   EXPECT_EQ(budget_->held(), 3 * kStep + 100);
   EXPECT_EQ(Check(*two, kStep - 100), absl::OkStatus());
   EXPECT_EQ(Check(*two, kStep - 99).code(), absl::StatusCode::kResourceExhausted);
-  // One that holds little is not asked.
+  // A queue that holds little is not checked.
   EXPECT_EQ(Check(*three, kStep), absl::OkStatus());
   EXPECT_EQ(Check(*three, kStep + 1).code(), absl::StatusCode::kResourceExhausted);
 }

@@ -74,8 +74,8 @@ TEST(Parker, LosesNoCallUnderStress) {
   other.join();
 }
 
-// What a caller did before Unpark is seen after Park, also when its call added up with another's: a
-// consumer that parks only when it has found nothing gets everything.
+// Writes of a caller before Unpark are seen after Park, also when two calls of Unpark wake it once.
+// So a consumer that parks only when it has found nothing gets everything.
 TEST(Parker, ShowsWhatEachCallerDidBefore) {
   constexpr int kCallers = 3, kEach = 20'000;
   Parker parker;

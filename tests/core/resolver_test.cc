@@ -31,7 +31,7 @@ using ::testing::UnorderedElementsAre;
 using Question = ScriptedDns::Question;
 using Reply = ScriptedDns::Reply;
 
-// What a lookup has told so far.
+// The results of a lookup so far.
 struct Told {
   std::vector<std::string> addresses;
   absl::Status error;
@@ -43,6 +43,7 @@ Reply BothFamilies(const Question& q) {
   return {.addresses = {q.ipv6 ? "2001:db8::1" : "10.0.0.1"}};
 }
 
+// A resolver with files of the test's, and name servers that answer by a script.
 class ResolverTest : public testing::Test {
  protected:
   ResolverTest() {

@@ -2,13 +2,17 @@
 
 #include <atomic>
 #include <memory>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
 #include "tests/support/watched.h"
 #include "weft/core/manual_clock.h"
+#include "weft/core/random_bits.h"
+#include "weft/core/timer.h"
 
 namespace weft {
 namespace {
@@ -28,6 +32,88 @@ TEST(Runtime, HasExactlyTheThreadsItWasAskedFor) {
   absl::StatusOr<WorkerPool*> workers = runtime->workers();
   ASSERT_TRUE(workers.ok()) << workers.status();
   EXPECT_EQ((*workers)->threads(), 3);
+}
+
+// Steps what is ready, the first of it each time, until nothing is.
+void StepAll(StepSet& steps) {
+  for (;;) {
+    std::vector<Steppable*> ready;
+    steps.AppendReady(&ready);
+    if (ready.empty()) return;
+    steps.Step(*ready.front());
+  }
+}
+
+class SteppedRuntime : public testing::Test {
+ protected:
+  SteppedRuntime() {
+    RuntimeOptions options;
+    options.io_threads = 2;
+    options.clock = &clock_;
+    options.seed = 3;
+    options.steps = steps_;
+    runtime_ = NewRuntime(options);
+  }
+
+  ManualClock clock_;
+  const std::shared_ptr<StepSet> steps_ = std::make_shared<StepSet>();
+  std::shared_ptr<Runtime> runtime_;
+};
+
+TEST_F(SteppedRuntime, RunsOnTheThreadThatStepsIt) {
+  const std::thread::id here = std::this_thread::get_id();
+  EventLoop& loop = *runtime_->loops().At(1).loop;
+  std::vector<std::string> seen;
+  loop.Post([&](TaskFate) {
+    EXPECT_TRUE(loop.InLoop());
+    seen.push_back(std::this_thread::get_id() == here ? "loop here" : "loop elsewhere");
+  });
+  WorkerPool& pool = **runtime_->workers();
+  pool.Execute([&] {
+    EXPECT_TRUE(pool.InPool() && !loop.InLoop());
+    seen.push_back(std::this_thread::get_id() == here ? "worker here" : "worker elsewhere");
+  });
+  EXPECT_TRUE(seen.empty());
+  StepAll(*steps_);
+  EXPECT_EQ(seen, (std::vector<std::string>{"loop here", "worker here"}));
+  EXPECT_EQ(EventLoop::Current(), nullptr);
+}
+
+TEST_F(SteppedRuntime, GoesByItsClockAlone) {
+  EventLoop& loop = *runtime_->loops().At(0).loop;
+  int fired = 0;
+  auto timer = std::make_shared<Timer>(loop, [&] { ++fired; });
+  loop.Post([timer](TaskFate) { timer->StartAfter(std::chrono::seconds(5)); });
+  StepAll(*steps_);
+  EXPECT_EQ(steps_->next_step(), clock_.Now() + std::chrono::seconds(5));
+  EXPECT_EQ(fired, 0);
+  clock_.Advance(absl::Seconds(5));
+  StepAll(*steps_);
+  EXPECT_EQ(fired, 1);
+  EXPECT_EQ(steps_->next_step(), kNever);
+}
+
+TEST_F(SteppedRuntime, DrawsWhatItsSeedSays) {
+  RandomSource same(3);
+  uint64_t drawn = 0;
+  runtime_->loops().At(0).loop->Post([&](TaskFate) { drawn = RandomSeed(); });
+  StepAll(*steps_);
+  EXPECT_EQ(drawn, same.Next());
+}
+
+TEST_F(SteppedRuntime, MayEndInAStepOfItsOwn) {
+  EventLoop& loop = *runtime_->loops().At(0).loop;
+  bool told = false;
+  loop.Post([&, last = std::move(runtime_)](TaskFate) mutable {
+    loop.Post([&told](TaskFate fate) { told = fate == TaskFate::kCancelled; });
+    last.reset();
+    EXPECT_FALSE(told);
+  });
+  StepAll(*steps_);
+  EXPECT_TRUE(told);
+  std::vector<Steppable*> ready;
+  steps_->AppendReady(&ready);
+  EXPECT_TRUE(ready.empty());
 }
 
 TEST(Runtime, StartsItsWorkersOnceAtTheirFirstUse) {

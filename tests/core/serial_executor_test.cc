@@ -137,6 +137,42 @@ TEST_F(SerialExecutorTest, KeysThatDifferInAnyPartAreTwo) {
   notes[5]->Finish();
 }
 
+TEST_F(SerialExecutorTest, Case05AnItemByAnEarlierWayIsLateWhenOneHasComeByALaterWay) {
+  uint64_t highest = 0;
+  const auto submit = [&](Note& note, uint64_t rank) {
+    SerialWay way{&highest, rank};
+    note.executor = executor_.get();
+    const bool taken =
+        executor_->TrySubmit({.name = "a"}, note, &note.queue, /*ready=*/true, nullptr, &way);
+    EXPECT_EQ(way.late, !taken);
+    return taken;
+  };
+  EXPECT_TRUE(submit(Add("a", "1"), 2));
+  EXPECT_TRUE(submit(Add("a", "2"), 2));
+  EXPECT_TRUE(submit(Add("a", "3"), 4));
+  EXPECT_FALSE(submit(Add("a", "4"), 2));
+  carrier_.RunAll();
+  EXPECT_FALSE(submit(Add("a", "5"), 2)) << "also when nothing waits";
+  EXPECT_TRUE(submit(Add("a", "6"), 4));
+  carrier_.RunAll();
+  EXPECT_THAT(log_, ElementsAre("a1", "a2", "a3", "a6"));
+}
+
+TEST_F(SerialExecutorTest, TakesOutThoseThatAreAskedFor) {
+  int owner = 0;
+  std::vector<Note*> notes;
+  for (const char* name : {"1", "2", "3"}) {
+    Note& note = Add("a", name);
+    note.executor = executor_.get();
+    ASSERT_TRUE(executor_->TrySubmit({.owner = &owner}, note, &note.queue));
+    notes.push_back(&note);
+  }
+  EXPECT_THAT(executor_->TakeOut(&owner, [&](const WorkItem& item) { return &item == notes[1]; }),
+              ElementsAre(notes[1]));
+  carrier_.RunAll();
+  EXPECT_THAT(log_, ElementsAre("a1", "a3"));
+}
+
 TEST_F(SerialExecutorTest, AQueueGoesWithItsLastItem) {
   for (int i = 0; i < 100; ++i) Submitted(absl::StrCat("key ", i % 10), "x");
   EXPECT_EQ(executor_->queues(), 10u);
@@ -170,7 +206,7 @@ TEST_F(SerialExecutorTest, RefusesWhatItsCarrierRefuses) {
   EXPECT_THAT(log_, ElementsAre("a1"));
 }
 
-// What stands in a queue was taken: a carrier that is full meanwhile changes nothing.
+// Items in a queue were accepted: a work queue that is full meanwhile changes nothing for them.
 TEST_F(SerialExecutorTest, GoesOnThoughItsCarrierIsFull) {
   Note& first = Add("a", "1");
   first.over_at_once = false;

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <climits>
+#include <cstdint>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -198,6 +200,15 @@ TEST(Socket, SetsTheTimeAfterWhichAPeerIsLost) {
   EXPECT_EQ(Option(*socket, IPPROTO_TCP, TCP_USER_TIMEOUT), 7'000);
   socket->SetTcpOptions(Nanos::zero());
   EXPECT_EQ(Option(*socket, IPPROTO_TCP, TCP_USER_TIMEOUT), 7'000);
+}
+
+TEST(Socket, SetsHowMuchMayWaitUnsent) {
+  absl::StatusOr<Socket> socket = Socket::Listen(Address("127.0.0.1:0"), 1);
+  ASSERT_TRUE(socket.ok());
+  socket->SetMaxUnsent(128 << 10);
+  EXPECT_EQ(Option(*socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 128 << 10);
+  socket->SetMaxUnsent(SIZE_MAX);
+  EXPECT_EQ(Option(*socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT), INT_MAX);
 }
 
 TEST(Socket, AnAddressOfAClosedOneIsAStatus) {

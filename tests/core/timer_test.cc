@@ -244,5 +244,30 @@ TEST(TimerOnSystemClock, FiresAfterManyRestartsOfItsOwn) {
   thread.Run([&] { timer.reset(); });
 }
 
+// Its loop closes before its time has come.
+TEST(Timer, FiresAtTheLoopsCloseIfItAsksForThat) {
+  ManualClock clock;
+  std::vector<std::string> fired;
+  {
+    LoopThread thread(clock);
+    std::unique_ptr<Timer> forgotten, first, second;
+    thread.Run([&] {
+      thread.loop().AssertInLoop();
+      EventLoop& loop = thread.loop();
+      forgotten = std::make_unique<Timer>(loop, [&] { fired.push_back("forgotten"); });
+      second = std::make_unique<Timer>(
+          loop, [&] { fired.push_back("second"); }, Timer::AtClose::kFires);
+      first = std::make_unique<Timer>(
+          loop, [&] { fired.push_back("first"), second->StartAfter(seconds(3)); },
+          Timer::AtClose::kFires);
+      forgotten->StartAfter(seconds(1));
+      first->StartAfter(seconds(1));
+      second->StartAfter(seconds(2));
+    });
+    thread.Stop();
+  }
+  EXPECT_EQ(fired, (std::vector<std::string>{"first", "second"}));
+}
+
 }  // namespace
 }  // namespace weft

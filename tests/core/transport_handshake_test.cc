@@ -31,7 +31,7 @@ using ::testing::StartsWith;
 
 using Result = absl::StatusOr<std::unique_ptr<Transport>>;
 
-// What a fake transport is told to do, and what was asked of it; outlives it. The loop's.
+// The script of a fake transport, and a record of the requests to it. Outlives it. The loop's.
 struct FakeRecord {
   std::deque<Progress> steps;  // kDone when there are none left
   absl::Status failure = absl::PermissionDeniedError("a wrong name");
@@ -119,7 +119,7 @@ class TransportHandshakeTest : public testing::Test {
     thread_.Run([this] { StartOnLoop(); });
     thread_.Settle();
   }
-  // What it watches for has come.
+  // Tells it that the event it watches for has come.
   void BeReady() {
     thread_.Run([this] {
       ASSERT_NE(record_.events, nullptr);

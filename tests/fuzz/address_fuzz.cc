@@ -1,4 +1,4 @@
-// Addresses as texts: any text. What is taken says itself as a text that means the same.
+// Addresses as texts: any text. An address that is accepted prints as a text that means the same.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

@@ -51,7 +51,7 @@ constexpr MethodInfo kUnaryMethod = {"fuzz.Service", "Do", "fuzz.Service/Do"};
 constexpr MethodInfo kStreamMethod = {"fuzz.Service", "Add", "fuzz.Service/Add",
                                       MethodKind::kClientStreaming};
 
-// What one message carries.
+// The contents of one message.
 struct Sent {
   std::string token, attachment;
 };
@@ -244,6 +244,8 @@ class CheckingCall final : public OutboundCall {
   const uint64_t id_;
 };
 
+// A host whose peer keeps to the protocol: so the session ends only when the peer closes, and every
+// call has its reply by then.
 class CheckingHost final : public SessionHost {
  public:
   CheckingHost(bool dials, const Script& script, CheckingSink& sink)

@@ -1,4 +1,4 @@
-// What a fuzz target demands: a condition that does not hold is named and ends the program, and the
+// Check, for fuzz targets: a condition that does not hold is named and ends the program, and the
 // fuzzer keeps the input.
 //
 // Threads  any

@@ -1,5 +1,5 @@
 // Compressed bytes from the wire: a byte for the codec, four for the declared size, then the bytes.
-// Whatever inflates has the declared size, and comes back from being compressed again.
+// Bytes that inflate have the declared size, and come back from being compressed again.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

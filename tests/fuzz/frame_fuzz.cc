@@ -1,5 +1,5 @@
-// One frame: 16 bytes of header, then its body. What is taken lies inside the frame, and a frame
-// that the writer makes of it is the same again.
+// One frame: 16 bytes of header, then its body. All parts that the reader takes lie inside the
+// frame, and a frame that the writer makes of them is the same again.
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -42,8 +42,8 @@ std::string Written(Write&& write) {
   return record->written();
 }
 
-// Whether a writer writes such a message: a codec is named where there is one, and so is the size
-// of an attachment; what goes on in other frames the writer cuts itself.
+// True if a writer writes such messages: it names a codec and the size of an attachment only where
+// there are such, and cuts messages that go on in other frames by itself.
 bool IsWritten(const FrameHeader& header, const Payload& payload) {
   return header.has(kEnd) && !header.has(kMore) &&
          header.has(kCompressed) == (payload.codec != 0) &&
@@ -79,7 +79,7 @@ void CheckRequest(const FrameHeader& header, std::string_view frame, std::string
                           : request.payload.whole_size == request.payload.bytes.size());
   Metadata metadata;
   if (!metadata.ReadFrom(request.metadata).ok()) return;
-  // What the writer never writes besides: metadata of nothing.
+  // The writer never writes empty metadata either.
   if (!IsWritten(header, request.payload) || header.has(kMetadata) == metadata.empty()) return;
   RequestHead head;
   head.id = header.id;

@@ -1,6 +1,7 @@
-// A Hello from the wire: any bytes. What is agreed lies within what this version knows.
+// A Hello from the wire: any bytes. Agreed settings lie within the bounds of this version.
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "tests/fuzz/check.h"
@@ -23,6 +24,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Check(agreement->max_message < size_t{1} << 31);
   Check(agreement->max_metadata <= kMaxMetadata);
   Check(agreement->max_methods <= 65'535);
+  for (const std::string& name :
+       {agreement->facts.node, agreement->facts.cluster, agreement->facts.wanted_node}) {
+    Check(name.size() <= weft::HelloFacts::kMaxNameBytes);
+    for (const char c : name) Check(static_cast<unsigned char>(c) >= 0x20 && c != 0x7F);
+  }
   Check(agreement->heartbeat >= weft::Nanos::zero() && agreement->heartbeat_misses >= 1);
   return 0;
 }

@@ -1,4 +1,4 @@
-// Metadata from the wire: any bytes. What is taken is written back as the same bytes.
+// Metadata from the wire: any bytes. Metadata that is accepted is written back as the same bytes.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const bool ok = metadata.ReadFrom(bytes).ok();
   std::string written(metadata.WireSize(), '\0');
   Check(metadata.WriteTo(written.data()) == written.data() + written.size());
-  // What was read before an error is a beginning of it.
+  // The part that was read before an error is a prefix of the input.
   Check(written == bytes.substr(0, written.size()));
   Check(!ok || written.size() == bytes.size());
   for (const auto& [key, value] : metadata.entries()) {

@@ -110,13 +110,14 @@ void CheckClosed(std::string_view text) {
 }
 
 void Generate(const FileDescriptor* file) {
-  for (const std::string parameter : {"", "mock=false"}) {
+  for (const std::string parameter : {"", "mock=false", "empty=true", "services_namespace=rpc"}) {
     MemoryContext context;
     std::string error;
     const bool ok = weft::codegen::Generator().Generate(file, parameter, &context, &error);
     Check(ok == error.empty());
     if (!ok) continue;
-    Check(context.files.size() == (parameter.empty() ? 3u : 2u));
+    const bool none = file->service_count() == 0 && parameter != "empty=true";
+    Check(context.files.size() == (none ? 0u : parameter == "mock=false" ? 2u : 3u));
     for (const auto& [name, text] : context.files) CheckClosed(text);
   }
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs fuzz targets, each from its corpus, for so many seconds.
 
-    run.py --build build/fuzz [--seconds 20] [--at-once 2] [name...]
+    run.py --build build/clang [--seconds 20] [--at-once 2] [name...]
 
 Inputs that reach something new gather in <build>/fuzz/<name>/, not in the tree; an input that ends a target is kept as
 <build>/fuzz/<name>-crash-..., and run.py ends with 1.
@@ -19,7 +19,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 
 def fuzz(program, work, seconds):
-    """What became of one target: whether it held, a line about it, and its output."""
+    """Runs one target. Returns if it held, a line about it, and its output."""
     name = program.name.removesuffix("_fuzz")
     found = work / name
     found.mkdir(parents=True, exist_ok=True)

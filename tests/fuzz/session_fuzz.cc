@@ -41,10 +41,11 @@ constexpr int kDials = 1, kOpened = 2, kAnswersLater = 4, kCancels = 8;
 
 using fuzz::Check;
 
-// What one run shares. Touched on the loop alone.
+// The state of one run. Touched on the loop alone.
 struct Run {
   int how = 0;
   uint32_t random = 0;
+  bool pair = false;  // of nodes; its Hello waits for the verdict
   FedStream stream;
   IoThread* io = nullptr;
   std::shared_ptr<NativeLink> link;
@@ -159,6 +160,8 @@ class FuzzCall final : public OutboundCall {
   int ends = 0;
 };
 
+// A host that starts a few calls of each kind when the session dials, and demands that each ends
+// once, at the latest with the session.
 class FuzzHost final : public SessionHost {
  public:
   FuzzHost(Run& run, FuzzSink& sink) : run_(run), sink_(sink) {
@@ -173,6 +176,8 @@ class FuzzHost final : public SessionHost {
   void OnUp(Session& session) override {
     Check(!up_ && !ended_);
     up_ = true;
+    run_.io->loop->AssertInLoop();
+    session.Probe([this] { Check(!ended_); });
     if ((run_.how & kDials) == 0) return;
     run_.link = static_cast<NativeSession&>(session).native_link();
     for (const auto& call : calls_) {
@@ -233,7 +238,7 @@ void CheckOutput(std::string_view output, bool opened) {
     const FrameHeader header = ReadHeader(output.data());
     Check(FrameReader::CheckHeader(header, kLargestFrame) == FrameError::kNone);
     Check(!opened || header.length <= size_t{64} << 10);
-    // What was under way when it closed is cut off.
+    // A frame that was being written when it closed is cut off.
     if (output.size() - kHeaderSize < header.length) return;
     output.remove_prefix(kHeaderSize + header.length);
   }
@@ -243,13 +248,15 @@ void RunOne(const uint8_t* data, size_t size) {
   Run run;
   run.how = data[0];
   run.random = data[1];
+  run.pair = (run.random & 1) != 0;
   run.io = &fuzz::FuzzLoop();
   run.stream.before_read = [&run] { run.BeforeRead(); };
   run.stream.next_read = [&run] { return 1 + (run.Random() >> 8) % (size_t{1} << (run.how >> 4)); };
   const bool dials = (run.how & kDials) != 0;
   if ((run.how & kOpened) != 0) {
-    run.stream.input =
-        raw::Opening({.features = 0x11, .stream_window = 4'096, .connection_window = 16'384});
+    run.stream.input = raw::Opening({.features = run.pair ? 0x51u : 0x11u,
+                                     .stream_window = 4'096,
+                                     .connection_window = 16'384});
   }
   run.stream.input.append(reinterpret_cast<const char*>(data + 2), size - 2);
   FuzzSink sink(run);
@@ -259,6 +266,7 @@ void RunOne(const uint8_t* data, size_t size) {
   fuzz::RunOnLoop([&]() WEFT_NO_THREAD_ANALYSIS {
     NativeSessionOptions options;
     options.dialer = dials;
+    options.pair = options.hello_after_verdict = run.pair;
     SessionLimits limits;
     limits.max_message_bytes = 1 << 20;
     limits.max_calls = 20;
@@ -275,7 +283,7 @@ void RunOne(const uint8_t* data, size_t size) {
   });
   Check(host.ended.Wait());
   run.link.reset();
-  // What was posted is over then.
+  // The next task runs after all that were posted before.
   fuzz::RunOnLoop([&]() WEFT_NO_THREAD_ANALYSIS { session.reset(); });
   fuzz::RunOnLoop([&]() WEFT_NO_THREAD_ANALYSIS {
     pool->Close();

@@ -1,14 +1,14 @@
-// What happened to each call of a run, seen from both ends, and whether that may be.
+// Records what happened to each call of a run, as both ends saw it, and checks it by rules.
 //
 //   client: started ──► ended (code, may it have been executed, does the reply match)   by key
 //   server: executed, at the handler's first line ──► served, at a stream handler's end  by key
 //
 // The rules: each call ends exactly once; OK means executed; "not executed" means never, not even
-// later; a reply is the one to its request; what may not run twice runs at most once; each error is
-// one that the call's plan or its world accounts for. Of streams: each side gets the messages that
-// the other has sent, from the first on, in order, without a gap and without one twice; all of them
-// when the call has ended with OK and both have read to the end; a handler that was begun comes to
-// its end, and with OK when the call has.
+// later; a reply is the one to its request; calls that may not run twice run at most once; each
+// error is one that the call's plan or its world accounts for. Of streams: each side gets the
+// messages that the other has sent, from the first on, in order, without a gap and without one
+// twice; all of them when the call has ended with OK and both have read to the end; a handler that
+// was begun comes to its end, and with OK when the call has.
 //
 // A long run has to meet every kind of call with every style of handler; Unmet says which it has
 // not.
@@ -30,7 +30,7 @@
 
 namespace weft::test {
 
-// What one side of a stream has seen.
+// The record of one side of a stream.
 struct StreamTally {
   int64_t sent = 0;
   int64_t received = 0;
@@ -53,7 +53,7 @@ struct CallStart {
   bool may_run_twice = false;
 };
 
-// Who is told what happens.
+// The interface that is told of each step of a call.
 class HistorySink {
  public:
   virtual ~HistorySink() = default;

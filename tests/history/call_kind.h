@@ -1,4 +1,4 @@
-// Which calls a history has: a method, and the style in which somebody calls or handles it.
+// The kinds of calls of a history: a method, and the style in which it is called or handled.
 //
 // Threads  value
 #ifndef WEFT_TESTS_HISTORY_CALL_KIND_H_

@@ -1,5 +1,4 @@
-// What one call of a history is to be, drawn from a seed: its style, its method, what happens to
-// it.
+// The plan of one call of a history, drawn from a seed: its style, its method, its fate.
 //
 // Threads  value
 #ifndef WEFT_TESTS_HISTORY_CALL_PLAN_H_
@@ -43,14 +42,14 @@ struct CallPlan {
   // Nothing in this world takes so long.
   absl::Duration timeout = absl::Seconds(20);
   size_t bytes = 0;
-  // Of streams: messages in each direction, the one at which the fate comes, and the order in which
-  // a handler that does both reads and writes.
+  // For streams: messages in each direction, the one at which the fate comes, and the order in
+  // which a handler that does both reads and writes.
   uint64_t messages = 0;
   uint64_t midway = 0;
   uint64_t order = 0;
 
   bool streams() const { return method >= Method::kAdd; }
-  // By somebody else, while it is under way.
+  // True if another thread cancels it while it is under way.
   bool cancels() const { return fate == Fate::kCancelled || fate == Fate::kStopped; }
   bool may_be_cancelled() const {
     return cancels() || fate == Fate::kCancelledFirst || fate == Fate::kCancelledMidway ||
@@ -66,7 +65,8 @@ struct CallPlan {
     plan.bytes = below(300);
     plan.fate = plan.streams() ? Pick(kStreamFates, random) : Pick(kUnaryFates, random);
     plan.messages = below(24);
-    // What may be executed twice would call back twice, and what runs inline must not block.
+    // An idempotent call may be executed twice and would call back twice; an inline one must not
+    // block.
     if (plan.method == Method::kInline || plan.method == Method::kIdempotent) {
       if (plan.fate == Fate::kCallsBack) plan.fate = Fate::kPlain;
     }

@@ -22,7 +22,7 @@ class CallWorld {
   virtual CallTarget& target(size_t n) = 0;
   // When no call is under way any more: ends the trouble and the servers, so that no handler runs.
   virtual void Settle() = 0;
-  // What happened to it, for people.
+  // A summary of its events, for people.
   virtual std::string Summary() const = 0;
   // After Settle: connections that a server ended because of what came on them. No world changes
   // bytes.

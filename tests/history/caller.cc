@@ -169,7 +169,7 @@ Coro<int> Caller::Await(EchoService::Stub stub, CallRef call) {
   co_return 0;
 }
 
-// What becomes of a stream, by the fate of its call.
+// The course of a stream, by the fate of its call.
 StreamCaller::Wishes Caller::StreamOf(const HistoryCall& call) const {
   using Fate = CallPlan::Fate;
   using Kind = StreamCaller::Kind;

@@ -18,7 +18,7 @@
 namespace weft::test {
 namespace {
 
-// What is read at once, and held back at most.
+// The most bytes that are read at once, and held back.
 constexpr size_t kMaxWaiting = 64 << 10;
 
 int64_t NowUs() {
@@ -71,13 +71,14 @@ void CuttingProxy::Forward() {
     polled.assign(1, {listener_, POLLIN, 0});
     for (const auto& link : links_) {
       for (const Way& way : link->ways) {
+        // A way is read when nothing of it waits, so that back pressure passes through the proxy.
         if (way.waiting.empty() && !way.at_end) polled.push_back({way.from, POLLIN, 0});
         if (!way.waiting.empty() && way.not_before <= NowUs()) {
           polled.push_back({way.to, POLLOUT, 0});
         }
       }
     }
-    // What is held back is looked for each millisecond.
+    // Waits at most a millisecond, since bytes that are held back become due.
     (void)::poll(polled.data(), polled.size(), 1);
     Accept();
     CutWhatIsWanted();
@@ -155,6 +156,7 @@ void CuttingProxy::ReadFrom(Link& link, Way& way, int64_t now) {
     if (link.ways[0].at_end && link.ways[1].at_end) End(link, false);
     return;
   }
+  // Read and dropped, so that the sender is not held up and cannot tell.
   if (way.silent) return;
   way.waiting.assign(bytes, static_cast<size_t>(n));
   if (link.delay_us > 0) {
@@ -165,6 +167,7 @@ void CuttingProxy::ReadFrom(Link& link, Way& way, int64_t now) {
 void CuttingProxy::WriteTo(Link& link, Way& way) {
   size_t size = way.waiting.size();
   const bool last = link.fate != Fate::kNone && way.left <= static_cast<int64_t>(size);
+  // Up to the drawn byte and no further: the fate comes there, mostly inside a frame.
   if (last) size = static_cast<size_t>(way.left);
   const ssize_t n = ::send(way.to, way.waiting.data(), size, MSG_NOSIGNAL);
   if (n < 0) {
@@ -177,7 +180,7 @@ void CuttingProxy::WriteTo(Link& link, Way& way) {
   if (way.left == 0) Meet(link, way);
 }
 
-// Its fate.
+// Lets the drawn fate happen to the connection, once.
 void CuttingProxy::Meet(Link& link, Way& way) {
   switch (std::exchange(link.fate, Fate::kNone)) {
     case Fate::kNone:

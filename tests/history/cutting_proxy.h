@@ -2,7 +2,7 @@
 //
 //   channel ◄──► port() ◄──forwards, late and in pieces; cuts; ends one way; falls silent──► server
 //
-// What becomes of a connection is drawn from the seed and the connection's number. Bytes are never
+// The fate of a connection is drawn from the seed and the connection's number. Bytes are never
 // changed, nor is their order.
 //
 // Threads  any; it forwards on its own

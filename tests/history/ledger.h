@@ -43,7 +43,7 @@ class Ledger {
   const size_t keys_;
 };
 
-// What a server process tells of a history: executions alone.
+// The part of a history that a server process tells: executions alone.
 class LedgerSink final : public HistorySink {
  public:
   explicit LedgerSink(Ledger& ledger) : ledger_(ledger) {}

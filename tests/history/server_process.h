@@ -38,7 +38,7 @@ class ServerProcess {
   void Hold();
   void Release();
 
-  // What the process itself does: serves until SIGTERM. Returns its exit code.
+  // The main function of the process: serves until SIGTERM. Returns its exit code.
   static int Serve(const std::string& ledger, size_t keys, size_t style);
 
  private:

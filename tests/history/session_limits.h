@@ -1,4 +1,4 @@
-// What servers and channels of a history have in common.
+// The limits that servers and channels of a history have in common.
 //
 // Threads  any
 #ifndef WEFT_TESTS_HISTORY_SESSION_LIMITS_H_
@@ -27,8 +27,8 @@ inline SessionLimits HistoryLimits() {
   return limits;
 }
 
-// Of the channels to one server the first tries calls once, the second up to three times, and the
-// third tries twice at once where that is allowed.
+// Options of one of the three channels to a server. The first tries calls once, the second up to
+// three times, and the third tries twice at once where that is allowed.
 inline ChannelOptions HistoryChannelOptions(size_t kind) {
   ChannelOptions options;
   options.connect_timeout = absl::Milliseconds(300);

@@ -46,6 +46,8 @@ StreamOutcome StreamCaller::Dropped() {
 StreamOutcome StreamCaller::Ended(absl::Status status) {
   StreamOutcome outcome{std::move(status), tally_};
   const bool by_handler = outcome.status.ok() || outcome.status.message() == FailureOf(script_.key);
+  // Only an end by the handler says how much must have come: a stream that was cut off may have
+  // brought anything up to that.
   if (by_handler) {
     outcome.matches = outcome.status.ok() == !script_.fails;
     if (wishes_.kind != Kind::kAdd && tally_.whole) {

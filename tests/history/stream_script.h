@@ -1,5 +1,5 @@
-// What a handler of a stream is to do, as its caller says in the call's metadata; and the messages,
-// which both sides can tell from the script alone, so that each sees whether it got the right one.
+// The script of a stream's handler, which its caller sends in the call's metadata. Both sides can
+// tell the messages from the script alone, so each sees if it got the right one.
 //
 // Threads  value
 #ifndef WEFT_TESTS_HISTORY_STREAM_SCRIPT_H_
@@ -51,7 +51,7 @@ struct StreamScript {
         n[0], static_cast<Order>(n[1]), n[2], n[3], n[4], n[5], n[6] != 0, n[7] != 0, n[8]};
   }
 
-  // What the handler reads and writes when nobody stops it.
+  // The messages that the handler reads and writes when it is not stopped.
   int64_t ToBeRead() const {
     return end_after == kNever ? requests : std::min(end_after, requests);
   }

@@ -1,5 +1,5 @@
 // Streaming services that tell a history of every call they execute: handlers that block, and
-// coroutines. What a handler does stands in its caller's StreamScript.
+// coroutines. Handlers do as their caller's StreamScript says.
 //
 // Threads  as Service
 // Owns     nothing: the history outlives them
@@ -36,10 +36,10 @@ class StreamExecution {
     out_ = script_.Reply(tally_.sent);
     return out_;
   }
-  // Of `in`: whether one came.
+  // Takes the result of a read into `in`: `more`, a message came.
   bool OnRead(bool more);
   bool OnWritten(bool written);
-  // What the handler returns.
+  // The handler's return value.
   absl::Status End();
 
  private:

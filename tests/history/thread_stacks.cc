@@ -26,7 +26,7 @@ namespace {
 
 constexpr int kMaxFrames = 48;
 
-// What the handler of the thread that was asked fills.
+// Filled by the signal handler of the thread that was asked.
 struct Answer {
   std::atomic<int64_t> thread{0};  // who is asked
   std::array<void*, kMaxFrames> frames;

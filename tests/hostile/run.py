@@ -3,9 +3,9 @@
 
     run.py --server build/dev/tests/hostile/hostile_server --client build/dev/tests/hostile/hostile_client [attack...]
 
-Judged is what no slow machine changes: counts, texts, whether the server lives, whether anybody hangs. What takes how
-long, and how much memory, is printed for people to judge. --full makes the attacks as large as they can be; without it
-each ends within a second or two. --list names them.
+It judges things that no slow machine changes: counts, texts, whether the server lives, whether anybody hangs. Times and
+memory are printed for people to judge. --full makes the attacks as large as they can be; without it each ends within a
+second or two. --list names them.
 """
 
 import argparse
@@ -28,7 +28,7 @@ PATIENCE, FULL_PATIENCE = 100, 600
 
 
 class Scene:
-    """What an attack works with: programs to start, and what it has to say."""
+    """The tools of an attack: programs to start, and its findings."""
 
     def __init__(self, server, client, full):
         self.full = full

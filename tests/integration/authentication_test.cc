@@ -175,6 +175,64 @@ TEST(Authenticator, ThatThrowsRefusesTheConnectionAndIsLogged) {
                                               HasSubstr("server: unauthenticated")}));
 }
 
+// A channel whose token is refused, under a clock that the test turns.
+class RefusedChannel {
+ public:
+  explicit RefusedChannel(const TestServer& server, const std::string& token)
+      : channel_(server.Connect({.runtime = RuntimeWith(&clock_), .auth_token = token})),
+        stub_(*channel_) {}
+
+  // A call that begins now: every one is told the same at once.
+  void ExpectRefused(std::string_view text) {
+    const absl::Status status = stub_.Echo(RequestOf("x"), {.timeout = kForever}).status();
+    EXPECT_THAT(status, IsStatus(absl::StatusCode::kUnauthenticated, HasSubstr(std::string(text))));
+    // The end of the connection comes behind that of the call.
+    EXPECT_TRUE(PollUntil([&] {
+      const Channel::Counts counts = channel_->counts();
+      return counts.failed_connects == counts.connects;
+    }));
+  }
+  void Advance(int steps) {
+    for (int i = 0; i < steps; ++i) {
+      clock_.Advance(absl::Milliseconds(100));
+      ExpectRefused("the token is refused: who are you?");
+    }
+  }
+
+ private:
+  static std::shared_ptr<Runtime> RuntimeWith(const Clock* clock) {
+    RuntimeOptions options;
+    options.clock = clock;
+    return RuntimeOf(std::move(options));
+  }
+
+  ManualClock clock_;
+  const std::unique_ptr<Channel> channel_;
+  EchoService::Stub stub_;
+};
+
+TEST(Authenticator, ThatRefusesAChannelIsAskedAgainAfterPausesThatGrow) {
+  HookedEcho service;
+  Gatekeeper gate;
+  TestServer server(service, ServerOptions{.authenticator = gate.Authenticate()});
+  RefusedChannel channel(server, "bad");
+  channel.ExpectRefused("the token is refused: who are you?");
+  channel.Advance(9);
+  EXPECT_LE(gate.asked.Get().size(), 2u) << "within the first second";
+  channel.Advance(91);
+  EXPECT_LE(gate.asked.Get().size(), 6u) << "within ten";
+  EXPECT_GE(gate.asked.Get().size(), 4u) << "it goes on";
+}
+
+TEST(Authenticator, ThatRefusesAChannelWithoutATokenSaysSo) {
+  HookedEcho service;
+  TestServer server(service, ServerOptions{.authenticator = [](std::string_view, const std::string&)
+                                               -> absl::StatusOr<std::string> {
+                      return absl::UnauthenticatedError("who are you?");
+                    }});
+  RefusedChannel(server, "").ExpectRefused("no token was shown (auth_token): who are you?");
+}
+
 // Its server is stopped by the last one that would notice: the authenticator itself.
 TEST(Authenticator, MayStopItsServer) {
   HookedEcho service;

@@ -106,7 +106,7 @@ TEST_F(BothDirections, StreamsToo) {
 }
 
 TEST_F(BothDirections, DeadlineOfTheOuterCallEndsTheInnerOne) {
-  // What is called back never answers by itself.
+  // The service that is called back never answers by itself.
   class Hanging : public EchoService::Service {
    public:
     absl::Status EchoInline(ServerContext& call, EchoRequest&, EchoReply&) override {

@@ -1,4 +1,4 @@
-// What a burst of large messages took, and that it is given back.
+// The memory that a burst of large messages takes is given back.
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -49,7 +49,7 @@ TEST_F(BurstMemory, IsGivenBackByLoopsThatAreIdleForFiveSeconds) {
   for (int i = 0; i < 2; ++i) clock_.Advance(IdleTrimmer::kPeriod);
   EXPECT_EQ(CountsOf(*runtime_).free_bytes, 0u);
   EXPECT_EQ(CountsOf(*client_).free_bytes, 0u);
-  // What is still out is where the loops read.
+  // The blocks that are still out are those the loops read into.
   EXPECT_LE(CountsOf(*runtime_).out, 1u);
   EXPECT_LE(CountsOf(*client_).out, 1u);
 }

@@ -40,7 +40,7 @@ class UserLock {
    private:
     UserLock& lock_;
   };
-  // What each callback does.
+  // The body of each callback.
   void Take(const char* by) {
     if (holder_ == std::this_thread::get_id()) {
       ADD_FAILURE() << by << " runs inside a call, under the lock held around it";
@@ -101,7 +101,7 @@ class KeptRows final : public Rows::AsyncService {
   Watched<std::vector<std::shared_ptr<Adding>>> adds;
 };
 
-// What callbacks refer to that may come after the world has gone.
+// The state that callbacks refer to; they may come after the world has gone.
 struct Shared {
   UserLock lock;
   Watched<int> due{0};  // callbacks that have not run
@@ -171,7 +171,7 @@ struct World {
 
 // ---- a lock around each call that does not wait
 
-// What a call needs, made before the lock is taken.
+// The objects that a call needs, made before the lock is taken.
 struct Prepared {
   std::function<void()> call;
   std::shared_ptr<void> holds = nullptr;

@@ -1,4 +1,4 @@
-// What callbacks, listeners and executors of the user's throw: it is logged and counted, and calls,
+// Exceptions of the user's callbacks, listeners and executors are logged and counted, and calls,
 // connections and servers go on.
 #include <functional>
 #include <memory>
@@ -71,9 +71,14 @@ class CallbackThrows : public testing::Test {
 
 TEST_F(CallbackThrows, ACallsCallback) {
   Begin();
+  Watched<int> begun{0};
   for (int i = 0; i < 3; ++i) {
-    stub_->GetAsync({}, kLong, [](absl::StatusOr<Row>) { throw std::runtime_error("mine"); });
+    stub_->GetAsync({}, kLong, [&](absl::StatusOr<Row>) {
+      begun.Update([](int& n) { ++n; });
+      throw std::runtime_error("mine");
+    });
   }
+  EXPECT_TRUE(begun.WaitForValue(3));  // the next reply comes to the loop after all three threw
   EXPECT_TRUE(Says(*channel_log_, "a call's callback threw: mine"));
   EXPECT_EQ(stub_->Get({}, kLong).status(), absl::OkStatus());
   EXPECT_EQ(channel_->counts().callback_throws, 3);

@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 
 constexpr absl::Duration kForever = absl::InfiniteDuration();
 
-// Somebody who accepts connections, in the kernel, and never says a word.
+// A server whose kernel accepts connections, and which never says a word.
 class SilentListener {
  public:
   SilentListener() {

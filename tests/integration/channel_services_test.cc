@@ -1,6 +1,7 @@
-// What stands around the calls that a channel serves, as it does around a server's: interceptors,
-// and the limit of calls under way.
+// Interceptors, and the limit of calls under way, apply to the calls that a channel serves as they
+// do to a server's.
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -96,7 +97,7 @@ class ChannelServices : public testing::Test {
  protected:
   ChannelServices() {
     service.echo = [this](ServerContext& call, EchoRequest&, EchoReply&) {
-      back = call.caller();
+      std::call_once(first, [&] { back = call.caller(); });  // others run beside it
       return absl::OkStatus();
     };
   }
@@ -117,6 +118,7 @@ class ChannelServices : public testing::Test {
   OwnRows rows;
   AnsweringEcho echo;
   std::shared_ptr<Recording> interceptor = std::make_shared<Recording>();
+  std::once_flag first;
   std::shared_ptr<CallTarget> back;
   std::unique_ptr<Channel> channel;
 };

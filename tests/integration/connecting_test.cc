@@ -81,7 +81,7 @@ TEST(Connecting, CallsBetweenAttemptsFailFastAndMakeNone) {
   }
   EXPECT_THAT(stub.Echo(RequestOf("x")).status(),
               IsStatus(absl::StatusCode::kUnavailable, HasSubstr("next attempt in ")));
-  // Those that wait for a server do not hurry it either.
+  // Calls that wait for a server do not hurry it either.
   EchoResult waiting;
   std::vector<std::unique_ptr<ClientContext>> contexts;
   for (int i = 0; i < 100; ++i) {
@@ -465,7 +465,7 @@ INSTANTIATE_TEST_SUITE_P(Runtimes, InItsCallback, testing::Bool(), [](const auto
 });
 
 TEST(RetryInACallback, WaitsForTheNextConnection) {
-  // What a program does that tries again at once, in the callback that says it failed.
+  // A program that tries again at once, in the callback that says the call failed.
   HookedEcho service;
   TempDir dir;
   const std::string target = absl::StrCat("unix:", dir.path(), "/s");

@@ -78,7 +78,7 @@ class AgeOfARawClient : public testing::Test {
     EXPECT_TRUE(peer_.ReadFrame(FrameType::kHello).has_value());
     Settle();
   }
-  // What was sent has been taken.
+  // Returns when the server has taken everything that was sent.
   void Settle() {
     peer_.Send(raw::Ping(++pings_));
     std::optional<RawFrame> pong = peer_.ReadFrame(FrameType::kPing);
@@ -181,6 +181,29 @@ TEST_F(AgeOfARawClient, ThatNeverConfirmsEndsWithItsGrace) {
   Settle();
   clock_.Advance(absl::Seconds(1));
   EXPECT_TRUE(peer_.WaitForClose());
+}
+
+TEST_F(AgeOfARawClient, IsOverWhenTheServersOwnLastCallIs) {
+  EchoResult own;
+  service_.echo = [&own](ServerContext& call, EchoRequest&, EchoReply&) {
+    EchoService::Stub(*call.caller())
+        .EchoAsync(RequestOf("back"), {.timeout = absl::InfiniteDuration(), .detached = true},
+                   Into(own));
+    return absl::OkStatus();
+  };
+  Start();
+  Open();
+  peer_.Send(raw::Request({.id = 1}));
+  const std::optional<RawFrame> call = peer_.ReadFrame(FrameType::kRequest);
+  ASSERT_TRUE(call.has_value());
+  clock_.Advance(kOld);
+  EXPECT_EQ(ReadGoAway(), native::kNoCallNamed);
+  ConfirmBoth(1);
+  Settle();
+  EXPECT_EQ(own.count(), 0u);
+  peer_.Send(raw::Reply(call->header.id, ""));
+  EXPECT_TRUE(own.Wait().ok());
+  EXPECT_TRUE(peer_.WaitForClose()) << "nobody has moved the clock";
 }
 
 TEST_F(AgeOfARawClient, IsToldAfterTheHandshakeThatWasUnderWay) {

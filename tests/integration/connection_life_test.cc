@@ -19,7 +19,7 @@ using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-// What happened, in order.
+// Records events in their order.
 class Events {
  public:
   ConnectionListener Listener() {

@@ -14,7 +14,7 @@
 namespace weft::test {
 namespace {
 
-// Nobody moves its clock, so no time passes for server and client.
+// Its clock is never moved, so no time passes for server and client.
 class Drain : public testing::Test {
  protected:
   ~Drain() override {

@@ -1,8 +1,8 @@
 // A process that runs out of descriptors or threads: what is made is refused and leaves nothing,
 // what runs goes on.
 //
-// What came of it is judged when there are descriptors again: the undefined behaviour sanitizer
-// needs one to look at an object's type.
+// Results are judged when there are descriptors again: the undefined behaviour sanitizer needs one
+// to look at an object's type.
 #include <unistd.h>
 
 #include <memory>

@@ -1,11 +1,13 @@
-// What a forked process finds of its parent's channels and servers: calls fail at once, nothing
-// hangs, and nothing that the child does reaches the parent's connections.
+// In a forked process calls over its parent's channels fail at once, nothing hangs, and nothing
+// that the child does reaches the parent's connections.
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <functional>
 #include <memory>
 #include <set>
@@ -37,11 +39,28 @@ std::string ReadAll(int fd) {
   return all;
 }
 
-// What `child` says in a process of its own; and how that ended, when it did not end well. Nothing
-// of gtest's works there.
+// Every other thread sleeps: none starts, and none holds a lock of an allocator, which a child
+// would never get.
+bool OtherThreadsSleep() {
+  const std::string self = std::to_string(::gettid());
+  for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+    if (task.path().filename() == self) continue;
+    std::ifstream file(task.path() / "stat");
+    std::string stat;
+    std::getline(file, stat);
+    const size_t name_end = stat.rfind(')');  // "id (name) state ..."
+    if (name_end == std::string::npos || name_end + 2 >= stat.size()) return false;
+    if (stat[name_end + 2] != 'S') return false;
+  }
+  return true;
+}
+
+// Runs `child` in a process of its own and returns its text, or how the process ended when it did
+// not end well. Nothing of gtest's works there.
 std::string InChild(const std::function<std::string()>& child) {
   int ends[2];
   EXPECT_EQ(::pipe2(ends, O_CLOEXEC), 0);
+  EXPECT_TRUE(PollUntil(OtherThreadsSleep));
   const pid_t pid = ::fork();
   if (pid == 0) {
     ::alarm(kChildSeconds);
@@ -323,7 +342,7 @@ TEST(ForkAndExec, FindsNoDescriptorOfOurs) {
   }
   for (const std::string& number : foreign) numbers.erase(number);
   numbers.erase("1");
-  // What is left is the folder that ls reads.
+  // The one descriptor left is the folder that ls reads.
   EXPECT_LE(numbers.size(), 1u) << listed;
 }
 

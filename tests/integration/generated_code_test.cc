@@ -1,4 +1,5 @@
-// What is generated compiles, for every awkward name, and does what a program expects of it.
+// Generated code compiles, for every awkward name, and does what a program expects of it.
+#include <memory>
 #include <optional>
 #include <string>
 #include <type_traits>
@@ -13,10 +14,8 @@
 #include "absl/time/time.h"
 #include "tests/protos/awkward_names.weft_mock.h"
 #include "tests/protos/echo.weft_mock.h"
-#include "tests/protos/imported.weft_mock.h"
 #include "tests/protos/no_package.weft_mock.h"
 #include "tests/protos/proto2.weft_mock.h"
-#include "tests/protos/republished.weft_mock.h"
 #include "weft/core/coro.h"
 
 namespace weft::test {
@@ -94,8 +93,9 @@ TEST(GeneratedCode, ServiceWithoutMethodsListsNone) {
 
 TEST(GeneratedCode, MethodsNamedLikeMembersAreListedByTheirOwnNames) {
   EXPECT_THAT(MethodNames(awkward::Members::Service()),
-              ElementsAre("Service", "AsyncService", "CoroService", "StubInterface", "Stub",
-                          "methods", "full_name", "FullName", "target_", "kMethods"));
+              ElementsAre("Service", "AsyncService", "CoroService", "MixedService", "Derived",
+                          "StubInterface", "Stub", "methods", "full_name", "FullName", "target_",
+                          "kMethods"));
 }
 
 class Overriding final : public awkward::Keywords::Service {
@@ -157,6 +157,45 @@ TEST(GeneratedCode, MocksACoroutineCall) {
     status = std::move(result);
   });
   EXPECT_EQ(status, absl::UnavailableError("gone"));
+}
+
+// Counts the calls that are started on it, and ends none.
+class CountingTarget final : public CallTarget {
+ public:
+  void Start(OutboundCall& call) override {
+    ++started;
+    CallEnd end;
+    end.status = absl::UnavailableError("counted");
+    call.End(end);
+  }
+  int started = 0;
+};
+
+TEST(GeneratedCode, AStubKeepsATargetThatItIsGivenByASharedPointer) {
+  static_assert(std::is_constructible_v<EchoService::Stub, CallTarget&>);
+  static_assert(std::is_constructible_v<EchoService::Stub, CountingTarget&>);
+  static_assert(std::is_constructible_v<EchoService::Stub, std::shared_ptr<CountingTarget>>);
+  static_assert(std::is_constructible_v<EchoService::Stub, std::unique_ptr<CountingTarget>>);
+  static_assert(!std::is_constructible_v<EchoService::Stub, CountingTarget>, "it would be gone");
+  static_assert(!std::is_convertible_v<CallTarget&, EchoService::Stub>);
+  static_assert(!std::is_convertible_v<std::shared_ptr<CallTarget>, EchoService::Stub>);
+
+  auto target = std::make_shared<CountingTarget>();
+  CountingTarget& counts = *target;
+  const std::weak_ptr<CountingTarget> there = target;
+  auto stub = std::make_unique<EchoService::Stub>(std::move(target));
+  EXPECT_EQ(stub->Echo({}).status().message(), "counted");
+  EchoService::Stub copy = *stub;
+  stub = nullptr;
+  EXPECT_EQ(copy.Echo({}).status().message(), "counted");
+  EXPECT_EQ(counts.started, 2);
+  EXPECT_EQ(there.use_count(), 1);
+  copy = EchoService::Stub(std::make_unique<CountingTarget>());
+  EXPECT_TRUE(there.expired());
+
+  CountingTarget referred;
+  EXPECT_EQ(EchoService::Stub(referred).Echo({}).status().message(), "counted");
+  EXPECT_EQ(referred.started, 1);
 }
 
 TEST(GeneratedCode, MocksEveryStyleOfAnAwkwardMethod) {

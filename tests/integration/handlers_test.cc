@@ -1,4 +1,4 @@
-// What a handler sees of its call, and what its caller sees of what the handler does.
+// Tests what a handler sees of its call, and what the caller sees of the handler's doing.
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -7,6 +7,7 @@
 
 #include "absl/strings/escaping.h"
 #include "tests/integration/stack.h"
+#include "tests/protos/rows.weft.h"
 #include "weft/core/manual_clock.h"
 #include "weft/rpc/call/unary_call.h"
 
@@ -422,6 +423,87 @@ TEST(Handlers, ASlowOneHoldsUpNobodyElse) {
   EXPECT_EQ(hung.count(), 0u);
   service.release.Notify();
   EXPECT_TRUE(hung.Wait().ok());
+}
+
+// ---- Styles by method
+
+class MixedRows final : public Rows::MixedService<MixedRows> {
+ public:
+  absl::Status Get(ServerContext&, RowQuery& query, Row& row) noexcept {
+    row.set_number(query.rows());
+    return absl::OkStatus();
+  }
+  Coro<absl::Status> Add(ServerContext&, ServerReader<Row>& rows, RowSum& sum) {
+    Row row;
+    while (co_await rows.ReadCoro(&row)) sum.set_rows(sum.rows() + 1);
+    co_return absl::OkStatus();
+  }
+  absl::Status List(ServerContext&, RowQuery&, ServerWriter<Row>& rows) {
+    return rows.Write(Row()) ? absl::OkStatus() : absl::CancelledError("");
+  }
+  void Talk(ServerContext&, AsyncServerStream<Row, Row> stream) {
+    stream.Finish(absl::AbortedError("later"));
+  }
+};
+
+class OtherwiseMixedRows final : public Rows::MixedService<OtherwiseMixedRows> {
+ public:
+  void Get(ServerContext&, RowQuery&, Responder<Row> responder) {
+    responder.reply().set_number(5);
+    responder.Finish();
+  }
+  absl::Status Add(ServerContext&, ServerReader<Row>& rows, RowSum& sum) {
+    Row row;
+    while (rows.Read(&row)) sum.set_rows(sum.rows() + 1);
+    return absl::OkStatus();
+  }
+  Coro<absl::Status> List(ServerContext&, RowQuery&, ServerWriter<Row>& rows) {
+    co_return co_await rows.WriteCoro(Row()) ? absl::OkStatus() : absl::CancelledError("");
+  }
+  Coro<absl::Status> Talk(ServerContext&, ServerStream<Row, Row>&) {
+    co_return absl::AbortedError("later");
+  }
+};
+
+template <typename T>
+class Mixed : public ::testing::Test {};
+using MixedServices = ::testing::Types<MixedRows, OtherwiseMixedRows>;
+TYPED_TEST_SUITE(Mixed, MixedServices);
+
+TYPED_TEST(Mixed, ServesEachMethodInTheStyleOfItsHandler) {
+  TypeParam service;
+  TestServer server(service);
+  const auto channel = server.Connect();
+  Rows::Stub stub(*channel);
+  RowQuery query;
+  query.set_rows(5);
+  const absl::StatusOr<Row> got = stub.Get(query);
+  ASSERT_TRUE(got.ok()) << got.status();
+  EXPECT_EQ(got->number(), 5);
+
+  auto adding = stub.Add();
+  EXPECT_TRUE(adding.Write(Row()) && adding.Write(Row()));
+  const absl::StatusOr<RowSum> sum = adding.Finish();
+  ASSERT_TRUE(sum.ok()) << sum.status();
+  EXPECT_EQ(sum->rows(), 2);
+
+  auto listing = stub.List(query);
+  Row row;
+  EXPECT_TRUE(listing.Read(&row));
+  EXPECT_FALSE(listing.Read(&row));
+  EXPECT_EQ(listing.Finish(), absl::OkStatus());
+  EXPECT_THAT(stub.Talk().Finish(), IsStatus(absl::StatusCode::kAborted, HasSubstr("later")));
+}
+
+// Only a handler that waits is kept from the I/O thread; it is the handler's style that says so.
+TEST(Mixed, KnowsWhichHandlersWait) {
+  const MixedRows one;
+  const OtherwiseMixedRows other;
+  std::vector<bool> waits;
+  for (const ServiceMethod& method : one.methods()) waits.push_back(method.waits);
+  for (const ServiceMethod& method : other.methods()) waits.push_back(method.waits);
+  EXPECT_THAT(waits, ElementsAre(false, false, true, false, false, true, false, false));
+  EXPECT_EQ(one.full_name(), "weft.test.Rows");
 }
 
 }  // namespace

@@ -195,8 +195,7 @@ TEST(Interceptors, MayRefuseAMessage) {
   }
 }
 
-// What the identity, the deadline and the metadata of a call are where a server's interceptor
-// decides.
+// A call's identity, deadline and metadata are there when a server's interceptor decides.
 TEST(Interceptors, OfAServerSeeWhoCallsAndWithWhat) {
   HookedEcho service;
   const auto guard = std::make_shared<FreeOnServer>();

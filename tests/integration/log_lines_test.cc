@@ -1,5 +1,5 @@
-// What is printed of peers, and by whom: libraries' lines go to the sink and are thinned out,
-// peers' texts are escaped, and a standard error that nobody reads stops nothing.
+// Lines that are printed: those of libraries go to the sink and are thinned out, peers' texts are
+// escaped, and a standard error that nobody reads stops nothing.
 #include "tests/support/log_lines.h"
 
 #include <fcntl.h>
@@ -13,6 +13,8 @@
 #include "tests/integration/stack.h"
 #include "tests/support/raw_frames.h"
 #include "tests/support/raw_peer.h"
+#include "weft/core/in_process_network.h"
+#include "weft/core/manual_clock.h"
 
 namespace weft::test {
 namespace {
@@ -113,15 +115,15 @@ TEST(LogLines, BadStringsThatTheApplicationParsesGoWhereTheyWent) {
               HasSubstr("String field 'weft.test.EchoRequest.text'"));
 }
 
-TEST(LogLines, HellosWithAnyBytesForNamesAreTakenWithoutALine) {
+TEST(LogLines, HellosWhoseNamesAreNoTextAreTakenWithoutALine) {
   auto sink = std::make_shared<LogLines>();
   HookedEcho service;
   TestServer server(service, {.runtime = LoggingTo(sink)});
   testing::internal::CaptureStderr();
   for (int i = 0; i < 100; ++i) {
     RawPeer peer = RawPeer::ConnectTo(server->port());
-    // node and cluster
-    const std::string names("\x5a\x03\xff\n\x1b\x62\x02\xc0\x80", 9);
+    // node and cluster: no UTF-8
+    const std::string names("\x5a\x03\xff\xfe\x80\x62\x02\xc0\x80", 9);
     peer.Send(raw::Preface() + raw::Frame(kHello, 0, 0, 0, raw::HelloBody() + names));
     EXPECT_EQ(peer.Read(raw::Preface().size()), raw::Preface());
     EXPECT_TRUE(peer.ReadFrame(native::FrameType::kHello).has_value());
@@ -172,6 +174,107 @@ TEST(LogLines, NamesThatAPeerAsksForAreEscapedInErrors) {
   EXPECT_TRUE(absl::IsUnimplemented(reply.status())) << reply.status();
   EXPECT_THAT(std::string(reply.status().message()),
               HasSubstr("unknown service in no\\nsuch\\x1b[1m/Method"));
+}
+
+// A server comes, goes, and comes back at one address, seen by a channel whose time the test turns.
+TEST(LogLines, AServerThatIsLostIsToldAsLongAsItLasts) {
+  const auto log = std::make_shared<CollectedLog>();
+  ManualClock clock;
+  RuntimeOptions options;
+  options.log_sink = log;
+  options.clock = &clock;
+  const auto network = InProcessNetwork::Create();
+  HookedEcho service;
+  const auto serve = [&] {
+    auto server = std::make_unique<Server>(
+        ServerOptions{.runtime = RuntimeOf(), .network = network, .drain = absl::ZeroDuration()});
+    EXPECT_TRUE(server->Register(service).ok());
+    EXPECT_TRUE(server->Start("inproc:s").ok());
+    return server;
+  };
+  auto server = serve();
+  auto channel =
+      ChannelTo("inproc:s", {.runtime = RuntimeOf(std::move(options)), .network = network});
+  EchoService::Stub stub(*channel);
+  const CallOptions patient = {.timeout = absl::InfiniteDuration(), .wait_for_ready = true};
+  ASSERT_TRUE(stub.Echo(RequestOf("x"), patient).ok());
+  clock.Advance(absl::Seconds(5));
+  server.reset();
+  // Each step waits for the attempt that it may have begun.
+  const auto step_by = [&](absl::Duration step) {
+    const int64_t failed = channel->counts().failed_connects;
+    clock.Advance(step);
+    EXPECT_TRUE(PollUntil([&] { return channel->counts().failed_connects > failed; }));
+  };
+  for (int i = 0; i < 8; ++i) step_by(absl::Seconds(15));
+  const auto told = log->lines.Get();
+  ASSERT_GE(told.size(), 2u);
+  EXPECT_LE(told.size(), 4u) << "in two minutes";
+  EXPECT_THAT(told[0], HasSubstr("channel: server unreachable: inproc:s: "));
+  EXPECT_THAT(told[1], HasSubstr("channel: server still unreachable: inproc:s: "));
+  server = serve();
+  const int64_t connects = channel->counts().connects;
+  clock.Advance(absl::Seconds(15));
+  ASSERT_TRUE(PollUntil([&] { return channel->counts().connects > connects; }));
+  EXPECT_EQ(log->lines.Get(), told) << "it may be refused yet";
+  EXPECT_TRUE(PollUntil([&] {
+    clock.Advance(absl::Seconds(1));
+    return log->lines.Get().size() > told.size();
+  }));
+  EXPECT_THAT(log->lines.Get().back(), HasSubstr("channel: server back: inproc:s after "));
+}
+
+TEST(LogLines, EachServerAndChannelHasALevelThatIsChangedWhileItRuns) {
+  const auto runtime_log = std::make_shared<CollectedLog>();
+  const auto own_log = std::make_shared<CollectedLog>();
+  RuntimeOptions options;
+  options.log_sink = runtime_log;
+  options.log_level = LogLevel::kError;
+  const std::shared_ptr<Runtime> runtime = RuntimeOf(std::move(options));
+  HookedEcho service;
+  TestServer quiet(service, {.runtime = runtime});
+  ServerOptions loud_options;
+  loud_options.runtime = runtime;
+  loud_options.log.sink = own_log;
+  TestServer loud(service, std::move(loud_options));
+  ChannelOptions channel_options;
+  channel_options.runtime = runtime;
+  channel_options.log.level = LogLevel::kOff;
+  const auto channel = quiet.Connect(std::move(channel_options));
+  EXPECT_FALSE(channel->log().Wants(LogLevel::kError));
+  EXPECT_FALSE(loud->log().Wants(LogLevel::kWarning)) << "as the runtime's";
+  loud->log().SetLevel(LogLevel::kWarning);
+  for (TestServer* server : {&quiet, &loud}) {
+    RawPeer peer = RawPeer::ConnectTo((*server)->port());
+    peer.Send("GET / HTTP/1.1\r\n\r\n");
+    EXPECT_TRUE(peer.WaitForClose());
+  }
+  EXPECT_TRUE(own_log->lines.WaitFor([](const auto& all) { return all.size() == 1; }));
+  EXPECT_THAT(own_log->lines.Get()[0], HasSubstr("server: unknown protocol"));
+  EXPECT_TRUE(runtime_log->lines.Get().empty());
+  runtime->log().SetLevel(LogLevel::kInfo);
+  EXPECT_TRUE(quiet->log().Wants(LogLevel::kInfo));
+  EXPECT_FALSE(loud->log().Wants(LogLevel::kInfo));
+  EXPECT_FALSE(channel->log().Wants(LogLevel::kError));
+}
+
+TEST(LogLines, AServersOwnThreadsHaveItsLevelToo) {
+  const auto log = std::make_shared<CollectedLog>();
+  HookedEcho service;
+  ServerOptions options;
+  options.log.level = LogLevel::kOff;
+  options.log.sink = log;
+  TestServer server(service, std::move(options));
+  const auto refuse = [&] {
+    RawPeer peer = RawPeer::ConnectTo(server->port());
+    peer.Send("GET / HTTP/1.1\r\n\r\n");
+    EXPECT_TRUE(peer.WaitForClose());
+  };
+  refuse();
+  server->log().SetLevel(LogLevel::kInfo);
+  refuse();
+  EXPECT_TRUE(log->lines.WaitFor([](const auto& all) { return !all.empty(); }));
+  EXPECT_EQ(log->lines.Get().size(), 1u);
 }
 
 TEST(LogLines, AStandardErrorThatNobodyReadsStopsNothing) {

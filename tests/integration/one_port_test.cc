@@ -90,7 +90,8 @@ TEST_F(OnePort, GoesByWhatTheTransportHasAgreedOnAndNotByFirstBytes) {
   Serve("line/1");
   EXPECT_EQ(Call(/*wrapped=*/true, /*lines=*/true), "<ann>");
   EXPECT_EQ(Call(/*wrapped=*/false, /*lines=*/false), "<>");
-  // What a session of lines makes of the native preface; a sniffer would have found a better one.
+  // A session of lines gets the native preface and refuses it; a sniffer would have chosen another
+  // one.
   RawPeer peer = Connect();
   peer.Send(StepFactory::Greeting('A', "ann") + "C" + raw::Opening() + "\n");
   EXPECT_EQ(peer.Read(5), StepFactory::Greeting('B', "bob"));

@@ -32,7 +32,7 @@ Callback<EntryReply> Into(EntryResult& result) {
   return [&result](absl::StatusOr<EntryReply> r) { result.Add(std::move(r)); };
 }
 
-// What handlers saw: the numbers of each account in order, and how many ran at once.
+// Records what handlers saw: the numbers of each account in order, and how many ran at once.
 class Journal {
  public:
   // Returns when `hold` does; sees to it that two of one account never run at once.
@@ -325,6 +325,9 @@ TEST(Order, CallsOfOneKeyRunOneAtATimeAndOthersBesideThem) {
     EXPECT_TRUE(stub.Note(EntryOf("free", i), {.timeout = kForever, .context = &context}).ok());
   }
   EXPECT_EQ(held.count(), 0u);
+  // Its worker may have taken it and not begun yet.
+  EXPECT_TRUE(service.journal.state.WaitFor(
+      [](const auto& state) { return state.numbers.contains("held"); }));
   EXPECT_THAT(service.journal.state.Get().numbers["held"], ElementsAre(0));
   release.Notify();
   held.WaitForAll(10);

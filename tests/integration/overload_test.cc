@@ -325,7 +325,7 @@ TEST_P(SlowReader, CostsNoMoreThanTheLimitAndNobodyElse) {
     return false;
   }));
   EXPECT_EQ(server->connections().open, 2);
-  // What was kept for it is the limit, and what the kernel holds; the rest was refused.
+  // Replies that were kept for it fill the limit and the kernel's buffers; the rest was refused.
   int whole = 0, refused = 0;
   for (int i = 0; i < kCalls + 3; ++i) {
     const std::optional<RawFrame> frame = raw.peer().ReadFrame(native::FrameType::kResponse);
@@ -369,7 +369,7 @@ TEST_P(SlowReader, IsNotReadFromUntilItReads) {
     raw.Request(EchoService::kProduce, request);
     ++sent;
   }
-  // Whatever was slow or fast, in the end all is answered, and nothing was refused.
+  // In the end all calls are answered and none was refused, in whatever order they ran.
   for (int64_t i = 0; i < sent; ++i) {
     const std::optional<RawFrame> frame = raw.peer().ReadFrame(native::FrameType::kResponse);
     ASSERT_TRUE(frame.has_value());
@@ -476,7 +476,7 @@ TEST(SlowReaders, TogetherCostNoMoreThanTheLimitOfTheRuntime) {
   EXPECT_GE(refused, 60);
   // All is read: what was held is free again.
   const auto channel = server.Connect();
-  // What they have not read goes with their connections.
+  // Replies that they have not read go with their connections.
   for (RawClient* reader : readers) reader->peer().ShutDownWrites();
   EXPECT_TRUE(PollUntil([&] { return EchoService::Stub(*channel).Produce(request).ok(); }));
 }

@@ -484,7 +484,7 @@ TEST(Stop, CancelsWhatIsLeftAtItsDeadline) {
   server->Stop(absl::Milliseconds(5));
   EXPECT_EQ(service.seen_cancelled.Get(), 1);
   EXPECT_EQ(service.hanging.Get(), 0);
-  // What the handler then says may still get through.
+  // The handler's answer may still get through.
   EXPECT_THAT(hung.Wait().status(), testing::AnyOf(HasCode(absl::StatusCode::kUnavailable),
                                                    HasCode(absl::StatusCode::kCancelled)));
 }
@@ -561,7 +561,7 @@ TEST(Stop, WhileClientsKeepSending) {
     EXPECT_TRUE(PollUntil([&] { return not_executed.load() > 3; }));
     stop.store(true);
     for (std::thread& thread : threads) thread.join();
-    // What was executed was answered, or its caller told that it may have been.
+    // Each call that was executed was answered, or its caller was told that it may have been.
     EXPECT_GE(entered, ok.load());
     EXPECT_LE(entered, ok.load() + maybe.load());
     EXPECT_EQ(service.entered.load(), entered);

@@ -15,6 +15,7 @@ namespace {
 constexpr size_t kServers = 3;
 constexpr absl::Duration kLong = absl::Seconds(60);
 
+// Calls that are spread over several servers, with a connection to each.
 class SpreadCalls : public testing::Test {
  protected:
   SpreadCalls() {
@@ -78,7 +79,7 @@ TEST_F(SpreadCalls, HedgesLandOnDifferentServers) {
   for (HookedEcho& service : services) {
     service.echo = [this](ServerContext&, EchoRequest& request, EchoReply& reply) {
       inside.Update([](int& n) { ++n; });
-      // Nobody answers before all have been asked.
+      // No server answers before all have been asked.
       if (!inside.WaitFor([](int n) { return n >= 3; })) return absl::InternalError("alone");
       FillEcho(request, &reply);
       return absl::OkStatus();

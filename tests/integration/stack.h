@@ -1,5 +1,4 @@
-// What the tests of the whole stack share: addresses, echo services with hooks, results to wait
-// for.
+// Shared by the tests of the whole stack: addresses, echo services with hooks, results to wait for.
 //
 // Threads  Awaited, CollectedLog: any; the rest the test's
 #ifndef WEFT_TESTS_INTEGRATION_STACK_H_
@@ -89,7 +88,7 @@ inline std::string ListenAddressOf(Family family, const TempDir& dir) {
 class HookedEcho : public EchoService::Service {
  public:
   std::function<absl::Status(ServerContext&, EchoRequest&, EchoReply&)> echo;
-  // What Sleep and SleepBriefly wait for; null: nothing.
+  // Sleep and SleepBriefly call it before they answer; null: they answer at once.
   std::function<void(ServerContext&)> in_sleep;
   // Calls inside Hang, which ends when `release` has happened or when it is cancelled.
   Watched<int> hanging{0};
@@ -239,7 +238,7 @@ class AnsweringEcho : public EchoService::AsyncService {
 
 class CoroutineEcho : public EchoService::CoroService {
  public:
-  // What the coroutine awaits before it answers.
+  // The coroutine awaits it before it answers.
   std::function<Coro<absl::Status>(EchoRequest&)> before;
 
   Coro<absl::Status> Echo(ServerContext&, EchoRequest& request, EchoReply& reply) override {
@@ -266,7 +265,7 @@ class Awaited {
   void Add(T value) {
     values_.Update([&](std::vector<T>& all) { all.push_back(std::move(value)); });
   }
-  // What came first; waits for it.
+  // Waits for the first value, and returns it.
   T Wait() { return WaitForAll(1).front(); }
   std::vector<T> WaitForAll(size_t count) {
     if (!values_.WaitFor([&](const std::vector<T>& all) { return all.size() >= count; })) {

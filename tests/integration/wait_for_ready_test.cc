@@ -21,7 +21,7 @@ TEST(WaitForReady, WaitsUntilTheServerIsThere) {
   EchoService::Stub stub(*channel);
   EchoResult patient;
   stub.EchoAsync(RequestOf("patient"), {.wait_for_ready = true}, Into(patient));
-  // One that does not wait says that an attempt has failed.
+  // A call that does not wait says that an attempt has failed.
   EchoResult hasty;
   stub.EchoAsync(RequestOf("hasty"), {}, Into(hasty));
   EXPECT_EQ(hasty.Wait().status().code(), absl::StatusCode::kUnavailable);

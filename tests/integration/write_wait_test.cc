@@ -35,6 +35,7 @@ class PouringRows final : public Rows::Service {
   }
 };
 
+// Handlers that write to a client that does not read, in time that the test moves.
 class WriteWait : public testing::Test {
  protected:
   void Begin(int workers, ServerOptions options = {}) {

@@ -14,8 +14,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 
 HEAD = "// A thing.\n//\n// Threads  any\n"
 
+NEEDS = '#include "weft/core/requirements.h"\n'
+
 HEALTHY = {
-    "core/a.h": HEAD + "#pragma once\n#include <string>\nstruct A {\n  std::string name;\n};\n",
+    "core/requirements.h": HEAD + "#pragma once\n",
+    "core/a.h": HEAD + "#pragma once\n#include <string>\n" + NEEDS + "struct A {\n  std::string name;\n};\n",
     "core/a.cc": '#include "weft/core/a.h"\n\n#include <event2/event.h>\n#include <sys/socket.h>\n',
     "rpc/options.proto": 'syntax = "proto3";\n',
     "rpc/base/b.h": HEAD + '#pragma once\n#include "weft/core/a.h"\nstruct B : A {};\n',
@@ -23,7 +26,7 @@ HEALTHY = {
     "rpc/server_options.h": HEAD + '#pragma once\n#include "weft/rpc/base/b.h"\nstruct O : B {};\n',
     "rpc/server/s.h": HEAD + '#pragma once\n#include "weft/rpc/server_options.h"\nstruct S : B {};\n',
     "rpc/client/c.h": HEAD + '#pragma once\n#include "weft/rpc/base/b.h"\nstruct C : B {};\n',
-    "rpc/base/words.h": HEAD + "#pragma once\nvoid Say();\n",
+    "rpc/base/words.h": HEAD + "#pragma once\n" + NEEDS + "void Say();\n",
     "codegen/main.cc": '#include <google/protobuf/compiler/plugin.h>\n#include "weft/rpc/options.pb.h"\n',
     "codegen/template.cc": 'const char* k = R"(\n#include "$stem$.pb.h"\n)";\n',
     # Words in comments and strings are no faults.
@@ -36,8 +39,8 @@ UNFINISHED = "TO" "DO"
 def class_of(methods=0, members=0, bases="", more=""):
     """A class X at line 4, with so many of each, and `more` as its last lines."""
     lines = [f"  void F{i}(int a = (1 < 2));" for i in range(methods)]
-    lines += [f"  std::map<int, A<(1 > 0)>> m{i}_ LOOP_OWNED = {{}};" for i in range(members)]
-    return HEAD + "class ANY_THREAD X" + bases + " {\n" + "".join(line + "\n" for line in lines) + more + "};\n"
+    lines += [f"  std::map<int, A<(1 > 0)>> m{i}_ WEFT_LOOP_OWNED = {{}};" for i in range(members)]
+    return HEAD + "class WEFT_ANY_THREAD X" + bases + " {\n" + "".join(line + "\n" for line in lines) + more + "};\n"
 
 
 # None of it counts beside 30 methods and 15 members, however it is written.
@@ -50,7 +53,7 @@ UNCOUNTED = """
   template <typename T, int n = (1 > 0)>
   void F0(T t);
   const std::vector<int>& all() const { return m0_; }
-  size_t size() const LOOP_ONLY { return m0_.size(); }
+  size_t size() const WEFT_LOOP_ONLY { return m0_.size(); }
   int64_t seen() const { return m0_.load(std::memory_order_relaxed); }
   static constexpr size_t kSize = size_t{4} << 10;
   static int made;
@@ -120,6 +123,7 @@ PLANTED = {
         ({"rpc/server/n.cc": "native::NativeLink* link;\n"}, "rpc/server/n.cc:1: names a protocol: native::"),
         ({"core/r1.h": HEAD + '#include "weft/core/r2.h"\n', "core/r2.h": HEAD + '#include "weft/core/r1.h"\n'},
          "core/r1.h:1: headers include each other"),
+        ({"rpc/base/alone.h": HEAD + "#include <string>\n"}, "rpc/base/alone.h:1: includes nothing of weft's"),
     ],
     "classes": [
         ({"core/x.h": class_of(methods=30, members=14, bases=BASES, more=UNCOUNTED)},
@@ -165,7 +169,7 @@ PLANTED = {
         ({"rpc/base/x.h": "#pragma once\n// Threads  any\nclass X {};\n"}, "rpc/base/x.h:1: begins without a comment"),
         ({"core/x.h": "// A thing.\n//\n// Threads  any, once\n// made Owns     nothing\n"},
          "core/x.h:4: a line of the contract runs into"),
-        # What a formatter tears.
+        # Comments that a formatter tears.
         ({"core/x.h": WELL_SET}, None),
         ({"core/x.cc": "int a;\n  // " + "long " * 20 + "\n"}, "core/x.cc:2: a comment goes beyond column 100"),
         ({"tests/core/x.h": "int a;  // " + "long " * 20 + "\n"}, "tests/core/x.h:1: a comment goes beyond column 100"),
@@ -192,14 +196,44 @@ PLANTED = {
         ({"tests/rpc/x_test.cc": "void F() { ::usleep(5); }\n"}, "tests/rpc/x_test.cc:1: a test that sleeps"),
         ({"tests/support/watched.cc": "bool F() { return true; }\n"}, "tests/support/watched.cc:1: does not sleep any more"),
     ],
+    "chance": [
+        ({"rpc/base/x.cc": "int F() {\n  return std::random_device()();\n}\n"}, "rpc/base/x.cc:2: asks the system"),
+        ({"rpc/base/x.cc": "auto t = absl::Now();\n"}, "rpc/base/x.cc:1: asks the system"),
+        ({"core/x.h": HEAD + "inline auto F() { return std::chrono::steady_clock::now(); }\n"},
+         "core/x.h:4: asks the system"),
+        ({"core/x.cc": "uint64_t seed = KernelRandomSeed();\n"}, "core/x.cc:1: asks the system"),
+        ({"core/clock.cc": "int now;\n"}, "core/clock.cc:1: does not ask the system any more"),
+    ],
     "sizes": [({"core/x.cc": "\n" * 701}, "core/x.cc:701: has 701 lines")],
     "markers": [
         ({"core/x.cc": f"// {UNFINISHED}: later\n"}, "core/x.cc:1: a note of work left undone"),
         ({"docs/x.md": f"\n{UNFINISHED}\n"}, "docs/x.md:2: a note of work left undone"),
     ],
+    "prose": [
+        ({"core/x.h": HEAD.replace("A thing.", "A thing. What it\n// does.")}, "core/x.h:1: a sentence begins with \"What it"),
+        ({"core/x.cc": "int a;\n// It has a line. One\n// that is full waits.\n"}, "core/x.cc:2: a sentence begins with"),
+        ({"core/x.cc": "// It runs;\n// it ends.\n//\n// Whether it has ended.\n"}, "core/x.cc:4: a sentence begins with"),
+        ({"core/x.cc": "int a;  // Whose it is.\n"}, "core/x.cc:1: a sentence begins with"),
+        ({"tests/x.py": '"""Reads it.\n\nCounted are bytes."""\n'}, "tests/x.py:3: a sentence begins with \"Counted are"),
+        ({"tests/x.py": "a = 1  # Whoever comes.\n"}, "tests/x.py:1: a sentence begins with"),
+        ({"tests/CMakeLists.txt": "# (It may.) Those that may not.\n"}, "tests/CMakeLists.txt:1: a sentence begins with"),
+        # Questions, the middle of a sentence, other words, and strings.
+        ({"core/x.cc": "// What now? It says\n// What, Who.Is and Whole are. Needed: one.\n"}, None),
+        ({"core/x.cc": 'const char* k = "// What it does.";\n', "tests/x.py": 'k = """What it does."""\n'}, None),
+    ],
+    "packages": [
+        ({"dev": "A_PACKAGES=(\n  libabsl-dev libnothing-dev)\n", "core/s.cc": '#include "absl/strings/str_cat.h"\n'},
+         "dev:1: nothing says what libnothing-dev is for"),
+        ({"dev": "\nA_PACKAGES=(libevent-dev libzstd-dev)\n"}, "dev:2: nothing uses libzstd-dev"),
+        ({"dev": "A_PACKAGES=(libevent-dev)\n"}, None),
+    ],
     "headers": [
         ({"core/x.h": HEAD + "std::string Name();\n"}, "core/x.h:1: does not compile alone"),
         ({"rpc/base/x.h": HEAD + "struct Twice {};\n"}, "rpc/base/x.h:1: does not compile alone"),
+        ({"core/x.h": HEAD + "struct Twice {};\n", "core/x.cc": '#include "weft/core/x.h"\n'},
+         "core/x.h:1: is not guarded"),
+        ({"core/x.h": HEAD + "std::string Name();\n", "core/x.cc": '#include <string>\n#include "weft/core/x.h"\n'},
+         "core/x.h:1: does not compile alone"),
     ],
 }
 

@@ -7,21 +7,27 @@ import sys
 
 sys.dont_write_bytecode = True
 
+import chance
 import classes
 import contracts
 import gates
 import include_graph
 import markers
+import packages
+import prose
 import sizes
 import sleeps
 
 RULES = {
     "include_graph": include_graph.check,
+    "chance": chance.check,
     "classes": classes.check,
     "contracts": contracts.check,
     "gates": gates.check,
     "sizes": sizes.check,
     "markers": markers.check,
+    "packages": packages.check,
+    "prose": prose.check,
     "sleeps": sleeps.check,
 }
 

@@ -12,7 +12,7 @@
   - No class is a friend of one in another header.
 
 Exceptions stand in classes.toml, each with its reason. The numbers of a class there are those that it has: it cannot
-grow, and whoever makes it smaller writes that down. What is no longer needed there is a fault.
+grow, and whoever makes it smaller writes that down. An exception that is no longer needed there is a fault.
 """
 
 import pathlib
@@ -78,7 +78,7 @@ def table(root):
 
 
 class Exceptions:
-    """What classes.toml allows, and which of it was asked for."""
+    """The exceptions of classes.toml, and those that were needed."""
 
     def __init__(self, root):
         path = pathlib.Path(root) / EXCEPTIONS

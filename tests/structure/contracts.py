@@ -18,7 +18,7 @@ CONTINUED = re.compile(r"// {10}\S")
 RUN_TOGETHER = re.compile(rf"// .*\S +({WORDS})  +\S")
 PROSE = re.compile(r"// \S")
 DRAWING = re.compile(r"//( {2,})\S")
-# What a line of a drawing has, and the rest of a torn one has not: columns, lines and arrows.
+# Marks of a line of a drawing that the rest of a torn one has not: columns, lines and arrows.
 DRAWN = re.compile(r"\S {2,}\S|[─-▟▲►▼◄→←]")
 FEW_WORDS = 3
 

@@ -9,8 +9,8 @@ import re
 from source import code_of
 
 _DIRECTIVE = re.compile(r"^[ \t]*#(?:[^\n]*\\\n)*[^\n]*", re.MULTILINE)
-# LOOP_ONLY, LOOP_OWNED, ANY_THREAD, WEFT_GUARDED_BY(mu_), ABSL_... with their arguments.
-_MACRO = re.compile(r"\b(?:LOOP_ONLY|LOOP_OWNED|ANY_THREAD|(?:WEFT|ABSL)_[A-Z0-9_]+)\b")
+# WEFT_LOOP_ONLY, WEFT_LOOP_OWNED, WEFT_ANY_THREAD, WEFT_GUARDED_BY(mu_), ABSL_... with their arguments.
+_MACRO = re.compile(r"\b(?:WEFT_LOOP_ONLY|WEFT_LOOP_OWNED|WEFT_ANY_THREAD|(?:WEFT|ABSL)_[A-Z0-9_]+)\b")
 _TOKEN = re.compile(r"[A-Za-z_]\w*|\d[\w.']*|::|->|&&|\[\[|\]\]|\.\.\.|\S")
 _NAME = re.compile(r"[A-Za-z_]\w*$")
 _OPEN = {"(": ")", "[": "]", "{": "}", "[[": "]]"}
@@ -27,7 +27,7 @@ class Token(str):
 
 
 class Class:
-    """What the body of one class declares itself; nested classes count for themselves."""
+    """The declarations of one class's own body; nested classes count for themselves."""
 
     def __init__(self, key, name, line, outer=None):
         self.key = key

@@ -1,7 +1,7 @@
 """The library never ends the process and never throws: errors are Statuses.
 
-core/check.h, which traps on a bug in builds without NDEBUG, is the one exception. What passes an exception on that is the
-user's own is allowed by name, below, with the reason.
+core/check.h, which traps on a bug in builds without NDEBUG, is the one exception. Code that passes on an exception of
+the user's own is allowed by name, below, with the reason.
 """
 
 import re

@@ -1,6 +1,6 @@
-"""Who may include whom.
+"""Checks who may include whom.
 
-    rpc/cli -> rpc/mesh -> rpc -> rpc/console -> rpc/server | rpc/client -> rpc/protocol -> rpc/call -> rpc/base -> core
+    rpc/cli -> rpc -> rpc/console | rpc/mesh -> rpc/server | rpc/client -> rpc/protocol -> rpc/call -> rpc/base -> core
     rpc/default_protocols.cc -> rpc/protocol/*: the one file that names protocols, in includes and in forward declarations
     rpc/testing -> rpc/call: for users' tests, which include it themselves
     rpc/server | rpc/client -> rpc/*_options.h -> rpc/protocol: what users set stands at the top, and is values only
@@ -30,10 +30,10 @@ ARROWS = {
     "rpc/server": ["rpc/*_options.h"],
     "rpc/client": ["rpc/*_options.h"],
     "rpc/console": ["rpc/server", "rpc/client"],
-    "rpc": ["rpc/console"],
+    "rpc/mesh": ["rpc/server", "rpc/client"],
+    "rpc": ["rpc/console", "rpc/mesh"],
     "rpc/default_protocols.cc": ["rpc", "rpc/protocol/native", "rpc/protocol/grpc", "rpc/protocol/http"],
-    "rpc/mesh": ["rpc"],
-    "rpc/cli": ["rpc/mesh"],
+    "rpc/cli": ["rpc"],
     "codegen": ["rpc/options"],
 }
 
@@ -117,12 +117,15 @@ def cycle_of(graph):
 def check(root):
     faults = []
     headers = {}
+    alone = set()
     for source in sources(root, "core", "rpc", "codegen"):
         room = room_of(source.path)
         if room not in ARROWS:
             faults.append(broken(source.path, 1, f"room {room} is not in the include graph (tests/structure)"))
             continue
         allowed = below(room)
+        if source.is_header and room != "codegen" and source.path != "core/requirements.h":
+            alone.add(source.path)
         for number, (line, code) in enumerate(zip(source.lines, source.code), 1):
             # A template's text includes nothing.
             match = INCLUDE.match(line) if "include" in code else None
@@ -134,6 +137,7 @@ def check(root):
                 faults.append(broken(source.path, number, f"{rule}: {line.strip()}"))
 
             if name.startswith("weft/"):
+                alone.discard(source.path)
                 target = name[len("weft/"):]
                 made_of = re.sub(r"\.pb\.h$", ".proto", target)
                 if quote != '"':
@@ -166,6 +170,8 @@ def check(root):
                 found = FOREIGN_TYPES.search(line)
                 if found:
                     faults.append(broken(source.path, number, f"a third party's type in a header: {found.group(0)}"))
+    for path in sorted(alone):
+        faults.append(broken(path, 1, "includes nothing of weft's: weft/core/requirements.h at least"))
     ring = cycle_of(headers)
     if ring:
         faults.append(broken(ring[0], 1, "headers include each other: " + " -> ".join(ring)))

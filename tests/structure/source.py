@@ -31,12 +31,18 @@ def code_of(text):
 
 def comments_of(text):
     """The numbers of the lines on which a comment of one line stands, from 1."""
+    return (line for line, _, _ in line_comments_of(text))
+
+
+def line_comments_of(text):
+    """Of each comment of one line: the line, if it stands there alone, and its words."""
     line, end = 1, 0
     for match in _TOKEN.finditer(text):
         line += text.count("\n", end, match.start())
         end = match.start()
         if match.lastgroup == "line":
-            yield line
+            alone = text[text.rfind("\n", 0, end) + 1:end].strip() == ""
+            yield line, alone, match.group(0).lstrip("/<").strip()
 
 
 class Source:

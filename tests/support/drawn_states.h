@@ -22,13 +22,14 @@ namespace weft::test {
 // From, to.
 using Transitions = std::set<std::pair<std::string, std::string>>;
 
-// Those of the first comment of `header`, as "rpc/call/stream_inbox.h", between the states of
-// `names`.
+// Returns the transitions that the first comment of `header` draws, as "rpc/call/stream_inbox.h",
+// between the states of `names`.
 Transitions DrawnIn(const std::string& header, const std::vector<std::string>& names);
 // The same of a text.
 Transitions DrawnInText(const std::string& text, const std::vector<std::string>& names);
 
-// Those of all pairs that `may_go` allows. `names`: of the states, in the order of their enum.
+// Returns the transitions that `may_go` allows. `names`: the states' names, in the order of their
+// enum.
 template <typename State>
 Transitions Allowed(const std::vector<std::string>& names, bool (*may_go)(State, State)) {
   Transitions allowed;

@@ -25,7 +25,7 @@ ssize_t FedTransport::Read(const iovec* pieces, int count) {
   if (end && std::exchange(at_end_, true)) return 0;
   if (stream_.before_read) stream_.before_read();
   if (end) {
-    // What was posted runs before the end is seen.
+    // Lets posted tasks run before the end is seen.
     errno = EAGAIN;
     return -1;
   }
@@ -44,6 +44,10 @@ ssize_t FedTransport::Read(const iovec* pieces, int count) {
 ssize_t FedTransport::Write(const iovec* pieces, int count) {
   if (stream_.broken) {
     errno = EPIPE;
+    return -1;
+  }
+  if (stream_.blocked) {
+    errno = EAGAIN;
     return -1;
   }
   ssize_t written = 0;

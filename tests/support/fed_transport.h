@@ -7,6 +7,7 @@
 #ifndef WEFT_TESTS_SUPPORT_FED_TRANSPORT_H_
 #define WEFT_TESTS_SUPPORT_FED_TRANSPORT_H_
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -24,7 +25,9 @@ struct FedStream {
   std::function<size_t()> next_read;
   // Before each read, and once more before the end is told. Null: nothing.
   std::function<void()> before_read;
-  bool broken = false;  // a write fails
+  bool broken = false;               // a write fails
+  std::atomic<bool> blocked{false};  // a write takes nothing
+  size_t max_unsent = 0;             // as the transport was told
 };
 
 class FedTransport final : public Transport {
@@ -35,6 +38,7 @@ class FedTransport final : public Transport {
   ssize_t Read(const iovec* pieces, int count) override;
   ssize_t Write(const iovec* pieces, int count) override;
   void ShutDown() override {}
+  void SetMaxUnsent(size_t bytes) override { stream_.max_unsent = bytes; }
   absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop, WatchEvents* events) override;
   bool AnyThreadMayWrite() const override { return false; }
 

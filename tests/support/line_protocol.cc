@@ -92,14 +92,14 @@ class LineLink final : public ConnectionHandle,
   }
 
   // ---- for the session
-  void Attach(LineSession* session) LOOP_ONLY { session_ = session; }
-  LineSession* session() const LOOP_ONLY { return session_; }
+  void Attach(LineSession* session) WEFT_LOOP_ONLY { session_ = session; }
+  LineSession* session() const WEFT_LOOP_ONLY { return session_; }
   void Open(std::string identity) {
     identity_ = std::move(identity);
     MutexLock lock(mu_);
     open_ = true;
   }
-  OutboundCall* Take(uint64_t id) LOOP_ONLY {
+  OutboundCall* Take(uint64_t id) WEFT_LOOP_ONLY {
     OutboundCall* call;
     {
       MutexLock lock(mu_);
@@ -127,7 +127,7 @@ class LineLink final : public ConnectionHandle,
  private:
   DeadlineWheel& wheel_;
   std::string identity_;
-  LineSession* session_ LOOP_OWNED = nullptr;
+  LineSession* session_ WEFT_LOOP_OWNED = nullptr;
   Mutex mu_;
   bool open_ WEFT_GUARDED_BY(mu_) = false;
   uint64_t next_id_ WEFT_GUARDED_BY(mu_) = 1;
@@ -135,6 +135,8 @@ class LineLink final : public ConnectionHandle,
   uint64_t taken_ WEFT_GUARDED_BY(mu_) = 0, returned_ WEFT_GUARDED_BY(mu_) = 0;
 };
 
+// One connection of the protocol of lines, at either end: a first line each way, then a line for
+// each call and each answer. Made and destroyed by its session's host, on its loop.
 class LineSession final : public Session, private ConnectionOwner, public DeadlineTarget {
  public:
   LineSession(SessionSeed seed, const SessionContext& context, bool dialer)
@@ -198,7 +200,7 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
     End(call.wire().id, absl::DeadlineExceededError("no reply in time"));
   }
 
-  void End(uint64_t id, absl::Status why) LOOP_ONLY {
+  void End(uint64_t id, absl::Status why) WEFT_LOOP_ONLY {
     OutboundCall* const call = link_->Take(id);
     if (call == nullptr) return;
     link_->Write(absl::StrCat("CANCEL ", id));
@@ -207,13 +209,13 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
     call->End(end);
     TellIfIdle();
   }
-  void OnCallReturned(InboundCall& call) LOOP_ONLY {
+  void OnCallReturned(InboundCall& call) WEFT_LOOP_ONLY {
     io_.wheel->Remove(&call);
     inbound_.erase(call.id.load(std::memory_order_relaxed));
     TellIfIdle();
   }
   // A call that another thread started.
-  void Arm(uint64_t id, OutboundCall& call) LOOP_ONLY {
+  void Arm(uint64_t id, OutboundCall& call) WEFT_LOOP_ONLY {
     call.wire().id = id;
     call.wire().deadline_target = this;
     if (call.plan().deadline != kNever) io_.wheel->Insert(&call, call.plan().deadline);
@@ -256,7 +258,7 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
     host_.OnEnded(*this, reason_, why_);
   }
 
-  void TakeLine(const std::vector<std::string>& words) LOOP_ONLY {
+  void TakeLine(const std::vector<std::string>& words) WEFT_LOOP_ONLY {
     uint64_t id = 0;
     if (words.size() > 1) (void)absl::SimpleAtoi(words[1], &id);
     const std::string& verb = words[0];
@@ -288,7 +290,7 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
     }
   }
   static SessionHost::Verdict VerdictFor(const std::shared_ptr<LineLink>& link);
-  void TakeVerdict(absl::StatusOr<std::string> identity) LOOP_ONLY {
+  void TakeVerdict(absl::StatusOr<std::string> identity) WEFT_LOOP_ONLY {
     if (!identity.ok()) {
       link_->Write("REFUSED " + Text(identity.status()));
       CloseWhenWritten(CloseReason::kUnauthenticated,
@@ -298,14 +300,14 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
     link_->Write("WELCOME");
     ComeUp(*std::move(identity));
   }
-  void ComeUp(std::string identity) LOOP_ONLY {
+  void ComeUp(std::string identity) WEFT_LOOP_ONLY {
     timer_.Stop();
     up_ = true;
     link_->Open(std::move(identity));
     host_.OnUp(*this);
   }
   void TakeCall(uint64_t id, const std::string& method, const std::string& micros,
-                const std::string& request) LOOP_ONLY {
+                const std::string& request) WEFT_LOOP_ONLY {
     const BoundMethod* const bound = sink_ != nullptr ? sink_->Find(method) : nullptr;
     if (bound == nullptr || bound->method->info->kind != MethodKind::kUnary) {
       const absl::Status why = sink_ != nullptr && bound == nullptr
@@ -331,7 +333,7 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
     call.SetRequest(block, block->data(), request.size());
     sink_->OnCall(call);
   }
-  void TakeReply(uint64_t id, const std::string& code, const std::string& text) LOOP_ONLY {
+  void TakeReply(uint64_t id, const std::string& code, const std::string& text) WEFT_LOOP_ONLY {
     OutboundCall* const call = link_->Take(id);
     if (call == nullptr) {
       host_.CountLateReply();
@@ -348,21 +350,21 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
     call->End(end);
     TellIfIdle();
   }
-  void TellIfIdle() LOOP_ONLY {
+  void TellIfIdle() WEFT_LOOP_ONLY {
     if (ending_ || !inbound_.empty()) return;
     if (told_to_leave_) host_.OnInboundCallsEnded(*this);
     if (leaves_ && !ending_ && link_->calls_under_way() == 0) host_.OnLastCallEnded(*this);
   }
-  void Fail(CloseReason reason, const std::string& what) LOOP_ONLY {
+  void Fail(CloseReason reason, const std::string& what) WEFT_LOOP_ONLY {
     Close(reason, absl::UnavailableError(absl::StrCat("connection with ", peer(), ": ", what)));
   }
-  void Decide(CloseReason reason, const absl::Status& why) LOOP_ONLY {
+  void Decide(CloseReason reason, const absl::Status& why) WEFT_LOOP_ONLY {
     if (std::exchange(ending_, true)) return;
     reason_ = reason;
     why_ = why;
     link_->StopStarting();
   }
-  std::vector<InboundCall*> Inbound() const LOOP_ONLY {
+  std::vector<InboundCall*> Inbound() const WEFT_LOOP_ONLY {
     std::vector<InboundCall*> calls;
     for (const auto& [id, call] : inbound_) calls.push_back(call);
     return calls;
@@ -377,15 +379,15 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
   const std::string token_;
   const Nanos limit_;
   const std::shared_ptr<LineLink> link_;
-  Connection connection_ LOOP_OWNED;
-  Timer timer_ LOOP_OWNED;
-  std::map<uint64_t, InboundCall*> inbound_ LOOP_OWNED;
-  bool up_ LOOP_OWNED = false;
-  bool leaves_ LOOP_OWNED = false;         // the peer takes no more calls
-  bool told_to_leave_ LOOP_OWNED = false;  // GoAway was called
-  bool ending_ LOOP_OWNED = false;         // reason_ and why_ say why
-  CloseReason reason_ LOOP_OWNED = CloseReason::kPeerClosed;
-  absl::Status why_ LOOP_OWNED;
+  Connection connection_ WEFT_LOOP_OWNED;
+  Timer timer_ WEFT_LOOP_OWNED;
+  std::map<uint64_t, InboundCall*> inbound_ WEFT_LOOP_OWNED;
+  bool up_ WEFT_LOOP_OWNED = false;
+  bool leaves_ WEFT_LOOP_OWNED = false;         // the peer takes no more calls
+  bool told_to_leave_ WEFT_LOOP_OWNED = false;  // GoAway was called
+  bool ending_ WEFT_LOOP_OWNED = false;         // reason_ and why_ say why
+  CloseReason reason_ WEFT_LOOP_OWNED = CloseReason::kPeerClosed;
+  absl::Status why_ WEFT_LOOP_OWNED;
 };
 
 CallLink::StartResult LineLink::TryStart(OutboundCall& call, absl::Status* why) {

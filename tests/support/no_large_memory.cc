@@ -31,8 +31,8 @@ NoLargeMemory::NoLargeMemory(Of of) {
   EXPECT_EQ(::getrlimit(RLIMIT_AS, &before_), 0);
   refusals.store(0);
 #if !defined(__SANITIZE_ADDRESS__)  // its blocks come from operator new
-  // What small allocations take from now on. The last piece keeps the others, which are freed, from
-  // being given back.
+  // Memory for small allocations from now on. The last piece keeps the others, which are freed,
+  // from being given back.
   if (of == Of::kMappings) {
     auto pieces = std::make_unique<std::unique_ptr<char[]>[]>(kPieces);
     for (size_t i = 0; i < kPieces; ++i) pieces[i] = std::make_unique<char[]>(kPiece);

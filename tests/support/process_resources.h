@@ -1,5 +1,5 @@
-// What this process has of the kernel: descriptors and threads, counted; and a process that has few
-// descriptors left, no threads, or hardly any memory.
+// Counts this process's descriptors and threads, and makes a process that has few descriptors left,
+// no threads, or hardly any memory.
 //
 // Threads  the test's own; what it starts meanwhile sees the same lack
 #ifndef WEFT_TESTS_SUPPORT_PROCESS_RESOURCES_H_

@@ -41,7 +41,7 @@ inline std::string Varint(int field, uint64_t value) {
   return bytes;
 }
 
-// What a Hello says; the fields that matter to tests.
+// The fields of a Hello that matter to tests.
 struct HelloFields {
   uint32_t lowest = 1, highest = 1;
   uint32_t max_frame = 64 << 10;
@@ -73,7 +73,7 @@ inline std::string HelloBody(const HelloFields& f = {}) {
 
 inline std::string Hello(const HelloFields& f = {}) { return Frame(0x10, 0, 0, 0, HelloBody(f)); }
 
-// What a client sends first.
+// The first bytes that a client sends.
 inline std::string Opening(const HelloFields& f = {}) { return Preface() + Hello(f); }
 
 // EchoRequest and EchoReply with a text or a payload.
@@ -165,6 +165,9 @@ inline std::string Headers(uint64_t id, std::string_view pairs) {
 
 inline std::string Cancel(uint64_t id) { return Frame(0x04, 0, 1, id); }
 inline std::string Ping(uint64_t id) { return Frame(0x06, 0, 0, id); }
+inline std::string Pong(uint64_t id, std::string_view clock = {}) {
+  return Frame(0x06, 0x80, 0, id, clock);
+}
 inline std::string GoAway(uint64_t last, std::string_view why) {
   return Frame(0x07, 0, 14, last, why);
 }

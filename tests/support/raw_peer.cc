@@ -137,6 +137,8 @@ bool RawPeer::WaitForClose() {
     kept_.clear();
     if (!Fill(1) && !ended_) return false;
   }
+  // As any peer does that has read the end of file: the other side waits for it.
+  ::shutdown(fd_, SHUT_WR);
   return true;
 }
 

@@ -46,7 +46,7 @@ class RawPeer {
   void Send(std::string_view bytes);
   // Each byte in a segment of its own.
   void SendByByte(std::string_view bytes);
-  // What was sent until here is all.
+  // Ends the stream of bytes sent to the other side.
   void ShutDownWrites();
   void Close();
   // The socket, for somebody else to close.
@@ -60,7 +60,8 @@ class RawPeer {
   std::optional<RawFrame> ReadFrame();
   // The next frame of this type; others are left out.
   std::optional<RawFrame> ReadFrame(native::FrameType type);
-  // Reads, and drops, until the other side has closed. False when it has not in time.
+  // Reads, and drops, until the other side has closed, then closes this one for writing. False when
+  // the other has not in time.
   [[nodiscard]] bool WaitForClose();
 
  private:

@@ -21,7 +21,7 @@
 
 namespace weft {
 
-// What the transport is told to do, and what it did.
+// The script of the transport, and a record of its writes.
 class WriteRecord {
  public:
   // The next writes: at most `n` bytes taken; EAGAIN; an error.
@@ -31,7 +31,7 @@ class WriteRecord {
   // Runs inside each Write, before its step: for what happens meanwhile. Set before the first
   // Write.
   std::function<void()> in_write;
-  // What the other end is said not to have taken.
+  // The bytes that the other end is said not to have taken.
   std::atomic<size_t> unacknowledged{0};
 
   std::string written() const;

@@ -48,7 +48,7 @@ class SpreadSource final : public LinkSource, public LinkObserver {
   void OnLink() override { observer_->OnLink(); }
   void OnNoLink(const absl::Status& why, NoLink how) override;
 
-  // Which connection a link is of.
+  // The index of the connection that a link is of.
   size_t PlaceOf(uint64_t link) const { return link % connections_.size(); }
   const std::vector<std::shared_ptr<EndpointConnection>>& connections() const {
     return connections_;

@@ -66,6 +66,8 @@ class StepWatch final : public Watch {
   bool posted_ = false;
 };
 
+// One end of the handshake in three steps that the header draws. Bytes that it has read behind the
+// last step are kept for Read; everything else is passed on once the handshake is done.
 class StepTransport final : public Transport {
  public:
   StepTransport(std::unique_ptr<Transport> below, const ReadAhead& first_bytes, StepScript script,
@@ -107,6 +109,7 @@ class StepTransport final : public Transport {
   ssize_t Write(const iovec* pieces, int count) override { return below_->Write(pieces, count); }
   size_t Unacknowledged() const override { return below_->Unacknowledged(); }
   void ShutDown() override { below_->ShutDown(); }
+  bool EndWrites() override { return below_->EndWrites(); }
   absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop, WatchEvents* events) override {
     loop.AssertInLoop();
     absl::StatusOr<std::unique_ptr<Watch>> watch = below_->NewWatch(loop, events);
@@ -114,6 +117,7 @@ class StepTransport final : public Transport {
     return std::make_unique<StepWatch>(loop, *std::move(watch), kept_, events);
   }
   void SetLostAfter(Nanos lost_after) override { below_->SetLostAfter(lost_after); }
+  void SetMaxUnsent(size_t bytes) override { below_->SetMaxUnsent(bytes); }
   bool AnyThreadMayWrite() const override {
     return !script_.loop_only && below_->AnyThreadMayWrite();
   }

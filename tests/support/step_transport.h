@@ -3,8 +3,8 @@
 //   dialer: 'A' length name ──►     ◄── 'B' length name :listener     dialer: 'C' ──►
 //
 // Each end's identity is the name that the other end sent, and the protocol that its own script
-// says (as if both had agreed on it). Its matcher looks at 'A' and the length. What comes behind
-// the last byte of a step is kept and served by Read, as a TLS library does with what it has read
+// says (as if both had agreed on it). Its matcher looks at 'A' and the length. Bytes behind the
+// last one of a step are kept and served by Read, as a TLS library does with bytes that it has read
 // ahead.
 //
 // Threads  as TransportFactory; requests: any
@@ -29,14 +29,15 @@ namespace weft {
 // How one end behaves. Its steps are numbered from 0: a dialer's are A, B, C; a listener's too.
 struct StepScript {
   std::string name;
-  // What one step of Handshake reads or writes at most; it then waits for the next readiness.
+  // The most bytes that one step of Handshake reads or writes; it then waits for the next
+  // readiness.
   size_t bytes_at_once = SIZE_MAX;
   // At this step it fails with `failure`.
   int fails_at = INT_MAX;
   absl::Status failure = absl::UnauthenticatedError("not your name");
   // From this step on it says nothing more; what comes is read and thrown away.
   int stops_at = INT_MAX;
-  // What both have agreed on, as this end reports it; empty: nothing.
+  // The protocol that both have agreed on, as this end reports it; empty: none.
   std::string alpn = {};
   // As TLS, it is written by its loop only.
   bool loop_only = false;
@@ -45,13 +46,13 @@ struct StepScript {
 class StepFactory final : public TransportFactory {
  public:
   explicit StepFactory(StepScript script) : script_(std::move(script)) {}
-  // What one end sends at step A or B.
+  // The bytes that one end sends at step A or B.
   static std::string Greeting(char step, const std::string& name);
 
   std::unique_ptr<Transport> Wrap(std::unique_ptr<Transport> below, ReadAhead first_bytes,
                                   const HandshakeRequest& request) override;
   Matcher matcher() const override;
-  // What each transport was asked for, the oldest first.
+  // The handshake request of each transport, the oldest first.
   Watched<std::vector<HandshakeRequest>> requests;
 
  private:

@@ -1,4 +1,4 @@
-// What both sides of capnp agree on for speed.
+// Settings that both sides of capnp use for speed.
 //
 // Threads  any thread
 #pragma once

@@ -1,7 +1,8 @@
 // The command line of a benchmark program: `--name value`, `--name=value`, flags without a value.
 //
-// A program asks for the names it knows. What nobody asked for is in Unread(): a rival's driver is
-// started with weft's flags too, and says which of them it ignores instead of refusing to run.
+// A program asks for the names it knows. Flags that it never asked for are in Unread(): a rival's
+// driver is started with weft's flags too, and says which of them it ignores instead of refusing to
+// run.
 //
 // Threads  value
 // Errors   a malformed line or number ends the program

@@ -1,4 +1,4 @@
-// What an echo client is asked to do: C connections with K calls outstanding on each.
+// The options of an echo client: C connections with K calls outstanding on each.
 //
 // Threads  value
 #pragma once
@@ -13,6 +13,7 @@ namespace weft::bench {
 struct EchoClientOptions {
   int port = 0;
   int connections = 1;
+  int port_step = 0;    // from a connection's port to the next one's; a program's own choice
   int inflight = 1;     // a connection
   size_t payload = 32;  // bytes
   double seconds = 3;   // of the counted window
@@ -27,6 +28,9 @@ struct EchoClientOptions {
         warmup(arguments.Real("warmup", 1, 0, 86400)) {
     if (port == 0) Fail("--port is needed");
   }
+
+  // A server for each connection, on ports that follow each other, or the same for all.
+  int PortOf(int connection) const { return port + connection * port_step; }
 
   // One call outstanding in all: the latency case, which uses blocking calls.
   bool IsOneCaller() const { return connections == 1 && inflight == 1; }

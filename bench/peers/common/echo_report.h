@@ -1,4 +1,4 @@
-// What a client measured, and the JSON line that says it.
+// The figures that a client measured, and the JSON line that says them.
 //
 // Threads  value
 #pragma once

@@ -1,4 +1,4 @@
-// What an echo server is asked to be.
+// The options of an echo server.
 //
 // Threads  value
 #pragma once

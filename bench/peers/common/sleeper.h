@@ -17,7 +17,7 @@ class Sleeper {
   explicit Sleeper(const EchoServerOptions& options)
       : every_(options.sleep_every), length_(options.sleep_us) {}
 
-  // Whether any request sleeps at all.
+  // True if any request sleeps at all.
   bool enabled() const { return every_ != 0; }
 
   // Counts a request; true for the one that has to sleep.

@@ -96,7 +96,7 @@ class StreamRun {
   bool Over() const { return window_.Over(NowNanos()); }
   StreamCounter Counter() const { return StreamCounter(window_, options_.payload); }
   bool IsWhole(const std::string& payload) const { return payload.size() == options_.payload; }
-  // Of one stream; `right`: as it should.
+  // Counts one stream that has ended; `right`: it ended as it should.
   void End(const StreamCounter& counter, bool right) {
     messages_ += counter.counted();
     if (!right) ++errors_;

@@ -1,4 +1,4 @@
-// What a gRPC process does before anything else.
+// Settings that a gRPC process makes before anything else.
 //
 // Debian builds Abseil and gRPC without NDEBUG. Every absl::Mutex then takes part in a process-wide
 // search for deadlocks, and gRPC turns an experiment on that is meant for debug builds. Both are

@@ -25,16 +25,16 @@ class GrpcStubs {
     tuning.Apply(arguments);
     // Channels with equal arguments share a TCP connection unless each has a pool of its own.
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    const std::string target = "127.0.0.1:" + std::to_string(options.port);
     std::vector<std::shared_ptr<grpc::Channel>> channels;
     for (int i = 0; i < options.connections; ++i) {
+      const std::string target = "127.0.0.1:" + std::to_string(options.PortOf(i));
       channels.push_back(
           grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments));
       channels.back()->GetState(/*try_to_connect=*/true);
     }
     const auto deadline = std::chrono::system_clock::now() + std::chrono::seconds(10);
     for (const auto& channel : channels) {
-      if (!channel->WaitForConnected(deadline)) Fail("no connection to " + target + " in 10 s");
+      if (!channel->WaitForConnected(deadline)) Fail("no connection in 10 s");
       stubs_.push_back(EchoService::NewStub(channel));
     }
   }

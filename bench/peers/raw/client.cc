@@ -60,7 +60,7 @@ class Caller {
     for (uint64_t i = 0; i < depth_; ++i) StartOne(NowNanos());
   }
 
-  // What one read brings is answered by new calls, not yet sent.
+  // Each reply that a read brings is followed by a new call, which is queued and not yet sent.
   void Read(CallRecorder& recorder) {
     const ssize_t got = read(fd_, input_.tail(), input_.room());
     if (got <= 0) {

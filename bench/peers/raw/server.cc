@@ -27,7 +27,7 @@ namespace {
 constexpr size_t kReadSize = size_t{64} << 10;
 constexpr size_t kUnsentLimit = size_t{16} << 20;  // a connection that owes more is not read
 
-// One socket. What one read brought is sent back as it stands, in one write.
+// One socket. The bytes of one read are sent back as they stand, in one write.
 //
 // Threads  its loop's
 // Owns     the socket and itself: it deletes itself when the peer goes away

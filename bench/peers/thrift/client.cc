@@ -63,7 +63,7 @@ class Pipeline {
     for (size_t i = 0; i < starts_.size(); ++i) StartOne(NowNanos());
   }
 
-  // What one read brings is answered by new calls, not yet sent.
+  // Each reply that a read brings is followed by a new call, which is queued and not yet sent.
   void Read(CallRecorder& recorder) {
     const uint32_t wanted = std::max(kReadSize, missing_);
     const ssize_t got = read(fd_, input_->getWritePtr(wanted), wanted);

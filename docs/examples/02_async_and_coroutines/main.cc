@@ -13,6 +13,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_join.h"
+#include "weft/core/block_on.h"
+#include "weft/core/runtime.h"
+#include "weft/core/when_all.h"
+#include "weft/rpc/call/sleep.h"
 #include "weft/rpc/channel.h"
 #include "weft/rpc/server.h"
 #include "words.weft.h"
@@ -67,26 +71,58 @@ weft::Coro<absl::StatusOr<std::string>> Describe(words::Words::Stub stub, std::s
   co_return joined->text();
 }
 
-std::string DescribeAndWait(words::Words::Stub stub, const std::string& word) {
-  std::promise<std::string> ended;
-  weft::Spawn(Describe(stub, word),
-              [&ended](std::optional<absl::StatusOr<std::string>> result, std::exception_ptr) {
-                ended.set_value(result.has_value() && result->ok() ? **result : "an error");
+// All words at once; the descriptions come in the order of the words.
+weft::Coro<std::vector<absl::StatusOr<std::string>>> DescribeAll(words::Words::Stub stub,
+                                                                 std::vector<std::string> words) {
+  std::vector<weft::Coro<absl::StatusOr<std::string>>> all;
+  for (std::string& word : words) all.push_back(Describe(stub, std::move(word)));
+  co_return co_await weft::WhenAll(std::move(all));
+}
+
+// One word after the other, with a pause behind each.
+weft::Coro<absl::Status> Dictate(weft::Runtime& runtime, words::Words::Stub stub,
+                                 std::vector<std::string> words) {
+  for (const std::string& word : words) {
+    absl::StatusOr<std::string> text = co_await Describe(stub, word);
+    if (!text.ok()) co_return text.status();
+    std::printf("%s\n", text->c_str());
+    absl::Status paused = co_await weft::Sleep(runtime, absl::Milliseconds(10));
+    if (!paused.ok()) co_return paused;
+  }
+  co_return absl::OkStatus();
+}
+
+std::future<std::string> DescribeLater(words::Words::Stub stub, std::string word) {
+  auto ended = std::make_shared<std::promise<std::string>>();
+  std::future<std::string> text = ended->get_future();
+  weft::Spawn(Describe(stub, std::move(word)),
+              [ended](std::optional<absl::StatusOr<std::string>> result, std::exception_ptr) {
+                ended->set_value(result.has_value() && result->ok() ? **result : "an error");
               });
-  return ended.get_future().get();
+  return text;
 }
 
 int main() {
+  auto runtime = weft::Runtime::Create({.io_threads = 1, .worker_threads = 2});
+  if (!runtime.ok()) return 1;
   Words service;
-  weft::Server server({.io_threads = 1, .worker_threads = 2});
+  weft::Server server({.runtime = *runtime});
   absl::Status status = server.Register(service);
   if (status.ok()) status = server.Start("127.0.0.1:0");
-  auto channel = weft::Channel::Create("127.0.0.1:" + std::to_string(server.port()));
+  auto channel =
+      weft::Channel::Create("127.0.0.1:" + std::to_string(server.port()), {.runtime = *runtime});
   if (!status.ok() || !channel.ok()) return 1;
   words::Words::Stub stub(**channel);
 
   const std::vector<int> lengths = Lengths(stub, {"warp", "and", "weft"});
   std::printf("%d letters in three calls\n", std::accumulate(lengths.begin(), lengths.end(), 0));
-  std::printf("%s\n", DescribeAndWait(stub, "shuttle").c_str());
+
+  std::future<std::string> later = DescribeLater(stub, "shuttle");
+  auto all = weft::BlockOn(DescribeAll(stub, {"heddle", "reed"}));
+  if (!all.ok()) return 1;
+  for (const auto& text : *all) std::printf("%s\n", text.ok() ? text->c_str() : "an error");
+  std::printf("%s\n", later.get().c_str());
+  status = weft::BlockOn(Dictate(**runtime, stub, {"loom", "bobbin"}));
+  std::printf("dictated: %s\n", status.ToString().c_str());
   return 0;
 }

@@ -1,13 +1,13 @@
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <thread>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -24,7 +24,7 @@ class Stock final : public shop::Stock::Service {
   }
 };
 
-// One cook, who takes orders in turn.
+// One cook, who takes orders in the order in which they came.
 class Kitchen final : public shop::Kitchen::AsyncService {
  public:
   ~Kitchen() override {
@@ -56,8 +56,8 @@ class Kitchen final : public shop::Kitchen::AsyncService {
     for (;;) {
       wake_.wait(lock, [this] { return closing_ || !orders_.empty(); });
       if (orders_.empty()) return;
-      Ticket ticket = std::move(orders_.back());
-      orders_.pop_back();
+      Ticket ticket = std::move(orders_.front());
+      orders_.pop_front();
       lock.unlock();
       ticket.responder.reply().set_text("hot " + ticket.order->item());
       ticket.responder.Finish();
@@ -67,7 +67,7 @@ class Kitchen final : public shop::Kitchen::AsyncService {
 
   std::mutex mu_;
   std::condition_variable wake_;
-  std::vector<Ticket> orders_;
+  std::deque<Ticket> orders_;
   bool closing_ = false;
   std::thread cook_{[this] { CookOrders(); }};
 };
@@ -92,6 +92,41 @@ class Shop final : public shop::Shop::CoroService {
   shop::Kitchen::Stub kitchen_;
 };
 
+class Window final : public shop::Window::MixedService<Window> {
+ public:
+  Window(shop::Stock::Stub stock, shop::Kitchen::Stub kitchen) : stock_(stock), kitchen_(kitchen) {}
+
+  absl::Status Price(weft::ServerContext&, shop::Order& order, shop::Receipt& receipt) {
+    receipt.set_text(order.item() + " costs 5");
+    return absl::OkStatus();
+  }
+
+  void Taste(weft::ServerContext&, shop::Order& order, weft::Responder<shop::Receipt> responder) {
+    kitchen_.CookAsync(
+        order, {},
+        [responder = std::move(responder)](absl::StatusOr<shop::Receipt> cooked) mutable {
+          if (cooked.ok()) responder.reply().set_text("a spoon of " + cooked->text());
+          responder.Finish(cooked.status());
+        });
+  }
+
+  weft::Coro<absl::Status> Reserve(weft::ServerContext&, shop::Order& order,
+                                   shop::Receipt& receipt) {
+    absl::StatusOr<shop::Receipt> reserved = co_await stock_.ReserveCoro(order);
+    if (reserved.ok()) receipt = *std::move(reserved);
+    co_return reserved.status();
+  }
+
+ private:
+  shop::Stock::Stub stock_;
+  shop::Kitchen::Stub kitchen_;
+};
+
+void Print(const char* what, const absl::StatusOr<shop::Receipt>& receipt) {
+  std::printf("%s: %s\n", what,
+              receipt.ok() ? receipt->text().c_str() : receipt.status().ToString().c_str());
+}
+
 int main() {
   Stock stock;
   Kitchen kitchen;
@@ -103,19 +138,23 @@ int main() {
   if (!status.ok() || !to_back.ok()) return 1;
 
   Shop shop{shop::Stock::Stub(**to_back), shop::Kitchen::Stub(**to_back)};
+  Window window{shop::Stock::Stub(**to_back), shop::Kitchen::Stub(**to_back)};
   weft::Server front({.io_threads = 1, .worker_threads = 2});
   status = front.Register(shop);
+  if (status.ok()) status = front.Register(window);
   if (status.ok()) status = front.Start("127.0.0.1:0");
   auto to_front = weft::Channel::Create("127.0.0.1:" + std::to_string(front.port()));
   if (!status.ok() || !to_front.ok()) return 1;
 
   shop::Shop::Stub stub(**to_front);
-  for (const char* item : {"soup", "cake"}) {
-    shop::Order order;
+  shop::Order order;
+  for (const char* item : {"cake", "soup"}) {
     order.set_item(item);
-    const absl::StatusOr<shop::Receipt> receipt = stub.Buy(order, {.timeout = absl::Seconds(2)});
-    std::printf("%s: %s\n", item,
-                receipt.ok() ? receipt->text().c_str() : receipt.status().ToString().c_str());
+    Print(item, stub.Buy(order, {.timeout = absl::Seconds(2)}));
   }
+  shop::Window::Stub at_window(**to_front);
+  Print("price", at_window.Price(order));
+  Print("taste", at_window.Taste(order));
+  Print("reserve", at_window.Reserve(order));
   return 0;
 }

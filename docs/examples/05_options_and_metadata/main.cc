@@ -68,6 +68,7 @@ int main() {
   weft::ChannelOptions channel_options;
   channel_options.runtime = *runtime;
   channel_options.auth_token = "open sesame";
+  channel_options.log.level = weft::LogLevel::kOff;  // the server's lines are enough
   auto channel = weft::Channel::Create(target, channel_options);
   if (!channel.ok()) return 1;
   vault::Vault::Stub vault(**channel);

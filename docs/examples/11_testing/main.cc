@@ -19,6 +19,8 @@
 #include "weft/rpc/channel.h"
 #include "weft/rpc/server.h"
 #include "weft/rpc/testing/fake_streams.h"
+#include "weft/rpc/testing/test_call.h"
+#include "weft/rpc/testing/test_stream.h"
 
 // Orders an item; says how that ended.
 std::future<std::string> Order(stock::Stock::StubInterface& stock, const std::string& item) {
@@ -97,18 +99,53 @@ void WithFakeStreams() {
   std::printf("both ways: %d taken, %zu written\n", got, both.written().size());
 }
 
+// Sells what there is to customers who still wait.
 class Stock final : public stock::Stock::Service {
  public:
-  absl::Status Take(weft::ServerContext&, stock::TakeRequest&, stock::TakeReply& reply) override {
+  absl::Status Take(weft::ServerContext& call, stock::TakeRequest&,
+                    stock::TakeReply& reply) override {
+    if (call.cancelled()) return absl::CancelledError("the customer has left");
     reply.set_left(100 - ++taken);
+    return call.trailers().Add("shelf", "7");
+  }
+  absl::Status TakeMany(weft::ServerContext&,
+                        weft::ServerStream<stock::TakeRequest, stock::TakeReply>& stream) override {
+    stock::TakeRequest request;
+    while (stream.Read(&request)) {
+      if (!stream.Write(Left(100 - ++taken))) return absl::CancelledError("the customer has left");
+    }
     return absl::OkStatus();
   }
   std::atomic<int> taken{0};
 };
 
+void WithoutAServer() {
+  Stock stock;
+  stock::TakeRequest request;
+  stock::TakeReply reply;
+  weft::ManualClock clock;
+  weft::TestCall call({.timeout = absl::Seconds(1), .clock = &clock});
+  absl::Status status = stock.Take(call.context(), request, reply);
+  std::printf("a handler: %s, %d left, from shelf %s\n", status.ToString().c_str(), reply.left(),
+              std::string(call.trailers().Get("shelf").value_or("none")).c_str());
+  clock.Advance(absl::Seconds(1));
+  status = stock.Take(call.context(), request, reply);
+  std::printf("past its deadline: %s\n", status.ToString().c_str());
+
+  weft::TestCall many;
+  weft::TestStream<stock::TakeRequest, stock::TakeReply> customers(many);
+  customers.Push(request);
+  customers.Push(request);
+  customers.HalfClose();
+  status = stock.TakeMany(many.context(), customers.stream());
+  std::printf("one that streams: %s, %zu written\n", status.ToString().c_str(),
+              customers.written().size());
+}
+
 int main() {
   WithAMock();
   WithFakeStreams();
+  WithoutAServer();
 
   weft::ManualClock clock;
   auto runtime = weft::Runtime::Create({.log_level = weft::LogLevel::kOff, .clock = &clock});

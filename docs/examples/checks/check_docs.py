@@ -10,6 +10,7 @@
   texts     the texts of errors in errors.md stand in the sources
   reasons   the table of reasons in errors.md is close_reason.h's
   verbs     every './dev <verb>' is one of dev's
+  prose     no sentence begins with words that make a reader look twice: One that, Those that, Whoever, What, Whether
 
 Each finding is a line "file:line: what"; there is none when all is well.
 """
@@ -46,7 +47,7 @@ def finding(page, line, what):
 
 
 def anchor(heading):
-    """What GitHub makes of a heading."""
+    """Returns the anchor that GitHub makes of a heading."""
     text = re.sub(r"[`*]", "", heading.lower())
     return re.sub(r"[^\w\- ]", "", text).strip().replace(" ", "-")
 
@@ -98,7 +99,7 @@ def names_in(text):
 def names(all_pages):
     known = words_of_sources()
     for page in all_pages:
-        # What a page's own program declares is known there too.
+        # Names that a page's own program declares are known on that page too.
         own = known | set(re.findall(r"\w+", "\n".join(block.text for block in pages.blocks(page)
                                                        if block.language in ("cpp", "proto"))))
         for number, line in pages.prose(page):
@@ -137,6 +138,8 @@ OPTIONS = {
     "ServerOptions": "rpc/server_options.h",
     "ListenerOptions": "rpc/listener_options.h",
     "ChannelOptions": "rpc/channel_options.h",
+    "NodeOptions": "rpc/node.h",
+    "BroadcastOptions": "rpc/mesh/broadcast_options.h",
     "RetryPolicy": "rpc/call/retry_policy.h",
     "HedgingPolicy": "rpc/call/retry_policy.h",
     "RetryBudgetOptions": "rpc/call/retry_policy.h",
@@ -147,6 +150,7 @@ OPTIONS = {
     "MethodOptions": "rpc/method_options.h",
     "OverloadOptions": "rpc/overload_options.h",
     "CallOptions": "rpc/call/call_options.h",
+    "MembersFileOptions": "rpc/mesh/members_file.h",
 }
 
 
@@ -255,7 +259,7 @@ def literals():
 
 
 def stands_in(fragment, texts):
-    """Whether the sources say it, in one text or in two that are put together."""
+    """True if the sources hold the fragment, in one text or in two that are put together."""
     joined = "\n".join(texts)
     return fragment in joined or any(
         any(text.endswith(fragment[:i]) for text in texts) and any(text.startswith(fragment[i:]) for text in texts)
@@ -304,6 +308,30 @@ def verbs(all_pages):
                     yield finding(page, number, f"dev has no verb '{verb}'")
 
 
+# ---- prose
+
+
+RIDDLES = re.compile(r"(?:One|Those) (?:that|who|which)\b|Who(?:m|so)?ever\b|What(?:ever)?\b|Whether\b")
+# A sentence, an item of a list, or a cell of a table begins here.
+BEGINS = re.compile(r"(?:^|[.;!?:]) *(?:(?:[-*]|\d+\.) +)?$")
+
+
+def prose(all_pages):
+    for page in all_pages:
+        before = ""  # what stands before this line in its paragraph
+        for number, line in pages.prose(page):
+            if line.startswith("#") or not line.strip():
+                before = ""
+                continue
+            for cell in re.split(r"(?<!\\)\|", line) if line.startswith("|") else [before + " " + line.strip()]:
+                for riddle in RIDDLES.finditer(cell, 0 if line.startswith("|") else len(before)):
+                    if BEGINS.search(cell[:riddle.start()].strip(" ") + " "):
+                        # A question in a table or a picture's caption ends with its mark.
+                        if not re.match(r"[^.;:]*\?", cell[riddle.start():]):
+                            yield finding(page, number, f"a sentence begins with '{riddle.group()}'")
+            before = "" if line.startswith("|") else line.strip()[-40:]
+
+
 def rules():
     docs = ROOT / "docs"
     return {
@@ -316,6 +344,7 @@ def rules():
         "texts": lambda: texts(docs / "errors.md"),
         "reasons": lambda: reasons(docs / "errors.md"),
         "verbs": lambda: verbs(pages.markdown()),
+        "prose": lambda: prose(pages.markdown()),
     }
 
 

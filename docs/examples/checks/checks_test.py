@@ -37,6 +37,13 @@ class PlantedFaults(unittest.TestCase):
         self.found(check_docs.links([self.page("# Here\n[a](page.md#there)\n")]), "no such heading")
         self.found(check_docs.links([self.page("# H\n```text\n[a](none.md)\n```\n[b](gone.md)\n")]), "gone.md")
 
+    def test_prose(self):
+        self.found(check_docs.prose([self.page("A call ends.\nWhoever made it is told what it needs.\n")]), "Whoever", ":2:")
+        self.found(check_docs.prose([self.page("- Those that wait, end.\n- Calls that wait: say\n  what ends.\n")]), "Those")
+        self.found(check_docs.prose([self.page("| a | it ends. What is left goes |\n|---|---|\n")]), "What")
+        self.found(check_docs.prose([self.page("It goes on:\nwhat\nWhat\n\nWhether it does\n")]), "Whether")
+        self.assertEqual(list(check_docs.prose([self.page("**What follows.** Is it so?\nOne of them\nWhat ends it?\n")])), [])
+
     def test_paths(self):
         self.found(check_docs.paths([self.page("`core/log.h` `core/*.h` `docs/examples` `core/none.h`\n")]), "none.h")
 

@@ -1,4 +1,4 @@
-"""What a markdown page holds: its code blocks, links and headings."""
+"""Reads a markdown page: its code blocks, links and headings."""
 
 import dataclasses
 import pathlib

@@ -1,8 +1,7 @@
-# weft_tutorial(<name> <proto>): docs/examples/<name> with its main.cc and .proto file, and the tests that hold it to
-# docs/tutorial/<name>.md: the page's code is the program's, and the page's last block is what it prints.
-function(weft_tutorial name proto)
+# weft_page_program(<name> <page> <proto>): docs/examples/<name> with its main.cc and .proto file, and the tests that hold
+# it to the page: the page's code is the program's, and the page's last block is what it prints.
+function(weft_page_program name page proto)
   set(checker ${PROJECT_SOURCE_DIR}/docs/examples/checks/tutorial.py)
-  set(page ${PROJECT_SOURCE_DIR}/docs/tutorial/${name}.md)
   add_executable(tutorial_${name} main.cc)
   weft_generate(tutorial_${name} ${proto})
   weft_runtime_options(tutorial_${name})
@@ -14,4 +13,9 @@ function(weft_tutorial name proto)
                                                      $<TARGET_FILE:tutorial_${name}>)
     set_tests_properties(docs_tutorial_${name}_text docs_tutorial_${name}_runs PROPERTIES TIMEOUT 60)
   endif()
+endfunction()
+
+# weft_tutorial(<name> <proto>): the same for docs/tutorial/<name>.md.
+function(weft_tutorial name proto)
+  weft_page_program(${name} ${PROJECT_SOURCE_DIR}/docs/tutorial/${name}.md ${proto})
 endfunction()

@@ -1,6 +1,6 @@
-// The demo's client: each style once, two calls that fail as they should, some seconds of load with
-// live numbers, and a server that stops while a call is under way. Exit 1 when anything is not as
-// it should be.
+// The demo's client: a call in each style, calls that fail as they should, some seconds of load
+// with live numbers, and a server that stops while a call is under way. Exits with 1 if anything is
+// not as it should be.
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -59,8 +59,14 @@ std::unique_ptr<weft::Channel> Connect(const std::string& target,
 
 // ---- One call in each style
 
-weft::Coro<absl::StatusOr<demo::GetReply>> ReadInCoroutine(demo::Store::Stub store) {
-  co_return co_await store.GetCoro(Get("greeting"), {.timeout = absl::Seconds(1)});
+weft::Coro<absl::StatusOr<demo::PutReply>> CopyInCoroutine(demo::Store::Stub store) {
+  const absl::StatusOr<demo::GetReply> read =
+      co_await store.GetCoro(Get("greeting"), {.timeout = absl::Seconds(1)});
+  if (!read.ok()) co_return read.status();
+  demo::PutRequest copy;
+  copy.set_key("copy");
+  copy.set_value(read->value());
+  co_return co_await store.PutCoro(copy, {.timeout = absl::Seconds(1)});
 }
 
 void ShowStyles(demo::Store::Stub store) {
@@ -81,20 +87,20 @@ void ShowStyles(demo::Store::Stub store) {
   std::printf("  callback   store.GetAsync(request, {}, done)  value: %s\n",
               from_callback->value().c_str());
 
-  std::promise<absl::StatusOr<demo::GetReply>> ended;
-  weft::Spawn(ReadInCoroutine(store),
-              [&](std::optional<absl::StatusOr<demo::GetReply>> reply, std::exception_ptr) {
+  std::promise<absl::StatusOr<demo::PutReply>> ended;
+  weft::Spawn(CopyInCoroutine(store),
+              [&](std::optional<absl::StatusOr<demo::PutReply>> reply, std::exception_ptr) {
                 ended.set_value(*std::move(reply));
               });
-  const absl::StatusOr<demo::GetReply> from_coroutine = ended.get_future().get();
+  const absl::StatusOr<demo::PutReply> from_coroutine = ended.get_future().get();
   Check(from_coroutine.status(), absl::StatusCode::kOk, "coroutine");
-  std::printf("  coroutine  co_await store.GetCoro(request)    value: %s\n",
-              from_coroutine->value().c_str());
+  std::printf("  coroutine  co_await GetCoro, then PutCoro     keys: %lld\n",
+              static_cast<long long>(from_coroutine->keys()));
 }
 
 // ---- Calls that fail
 
-// A port of this machine where nobody listens.
+// A port of this machine without a listener.
 int FreePort() {
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{};
@@ -131,6 +137,9 @@ void ShowErrors(demo::Store::Stub store, const std::shared_ptr<weft::Runtime>& r
 
 constexpr std::array<const char*, 3> kStyles = {"blocking", "callback", "coroutine"};
 
+// Calls in all three styles, each as fast as it can, until Stop. `running_` counts the threads,
+// chains of callbacks and coroutines that have not ended; they refer to this, so Stop waits for
+// all.
 class Load {
  public:
   static constexpr int kBlocking = 2, kCallback = 16, kCoroutine = 16;
@@ -150,7 +159,7 @@ class Load {
     }
   }
 
-  // Every call that was begun has ended when this returns.
+  // Stops the load; every begun call has ended when this returns.
   void Stop() {
     stopping_ = true;
     running_.wait();
@@ -189,7 +198,7 @@ class Load {
     running_.count_down();
   }
 
-  // Each call begins the next one from its callback.
+  // A chain: each call's callback starts the next call.
   void Callback(demo::Store::Stub store) {
     const absl::Time begin = absl::Now();
     store.GetAsync(request_, {}, [this, store, begin](absl::StatusOr<demo::GetReply> reply) {
@@ -219,7 +228,7 @@ class Load {
   std::string first_error_;
 };
 
-// What happened between two snapshots of the same counters.
+// The calls between two snapshots of the same counters.
 weft::MethodStatsSnapshot Between(const weft::MethodStatsSnapshot& before,
                                   weft::MethodStatsSnapshot after) {
   after.calls -= before.calls;
@@ -235,7 +244,7 @@ void Add(const weft::MethodStatsSnapshot& from, weft::MethodStatsSnapshot* to) {
   for (size_t i = 0; i < from.latency.size(); ++i) to->latency[i] += from.latency[i];
 }
 
-// A table that is drawn anew in its place on a terminal, and grows by a line a second elsewhere.
+// A table of live numbers: redrawn in place on a terminal, else a new line each second.
 class Table {
  public:
   void Second(double seconds, const std::vector<weft::MethodStatsSnapshot>& styles,
@@ -366,7 +375,7 @@ int main(int argc, char** argv) {
     Fail("wants --server host:port --server-pid N [--seconds N]");
   }
 
-  // Four connections on two I/O threads.
+  // Four connections share two I/O threads.
   auto runtime = weft::Runtime::Create({.io_threads = 2});
   if (!runtime.ok()) Fail(runtime.status().ToString());
   std::vector<std::unique_ptr<weft::Channel>> channels;
@@ -380,7 +389,7 @@ int main(int argc, char** argv) {
   ShowErrors(stores.front(), *runtime);
   const Totals load = ShowLoad(stores, seconds);
   ShowStop(stores.front(), static_cast<pid_t>(pid));
-  std::printf("\n%lld calls in %.1f s of load, %lld a second, none failed.\n",
+  std::printf("\n%lld calls in %.1f s of load, %lld a second; none of these failed.\n",
               static_cast<long long>(load.calls), load.seconds,
               static_cast<long long>(load.per_second()));
   return 0;

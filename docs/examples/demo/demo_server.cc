@@ -1,7 +1,7 @@
 // The demo's server: a store of keys and values on a free port of this machine.
 //
-// Says "listening on <address>" on standard output, serves until SIGTERM or SIGINT, stops
-// gracefully and says what each method has done.
+// Prints "listening on <address>", serves until SIGTERM or SIGINT, stops gracefully and prints each
+// method's numbers.
 #include <signal.h>
 #include <unistd.h>
 
@@ -20,7 +20,7 @@
 
 namespace {
 
-// How many threads this process has.
+// Number of threads of this process.
 int Threads() {
   const std::filesystem::directory_iterator tasks("/proc/self/task");
   return static_cast<int>(std::distance(begin(tasks), end(tasks)));
@@ -28,7 +28,7 @@ int Threads() {
 
 class Store final : public demo::Store::Service {
  public:
-  // Whose numbers Status gives. Before the server starts.
+  // Sets the server whose numbers Status gives. Call it before the server starts.
   void Watch(const weft::Server* server) { server_ = server; }
 
   absl::Status Put(weft::ServerContext&, demo::PutRequest& request,
@@ -49,7 +49,7 @@ class Store final : public demo::Store::Service {
     return absl::OkStatus();
   }
 
-  // Blocks its worker, and looks now and then whether anybody still waits for it.
+  // Blocks its worker, and checks now and then if the caller still waits.
   absl::Status Compact(weft::ServerContext& call, demo::CompactRequest& request,
                        demo::CompactReply& reply) override {
     const absl::Time end = absl::Now() + absl::Milliseconds(request.milliseconds());
@@ -83,8 +83,8 @@ double Microseconds(weft::Nanos time) { return static_cast<double>(time.count())
 }  // namespace
 
 int main() {
-  // Signals are the program's own: weft installs no handlers. Blocked before the first thread
-  // starts, they are blocked in all, and sigwait below takes them.
+  // weft installs no signal handlers. Signals blocked before the first thread starts are blocked in
+  // all threads, so that sigwait below gets them.
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
@@ -94,7 +94,7 @@ int main() {
   Store store;
   weft::Server server({.io_threads = 2, .worker_threads = 4});
   store.Watch(&server);
-  server.Register(store).IgnoreError();  // Start says it again
+  server.Register(store).IgnoreError();  // Start reports the same error
   if (const absl::Status status = server.Start("127.0.0.1:0"); !status.ok()) {
     std::fprintf(stderr, "demo_server: %s\n", status.ToString().c_str());
     return 1;

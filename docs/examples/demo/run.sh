@@ -38,7 +38,7 @@ wait "$server" || status=$?
 server=
 (( status == 0 )) || fail "the server ended with $status"
 echo
-echo "The server has stopped. What its methods did:"
+echo "The server has stopped. What its methods did; the errors are those of the calls above that fail on purpose:"
 sed -e '/^listening/d' -e 's/^/  /' "$said"
 echo
 echo "demo: passed"

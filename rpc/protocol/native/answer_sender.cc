@@ -6,6 +6,8 @@
 
 #include <google/protobuf/message_lite.h>
 
+#include "absl/base/attributes.h"
+#include "absl/base/optimization.h"
 #include "weft/rpc/call/stream_port.h"
 #include "weft/rpc/protocol/native/inbound_table.h"
 #include "weft/rpc/protocol/native/native_stream.h"
@@ -22,9 +24,9 @@ void AnswerSender::Answer::LimitTrailers(size_t limit, std::string_view setting)
 
 void AnswerSender::SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage* reply,
                               bool more_soon) {
-  Answer answer{.error = status, .head = {}, .out = {}, .pieces = {}};
+  Answer answer(status);
   ResponseHead& head = answer.head;
-  // Of a call that is no stream, or whose stream has had no message.
+  // Initial metadata to write before the answer, for a unary call or a stream that sent no message.
   const Metadata* first = nullptr;
   bool begins = call.stream != nullptr;
   if (!call.initial_metadata().pairs.empty()) {
@@ -36,7 +38,7 @@ void AnswerSender::SendAnswer(InboundCall& call, const absl::Status& status, Rep
   const auto took =
       std::chrono::duration_cast<std::chrono::microseconds>(call.answered - call.received).count();
   head.handler_us = static_cast<uint32_t>(std::clamp<int64_t>(took, 0, UINT32_MAX));
-  // What the handler's own error says goes before its trailers.
+  // LimitTrailers keeps an earlier error: the handler's own error matters more than its trailers.
   if (head.metadata != nullptr) {
     answer.LimitTrailers(std::min(frames_.limits().max_metadata_bytes, kMaxMetadata),
                          "max_metadata_bytes of the server");
@@ -53,6 +55,8 @@ void AnswerSender::SendAnswer(InboundCall& call, const absl::Status& status, Rep
     }
   }
   MutexLock lock(frames_.output().mutex());
+  // Counted under the mutex, before the client can see the answer and send the next call: max_calls
+  // must not refuse that one.
   ++answered_;
   if (head.metadata != nullptr) {
     answer.LimitTrailers(frames_.settings().max_metadata, "max_metadata_bytes of the client");
@@ -63,6 +67,7 @@ void AnswerSender::SendAnswer(InboundCall& call, const absl::Status& status, Rep
   }
   if (begins) {
     if (call.stream != nullptr) {
+      // From here on a late SendMessage or Abort finds the stream closed.
       NativeStream& stream = NativeStream::Of(*call.stream);
       stream.open = false;
       stream.over = true;
@@ -72,7 +77,7 @@ void AnswerSender::SendAnswer(InboundCall& call, const absl::Status& status, Rep
     }
   }
   if (call.aborted.load(std::memory_order_relaxed)) {
-    // The session has said how it ended.
+    // Abort has already written the error.
   } else if (frames_.Fragmented({head.id, true})) {
     WriteBehind(call, answer);
   } else if (answer.error.ok()) {
@@ -81,6 +86,7 @@ void AnswerSender::SendAnswer(InboundCall& call, const absl::Status& status, Rep
   } else {
     frames_.Writer().Error(head, answer.error, call.refused());
   }
+  // Written at once while it is in the cache; small answers of one turn go out together.
   const bool large = frames_.Waiting() >= FrameOutput::kWriteAtOnce;
   frames_.Flush(lock, frames_.output().Claim(), more_soon || frames_.loop().InLoop(), large);
 }
@@ -107,11 +113,12 @@ void AnswerSender::PrepareSlow(InboundCall& call, ReplyMessage& reply, Answer* a
     out.pieces = &pieces;
     size_t shared = 0;
     for (const MessagePiece& piece : pieces) shared += piece.block ? 0 : piece.size;
+    // Pieces by reference stay valid until the queue has let go of them.
     if (shared > 0) out.keeper = reply.Keep(shared);
   }
 }
 
-// Why a reply must not be sent, or OK.
+// Returns why a reply must not be sent, or OK.
 absl::Status AnswerSender::CheckReply(size_t size) {
   if (size > frames_.settings().max_message) {
     return Errors::TooLarge("the reply", size, frames_.settings().max_message,
@@ -120,7 +127,8 @@ absl::Status AnswerSender::CheckReply(size_t size) {
   return frames_.CheckRoom(Side::kServer, size);
 }
 
-// A stream whose last message is still on its way: the answer, without a message, follows it.
+// Writes the answer behind a stream's last message, which is still in the fragment queue. The
+// answer has no message of its own.
 void AnswerSender::WriteBehind(const InboundCall& call, const Answer& answer) {
   const ResponseHead& head = answer.head;
   frames_.SendBehind({head.id, true}, kHeaderSize,
@@ -137,8 +145,9 @@ void AnswerSender::WriteBehind(const InboundCall& call, const Answer& answer) {
                      });
 }
 
-// What goes out before the answer; null: nothing does. What the handler's own error says goes
-// before it. A peer that does not take it gets it with the trailers.
+// Takes the initial metadata to write before the answer; null: none. A handler's own error is
+// reported before one about this metadata. A peer without this feature gets the pairs among the
+// trailers.
 const Metadata* AnswerSender::TakeInitialMetadata(InboundCall& call, absl::Status* error) {
   InitialMetadata& initial = call.initial_metadata();
   MutexLock lock(frames_.output().mutex());
@@ -166,7 +175,8 @@ bool AnswerSender::SendInitialMetadata(InboundCall& call) {
       return false;
     }
     if (call.aborted.load(std::memory_order_relaxed)) return false;
-    if (!frames_.CheckInitialMetadata(initial.pairs).ok()) return false;  // its answer says so
+    // the answer reports the error
+    if (!frames_.CheckInitialMetadata(initial.pairs).ok()) return false;
     initial.sent = true;
     frames_.Writer().Headers(call.id.load(std::memory_order_relaxed), initial.pairs);
     claimed = frames_.output().Claim();
@@ -177,8 +187,12 @@ bool AnswerSender::SendInitialMetadata(InboundCall& call) {
 
 void AnswerSender::OnCallReturned(InboundCall& call) {
   frames_.loop().AssertInLoop();
-  if (call.input_held > 0) frames_.input().Remove(std::exchange(call.input_held, 0));
+  if (ABSL_PREDICT_FALSE(call.input_held > 0)) GiveInputBack(call);
   if (inbound_ != nullptr) inbound_->OnCallReturned(call);
+}
+
+ABSL_ATTRIBUTE_NOINLINE void AnswerSender::GiveInputBack(InboundCall& call) {
+  frames_.input().Remove(std::exchange(call.input_held, 0));
 }
 
 void AnswerSender::WatchDeadline(InboundCall& call) {
@@ -194,6 +208,8 @@ bool AnswerSender::Abort(InboundCall& call, const absl::Status& why) {
   const uint64_t id = call.id.load(std::memory_order_relaxed);
   {
     MutexLock lock(frames_.output().mutex());
+    // SendAnswer or this function sets `over` first, under the mutex: exactly one of them ends the
+    // call.
     if (std::exchange(NativeStream::Of(*call.stream).over, true)) return false;
     call.aborted.store(true, std::memory_order_relaxed);
     frames_.DropFragments({id, true});

@@ -1,9 +1,9 @@
-// The methods that a peer has bound to numbers, and the names among them that stand for none.
+// The methods that a peer has bound to numbers, and the unknown names among them.
 //
 // Threads  value; the session's loop
-// Owns     the table, as long as the highest number; the names that are unknown, counted in the
-//          connection's account
-// Errors   Bind: RESOURCE_EXHAUSTED where there is no memory for the table or the name
+// Owns     a table as long as the highest number; the unknown names, counted in the connection's
+//          account
+// Errors   Bind: RESOURCE_EXHAUSTED without memory for the table or the name
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_BOUND_METHODS_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_BOUND_METHODS_H_
 
@@ -22,20 +22,19 @@ namespace weft::native {
 
 class BoundMethods {
  public:
-  // The method of a number; null: it is unknown, or the number was never bound.
+  // The method of a number; null: unknown, or never bound.
   const BoundMethod* Find(uint16_t number) const {
     return number < methods_.size() ? methods_[number] : nullptr;
   }
-  // Whether the number was bound to a name that is unknown. `*name`: that name.
+  // True if the number was bound to an unknown name. `*name`: that name.
   bool FindUnknown(uint16_t number, std::string* name) const;
-  // The number stands for `bound` from now on, or, where that is null, for a name that is unknown.
-  // It is not 0.
+  // Binds the number to `bound`; null: to an unknown name. `number` is not 0.
   absl::Status Bind(uint16_t number, const BoundMethod* bound, std::string_view name,
                     InputAccount& account);
 
  private:
   std::vector<const BoundMethod*> methods_;  // by number
-  std::unique_ptr<UnknownMethods> unknown_;  // with the first one
+  std::unique_ptr<UnknownMethods> unknown_;  // made for the first unknown name
 };
 
 }  // namespace weft::native

@@ -10,7 +10,7 @@
 namespace weft::native {
 namespace {
 
-// Whether any byte of its request may have left this process.
+// True if a byte of the request may have left this process.
 bool Written(FrameOutput& frames, const OutboundCall& call) {
   MutexLock lock(frames.output().mutex());
   return call.wire().position < frames.output().offered();
@@ -45,9 +45,10 @@ void CallEnder::Cancel(uint64_t id) {
   shared_.frames().SendFrame(
       {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kCancelled), id}, "");
   shared_.parts.unfinished.Drop(id, /*reply=*/true);
-  // Even a request that is still queued goes out, with its cancelling behind it.
+  // Reported as perhaps executed even if the request is still queued: queued bytes cannot be taken
+  // back, so it goes out with the CANCEL behind it.
   End(*call, absl::StatusCode::kCancelled, "cancelled by the caller", true);
-  if (shared_.parts.leaving.peer_named()) shared_.parts.leaving.TellIfIdle();
+  if (shared_.parts.leaving.watched()) shared_.parts.leaving.TellIfIdle();
 }
 
 void CallEnder::OnCallDeadline(OutboundCall& expired) {
@@ -59,7 +60,7 @@ void CallEnder::OnCallDeadline(OutboundCall& expired) {
       "");
   shared_.parts.unfinished.Drop(call->wire().id, /*reply=*/true);
   EndExpired(*call);
-  if (shared_.parts.leaving.peer_named()) shared_.parts.leaving.TellIfIdle();
+  if (shared_.parts.leaving.watched()) shared_.parts.leaving.TellIfIdle();
 }
 
 void CallEnder::LookForDeadlines() {
@@ -85,6 +86,7 @@ void CallEnder::GiveUp(uint64_t id, const absl::Status& why) {
 
 void CallEnder::EndAbove(uint64_t last, const absl::Status& why) {
   for (OutboundCall* call = shared_.link->GoAway(last); call != nullptr;) {
+    // Before End, which may destroy the call.
     OutboundCall* const next = call->wire().next;
     shared_.wheel.Remove(call);
     shared_.parts.unfinished.Drop(call->wire().id, /*reply=*/true);
@@ -92,6 +94,8 @@ void CallEnder::EndAbove(uint64_t last, const absl::Status& why) {
         false);
     call = next;
   }
+  // After all calls were ended or sent elsewhere: until then ordered calls must wait (IsUnderWay).
+  shared_.link->OnGivenBack();
 }
 
 void CallEnder::EndAll(const absl::Status& reason) {

@@ -1,8 +1,7 @@
-// The texts of errors that more than one part of the native protocol makes, each in one place.
+// Error texts used by several parts of the native protocol, each made in one place.
 //
 // Threads  value; functions without state
-// Errors   what they return: a code of absl::StatusCode, and a text that names size, limit and
-//          setting
+// Errors   functions return a code of absl::StatusCode, and a text with size, limit and setting
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_ERRORS_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_ERRORS_H_
 
@@ -16,7 +15,7 @@
 
 namespace weft::native {
 
-// Whose limit it is: for the names of sides and of their settings.
+// The side that set a limit, for the names of sides and settings.
 enum class Side : uint8_t { kClient, kServer };
 
 class Errors {
@@ -24,13 +23,13 @@ class Errors {
   // "the request of 9 bytes is over the limit of 8 (max_message_bytes of the server)"
   static absl::Status TooLarge(std::string_view what, size_t size, size_t limit,
                                std::string_view setting);
-  // The output queue would hold more than max_output_bytes: `waiting` bytes, with `size` more of a
-  // request of a client, or of a reply of a server.
+  // The output queue would exceed max_output_bytes: `waiting` bytes, with `size` more of a client's
+  // request or a server's reply.
   static absl::Status OutputFull(Side side, std::string_view peer, size_t waiting, size_t size,
                                  size_t limit);
-  // What breaks a frame, with the frame's header.
+  // Describes a broken frame, with its header.
   static std::string BrokenFrame(FrameError error, const FrameHeader& header, size_t max_frame);
-  // Why a connection was closed by this side.
+  // The Status of a connection closed by this side.
   static absl::Status Closed(std::string_view peer, std::string_view why);
 };
 

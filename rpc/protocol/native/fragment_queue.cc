@@ -29,7 +29,7 @@ void FragmentQueue::Behind(FragmentKey key, size_t bytes, Later frame) {
 bool FragmentQueue::Feed(OutputQueue& queue, FrameWriter& writer, size_t until) {
   queue.mutex().AssumeHeld();
   bool ended = false;
-  size_t held = 0;  // in a row
+  size_t held = 0;  // items skipped in a row; all held: nothing to send
   while (queue.queued() < until && held < items_.size()) {
     const auto to_the_end = [this] { items_.splice(items_.end(), items_, items_.begin()); };
     Item& item = items_.front();
@@ -45,6 +45,8 @@ bool FragmentQueue::Feed(OutputQueue& queue, FrameWriter& writer, size_t until) 
                   &item.rest.cursor);
       bytes_ -= before - item.rest.cursor.left;
     } else {
+      // The item has no unsent bytes: write the next frame behind it, which may leave a rest of its
+      // own.
       auto [bytes, later] = std::move(item.behind.front());
       item.behind.pop_front();
       bytes_ -= bytes;

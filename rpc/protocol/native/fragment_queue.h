@@ -1,12 +1,13 @@
-// Messages too large for one frame, on their way out: a frame of each in turn, whenever little is
-// queued, so that small calls and other large ones go between.
+// Messages too large for one frame, on their way out. While little output is queued, Feed appends
+// one frame of each message in turn, so that small calls and other large ones go between. A part of
+// FrameOutput.
 //
 //   calls:  [A: ▒▒▒▒▒░░░░ then: response] [B: ▒░░░░░]      Feed ──► DATA A, DATA B, DATA A …
 //
-// What one call sends stays in order: behind its unfinished message its later frames wait here.
+// One call's frames stay in order: frames behind its unfinished message wait here.
 //
 // Threads  any, under the output queue's mutex
-// Owns     the pieces, or shares their keeper
+// Owns     the pieces, or a share of their keeper
 // Ends     an item goes when its last byte is queued, or by Drop
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_FRAGMENT_QUEUE_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_FRAGMENT_QUEUE_H_
@@ -25,7 +26,7 @@
 
 namespace weft::native {
 
-// Whose message: a call's number, and whether the call is the receiver's.
+// The message of a call: the call's number, and true if the receiver started the call.
 struct FragmentKey {
   uint64_t id = 0;
   bool reply = false;
@@ -34,8 +35,8 @@ struct FragmentKey {
 
 class FragmentQueue {
  public:
-  // Writes a frame that had to wait; returns what is left of its message, whose pieces it moves to
-  // the given place.
+  // The unsent rest of a message. `Later` writes a frame that had to wait and returns the rest of
+  // its message.
   struct Rest {
     std::vector<MessagePiece> pieces;
     std::shared_ptr<const void> keeper;
@@ -44,22 +45,22 @@ class FragmentQueue {
   using Later = absl::AnyInvocable<Rest(FrameWriter&)>;
 
   bool empty() const { return items_.empty(); }
-  // Bytes that wait here.
+  // Number of waiting bytes.
   size_t bytes() const { return bytes_; }
   bool Contains(FragmentKey key) { return !items_.empty() && Find(key) != nullptr; }
 
-  // The call has none here yet.
+  // Adds the rest of a message. The call has none here yet.
   void Add(FragmentKey key, Rest rest);
-  // `frame` is written when the call's message is out; it counts `bytes` until then.
+  // Writes `frame` when the call's message is out; counts `bytes` until then.
   void Behind(FragmentKey key, size_t bytes, Later frame);
-  // Appends frames, one of each call in turn, until `until` bytes are queued. True: a call's last
-  // byte was queued.
+  // Appends frames, one of each call in turn, until `until` bytes are queued. True: some call's
+  // last byte was queued.
   bool Feed(OutputQueue& queue, FrameWriter& writer, size_t until);
   void Drop(FragmentKey key);
   void Clear();
 
-  // For a message whose bytes are only borrowed: takes it out, and puts it back when they have been
-  // copied. Its call sends nothing meanwhile.
+  // Takes a message out, so that its borrowed bytes can be copied without the mutex, and puts it
+  // back. Its call sends nothing meanwhile.
   bool TakeOut(FragmentKey key, Rest* rest);
   void PutBack(FragmentKey key, Rest rest);
 

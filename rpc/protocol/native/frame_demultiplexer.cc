@@ -2,9 +2,11 @@
 
 #include <algorithm>
 
+#include "absl/base/attributes.h"
 #include "weft/rpc/protocol/native/handshake_phase.h"
 #include "weft/rpc/protocol/native/inbound_table.h"
 #include "weft/rpc/protocol/native/leaving.h"
+#include "weft/rpc/protocol/native/life_watch.h"
 #include "weft/rpc/protocol/native/reply_reader.h"
 #include "weft/rpc/protocol/native/stream_reader.h"
 #include "weft/rpc/protocol/native/unfinished_messages.h"
@@ -46,32 +48,34 @@ bool FrameDemultiplexer::TakeHeader(const char* data, size_t size, FrameHeader* 
   return error == FrameError::kNone;
 }
 
-// One frame, or the header of a DATA frame; 0 when more bytes are needed.
+// Takes one frame, or the header of a DATA frame; 0: more bytes are needed.
 size_t FrameDemultiplexer::TakeFrame(const BlockRef& block, const char* data, size_t size,
                                      InputNeed* need) {
   FrameHeader header;
   if (!TakeHeader(data, size, &header, need)) return 0;
-  if (header.type == FrameType::kData) return shared_.parts.unfinished.BeginData(header);
   const size_t whole = kHeaderSize + header.length;
+  // Fast path: nearly every frame is a whole request or response.
+  if (header.type == FrameType::kRequest && size >= whole) {
+    shared_.parts.inbound.TakeRequest(block, header, {data + kHeaderSize, header.length});
+    return whole;
+  }
+  if (header.type == FrameType::kResponse && size >= whole) {
+    shared_.parts.replies.TakeResponse(header, {data + kHeaderSize, header.length});
+    return whole;
+  }
+  if (header.type == FrameType::kData) return shared_.parts.unfinished.BeginData(header);
   if (size < whole) {
     need->frame = RoomOfHalf(whole, size);
     return 0;
   }
-  TakeWholeFrame(block, header, std::string_view(data + kHeaderSize, header.length));
+  TakeOther(block, header, {data + kHeaderSize, header.length});
   return whole;
 }
 
-void FrameDemultiplexer::TakeWholeFrame(const BlockRef& block, const FrameHeader& header,
-                                        std::string_view body) {
-  // Nearly every frame is one of these: they need no table of jumps.
-  if (header.type == FrameType::kRequest) {
-    shared_.parts.inbound.TakeRequest(block, header, body);
-    return;
-  }
-  if (header.type == FrameType::kResponse) {
-    shared_.parts.replies.TakeResponse(header, body);
-    return;
-  }
+// Takes a frame that is neither a request nor a response.
+ABSL_ATTRIBUTE_NOINLINE void FrameDemultiplexer::TakeOther(const BlockRef& block,
+                                                           const FrameHeader& header,
+                                                           std::string_view body) {
   switch (header.type) {
     case FrameType::kMessage:
       shared_.parts.streams.TakeMessage(block, header, body);
@@ -86,11 +90,10 @@ void FrameDemultiplexer::TakeWholeFrame(const BlockRef& block, const FrameHeader
       shared_.parts.inbound.TakeCancel(header.id);
       return;
     case FrameType::kPing:
-      TakePing(header);
+      TakePing(header, body);
       return;
     case FrameType::kGoAway:
-      shared_.parts.replies
-          .Complete();  // what came before it counts before it, and may end the session
+      shared_.parts.replies.Complete();  // earlier replies count first, and may end the session
       if (!shared_.phase.ending()) shared_.parts.leaving.TakeGoAway(header, body);
       return;
     case FrameType::kGoAwayAck:
@@ -104,9 +107,20 @@ void FrameDemultiplexer::TakeWholeFrame(const BlockRef& block, const FrameHeader
   }
 }
 
-void FrameDemultiplexer::TakePing(const FrameHeader& header) {
-  if (header.has(kReply)) return;
-  shared_.frames().SendFrame({0, FrameType::kPing, kReply, 0, header.id}, "");
+void FrameDemultiplexer::TakePing(const FrameHeader& header, std::string_view body) {
+  if (header.has(kReply)) {
+    shared_.parts.life.TakePong(header.id, body);
+    return;
+  }
+  const FrameHeader pong{0, FrameType::kPing, kReply, 0, header.id};
+  // Peers without the clock feature take only an empty answer.
+  if (!shared_.frames().agreement().clock) {
+    shared_.frames().SendFrame(pong, "");
+    return;
+  }
+  char clock[kClockSize];
+  StoreWire(clock, static_cast<uint64_t>(shared_.loop.clock().WallMicros()));
+  shared_.frames().SendFrame(pong, std::string_view(clock, sizeof clock));
 }
 
 }  // namespace weft::native

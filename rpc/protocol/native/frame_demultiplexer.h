@@ -1,12 +1,11 @@
-// Cuts the bytes of a peer that is known into frames, and hands each to the part of the session
-// that it concerns.
+// Cuts a known peer's bytes into frames and hands each frame to the session's part for it.
 //
 //   bytes ─► header, checked ─► whole frame ─► InboundTable, ReplyReader, StreamReader, Leaving …
 //                            ─► DATA: its bytes as they come ─► UnfinishedMessages
 //
 // Threads  the session's loop
-// Owns     nothing: what is not used comes again
-// Errors   a header that cannot be ends the session
+// Owns     nothing: unused bytes are offered again with the next read
+// Errors   an impossible header ends the session
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_FRAME_DEMULTIPLEXER_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_FRAME_DEMULTIPLEXER_H_
 
@@ -23,6 +22,7 @@ namespace weft::native {
 class HandshakePhase;
 class InboundTable;
 class Leaving;
+class LifeWatch;
 class ReplyReader;
 class StreamReader;
 class UnfinishedMessages;
@@ -33,20 +33,23 @@ class FrameDemultiplexer {
 
   size_t max_frame() const { return max_frame_; }
 
-  // Returns how many bytes were used. What comes behind a fault, or after the end was decided, is
-  // not looked at.
-  size_t Take(const BlockRef& block, const char* data, size_t size, InputNeed* need) LOOP_ONLY;
+  // Returns the number of bytes used. Bytes after a fault, or after the decision to end, are
+  // ignored.
+  size_t Take(const BlockRef& block, const char* data, size_t size, InputNeed* need) WEFT_LOOP_ONLY;
   // False: more bytes are needed, or the header was wrong and the connection was failed.
-  bool TakeHeader(const char* data, size_t size, FrameHeader* header, InputNeed* need) LOOP_ONLY;
-  // Room for a frame of `whole` bytes of which `size` have come: all of it where it is as long as
-  // most are and its sender is known; else it grows with what comes.
-  size_t RoomOfHalf(size_t whole, size_t size) const LOOP_ONLY;
-  void TakePing(const FrameHeader& header) LOOP_ONLY;
+  bool TakeHeader(const char* data, size_t size, FrameHeader* header,
+                  InputNeed* need) WEFT_LOOP_ONLY;
+  // Room to reserve for a frame of `whole` bytes of which `size` have come: all of it for a known
+  // peer's frame of usual length; else room that grows with the bytes that come, so a header alone
+  // takes no memory.
+  size_t RoomOfHalf(size_t whole, size_t size) const WEFT_LOOP_ONLY;
+  void TakePing(const FrameHeader& header, std::string_view body) WEFT_LOOP_ONLY;
 
  private:
-  size_t TakeFrame(const BlockRef& block, const char* data, size_t size, InputNeed* need) LOOP_ONLY;
-  void TakeWholeFrame(const BlockRef& block, const FrameHeader& header,
-                      std::string_view body) LOOP_ONLY;
+  size_t TakeFrame(const BlockRef& block, const char* data, size_t size,
+                   InputNeed* need) WEFT_LOOP_ONLY;
+  void TakeOther(const BlockRef& block, const FrameHeader& header,
+                 std::string_view body) WEFT_LOOP_ONLY;
 
   SessionShared& shared_;
   const size_t max_frame_;

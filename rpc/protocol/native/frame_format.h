@@ -50,7 +50,7 @@ enum Flag : uint8_t {
   kReply = 0x80,  // PING: an answer; DATA, MESSAGE, WINDOW: of a call that the receiver started
 };
 
-// The flags that a type may carry in this version; any other bit is reserved and must be 0.
+// Flags that a type may carry in this version; all other bits are reserved and must be 0.
 constexpr uint8_t AllowedFlags(FrameType type) {
   switch (type) {
     case FrameType::kRequest:
@@ -70,10 +70,14 @@ constexpr uint8_t AllowedFlags(FrameType type) {
   }
 }
 
-// In a GOAWAY: calls are taken until the peer has confirmed it, then another GOAWAY names the last.
+// A GOAWAY's id before the last call is known: calls are taken until the peer confirms, then
+// another GOAWAY names the last.
 inline constexpr uint64_t kNoCallNamed = UINT64_MAX;
 
-// What a stream's message counts against credit, beside its bytes on the wire.
+// Size of the clock in a PING's answer: the sender's wall clock, u64 microseconds since the epoch.
+inline constexpr size_t kClockSize = 8;
+
+// Credit that a stream message costs beside its bytes on the wire.
 inline constexpr size_t kMessageCost = kHeaderSize;
 
 struct FrameHeader {
@@ -94,7 +98,7 @@ inline char* WriteHeader(char* out, const FrameHeader& h) {
   return StoreWire(out, h.id);
 }
 
-// Any 16 bytes; whether they make sense is FrameReader's business.
+// Accepts any 16 bytes; FrameReader checks their meaning.
 inline FrameHeader ReadHeader(const char* in) {
   FrameHeader h;
   h.length = LoadWire<uint32_t>(in);

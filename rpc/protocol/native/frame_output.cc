@@ -6,6 +6,24 @@
 #include "weft/rpc/base/compression.h"
 
 namespace weft::native {
+namespace {
+
+void TellAll(const RoomWaits::Observers& observers) {
+  for (const std::weak_ptr<RoomObserver>& each : observers) {
+    if (const std::shared_ptr<RoomObserver> observer = each.lock()) observer->OnRoom();
+  }
+}
+
+// Posts to the observers on the loop. The caller holds a mutex that they may take. A closed loop
+// would run the task here, so the observers are not told then: their link has ended or is about to.
+void PostTo(EventLoop& loop, RoomWaits::Observers observers) {
+  if (observers.empty()) return;
+  loop.Post([observers = std::move(observers)](TaskFate fate) {
+    if (fate == TaskFate::kRun) TellAll(observers);
+  });
+}
+
+}  // namespace
 
 FrameOutput::FrameOutput(std::shared_ptr<EventLoop> loop, std::unique_ptr<Transport> transport,
                          std::string peer, std::shared_ptr<const SessionLimits> limits,
@@ -15,7 +33,7 @@ FrameOutput::FrameOutput(std::shared_ptr<EventLoop> loop, std::unique_ptr<Transp
       unchecked_(std::min(limits_->MaxOutput(), OutputBudget::kStep)) {}
 
 absl::Status FrameOutput::CheckRoom(Side side, size_t size) {
-  if (Waiting() > 0 && Waiting() + size > limits_->MaxOutput()) {
+  if (Full(size)) {
     return Errors::OutputFull(side, peer(), Waiting(), size, limits_->MaxOutput());
   }
   return side == Side::kClient ? output().CheckBudget(size, "client side", "the request's")
@@ -29,6 +47,7 @@ absl::Status FrameOutput::Transform(Compression codec, const absl::Cord* attachm
   bool takes_attachments;
   {
     MutexLock lock(output().mutex());
+    // Copied out under the mutex, so that compressing runs without it.
     takes_codec = (codec == Compression::kGzip && settings_.gzip) ||
                   (codec == Compression::kZstd && settings_.zstd);
     takes_attachments = of_stream ? settings_.stream_attachments : settings_.attachments;
@@ -109,6 +128,7 @@ void FrameOutput::SendLast(const FrameHeader* header, std::string_view bytes) {
   {
     MutexLock lock(output().mutex());
     if (header != nullptr) FrameWriter(output(), kMinFrame).Plain(*header, bytes);
+    // No DATA frame may follow the last frame: the peer reads nothing behind it.
     fragments_.Clear();
     output().Seal();
     claimed = output().Claim();
@@ -123,10 +143,14 @@ void FrameOutput::Feed(OutputQueue& queue) {
   fragments_.Feed(queue, writer, kFeedTo);
   if (room_awaited_ && Waiting() < kStreamRoom) {
     room_awaited_ = false;
-    loop().Post([waiter = room_waiter_.lock()](TaskFate) {
-      if (waiter != nullptr) waiter->OnRoom();
+    // A closed loop would run this task here, under the mutex that the waiter takes: do nothing
+    // then.
+    loop().Post([waiter = room_waiter_](TaskFate fate) {
+      if (fate == TaskFate::kCancelled) return;
+      if (const std::shared_ptr<RoomWaiter> told = waiter.lock()) told->OnRoom();
     });
   }
+  if (!room_waits_.empty()) PostTo(loop(), room_waits_.Take(Waiting()));
   UpdateFeed();
 }
 
@@ -136,9 +160,9 @@ void FrameOutput::UpdateFeed() {
     return;
   }
   output().SetFeed(this,
-                   !fragments_.empty() ? OutputQueue::Wants::kToSend
-                   : room_awaited_     ? OutputQueue::Wants::kRoom
-                                       : OutputQueue::Wants::kNothing,
+                   !fragments_.empty()                     ? OutputQueue::Wants::kToSend
+                   : room_awaited_ || !room_waits_.empty() ? OutputQueue::Wants::kRoom
+                                                           : OutputQueue::Wants::kNothing,
                    fragments_.bytes());
 }
 
@@ -146,6 +170,26 @@ void FrameOutput::AwaitRoom() {
   if (room_awaited_) return;
   room_awaited_ = true;
   UpdateFeed();
+}
+
+void FrameOutput::AwaitRoomFor(size_t size, std::weak_ptr<RoomObserver> observer) {
+  if (!Full(size)) {  // this connection has room, but the runtime's budget has none
+    loop().output_budget()->AwaitRoom(
+        size, [loop = shared_loop(), observer = std::move(observer)]() mutable {
+          PostTo(*loop, {std::move(observer)});
+        });
+    return;
+  }
+  // Wait for more room than this one call needs, so that waiting calls go in groups and not one by
+  // one.
+  const size_t most = limits_->MaxOutput();
+  room_waits_.Add(std::min(most / 2, most - std::min(most, size)), std::move(observer));
+  UpdateFeed();
+}
+
+void FrameOutput::Tell(RoomWaits::Observers observers) {
+  if (observers.empty()) return;
+  loop().Post([observers = std::move(observers)](TaskFate) { TellAll(observers); });
 }
 
 void FrameOutput::AddFragments(FragmentKey key, const PieceCursor& cursor, OutMessage& out,
@@ -162,6 +206,7 @@ void FrameOutput::SendBehind(FragmentKey key, size_t bytes, FragmentQueue::Later
 void FrameOutput::DropFragments(FragmentKey key) {
   if (fragments_.empty()) return;
   fragments_.Drop(key);
+  if (!room_waits_.empty()) PostTo(loop(), room_waits_.Take(Waiting()));
   UpdateFeed();
 }
 
@@ -173,7 +218,8 @@ void FrameOutput::OwnBorrowed(uint64_t id) {
     out = fragments_.TakeOut({id, false}, &rest);
   }
   const bool owned = output().OwnBorrowed();
-  // As large as for all of it: what is left differs from call to call, and so would the block.
+  // Sized for the whole message: the rest differs from call to call, and blocks of many sizes could
+  // not be used again.
   size_t whole = 0;
   for (const MessagePiece& piece : rest.pieces) whole += piece.size;
   BlockRef block = owned && out ? loop().blocks().TryGet(whole) : BlockRef();
@@ -202,7 +248,7 @@ void FrameOutput::OwnBorrowed(uint64_t id) {
   Flush(claimed, false, true);
 }
 
-// A part of a request is written, and there is no memory to keep the rest: the connection ends.
+// Ends     the connection: a part of a request is written, and there is no memory to keep the rest.
 void FrameOutput::BreakForMemory(uint64_t id) {
   {
     MutexLock lock(output().mutex());
@@ -213,8 +259,10 @@ void FrameOutput::BreakForMemory(uint64_t id) {
 }
 
 bool FrameOutput::OverLimit() {
-  // Refusals are small; a peer that lets so many of them pile up does not read.
+  // Refusals are sent even beyond the limit, because they are small. A peer that lets a quarter of
+  // the limit and 1 MiB of them pile up does not read.
   const size_t limit = limits_->MaxOutput() + (limits_->MaxOutput() >> 2) + (size_t{1} << 20);
+  // Without the mutex first: `counted` is at most one step behind.
   if (output().counted() + OutputBudget::kStep <= limit) return false;
   MutexLock lock(output().mutex());
   return Waiting() > limit;

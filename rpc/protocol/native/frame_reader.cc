@@ -21,15 +21,15 @@ bool Known(FrameType type) {
   return false;
 }
 
-// Whether `id` is a call's. The highest bit of those tells, inside a session, the peer's from its
-// own.
+// True if `id` is a call's number. Sessions use the highest bit of such numbers to tell the peer's
+// calls from their own, so a peer must not set it.
 bool NumbersACall(FrameType type) {
   return type == FrameType::kRequest || type == FrameType::kResponse || type == FrameType::kData ||
          type == FrameType::kCancel || type == FrameType::kMessage || type == FrameType::kWindow ||
          type == FrameType::kHeaders;
 }
 
-// Takes numbers and runs of bytes off the front; false when there are not enough.
+// Reads numbers and runs of bytes off the front; false: not enough bytes.
 class Cursor {
  public:
   explicit Cursor(std::string_view bytes) : left_(bytes) {}
@@ -58,10 +58,10 @@ bool ReadMetadata(const FrameHeader& header, Cursor* cursor, std::string_view* m
   return cursor->Number(&size) && cursor->Bytes(size, metadata);
 }
 
-// Each says that something of the message stands before it.
+// Flags that put a section in front of the message.
 constexpr uint8_t kSections = kMore | kCompressed | kAttachment;
 
-// The message's part in this frame, and what is said of the whole.
+// Reads the sections in front of the message, and this frame's part of it.
 FrameError ReadSlowPayload(const FrameHeader& header, Cursor* cursor, Payload* out) {
   if (header.has(kCompressed) &&
       !(cursor->Number(&out->codec) && cursor->Number(&out->inflated_size))) {
@@ -76,42 +76,27 @@ FrameError ReadSlowPayload(const FrameHeader& header, Cursor* cursor, Payload* o
   if (!header.has(kMore)) {
     out->whole_size = static_cast<uint32_t>(out->bytes.size());
   } else if (out->whole_size <= out->bytes.size() || out->whole_size > kMax) {
-    return FrameError::kBadMessageSize;  // nothing would be left to come, or more than a message
-                                         // can be
+    // nothing left for DATA frames, or more than a message can be
+    return FrameError::kBadMessageSize;
   }
   if (out->attachment_size > out->whole_size || out->inflated_size > kMax)
     return FrameError::kBadMessageSize;
   return FrameError::kNone;
 }
 
-inline FrameError ReadPayload(const FrameHeader& header, Cursor* cursor, Payload* out) {
-  if ((header.flags & kSections) != 0) return ReadSlowPayload(header, cursor, out);
-  out->bytes = cursor->rest();
-  out->whole_size = static_cast<uint32_t>(out->bytes.size());
+// Fast path: a message without sections.
+inline FrameError ReadBareMessage(std::string_view bytes, Payload* out) {
+  out->bytes = bytes;
+  out->whole_size = static_cast<uint32_t>(bytes.size());
   return FrameError::kNone;
 }
 
-}  // namespace
-
-FrameError FrameReader::CheckHeader(const FrameHeader& header, size_t max_frame) {
-  if (!Known(header.type)) return FrameError::kUnknownType;
-  if ((header.flags & ~AllowedFlags(header.type)) != 0) return FrameError::kReservedBits;
-  if (header.length > max_frame) return FrameError::kTooLong;
-  if (NumbersACall(header.type) && header.id >> 63 != 0) return FrameError::kBadCallNumber;
-  switch (header.type) {
-    case FrameType::kCancel:
-    case FrameType::kPing:
-    case FrameType::kGoAwayAck:
-      return header.length == 0 ? FrameError::kNone : FrameError::kBadSection;
-    case FrameType::kData:
-      return header.length > 0 ? FrameError::kNone : FrameError::kBadSection;
-    default:
-      return FrameError::kNone;
-  }
+inline FrameError ReadPayload(const FrameHeader& header, Cursor* cursor, Payload* out) {
+  return (header.flags & kSections) != 0 ? ReadSlowPayload(header, cursor, out)
+                                         : ReadBareMessage(cursor->rest(), out);
 }
 
-FrameError FrameReader::ReadRequest(const FrameHeader& header, std::string_view body,
-                                    RequestFrame* out) {
+FrameError ReadSlowRequest(const FrameHeader& header, std::string_view body, RequestFrame* out) {
   Cursor cursor(body);
   if (!cursor.Number(&out->timeout_us)) return FrameError::kBadSection;
   if (header.has(kNamed)) {
@@ -123,8 +108,7 @@ FrameError FrameReader::ReadRequest(const FrameHeader& header, std::string_view 
   return ReadPayload(header, &cursor, &out->payload);
 }
 
-FrameError FrameReader::ReadResponse(const FrameHeader& header, std::string_view body,
-                                     ResponseFrame* out) {
+FrameError ReadSlowResponse(const FrameHeader& header, std::string_view body, ResponseFrame* out) {
   Cursor cursor(body);
   if (!cursor.Number(&out->handler_us)) return FrameError::kBadSection;
   if (!ReadMetadata(header, &cursor, &out->metadata)) return FrameError::kBadSection;
@@ -135,6 +119,48 @@ FrameError FrameReader::ReadResponse(const FrameHeader& header, std::string_view
     return FrameError::kBadSection;
   out->error_details = cursor.rest();
   return FrameError::kNone;
+}
+
+}  // namespace
+
+FrameError FrameReader::CheckAnyHeader(const FrameHeader& header, size_t max_frame) {
+  if (!Known(header.type)) return FrameError::kUnknownType;
+  if ((header.flags & ~AllowedFlags(header.type)) != 0) return FrameError::kReservedBits;
+  if (header.length > max_frame) return FrameError::kTooLong;
+  if (NumbersACall(header.type) && header.id >> 63 != 0) return FrameError::kBadCallNumber;
+  switch (header.type) {
+    case FrameType::kPing:
+      if (header.has(kReply) && header.length == kClockSize) return FrameError::kNone;
+      [[fallthrough]];
+    case FrameType::kCancel:
+    case FrameType::kGoAwayAck:
+      return header.length == 0 ? FrameError::kNone : FrameError::kBadSection;
+    case FrameType::kData:
+      return header.length > 0 ? FrameError::kNone : FrameError::kBadSection;
+    default:
+      return FrameError::kNone;
+  }
+}
+
+FrameError FrameReader::ReadRequest(const FrameHeader& header, std::string_view body,
+                                    RequestFrame* out) {
+  // Fast path: most requests have a timeout and a message, and nothing else.
+  if ((header.flags & (kSections | kMetadata | kNamed)) != 0 || body.size() < sizeof(uint64_t)) {
+    return ReadSlowRequest(header, body, out);
+  }
+  out->timeout_us = LoadWire<uint64_t>(body.data());
+  return ReadBareMessage(body.substr(sizeof(uint64_t)), &out->payload);
+}
+
+FrameError FrameReader::ReadResponse(const FrameHeader& header, std::string_view body,
+                                     ResponseFrame* out) {
+  // Fast path: most responses are OK with a handler's time and a message.
+  if (((header.flags & (kSections | kMetadata)) | header.aux) != 0 ||
+      body.size() < sizeof(uint32_t)) {
+    return ReadSlowResponse(header, body, out);
+  }
+  out->handler_us = LoadWire<uint32_t>(body.data());
+  return ReadBareMessage(body.substr(sizeof(uint32_t)), &out->payload);
 }
 
 FrameError FrameReader::ReadStreamMessage(const FrameHeader& header, std::string_view body,

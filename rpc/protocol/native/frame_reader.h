@@ -1,8 +1,8 @@
-// Checks frames before anything is believed: headers against limits and reserved bits, and the
+// Checks frames before any of their contents is used: headers against limits and reserved bits,
 // sections of requests and responses against their lengths.
 //
 // Threads  value; functions without state
-// Errors   a FrameError names what is wrong; the connection is closed with it, for framing is lost
+// Errors   a FrameError says what is wrong. The connection is closed, for framing is lost
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_FRAME_READER_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_FRAME_READER_H_
 
@@ -26,12 +26,12 @@ enum class FrameError : uint8_t {
   kNoCodec,         // a compressed message whose codec is 0
 };
 
-// What a frame says of the bytes that it begins; views into the frame.
+// The description and first bytes of a message; views into the frame.
 struct Payload {
   uint8_t codec = 0;             // only with COMPRESSED
   uint32_t inflated_size = 0;    // of the message, likewise
-  uint32_t attachment_size = 0;  // the last so many bytes of the whole
-  uint32_t whole_size = 0;       // of message and attachment; what is here without MORE
+  uint32_t attachment_size = 0;  // size of the attachment, which ends the whole
+  uint32_t whole_size = 0;       // message and attachment; without MORE all of it is here
   std::string_view bytes;        // this frame's part
 
   uint32_t message_size() const { return whole_size - attachment_size; }
@@ -55,7 +55,15 @@ struct ResponseFrame {
 
 class FrameReader {
  public:
-  static FrameError CheckHeader(const FrameHeader& header, size_t max_frame);
+  static FrameError CheckHeader(const FrameHeader& header, size_t max_frame) {
+    // Fast path: nearly every frame is a request or response, and they allow the same flags.
+    constexpr uint8_t kAllowed = AllowedFlags(FrameType::kRequest);
+    static_assert(AllowedFlags(FrameType::kResponse) == kAllowed);
+    const bool fine = (header.type == FrameType::kRequest || header.type == FrameType::kResponse) &&
+                      (header.flags & ~kAllowed) == 0 && header.length <= max_frame &&
+                      header.id >> 63 == 0;
+    return fine ? FrameError::kNone : CheckAnyHeader(header, max_frame);
+  }
   static FrameError ReadRequest(const FrameHeader& header, std::string_view body,
                                 RequestFrame* out);
   static FrameError ReadResponse(const FrameHeader& header, std::string_view body,
@@ -65,6 +73,9 @@ class FrameReader {
   // The bytes that a WINDOW frame adds.
   static FrameError ReadWindow(std::string_view body, uint32_t* out);
   static std::string_view Describe(FrameError error);
+
+ private:
+  static FrameError CheckAnyHeader(const FrameHeader& header, size_t max_frame);
 };
 
 }  // namespace weft::native

@@ -30,7 +30,7 @@ char* WriteSections(char* out, const ResponseHead& head) {
 
 char* WriteSections(char* out, const StreamMessageHead&) { return out; }
 
-// Of an error's text, where there is no memory for a longer one.
+// Length of an error's text when there is no memory for a longer one.
 constexpr size_t kShortText = 1024;
 
 bool IsCompressed(const OutMessage& message) { return message.codec != Compression::kNone; }
@@ -85,6 +85,7 @@ PieceCursor FrameWriter::StreamMessage(const StreamMessageHead& head, const OutM
 template <typename Head>
 PieceCursor FrameWriter::WithMessage(FrameHeader header, const Head& head,
                                      const OutMessage& message) {
+  // Fits into one frame: serialized straight into the queue, without a copy.
   if (message.pieces == nullptr) {
     header.length = static_cast<uint32_t>(Overhead(head) + message.size);
     const size_t total = kHeaderSize + header.length;
@@ -100,7 +101,13 @@ PieceCursor FrameWriter::WithMessage(FrameHeader header, const Head& head,
   }
   header.flags |= PayloadFlags(message);
   const size_t overhead = Overhead(head) + PayloadOverhead(message);
-  const size_t first_part = std::min(message.size, max_frame_ - overhead - 4);
+  // 4: the whole size, which precedes a message of several frames.
+  const size_t most = max_frame_ - overhead - 4;
+  // When much output is queued, a message of several frames puts no bytes into its first frame.
+  // Bytes not yet in the output can be dropped when the call is cancelled; queued bytes keep their
+  // block.
+  const bool waits = message.size > most && queue_.queued() >= OutputQueue::kFeedBelow;
+  const size_t first_part = waits ? 0 : std::min(message.size, most);
   const bool more = first_part < message.size;
   if (more) header.flags |= kMore;
   header.length = static_cast<uint32_t>(overhead + (more ? 4 : 0) + first_part);
@@ -157,11 +164,13 @@ void FrameWriter::Error(const ResponseHead& head, const absl::Status& status, bo
   const size_t room = max_frame_ - Overhead(head) - 4;
   std::string_view text(status.message().data(), std::min(status.message().size(), room));
   std::string details = StatusDetails(status);
-  if (text.size() + details.size() > room) details.clear();  // half a detail is none
+  // details cut short could not be parsed
+  if (text.size() + details.size() > room) details.clear();
   const auto total = [&] {
     return kHeaderSize + Overhead(head) + 4 + text.size() + details.size();
   };
   char* out = queue_.TryReserve(total());
+  // Without memory the text is cut: the error must go out in any case.
   if (out == nullptr) {
     text = text.substr(0, kShortText);
     details.clear();

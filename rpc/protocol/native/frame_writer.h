@@ -1,8 +1,9 @@
-// Writes frames into a connection's output queue, under its mutex.
+// Writes frames into a connection's output queue. Made on the stack for each write, under the
+// queue's mutex.
 //
-// A message that fits into one frame is serialized straight into the queue's tail block; a larger
-// one comes as pieces made before the mutex was taken and is cut into frames without copying, the
-// first with its head, the others when FragmentQueue asks for them.
+// A message that fits into one frame is serialized straight into the queue's tail block. A larger
+// one comes as pieces made before the mutex was taken; frames refer to them without copying. The
+// first frame goes with the head, the others when FragmentQueue asks for them.
 //
 // Threads  any, under the queue's mutex
 // Owns     nothing
@@ -28,24 +29,24 @@ class MessageLite;
 
 namespace weft::native {
 
-// A message on its way into frames: as bytes ready, as a protobuf message that fits, or as pieces.
+// A message to be written: bytes, a protobuf message that fits one frame, or pieces.
 struct OutMessage {
   const google::protobuf::MessageLite* message =
       nullptr;             // fits into one frame; its size was computed last
   std::string_view bytes;  // serialized before
   const std::vector<MessagePiece>* pieces = nullptr;  // does not fit, or is not one run of bytes
-  std::shared_ptr<const void> keeper;                 // keeps the pieces that are by reference
-  size_t size = 0;                                    // the attachment's included
+  std::shared_ptr<const void> keeper;                 // keeps pieces held by reference alive
+  size_t size = 0;                                    // with the attachment
   Compression codec = Compression::kNone;
   size_t inflated_size = 0;    // only with a codec
-  size_t attachment_size = 0;  // the last so many bytes; only as pieces
+  size_t attachment_size = 0;  // size of the attachment at the end; only with pieces
 };
 
-// Where a message that comes as pieces goes on.
+// The position in a message's pieces.
 struct PieceCursor {
   size_t piece = 0;
   size_t offset = 0;
-  size_t left = 0;  // bytes that are still to be written
+  size_t left = 0;  // bytes not written yet
 };
 
 struct RequestHead {
@@ -66,7 +67,7 @@ struct ResponseHead {
 struct StreamMessageHead {
   uint64_t id = 0;
   bool reply = false;  // of a call that the receiver started
-  bool end = false;    // the last one
+  bool end = false;    // the stream's last message
 };
 
 class FrameWriter {
@@ -75,14 +76,14 @@ class FrameWriter {
   FrameWriter(OutputQueue& queue, size_t max_frame) WEFT_REQUIRES(queue.mutex())
       : queue_(queue), max_frame_(max_frame) {}
 
-  // Of a request frame, without the method's name, the metadata and the message.
+  // Fixed bytes of a request frame, without the method's name, the metadata and the message.
   static constexpr size_t kMaxRequestHead = 8 + 2;
 
-  // The bytes of metadata in a frame.
+  // Bytes of metadata in a frame.
   static size_t MetadataSize(const Metadata* metadata) {
     return metadata == nullptr || metadata->empty() ? 0 : 4 + metadata->WireSize();
   }
-  // The bytes of a request or response frame besides its message.
+  // Bytes of a request or response frame besides its message.
   static size_t Overhead(const RequestHead& head) {
     return 8 + (head.method_name.empty() ? 0 : 2 + head.method_name.size()) +
            MetadataSize(head.metadata);
@@ -90,16 +91,17 @@ class FrameWriter {
   static size_t Overhead(const ResponseHead& head) { return 4 + MetadataSize(head.metadata); }
   static size_t Overhead(const StreamMessageHead&) { return 0; }
 
-  // What they return goes on in DATA frames: nothing is left of a message that fits.
+  // Each writes a first frame and returns the rest, which goes on in DATA frames; nothing is left
+  // of a message that fits.
   PieceCursor Request(const RequestHead& head, const OutMessage& message);
   PieceCursor Response(const ResponseHead& head, const OutMessage& message);
   PieceCursor StreamMessage(const StreamMessageHead& head, const OutMessage& message);
   // The next DATA frame of `message`; `reply` as in StreamMessageHead, or of a response.
   void Data(uint64_t id, bool reply, const std::vector<MessagePiece>& pieces,
             const std::shared_ptr<const void>& keeper, PieceCursor* cursor);
-  // A status that is not OK. Message and details are cut to what one frame holds.
+  // Writes a status that is not OK. Cuts its text to what one frame holds.
   void Error(const ResponseHead& head, const absl::Status& status, bool not_executed);
-  // The initial metadata of a reply; it fits.
+  // Writes a reply's initial metadata, which must fit one frame.
   void Headers(uint64_t id, const Metadata& metadata);
   // A frame of a header and some bytes.
   void Plain(const FrameHeader& header, std::string_view bytes);

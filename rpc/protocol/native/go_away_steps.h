@@ -1,17 +1,16 @@
-// How a side stops taking its peer's calls, in the two steps of native_protocol.md, 8:
+// The two steps in which a side stops taking its peer's calls (native_protocol.md, 8):
 //
 //   kTaking ──► kAnnounced ──► kNamed ──► kConfirmed
 //      └───────────────────────►┘ a fault, or a peer that is not known
 //
-// kAnnounced: the peer is asked to start no more calls; those that come are taken. kNamed: it has
-// been told which call was the last one taken, and none of a higher number is taken. kConfirmed: it
-// has confirmed everything that it was told, and sends nothing more.
+// kAnnounced: the peer was asked to start no more calls; calls that still come are taken. kNamed:
+// the peer was told the last call taken; calls with higher numbers are refused. kConfirmed: the
+// peer has confirmed everything and sends nothing more.
 //
-// The first step ends when the peer has confirmed it, when kAckWait is over, or when its session
-// ends.
+// The first step ends when the peer confirms it, after kAckWait, or with the session.
 //
 // Threads  loop-only
-// Owns     from Announce on the reason that the peer is told, and the timer of the first step
+// Owns     from Announce on the reason told to the peer, and the timer of the first step
 // Ends     with its session
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_GO_AWAY_STEPS_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_GO_AWAY_STEPS_H_
@@ -36,22 +35,23 @@ class GoAwaySteps {
 
   enum class State : uint8_t { kTaking, kAnnounced, kNamed, kConfirmed };
 
-  State state() const LOOP_ONLY { return state_; }
-  // Calls of higher numbers are not taken.
-  uint64_t last_taken() const LOOP_ONLY { return last_taken_; }
-  // What was announced.
-  const absl::Status& why() const LOOP_ONLY { return announced_->why; }
+  State state() const WEFT_LOOP_ONLY { return state_; }
+  // Calls with higher numbers are not taken.
+  uint64_t last_taken() const WEFT_LOOP_ONLY { return last_taken_; }
+  // The announced reason.
+  const absl::Status& why() const WEFT_LOOP_ONLY { return announced_->why; }
 
-  // kTaking: a GOAWAY without a call's number is sent. `over` runs when the first step is, and Name
-  // has not been called.
-  void Announce(EventLoop& loop, const absl::Status& why, std::function<void()> over) LOOP_ONLY {
+  // In kTaking: the caller sends a GOAWAY without a call's number. `over` runs at the end of the
+  // first step, unless Name was called before.
+  void Announce(EventLoop& loop, const absl::Status& why,
+                std::function<void()> over) WEFT_LOOP_ONLY {
     announced_ = std::make_unique<Announced>(loop, why, std::move(over));
     announced_->wait.StartAfter(kAckWait);
     state_ = State::kAnnounced;
     ++unconfirmed_;
   }
-  // One with the number of the last call is to be sent. False: it was, before.
-  bool Name(uint64_t last) LOOP_ONLY {
+  // The caller sends a GOAWAY with the last call's number. False: that was done before.
+  bool Name(uint64_t last) WEFT_LOOP_ONLY {
     if (state_ >= State::kNamed) return false;
     Stop();
     state_ = State::kNamed;
@@ -59,9 +59,9 @@ class GoAwaySteps {
     ++unconfirmed_;
     return true;
   }
-  // The peer has confirmed one. True: it was the last.
-  bool OnAck() LOOP_ONLY {
-    if (unconfirmed_ == 0) return false;  // a confirmation of nothing
+  // The peer has confirmed a GOAWAY. True: it was the last one.
+  bool OnAck() WEFT_LOOP_ONLY {
+    if (unconfirmed_ == 0) return false;  // nothing to confirm
     --unconfirmed_;
     if (state_ == State::kAnnounced) {
       announced_->over();
@@ -70,7 +70,7 @@ class GoAwaySteps {
     if (unconfirmed_ == 0) state_ = State::kConfirmed;
     return unconfirmed_ == 0;
   }
-  void Stop() LOOP_ONLY {
+  void Stop() WEFT_LOOP_ONLY {
     if (announced_ != nullptr) announced_->wait.Stop();
   }
 
@@ -83,10 +83,10 @@ class GoAwaySteps {
     Timer wait;
   };
 
-  uint64_t last_taken_ LOOP_OWNED = UINT64_MAX;
-  std::unique_ptr<Announced> announced_ LOOP_OWNED;
-  State state_ LOOP_OWNED = State::kTaking;
-  uint8_t unconfirmed_ LOOP_OWNED = 0;  // GOAWAYs: two at most
+  uint64_t last_taken_ WEFT_LOOP_OWNED = UINT64_MAX;
+  std::unique_ptr<Announced> announced_ WEFT_LOOP_OWNED;
+  State state_ WEFT_LOOP_OWNED = State::kTaking;
+  uint8_t unconfirmed_ WEFT_LOOP_OWNED = 0;  // GOAWAYs sent and not confirmed: at most two
 };
 
 }  // namespace weft::native

@@ -11,11 +11,44 @@ namespace weft::native {
 
 namespace {
 
-// A setting in the 32 bits that the Hello has for it.
+// Cuts a setting to the 32 bits it has in a Hello.
 uint32_t U32(size_t n) { return static_cast<uint32_t>(std::min<size_t>(n, UINT32_MAX)); }
 
 constexpr size_t kMinWindow = size_t{1} << 10;
 constexpr size_t kLargestWindow = size_t{1} << 30;
+
+bool IsControl(unsigned char c) { return c < 0x20 || c == 0x7F; }
+
+// Names go into logs, events and errors of others, so control characters are refused.
+bool IsName(std::string_view name) {
+  return name.size() <= HelloFacts::kMaxNameBytes &&
+         std::none_of(name.begin(), name.end(), &IsControl);
+}
+
+Hello HelloOf(const SessionLimits& limits) {
+  Hello hello;
+  hello.set_lowest_version(kWireVersion);
+  hello.set_highest_version(kWireVersion);
+  hello.set_max_frame_bytes(
+      static_cast<uint32_t>(std::clamp(limits.max_frame_bytes, kMinFrame, kLargestFrame)));
+  hello.set_max_message_bytes(limits.max_message_bytes);
+  hello.set_max_metadata_bytes(U32(std::min(limits.max_metadata_bytes, kMaxMetadata)));
+  hello.set_max_calls(U32(limits.max_calls));
+  hello.set_max_methods(static_cast<uint32_t>(std::min<size_t>(limits.max_methods, 65535)));
+  // Rounded up: an interval below a millisecond must not become 0, which means none.
+  const absl::Duration heartbeat =
+      std::clamp(absl::Ceil(limits.heartbeat_interval, absl::Milliseconds(1)), absl::ZeroDuration(),
+                 absl::Hours(24));
+  hello.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(heartbeat)));
+  hello.set_heartbeat_misses(static_cast<uint32_t>(std::max(1, limits.heartbeat_misses)));
+  uint32_t features = kStreams | kAttachments | kInitialMetadata | kStreamAttachments;
+  if (limits.inflate.gzip) features |= kGzip;
+  if (limits.inflate.zstd) features |= kZstd;
+  hello.set_features(features);
+  hello.set_stream_window_bytes(U32(Handshake::StreamWindow(limits)));
+  hello.set_connection_window_bytes(U32(Handshake::ConnectionWindow(limits)));
+  return hello;
+}
 
 }  // namespace
 
@@ -27,22 +60,10 @@ size_t Handshake::ConnectionWindow(const SessionLimits& limits) {
   return std::clamp(limits.connection_window_bytes, StreamWindow(limits), kLargestWindow);
 }
 
-std::string Handshake::MakeHello(const SessionLimits& limits, const HelloFacts& own) {
-  Hello hello;
-  hello.set_lowest_version(kWireVersion);
-  hello.set_highest_version(kWireVersion);
-  hello.set_max_frame_bytes(
-      static_cast<uint32_t>(std::clamp(limits.max_frame_bytes, kMinFrame, kLargestFrame)));
-  hello.set_max_message_bytes(limits.max_message_bytes);
-  hello.set_max_metadata_bytes(U32(std::min(limits.max_metadata_bytes, kMaxMetadata)));
-  hello.set_max_calls(U32(limits.max_calls));
-  hello.set_max_methods(static_cast<uint32_t>(std::min<size_t>(limits.max_methods, 65535)));
-  // Up: an interval below a millisecond is not none.
-  const absl::Duration heartbeat =
-      std::clamp(absl::Ceil(limits.heartbeat_interval, absl::Milliseconds(1)), absl::ZeroDuration(),
-                 absl::Hours(24));
-  hello.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(heartbeat)));
-  hello.set_heartbeat_misses(static_cast<uint32_t>(std::max(1, limits.heartbeat_misses)));
+std::string Handshake::MakeHello(const SessionLimits& limits, const HelloFacts& own,
+                                 uint64_t features) {
+  Hello hello = HelloOf(limits);
+  hello.set_features(hello.features() | features);
   hello.set_auth_token(own.token);
   hello.set_node(own.node);
   hello.set_cluster(own.cluster);
@@ -50,12 +71,14 @@ std::string Handshake::MakeHello(const SessionLimits& limits, const HelloFacts& 
   hello.set_dial_nonce(own.dial_number);
   hello.set_connection(own.slot);
   hello.set_connections(own.slots);
-  uint32_t features = kStreams | kAttachments | kInitialMetadata | kStreamAttachments;
-  if (limits.inflate.gzip) features |= kGzip;
-  if (limits.inflate.zstd) features |= kZstd;
-  hello.set_features(features);
-  hello.set_stream_window_bytes(U32(StreamWindow(limits)));
-  hello.set_connection_window_bytes(U32(ConnectionWindow(limits)));
+  hello.set_last_dial(own.last_dial);
+  hello.set_wanted_node(own.wanted_node);
+  return hello.SerializeAsString();
+}
+
+std::string Handshake::MakeRefusal(const SessionLimits& limits) {
+  Hello hello = HelloOf(limits);
+  hello.set_refused(true);
   return hello.SerializeAsString();
 }
 
@@ -82,6 +105,11 @@ absl::StatusOr<PeerHello> Handshake::ReadHello(std::string_view bytes, const Ses
                                                    ", allowed are ", kMinFrame, " to ",
                                                    kLargestFrame));
   }
+  if (!IsName(hello.node()) || !IsName(hello.cluster()) || !IsName(hello.wanted_node())) {
+    return absl::InvalidArgumentError(absl::StrCat("a name in its Hello is longer than ",
+                                                   HelloFacts::kMaxNameBytes,
+                                                   " bytes or has control characters"));
+  }
   a.max_message = std::min<size_t>(hello.max_message_bytes(), (size_t{1} << 31) - 1);
   a.max_metadata = std::min<size_t>(hello.max_metadata_bytes(), kMaxMetadata);
   a.max_calls = hello.max_calls();
@@ -99,6 +127,7 @@ absl::StatusOr<PeerHello> Handshake::ReadHello(std::string_view bytes, const Ses
   a.stream_attachments = (hello.features() & kStreamAttachments) != 0;
   a.gzip = (hello.features() & kGzip) != 0;
   a.zstd = (hello.features() & kZstd) != 0;
+  a.clock = (hello.features() & kClock) != 0;
   a.initial_metadata = (hello.features() & kInitialMetadata) != 0;
   a.facts.token = std::move(*hello.mutable_auth_token());
   a.facts.node = std::move(*hello.mutable_node());
@@ -107,6 +136,9 @@ absl::StatusOr<PeerHello> Handshake::ReadHello(std::string_view bytes, const Ses
   a.facts.dial_number = hello.dial_nonce();
   a.facts.slot = hello.connection();
   a.facts.slots = hello.connections();
+  a.facts.last_dial = hello.last_dial();
+  a.facts.wanted_node = std::move(*hello.mutable_wanted_node());
+  a.refused = hello.refused();
   return a;
 }
 

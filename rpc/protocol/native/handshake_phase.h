@@ -2,17 +2,21 @@
 //
 //   dialer:    preface and Hello at once ─► the peer's Hello ─► verdict
 //   acceptor:  the dialer's preface and Hello ─► its own ─► verdict
-//   verdict:   known ─► the session is up, and what was held is served; else refused
+//          or  the dialer's preface and Hello ─► verdict ─► its own, to a known peer
+//   verdict:   known ─► the session is up, and held frames are served; else refused
 //
-// Frames may follow the peer's Hello at once. Until the verdict they are held and not looked at, up
-// to HeldFrames::kMaxBytes; then no more is read. So nothing is said to a peer before it is known,
-// and its calls keep their order.
+// A peer refused before this side's Hello gets a Hello that says so and names nobody, then the
+// reason. A dialer that gets such a Hello waits for the reason and reports it as its end.
+//
+// Frames may follow the peer's Hello at once. Until the verdict they are held unread, up to
+// HeldFrames::kMaxBytes; then reading stops. So an unknown peer learns nothing, and its calls keep
+// their order.
 //
 // Threads  the session's loop; a verdict may come from any thread
-// Owns     what a dialer says of itself until it is said, then what the peer has said until the
-//          verdict; the frames that are held
+// Owns     a dialer's own facts until they are sent, then the peer's until the verdict; the held
+//          frames
 // Errors   a wrong preface or Hello ends the session; a peer that is refused is told why
-// Ends     Stop, after which a verdict is for nobody
+// Ends     Stop: a later verdict is ignored
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_HANDSHAKE_PHASE_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_HANDSHAKE_PHASE_H_
 
@@ -40,64 +44,94 @@ class ReplyReader;
 
 class HandshakePhase {
  public:
-  // Of a refused peer's calls so many are answered by themselves; GOAWAY says the same of all.
+  // The most calls of a refused peer that get an answer of their own; the GOAWAY covers all.
   static constexpr size_t kMaxRefusals = 1000;
 
-  // `own`: what a dialer says of itself; null: the peer has dialled. `timer`: of the session, which
-  // asks here what is to be done when it fires.
-  HandshakePhase(SessionShared& shared, std::unique_ptr<const HelloFacts> own, Nanos limit);
+  struct Options {
+    // A dialer's own facts; null: the peer has dialled.
+    std::unique_ptr<const HelloFacts> own;
+    // As in SessionConfig.
+    bool hello_after_verdict = false;
+    bool pair = false;
+    // The time for the handshake; the session's timer ends it (OnTimer).
+    Nanos limit{};
+  };
+  HandshakePhase(SessionShared& shared, Options options);
 
-  // The time for the handshake runs; a dialer speaks.
-  void Start() LOOP_ONLY;
-  // The timer has fired. False: the handshake is over, and it is not about that.
-  bool OnTimer() LOOP_ONLY;
-  void Stop() LOOP_ONLY;
-  // Why the peer was refused, while what it still sends is read for nobody; null: it was not.
-  const absl::Status* refused() const LOOP_ONLY { return refused_.get(); }
+  // Starts the time for the handshake. A dialer sends its Hello.
+  void Start() WEFT_LOOP_ONLY;
+  // The timer has fired. False: the handshake is over; the timer means something else.
+  bool OnTimer() WEFT_LOOP_ONLY;
+  void Stop() WEFT_LOOP_ONLY;
+  // The reason of a refusal, while the peer's remaining input is read and dropped; null: not
+  // refused.
+  const absl::Status* refused() const WEFT_LOOP_ONLY { return refused_.get(); }
 
-  // ---- what comes. Return the bytes used, 0: more are needed, or the session has ended
-  // The preface is refused at its first wrong byte, so that another protocol's client is not kept
-  // waiting.
-  size_t TakePreface(const char* data, size_t size) LOOP_ONLY;
-  // The Hello, and what comes behind it before the verdict: one frame.
-  size_t TakeEarly(const char* data, size_t size, InputNeed* need) LOOP_ONLY;
-  void TakeHello(std::string_view body) LOOP_ONLY;
+  // ---- input. Return the bytes used; 0: more are needed, or the session has ended
+  // The preface is refused at its first wrong byte, so that a client of another protocol does not
+  // have to wait.
+  size_t TakePreface(const char* data, size_t size) WEFT_LOOP_ONLY;
+  // Takes one frame: the Hello, or a frame between it and the verdict.
+  size_t TakeEarly(const char* data, size_t size, InputNeed* need) WEFT_LOOP_ONLY;
+  void TakeHello(std::string_view body) WEFT_LOOP_ONLY;
 
-  // ---- what goes out. Nothing goes before this side's preface and Hello
-  // Whether the peer speaks the protocol, as far as is known.
-  bool MaySpeak() const LOOP_ONLY {
+  // As in Session.
+  void SetMayPause(bool may) WEFT_LOOP_ONLY;
+
+  // ---- output. Nothing goes before this side's preface and Hello
+  // True if the peer speaks the protocol, as far as is known.
+  bool MaySpeak() const WEFT_LOOP_ONLY {
     return dialer_ || !shared_.phase.is(SessionPhase::State::kOpening);
   }
-  void SendHelloFirst() LOOP_ONLY {
-    if (!hello_sent_) SendHello(HelloFacts());
+  void SendHelloFirst() WEFT_LOOP_ONLY {
+    if (!hello_sent_) SendRefusal();
   }
 
  private:
-  // For whoever brings a verdict: null once nobody waits for it.
+  // The way for a verdict to find this object; null once no verdict is awaited.
   using Verdicts = std::shared_ptr<HandshakePhase*>;
 
-  void SendHello(const HelloFacts& own) LOOP_ONLY;
-  void AskForVerdict() LOOP_ONLY;
-  static void Judge(HandshakePhase* waits, absl::StatusOr<std::string> identity) LOOP_ONLY;
-  void TakeVerdict(absl::StatusOr<std::string> identity) LOOP_ONLY;
-  absl::Status Hold(std::string_view frame) LOOP_ONLY;
-  void ServeHeld(const HeldFrames& held) LOOP_ONLY;
-  void BoundReading() LOOP_ONLY;
-  void Refuse(const absl::Status& why, const HeldFrames* held) LOOP_ONLY;
+  // State needed only until the verdict, and freed then.
+  struct UntilVerdict {
+    Nanos limit;
+    // A dialer's own facts until they are sent; then the peer's.
+    std::unique_ptr<const HelloFacts> facts;
+    Nanos heartbeat{};  // as agreed, with the peer's facts
+    int heartbeat_misses = 0;
+    Verdicts verdicts = nullptr;                 // set while a verdict is awaited
+    std::unique_ptr<HeldFrames> held = nullptr;  // made for the first frame
+  };
+
+  void SendHello(const std::string& hello) WEFT_LOOP_ONLY;
+  std::string MakeHello(const HelloFacts& own) WEFT_LOOP_ONLY;
+  void SendRefusal() WEFT_LOOP_ONLY;
+  void WatchLife(const UntilVerdict& agreed) WEFT_LOOP_ONLY;
+  void AskForVerdict() WEFT_LOOP_ONLY;
+  static void Judge(HandshakePhase* waits, absl::StatusOr<std::string> identity) WEFT_LOOP_ONLY;
+  void TakeVerdict(absl::StatusOr<std::string> identity) WEFT_LOOP_ONLY;
+  bool SendOwnHello(const HelloFacts& own) WEFT_LOOP_ONLY;
+  void SetUp(ConnectedPeer who, const HeldFrames* held) WEFT_LOOP_ONLY;
+  size_t TakeFrame(const FrameHeader& header, std::string_view frame) WEFT_LOOP_ONLY;
+  void TakeRefusal(const FrameHeader& header, std::string_view body) WEFT_LOOP_ONLY;
+  absl::Status Hold(std::string_view frame) WEFT_LOOP_ONLY;
+  void ServeHeld(const HeldFrames& held) WEFT_LOOP_ONLY;
+  void BoundReading() WEFT_LOOP_ONLY;
+  void Refuse(const absl::Status& why, const HeldFrames* held) WEFT_LOOP_ONLY;
 
   // Fixed at construction.
   SessionShared& shared_;
   const bool dialer_;
-  const Nanos limit_;
+  const bool hello_after_verdict_;  // never for a dialer
+  const bool pair_;
 
   // The loop's own.
-  bool hello_sent_ LOOP_OWNED = false;
-  bool hello_taken_ LOOP_OWNED = false;
-  // A dialer's own until they are sent; then the peer's until the verdict.
-  std::unique_ptr<const HelloFacts> facts_ LOOP_OWNED;
-  Verdicts verdicts_ LOOP_OWNED;                 // while one is waited for
-  std::unique_ptr<HeldFrames> held_ LOOP_OWNED;  // with the first one
-  std::unique_ptr<const absl::Status> refused_ LOOP_OWNED;
+  bool hello_sent_ WEFT_LOOP_OWNED = false;
+  bool hello_taken_ WEFT_LOOP_OWNED = false;
+  bool may_pause_ WEFT_LOOP_OWNED;
+  bool timed_ WEFT_LOOP_OWNED = false;                           // the timer measures the handshake
+  bool refused_by_peer_ WEFT_LOOP_OWNED = false;                 // its reason is still to come
+  std::unique_ptr<UntilVerdict> until_verdict_ WEFT_LOOP_OWNED;  // null after the verdict
+  std::unique_ptr<const absl::Status> refused_ WEFT_LOOP_OWNED;
 };
 
 }  // namespace weft::native

@@ -6,10 +6,18 @@
 
 namespace weft::native {
 
-void Heartbeat::Begin(Nanos interval, int misses) {
+MonoTime Heartbeat::Begin(MonoTime now, Nanos interval, int misses) {
   WEFT_DCHECK(interval > Nanos::zero());
   interval_ = interval;
   misses_ = std::max(1, misses);
+  return StepFrom(now + interval);
+}
+
+// An interval is a whole number of steps, rounded up by some nanoseconds, so that a look that came
+// a step late does not delay the next one by another step.
+Nanos Heartbeat::Step() const {
+  const int64_t steps = std::max<int64_t>(10, (interval_ + kMaxStep - Nanos(1)) / kMaxStep);
+  return (interval_ + Nanos(steps - 1)) / steps;
 }
 
 bool Heartbeat::Restart(int missed) {
@@ -21,6 +29,7 @@ bool Heartbeat::Restart(int missed) {
 
 Heartbeat::Verdict Heartbeat::Look(const Signs& signs) {
   Verdict verdict;
+  const MonoTime now = StepBefore(signs.now);  // when this look was due
   const bool said_nothing = signs.appended == appended_;
   appended_ = signs.appended;
   const bool answer_unseen = signs.paused || was_paused_ || taken_ < ping_at_;
@@ -28,25 +37,35 @@ Heartbeat::Verdict Heartbeat::Look(const Signs& signs) {
   if (signs.taken > taken_) {
     taken_ = signs.taken;
     if (answer_unseen) {
-      last_taken_ = signs.now;
-      // The PING stays asked.
-      verdict.no_longer_suspect = Restart(std::min(missed_, 1));
+      last_taken_ = now;
+      // The PING stays open: a peer that has taken it must still answer.
+      verdict.no_longer_suspect = Restart(std::clamp(missed_, 0, 1));
     }
   }
-  verdict.silent_for = signs.now - std::max(signs.last_read, last_taken_);
+  const MonoTime last_sign = std::max(signs.last_read, last_taken_);
+  verdict.silent_for = now - last_sign;
   if (verdict.silent_for < interval_) {
-    verdict.next_look = interval_ - verdict.silent_for;
+    verdict.look_at = StepFrom(last_sign + interval_);
     if (said_nothing) verdict.act = Verdict::Act::kPing;
     return verdict;
   }
+  const Nanos half = interval_ / 2 / Step() * Step();
+  // The peer's PING may just be late: wait half an interval before asking.
+  if (!asks_ && missed_ == 0) {
+    missed_ = kWaits;
+    verdict.look_at = StepFrom(now + half);
+    return verdict;
+  }
+  const bool waited = missed_ == kWaits;
+  if (waited) missed_ = 0;
   if (missed_++ >= misses_) {
     verdict.act = Verdict::Act::kEnd;
     return verdict;
   }
   if (missed_ == 1) ping_at_ = signs.appended;
-  verdict.became_suspect = missed_ == 2;  // the first PING was not answered
+  verdict.became_suspect = missed_ == 2;  // the first PING stayed unanswered
   verdict.act = Verdict::Act::kPing;
-  verdict.next_look = interval_;
+  verdict.look_at = StepFrom(now + (waited ? interval_ - half : interval_));
   return verdict;
 }
 

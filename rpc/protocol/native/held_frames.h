@@ -1,8 +1,9 @@
-// The frames of a peer that came before the verdict on it: kept as they are, looked at afterwards.
+// Frames of a peer that came before its verdict: kept unread, served afterwards. HandshakePhase
+// makes it for the first such frame.
 //
 //   Keep ──► whole frames, each with the time at which it came ──► served, or refused
 //
-// Their order is that of the wire, and what a frame means is asked when it may be answered.
+// They keep the order of the wire. A frame's meaning is examined only when it may be answered.
 //
 // Threads  value; the session's loop
 // Owns     copies of the frames' bytes
@@ -22,11 +23,11 @@ namespace weft::native {
 
 class HeldFrames {
  public:
-  // With so many bytes no more is read from the peer. The last read may bring more: at most what a
-  // read takes, and one frame.
+  // At this many bytes reading stops. The last read may bring more: at most one read's bytes and
+  // one frame.
   static constexpr size_t kMaxBytes = size_t{64} << 10;
 
-  // The cost of a frame beside its bytes: a peer may send many small ones.
+  // Cost of a frame besides its bytes, since a peer may send many small ones.
   static constexpr size_t kCost = 64;
 
   struct Frame {
@@ -35,7 +36,7 @@ class HeldFrames {
     size_t size;
   };
 
-  // False: there is no memory for it.
+  // Copies a frame. False: no memory.
   [[nodiscard]] bool Keep(std::string_view frame, MonoTime came) {
     BlockRef block = BlockRef::TryNew(frame.size());
     if (!block) return false;

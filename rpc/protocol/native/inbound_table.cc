@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/base/attributes.h"
+#include "absl/base/optimization.h"
 #include "absl/strings/str_cat.h"
 #include "weft/core/printable.h"
 #include "weft/rpc/base/wire_status.h"
@@ -16,8 +18,8 @@
 namespace weft::native {
 namespace {
 
-// What a request holds beside its call: small bytes are copied into that. Those of a message that
-// goes on are counted with it.
+// Input bytes that a request holds besides its call: small payloads are copied into the call, and a
+// payload that goes on in DATA frames is counted with its message.
 size_t InputOf(const FrameHeader& header, const RequestFrame& frame) {
   const size_t bytes = header.has(kMore) ? 0 : frame.payload.bytes.size();
   return frame.metadata.size() + (bytes > InboundRequest::kSmall ? bytes : 0);
@@ -38,6 +40,8 @@ void InboundTable::TakeRequest(const BlockRef& block, const FrameHeader& header,
     shared_.faults.FailFrame(error, header);
     return;
   }
+  // Numbers must rise, also over refused calls: GOAWAY names the last one, and both sides must
+  // agree which calls it covers.
   if (header.id <= last_id_) {
     shared_.faults.Fail(CloseReason::kBadFrame,
                         absl::StrCat("call number ", header.id, " after ", last_id_));
@@ -52,6 +56,7 @@ void InboundTable::TakeRequest(const BlockRef& block, const FrameHeader& header,
   if (bound == nullptr && (bound = Admit(header, frame)) == nullptr) return;
   NativeLink& link = *shared_.link;
   const size_t held = InputOf(header, frame);
+  // Counted before the call exists, so that a refusal has nothing to undo.
   if (held > 0) {
     if (const absl::Status s = link.frames().input().TryAdd(held); !s.ok()) {
       link.frames().SendError(header.id, s, /*not_executed=*/true);
@@ -70,9 +75,11 @@ void InboundTable::TakeRequest(const BlockRef& block, const FrameHeader& header,
   call.origin = std::shared_ptr<CallOrigin>(shared_.link, &link.answers());
   call.bound = bound;
   call.clock = &shared_.loop.clock();
+  // The time of a held request began when it came, not now.
   call.received = shared_.loop.now() - held_for_;
   if (frame.timeout_us > 0) {
-    const auto timeout = std::min<uint64_t>(frame.timeout_us, uint64_t{1} << 50);  // 35 years
+    // 35 years: adding it to the clock cannot overflow
+    const auto timeout = std::min<uint64_t>(frame.timeout_us, uint64_t{1} << 50);
     call.deadline = SaturatingAdd(call.received, std::chrono::microseconds(timeout));
   }
   if (!frame.metadata.empty()) call.SetMetadata(frame.metadata);
@@ -93,7 +100,7 @@ void InboundTable::TakeRequest(const BlockRef& block, const FrameHeader& header,
   shared_.sink->OnCall(call);
 }
 
-// A request that goes on in DATA frames.
+// Begins a request that goes on in DATA frames.
 void InboundTable::BeginMessage(InboundCall& call, const FrameHeader& header,
                                 const Payload& payload) {
   const absl::StatusOr<Assembly*> assembly =
@@ -107,13 +114,12 @@ void InboundTable::BeginMessage(InboundCall& call, const FrameHeader& header,
   shared_.sink->OnCallBegins(call);
 }
 
-// Fast path: the bound method of a request that no limit or option needs to be checked for. Null:
-// ask Admit.
+// Fast path: the bound method if no limit or option needs checking. Null: call Admit().
 const BoundMethod* InboundTable::BoundAlready(const FrameHeader& header,
                                               const RequestFrame& frame) const {
   const SessionLimits& limits = shared_.limits();
   const bool plain =
-      frame.method_name.empty() && frame.metadata.empty() && frame.payload.codec == 0 &&
+      (frame.method_name.size() | frame.metadata.size() | frame.payload.codec) == 0 &&
       frame.payload.whole_size <= limits.max_message_bytes &&
       header.id <= shared_.parts.leaving.last_taken() && calls_.size() < limits.max_calls;
   if (!plain) return nullptr;
@@ -122,7 +128,8 @@ const BoundMethod* InboundTable::BoundAlready(const FrameHeader& header,
                                                                                           : nullptr;
 }
 
-// The method of a request that may be served; null: it was answered, or the connection failed.
+// The method of a request that may be served. Null: the request was answered, or the connection
+// failed.
 const BoundMethod* InboundTable::Admit(const FrameHeader& header, const RequestFrame& frame) {
   const BoundMethod* bound = nullptr;
   std::string unknown;
@@ -147,7 +154,7 @@ const BoundMethod* InboundTable::Admit(const FrameHeader& header, const RequestF
   return bound;
 }
 
-// Whether this request may be served at all; what it is refused with otherwise.
+// Returns why this request may not be served, or OK.
 absl::Status InboundTable::AdmitRequest(const RequestFrame& frame, uint64_t id) {
   const SessionLimits& limits = shared_.limits();
   if (id > shared_.parts.leaving.last_taken())
@@ -164,10 +171,14 @@ absl::Status InboundTable::AdmitRequest(const RequestFrame& frame, uint64_t id) 
     return Errors::TooLarge("the request's metadata", frame.metadata.size(),
                             limits.max_metadata_bytes, "max_metadata_bytes of the server");
   }
-  // The table also holds calls whose answer has left and that are on their way back to the pool:
-  // those don't count.
+  // The table also holds answered calls on their way back to the pool. They do not count: the
+  // client has seen their answers and may have sent new calls.
   if (calls_.size() >= limits.max_calls) {
-    const uint64_t under_way = taken_ - shared_.link->answered();
+    uint64_t under_way = taken_;
+    {
+      MutexLock lock(shared_.frames().output().mutex());
+      under_way -= shared_.link->answers().answered();
+    }
     if (under_way >= limits.max_calls) {
       return absl::ResourceExhaustedError(
           absl::StrCat(under_way, " calls are under way on this connection, the limit is ",
@@ -177,7 +188,7 @@ absl::Status InboundTable::AdmitRequest(const RequestFrame& frame, uint64_t id) 
   return absl::OkStatus();
 }
 
-// The method that `number` or `name` stands for. False: the connection was failed.
+// Finds the method for `number` or `name`. False: the connection failed.
 bool InboundTable::BindName(uint16_t number, std::string_view name, const BoundMethod** bound,
                             std::string* unknown) {
   if (!name.empty()) {
@@ -210,7 +221,7 @@ void InboundTable::OpenStream(InboundCall& call) {
                               std::shared_ptr<StreamTransport>(link, &link->streams()));
   port->codec().store(call.reply_codec, std::memory_order_relaxed);
   call.stream = std::move(port);
-  // A handler that waits for messages is told.
+  // A handler that waits for messages is woken at the deadline.
   if (call.deadline != kNever) shared_.wheel.Insert(&call, call.deadline);
 }
 
@@ -221,8 +232,8 @@ void InboundTable::TakeCancel(uint64_t id) {
   const Assembly* const assembly = shared_.parts.unfinished.Find(id, /*reply=*/false);
   const bool unfinished = assembly != nullptr && assembly->call == call;
   shared_.parts.unfinished.Drop(id, /*reply=*/false);
-  // The handler that is told may answer, and end the session. A request that never became whole has
-  // nobody to be told, nor to answer it.
+  // Told last: the handler may answer, and so end the session. A request that never became whole
+  // has no handler yet, so it is refused here.
   if (unfinished) {
     call->Refuse(absl::CancelledError("cancelled before its request had come"));
     return;
@@ -236,8 +247,8 @@ void InboundTable::EndCall(uint64_t id, const absl::Status& why) {
   if (call != nullptr && shared_.link->answers().Abort(*call, why)) call->MarkCancelled();
 }
 
-// A handler that is told may answer at once, and a large answer may end the session. Calls that
-// have been answered stay what they are until the loop collects them.
+// Copied out first: a handler that is told may answer at once, and a large answer may end the
+// session. Answered calls stay in the table until the loop collects them.
 void InboundTable::CancelAll() {
   std::vector<InboundCall*> calls;
   calls.reserve(calls_.size());
@@ -255,10 +266,18 @@ void InboundTable::Clear() {
 }
 
 void InboundTable::OnCallReturned(InboundCall& call) {
+  calls_.Take(call.id.load(std::memory_order_relaxed));
+  const bool watched = shared_.parts.leaving.watched();
+  if (ABSL_PREDICT_FALSE(call.in_wheel() || call.stream != nullptr || watched)) ForgetSlow(call);
+}
+
+// Slow path: the call may also be in the wheel or among unfinished messages, or a leaving side
+// waits for its last call.
+ABSL_ATTRIBUTE_NOINLINE void InboundTable::ForgetSlow(InboundCall& call) {
   shared_.wheel.Remove(&call);
-  const uint64_t id = call.id.load(std::memory_order_relaxed);
-  calls_.Take(id);
-  if (call.stream != nullptr) shared_.parts.unfinished.Drop(id, /*reply=*/false);
+  if (call.stream != nullptr) {
+    shared_.parts.unfinished.Drop(call.id.load(std::memory_order_relaxed), /*reply=*/false);
+  }
   if (shared_.parts.leaving.watched()) shared_.parts.leaving.TellIfIdle();
 }
 

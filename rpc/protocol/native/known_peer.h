@@ -1,5 +1,5 @@
-// Who the peer of one connection is, once its Hello and the verdict on it are known. Most peers say
-// no name, and take no memory for one.
+// The identity and name of a connection's peer, after its Hello and verdict. Most peers have
+// neither, so each is allocated only if it exists.
 //
 // Threads  value; constant once a call can be served
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_KNOWN_PEER_H_
@@ -16,29 +16,43 @@ namespace weft::native {
 
 class KnownPeer {
  public:
-  // `address` outlives this.
-  explicit KnownPeer(const std::string& address) : address_(address) {}
-
   void Set(ConnectedPeer peer) {
-    identity_ = peer.identity;
     wire_version_ = peer.wire_version;
+    if (!peer.identity.empty()) identity_ = std::make_unique<const std::string>(peer.identity);
     if (peer.node.empty() && peer.cluster.empty() && peer.incarnation == 0) return;
-    named_ = std::make_unique<const ConnectedPeer>(std::move(peer));
+    named_ = std::make_unique<const Named>(
+        Named{std::move(peer.node), std::move(peer.cluster), peer.incarnation});
   }
 
-  const std::string& identity() const { return identity_; }
-  ConnectedPeer whole() const {
-    if (named_ != nullptr) return *named_;
-    return {.address = address_,
-            .identity = identity_,
-            .protocol = "native",
-            .wire_version = wire_version_};
+  const std::string& identity() const {
+    static const auto* const none = new std::string;
+    return identity_ != nullptr ? *identity_ : *none;
+  }
+  // `address`: the connection's.
+  ConnectedPeer whole(const std::string& address) const {
+    ConnectedPeer peer;
+    peer.address = address;
+    peer.identity = identity();
+    if (named_ != nullptr) {
+      peer.node = named_->node;
+      peer.cluster = named_->cluster;
+      peer.incarnation = named_->incarnation;
+    }
+    peer.protocol = "native";
+    peer.wire_version = wire_version_;
+    return peer;
   }
 
  private:
-  const std::string& address_;
-  std::string identity_;
-  std::unique_ptr<const ConnectedPeer> named_;
+  // The peer's own statements.
+  struct Named {
+    std::string node;
+    std::string cluster;
+    uint64_t incarnation;
+  };
+
+  std::unique_ptr<const std::string> identity_;
+  std::unique_ptr<const Named> named_;
   uint32_t wire_version_ = 0;
 };
 

@@ -22,7 +22,8 @@ std::string_view GoAwayText(const absl::Status& why) {
 
 void Leaving::Announce(const absl::Status& why) {
   if (shared_.phase.ending() || steps_.state() != GoAwaySteps::State::kTaking) return;
-  // None of a peer that is not known is taken any more: it may send its calls elsewhere at once.
+  // A peer without a verdict goes straight to the second step: none of its calls is taken, and it
+  // may send them elsewhere at once.
   if (!shared_.phase.up()) {
     Name(why, /*last=*/false);
     return;
@@ -33,6 +34,8 @@ void Leaving::Announce(const absl::Status& why) {
   });
   shared_.frames().SendFrame({0, FrameType::kGoAway, 0, ToWireCode(why.code()), kNoCallNamed},
                              GoAwayText(why));
+  // Ends of calls are told from now on; tell once for those before.
+  if (!shared_.phase.ending()) shared_.host.OnOwnCallsEnded(shared_.session);
 }
 
 void Leaving::FinishAnnounced() {
@@ -42,7 +45,7 @@ void Leaving::FinishAnnounced() {
 void Leaving::Name(const absl::Status& why, bool last) {
   if (shared_.phase.ending()) return;
   const uint64_t last_id = shared_.parts.inbound.last_id();
-  // Nothing goes before our preface, nor before our Hello.
+  // No frame may go before this side's preface and Hello.
   const bool says = steps_.Name(last_id) && shared_.parts.handshake.MaySpeak();
   if (says) shared_.parts.handshake.SendHelloFirst();
   const FrameHeader header{0, FrameType::kGoAway, 0, ToWireCode(why.code()), last_id};
@@ -53,7 +56,7 @@ void Leaving::Name(const absl::Status& why, bool last) {
   }
 }
 
-// Nothing that this side starts stands behind its confirmation.
+// StopStarting first: no request of this side may follow its confirmation.
 void Leaving::TakeGoAway(const FrameHeader& header, std::string_view body) {
   shared_.link->StopStarting();
   shared_.frames().SendFrame({0, FrameType::kGoAwayAck, 0, 0, 0}, "");
@@ -61,8 +64,8 @@ void Leaving::TakeGoAway(const FrameHeader& header, std::string_view body) {
       FromWireCode(header.aux == 0 ? ToWireCode(absl::StatusCode::kUnavailable) : header.aux),
       Printable::Text(body));
   shared_.parts.ender.EndAbove(header.id, why);
-  if (shared_.phase.ending()) return;  // ended by one of them
-  // A connection is not left before its peer's last GOAWAY has come.
+  if (shared_.phase.ending()) return;  // ended by a callback of one of those calls
+  // The connection stays in use until the peer's last GOAWAY has come.
   const bool named = header.id != kNoCallNamed || peer_ == Peer::kNamed;
   const Peer before = std::exchange(peer_, named ? Peer::kNamed : Peer::kAnnounced);
   if (before == Peer::kStays) shared_.host.OnGoingAway(shared_.session, why);
@@ -73,12 +76,14 @@ void Leaving::TakeAck() {
 }
 
 void Leaving::TellIfIdle() {
+  if (!shared_.phase.up()) return;
+  shared_.host.OnOwnCallsEnded(shared_.session);
   if (!shared_.phase.up() || shared_.parts.inbound.size() > 0) return;
   if (steps_.state() != GoAwaySteps::State::kTaking) {
     shared_.host.OnInboundCallsEnded(shared_.session);
   }
   if (!shared_.phase.up() || peer_ != Peer::kNamed) return;
-  if (shared_.link->calls_under_way() == 0) shared_.host.OnLastCallEnded(shared_.session);
+  if (shared_.link->Volume().calls == 0) shared_.host.OnLastCallEnded(shared_.session);
 }
 
 }  // namespace weft::native

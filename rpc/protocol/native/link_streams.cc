@@ -8,7 +8,7 @@
 namespace weft::native {
 namespace {
 
-// For a message that does not fit into a frame, or waits behind others. False: there is no memory.
+// Makes pieces of a message that does not fit into a frame or must wait. False: no memory.
 bool PiecesOf(const StreamMessage& message, size_t size, BlockPool& blocks,
               std::vector<MessagePiece>* pieces, absl::Status* why) {
   const bool made =
@@ -40,6 +40,7 @@ void LinkStreams::Open(const OutboundCall& call, const RequestHead& head,
   s.id = head.id;
   s.open = head.open;
   s.credit = static_cast<int64_t>(frames_.settings().stream_window);
+  // A server that does not stream must not send stream messages.
   s.receive_ended = !ServerStreams(call.method.kind);
   port.Bind(std::move(self), frames_.limits().max_message_bytes, gate_.get());
 }
@@ -74,13 +75,13 @@ bool LinkStreams::RoomFor(const StreamPort& port) {
   return credit_.Has(NativeStream::Of(port)) && frames_.Waiting() < FrameOutput::kStreamRoom;
 }
 
-// Its OnRoom comes when something has changed.
+// Parks the writer. Its OnRoom comes when credit or output room may have changed.
 void LinkStreams::Park(StreamPort& port) {
   AwaitRoom(port);
   credit_.Park(port);
 }
 
-// A stream that has credit waits for the output; one that has none, for credit.
+// A stream with credit waits for output room, a stream without credit for credit.
 void LinkStreams::AwaitRoom(const StreamPort& port) {
   if (credit_.Has(NativeStream::Of(port))) frames_.AwaitRoom();
 }
@@ -95,6 +96,7 @@ void LinkStreams::OnRoom() {
       return true;
     });
   }
+  // Without the mutex: OnRoom sends.
   for (const auto& port : told) port->OnRoom();
 }
 
@@ -122,7 +124,7 @@ StreamSent LinkStreams::Prepare(StreamPort& port, const StreamMessage& message, 
     out->bytes = message.bytes;
     return StreamSent::kSent;
   }
-  if (!HasRoom(port)) {  // before it is serialized
+  if (!HasRoom(port)) {  // serializing a large message is wasted if it cannot be sent
     MutexLock lock(frames_.output().mutex());
     return Sends(port) ? StreamSent::kBlocked : StreamSent::kEnded;
   }
@@ -158,11 +160,13 @@ StreamSent LinkStreams::SendMessage(StreamPort& port, const StreamMessage& messa
                               "max_message_bytes of the other side");
       return StreamSent::kRefused;
     }
+    // Again: another writer may have taken the room since Prepare.
     if (!RoomFor(port)) {
       Park(port);
       return StreamSent::kBlocked;
     }
     const bool behind = frames_.Fragmented({s.id, s.reply});
+    // The message must own its bytes while it waits; the caller's are valid only during this call.
     if (behind && out.pieces == nullptr) {
       const StreamMessage own{std::exchange(out.message, nullptr), std::exchange(out.bytes, {})};
       if (!PiecesOf(own, out.size, frames_.loop().blocks(), &pieces, why)) {
@@ -186,7 +190,7 @@ StreamSent LinkStreams::SendMessage(StreamPort& port, const StreamMessage& messa
   return StreamSent::kSent;
 }
 
-// Before the first message of a stream. False: they are more than may be sent.
+// Writes the initial metadata before a stream's first message. False: it is over a limit.
 bool LinkStreams::BeginMessages(NativeStream& stream, absl::Status* why) {
   InitialMetadata& initial = *stream.initial_metadata;
   if (frames_.settings().initial_metadata) {
@@ -201,7 +205,7 @@ bool LinkStreams::BeginMessages(NativeStream& stream, absl::Status* why) {
   return true;
 }
 
-// A message whose stream still has one in the fragment queue.
+// Queues a message behind an earlier one of its stream in the fragment queue.
 void LinkStreams::MessageBehind(const StreamMessageHead& head, OutMessage& out,
                                 std::vector<MessagePiece>& pieces) {
   const size_t bytes = kHeaderSize + out.size;
@@ -271,7 +275,8 @@ void LinkStreams::ReturnCredit(StreamPort& port, size_t bytes) {
   {
     MutexLock lock(frames_.output().mutex());
     if (frames_.output().closed()) return;
-    // A caller that waits for the end reads no more, and the server must get there all the same.
+    // A caller that waits for the end drops messages, but their credit still goes back to the
+    // stream: the server must get to its end.
     NativeStream& s = NativeStream::Of(port);
     const bool goes_on = Carries(port) && !(s.reply && port.ended());
     const size_t back = goes_on ? credit_.ReturnToStream(s, bytes) : 0;

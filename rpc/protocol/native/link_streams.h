@@ -1,9 +1,10 @@
-// The streams of a native connection, of both sides' calls, as those see it who send on them.
+// The streams of a native connection, for both sides' calls: the StreamTransport of their ports. A
+// part of NativeLink.
 //
 //   writer:  SendMessage ──► kSent, or kBlocked: parked ──► room, credit ──► StreamPort::OnRoom
 //   reader:  ReturnCredit ──► WINDOW frames, when a share of a window has been read
 //
-// Threads  any; what is marked LOOP_ONLY: the link's loop
+// Threads  any; what is marked WEFT_LOOP_ONLY: the link's loop
 // Owns     the credit of the connection's streams
 // Errors   SendMessage: kRefused with the reason, kEnded once the stream or the connection is over
 // Ends     LetGo for each stream of a call of ours, Close with the connection
@@ -29,57 +30,59 @@ namespace weft::native {
 
 class LinkStreams final : public StreamTransport, public RoomWaiter {
  public:
-  // `frames` outlives it.
+  // `frames` must outlive this.
   LinkStreams(FrameOutput& frames, std::shared_ptr<InflateGate> gate);
 
   InflateGate& gate() const { return *gate_; }
 
   // StreamTransport
-  ANY_THREAD StreamSent SendMessage(StreamPort& port, const StreamMessage& message, bool last,
-                                    bool gather, absl::Status* why) override;
-  ANY_THREAD void SendHalfClose(StreamPort& port) override;
-  ANY_THREAD void ReturnCredit(StreamPort& port, size_t bytes) override;
-  ANY_THREAD bool HasRoom(StreamPort& port) override;
-  ANY_THREAD const Log* log() const override { return &frames_.loop().log(); }
+  WEFT_ANY_THREAD StreamSent SendMessage(StreamPort& port, const StreamMessage& message, bool last,
+                                         bool gather, absl::Status* why) override;
+  WEFT_ANY_THREAD void SendHalfClose(StreamPort& port) override;
+  WEFT_ANY_THREAD void ReturnCredit(StreamPort& port, size_t bytes) override;
+  WEFT_ANY_THREAD bool HasRoom(StreamPort& port) override;
+  WEFT_ANY_THREAD const Log* log() const override { return &frames_.loop().log(); }
 
   // ---- by the link, under the output's mutex
   void SetWindow(const PeerSettings& agreement);
-  // The stream of a call of ours, whose request is being written. `self`: keeps this alive.
+  // Opens the stream of a call of this side, whose request is being written. `self`: keeps this
+  // alive.
   void Open(const OutboundCall& call, const RequestHead& head,
             std::shared_ptr<StreamTransport> self);
-  // The stream of a call of ours: it has ended, or goes to another link.
+  // Lets a stream of this side's call go: it has ended, or moves to another link.
   void LetGo(StreamPort& port);
-  // Who waits no more, for the connection has ended. The last to hold one must not hold the mutex.
+  // Takes all waiting ports at the connection's end. Release them without the mutex: the last
+  // reference may be here.
   [[nodiscard]] StreamCredit::Ports Close();
 
   // ---- by the session
-  // Makes the stream of a call of the peer ready. `self`: keeps this alive.
+  // Opens the stream of a call of the peer. `self`: keeps this alive.
   void OpenInbound(InboundCall& call, StreamPort& port, MethodKind kind,
-                   std::shared_ptr<StreamTransport> self) LOOP_ONLY;
-  // More credit came: for one stream, for all together. False: more than can be.
-  bool AddCredit(StreamPort& port, uint32_t bytes) LOOP_ONLY;
-  bool AddConnectionCredit(uint32_t bytes) LOOP_ONLY;
-  // Charges the peer; false: it has sent more than it was given.
+                   std::shared_ptr<StreamTransport> self) WEFT_LOOP_ONLY;
+  // Adds credit for one stream, or for all together. False: more than possible.
+  bool AddCredit(StreamPort& port, uint32_t bytes) WEFT_LOOP_ONLY;
+  bool AddConnectionCredit(uint32_t bytes) WEFT_LOOP_ONLY;
+  // Charges the peer; false: it has sent more than it had credit for.
   bool Charge(size_t cost) { return credit_.Charge(cost); }
-  // Of a message that nobody reads.
-  void ReturnConnectionCredit(size_t bytes) LOOP_ONLY;
+  // Returns the credit of a message that nobody reads.
+  void ReturnConnectionCredit(size_t bytes) WEFT_LOOP_ONLY;
 
-  // RoomWaiter: tells those that have room, or will never have any.
+  // RoomWaiter. Tells ports that have room, or will never have any.
   void OnRoom() override;
 
  private:
   bool RoomFor(const StreamPort& port) WEFT_REQUIRES(frames_.output().mutex());
   void Park(StreamPort& port) WEFT_REQUIRES(frames_.output().mutex());
   void AwaitRoom(const StreamPort& port) WEFT_REQUIRES(frames_.output().mutex());
-  // Whether what there is of the stream's sending is this link's.
+  // True if the stream belongs to this link, and not to an earlier or later one.
   bool Carries(const StreamPort& port) WEFT_REQUIRES(frames_.output().mutex()) {
     return port.slot().OwnedBy(this);
   }
-  // Whether it may send messages, or may yet.
+  // True if the stream may send messages, now or later.
   bool Sends(const StreamPort& port) WEFT_REQUIRES(frames_.output().mutex()) {
     return Carries(port) && NativeStream::Of(port).open && !frames_.output().closed();
   }
-  // What may be said without the mutex of a message: kSent, with `out` ready to be written.
+  // Checks and prepares a message without the mutex. kSent: `out` is ready to be written.
   StreamSent Prepare(StreamPort& port, const StreamMessage& message, OutMessage* out,
                      std::vector<MessagePiece>* pieces, absl::Status* why);
   bool BeginMessages(NativeStream& stream, absl::Status* why)

@@ -1,5 +1,5 @@
-// The numbers that this side has given to the methods that it calls: a method's name goes with its
-// first call, its number with every other.
+// The numbers that this side has given to methods: a method's name goes with its first call, its
+// number with every later one.
 //
 // Threads  any, under the output's mutex
 // Owns     the numbers; refers to the methods, which are constants of generated code
@@ -16,16 +16,16 @@ namespace weft::native {
 
 class MethodNumbers {
  public:
-  // So many methods get a number, so that their table stays small; the names of others go with
-  // each call.
+  // The most methods with a number, so that the table stays small; names of others go with each
+  // call.
   static constexpr size_t kMaxMethods = 1024;
 
   struct Bound {
-    uint16_t number = 0;      // 0: it has none
+    uint16_t number = 0;      // 0: no number
     bool needs_name = false;  // the method's name goes with this call
   };
 
-  // The number of the next request's method. `max_methods`: so many the peer keeps.
+  // The number for the next request. `max_methods`: the peer's limit.
   Bound Bind(const MethodInfo& method, size_t max_methods) {
     if (&method == last_method_) return {last_number_, false};
     return Find(method, max_methods);
@@ -36,7 +36,7 @@ class MethodNumbers {
   Bound Find(const MethodInfo& method, size_t max_methods);
 
   absl::flat_hash_map<const MethodInfo*, uint16_t> numbers_;
-  // Of the last request whose method has a number.
+  // The last request's method and number: calls of one method often follow each other.
   const MethodInfo* last_method_ = nullptr;
   uint16_t last_number_ = 0;
 };

@@ -1,5 +1,5 @@
-// One native connection, as those see it who start calls on it: numbers them, writes their
-// requests, cancels them.
+// One native connection, as starters of calls see it: numbers calls, writes their requests and
+// cancels them. NativeSession makes it; callers and handlers may keep it longer than the session.
 //
 //   kOpening ──Open──► kUp
 //   kOpening, kUp ──StopStarting, GoAway──► kGoingAway
@@ -7,18 +7,18 @@
 //
 // Calls start in kUp only.
 //
-// Everything stands under the output's mutex, because numbers must rise in the order in which
-// requests stand in the stream.
+// All is guarded by the output's mutex, because numbers must rise in the order of the requests in
+// the stream.
 //
 //   FrameOutput ◄── LinkStreams   messages of streams, credit
 //               ◄── AnswerSender  answers to the peer's calls
 //               ◄── NativeLink    requests; OutboundCalls, MethodNumbers
 //
-// Threads  any; what is marked LOOP_ONLY: the session's loop
-// Owns     the table of this side's calls, which stay their starters'; has the output, the streams
+// Threads  any; what is marked WEFT_LOOP_ONLY: the session's loop
+// Owns     the table of this side's calls, which belong to their starters; the output, the streams
 //          and the answers, each a part of its own
-// Errors   TryStart says why a call was not started
-// Ends     after the session's end every call has been completed and TryStart says kGone
+// Errors   TryStart returns why a call was not started
+// Ends     after the session's end every call has been completed, and TryStart returns kGone
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_NATIVE_LINK_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_NATIVE_LINK_H_
 
@@ -26,6 +26,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -42,6 +43,7 @@
 #include "weft/rpc/protocol/native/link_streams.h"
 #include "weft/rpc/protocol/native/method_numbers.h"
 #include "weft/rpc/protocol/native/outbound_calls.h"
+#include "weft/rpc/protocol/native/ping_times.h"
 
 namespace weft::native {
 
@@ -55,7 +57,7 @@ class NativeLink final : public CallLink,
   enum class State : uint8_t { kOpening, kUp, kGoingAway, kClosed };
   static constexpr bool MayGo(State from, State to) { return from < to; }
 
-  // `pool`: kept for the peer's calls that are out.
+  // `pool`: kept alive for the peer's calls that are out.
   static std::shared_ptr<NativeLink> Make(std::shared_ptr<FrameOutput> frames, DeadlineWheel& wheel,
                                           std::shared_ptr<CallPool> pool,
                                           std::shared_ptr<InflateGate> gate);
@@ -63,14 +65,17 @@ class NativeLink final : public CallLink,
              std::shared_ptr<CallPool> pool, std::shared_ptr<InflateGate> gate);
 
   // CallLink
-  ANY_THREAD StartResult TryStart(OutboundCall& call, absl::Status* why) override;
-  void StopStarting() LOOP_ONLY override;
+  WEFT_ANY_THREAD StartResult TryStart(OutboundCall& call, absl::Status* why) override;
+  WEFT_ANY_THREAD void AwaitRoom(size_t size, std::weak_ptr<RoomObserver> observer) override;
+  WEFT_ANY_THREAD bool IsUnderWay(std::string_view method) override;
+  void StopStarting() WEFT_LOOP_ONLY override;
   EventLoop& loop() const override { return frames_.loop(); }
   ConnectedPeer connected_peer() const override { return answers_.whole_peer(); }
   // CallCanceller
-  ANY_THREAD void CancelCall(uint64_t id) override;
+  WEFT_ANY_THREAD void CancelCall(uint64_t id) override;
   // ConnectionGauge
-  ANY_THREAD ConnectionVolume Volume() override;
+  WEFT_ANY_THREAD ConnectionVolume Volume() override;
+  WEFT_ANY_THREAD PeerTiming Timing() override;
 
   const std::string& peer() const { return frames_.peer(); }
   const TransportIdentity& peer_identity() const { return frames_.peer_identity(); }
@@ -83,55 +88,55 @@ class NativeLink final : public CallLink,
   AnswerSender& answers() { return answers_; }
 
   // ---- for the session
-  // Who ends this side's calls, and who holds the peer's; null when the session has ended.
-  void Attach(CallEnder* ender, InboundTable* inbound) LOOP_ONLY;
-  void SetPeer(const PeerSettings& agreement) LOOP_ONLY;
-  void Open(ConnectedPeer peer) LOOP_ONLY;
-  // As StopStarting. Calls above `last_taken` are taken out: the peer will not execute them.
-  OutboundCall* GoAway(uint64_t last_taken) LOOP_ONLY;
-  // Every call under way; from now on there are none. `*written`: how much of the stream the kernel
-  // took.
-  OutboundCall* Close(uint64_t* written) LOOP_ONLY;
-  // Takes calls out for their end; null where there is none (late, or unknown).
-  OutboundCall* Take(uint64_t id) LOOP_ONLY;
-  void TakeMany(const uint64_t* ids, OutboundCall** calls, size_t count) LOOP_ONLY;
-  // A call of ours that stays until the loop takes it out, or null.
-  OutboundCall* Find(uint64_t id) LOOP_ONLY;
-  // The stream of a call of ours; null: the call has ended, or is no stream (`*call` is then true).
-  // `*started`: it was started at all.
-  std::shared_ptr<StreamPort> StreamOf(uint64_t id, bool* call, bool* started) LOOP_ONLY;
-  // Whether that call was ever started.
-  bool EverStarted(uint64_t id) LOOP_ONLY;
-  size_t calls_under_way() LOOP_ONLY;
-  // Calls of the peer that were answered so far.
-  uint64_t answered() LOOP_ONLY;
-  // Puts the deadlines of calls that other threads started into the wheel; says when to look again.
-  MonoTime ArmDeadlines(DeadlineTarget* target) LOOP_ONLY;
-  // For Volume: bytes read, and the peer's calls: how many were taken and the last number.
-  void CountInput(uint64_t bytes, uint64_t taken, uint64_t last) LOOP_ONLY {
+  // Sets the object that ends this side's calls and the table of the peer's; null after the
+  // session's end.
+  void Attach(CallEnder* ender, InboundTable* inbound) WEFT_LOOP_ONLY;
+  void SetPeer(const PeerSettings& agreement) WEFT_LOOP_ONLY;
+  void Open(ConnectedPeer peer) WEFT_LOOP_ONLY;
+  // StopStarting, and takes out calls above `last_taken`: the peer will not execute them.
+  OutboundCall* GoAway(uint64_t last_taken) WEFT_LOOP_ONLY;
+  // GoAway's calls have been ended or sent elsewhere.
+  void OnGivenBack() WEFT_LOOP_ONLY;
+  // Closes the link and takes out every call under way. `*written`: bytes of the stream that the
+  // kernel took.
+  OutboundCall* Close(uint64_t* written) WEFT_LOOP_ONLY;
+  // Takes calls out to end them; null: late or unknown.
+  OutboundCall* Take(uint64_t id) WEFT_LOOP_ONLY;
+  void TakeMany(const uint64_t* ids, OutboundCall** calls, size_t count) WEFT_LOOP_ONLY;
+  // A call of this side, valid until the loop takes it out; null: none.
+  OutboundCall* Find(uint64_t id) WEFT_LOOP_ONLY;
+  // The stream of a call of this side; null: the call has ended, or has no stream (`*call` is then
+  // true). `*started`: the call was started at all.
+  std::shared_ptr<StreamPort> StreamOf(uint64_t id, bool* call, bool* started) WEFT_LOOP_ONLY;
+  // True if a call with this number was ever started.
+  bool EverStarted(uint64_t id) WEFT_LOOP_ONLY;
+  // Puts deadlines of calls started by other threads into the wheel; returns when to look again.
+  MonoTime ArmDeadlines(DeadlineTarget* target) WEFT_LOOP_ONLY;
+  // For Volume: bytes read, the number of the peer's calls so far, and the last one's number.
+  void CountInput(uint64_t bytes, uint64_t taken, uint64_t last) WEFT_LOOP_ONLY {
     input_.bytes.store(bytes, std::memory_order_relaxed);
     input_.taken.store(taken, std::memory_order_relaxed);
     input_.last.store(last, std::memory_order_relaxed);
   }
-  void Trim() LOOP_ONLY;
+  // For Timing: a PING was answered. `body`: of the answer's frame.
+  void CountPong(Nanos round_trip, std::string_view body) WEFT_LOOP_ONLY;
+  void Trim() WEFT_LOOP_ONLY;
 
  private:
-  // What was read; written by the loop.
+  // Input counters, written by the loop.
   struct Input {
     std::atomic<uint64_t> bytes{0}, taken{0}, last{0};
   };
 
   void SetState(State next) WEFT_REQUIRES(frames_.output().mutex());
   StartResult TryStartSlow(OutboundCall& call, OutMessage& out, absl::Status* why);
-  // kPlain: OutboundCall::plain, and it fits into a frame. `pieces`: of one that does not; else
-  // null.
+  // kPlain: OutboundCall::plain, and the request fits into a frame. `pieces`: of a request that
+  // does not fit; else null.
   template <bool kPlain>
   StartResult SendRequest(OutboundCall& call, OutMessage& out, std::vector<MessagePiece>* pieces,
                           bool borrow, absl::Status* why);
-  absl::Status CheckRequest(const OutboundCall& call, size_t size, const Metadata* metadata)
-      WEFT_REQUIRES(frames_.output().mutex());
   void AskToLook();
-  // It has ended, or goes to another link: its stream and what is left of its request, too.
+  // Drops the stream and the unsent rest of a call that has ended or moves to another link.
   void Forget(uint64_t id, OutboundCall& call) WEFT_REQUIRES(frames_.output().mutex());
 
   // Fixed at construction.
@@ -145,14 +150,16 @@ class NativeLink final : public CallLink,
   AnswerSender answers_;
 
   // The loop's own.
-  CallEnder* ender_ LOOP_OWNED = nullptr;
+  CallEnder* ender_ WEFT_LOOP_OWNED = nullptr;
 
   Input input_;
 
   // Under the output's mutex.
   State state_ WEFT_GUARDED_BY(frames_.output().mutex()) = State::kOpening;
+  bool giving_back_ WEFT_GUARDED_BY(frames_.output().mutex()) = false;  // true until OnGivenBack
   OutboundCalls calls_ WEFT_GUARDED_BY(frames_.output().mutex());
   MethodNumbers methods_ WEFT_GUARDED_BY(frames_.output().mutex());
+  PingTimes pings_ WEFT_GUARDED_BY(frames_.output().mutex());
 };
 
 }  // namespace weft::native

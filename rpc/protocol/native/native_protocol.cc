@@ -19,6 +19,8 @@ std::unique_ptr<Session> Make(SessionSeed seed, const SessionContext& context, b
   options.gate = context.config->gate;
   options.handshake_timeout = ToAbsl(seed.handshake_left);
   options.max_heartbeat = context.config->max_heartbeat;
+  options.pair = context.config->pair;
+  options.hello_after_verdict = context.config->hello_after_verdict;
   options.input = context.config->input;
   return std::make_unique<NativeSession>(context.io, context.host, context.sink, context.pool,
                                          std::move(seed.transport), std::move(seed.peer),

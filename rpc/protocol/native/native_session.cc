@@ -11,6 +11,9 @@ namespace {
 
 using State = SessionPhase::State;
 
+// Between nodes: the most output in the system that an urgent frame may have to wait for.
+constexpr size_t kMaxUnsentOfPair = size_t{128} << 10;
+
 CloseReason ReasonOf(FrameError error) {
   return error == FrameError::kTooLong ? CloseReason::kFrameTooLong : CloseReason::kBadFrame;
 }
@@ -39,7 +42,7 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
               .host = host,
               .faults = *this,
               .sink = sink,
-              .pool = pool,
+              .pool = pool.get(),
               .link = MakeLink(io, pool, std::move(transport), std::move(peer), options),
               .parts = {.connection = connection_,
                         .timer = timer_,
@@ -61,8 +64,9 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
              }),
       handshake_(
           shared_,
-          options.dialer ? std::make_unique<const HelloFacts>(std::move(options.own)) : nullptr,
-          ToNanos(std::min(options.handshake_timeout, options.limits->handshake_timeout))),
+          {options.dialer ? std::make_unique<const HelloFacts>(std::move(options.own)) : nullptr,
+           options.hello_after_verdict, options.pair,
+           ToNanos(std::min(options.handshake_timeout, options.limits->handshake_timeout))}),
       frames_(shared_),
       inbound_(shared_, options.compression),
       replies_(shared_),
@@ -71,11 +75,13 @@ NativeSession::NativeSession(IoThread& io, SessionHost& host, InboundSink* sink,
       unfinished_(shared_, io.arena->large()),
       leaving_(shared_),
       trim_(shared_),
-      life_(shared_, options.max_heartbeat) {
+      life_(shared_, options.max_heartbeat, /*peer_asks=*/options.pair && !options.dialer) {
   shared_.loop.AssertInLoop();
+  if (options.pair) shared_.frames().output().transport().SetMaxUnsent(kMaxUnsentOfPair);
+  // Until OnClosed: the link may live longer than the session.
   shared_.link->Attach(&ender_, &inbound_);
   io.trimmer->Add(trim_);
-  if (shared_.pool != nullptr) io.trimmer->Watch(shared_.pool);
+  if (pool != nullptr) io.trimmer->Watch(pool);
 }
 
 NativeSession::~NativeSession() {
@@ -94,7 +100,7 @@ absl::Status NativeSession::Start(SessionStart start) {
   return absl::OkStatus();
 }
 
-// The bytes used of the preface, and of frames that come before the verdict on the peer.
+// Takes the preface, and frames before the peer's verdict. Returns the bytes used.
 size_t NativeSession::TakeOpening(const char* data, size_t size, InputNeed* need) {
   size_t used = 0;
   if (shared_.phase.is(State::kOpening)) used = handshake_.TakePreface(data, size);
@@ -118,7 +124,7 @@ size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t si
   if (inbound_.taken() != calls && shared_.sink != nullptr) shared_.sink->OnLookedThrough(size);
   replies_.Complete();
   replies_.SetInput(nullptr);
-  if (leaving_.peer_named()) leaving_.TellIfIdle();
+  if (leaving_.watched()) leaving_.TellIfIdle();
   if (shared_.phase.ending()) return size;
   if (used == size && unfinished_.data_left() > 0) unfinished_.WantDirect(need);
   return used;
@@ -147,8 +153,8 @@ void NativeSession::FailFrame(FrameError error, const FrameHeader& header) {
   Fail(ReasonOf(error), Errors::BrokenFrame(error, header, frames_.max_frame()));
 }
 
-// The peer is told why, if it speaks the protocol at all, and the connection ends: answers under
-// way are not for a peer that is out of step.
+// Tells the peer why, if it speaks the protocol at all, and ends the connection. Answers under way
+// are not sent: the peer is out of step.
 void NativeSession::Fail(CloseReason reason, std::string_view what) {
   const absl::Status why = Errors::Closed(peer(), what);
   if (shared_.phase.is(State::kOpening)) {
@@ -158,18 +164,25 @@ void NativeSession::Fail(CloseReason reason, std::string_view what) {
   replies_.Complete();
   leaving_.Name(absl::UnavailableError(absl::string_view(what.data(), what.size())),
                 /*last=*/true);
-  CloseWhenWritten(reason, why, kLastWords);
+  EndWhen(Connection::Until::kWritten, reason, why, kLastWords);
 }
 
 void NativeSession::CloseWhenWritten(CloseReason reason, const absl::Status& why, Nanos limit) {
+  // Calls that are still under way end with the connection, and their callers wait for that.
+  const bool idle = shared_.phase.up() && shared_.link->Volume().calls == 0;
+  EndWhen(idle ? Connection::Until::kDelivered : Connection::Until::kWritten, reason, why, limit);
+}
+
+void NativeSession::EndWhen(Connection::Until until, CloseReason reason, const absl::Status& why,
+                            Nanos limit) {
   if (shared_.phase.ending()) return;
-  // What the peer still sends is not taken: it may send it elsewhere.
+  // Name the last call: the peer may send later ones elsewhere at once.
   leaving_.FinishAnnounced();
   if (shared_.phase.ending()) return;  // the write found the connection broken
   shared_.phase.SetReason(reason);
   shared_.phase.Set(State::kEnding);
-  shared_.link->StopStarting();  // nobody would read what is written behind the last words
-  connection_.CloseAfterFlush(why, limit);
+  shared_.link->StopStarting();  // nothing may be written behind the last words
+  connection_.CloseAfterFlush(why, limit, until);
 }
 
 void NativeSession::Close(CloseReason reason, const absl::Status& why) {
@@ -177,7 +190,7 @@ void NativeSession::Close(CloseReason reason, const absl::Status& why) {
   connection_.Close(why);
 }
 
-// Why the connection is over, in words; sets the reason, unless this side had one to close it.
+// Returns why the connection is over, and sets the reason unless this side had one.
 absl::Status NativeSession::WhyClosed(const absl::Status& reason, size_t pending) {
   if (handshake_.refused() != nullptr) {
     shared_.phase.SetReason(CloseReason::kUnauthenticated);
@@ -192,7 +205,8 @@ absl::Status NativeSession::WhyClosed(const absl::Status& reason, size_t pending
     shared_.phase.SetReason(reason.ok()                         ? CloseReason::kPeerClosed
                             : absl::IsResourceExhausted(reason) ? CloseReason::kInputFull
                                                                 : CloseReason::kBroken);
-    // Whatever code goes with the errno: EPIPE's is FAILED_PRECONDITION, ETIMEDOUT's says deadline.
+    // Always UNAVAILABLE: an errno's code misleads. EPIPE's is FAILED_PRECONDITION, ETIMEDOUT's
+    // says deadline.
     if (!reason.ok()) why = absl::UnavailableError(reason.message());
   }
   if (why.ok()) why = absl::UnavailableError(absl::StrCat(peer(), " closed the connection"));
@@ -205,10 +219,11 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
   shared_.phase.Set(State::kEnded);
   timer_.Stop();
   handshake_.Stop();
+  life_.Stop();
   leaving_.Stop();
   unfinished_.Stop();
-  // Each step below runs callbacks. None of them changes what the next one walks through: it is
-  // taken out first.
+  // Each step below runs callbacks, which may start or end calls. So each step takes its calls out
+  // of the tables first, and then ends them.
   replies_.Complete();
   ender_.EndAll(why);
   CancelInbound();

@@ -9,22 +9,25 @@
 //              └─► Leaving              going away
 //   time  ─► LifeWatch                  signs of life
 //
-// The session has these parts, and what they share (SessionShared). It is where they end it: Fail.
+// The session has these parts and what they share (SessionShared). The parts end it by Fail. A
+// SessionTable holds it, from NativeProtocol's Accept or Dial to a turn after OnEnded.
 //
 // Threads  loop-only; other threads hold the NativeLink
 // Owns     its connection and its parts
-// Errors   what breaks framing closes the connection with a CloseReason; what concerns one call
-//          answers it
-// Ends     SessionHost::OnEnded exactly once; before it every call of this side has been completed
-//          and every call of the peer marked as cancelled
+// Errors   broken framing closes the connection with a CloseReason; a fault of one call ends that
+//          call
+// Ends     SessionHost::OnEnded exactly once; before it every call of this side has completed and
+//          every call of the peer was marked as cancelled
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_NATIVE_SESSION_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_NATIVE_SESSION_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "weft/core/connection.h"
 #include "weft/core/loop_group.h"
@@ -52,37 +55,45 @@ namespace weft::native {
 
 struct NativeSessionOptions {
   bool dialer = false;
-  // What this side says of itself; of an acceptor its host says it (SessionHost::OnHello).
+  // A dialer's own facts; an acceptor's come from its host (SessionHost::OnHello).
   HelloFacts own;
   Compression compression = Compression::kNone;  // of replies
-  // Shared by the sessions of a side; not null.
+  // Shared by all sessions of a server or channel; not null.
   std::shared_ptr<const SessionLimits> limits;
-  // Likewise; null: one of its own.
+  // Likewise; null: the session makes one.
   std::shared_ptr<InflateGate> gate = nullptr;
-  // For the handshake, where less is left than limits say.
+  // Time left for the handshake, if less than the limits say.
   absl::Duration handshake_timeout = absl::InfiniteDuration();
-  // The peer is asked for life at least so often, whatever it wishes; zero: as both agree.
+  // Longest interval between questions for life, whatever the peer wishes; zero: as both agree.
   Nanos max_heartbeat = Nanos::zero();
-  // What its input is counted against besides the runtime's budget.
+  // As in SessionConfig.
+  bool hello_after_verdict = false;
+  bool pair = false;
+  // Budgets for input, besides the runtime's.
   InputBudgets input;
 };
 
 class NativeSession final : public Session, private ConnectionOwner, private SessionFaults {
  public:
-  // `sink` takes the peer's calls; null: every one is answered UNIMPLEMENTED. All outlive the
-  // session.
+  // `sink` takes the peer's calls; null: each is answered UNIMPLEMENTED. All references must
+  // outlive the session.
   NativeSession(IoThread& io, SessionHost& host, InboundSink* sink, std::shared_ptr<CallPool> pool,
                 std::unique_ptr<Transport> transport, std::string peer,
                 NativeSessionOptions options);
   ~NativeSession() override;
 
-  absl::Status Start(SessionStart start = {}) LOOP_ONLY override;
-  void GoAway(const absl::Status& why) LOOP_ONLY override { leaving_.Announce(why); }
+  absl::Status Start(SessionStart start = {}) WEFT_LOOP_ONLY override;
+  void GoAway(const absl::Status& why) WEFT_LOOP_ONLY override { leaving_.Announce(why); }
   void CloseWhenWritten(CloseReason reason, const absl::Status& why,
-                        Nanos limit) LOOP_ONLY override;
-  void Close(CloseReason reason, const absl::Status& why) LOOP_ONLY override;
-  void CancelInbound() LOOP_ONLY override { inbound_.CancelAll(); }
-  size_t inbound_calls() const LOOP_ONLY override { return inbound_.size(); }
+                        Nanos limit) WEFT_LOOP_ONLY override;
+  void Close(CloseReason reason, const absl::Status& why) WEFT_LOOP_ONLY override;
+  void Probe(std::function<void()> alive) WEFT_LOOP_ONLY override { life_.Probe(std::move(alive)); }
+  void SetMayPause(bool may) WEFT_LOOP_ONLY override { handshake_.SetMayPause(may); }
+  void SetWay(std::shared_ptr<const CallingWay> way) WEFT_LOOP_ONLY override {
+    shared_.link->answers().way = std::move(way);
+  }
+  void CancelInbound() WEFT_LOOP_ONLY override { inbound_.CancelAll(); }
+  size_t inbound_calls() const WEFT_LOOP_ONLY override { return inbound_.size(); }
   const std::string& peer() const override { return shared_.peer(); }
   const TransportIdentity& peer_identity() const override { return shared_.link->peer_identity(); }
   std::shared_ptr<ConnectionGauge> gauge() const override { return shared_.link; }
@@ -97,27 +108,29 @@ class NativeSession final : public Session, private ConnectionOwner, private Ses
   void OnReadEnd() override;
   void OnClosed(const absl::Status& reason, size_t pending) override;
   // SessionFaults
-  void Fail(CloseReason reason, std::string_view what) LOOP_ONLY override;
-  void FailFrame(FrameError error, const FrameHeader& header) LOOP_ONLY override;
+  void Fail(CloseReason reason, std::string_view what) WEFT_LOOP_ONLY override;
+  void FailFrame(FrameError error, const FrameHeader& header) WEFT_LOOP_ONLY override;
 
-  size_t TakeOpening(const char* data, size_t size, InputNeed* need) LOOP_ONLY;
-  absl::Status WhyClosed(const absl::Status& reason, size_t pending) LOOP_ONLY;
+  void EndWhen(Connection::Until until, CloseReason reason, const absl::Status& why,
+               Nanos limit) WEFT_LOOP_ONLY;
+  size_t TakeOpening(const char* data, size_t size, InputNeed* need) WEFT_LOOP_ONLY;
+  absl::Status WhyClosed(const absl::Status& reason, size_t pending) WEFT_LOOP_ONLY;
 
   SessionShared shared_;
-  Connection connection_ LOOP_OWNED;
-  Timer timer_ LOOP_OWNED;  // until Hello has come: the time for it; then the heartbeat
+  Connection connection_ WEFT_LOOP_OWNED;
+  Timer timer_ WEFT_LOOP_OWNED;  // for the handshake, then for the heartbeat
 
-  // Parts. Each refers to those that it uses, so their order is of no meaning.
-  HandshakePhase handshake_ LOOP_OWNED;
-  FrameDemultiplexer frames_ LOOP_OWNED;
-  InboundTable inbound_ LOOP_OWNED;
-  ReplyReader replies_ LOOP_OWNED;
-  CallEnder ender_ LOOP_OWNED;
-  StreamReader streams_ LOOP_OWNED;
-  UnfinishedMessages unfinished_ LOOP_OWNED;
-  Leaving leaving_ LOOP_OWNED;
-  QuietTrim trim_ LOOP_OWNED;
-  LifeWatch life_ LOOP_OWNED;
+  // Parts. Each refers to the parts it uses; their order does not matter.
+  HandshakePhase handshake_ WEFT_LOOP_OWNED;
+  FrameDemultiplexer frames_ WEFT_LOOP_OWNED;
+  InboundTable inbound_ WEFT_LOOP_OWNED;
+  ReplyReader replies_ WEFT_LOOP_OWNED;
+  CallEnder ender_ WEFT_LOOP_OWNED;
+  StreamReader streams_ WEFT_LOOP_OWNED;
+  UnfinishedMessages unfinished_ WEFT_LOOP_OWNED;
+  Leaving leaving_ WEFT_LOOP_OWNED;
+  QuietTrim trim_ WEFT_LOOP_OWNED;
+  LifeWatch life_ WEFT_LOOP_OWNED;
 };
 
 }  // namespace weft::native

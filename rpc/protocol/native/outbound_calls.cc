@@ -1,6 +1,8 @@
 #include "weft/rpc/protocol/native/outbound_calls.h"
 
+#include <algorithm>
 #include <chrono>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -10,6 +12,28 @@ namespace {
 constexpr Nanos kLongestLook = std::chrono::seconds(1);
 constexpr Nanos kShortestLook = std::chrono::milliseconds(1);
 
+OutboundCall* Merged(OutboundCall* one, OutboundCall* other) {
+  OutboundCall* first = nullptr;
+  OutboundCall** last = &first;
+  while (one != nullptr && other != nullptr) {
+    OutboundCall*& lower = one->wire().id < other->wire().id ? one : other;
+    *last = lower;
+    last = &lower->wire().next;
+    lower = *last;
+  }
+  *last = one != nullptr ? one : other;
+  return first;
+}
+
+// Merge sort by number, without memory of its own.
+OutboundCall* Sorted(OutboundCall* list, size_t size) {
+  if (size < 2) return list;
+  OutboundCall* middle = list;
+  for (size_t i = 1; i < size / 2; ++i) middle = middle->wire().next;
+  OutboundCall* const rest = std::exchange(middle->wire().next, nullptr);
+  return Merged(Sorted(list, size / 2), Sorted(rest, size - size / 2));
+}
+
 }  // namespace
 
 OutboundCall* OutboundCalls::TakeAbove(uint64_t last) {
@@ -17,6 +41,7 @@ OutboundCall* OutboundCalls::TakeAbove(uint64_t last) {
   calls_.ForEach([&](uint64_t id, OutboundCall*) {
     if (id > last) ids.push_back(id);
   });
+  std::sort(ids.begin(), ids.end(), std::greater<>());
   OutboundCall* list = nullptr;
   for (const uint64_t id : ids) {
     OutboundCall* const call = calls_.Take(id);
@@ -32,13 +57,14 @@ OutboundCall* OutboundCalls::TakeAll() {
     call->wire().next = list;
     list = call;
   });
+  const size_t size = calls_.size();
   calls_.Clear();
-  return list;
+  return Sorted(list, size);
 }
 
 MonoTime OutboundCalls::Arm(DeadlineWheel& wheel, DeadlineTarget* target, const Clock& clock) {
   if (!std::exchange(unarmed_, false)) {
-    // None since the last look: the next call that comes asks for one.
+    // No new deadline since the last look: stop looking. The next call with one asks for a look.
     looked_for_by_ = kNever;
     shortest_timeout_ = Nanos::max();
     return kNever;
@@ -48,7 +74,7 @@ MonoTime OutboundCalls::Arm(DeadlineWheel& wheel, DeadlineTarget* target, const 
     call->wire().deadline_target = target;
     wheel.Insert(call, call->plan().deadline);
   });
-  // Of the calls since the last look: a short one must not keep the looks short.
+  // Only calls since the last look count: one short timeout must not keep the looks short for ever.
   const Nanos shortest = std::exchange(shortest_timeout_, Nanos::max());
   looked_for_by_ = clock.Now() + std::clamp(shortest / 4, kShortestLook, kLongestLook);
   return looked_for_by_;

@@ -1,4 +1,4 @@
-// Gives back what a native session that has gone quiet does not need: memory for calls, replies and
+// Gives back memory of a native session that has gone quiet: tables of calls and replies, and
 // output.
 //
 // Threads  the session's loop
@@ -23,16 +23,16 @@ class QuietTrim final : public Trimmable {
  public:
   explicit QuietTrim(SessionShared& shared) : shared_(shared) {}
 
-  void Trim() LOOP_ONLY;
+  void Trim() WEFT_LOOP_ONLY;
 
  private:
   // Trimmable: when nothing but heartbeats came since the last look.
-  bool GiveBack(MonoTime now) LOOP_ONLY override;
+  bool GiveBack(MonoTime now) WEFT_LOOP_ONLY override;
 
   SessionShared& shared_;
 
-  uint64_t read_before_ LOOP_OWNED = 0;  // bytes, when it was last asked
-  bool trimmed_ LOOP_OWNED = false;      // and there was no traffic since
+  uint64_t read_before_ WEFT_LOOP_OWNED = 0;  // bytes read when last asked
+  bool trimmed_ WEFT_LOOP_OWNED = false;      // trimmed already, and no traffic since
 };
 
 }  // namespace weft::native

@@ -12,6 +12,7 @@ namespace weft::native {
 
 size_t Reassembler::Earned(const Assembly& a, size_t filled) {
   const size_t earned = std::max(filled * kAhead, kMinRoom);
+  // With half of it earned take the whole: that saves the last copy.
   return earned >= a.whole / 2 ? a.whole : earned;
 }
 
@@ -30,6 +31,7 @@ absl::StatusOr<Assembly*> Reassembler::Begin(uint64_t id, bool reply, const Payl
   a.codec = static_cast<Compression>(payload.codec);
   a.inflated_size = payload.inflated_size;
   a.attachment_size = payload.attachment_size;
+  // Credit covers the whole message: its block comes at once, and nothing is copied when it grows.
   if (credit_ >= whole) {
     credit_ -= whole;
     a.borrowed = whole;
@@ -59,6 +61,7 @@ absl::Status Reassembler::MakeRoom(Assembly& a) {
 absl::Status Reassembler::Grow(Assembly& a, size_t room) {
   WEFT_DCHECK(room > a.room && room <= a.whole);
   const size_t more = room - a.room;
+  // Charged before the memory is taken, and given back if there is none.
   if (absl::Status s = account_.TryAdd(more); !s.ok()) return s;
   BlockRef block = blocks_.TryGet(room);
   if (!block) {
@@ -77,11 +80,22 @@ void Reassembler::End(uint64_t key, bool whole) {
   const auto it = unfinished_.find(key);
   if (it == unfinished_.end()) return;
   const Assembly& a = it->second;
-  // Credit that was lent for a message that never came is lost.
+  // Credit spent on a message that never became whole is lost.
   if (whole) credit_ = std::min(credit_ + a.whole, max_bytes_);
   bytes_ -= a.whole;
   account_.Remove(a.room);
   unfinished_.erase(it);
+}
+
+std::vector<InboundCall*> Reassembler::Calls() const {
+  std::vector<std::pair<uint64_t, InboundCall*>> all;
+  for (const auto& [key, a] : unfinished_) {
+    if (a.call != nullptr) all.emplace_back(key, a.call);
+  }
+  std::sort(all.begin(), all.end());
+  std::vector<InboundCall*> calls;
+  for (const auto& [key, call] : all) calls.push_back(call);
+  return calls;
 }
 
 void Reassembler::Clear() {
@@ -104,6 +118,10 @@ std::vector<Reassembler::Late> Reassembler::FindLate(MonoTime now, Nanos pause, 
     }
     late.push_back({key & ~kReplyBit, (key & kReplyBit) != 0, now >= deadline});
   }
+  // Ordered, so that runs repeat: the map's own order does not.
+  std::sort(late.begin(), late.end(), [](const Late& a, const Late& b) {
+    return a.id != b.id ? a.id < b.id : a.reply < b.reply;
+  });
   return late;
 }
 

@@ -1,13 +1,13 @@
-// Messages that come in pieces, put together: each in one block, read straight into place.
+// Puts together messages that come in pieces, each in one block that pieces are read straight into.
 //
-// Memory is taken for what has come, not for what is announced: a block has room for at most kAhead
-// times the bytes that are there, and grows as they come. A peer that has sent whole messages has
-// credit for as many bytes: the next ones get their block at once, and are not copied. What is
-// announced is bounded together, too, by connection.
+// Memory follows the bytes that came, not the size announced: a block has room for at most kAhead
+// times the bytes present, and grows with them. A peer that has sent whole messages earns credit
+// for as many bytes: its next messages get their blocks at once and are not copied. Announced sizes
+// together are bounded for each connection.
 //
 // Threads  loop-only
 // Owns     the blocks of unfinished messages, counted in the connection's account
-// Errors   Begin, Add, MakeRoom: RESOURCE_EXHAUSTED for what is over a limit or finds no memory
+// Errors   Begin, Add, MakeRoom: RESOURCE_EXHAUSTED over a limit or without memory
 // Ends     Finish and Drop; the destructor gives everything back
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_REASSEMBLER_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_REASSEMBLER_H_
@@ -40,14 +40,14 @@ struct Assembly {
   BlockRef block;
   size_t whole = 0;
   size_t filled = 0;
-  size_t room = 0;              // bytes of the message that the block is used for
-  size_t borrowed = 0;          // of its peer's credit
-  MonoTime last_piece{};        // when bytes of it came last
-  InboundCall* call = nullptr;  // of a request
-  uint32_t handler_us = 0;      // of a response
+  size_t room = 0;              // bytes of the block in use for the message
+  size_t borrowed = 0;          // credit spent on it
+  MonoTime last_piece{};        // time of its last bytes
+  InboundCall* call = nullptr;  // set for a request
+  uint32_t handler_us = 0;      // for a response
   std::string trailers;
-  std::shared_ptr<StreamPort> stream;  // of a stream's message
-  bool last = false;                   // likewise: it ends the stream
+  std::shared_ptr<StreamPort> stream;  // set for a stream's message
+  bool last = false;                   // the message ends its stream
   Compression codec = Compression::kNone;
   uint32_t inflated_size = 0;
   size_t attachment_size = 0;
@@ -62,9 +62,9 @@ struct Assembly {
 
 class Reassembler {
  public:
-  // How many times the bytes that have come there may be room for.
+  // A block has room for at most this many times the bytes that have come.
   static constexpr size_t kAhead = 16;
-  // The first room of a message of which hardly anything has come.
+  // First room of a message of which hardly anything has come.
   static constexpr size_t kMinRoom = size_t{4} << 10;
 
   Reassembler(size_t max_bytes, BlockPool& blocks, InputAccount& account)
@@ -73,31 +73,26 @@ class Reassembler {
   Reassembler(const Reassembler&) = delete;
   Reassembler& operator=(const Reassembler&) = delete;
 
-  // The message whose first bytes `payload` has.
+  // Begins a message with the first bytes in `payload`.
   absl::StatusOr<Assembly*> Begin(uint64_t id, bool reply, const Payload& payload, MonoTime now);
-  // More of its bytes, at most as many as are missing.
+  // Adds bytes, at most as many as are missing.
   absl::Status Add(Assembly& a, const char* data, size_t size, MonoTime now);
-  // Room behind what has come, for at least one byte.
+  // Makes room for at least one byte behind those present.
   absl::Status MakeRoom(Assembly& a);
 
-  // Nullptr: there is none; its pieces are dropped.
+  // Nullptr: none; its pieces are dropped.
   Assembly* Find(uint64_t id, bool reply) {
     const auto it = unfinished_.find(Key(id, reply));
     return it == unfinished_.end() ? nullptr : &it->second;
   }
   bool Contains(uint64_t id, bool reply) const { return unfinished_.contains(Key(id, reply)); }
   bool empty() const { return unfinished_.empty(); }
-  // It is whole, and somebody has its block.
+  // Ends a whole message; somebody else holds its block.
   void Finish(uint64_t id, bool reply) { End(Key(id, reply), /*whole=*/true); }
-  // It is given up.
+  // Gives the message up.
   void Drop(uint64_t id, bool reply) { End(Key(id, reply), /*whole=*/false); }
-  // Each unfinished request's call, for their end.
-  template <typename F>
-  void ForEachCall(F&& f) {
-    for (auto& [key, assembly] : unfinished_) {
-      if (assembly.call != nullptr) f(*assembly.call);
-    }
-  }
+  // The calls of unfinished requests, by number, to be ended.
+  std::vector<InboundCall*> Calls() const;
   void Clear();
   size_t max_bytes() const { return max_bytes_; }
 
@@ -107,16 +102,16 @@ class Reassembler {
     bool reply;
     bool expired;  // its call's deadline has come
   };
-  // Those of which nothing came for `pause` (zero: never mind), where bytes could have come since
-  // `heard`; and requests whose deadline has come. `*next`: when to look again.
+  // Messages without a byte for `pause` (zero: no limit), counted from `heard` if reading began
+  // again later; and requests past their deadline. `*next`: when to look again.
   std::vector<Late> FindLate(MonoTime now, Nanos pause, MonoTime heard, MonoTime* next) const;
 
  private:
-  // Numbers are the peer's and ours; the highest bit tells them apart (checked when a number is
-  // taken).
+  // The highest bit tells the peer's numbers from this side's; frames with that bit set are
+  // refused.
   static constexpr uint64_t kReplyBit = uint64_t{1} << 63;
   static uint64_t Key(uint64_t id, bool reply) { return id | (reply ? kReplyBit : 0); }
-  // The room that `filled` bytes of the message earn.
+  // The room earned by `filled` bytes of the message.
   static size_t Earned(const Assembly& a, size_t filled);
   absl::Status Grow(Assembly& a, size_t room);
   void End(uint64_t key, bool whole);
@@ -124,8 +119,8 @@ class Reassembler {
   const size_t max_bytes_;
   BlockPool& blocks_;
   InputAccount& account_;
-  size_t bytes_ = 0;  // announced
-  // Bytes of messages that became whole, and were not borrowed; at most max_bytes_.
+  size_t bytes_ = 0;  // sum of announced sizes
+  // Bytes of whole messages so far, less those spent; at most max_bytes_.
   size_t credit_ = 0;
   absl::node_hash_map<uint64_t, Assembly> unfinished_;
 };

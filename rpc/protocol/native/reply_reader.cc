@@ -22,11 +22,12 @@ absl::Status ReplyOverLimit(size_t size, size_t limit) {
 }  // namespace
 
 void ReplyReader::TakeResponse(const FrameHeader& header, std::string_view body) {
-  // Read where it waits for the others of this turn.
+  // Parsed in place, where it waits for the other replies of this read.
   Ready& read = ready_.emplace_back(header);
   const FrameError error = FrameReader::ReadResponse(header, body, &read.frame);
   if (error == FrameError::kNone && (header.flags & (kEnd | kMore)) == kEnd &&
       shared_.parts.unfinished.empty()) {
+    // CompleteReady has room for kBatch calls on its stack.
     if (ready_.size() >= kBatch) CompleteReady();
     return;
   }
@@ -46,16 +47,16 @@ void ReplyReader::TakeResponse(const FrameHeader& header, std::string_view body)
     if (ready_.size() >= kBatch) CompleteReady();
     return;
   }
-  Complete();  // it may be a second one
+  Complete();  // an earlier reply to the same call may be waiting
   if (shared_.phase.ending()) return;
   if (shared_.link->Find(header.id) == nullptr) {
-    shared_.host.CountLateReply();  // and its pieces are dropped
+    shared_.host.CountLateReply();  // its pieces are dropped
     return;
   }
   BeginMessage(header, reply.frame);
 }
 
-// A reply that goes on in DATA frames.
+// Begins a reply that goes on in DATA frames.
 void ReplyReader::BeginMessage(const FrameHeader& header, const ResponseFrame& frame) {
   const size_t size = std::max(frame.payload.whole_size, frame.payload.inflated_size);
   absl::Status refused;
@@ -79,7 +80,7 @@ void ReplyReader::BeginMessage(const FrameHeader& header, const ResponseFrame& f
 }
 
 void ReplyReader::TakeHeaders(const FrameHeader& header, std::string_view body) {
-  Complete();  // one of them may end the call, or the session
+  Complete();  // an earlier reply may end the call, or the session
   if (shared_.phase.ending()) return;
   OutboundCall* const call = shared_.link->Find(header.id);
   if (call == nullptr) {
@@ -90,7 +91,7 @@ void ReplyReader::TakeHeaders(const FrameHeader& header, std::string_view body) 
     }
     return;
   }
-  const std::shared_ptr<StreamPort> port = call->stream;  // what is told may end it
+  const std::shared_ptr<StreamPort> port = call->stream;  // a share: the callback may end the call
   if (call->wire().initial_metadata != nullptr ||
       (port != nullptr && NativeStream::Of(*port).receive_begun) ||
       (!shared_.parts.unfinished.empty() &&
@@ -130,14 +131,15 @@ bool ReplyReader::MayEndNow(const FrameHeader& header) {
   return true;
 }
 
-// A completion may start calls, or close this session and so come here again: by then ready_ is
-// empty.
+// A completion may start calls, or close this session and come here again. So ready_ is emptied
+// first.
 void ReplyReader::CompleteReady() {
   uint64_t ids[kBatch];
   OutboundCall* calls[kBatch];
   std::vector<Ready> ready = std::move(spare_);
   ready.swap(ready_);
   for (size_t i = 0; i < ready.size(); ++i) ids[i] = ready[i].header.id;
+  // All under one lock: this is why replies are gathered.
   shared_.link->TakeMany(ids, calls, ready.size());
   for (size_t i = 0; i < ready.size(); ++i) CompleteOne(calls[i], ready[i].header, ready[i].frame);
   ready.clear();
@@ -172,7 +174,7 @@ void ReplyReader::CompleteOne(OutboundCall* call, const FrameHeader& header,
   call->End(end);
 }
 
-// A reply that is an error, or too large, or not just a message.
+// Completes a reply that is an error, too large, or more than a message.
 void ReplyReader::CompleteSlow(OutboundCall& call, const FrameHeader& header,
                                const ResponseFrame& frame) {
   CallEnd end;
@@ -200,7 +202,7 @@ void ReplyReader::CompleteSlow(OutboundCall& call, const FrameHeader& header,
   }
   if (header.aux == ToWireCode(absl::StatusCode::kCancelled) &&
       shared_.loop.clock().Now() >= call.plan().deadline) {
-    shared_.parts.ender.EndExpired(call);  // the server was the first to see it
+    shared_.parts.ender.EndExpired(call);  // the server noticed the deadline first
     return;
   }
   end.may_have_been_executed = !header.has(kNotExecuted);

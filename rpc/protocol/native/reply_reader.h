@@ -1,15 +1,15 @@
-// The replies to this side's calls, gathered while the bytes of one read are looked through, so
-// that all of them are taken out of the link's table under one mutex.
+// Reads the replies to this side's calls. Replies of one read are gathered, so that one lock of the
+// link's mutex takes all of their calls out of the table.
 //
 //   TakeResponse ─► ready ─► Complete, at the latest behind the read ─► OutboundCall::End
 //                ─► the first piece of a large one ─► UnfinishedMessages ─► CompleteWhole
 //
-// Whatever else concerns a call asks for Complete first: what came before it is heard before it.
+// Other frames about calls ask for Complete first, so that events keep the order of the wire.
 //
 // Threads  the session's loop
-// Owns     views into the bytes that are being looked through
-// Errors   an error reply is the end of its call; what breaks the protocol ends the session
-// Ends     Complete leaves nothing; its callbacks may end the session
+// Owns     views into the bytes being read
+// Errors   an error reply ends its call; a breach of the protocol ends the session
+// Ends     after Complete no reply waits; its callbacks may end the session
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_REPLY_READER_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_REPLY_READER_H_
 
@@ -31,20 +31,21 @@ class ReplyReader {
  public:
   explicit ReplyReader(SessionShared& shared) : shared_(shared) {}
 
-  // The block whose bytes are looked through; null when that is over.
-  void SetInput(const BlockRef* block) LOOP_ONLY { input_ = block; }
-  void TakeResponse(const FrameHeader& header, std::string_view body) LOOP_ONLY;
-  // Initial metadata of a call of ours: before everything else that its server says of it.
-  void TakeHeaders(const FrameHeader& header, std::string_view body) LOOP_ONLY;
+  // The block being read; null after the read.
+  void SetInput(const BlockRef* block) WEFT_LOOP_ONLY { input_ = block; }
+  void TakeResponse(const FrameHeader& header, std::string_view body) WEFT_LOOP_ONLY;
+  // Initial metadata of a call of this side; it must precede all else from the server about the
+  // call.
+  void TakeHeaders(const FrameHeader& header, std::string_view body) WEFT_LOOP_ONLY;
   // Ends the calls whose replies are ready.
-  void Complete() LOOP_ONLY {
+  void Complete() WEFT_LOOP_ONLY {
     if (!ready_.empty()) CompleteReady();
   }
-  // Ends a call whose reply came in pieces, and is whole in `block`.
+  // Ends a call whose reply came in pieces and is whole in `block`.
   void CompleteWhole(const FrameHeader& header, const ResponseFrame& frame,
-                     const BlockRef& block) LOOP_ONLY;
-  // Gives back memory.
-  void Trim() LOOP_ONLY;
+                     const BlockRef& block) WEFT_LOOP_ONLY;
+  // Gives memory back.
+  void Trim() WEFT_LOOP_ONLY;
 
  private:
   static constexpr size_t kBatch = 64;
@@ -55,21 +56,21 @@ class ReplyReader {
     ResponseFrame frame;
   };
 
-  void CompleteReady() LOOP_ONLY;
+  void CompleteReady() WEFT_LOOP_ONLY;
   void CompleteOne(OutboundCall* call, const FrameHeader& header,
-                   const ResponseFrame& frame) LOOP_ONLY;
+                   const ResponseFrame& frame) WEFT_LOOP_ONLY;
   void CompleteSlow(OutboundCall& call, const FrameHeader& header,
-                    const ResponseFrame& frame) LOOP_ONLY;
-  // Whether a reply may come before the last piece of what its call receives. False: the connection
+                    const ResponseFrame& frame) WEFT_LOOP_ONLY;
+  // True if a reply may come before its call's unfinished message is whole. False: the connection
   // was failed.
-  bool MayEndNow(const FrameHeader& header) LOOP_ONLY;
-  void BeginMessage(const FrameHeader& header, const ResponseFrame& frame) LOOP_ONLY;
+  bool MayEndNow(const FrameHeader& header) WEFT_LOOP_ONLY;
+  void BeginMessage(const FrameHeader& header, const ResponseFrame& frame) WEFT_LOOP_ONLY;
 
   SessionShared& shared_;
 
-  std::vector<Ready> ready_ LOOP_OWNED;
-  std::vector<Ready> spare_ LOOP_OWNED;  // empty; keeps its memory
-  const BlockRef* input_ LOOP_OWNED = nullptr;
+  std::vector<Ready> ready_ WEFT_LOOP_OWNED;
+  std::vector<Ready> spare_ WEFT_LOOP_OWNED;  // always empty; kept for its memory
+  const BlockRef* input_ WEFT_LOOP_OWNED = nullptr;
 };
 
 }  // namespace weft::native

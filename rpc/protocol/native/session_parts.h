@@ -1,10 +1,12 @@
-// References to the parts of one native session, by which they find one another. They are kept
-// once, and not by every part that uses another: that would be 200 bytes more a connection.
+// References to the parts of one native session, by which the parts find one another. They exist
+// once and not in every part that needs them: that would take 200 bytes more for each connection.
 //
 // Threads  the session's loop
-// Owns     nothing; the session has all of them
+// Owns     nothing; the session has all parts
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_SESSION_PARTS_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_SESSION_PARTS_H_
+
+#include "weft/core/requirements.h"
 
 namespace weft {
 class Connection;
@@ -26,7 +28,7 @@ class UnfinishedMessages;
 
 struct SessionParts {
   Connection& connection;
-  // Until Hello has come, of the time for it; then of the heartbeat.
+  // For the handshake, then for the heartbeat.
   Timer& timer;
   HandshakePhase& handshake;
   FrameDemultiplexer& demultiplexer;

@@ -1,14 +1,14 @@
-// How far a native session has come, and why it ends.
+// The phase of a native session, and the reason of its end.
 //
 //   kOpening ──preface──► kHello ──its Hello──► kVerdict ──it is known──► kUp
 //   kOpening, kHello, kVerdict, kUp ──last words──► kEnding
 //   kOpening, kHello, kVerdict, kUp, kEnding ──the connection is closed──► kEnded
 //
-// kUp: calls go in both directions. kEnding: what is written leaves, and nothing that comes is
-// looked at any more. kEnded: every call has ended.
+// kUp: calls go in both directions. kEnding: queued output still leaves, and input is ignored.
+// kEnded: every call has ended.
 //
 // Threads  value; the session's loop
-// Owns     the reason of the end: the first one counts
+// Owns     the reason of the end; the first reason counts
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_SESSION_PHASE_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_SESSION_PHASE_H_
 
@@ -31,7 +31,7 @@ class SessionPhase {
   State state() const { return state_; }
   bool is(State state) const { return state_ == state; }
   bool up() const { return state_ == State::kUp; }
-  // Nothing is taken from the peer any more: after whatever may have ended the session, ask this.
+  // True once input is ignored. Check it after every call that may have ended the session.
   bool ending() const { return state_ >= State::kEnding; }
   void Set(State to) {
     WEFT_DCHECK(MayGo(state_, to));
@@ -40,7 +40,7 @@ class SessionPhase {
 
   CloseReason reason() const { return reason_; }
   bool has_reason() const { return has_reason_; }
-  // Why it ends, unless that is known.
+  // Sets the reason, unless there is one already.
   void SetReason(CloseReason reason) {
     if (!std::exchange(has_reason_, true)) reason_ = reason;
   }

@@ -1,8 +1,8 @@
-// The things that all parts of one native session use: where it runs, whom it serves, its link, how
-// far it has come, and the two ways in which a part ends it.
+// The members that all parts of one native session share: its loop, host and link, its phase, and
+// the two ways in which a part ends it.
 //
 // Threads  the session's loop
-// Owns     a share of the link and of the pool of calls; the phase
+// Owns     a share of the link; the phase
 // Ends     with its session, which has it and all parts
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_SESSION_SHARED_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_SESSION_SHARED_H_
@@ -29,13 +29,13 @@
 
 namespace weft::native {
 
-// Ends the session for a fault of its peer.
+// Ends     the session for a fault of its peer.
 class SessionFaults {
  public:
-  // The peer broke the protocol: it is told so, and the connection ends.
-  virtual void Fail(CloseReason reason, std::string_view what) LOOP_ONLY = 0;
-  // The same, by a frame whose header is this.
-  virtual void FailFrame(FrameError error, const FrameHeader& header) LOOP_ONLY = 0;
+  // The peer broke the protocol: tells it, and ends the connection.
+  virtual void Fail(CloseReason reason, std::string_view what) WEFT_LOOP_ONLY = 0;
+  // The same for a frame with this header.
+  virtual void FailFrame(FrameError error, const FrameHeader& header) WEFT_LOOP_ONLY = 0;
 
  protected:
   ~SessionFaults() = default;
@@ -48,7 +48,7 @@ struct SessionShared {
   SessionHost& host;
   SessionFaults& faults;
   InboundSink* const sink;  // null: no call of the peer is served
-  const std::shared_ptr<CallPool> pool;
+  CallPool* const pool;     // null where sink is; the link keeps it
   const std::shared_ptr<NativeLink> link;
   const SessionParts parts;
   SessionPhase phase{};
@@ -56,7 +56,7 @@ struct SessionShared {
   const SessionLimits& limits() const { return link->limits(); }
   const std::string& peer() const { return link->peer(); }
   FrameOutput& frames() const { return link->frames(); }
-  // Why the message of a frame must not be inflated here, or OK.
+  // Returns why the frame's message must not be inflated here, or OK.
   absl::Status CheckCompressed(const Payload& payload) const {
     if (payload.codec == 0) return absl::OkStatus();
     return link->streams().gate().Check(static_cast<Compression>(payload.codec),

@@ -12,6 +12,8 @@ StreamCredit::StreamCredit(size_t stream_window, size_t connection_window)
       receive_credit_(static_cast<int64_t>(connection_window)) {}
 
 void StreamCredit::Spend(NativeStream& stream, size_t cost) {
+  // A message may be larger than the credit left: any credit allows one message, and the balance
+  // goes below zero.
   WEFT_DCHECK(Has(stream));
   stream.credit -= static_cast<int64_t>(cost);
   credit_ -= static_cast<int64_t>(cost);

@@ -12,14 +12,14 @@
 
 namespace weft::native {
 
-// The stream that a frame belongs to; null: its call has ended. `*wrong`: there never was one. The
-// session may have ended when it returns.
+// The stream of a frame; null: its call has ended. `*wrong`: there never was such a stream. The
+// session may have ended when this returns.
 std::shared_ptr<StreamPort> StreamReader::Find(const FrameHeader& header, bool* wrong) {
   bool live = false;
   std::shared_ptr<StreamPort> port;
   bool known;
   if (header.has(kReply)) {
-    shared_.parts.replies.Complete();  // one of them may end the call
+    shared_.parts.replies.Complete();  // an earlier reply may end the call
     port = shared_.link->StreamOf(header.id, &live, &known);
     if (port != nullptr) port->OnTaken();
   } else {
@@ -32,7 +32,7 @@ std::shared_ptr<StreamPort> StreamReader::Find(const FrameHeader& header, bool* 
   return port;
 }
 
-// Whether a message may come on this stream now. False: the connection was failed.
+// True if a message may come on this stream now. False: the connection was failed.
 bool StreamReader::MayCome(const FrameHeader& header, StreamPort* port) {
   if (port != nullptr && NativeStream::Of(*port).receive_ended) {
     shared_.faults.Fail(CloseReason::kBadFrame, absl::StrCat("a stream message of call ", header.id,
@@ -74,6 +74,8 @@ void StreamReader::TakeMessage(const BlockRef& block, const FrameHeader& header,
   }
   LinkStreams& streams = shared_.link->streams();
   const size_t cost = payload.whole_size + kMessageCost;
+  // Charged also for a call that has ended: the peer has spent the connection's credit on the
+  // message.
   if (!streams.Charge(cost)) {
     shared_.faults.Fail(CloseReason::kBadFrame,
                         absl::StrCat("stream messages beyond the credit of the connection (",
@@ -96,7 +98,7 @@ void StreamReader::TakeMessage(const BlockRef& block, const FrameHeader& header,
   }
 }
 
-// Why a message must not be taken, or OK; its credit is charged to the stream.
+// Charges the stream for a message; returns why it must not be taken, or OK.
 absl::Status StreamReader::Check(StreamPort& port, const Payload& payload) {
   const SessionLimits& limits = shared_.limits();
   const size_t size = std::max(payload.whole_size, payload.inflated_size);
@@ -112,7 +114,7 @@ absl::Status StreamReader::Check(StreamPort& port, const Payload& payload) {
   return shared_.CheckCompressed(payload);
 }
 
-// A message, or the first piece of one. The session may have ended when it returns OK.
+// Takes a message, or the first piece of one. The session may have ended when this returns OK.
 absl::Status StreamReader::Take(const BlockRef& block, const FrameHeader& header,
                                 const Payload& payload, const std::shared_ptr<StreamPort>& port) {
   const bool last = header.has(kEnd);

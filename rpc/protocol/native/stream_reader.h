@@ -1,8 +1,9 @@
-// The messages of streams and their credit, as they come to a native session, in both directions.
+// Takes the messages of streams, and credit, from a native session's input, for calls of both
+// sides.
 //
 // Threads  the session's loop
-// Owns     nothing: a message goes to its stream at once, or waits with the unfinished ones
-// Errors   a message that cannot be taken ends its call; what breaks the protocol ends the session
+// Owns     nothing: a message goes to its stream at once, or to the unfinished ones
+// Errors   an unacceptable message ends its call; a breach of the protocol ends the session
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_STREAM_READER_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_STREAM_READER_H_
 
@@ -28,17 +29,17 @@ class StreamReader {
   explicit StreamReader(SessionShared& shared) : shared_(shared) {}
 
   void TakeMessage(const BlockRef& block, const FrameHeader& header,
-                   std::string_view body) LOOP_ONLY;
-  void TakeWindow(const FrameHeader& header, std::string_view body) LOOP_ONLY;
-  // A message that is counted in the account, until its credit is returned.
-  void Deliver(StreamPort& port, ReceivedMessage message, bool last) LOOP_ONLY;
+                   std::string_view body) WEFT_LOOP_ONLY;
+  void TakeWindow(const FrameHeader& header, std::string_view body) WEFT_LOOP_ONLY;
+  // Delivers a message that stays counted in the account until its credit is returned.
+  void Deliver(StreamPort& port, ReceivedMessage message, bool last) WEFT_LOOP_ONLY;
 
  private:
-  std::shared_ptr<StreamPort> Find(const FrameHeader& header, bool* wrong) LOOP_ONLY;
-  bool MayCome(const FrameHeader& header, StreamPort* port) LOOP_ONLY;
-  absl::Status Check(StreamPort& port, const Payload& payload) LOOP_ONLY;
+  std::shared_ptr<StreamPort> Find(const FrameHeader& header, bool* wrong) WEFT_LOOP_ONLY;
+  bool MayCome(const FrameHeader& header, StreamPort* port) WEFT_LOOP_ONLY;
+  absl::Status Check(StreamPort& port, const Payload& payload) WEFT_LOOP_ONLY;
   absl::Status Take(const BlockRef& block, const FrameHeader& header, const Payload& payload,
-                    const std::shared_ptr<StreamPort>& port) LOOP_ONLY;
+                    const std::shared_ptr<StreamPort>& port) WEFT_LOOP_ONLY;
 
   SessionShared& shared_;
 };

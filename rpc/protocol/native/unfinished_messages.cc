@@ -27,8 +27,9 @@ void UnfinishedMessages::Drop(uint64_t id, bool reply) {
   if (empty()) return;
   const Assembly* const assembly = Find(id, reply);
   if (assembly == nullptr) return;
+  // The peer has spent credit on the whole stream message, whose reader will not give it back.
   const size_t credit = assembly->stream != nullptr ? assembly->whole + kMessageCost : 0;
-  // The connection may be about to read straight into it.
+  // The connection may be about to read straight into this message's block.
   if (data_left_ > 0 && data_header_.has(kReply) == reply && data_header_.id == id) {
     shared_.parts.connection.ForgetDirect();
     late_piece_ = reply;
@@ -42,11 +43,10 @@ void UnfinishedMessages::Stop() {
   if (late_timer_ != nullptr) late_timer_->Stop();
 }
 
-// The refusals run callbacks. None of them changes what is walked through: it is taken out first.
+// Refusals run callbacks, so the messages are cleared before the first refusal.
 void UnfinishedMessages::EndAll(const absl::Status& why) {
   if (assembly_ == nullptr) return;
-  std::vector<InboundCall*> calls;
-  assembly_->ForEachCall([&](InboundCall& call) { calls.push_back(&call); });
+  const std::vector<InboundCall*> calls = assembly_->Calls();
   assembly_->Clear();
   for (InboundCall* call : calls) call->Refuse(why);
 }
@@ -57,7 +57,7 @@ size_t UnfinishedMessages::BeginData(const FrameHeader& header) {
   const bool reply = header.has(kReply);
   const Assembly* const assembly = Find(header.id, reply);
   if (assembly != nullptr) {
-    // Exactly the last piece has no MORE.
+    // The last piece, and only that, has no MORE.
     const bool last = header.length == assembly->missing();
     if (header.length > assembly->missing() || last == header.has(kMore)) {
       shared_.faults.Fail(CloseReason::kBadFrame, "a piece that does not fit its message");
@@ -75,13 +75,14 @@ size_t UnfinishedMessages::BeginData(const FrameHeader& header) {
 }
 
 size_t UnfinishedMessages::TakeData(const char* data, size_t size) {
-  const size_t part = std::min(size, data_left_);
+  const size_t part = std::min<size_t>(size, data_left_);
   const bool reply = data_header_.has(kReply);
+  // No assembly: its call has ended, and the bytes are skipped.
   if (Assembly* const assembly = Find(data_header_.id, reply)) {
     const absl::Status s = assembly_->Add(*assembly, data, part, shared_.loop.now());
     if (!s.ok()) End(data_header_.id, reply, s);
   }
-  data_left_ -= part;
+  data_left_ -= static_cast<uint32_t>(part);
   if (data_left_ == 0) EndData();
   return part;
 }
@@ -95,7 +96,7 @@ void UnfinishedMessages::WantDirect(InputNeed* need) {
     return;
   }
   need->direct = assembly->end();
-  need->direct_size = std::min(data_left_, assembly->room - assembly->filled);
+  need->direct_size = std::min<size_t>(data_left_, assembly->room - assembly->filled);
   if (data_header_.has(kMore)) need->behind_direct = kHeaderSize;
 }
 
@@ -104,7 +105,7 @@ void UnfinishedMessages::OnDirect(size_t direct) {
   WEFT_DCHECK(assembly != nullptr && direct <= data_left_);
   assembly->filled += direct;
   assembly->last_piece = shared_.loop.now();
-  data_left_ -= direct;
+  data_left_ -= static_cast<uint32_t>(direct);
   if (data_left_ == 0) EndData();
 }
 
@@ -128,15 +129,17 @@ void UnfinishedMessages::FinishStreamMessage(Assembly& assembly) {
   const bool last = assembly.last;
   const size_t held = assembly.whole + kMessageCost;
   assembly_->Finish(data_header_.id, data_header_.has(kReply));
+  // Counted until its reader returns the credit. Cannot be refused: the bytes are here.
   shared_.frames().input().Add(held);
   shared_.parts.streams.Deliver(*port, std::move(message), last);
 }
 
 void UnfinishedMessages::FinishReply() {
-  // Those that came before it are completed before it; one of them may end the session.
+  // Earlier replies complete first; one of them may end the session.
   shared_.parts.replies.Complete();
   Assembly* const assembly = Find(data_header_.id, true);
   if (assembly == nullptr || shared_.phase.ending()) return;
+  // A share: Finish drops the assembly, and the callbacks read from the block.
   const BlockRef block = assembly->block;
   ResponseFrame frame;
   frame.handler_us = assembly->handler_us;
@@ -162,6 +165,7 @@ void UnfinishedMessages::FinishRequest(Assembly& assembly) {
   }
   assembly_->Finish(data_header_.id, false);
   shared_.frames().input().Add(held);
+  // Given back when the call returns to its pool.
   call->input_held += held;
   shared_.sink->OnCall(*call);
 }
@@ -193,6 +197,7 @@ void UnfinishedMessages::WatchForLate(MonoTime deadline) {
       EndLate();
     });
   }
+  // One timer for all messages: it only moves to an earlier time, and EndLate finds the next.
   if (!late_timer_->armed() || late_timer_->at() > at) late_timer_->StartAt(at);
 }
 
@@ -200,7 +205,7 @@ void UnfinishedMessages::EndLate() {
   if (shared_.phase.ending()) return;
   const MonoTime now = shared_.loop.clock().Now();
   const Nanos pause = ToNanos(shared_.limits().max_message_pause);
-  // While reading is paused nothing can come.
+  // Nothing can come while reading is paused.
   const MonoTime heard =
       shared_.parts.connection.paused() ? now : shared_.parts.connection.resumed();
   MonoTime next = kNever;
@@ -213,7 +218,7 @@ void UnfinishedMessages::EndLate() {
 
 void UnfinishedMessages::EndOneLate(const Reassembler::Late& late, MonoTime now) {
   const Assembly* const a = Find(late.id, late.reply);
-  if (a == nullptr) return;  // an end of those before it has ended it, too
+  if (a == nullptr) return;  // ended by an earlier one's end
   if (OutboundCall* const call = late.reply ? shared_.link->Find(late.id) : nullptr;
       call != nullptr && now >= call->plan().deadline) {
     shared_.parts.ender.OnCallDeadline(*call);

@@ -1,13 +1,13 @@
-// The messages of a native session that come in pieces: which of them is being read, what comes of
-// those that are whole, and the end of those that will not be.
+// The messages of a native session that come in pieces: reads their DATA frames, hands on whole
+// messages, and ends the calls of messages that stay unfinished.
 //
 //   Begin ─► DATA frames: BeginData ─► TakeData, or straight into place: WantDirect, OnDirect
 //         ─► whole: to its stream, its call or its reply
 //         ─► Drop: nobody waits for it; or late: its call ends
 //
 // Threads  the session's loop
-// Owns     the blocks of unfinished messages (reassembler.h), the timer of those that are late
-// Errors   pieces that do not fit end the session; a message that finds no memory ends its call
+// Owns     the blocks of unfinished messages (reassembler.h), and the timer for late ones
+// Errors   pieces that do not fit end the session; a message without memory ends its call
 // Ends     Stop, then EndAll
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_UNFINISHED_MESSAGES_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_UNFINISHED_MESSAGES_H_
@@ -36,53 +36,54 @@ class UnfinishedMessages {
  public:
   UnfinishedMessages(SessionShared& shared, BlockPool& blocks) : shared_(shared), blocks_(blocks) {}
 
-  bool empty() const LOOP_ONLY { return assembly_ == nullptr || assembly_->empty(); }
-  // Null: there is none.
-  Assembly* Find(uint64_t id, bool reply) LOOP_ONLY {
+  bool empty() const WEFT_LOOP_ONLY { return assembly_ == nullptr || assembly_->empty(); }
+  // Null: none.
+  Assembly* Find(uint64_t id, bool reply) WEFT_LOOP_ONLY {
     return assembly_ != nullptr ? assembly_->Find(id, reply) : nullptr;
   }
-  // The message whose first bytes `payload` has; its call has none here yet.
-  absl::StatusOr<Assembly*> Begin(uint64_t id, bool reply, const Payload& payload) LOOP_ONLY;
-  // It has begun, and its call ends at `deadline` where nothing else sees to that.
-  void WatchForLate(MonoTime deadline) LOOP_ONLY;
-  // Nobody waits for this message any more. What still comes of it is read for nobody.
-  void Drop(uint64_t id, bool reply) LOOP_ONLY;
-  // The connection is over, and nothing more comes of any. EndAll: requests that did not become
-  // whole are refused.
-  void Stop() LOOP_ONLY;
-  void EndAll(const absl::Status& why) LOOP_ONLY;
+  // Begins a message with the first bytes in `payload`; its call has none here yet.
+  absl::StatusOr<Assembly*> Begin(uint64_t id, bool reply, const Payload& payload) WEFT_LOOP_ONLY;
+  // A message has begun. Watches for its lateness; `deadline`: of a call that nothing else ends in
+  // time, else kNever.
+  void WatchForLate(MonoTime deadline) WEFT_LOOP_ONLY;
+  // Drops a message that nobody waits for. Its remaining bytes are read and dropped.
+  void Drop(uint64_t id, bool reply) WEFT_LOOP_ONLY;
+  // Stop: no more input. EndAll: refuses requests that did not become whole.
+  void Stop() WEFT_LOOP_ONLY;
+  void EndAll(const absl::Status& why) WEFT_LOOP_ONLY;
 
   // ---- DATA frames
-  // Its header; returns the bytes used, 0: the connection was failed.
-  size_t BeginData(const FrameHeader& header) LOOP_ONLY;
-  // Of the frame that is being read, bytes that are still to come.
-  size_t data_left() const LOOP_ONLY { return data_left_; }
-  // Bytes of it that came with others.
-  size_t TakeData(const char* data, size_t size) LOOP_ONLY;
-  // The rest of a piece is read straight into its message, as far as that has room; behind it,
-  // where another piece comes, only the header of that one, so that it can be read so too.
-  void WantDirect(InputNeed* need) LOOP_ONLY;
-  void OnDirect(size_t direct) LOOP_ONLY;
+  // Begins a DATA frame; returns the bytes used, 0: the connection was failed.
+  size_t BeginData(const FrameHeader& header) WEFT_LOOP_ONLY;
+  // Bytes of the present frame that are still to come.
+  size_t data_left() const WEFT_LOOP_ONLY { return data_left_; }
+  // Takes bytes of the frame that came together with others.
+  size_t TakeData(const char* data, size_t size) WEFT_LOOP_ONLY;
+  // Lets the connection read the rest of a piece straight into its message, as far as there is
+  // room. Behind it only the next piece's header is read along, so that the next piece can be read
+  // straight, too.
+  void WantDirect(InputNeed* need) WEFT_LOOP_ONLY;
+  void OnDirect(size_t direct) WEFT_LOOP_ONLY;
 
  private:
-  void EndData() LOOP_ONLY;
-  void FinishStreamMessage(Assembly& assembly) LOOP_ONLY;
-  void FinishReply() LOOP_ONLY;
-  void FinishRequest(Assembly& assembly) LOOP_ONLY;
-  // The call of a message that will not become whole ends.
-  void End(uint64_t id, bool reply, const absl::Status& why) LOOP_ONLY;
-  void EndLate() LOOP_ONLY;
-  void EndOneLate(const Reassembler::Late& late, MonoTime now) LOOP_ONLY;
+  void EndData() WEFT_LOOP_ONLY;
+  void FinishStreamMessage(Assembly& assembly) WEFT_LOOP_ONLY;
+  void FinishReply() WEFT_LOOP_ONLY;
+  void FinishRequest(Assembly& assembly) WEFT_LOOP_ONLY;
+  // Ends the call of a message that will not become whole.
+  void End(uint64_t id, bool reply, const absl::Status& why) WEFT_LOOP_ONLY;
+  void EndLate() WEFT_LOOP_ONLY;
+  void EndOneLate(const Reassembler::Late& late, MonoTime now) WEFT_LOOP_ONLY;
 
   SessionShared& shared_;
   BlockPool& blocks_;
 
-  // With the first message: most connections never have one in pieces.
-  std::unique_ptr<Reassembler> assembly_ LOOP_OWNED;
-  std::unique_ptr<Timer> late_timer_ LOOP_OWNED;
-  FrameHeader data_header_ LOOP_OWNED;
-  bool late_piece_ LOOP_OWNED = false;  // its reply's call has ended while it was being read
-  size_t data_left_ LOOP_OWNED = 0;
+  // Made for the first message: most connections never have one in pieces.
+  std::unique_ptr<Reassembler> assembly_ WEFT_LOOP_OWNED;
+  std::unique_ptr<Timer> late_timer_ WEFT_LOOP_OWNED;
+  FrameHeader data_header_ WEFT_LOOP_OWNED;
+  bool late_piece_ WEFT_LOOP_OWNED = false;  // the reply's call ended while this piece was read
+  uint32_t data_left_ WEFT_LOOP_OWNED = 0;
 };
 
 }  // namespace weft::native

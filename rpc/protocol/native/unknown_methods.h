@@ -1,8 +1,7 @@
-// The numbers that a peer has bound to names that stand for no method: for the text of the error
-// that their calls end with.
+// Numbers that a peer has bound to unknown names, kept for the text of the errors of their calls.
 //
 // Threads  value
-// Owns     the beginnings of the first names; a bit for each number, so never much memory at once
+// Owns     the beginnings of the first names; one bit for each number, so little memory in all
 #ifndef WEFT_RPC_PROTOCOL_NATIVE_UNKNOWN_METHODS_H_
 #define WEFT_RPC_PROTOCOL_NATIVE_UNKNOWN_METHODS_H_
 
@@ -14,16 +13,17 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "weft/core/requirements.h"
 
 namespace weft::native {
 
 class UnknownMethods {
  public:
   static constexpr size_t kMaxNameBytes = 256;
-  // So many names are kept; an error of a later one names its number.
+  // Number of names kept; errors about later ones give the number.
   static constexpr size_t kMaxNames = 64;
 
-  // Whether Add will keep a name more than now.
+  // True if Add will keep another name.
   bool KeepsMore(uint16_t number) const {
     return names_.size() < kMaxNames && !names_.contains(number);
   }
@@ -39,7 +39,7 @@ class UnknownMethods {
     names_.erase(number);
   }
   bool Contains(uint16_t number) const { return number < numbers_.size() && numbers_[number]; }
-  // The name that was kept, or the number.
+  // The kept name, or the number.
   std::string Name(uint16_t number) const {
     const auto it = names_.find(number);
     return it != names_.end() ? it->second : absl::StrCat("method number ", number);

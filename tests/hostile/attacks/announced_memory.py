@@ -45,7 +45,7 @@ def before_the_verdict(scene):
                 connection.open(first_pieces(), token=b"wrong")
             except OSError:
                 break
-        # One that was let in before: the authenticator is busy with the others for a minute.
+        # `innocent` was let in before: the authenticator is busy with the others for a minute.
         judge(scene, server, innocent)
 
 

@@ -8,7 +8,7 @@ from peer.innocent import Innocent
 
 WHOLE = 63 * frames.MEBIBYTE
 PIECE = b"y" * frames.FRAME
-# What a server may hold of unfinished messages with default settings, and a little beside them.
+# The MiB that a server may hold of unfinished messages with default settings, and a little beside them.
 MOST_GROWTH = 640
 
 

@@ -29,7 +29,7 @@ def in_front(scene):
         scene.want(got.aux == frames.OK, f"an innocent call ends with {got.aux}")
         before = frames.executed_before(got.body[4:])
         scene.figure(f"{before} of {CALLS} calls were executed before an innocent one")
-        # Those that were executed while it came, and a few of those that waited.
+        # Executed before it were the calls that ran while it came, and a few of those that waited.
         scene.want(before < CALLS // 2, "an innocent call waits for what stood before it")
 
 

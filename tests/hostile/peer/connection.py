@@ -66,7 +66,7 @@ class Connection:
             return got
 
     def receive_all_bytes(self):
-        """Whatever comes until the server closes."""
+        """Reads and drops all bytes until the server closes."""
         try:
             while self.socket.recv(1 << 16):
                 pass
@@ -74,8 +74,8 @@ class Connection:
             pass
 
     def ping(self):
-        """When it returns, the server's I/O thread has read everything sent before. What comes meanwhile is kept for
-        receive()."""
+        """When it returns, the server's I/O thread has read everything sent before. Other frames that come meanwhile
+        are kept for receive()."""
         self.send(frames.frame(frames.PING, call=77))
         while True:
             got = self._next()

@@ -59,7 +59,7 @@ class Server:
         self.process.wait()
 
     def errors(self):
-        """What it has written to stderr."""
+        """Returns its output to stderr."""
         self._errors.seek(0)
         return self._errors.read().decode(errors="replace")
 

@@ -115,7 +115,8 @@ TEST(InflateGate, ABombIsRefusedBeforeAnythingIsInflated) {
   }
 }
 
-// What says less than it becomes goes past the ratio, and is stopped where it becomes more.
+// A message that declares less than it becomes passes the check of the ratio, and is stopped where
+// it becomes more.
 TEST(InflateGate, ABombThatLiesIsStoppedAtWhatItDeclared) {
   for (const Compression codec : kCodecs) {
     InflateGate gate({}, "server");

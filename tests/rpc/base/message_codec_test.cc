@@ -3,9 +3,17 @@
 #include <string>
 #include <vector>
 
+#include <google/protobuf/io/coded_stream.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "tests/protos/echo.pb.h"
+#include "tests/protos/register.pb.h"
+
+// protobuf lets only this friend of its own set the default of the process. None sets it back.
+namespace google::protobuf::internal {
+void MapTestForceDeterministic() { io::CodedOutputStream::SetDefaultSerializationDeterministic(); }
+}  // namespace google::protobuf::internal
 
 namespace weft {
 namespace {
@@ -31,7 +39,7 @@ std::string Written(const google::protobuf::MessageLite& message) {
   return bytes;
 }
 
-// Whether the bytes of `piece` are those of a field of `message`, not a copy.
+// True if the bytes of `piece` are those of `field` itself, not a copy.
 bool IsPartOf(const MessagePiece& piece, const std::string& field) {
   return piece.data >= field.data() && piece.data + piece.size <= field.data() + field.size();
 }
@@ -133,6 +141,16 @@ TEST(MessageCodec, CopiedPiecesOutliveTheirMessage) {
     pieces = PiecesOf(message, MessageCodec::ByteSize(message), false);
   }
   EXPECT_EQ(Joined(pieces), expected);
+}
+
+TEST(MessageCodec, KeepsToTheOrderOfMapsThatTheProcessHasChosen) {
+  test::RegisterWrite message;
+  for (int i = 0; i < 60; ++i) (*message.mutable_notes())[absl::StrCat("note", i)] = "text";
+  google::protobuf::internal::MapTestForceDeterministic();
+  const std::string in_order = message.SerializeAsString();
+  EXPECT_LT(in_order.find("note1"), in_order.find("note2"));
+  EXPECT_EQ(Written(message), in_order);
+  EXPECT_EQ(Joined(PiecesOf(message, MessageCodec::ByteSize(message), false)), in_order);
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ namespace {
 
 using absl::StatusCode;
 
-// What a step of the histogram may be off, as a share of the value.
+// The most that a bucket's value may be off, as a share of the value.
 constexpr double kStep = 1.0 / 16;
 
 TEST(MethodStats, CountsCallsByCode) {

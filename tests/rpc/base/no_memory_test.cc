@@ -1,5 +1,5 @@
-// What becomes of a peer's message where there is no memory for it: in a process of its own, whose
-// address space is limited.
+// Messages of a peer for which there is no memory: in a process of its own, whose address space is
+// limited.
 #include <sys/resource.h>
 #include <unistd.h>
 

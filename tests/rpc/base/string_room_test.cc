@@ -22,7 +22,7 @@ using test::EchoRequest;
 
 constexpr size_t kLarge = StringRoom::kFrom + 12'345;
 
-// Whether huge pages were asked for in the middle of the string.
+// True if huge pages were asked for in the middle of the string.
 bool AsksForHugePages(const std::string& string) {
   const auto middle = reinterpret_cast<uintptr_t>(string.data()) + string.size() / 2;
   std::ifstream maps("/proc/self/smaps");

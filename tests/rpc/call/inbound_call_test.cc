@@ -33,7 +33,7 @@ class Origin final : public CallOrigin {
   const std::string peer_ = "peer";
 };
 
-// What becomes of a call that `happened` to while it waited for a worker.
+// The result of a call that `happened` to while it waited for a worker.
 template <typename Happened>
 absl::Status WantedAfter(Happened happened) {
   BeTheLoop();
@@ -98,7 +98,8 @@ TEST(InboundCall, WhoseTimeIsOverExceededItsDeadline) {
   EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
 }
 
-// What the caller hears of a stream that `happened` to, and whose handler then answers `status`.
+// The status that the caller gets of a stream that `happened` to, and whose handler then answers
+// `status`.
 template <typename Happened>
 absl::Status HeardAfter(Happened happened, const absl::Status& status) {
   BeTheLoop();

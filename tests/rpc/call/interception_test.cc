@@ -112,7 +112,7 @@ TEST(Interception, LetsGoOfWhatInterceptorsKeptAtTheEnd) {
   EXPECT_EQ(checker->gone.load(), 0);
   call.End(EndWith(absl::AbortedError("x")));
   EXPECT_EQ(checker->gone.load(), 1);
-  // What comes now is nobody's.
+  // Messages after the end reach no interceptor.
   EXPECT_EQ(call.OnMessage(MessageDirection::kReceived, 1), absl::OkStatus());
   EXPECT_EQ(checker->messages.load(), 1);  // the request
   EXPECT_EQ(checker->ends.load(), 1);

@@ -122,7 +122,7 @@ TEST(MessageCache, KeepsNoMoreThanItsBounds) {
   EXPECT_LE(cache.bytes(), MessageCache::kMaxBytes);
   cache.TakeAll();
   EXPECT_EQ(cache.bytes(), 0u);
-  // What came back before takes no room from what comes back now.
+  // Messages that came back before take no room from those that come back now.
   cache.Share(method, std::make_unique<Pair>(), size, size).reset();
   cache.TakeAll();
   auto again = std::make_unique<Pair>();

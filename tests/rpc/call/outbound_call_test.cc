@@ -75,7 +75,7 @@ class Unary final : public OutboundCall {
   Ends* const ends_;
 };
 
-// What happens to a call, and how it ends then; `goes_on`: later, for it is sent again.
+// An event of a call, and how the call ends then. `goes_on`: not yet, for it is sent again.
 struct Event {
   std::string_view name;
   absl::StatusCode code;

@@ -30,7 +30,7 @@ class SentMessagesKept : public testing::Test {
     EXPECT_EQ(bytes, row.SerializeAsString());
     return true;
   }
-  // What is to be sent, at most so many; negative: the last one.
+  // Returns the messages to be sent, at most so many; negative: the last one.
   std::vector<int64_t> Again(size_t most = 100) {
     std::vector<int64_t> numbers;
     SentMessages::Message next;

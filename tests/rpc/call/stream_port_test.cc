@@ -148,7 +148,7 @@ class ScriptedCarrier final : public StreamTransport {
   std::vector<int64_t> sent;     // -1: the end
 };
 
-// Whose interceptors look at messages.
+// A port whose interceptors look at messages.
 class WatchedPort final : public StreamPort {
  public:
   bool WantsMessages() const override { return true; }
@@ -368,7 +368,7 @@ class StreamPortWalked : public StreamPortSendingAgain {
            event == "deadline" || event == "close";
   }
 
-  // What a writer, a reader and a server's going-away find then: "sent read moves", say.
+  // Returns what a writer, a reader and a server's going-away find then: "sent read moves", say.
   std::string Found() {
     const StreamSent write = Write(99);
     std::string found = write == StreamSent::kSent      ? "sent "

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include "weft/rpc/client/dial_pauses.h"
+
 namespace weft {
 namespace {
 
@@ -59,6 +61,24 @@ TEST(Backoff, TakesOddSettingsForTheNearestSensibleOnes) {
   }
   Backoff endless(milliseconds(50), 1e30, Nanos::max(), 0, 1);
   for (int i = 0; i < 10; ++i) EXPECT_GE(endless.Next(), milliseconds(50));
+}
+
+TEST(DialPauses, BeginAtASecondWhereThisSidesIdentityIsRefused) {
+  const absl::Status lost = absl::UnavailableError("lost");
+  const absl::Status denied = absl::PermissionDeniedError("no");
+  const absl::Status unknown = absl::UnauthenticatedError("who are you?");
+  DialPauses pauses(milliseconds(50), 2, seconds(10), 0, 1);
+  EXPECT_EQ(pauses.Next(lost), milliseconds(50));
+  EXPECT_EQ(pauses.Next(unknown), seconds(1));
+  EXPECT_EQ(pauses.Next(denied), seconds(2));
+  EXPECT_EQ(pauses.Next(lost), milliseconds(100)) << "failures grow by themselves";
+  for (int i = 0; i < 4; ++i) pauses.Next(unknown);
+  EXPECT_EQ(pauses.Next(unknown), seconds(10));
+  pauses.Reset();
+  EXPECT_EQ(pauses.Next(unknown), seconds(1));
+  EXPECT_EQ(pauses.Next(lost), milliseconds(50));
+  DialPauses short_ones(milliseconds(1), 2, milliseconds(5), 0, 1);
+  EXPECT_EQ(short_ones.Next(unknown), milliseconds(5)) << "never longer than was asked for";
 }
 
 }  // namespace

@@ -119,6 +119,8 @@ class UserCall final : public OutboundCall {
 
 enum class By { kReply, kHandler, kRefused, kLost, kCancel, kDeadline, kGoAway, kClose };
 
+// A driver, with a host of attempts that the test plays: it ends attempts as it likes and moves
+// time. The destructor expects that the driver has let go of its keeper, so nothing of it is left.
 class CallDriverTest : public ::testing::Test {
  protected:
   CallDriverTest() {
@@ -163,7 +165,7 @@ class CallDriverTest : public ::testing::Test {
   }
   void Lose(size_t number) { attempt(number).End(Failure(StatusCode::kUnavailable, true, "lost")); }
   void Reply(size_t number) { attempt(number).End(CallEnd()); }
-  // What the carrier does when it is asked to cancel.
+  // Does as a link that was asked to cancel.
   void EndCancelled() {
     carrier_.RunPosted();
     for (const uint64_t id : std::exchange(carrier_.cancelled, {})) {
@@ -233,6 +235,17 @@ TEST_F(CallDriverTest, RepeatsAnIdempotentMethod) {
   Refuse(3);
   EXPECT_EQ(call_->ends, 1);
   EXPECT_TRUE(call_->end.may_have_been_executed) << "the first attempt may have been";
+}
+
+TEST_F(CallDriverTest, IsCancelledThoughItsAttemptFailsByItselfMeanwhile) {
+  Start(false, true);
+  call_->handle.Cancel();
+  carrier_.RunPosted();
+  Lose(1);
+  EXPECT_EQ(call_->ends, 1);
+  EXPECT_EQ(call_->end.status.code(), StatusCode::kCancelled);
+  EXPECT_TRUE(call_->end.may_have_been_executed);
+  EXPECT_EQ(carrier_.to_wake, nullptr);
 }
 
 TEST_F(CallDriverTest, LeavesAnAnswerAsItIs) {
@@ -457,7 +470,7 @@ TEST_P(CallDriverStates, EndOnce) {
       expected = StatusCode::kUnavailable;
       break;
   }
-  // What has not ended it goes on until an answer comes.
+  // If that event has not ended the call, it goes on until an answer comes.
   if (call_->ends == 0) {
     EXPECT_NE(by, By::kClose);
     EXPECT_NE(by, By::kCancel);

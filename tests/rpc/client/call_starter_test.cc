@@ -312,7 +312,7 @@ TEST_P(SentAgainBySize, OnlyWhatIsKept) {
     EchoRequest request;
     request.set_payload(std::string(size, 'p'));
     ASSERT_EQ(request.ByteSizeLong() <= OutboundCall::kMaxKept, size == OutboundCall::kMaxKept - 3);
-    // What waits for the first connection is kept in any case.
+    // A request that waits for the first connection is kept in any case.
     Call first_call;
     first_call.Start(*stub_, Style::kCallback, TextRequest("hi"));
     RawPeer first = Accept();

@@ -24,6 +24,8 @@ using test::EchoService;
 
 constexpr int kCalls = 6;
 
+// A channel and a server over memory. The first connection is cut at a byte that lies inside the
+// requests that waited for it.
 class ChannelLinks : public ::testing::Test {
  protected:
   ChannelLinks() {

@@ -44,6 +44,7 @@ class Observer final : public LinkObserver {
   Watched<absl::Status> last_why;
 };
 
+// The connection to one endpoint, without a channel around it, against a server over memory.
 class EndpointConnectionTest : public ::testing::Test {
  protected:
   EndpointConnectionTest() {

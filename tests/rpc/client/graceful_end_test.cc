@@ -62,7 +62,7 @@ class GracefulEnd : public ::testing::Test {
     EXPECT_TRUE(stub_->Echo(EchoRequest()).ok());
     EXPECT_TRUE(network_->Hold(0));
   }
-  // What the channel has sent until here, and the server's word that it stops, cross each other.
+  // Calls that the channel has sent until here cross the server's GOAWAY.
   void StopTheServer() {
     stopper_ = std::thread([this] { server_->Stop(absl::Hours(1)); });
     EXPECT_TRUE(going_away_.Wait());

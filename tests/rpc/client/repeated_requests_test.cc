@@ -23,6 +23,8 @@ namespace {
 
 using native::FrameType;
 
+// A channel that tries again; the test plays servers that refuse, and compares the requests that
+// come.
 class RepeatedRequest : public ::testing::TestWithParam<Compression> {
  protected:
   RepeatedRequest() {

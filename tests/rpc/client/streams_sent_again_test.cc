@@ -34,7 +34,7 @@ Row RowOf(int64_t number, size_t bytes = 0) {
   return row;
 }
 
-// What a server was sent of one stream.
+// The part of one stream that a server was sent.
 struct Streamed {
   std::vector<std::string> messages;
   bool compressed = false;
@@ -100,6 +100,8 @@ class StreamServer {
   size_t unfinished_ = 0;
 };
 
+// A channel whose stream no server has taken yet, so it is sent again over the next connection; the
+// test plays the servers.
 class StreamSentAgain : public ::testing::Test {
  protected:
   StreamSentAgain() {

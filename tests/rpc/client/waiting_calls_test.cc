@@ -89,6 +89,20 @@ TEST_F(WaitingCallsTest, AreRefusedBeyondTheirNumber) {
   EXPECT_EQ(calls.Add(more).code(), absl::StatusCode::kResourceExhausted);
 }
 
+TEST_F(WaitingCallsTest, ThatALinkGaveBackGoBeforeThoseThatWereNotSent) {
+  Call& later = Wait();
+  std::vector<uint64_t> in_order;
+  for (int i = 0; i < 2; ++i) {
+    Call& call = NewCall();
+    ASSERT_TRUE(WaitingCalls::Keep(call, kMaxMessage).ok());
+    call.waits().resent = 1;
+    ASSERT_TRUE(calls.Add(call).ok());
+    in_order.push_back(call.wire().id);
+  }
+  in_order.push_back(later.wire().id);
+  EXPECT_EQ(calls.Numbers(WaitingCalls::Which::kAll), in_order);
+}
+
 TEST_F(WaitingCallsTest, KeepTheirRequests) {
   const std::string bytes = row.SerializeAsString();
   Call& call = Wait();

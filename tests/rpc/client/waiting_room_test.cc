@@ -1,6 +1,7 @@
 // Calls that wait, over a source that the test turns: in order, and each ended once.
 #include "weft/rpc/client/waiting_room.h"
 
+#include <algorithm>
 #include <future>
 #include <memory>
 #include <string>
@@ -12,6 +13,8 @@
 
 #include "tests/protos/echo.weft.h"
 #include "tests/rpc/protocol/native/held_echo.h"
+#include "tests/support/noting_call.h"
+#include "tests/support/noting_link.h"
 #include "tests/support/watched.h"
 #include "weft/core/runtime.h"
 
@@ -23,40 +26,21 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 constexpr MethodInfo kMethod{"test.Store", "Put", "test.Store/Put", MethodKind::kUnary};
+constexpr MethodInfo kOrdered{
+    .service = "test.Store", .name = "Append", .full_name = "test.Store/Append", .ordered = true};
 
-// A link that notes what is started on it.
-class NotingLink final : public CallLink {
- public:
-  explicit NotingLink(EventLoop& loop) : loop_(loop) {}
-  StartResult TryStart(OutboundCall& call, absl::Status* why) override {
-    if (gone) return StartResult::kGone;
-    if (refuses) {
-      *why = absl::ResourceExhaustedError("too much");
-      return StartResult::kRefused;
-    }
-    started.Update([&](auto& all) { all.push_back(&call); });
-    return StartResult::kStarted;
-  }
-  void StopStarting() override {}
-  EventLoop& loop() const override { return loop_; }
-  ConnectedPeer connected_peer() const override { return {}; }
-  ConnectionVolume Volume() override { return {}; }
-  void CancelCall(uint64_t) override {}
-
-  std::atomic<bool> gone{false};
-  std::atomic<bool> refuses{false};
-  Watched<std::vector<OutboundCall*>> started{{}};
-
- private:
-  EventLoop& loop_;
-};
-
-// Gives the link, an error, or neither, as the test says.
+// Gives the first link that may be picked, an error, or neither, as the test says. Ordered calls
+// are for the first one.
 class TurnedSource final : public LinkSource {
  public:
   PickedLink Pick(const PickRequest& request, absl::Status* why) override {
-    const std::shared_ptr<CallLink> held = link.Get();
-    if (held != nullptr && request.gone.empty()) return {held.get(), 1, held};
+    const std::vector<std::shared_ptr<CallLink>> all = links.Get();
+    for (uint64_t number = 1; number <= all.size(); ++number) {
+      const bool gone =
+          std::find(request.gone.begin(), request.gone.end(), number) != request.gone.end();
+      if (!gone) return {all[number - 1].get(), number, all[number - 1]};
+      if (request.hash != 0) break;
+    }
     if (!request.wait_for_ready) *why = error.Get();
     return {};
   }
@@ -66,26 +50,9 @@ class TurnedSource final : public LinkSource {
   }
   void Close(std::function<void()> done) override { done(); }
 
-  Watched<std::shared_ptr<CallLink>> link;
+  Watched<std::vector<std::shared_ptr<CallLink>>> links;
   Watched<absl::Status> error;
   Watched<int> asked{0};
-};
-
-class TestCall final : public OutboundCall {
- public:
-  TestCall(const test::EchoRequest& message, const CallOptions& wishes)
-      : OutboundCall(kMethod, message, wishes) {}
-  bool wants_handle() const override { return true; }
-  void Started(CallHandle h) override { handle = std::move(h); }
-
-  CallHandle handle;
-  Watched<std::vector<absl::Status>> ends{{}};
-
- private:
-  void Complete(const CallEnd& end) override {
-    EXPECT_FALSE(end.may_have_been_executed);
-    ends.Update([&](auto& all) { all.push_back(end.status); });
-  }
 };
 
 class WaitingRoomTest : public ::testing::Test {
@@ -95,12 +62,15 @@ class WaitingRoomTest : public ::testing::Test {
     InLoop([] {});
   }
 
-  std::unique_ptr<TestCall> New(bool wait_for_ready = false,
-                                Nanos timeout = std::chrono::hours(1)) {
-    auto call = std::make_unique<TestCall>(request_, CallOptions{.wait_for_ready = wait_for_ready});
-    call->MakePlan().started = Clock::System().Now();
-    call->MakePlan().deadline = call->plan().started + timeout;
-    return call;
+  std::unique_ptr<NotingCall> New(bool wait_for_ready = false,
+                                  Nanos timeout = std::chrono::hours(1)) {
+    return std::make_unique<NotingCall>(kMethod, request_,
+                                        CallOptions{.wait_for_ready = wait_for_ready}, timeout);
+  }
+  // A call that waits for room.
+  std::unique_ptr<NotingCall> NewPatient(const MethodInfo& method = kMethod) {
+    return std::make_unique<NotingCall>(method, request_, CallOptions{.wait_for_room = true},
+                                        std::chrono::hours(1));
   }
   // Behind what is posted.
   void InLoop(std::function<void()> f) {
@@ -112,21 +82,23 @@ class WaitingRoomTest : public ::testing::Test {
     done.get_future().get();
   }
   IoThread& io() { return runtime_->loops().At(0); }
-  static StatusCode EndOf(TestCall& call) {
-    EXPECT_TRUE(call.ends.WaitFor([](const auto& all) { return !all.empty(); }));
-    return call.ends.Get().at(0).code();
+  static StatusCode EndOf(NotingCall& call) { return call.AwaitEnd().code(); }
+  static bool Has(NotingLink& link, const NotingCall& call) {
+    return link.started.WaitFor(
+        [&](const auto& all) { return std::find(all.begin(), all.end(), &call) != all.end(); });
   }
 
   std::shared_ptr<Runtime> runtime_ = test::QuietRuntime();
   test::EchoRequest request_;
   TurnedSource source_;
   std::shared_ptr<NotingLink> link_ = std::make_shared<NotingLink>(*io().loop);
+  std::shared_ptr<NotingLink> other_ = std::make_shared<NotingLink>(*io().loop);
   std::shared_ptr<WaitingRoom> room_ =
       std::make_shared<WaitingRoom>(source_, io(), "there", 1000, 100'000);
 };
 
 TEST_F(WaitingRoomTest, SendsStraightOnWhereThereIsALink) {
-  source_.link.Set(link_);
+  source_.links.Set({link_});
   const auto call = New();
   room_->Send(*call);
   EXPECT_THAT(link_->started.Get(), ElementsAre(call.get()));
@@ -141,7 +113,7 @@ TEST_F(WaitingRoomTest, KeepsCallsInTheirOrderUntilALinkComes) {
   EXPECT_FALSE(room_->empty());
   // A link that is there does not let the third overtake those that wait.
   InLoop([&] {
-    source_.link.Set(link_);
+    source_.links.Set({link_});
     room_->Send(*third);
     EXPECT_TRUE(link_->started.Get().empty());
   });
@@ -158,7 +130,7 @@ TEST_F(WaitingRoomTest, EndsWhatDoesNotWaitWhenALinkFails) {
   EXPECT_EQ(EndOf(*hasty), StatusCode::kUnavailable);
   EXPECT_EQ(hasty->ends.Get().at(0).message(), "call test.Store/Put to there: refused");
   EXPECT_TRUE(patient->ends.Get().empty());
-  source_.link.Set(link_);
+  source_.links.Set({link_});
   room_->OnLink();
   EXPECT_TRUE(link_->started.WaitFor([](const auto& all) { return all.size() == 1; }));
 }
@@ -173,7 +145,7 @@ TEST_F(WaitingRoomTest, EndsAtOnceWhatTheSourceHasAnErrorFor) {
 }
 
 TEST_F(WaitingRoomTest, KeepsWhatALinkNoLongerTakes) {
-  source_.link.Set(link_);
+  source_.links.Set({link_});
   link_->gone = true;
   const auto call = New();
   room_->Send(*call);
@@ -186,7 +158,7 @@ TEST_F(WaitingRoomTest, KeepsWhatALinkNoLongerTakes) {
 }
 
 TEST_F(WaitingRoomTest, EndsWhatALinkRefuses) {
-  source_.link.Set(link_);
+  source_.links.Set({link_});
   link_->refuses = true;
   const auto call = New();
   room_->Send(*call);
@@ -213,6 +185,55 @@ TEST_F(WaitingRoomTest, LetsNobodyInOnceItIsClosed) {
   InLoop([&] { room_->EndAll(absl::UnavailableError("the channel was closed")); });
   EXPECT_EQ(EndOf(*before), StatusCode::kUnavailable);
   EXPECT_EQ(before->ends.Get().size(), 1u);
+}
+
+// ---- links without room
+
+TEST_F(WaitingRoomTest, OneFullLinkLeavesTheOthers) {
+  source_.links.Set({link_, other_});
+  link_->full = true;
+  const auto hasty = New(), patient = NewPatient(), ordered = NewPatient(kOrdered);
+  room_->Send(*hasty);
+  room_->Send(*patient);
+  EXPECT_THAT(other_->started.Get(), ElementsAre(hasty.get(), patient.get()));
+  // An ordered call waits for its own link, and holds up no other.
+  room_->Send(*ordered);
+  const auto next = NewPatient();
+  room_->Send(*next);
+  EXPECT_TRUE(Has(*other_, *next));
+  link_->full = false;
+  ASSERT_TRUE(link_->TellRoom());
+  EXPECT_TRUE(Has(*link_, *ordered));
+  EXPECT_EQ(link_->asked.Get().size(), 1u);
+}
+
+TEST_F(WaitingRoomTest, WhereAllAreFullTheFirstWithRoomTakesIt) {
+  source_.links.Set({link_, other_});
+  link_->full = other_->full = true;
+  const auto hasty = New(), first = NewPatient(), second = NewPatient();
+  room_->Send(*hasty);
+  EXPECT_EQ(EndOf(*hasty), StatusCode::kResourceExhausted);
+  EXPECT_TRUE(hasty->output_full);
+  room_->Send(*first);
+  room_->Send(*second);
+  InLoop([] {});
+  EXPECT_EQ(link_->asked.Get().size(), 1u);
+  EXPECT_EQ(other_->asked.Get().size(), 1u);
+  other_->full = false;
+  ASSERT_TRUE(other_->TellRoom());
+  EXPECT_TRUE(Has(*other_, *second));
+  EXPECT_THAT(other_->started.Get(), ElementsAre(first.get(), second.get()));
+}
+
+TEST_F(WaitingRoomTest, ALinkThatComesTakesThoseThatWaitForRoom) {
+  source_.links.Set({link_});
+  link_->full = true;
+  const auto call = NewPatient();
+  room_->Send(*call);
+  InLoop([] {});
+  source_.links.Set({link_, other_});
+  room_->OnLink();
+  EXPECT_TRUE(Has(*other_, *call));
 }
 
 }  // namespace

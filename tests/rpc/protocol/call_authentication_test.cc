@@ -85,7 +85,7 @@ class CallAuthenticationTest : public testing::Test, public InboundSink, public 
   [[nodiscard]] bool AskedFor(size_t n) {
     return asked_.WaitFor([&](const auto& all) { return all.size() == n; });
   }
-  // What has come to the sink, or was answered, once there are so many.
+  // Waits until `n` calls have come to the sink or were answered, and returns them.
   std::vector<std::string> Ended(size_t n) {
     EXPECT_TRUE(ended_.WaitFor([&](const auto& all) { return all.size() >= n; }));
     thread_.Settle();

@@ -19,6 +19,7 @@ using ::testing::IsEmpty;
 class Gauge final : public ConnectionGauge {
  public:
   ConnectionVolume Volume() override { return volume; }
+  PeerTiming Timing() override { return {.round_trip = absl::Milliseconds(3)}; }
   ConnectionVolume volume;
 };
 
@@ -57,6 +58,7 @@ TEST_F(ConnectionListTest, ShowsEachConnectionWithItsAgeAndItsVolume) {
   EXPECT_EQ(infos[0].bytes_in, 10u);
   EXPECT_EQ(infos[0].bytes_out, 20u);
   EXPECT_EQ(infos[0].calls, 3u);
+  EXPECT_EQ(infos[0].timing.round_trip, absl::Milliseconds(3));
   EXPECT_EQ(infos[1].peer, "b:1");
   EXPECT_EQ(infos[1].state, ConnectionState::kConnecting);
 }

@@ -17,6 +17,7 @@ namespace weft {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 using State = SessionTable::State;
@@ -49,6 +50,7 @@ class NotingSession final : public Session {
         absl::StrCat(static_cast<int>(reason), " ", std::string(why.message()), " ", limit.count());
   }
   void Close(CloseReason, const absl::Status&) override {}
+  void Probe(std::function<void()> alive) override { probes.push_back(std::move(alive)); }
   void CancelInbound() override {}
   size_t inbound_calls() const override { return inbound; }
   const std::string& peer() const override { return name; }
@@ -57,10 +59,12 @@ class NotingSession final : public Session {
   bool confirms = true;
   size_t inbound = 0;
   std::string name = "peer:1", closed;
+  std::vector<std::function<void()>> probes;
   const std::shared_ptr<Gauge> counts = std::make_shared<Gauge>();
   std::function<void()> on_destroyed;
 };
 
+// A table of sessions that only note what they are asked. The destructor ends those that are left.
 class SessionTableTest : public testing::Test {
  protected:
   SessionTableTest()
@@ -82,13 +86,13 @@ class SessionTableTest : public testing::Test {
   }
   void On(const std::function<void()>& body) { loop_.Run(body); }
 
-  NotingSession& Adopt(std::shared_ptr<const void> behind = nullptr) LOOP_ONLY {
+  NotingSession& Adopt(std::shared_ptr<const void> behind = nullptr) WEFT_LOOP_ONLY {
     const uint64_t number = list_.Add("peer:1", clock_.Now(), nullptr);
     return static_cast<NotingSession&>(
         table_->Adopt(std::make_unique<NotingSession>(), number, std::move(behind)));
   }
   // One in that state.
-  NotingSession& AdoptIn(State state) LOOP_ONLY {
+  NotingSession& AdoptIn(State state) WEFT_LOOP_ONLY {
     NotingSession& session = Adopt();
     if (state == State::kUp || state == State::kSuspect) table_->SetUp(session);
     if (state == State::kSuspect) table_->SetSuspect(session, true);
@@ -96,15 +100,31 @@ class SessionTableTest : public testing::Test {
     told_.clear();
     return session;
   }
-  void End(Session& session) LOOP_ONLY { table_->Ended(session, CloseReason::kLocal, Why("over")); }
+  void End(Session& session) WEFT_LOOP_ONLY {
+    table_->Ended(session, CloseReason::kLocal, Why("over"));
+  }
   static absl::Status Why(std::string text) { return absl::UnavailableError(std::move(text)); }
 
   ManualClock clock_;
   LoopThread loop_{clock_};
   std::vector<std::string> told_;
   ConnectionList list_;
-  std::unique_ptr<SessionTable> table_ LOOP_OWNED;
+  std::unique_ptr<SessionTable> table_ WEFT_LOOP_OWNED;
 };
+
+// The course of a simulation must not depend on where sessions lie in memory.
+TEST_F(SessionTableTest, GivesThemInTheOrderOfTheirNumbers) {
+  On([this] {
+    loop_.loop().AssertInLoop();
+    std::vector<Session*> adopted;
+    for (int i = 0; i < 50; ++i) adopted.push_back(&AdoptIn(State::kLeaving));
+    EXPECT_EQ(table_->All(), adopted);
+    EXPECT_EQ(table_->LeftBy(kNever), adopted);
+    std::vector<Session*> idle;
+    for (int look = 0; look < 100 && idle.empty(); ++look) idle = table_->LookForIdle();
+    EXPECT_EQ(idle, adopted);
+  });
+}
 
 // Each state × what may come. The list hears of every change, and of no other.
 TEST_F(SessionTableTest, TakesWhateverComesInEachState) {
@@ -205,6 +225,35 @@ TEST_F(SessionTableTest, SaysThatOneIsFinishedWhenItsCallsHaveEndedAndItHasConfi
     NotingSession& opening = Adopt();
     table_->SetLeaving(opening, CloseReason::kLocal, Why("leaves"));
     EXPECT_TRUE(table_->Finished(opening, /*waited_for=*/false)) << "it has sent no call";
+  });
+}
+
+TEST_F(SessionTableTest, AsksAPeerThatAnswersOnceBeforeItClosesTheConnection) {
+  On([this] {
+    loop_.loop().AssertInLoop();
+    NotingSession& session = AdoptIn(State::kUp);
+    table_->SetAnswers(session);
+    table_->SetLeaving(session, CloseReason::kLocal, Why("leaves"));
+    table_->SetConfirmed(session);
+    table_->CloseFinished(session, Why("over"));
+    table_->CloseFinished(session, Why("over"));
+    EXPECT_EQ(session.closed, "") << "the end of a reply may be on its way";
+    ASSERT_EQ(session.probes.size(), 1u);
+    session.probes[0]();
+    EXPECT_THAT(session.closed, HasSubstr("over"));
+
+    NotingSession& silent = AdoptIn(State::kUp);
+    table_->SetAnswers(silent);
+    table_->SetLeaving(silent, CloseReason::kLocal, Why("leaves"));
+    table_->CloseFinished(silent, Why("over"));
+    EXPECT_THAT(silent.closed, HasSubstr("over")) << "it has not even confirmed";
+
+    NotingSession& other = AdoptIn(State::kUp);
+    table_->SetLeaving(other, CloseReason::kLocal, Why("leaves"));
+    table_->SetConfirmed(other);
+    table_->CloseFinished(other, Why("over"));
+    EXPECT_THAT(other.closed, HasSubstr("over"));
+    EXPECT_THAT(other.probes, IsEmpty());
   });
 }
 

@@ -47,6 +47,8 @@ constexpr Protocol kProtocols[] = {
      .accept = &NoSession},
 };
 
+// A sniffer over one end of a socket pair. The test is the peer at the other end, and the host that
+// is told the protocol. Time stands still but for the test.
 class SnifferTest : public testing::Test, protected SnifferHost {
  protected:
   SnifferTest() {

@@ -105,7 +105,7 @@ TEST_F(AdmissionTest, OneConnectionOfSeveralLeavesTheLastPlacesOfTheServerToOthe
                 "last are for connections with fewer (overload.max_calls of the server)"));
   for (int i = 0; i < 2; ++i) EXPECT_TRUE(Admit(*in.emplace_back(&come(other))).ok());
   EXPECT_THAT(std::string(Admit(come(other)).message()), HasSubstr("16 calls are under way"));
-  // What has left gives its place back; the hog falls below its part, and is let in again.
+  // Calls that have left give their places back; the hog falls below its part, and is let in again.
   for (size_t i = 0; i < 7; ++i) admission_->Leave(*std::exchange(in[i], nullptr));
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(Admit(*in.emplace_back(&come(other))).ok());
   EXPECT_TRUE(Admit(*in.emplace_back(&come(hog))).ok());
@@ -205,7 +205,7 @@ TEST_F(AdmissionTest, AStandingQueueRefusesDeadlinesThatCannotBeMet) {
       HasSubstr("after 10.0 ms in the queue the call has 3.0 ms left and would need 4.0 ms"));
   // One without a deadline is in time for ever.
   EXPECT_TRUE(Pass(milliseconds(8), milliseconds(4)).ok());
-  // Whose queue does not stand may try.
+  // A caller whose queue does not stand may try.
   const std::shared_ptr<CallerLoad> quiet = admission_->load(0)->NewCaller();
   InboundCall& hasty = Come(milliseconds(1));
   hasty.SetShare(quiet.get());

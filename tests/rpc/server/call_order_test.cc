@@ -6,10 +6,12 @@
 #include <gtest/gtest.h>
 
 #include "tests/rpc/server/served_calls.h"
+#include "weft/rpc/call/calling_node.h"
 
 namespace weft {
 namespace {
 
+using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -145,6 +147,35 @@ TEST_F(CallOrderTest, RefusesWhatWaitsOfAConnection) {
   EXPECT_THAT(Ran(3), ElementsAre(1, 4, 5));
   Answer(5);
   Wait(5);
+}
+
+TEST_F(CallOrderTest, Case05CallsOfANodeHaveOneOrderOverItsConnections) {
+  for (const std::string_view method : {kSay, kInline}) {
+    ASSERT_TRUE(dispatcher_.Configure(method, {.ordered = true}).ok());
+  }
+  Begin();
+  for (const std::string_view method : {kSay, kInline}) {
+    const uint64_t before = calls_.size();
+    const auto node = std::make_shared<CallingNode>();
+    const auto one = Connect(), other = Connect();
+    one->way = std::make_shared<const CallingWay>(CallingWay{node, 0, 2});
+    other->way = std::make_shared<const CallingWay>(CallingWay{node, 0, 4});
+    OnLoop([&] { order_->Add(Ordered(method, one)); });
+    EXPECT_EQ(Ran(before == 0 ? 1 : 3).back(), before + 1);
+    OnLoop([&] {
+      order_->Add(Ordered(method, one));
+      order_->Add(Ordered(method, other));
+      // The end of a connection takes its own calls out, and no others.
+      order_->RefuseAllOfNode(*one);
+    });
+    EXPECT_THAT(IdsOf(Wait(before + 1)), Contains(before + 2));
+    OnLoop([] {});
+    EXPECT_EQ(running_.Get().size(), before == 0 ? 1u : 3u) << "the other waits for it";
+    Answer(before + 1);
+    EXPECT_EQ(Ran(before == 0 ? 2 : 4).back(), before + 3);
+    Answer(before + 3);
+    Wait(before + 3);
+  }
 }
 
 TEST_F(CallOrderTest, RefusesWhatTheQueueHasNoRoomFor) {

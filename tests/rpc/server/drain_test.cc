@@ -10,7 +10,7 @@
 namespace weft {
 namespace {
 
-// What it does in them is shown over whole servers: tests/integration/drain_test.cc.
+// The work of each step is tested over whole servers: tests/integration/drain_test.cc.
 TEST(Drain, GoesFromStepToStepAsItsHeaderDraws) {
   const std::vector<std::string> steps{"kNone", "kCalls", "kAuthenticators", "kHandlers",
                                        "kDrained"};

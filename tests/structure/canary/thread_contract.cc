@@ -21,7 +21,7 @@ class Canary {
     return guarded_;
   }
 
-  void Turn() LOOP_ONLY { ++turns_; }
+  void Turn() WEFT_LOOP_ONLY { ++turns_; }
 
   void FromAnyThread() {
 #if WEFT_FAULT == 2
@@ -31,7 +31,7 @@ class Canary {
 #endif
   }
 
-  std::function<void()> Posted() LOOP_ONLY {
+  std::function<void()> Posted() WEFT_LOOP_ONLY {
 #if WEFT_FAULT == 4
     return [this] { Turn(); };
 #else
@@ -47,7 +47,7 @@ class Canary {
 
   weft::Mutex mu_;
   int guarded_ WEFT_GUARDED_BY(mu_) = 0;
-  int turns_ LOOP_OWNED = 0;
+  int turns_ WEFT_LOOP_OWNED = 0;
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What the sanitizers do in every program of the tree, read by their runtime before main. The
+// The sanitizers' options for every program of the tree, read by their runtime before main. The
 // environment (TSAN_OPTIONS and so on) still goes before these, setting by setting.
 
 extern "C" {

@@ -113,8 +113,8 @@ struct Outcome {
   Connection connection;
 };
 
-// A call that the server has not taken, and that has brought nothing. What its client has streamed
-// goes along.
+// True of a call that the server has not taken, and that has brought nothing. Messages that its
+// client has streamed go along.
 inline bool GoesElsewhere(Kind kind, State state) {
   if (state == State::kEnded) return false;
   return !ServerStreamsIn(kind) ||
@@ -148,7 +148,8 @@ inline Outcome Expected(Kind kind, State state, Event event) {
       return ended ? kServed : kFault;
     case Event::kBeyondCredit:
     case Event::kBeyondConnectionCredit:
-      // What nobody will read is given back at once, and so is within any credit.
+      // Credit for messages that will not be read is given back at once, so they are within any
+      // credit.
       if (ended || state == State::kFinishing) return kServed;
       // After some that were not read the stream's own credit is used up first.
       return event == Event::kBeyondCredit || state == State::kSomeRead

@@ -132,7 +132,7 @@ Metadata MetadataOf(const std::vector<std::pair<std::string, std::string>>& pair
   return metadata;
 }
 
-// What the code makes of what the examples say.
+// The bytes that the code writes for the document's examples.
 std::map<std::string, std::string> WhatTheCodeWrites() {
   std::map<std::string, std::string> written;
   written["preface"] = std::string(kPreface.data(), kPreface.size());
@@ -233,6 +233,9 @@ std::map<std::string, std::string> WhatTheCodeWrites() {
   written["cancel"] = Plain({0, FrameType::kCancel, 0, 4, 7}, "");
   written["ping"] = Plain({0, FrameType::kPing, 0, 0, 42}, "");
   written["pong"] = Plain({0, FrameType::kPing, kReply, 0, 42}, "");
+  std::string clock(kClockSize, '\0');
+  StoreWire(clock.data(), uint64_t{1'780'000'000'000'000});
+  written["pong-clock"] = Plain({0, FrameType::kPing, kReply, 0, 42}, clock);
   written["goaway-announced"] =
       Plain({0, FrameType::kGoAway, 0, 14, kNoCallNamed}, "the server is stopping");
   written["goaway"] = Plain({0, FrameType::kGoAway, 0, 14, 9}, "the server is stopping");
@@ -310,6 +313,9 @@ TEST(NativeProtocolDocument, NamesTheFieldsOfHello) {
   add("required_features", [](Hello* h) { h->set_required_features(1); });
   add("stream_window_bytes", [](Hello* h) { h->set_stream_window_bytes(1); });
   add("connection_window_bytes", [](Hello* h) { h->set_connection_window_bytes(1); });
+  add("last_dial", [](Hello* h) { h->set_last_dial(1); });
+  add("wanted_node", [](Hello* h) { h->set_wanted_node("x"); });
+  add("refused", [](Hello* h) { h->set_refused(true); });
   const auto rows = Table({"field", "number", "type"});
   EXPECT_EQ(rows.size(), fields.size());
   for (const auto& row : rows) {

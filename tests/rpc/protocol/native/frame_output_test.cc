@@ -28,6 +28,7 @@ class Waiter final : public RoomWaiter {
   Watched<int> told{0};
 };
 
+// A connection's output over a transport that takes as many bytes as the test says.
 class FrameOutputTest : public testing::Test {
  protected:
   FrameOutputTest() {
@@ -155,6 +156,33 @@ TEST_F(FrameOutputTest, TellsNobodyWhoIsGone) {
   }
   Flush();
   loop_.Settle();
+}
+
+// A loop that has closed runs what is posted inside: here under the mutex that those who are told
+// may take.
+TEST_F(FrameOutputTest, TellsNobodyUnderItsMutex) {
+  class Observer final : public RoomObserver {
+   public:
+    void OnRoom() override { ++told; }
+    int told = 0;
+  };
+  const auto waiter = std::make_shared<Waiter>();
+  const auto observer = std::make_shared<Observer>();
+  frames_->SetRoomWaiter(waiter);
+  Send(1, 'a', 900'000);
+  {
+    MutexLock lock(frames_->output().mutex());
+    ASSERT_TRUE(frames_->Full(200'000));
+    frames_->AwaitRoom();
+    frames_->AwaitRoomFor(200'000, observer);
+  }
+  loop_.Stop();
+  Flush();
+  EXPECT_EQ(Waiting(), 0u);
+  EXPECT_EQ(waiter->told.Get(), 0);
+  EXPECT_EQ(observer->told, 0);
+  frames_->Tell({observer});
+  EXPECT_EQ(observer->told, 1);
 }
 
 }  // namespace

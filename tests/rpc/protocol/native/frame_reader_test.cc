@@ -12,7 +12,8 @@ namespace {
 constexpr size_t kLimit = 64 << 10;
 constexpr size_t kMaxMessage = (size_t{1} << 31) - 1;
 
-// What each type of this version may look like: its flags, and lengths that make sense in a header.
+// The allowed form of each type of this version: its flags, and lengths that make sense in a
+// header.
 struct TypeRow {
   uint8_t type;
   uint8_t flags;
@@ -107,10 +108,19 @@ TEST(FrameReader, ReadsTheAttachmentOfAStreamsMessage) {
   EXPECT_EQ(read(kAttachment, Number(uint32_t{11}) + "messageraw", &payload),
             FrameError::kBadMessageSize);
   EXPECT_EQ(read(kAttachment, "abc", &payload), FrameError::kBadSection);
-  // One that is only an end has no sections.
+  // A frame that is only an end has no sections.
   EXPECT_EQ(read(kEnd | kNoMessage, "", &payload), FrameError::kNone);
   for (const uint8_t section : {kMore, kCompressed, kAttachment}) {
     EXPECT_EQ(read(kEnd | kNoMessage | section, "", &payload), FrameError::kBadSection);
+  }
+}
+
+TEST(FrameReader, TakesAClockInTheAnswerToAPingAlone) {
+  for (uint32_t length = 0; length < 20; ++length) {
+    EXPECT_EQ(FrameReader::CheckHeader(HeaderOf(0x06, 0x80, length), 65'536),
+              length == 0 || length == 8 ? FrameError::kNone : FrameError::kBadSection);
+    EXPECT_EQ(FrameReader::CheckHeader(HeaderOf(0x06, 0, length), 65'536),
+              length == 0 ? FrameError::kNone : FrameError::kBadSection);
   }
 }
 

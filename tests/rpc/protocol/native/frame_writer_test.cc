@@ -28,7 +28,7 @@ using test::EchoRequest;
 // An output queue whose bytes can be looked at.
 class Written {
  public:
-  // What `write` wrote.
+  // Returns the bytes that `write` wrote.
   std::string Of(size_t max_frame, const std::function<void(FrameWriter&)>& write) {
     const size_t before = record_->written().size();
     bool claimed;

@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <string>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -94,7 +95,7 @@ TEST(Handshake, TakesWhatItSays) {
 
 TEST(Handshake, TellsFeaturesFromOneAnother) {
   Hello hello = GoodHello();
-  for (int bit = 0; bit < 6; ++bit) {
+  for (int bit = 0; bit < 7; ++bit) {
     hello.set_features(uint64_t{1} << bit);
     const absl::StatusOr<PeerHello> agreement = Read(hello);
     ASSERT_TRUE(agreement.ok()) << agreement.status();
@@ -103,7 +104,16 @@ TEST(Handshake, TellsFeaturesFromOneAnother) {
     EXPECT_EQ(agreement->gzip, bit == 2) << bit;
     EXPECT_EQ(agreement->zstd, bit == 3) << bit;
     EXPECT_EQ(agreement->initial_metadata, bit == 4) << bit;
+    EXPECT_EQ(agreement->stream_attachments, bit == 5) << bit;
+    EXPECT_EQ(agreement->clock, bit == 6) << bit;
   }
+}
+
+TEST(Handshake, AsksForTheClockOfThosePeersThatAreNodes) {
+  Hello hello;
+  ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(SessionLimits(), {}, kClock)));
+  EXPECT_EQ(hello.features(), GoodHello().features() | kClock);
+  EXPECT_EQ(GoodHello().features() & kClock, 0u);
 }
 
 TEST(Handshake, UsesTheHighestVersionThatBothSpeak) {
@@ -176,6 +186,68 @@ TEST(Handshake, RefusesFrameLimitsOutOfRange) {
     if (!row.ok) {
       EXPECT_EQ(agreement.status().code(), absl::StatusCode::kInvalidArgument);
       EXPECT_THAT(agreement.status().message(), HasSubstr("max_frame_bytes"));
+    }
+  }
+}
+
+TEST(Handshake, CarriesWhatASideSaysOfItself) {
+  HelloFacts own;
+  own.node = "a";
+  own.cluster = "east";
+  own.wanted_node = "b";
+  own.incarnation = 7;
+  own.dial_number = 9;
+  own.last_dial = UINT64_MAX;
+  own.slot = 1;
+  own.slots = 2;
+  const absl::StatusOr<PeerHello> hello =
+      Handshake::ReadHello(Handshake::MakeHello(SessionLimits(), own), SessionLimits());
+  ASSERT_TRUE(hello.ok()) << hello.status();
+  EXPECT_EQ(hello->facts.node, "a");
+  EXPECT_EQ(hello->facts.cluster, "east");
+  EXPECT_EQ(hello->facts.wanted_node, "b");
+  EXPECT_EQ(hello->facts.incarnation, 7u);
+  EXPECT_EQ(hello->facts.dial_number, 9u);
+  EXPECT_EQ(hello->facts.last_dial, UINT64_MAX);
+  EXPECT_EQ(hello->facts.slot, 1u);
+  EXPECT_EQ(hello->facts.slots, 2u);
+  EXPECT_FALSE(hello->refused);
+}
+
+TEST(Handshake, TellsARefusedPeerNothingButItsLimits) {
+  const absl::StatusOr<PeerHello> hello =
+      Handshake::ReadHello(Handshake::MakeRefusal(SessionLimits()), SessionLimits());
+  ASSERT_TRUE(hello.ok()) << hello.status();
+  EXPECT_TRUE(hello->refused);
+  Hello same = GoodHello();
+  same.set_refused(true);
+  EXPECT_EQ(Handshake::MakeRefusal(SessionLimits()), same.SerializeAsString());
+}
+
+TEST(Handshake, RefusesNamesThatCannotBe) {
+  struct Row {
+    std::string name;
+    bool ok;
+  };
+  std::vector<Row> rows = {{"", true},
+                           {" ~", true},
+                           {"köln \xFF\x80", true},
+                           {std::string(255, 'x'), true},
+                           {std::string(256, 'x'), false},
+                           {std::string(1, '\0'), false},
+                           {"a\x7F", false}};
+  for (char c = 0; c < 0x20; ++c) rows.push_back({std::string(1, c) + "b", false});
+  for (const Row& row : rows) {
+    for (const int field : {0, 1, 2}) {
+      Hello hello = GoodHello();
+      if (field == 0) hello.set_node(row.name);
+      if (field == 1) hello.set_cluster(row.name);
+      if (field == 2) hello.set_wanted_node(row.name);
+      const absl::Status status = Read(hello).status();
+      EXPECT_EQ(status.ok(), row.ok) << field << " " << row.name.size();
+      if (row.ok) continue;
+      EXPECT_EQ(status, absl::InvalidArgumentError("a name in its Hello is longer than 255 bytes "
+                                                   "or has control characters"));
     }
   }
 }

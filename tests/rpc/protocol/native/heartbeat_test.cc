@@ -1,10 +1,15 @@
 #include "weft/rpc/protocol/native/heartbeat.h"
 
+#include <algorithm>
+#include <set>
+
 #include <gtest/gtest.h>
 
 namespace weft::native {
 namespace {
 
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
 using std::chrono::seconds;
 using Act = Heartbeat::Verdict::Act;
 
@@ -14,8 +19,8 @@ constexpr uint64_t kPingSize = 16;
 class HeartbeatTest : public testing::Test {
  protected:
   HeartbeatTest() {
-    beat_.Begin(seconds(1), 2);
     signs_.now = signs_.last_read = MonoTime(seconds(100));
+    EXPECT_EQ(beat_.Begin(signs_.now, seconds(1), 2), MonoTime(seconds(101)));
     signs_.appended = signs_.taken = 1'000;
   }
 
@@ -135,10 +140,97 @@ TEST_F(HeartbeatTest, ASideThatOnlyReadsSaysThatItLives) {
 }
 
 TEST_F(HeartbeatTest, LooksAgainWhenTheLastSignIsAnIntervalOld) {
-  signs_.last_read += std::chrono::milliseconds(300);
+  signs_.last_read += milliseconds(300);
   const Heartbeat::Verdict verdict = Look();
   EXPECT_EQ(verdict.act, Act::kNothing);
-  EXPECT_EQ(verdict.next_look, std::chrono::milliseconds(300));
+  EXPECT_EQ(verdict.look_at, MonoTime(milliseconds(101'300)));
+}
+
+// The verdicts of a heartbeat on a peer that is silent from `last` on, each time that it wants to
+// look, and a little later.
+struct Judged {
+  int pings = 0;
+  Nanos first_ping{}, suspect{}, end{};  // behind the last sign of life
+};
+Judged JudgeSilence(Nanos interval, MonoTime begun, MonoTime last, bool asks) {
+  Heartbeat beat(asks);
+  Heartbeat::Signs signs;
+  signs.last_read = last;
+  Judged judged;
+  MonoTime at = beat.Begin(begun, interval, 2);
+  for (int looks = 0; looks < 10; ++looks) {
+    signs.now = at + microseconds(70);
+    const Heartbeat::Verdict verdict = beat.Look(signs);
+    if (at < last + interval) {  // it has said nothing itself: that is another question
+      signs.appended += kPingSize;
+      at = verdict.look_at;
+      continue;
+    }
+    if (verdict.act == Act::kPing && ++judged.pings == 1) judged.first_ping = at - last;
+    if (verdict.became_suspect) judged.suspect = at - last;
+    judged.end = at - last;
+    if (verdict.act == Act::kEnd) return judged;
+    EXPECT_GT(verdict.look_at, signs.now);
+    at = verdict.look_at;
+  }
+  ADD_FAILURE() << "it never ends";
+  return judged;
+}
+
+TEST(HeartbeatTimes, AreAStepLateAtMostWheneverThePeerFellSilent) {
+  for (const Nanos interval :
+       {Nanos(milliseconds(20)), Nanos(milliseconds(250)), Nanos(milliseconds(333)),
+        Nanos(seconds(1)), Nanos(milliseconds(1'050)), Nanos(seconds(10))}) {
+    const Nanos step = std::min<Nanos>(Heartbeat::kMaxStep, interval / 10) + Nanos(10);
+    for (int i = 0; i < 1'000; ++i) {
+      const MonoTime begun = MonoTime(seconds(100)) + i * microseconds(137);
+      const MonoTime last = begun + i * microseconds(11);
+      for (const bool asks : {true, false}) {
+        const Judged judged = JudgeSilence(interval, begun, last, asks);
+        EXPECT_EQ(judged.pings, 2);
+        const Nanos first = asks ? interval : interval + interval / 2 - step;
+        EXPECT_GE(judged.first_ping, first);
+        EXPECT_LE(judged.first_ping, interval + (asks ? Nanos(0) : interval / 2) + step);
+        EXPECT_GE(judged.suspect, interval * 2);
+        EXPECT_LE(judged.suspect, interval * 2 + step);
+        EXPECT_GE(judged.end, interval * 3);
+        EXPECT_LE(judged.end, interval * 3 + step);
+        if (testing::Test::HasFailure()) {
+          FAIL() << ToAbsl(interval) << " " << i << (asks ? " asks" : "");
+        }
+      }
+    }
+  }
+}
+
+TEST(HeartbeatTimes, AreTheSameForManyPeers) {
+  std::set<MonoTime> looks;
+  for (int i = 0; i < 100; ++i) {
+    Heartbeat beat;
+    looks.insert(beat.Begin(MonoTime(seconds(100)) + i * microseconds(9'999), seconds(1), 2));
+  }
+  EXPECT_LE(looks.size(), 11u);
+}
+
+// The other side asks: this one does so only where it is late.
+TEST(HeartbeatOfTwo, LeavesTheAskingToThePeer) {
+  Heartbeat beat(/*asks=*/false);
+  Heartbeat::Signs signs;
+  signs.last_read = signs.now = MonoTime(seconds(100));
+  MonoTime at = beat.Begin(signs.now, seconds(1), 2);
+  for (int i = 0; i < 100; ++i) {
+    // The peer's PING, a little later than this side looks, and the answer to it.
+    while (at <= signs.last_read + milliseconds(1'120)) {
+      signs.now = at;
+      const Heartbeat::Verdict verdict = beat.Look(signs);
+      EXPECT_EQ(verdict.act, Act::kNothing);
+      EXPECT_FALSE(verdict.became_suspect);
+      at = verdict.look_at;
+    }
+    signs.last_read += milliseconds(1'120);
+    EXPECT_FALSE(beat.OnRead());
+    signs.appended += kPingSize;
+  }
 }
 
 }  // namespace

@@ -9,10 +9,10 @@ namespace {
 
 TEST(KnownPeer, HasItsAddressAndIdentityWithoutAName) {
   const std::string address = "10.0.0.7:7000";
-  KnownPeer peer(address);
+  KnownPeer peer;
   peer.Set({.address = address, .identity = "blue", .protocol = "native", .wire_version = 1});
   EXPECT_EQ(peer.identity(), "blue");
-  const ConnectedPeer whole = peer.whole();
+  const ConnectedPeer whole = peer.whole(address);
   EXPECT_EQ(whole.address, address);
   EXPECT_EQ(whole.identity, "blue");
   EXPECT_EQ(whole.protocol, "native");
@@ -20,9 +20,17 @@ TEST(KnownPeer, HasItsAddressAndIdentityWithoutAName) {
   EXPECT_EQ(whole.incarnation, 0u);
 }
 
+TEST(KnownPeer, HasNoIdentityUnlessItIsGivenOne) {
+  KnownPeer peer;
+  EXPECT_EQ(peer.identity(), "");
+  peer.Set({.address = "10.0.0.7:7000", .protocol = "native", .wire_version = 1});
+  EXPECT_EQ(peer.identity(), "");
+  EXPECT_EQ(peer.whole("10.0.0.7:7000").identity, "");
+}
+
 TEST(KnownPeer, KeepsWhatItSaysOfItself) {
   const std::string address = "10.0.0.7:7000";
-  KnownPeer peer(address);
+  KnownPeer peer;
   peer.Set({.address = address,
             .identity = "blue",
             .node = "n1",
@@ -30,11 +38,14 @@ TEST(KnownPeer, KeepsWhatItSaysOfItself) {
             .incarnation = 5,
             .protocol = "native",
             .wire_version = 1});
-  const ConnectedPeer whole = peer.whole();
+  const ConnectedPeer whole = peer.whole(address);
   EXPECT_EQ(whole.node, "n1");
   EXPECT_EQ(whole.cluster, "c");
   EXPECT_EQ(whole.incarnation, 5u);
   EXPECT_EQ(whole.identity, "blue");
+  EXPECT_EQ(whole.address, address);
+  EXPECT_EQ(whole.protocol, "native");
+  EXPECT_EQ(whole.wire_version, 1u);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What a channel makes of a server that speaks byte by byte, and often wrongly: every call ends
-// exactly once, with a status that says what happened.
+// A channel against a server that speaks byte by byte, and often wrongly: every call ends exactly
+// once, with a status that says what happened.
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -62,13 +62,14 @@ class Call {
   const std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
+// A real channel, and a server that the test plays byte by byte.
 class NativeChannel : public ::testing::Test {
  protected:
   NativeChannel() {
     options_.runtime = test::QuietRuntime();
     options_.limits.max_message_bytes = 100'000;
     options_.limits.heartbeat_interval = absl::ZeroDuration();
-    // Nobody waits for the next attempt.
+    // So no test waits for the next attempt.
     options_.backoff = absl::Milliseconds(1);
     options_.max_backoff = absl::Milliseconds(1);
   }
@@ -89,7 +90,7 @@ class NativeChannel : public ::testing::Test {
     channel_ = *std::move(made);
     stub_ = std::make_unique<EchoService::Stub>(*channel_);
   }
-  // What the channel sends first.
+  // Reads the first bytes of the channel.
   static void ReadOpening(RawPeer& server) {
     EXPECT_EQ(server.Read(8), raw::Preface());
     const std::optional<RawFrame> hello = server.ReadFrame();
@@ -642,7 +643,7 @@ class NativeCallStates : public NativeChannel,
     return server;
   }
   std::string LastPiece() const { return raw::Data(1, true, false, kMessage.substr(1'005)); }
-  // What is missing of the reply.
+  // The part of the reply that is still missing.
   std::string RestOfReply(State state) const {
     switch (state) {
       case State::kWaiting:
@@ -743,7 +744,7 @@ TEST_P(NativeCallStates, EndExactlyOnce) {
   } else {
     EXPECT_THAT(std::string(result.status().message()), HasSubstr("weft.test.EchoService/Echo"));
   }
-  // What comes after its end changes nothing.
+  // Frames that come after its end change nothing.
   if (event == Event::kCancel || deadline) {
     if (sent) {
       const std::optional<RawFrame> cancel = server.ReadFrame(FrameType::kCancel);

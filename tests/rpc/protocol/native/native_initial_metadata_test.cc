@@ -55,7 +55,7 @@ raw::HelloFields HelloOf(uint64_t features, uint32_t max_metadata = 16 << 10) {
 
 // ---- A server
 
-// What happens first in each handler; then a row, or two, or as many bytes as the query says.
+// Each handler calls `first`, and then sends a row, or two, or as many bytes as the query says.
 class HookedRows final : public Rows::Service {
  public:
   std::function<absl::Status(ServerContext&)> first;
@@ -94,6 +94,7 @@ struct Seen {
   StatusCode code = StatusCode::kUnknown;
 };
 
+// A real server; the test plays the client.
 class ServersInitialMetadata : public ::testing::Test {
  protected:
   ~ServersInitialMetadata() override {
@@ -355,6 +356,7 @@ TEST_F(ServersInitialMetadata, IsNotTheCallersToSend) {
 
 // ---- A channel
 
+// A real channel; the test plays the server.
 class ChannelsInitialMetadata : public ::testing::Test {
  protected:
   ~ChannelsInitialMetadata() override { channel_.reset(); }
@@ -540,7 +542,7 @@ class WaitingForInitialMetadata : public ChannelsInitialMetadata {
   static Coro<bool> Await(ClientReader<Row>& rows) {
     co_return co_await rows.WaitForInitialMetadataCoro();
   }
-  // What a reader that waits is told when `bytes` have come.
+  // Expects that a waiting reader is told `expected` when `bytes` have come.
   void Expect(bool expected, const std::string& bytes, bool waits_before) {
     for (const Style style : {Style::kBlocking, Style::kCoroutine, Style::kCallback}) {
       Start();

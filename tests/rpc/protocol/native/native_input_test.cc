@@ -1,4 +1,4 @@
-// What a peer may make the other side hold of its input, and for how long.
+// The input that a peer may make the other side hold, and for how long.
 #include <functional>
 #include <memory>
 #include <optional>
@@ -132,7 +132,7 @@ class NativeInput : public testing::Test {
     return bytes;
   }
 
-  // What follows the first `from` bytes of a message, in pieces.
+  // The bytes behind the first `from` of a message, in pieces.
   static std::string Rest(uint64_t id, const std::string& message, size_t from) {
     std::string bytes;
     for (size_t at = from; at < message.size(); at += kPiece) {
@@ -406,7 +406,7 @@ TEST_F(NativeInput, AnUnfinishedRequestOfWhichNothingComesIsDropped) {
   ExpectError(peer, 1, StatusCode::kUnavailable,
               "nothing more of the request came within 30s (max_message_pause): 1048576 of its");
   EXPECT_EQ(server_->input_bytes(), 0u);
-  // What still comes of it is read for nobody.
+  // Pieces of it that still come are read and dropped.
   peer.Send(raw::Data(1, false, true, std::string(kPiece, 'h')));
   ExpectServed(peer, 2);
 }

@@ -12,6 +12,8 @@
 #include "tests/support/drawn_states.h"
 #include "tests/support/loop_thread.h"
 #include "tests/support/scripted_transport.h"
+#include "tests/support/watched.h"
+#include "weft/core/output_budget.h"
 #include "weft/rpc/protocol/native/hello.pb.h"
 
 namespace weft::native {
@@ -58,12 +60,12 @@ class NativeLinkTest : public testing::Test {
     });
   }
   void OnLoop(const std::function<void()>& what) { loop_.Run(what); }
-  void Open(size_t max_calls = 2) {
+  void Open(size_t max_calls = 2, size_t max_message = 1'000) {
     OnLoop([&] {
       loop_.loop().AssertInLoop();
       PeerSettings settings;
       settings.max_frame = kMinFrame;
-      settings.max_message = 1'000;
+      settings.max_message = max_message;
       settings.max_calls = max_calls;
       settings.max_methods = 8;
       link_->SetPeer(settings);
@@ -72,7 +74,15 @@ class NativeLinkTest : public testing::Test {
   }
   StartResult Start(TestCall& call) { return link_->TryStart(call, &why_); }
 
-  LoopThread loop_;
+  static EventLoopOptions WithBudget(std::shared_ptr<OutputBudget> budget) {
+    EventLoopOptions options = LoopThread::Options();
+    options.output_budget = std::move(budget);
+    return options;
+  }
+
+  const std::shared_ptr<OutputBudget> budget_ =
+      std::make_shared<OutputBudget>(8 * OutputBudget::kStep);
+  LoopThread loop_{WithBudget(budget_)};
   const std::shared_ptr<WriteRecord> record_ = std::make_shared<WriteRecord>();
   std::unique_ptr<DeadlineWheel> wheel_;
   std::shared_ptr<NativeLink> link_;
@@ -92,11 +102,11 @@ TEST_F(NativeLinkTest, StartsCallsFromItsOpeningUntilItIsToStop) {
   EXPECT_EQ(Start(b_), StartResult::kGone);
   OnLoop([this] {
     loop_.loop().AssertInLoop();
-    EXPECT_EQ(link_->calls_under_way(), 1u);
+    EXPECT_EQ(link_->Volume().calls, 1u);
     uint64_t written = 0;
     EXPECT_EQ(link_->Close(&written), &a_);
     EXPECT_GT(written, a_.wire().position);
-    EXPECT_EQ(link_->calls_under_way(), 0u);
+    EXPECT_EQ(link_->Volume().calls, 0u);
   });
   EXPECT_EQ(Start(b_), StartResult::kGone);
 }
@@ -138,6 +148,30 @@ TEST_F(NativeLinkTest, GivesBackTheCallsThatAGoingPeerHasNotTaken) {
     EXPECT_FALSE(link_->EverStarted(3));
   });
   EXPECT_EQ(Start(c_), StartResult::kGone);
+}
+
+// Where all connections together have no room, a call may wait as for room on this one.
+TEST_F(NativeLinkTest, IsFullWhereAllTogetherAreAndTellsWhenTheyAreNot) {
+  class Observer final : public RoomObserver {
+   public:
+    void OnRoom() override {
+      told.Update([](int& n) { ++n; });
+    }
+    Watched<int> told{0};
+  };
+  Open(2, 1'000'000);
+  const std::string bytes(100'000, 'x');
+  a_.request.ReferTo(bytes);
+  budget_->Change(0, budget_->limit());  // by others
+  EXPECT_EQ(Start(a_), StartResult::kFull);
+  EXPECT_THAT(std::string(why_.message()), HasSubstr("max_output_bytes of the runtime"));
+  const auto observer = std::make_shared<Observer>();
+  link_->AwaitRoom(bytes.size(), observer);
+  loop_.Settle();
+  EXPECT_EQ(observer->told.Get(), 0);
+  budget_->Change(budget_->limit(), 0);
+  EXPECT_TRUE(observer->told.WaitForValue(1));
+  EXPECT_EQ(Start(a_), StartResult::kStarted);
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What a peer that speaks byte by byte gets from a server: each fault ends its own connection, with
-// a reason, and nobody else's; each refusal is a status on its call.
+// A server against a peer that speaks byte by byte: each fault ends its own connection, with a
+// reason, and no other; each refusal is a status on its call.
 #include <array>
 #include <map>
 #include <memory>
@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tests/rpc/protocol/native/held_echo.h"
 #include "tests/support/raw_frames.h"
@@ -42,6 +43,9 @@ struct Answer {
   std::string metadata;
 };
 
+// A real server over TCP, and peers that the test plays byte by byte. With StartWithOthers a call
+// of another connection is under way all the time: TearDown expects that it is answered, so that no
+// fault of one peer reaches another.
 class NativeServer : public ::testing::Test {
  protected:
   static constexpr size_t kMaxMessage = 200'000;
@@ -160,7 +164,8 @@ class NativeServer : public ::testing::Test {
     EXPECT_EQ(Closed(), expected) << "expected: " << CloseReasonName(reason);
     if (others_.has_value()) ExpectServed(*others_, ++others_calls_);
   }
-  // The same for a connection that sends `bytes` after its handshake. What it is told last.
+  // The same for a connection that sends `bytes` after its handshake. Returns the last text that it
+  // is told.
   std::string ExpectClosedAfter(CloseReason reason, const std::string& bytes,
                                 const std::function<void(RawPeer&)>& end = nullptr) {
     const auto before = Closed();
@@ -251,7 +256,7 @@ TEST_F(NativeServer, ClosesVersionsAndFeaturesItDoesNotHave) {
     const auto before = Closed();
     RawPeer peer = Connect();
     peer.Send(raw::Opening(hello));
-    // What the server speaks it says before it closes, and why it does.
+    // The server says which versions it speaks before it closes, and why it closes.
     ReadOpening(peer);
     const std::optional<RawFrame> goaway = peer.ReadFrame(FrameType::kGoAway);
     ASSERT_TRUE(goaway.has_value());
@@ -593,7 +598,7 @@ TEST_F(NativeServer, BoundsUnfinishedMessagesTogether) {
   EXPECT_EQ(answer.code, absl::StatusCode::kResourceExhausted);
   EXPECT_TRUE(answer.not_executed);
   EXPECT_THAT(answer.text, AllOf(HasSubstr("4000"), HasSubstr("max_message_bytes")));
-  // One that is finished makes room.
+  // A message that is finished makes room.
   peer.Send(raw::Data(5, false, false, std::string(1'000, 'x')) +
             raw::Data(2, false, false, raw::Payload(std::string(997, 'x'))));
   EXPECT_EQ(ReadAnswer(peer).id, 2u);
@@ -873,12 +878,12 @@ TEST_F(NativeServerWithVerdict, RefusesHeldCallsWithoutExecutingThem) {
     EXPECT_EQ(answer.id, id);
     EXPECT_EQ(answer.code, absl::StatusCode::kUnauthenticated);
     EXPECT_TRUE(answer.not_executed);
-    EXPECT_EQ(answer.text, "who are you?");
+    EXPECT_EQ(answer.text, "the token is refused: who are you?");
   }
   const std::optional<RawFrame> goaway = peer.ReadFrame(FrameType::kGoAway);
   ASSERT_TRUE(goaway.has_value());
   EXPECT_EQ(goaway->header.aux, 16);
-  EXPECT_EQ(goaway->body, "who are you?");
+  EXPECT_EQ(goaway->body, "the token is refused: who are you?");
   ExpectClosed(peer, CloseReason::kUnauthenticated, before);
   EXPECT_EQ(echo_.echoed.Get(), 0);
 }
@@ -893,7 +898,9 @@ TEST_F(NativeServerWithVerdict, SaysNoMoreOfARefusalThanItsBeginning) {
   peer.Send(raw::Request({.id = 1}));
   ExpectPong(peer);
   verdict_.Notify();
-  EXPECT_EQ(ReadAnswer(peer).text, std::string(1'024, 'n'));
+  const std::string told = ReadAnswer(peer).text;
+  EXPECT_EQ(told.size(), 1'024u);
+  EXPECT_TRUE(absl::StartsWith(told, "no token was shown (auth_token): nnn")) << told;
 }
 
 // Nothing is lost or refused: what is too much to be kept waits in the kernel.
@@ -933,16 +940,16 @@ TEST_F(NativeServerWithVerdict, RefusesAPeerThatStillSends) {
   verdict_.Notify();
   const Answer answer = ReadAnswer(peer);
   EXPECT_EQ(answer.id, 1u);
-  EXPECT_EQ(answer.text, "who are you?");
+  EXPECT_EQ(answer.text, "the token is refused: who are you?");
   const std::optional<RawFrame> goaway = peer.ReadFrame(FrameType::kGoAway);
   ASSERT_TRUE(goaway.has_value()) << "the connection was reset";
   EXPECT_EQ(goaway->header.id, 0u) << "none of its calls was taken";
-  EXPECT_EQ(goaway->body, "who are you?");
+  EXPECT_EQ(goaway->body, "the token is refused: who are you?");
   peer.ShutDownWrites();
   ExpectClosed(peer, CloseReason::kUnauthenticated, before);
 }
 
-// Whatever it asks for, a peer learns whether it may, and nothing else.
+// A peer learns only that it may not call, whatever it asks for.
 TEST_F(NativeServerWithVerdict, SaysNothingBeforeTheVerdict) {
   Start();
   const std::vector<std::string> calls = {
@@ -972,12 +979,12 @@ TEST_F(NativeServerWithVerdict, SaysNothingBeforeTheVerdict) {
     EXPECT_EQ(answer.id, std::min<uint64_t>(id, calls.size()));
     EXPECT_EQ(answer.code, absl::StatusCode::kUnauthenticated);
     EXPECT_TRUE(answer.not_executed);
-    EXPECT_EQ(answer.text, "who are you?");
+    EXPECT_EQ(answer.text, "the token is refused: who are you?");
   }
   const std::optional<RawFrame> last = peer.ReadFrame();
   ASSERT_TRUE(last.has_value());
   EXPECT_EQ(last->header.type, FrameType::kGoAway);
-  EXPECT_EQ(last->body, "who are you?");
+  EXPECT_EQ(last->body, "the token is refused: who are you?");
   ExpectClosed(peer, CloseReason::kUnauthenticated, before);
 }
 
@@ -1170,7 +1177,7 @@ TEST_F(NativeServer, SaysWhichCallItTookLastWhenItStops) {
   const auto before = Closed();
   std::thread stopper([&] { server_->Stop(absl::Seconds(30)); });
   ExpectGoAway(peer, kNoCallNamed, "the server is stopping");
-  // What left before the peer had heard of the end is served.
+  // A call that left before the peer had heard of the end is served.
   ExpectServed(peer, 8);
   peer.Send(raw::GoAwayAck());
   ExpectGoAway(peer, 8, "the server is stopping");

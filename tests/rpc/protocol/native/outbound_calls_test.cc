@@ -17,7 +17,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using ::testing::ElementsAre;
-using ::testing::UnorderedElementsAre;
 
 constexpr MethodInfo kMethod{"a.Service", "Say", "a.Service/Say"};
 
@@ -85,12 +84,25 @@ TEST_F(OutboundCallsTest, KnowWhichNumbersWereEverGiven) {
 TEST_F(OutboundCallsTest, AboveANumberAreTakenTogether) {
   Add(5);
   calls_.Take(4);
-  EXPECT_THAT(Ids(calls_.TakeAbove(2)), UnorderedElementsAre(3, 5));
+  EXPECT_THAT(Ids(calls_.TakeAbove(2)), ElementsAre(3, 5));
   EXPECT_EQ(calls_.TakeAbove(2), nullptr);
   EXPECT_EQ(calls_.size(), 2u);
-  EXPECT_THAT(Ids(calls_.TakeAll()), UnorderedElementsAre(1, 2));
+  EXPECT_THAT(Ids(calls_.TakeAll()), ElementsAre(1, 2));
   EXPECT_EQ(calls_.size(), 0u);
   EXPECT_EQ(calls_.TakeAll(), nullptr);
+}
+
+TEST_F(OutboundCallsTest, AreTakenTogetherInTheOrderOfTheirNumbers) {
+  // An old one keeps its slot: one of the others has to stand elsewhere.
+  Add(1);
+  for (int i = 0; i < 100; ++i) {
+    Add(1);
+    if (i < 90) calls_.Take(static_cast<uint64_t>(i) + 2);
+  }
+  const std::vector<uint64_t> last = {92, 93, 94, 95, 96, 97, 98, 99, 100, 101};
+  std::vector<uint64_t> all = {1};
+  all.insert(all.end(), last.begin(), last.end());
+  EXPECT_EQ(Ids(calls_.TakeAll()), all);
 }
 
 TEST_F(OutboundCallsTest, AskForALookWhereADeadlineComesBeforeTheNextOne) {

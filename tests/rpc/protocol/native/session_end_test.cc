@@ -32,14 +32,18 @@
 namespace weft::native {
 namespace {
 
-// What happens in the callback.
+// The action that the callback takes.
 enum class How : uint8_t {
   kClose,
   kCloseWhenWritten,
   kBreak,   // the transport: the next write fails, perhaps inside the callback
   kGoAway,  // the session goes on, and takes no more calls
 };
-enum class Auth : uint8_t { kAtOnce, kLater };
+enum class Auth : uint8_t {
+  kAtOnce,
+  kLater,
+  kBeforeHello,  // later, and the accepting side's Hello behind it
+};
 
 // From so many bytes on a message is written at once, and so may end the session there.
 constexpr size_t kLarge = size_t{400} << 10;
@@ -57,7 +61,7 @@ Hello MessageOf(size_t size) {
   return message;
 }
 
-// What one run shares. Touched on the loop alone.
+// The state of one run. Touched on the loop alone.
 struct Played {
   How how = How::kClose;
   int at = 0;
@@ -132,7 +136,7 @@ class Sink final : public InboundSink {
     if (id == 1) Answer(*taken, kLarge);
     if (id == 2) Answer(*taken, 10);
   }
-  // What is left.
+  // Answers the calls that are left.
   void AnswerAll() {
     for (const auto& taken : taken_) Answer(*taken, 10);
   }
@@ -201,16 +205,31 @@ class Call final : public OutboundCall {
   const std::unique_ptr<Hello> message_;
 };
 
+// Uses the session in every way that its host can, so that each kind of callback comes, and counts
+// each by Step, which ends the session at the one that the test has chosen. It expects that none
+// comes after OnEnded, and that every call ends once.
 class Host final : public SessionHost {
  public:
   Host(Played& run, Sink& sink, Auth auth) : run_(run), sink_(sink), auth_(auth) {}
 
+  absl::Status OnHello(Session&, const HelloFacts&, HelloFacts*) override {
+    EXPECT_FALSE(up_ || ended_);
+    run_.Step();
+    return absl::OkStatus();
+  }
+  absl::Status OnIdentified(Session&, const ConnectedPeer&, const HelloFacts&,
+                            HelloFacts*) override {
+    EXPECT_FALSE(up_ || ended_);
+    run_.Step();
+    return absl::OkStatus();
+  }
   void OnUp(Session& session) override {
     EXPECT_FALSE(up_ || ended_);
     up_ = true;
     link_ = static_cast<NativeSession&>(session).native_link();
     run_.Step();
     for (int i = 1; i <= 4; ++i) Start(10);
+    session.Probe([this] { Told(); });  // PING 1
     test::LinkCaller caller(link_, run_.io->loop);
     for (size_t i = 1; i < std::size(kMethods); ++i) {  // 5, 6 and 7
       const bool one_reply = kMethods[i].kind == MethodKind::kClientStreaming;
@@ -221,7 +240,7 @@ class Host final : public SessionHost {
     }
     Start(10);
     Start(kLarge);  // 9
-    // What a completion starts may end the session while others complete.
+    // A call that a completion starts may end the session while others complete.
     calls_.front()->then = [this] { Start(kLarge); };
   }
   void OnGoingAway(Session&, const absl::Status&) override { Told(); }
@@ -346,9 +365,13 @@ std::string Script() {
   s += raw::GoAwayAnnounced("bye");
   s += raw::GoAway(8, "bye");  // does not count 9
   s += raw::Reply(8, Bytes(10)) + raw::Ping(2);
+  s += raw::Pong(1);
   return s;
 }
 
+// Plays the same script again and again, and ends the session in another of its callbacks each
+// time. By the parameters: the side that dials or accepts, how it is ended, and when the verdict
+// comes.
 class SessionEnd : public ::testing::TestWithParam<std::tuple<bool, How, Auth>> {
  protected:
   SessionEnd() {
@@ -379,6 +402,7 @@ class SessionEnd : public ::testing::TestWithParam<std::tuple<bool, How, Auth>> 
     OnLoop([&]() WEFT_NO_THREAD_ANALYSIS {
       NativeSessionOptions options;
       options.dialer = std::get<0>(GetParam());
+      options.hello_after_verdict = std::get<2>(GetParam()) == Auth::kBeforeHello;
       SessionLimits limits;
       limits.heartbeat_interval = absl::ZeroDuration();
       options.limits = std::make_shared<const SessionLimits>(limits);
@@ -419,16 +443,18 @@ TEST_P(SessionEnd, InEachCallbackIsOneEndOfItAndOfEachCall) {
 
 std::string NameOf(const ::testing::TestParamInfo<std::tuple<bool, How, Auth>>& way) {
   const char* const how[] = {"Close", "CloseWhenWritten", "Break", "GoAway"};
+  const char* const auth[] = {"AtOnce", "Later", "BeforeHello"};
   return std::string(std::get<0>(way.param) ? "Dialer" : "Acceptor") +
          how[static_cast<size_t>(std::get<1>(way.param))] +
-         (std::get<2>(way.param) == Auth::kAtOnce ? "AtOnce" : "Later");
+         auth[static_cast<size_t>(std::get<2>(way.param))];
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, SessionEnd,
                          ::testing::Combine(::testing::Bool(),
                                             ::testing::Values(How::kClose, How::kCloseWhenWritten,
                                                               How::kBreak, How::kGoAway),
-                                            ::testing::Values(Auth::kAtOnce, Auth::kLater)),
+                                            ::testing::Values(Auth::kAtOnce, Auth::kLater,
+                                                              Auth::kBeforeHello)),
                          NameOf);
 
 }  // namespace

@@ -31,6 +31,8 @@ using ::testing::HasSubstr;
 // A field of 127 bytes that has none.
 constexpr char kBroken[] = "\x0A\x7F";
 
+// A call of each kind by a real channel; the test plays the server, whose replies are sound or
+// broken.
 class StreamReply : public ::testing::TestWithParam<Kind> {
  protected:
   StreamReply() {
@@ -80,7 +82,7 @@ class StreamReply : public ::testing::TestWithParam<Kind> {
     }
   }
   bool streams_in() const { return test::ServerStreamsIn(GetParam()); }
-  // What is sound ends a call well, on the same connection.
+  // A sound reply ends a call well, on the same connection.
   void ExpectServed() {
     int rows = 0;
     EXPECT_EQ(EndOf([](uint64_t id) { return raw::Reply(id, ""); }, &rows), absl::OkStatus());

@@ -1,5 +1,5 @@
-// What the walks through the states of calls share: the four kinds of method, their messages byte
-// by byte, and a peer that keeps account of credit.
+// Shared by the walks through the states of calls: the four kinds of method, their messages byte by
+// byte, and a peer that keeps account of credit.
 //
 // Threads  value: one thread at a time
 #ifndef WEFT_TESTS_RPC_PROTOCOL_NATIVE_STREAM_WALK_H_
@@ -43,7 +43,7 @@ inline bool ServerStreamsIn(Kind kind) {
   return kind == Kind::kServerStreams || kind == Kind::kBothStream;
 }
 
-// What both sides of a walk give: little, so that it is soon used up.
+// The credit that both sides of a walk give: little, so that it is soon used up.
 inline constexpr uint32_t kStreamWindow = 4'096;
 inline constexpr uint32_t kConnectionWindow = 16'384;
 // Credit comes back in such parts of a window.

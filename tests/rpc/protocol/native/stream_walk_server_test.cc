@@ -121,7 +121,7 @@ bool CanBe(Kind kind, State state) {
   }
 }
 
-// Whether the client may send messages in this state.
+// True if the client may send messages in this state.
 bool Open(Kind kind, State state) {
   return ClientStreamsIn(kind) && state != State::kWriting && state != State::kAnswered;
 }
@@ -174,7 +174,7 @@ Outcome Expected(Kind kind, State state, Event event) {
       return answered ? goes_on : Outcome{StatusCode::kCancelled, true};
     case Event::kDeadline:
       if (answered) return goes_on;
-      // What a unary handler makes of it is its own.
+      // A unary handler chooses its own status then.
       return {state != State::kHalfRequest && kind == Kind::kUnary ? StatusCode::kCancelled
                                                                    : StatusCode::kDeadlineExceeded,
               true};

@@ -104,7 +104,7 @@ class Answers {
       answer.not_executed = frame.header.aux != 0 && frame.header.has(kNotExecuted);
       answer.metadata = sections.metadata;
       answer.message = sections.payload.bytes;
-      // What the framework says of unknown methods is for people and may change.
+      // The framework's text about unknown methods is for people and may change.
       if (frame.header.aux != 12) answer.text = sections.error_message;
       answer.details = sections.error_details;
       ended += frame.header.has(kMore) ? 0 : 1;

@@ -24,7 +24,7 @@
 
 namespace weft::test {
 
-// What waits, and how often it went on.
+// Counts of waits that began, and of those that are over.
 struct Waits {
   Watched<int> begun{0};
   Watched<int> over{0};

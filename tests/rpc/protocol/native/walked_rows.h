@@ -17,7 +17,7 @@
 
 namespace weft::test {
 
-// What handlers do: wait at the gate, read all that there is, write some rows.
+// The script of handlers: wait at the gate, read all that there is, write some rows.
 struct RowsScript {
   struct Counts {
     bool open = true;  // the gate

@@ -1,0 +1,44 @@
+#include "send_behind.h"
+
+#include <chrono>
+#include <utility>
+
+#include "weft/rpc/broadcast.h"
+
+namespace weft::examples::kv {
+namespace {
+
+constexpr std::chrono::milliseconds kEvery(20);
+
+}  // namespace
+
+SendBehind::SendBehind(Node& node) : node_(node), thread_([this] { Run(); }) {}
+
+SendBehind::~SendBehind() {
+  {
+    const std::lock_guard lock(mu_);
+    ending_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void SendBehind::Add(const Entry& entry) {
+  const std::lock_guard lock(mu_);
+  *batch_.add_entries() = entry;
+}
+
+void SendBehind::Run() {
+  std::unique_lock lock(mu_);
+  while (!wake_.wait_for(lock, kEvery, [this] { return ending_; })) {
+    if (batch_.entries().empty()) continue;
+    PutRequest batch = std::exchange(batch_, PutRequest());
+    lock.unlock();
+    batch.set_behind(true);
+    BroadcastAsync(node_, Replica::kPut, batch, {.want = Want::Each(), .self = Self::kLeftOut},
+                   [](BroadcastResult<PutReply>) {});
+    lock.lock();
+  }
+}
+
+}  // namespace weft::examples::kv

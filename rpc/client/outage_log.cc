@@ -1,0 +1,88 @@
+#include "weft/rpc/client/outage_log.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "weft/rpc/client/dial_pauses.h"
+
+namespace weft {
+namespace {
+
+absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
+
+// Without digits that nobody reads: "1m10s", "250ms".
+std::string Rounded(Nanos time) {
+  const absl::Duration d = ToAbsl(time);
+  return absl::FormatDuration(
+      absl::Trunc(d, d >= absl::Seconds(10) ? absl::Seconds(1) : absl::Milliseconds(1)));
+}
+
+}  // namespace
+
+bool OutageLog::Take(MonoTime now) {
+  if (tokens_at_ != MonoTime()) {
+    const double grown =
+        static_cast<double>((now - tokens_at_).count()) / static_cast<double>(kEvery.count());
+    tokens_ = std::min(kBurst, tokens_ + std::max(0.0, grown));
+  }
+  tokens_at_ = now;
+  if (tokens_ < 1) return false;
+  tokens_ -= 1;
+  return true;
+}
+
+void OutageLog::Begin(MonoTime now) {
+  out_ = true;
+  began_ = now;
+  attempts_ = 0;
+}
+
+std::string OutageLog::Tried(MonoTime now) const {
+  return absl::StrCat(attempts_, attempts_ == 1 ? " attempt in " : " attempts in ",
+                      Rounded(now - began_));
+}
+
+void OutageLog::Warn(MonoTime now, std::string_view how, std::string_view peer,
+                     std::string_view rest) {
+  told_away_ = true;
+  last_line_ = now;
+  const uint64_t untold = std::exchange(untold_, 0);
+  log_.Warning(absl::StrCat(
+      side_, ": ", View(what_), " ", View(how), ": ", View(peer), ": ", View(rest),
+      untold > 0 ? absl::StrCat("; lost before without a line: ", untold, " times") : ""));
+}
+
+void OutageLog::Lost(MonoTime now, std::string_view peer, const absl::Status& why) {
+  if (out_) return;
+  Begin(now);
+  if (Take(now)) {
+    Warn(now, "lost", peer, std::string(why.message()));
+  } else {
+    ++untold_;
+  }
+}
+
+void OutageLog::Failed(MonoTime now, std::string_view peer, const absl::Status& why) {
+  if (!out_) Begin(now);
+  ++attempts_;
+  const bool refused = DialPauses::IsRefusal(why);
+  if (told_away_) {
+    if (now - last_line_ < kEvery || !Take(now)) return;
+    Warn(now, refused ? "refusal lasts" : "still unreachable", peer,
+         absl::StrCat(Tried(now), ", the last: ", why.message()));
+  } else if ((refused || now - began_ >= kPatience) && Take(now)) {
+    Warn(now, refused ? "refusal" : "unreachable", peer, std::string(why.message()));
+  }
+}
+
+void OutageLog::Back(MonoTime now, std::string_view peer) {
+  if (!std::exchange(out_, false) || !std::exchange(told_away_, false)) return;
+  if (!log_.Wants(LogLevel::kInfo)) return;
+  log_.Info(absl::StrCat(side_, ": ", View(what_), " back: ", View(peer), " after ", Tried(now)));
+}
+
+void OutageLog::Forget() { out_ = told_away_ = false; }
+
+}  // namespace weft

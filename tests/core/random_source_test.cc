@@ -1,0 +1,38 @@
+#include "weft/core/random_source.h"
+
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace weft {
+namespace {
+
+TEST(RandomSource, DrawsTheSameOfTheSameSeed) {
+  RandomSource one(5), same(5), other(6);
+  uint64_t state = 5;
+  for (int i = 0; i < 10; ++i) {
+    const uint64_t drawn = one.Next();
+    EXPECT_EQ(drawn, same.Next());
+    EXPECT_EQ(drawn, NextRandomBits(&state));
+    EXPECT_NE(drawn, other.Next());
+  }
+}
+
+TEST(RandomSource, SeedsComeFromTheThreadsOwn) {
+  RandomSource outer(1), inner(2), outer_again(1), inner_again(2);
+  EXPECT_EQ(RandomSource::Here(), nullptr);
+  {
+    const RandomSource::Scope a(outer);
+    EXPECT_EQ(RandomSeed(), outer_again.Next());
+    {
+      const RandomSource::Scope b(inner);
+      EXPECT_EQ(RandomSeed(), inner_again.Next());
+    }
+    EXPECT_EQ(RandomSeed(), outer_again.Next());
+  }
+  EXPECT_EQ(RandomSource::Here(), nullptr);
+  EXPECT_NE(RandomSeed(), RandomSeed());
+}
+
+}  // namespace
+}  // namespace weft

@@ -1,0 +1,61 @@
+// A link that notes what is started on it and who waits for room, and takes calls as the test says.
+//
+// Threads  any
+#ifndef WEFT_TESTS_SUPPORT_NOTING_LINK_H_
+#define WEFT_TESTS_SUPPORT_NOTING_LINK_H_
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "tests/support/watched.h"
+#include "weft/rpc/call/call_link.h"
+
+namespace weft {
+
+class NotingLink final : public CallLink {
+ public:
+  explicit NotingLink(EventLoop& loop) : loop_(loop) {}
+
+  StartResult TryStart(OutboundCall& call, absl::Status* why) override {
+    if (gone) return StartResult::kGone;
+    if (refuses || full) {
+      *why = absl::ResourceExhaustedError(full ? "its output is full" : "too much");
+      return full ? StartResult::kFull : StartResult::kRefused;
+    }
+    started.Update([&](auto& all) { all.push_back(&call); });
+    return StartResult::kStarted;
+  }
+  void AwaitRoom(size_t size, std::weak_ptr<RoomObserver> observer) override {
+    asked.Update([&](auto& all) { all.emplace_back(size, std::move(observer)); });
+  }
+  void StopStarting() override {}
+  EventLoop& loop() const override { return loop_; }
+  ConnectedPeer connected_peer() const override { return {}; }
+  ConnectionVolume Volume() override { return {}; }
+  void CancelCall(uint64_t) override {}
+
+  // Tells who has asked last. False: he is gone, or nobody has.
+  [[nodiscard]] bool TellRoom() {
+    const auto all = asked.Get();
+    const auto observer = all.empty() ? nullptr : all.back().second.lock();
+    if (observer == nullptr) return false;
+    observer->OnRoom();
+    return true;
+  }
+
+  std::atomic<bool> gone{false}, refuses{false}, full{false};
+  Watched<std::vector<OutboundCall*>> started{{}};
+  Watched<std::vector<std::pair<size_t, std::weak_ptr<RoomObserver>>>> asked;
+
+ private:
+  EventLoop& loop_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_TESTS_SUPPORT_NOTING_LINK_H_
