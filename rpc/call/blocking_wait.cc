@@ -29,6 +29,8 @@ bool BlockingWait::Wait() {
     if (limits_ != nullptr) counted_.emplace(*limits_);
   }
   if (counted_.has_value()) {
+    // Before the thread is counted: who sees it in the count knows that its time runs.
+    BeginTime();
     if (absl::Status s = counted_->Begin(); !s.ok()) {
       port_.Fail(std::move(s));
       return false;
@@ -44,11 +46,12 @@ bool BlockingWait::Wait() {
   return false;
 }
 
-Nanos BlockingWait::TimeLeft() {
-  const Clock& clock = port_.loop() != nullptr ? port_.loop()->clock() : Clock::System();
-  const MonoTime now = clock.Now();
-  if (!until_.has_value()) until_ = SaturatingAdd(now, limits_->most());
-  return *until_ - now;
+MonoTime BlockingWait::Now() const {
+  return (port_.loop() != nullptr ? port_.loop()->clock() : Clock::System()).Now();
+}
+
+void BlockingWait::BeginTime() {
+  if (!until_.has_value()) until_ = SaturatingAdd(Now(), limits_->most());
 }
 
 bool BlockingWait::Sleep(Parker& parker) {
@@ -59,7 +62,7 @@ bool BlockingWait::Sleep(Parker& parker) {
   }
   const bool own_time = port_.loop() != nullptr && !port_.loop()->on_system_clock();
   for (;;) {
-    const Nanos left = TimeLeft();
+    const Nanos left = *until_ - Now();
     if (left <= Nanos::zero()) return false;
     if (parker.ParkSpinning(spin, own_time ? std::min(left, kLook) : left)) return true;
   }

@@ -24,14 +24,14 @@ class BlockingWait {
 
   // Waits until the thread may go on, or the stream has ended. False: it must not wait here, or,
   // over all its waits, has waited too long.
-  // waits, has done so for too long.
   bool Wait();
 
  private:
   // False: the time came first.
   bool Sleep(Parker& parker);
-  // Returns the rest of the allowed time, which the first call begins.
-  Nanos TimeLeft();
+  MonoTime Now() const;
+  // The first call begins the time that all waits of this object may take together.
+  void BeginTime();
 
   StreamPort& port_;
   const StreamPort::For what_;
