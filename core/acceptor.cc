@@ -23,6 +23,8 @@
 namespace weft {
 namespace {
 
+// The first pause is short, since a descriptor may be free again soon; the longest bounds how long
+// a client waits in the backlog after one is.
 constexpr Nanos kFirstPause = std::chrono::milliseconds(10);
 constexpr Nanos kLongestPause = std::chrono::seconds(1);
 
@@ -74,12 +76,15 @@ class Acceptor::Listener final : private WatchEvents {
   void OnReadable() override {
     acceptor_.loop_->AssertInLoop();
     acceptor_.trimmer_->Active();
+    // Bounded: the listeners of one acceptor share its thread, and a flood at one must not starve
+    // the others.
     for (int i = 0; i < kAcceptAtOnce; ++i) {
       sockaddr_storage from{};
       socklen_t length = sizeof from;
       Socket socket(::accept4(socket_.fd(), reinterpret_cast<sockaddr*>(&from), &length,
                               SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (socket.valid()) {
+        // A connection was accepted, so whatever had run out is there again.
         pause_ = kFirstPause;
         acceptor_.accepted_.fetch_add(1, std::memory_order_relaxed);
         on_accept_(std::move(socket),
@@ -94,6 +99,7 @@ class Acceptor::Listener final : private WatchEvents {
     }
   }
   void OnWritable() override {}
+  // The kernel refused to watch the socket. The pause's timer tries to watch it again.
   void OnWatchFailed(const absl::Status& why) override {
     acceptor_.loop_->AssertInLoop();
     PauseFor(std::string(why.message()), "");
@@ -104,6 +110,7 @@ class Acceptor::Listener final : private WatchEvents {
     acceptor_.RefuseOne(socket_.fd());
     PauseFor(std::strerror(error), error == EMFILE ? " (raise the limit of open files)" : "");
   }
+  // Without a limit on its lines this would fill the log exactly when the machine has run out.
   void PauseFor(std::string_view why, std::string_view advice) WEFT_LOOP_ONLY {
     int64_t dropped = 0;
     if (acceptor_.limiter_.Allow(acceptor_.loop_->now(), &dropped)) {
@@ -140,6 +147,8 @@ class Acceptor::NameLookup {
         answer_(std::move(answer)),
         resolver_(*acceptor.loop_, acceptor.options_.resolver) {}
   ~NameLookup() {
+    // A thread is blocked in LookUp: without an answer it would wait for ever, or see
+    // broken_promise.
     if (!answered_) answer_.set_value(absl::FailedPreconditionError("the acceptor has stopped"));
   }
 
@@ -159,6 +168,7 @@ class Acceptor::NameLookup {
   void Answer(Result result) WEFT_LOOP_ONLY {
     answered_ = true;
     answer_.set_value(std::move(result));
+    // Destroys this. Nothing may follow.
     auto& all = acceptor_.lookups_;
     all.erase(std::find_if(all.begin(), all.end(), [&](const auto& l) { return l.get() == this; }));
   }
@@ -179,11 +189,14 @@ absl::StatusOr<std::unique_ptr<Acceptor>> Acceptor::Create(
   EventLoopOptions loop;
   loop.name = "weft-accept";
   loop.log = acceptor->options_.log;
+  // Connections are rare beside calls: a spinning acceptor would only take a core from the I/O
+  // threads.
   loop.spin = Nanos::zero();
   absl::StatusOr<std::unique_ptr<EventLoop>> made = EventLoop::Create(loop);
   if (!made.ok()) return made.status();
   acceptor->loop_ = *std::move(made);
   acceptor->trimmer_ = std::make_unique<IdleTrimmer>(*acceptor->loop_);
+  // Opened while descriptors are still to be had: when they have run out it is too late.
   acceptor->reserve_ = OpenReserve();
   if (!acceptor->reserve_.valid()) {
     return Exhausted::Descriptors(errno, "acceptor: cannot open its descriptor in reserve");
@@ -207,6 +220,8 @@ absl::StatusOr<std::vector<SocketAddress>> Acceptor::AddListeners(
     const std::vector<SocketAddress>& addresses, OnAccept on_accept) {
   if (on_accept == nullptr) on_accept = on_accept_;
   std::vector<std::string> left_out;
+  // Bound and listening on this thread, so that errors are the caller's and a port is known at
+  // once. A client may connect from here on and waits in the backlog.
   absl::StatusOr<std::vector<Listening>> all = ListenOnAll(addresses, options_.listen, &left_out);
   if (!all.ok()) return all.status();
   for (const std::string& why : left_out) {
@@ -218,6 +233,8 @@ absl::StatusOr<std::vector<SocketAddress>> Acceptor::AddListeners(
   std::promise<absl::Status> started;
   loop_->Post([&, made = *std::move(all)](TaskFate fate) mutable {
     if (fate == TaskFate::kCancelled) {
+      // Closes the sockets before the caller learns that it failed: it may bind the same port
+      // again.
       made.clear();
       started.set_value(absl::FailedPreconditionError("the acceptor has stopped"));
       return;
@@ -245,6 +262,7 @@ absl::StatusOr<std::vector<SocketAddress>> Acceptor::AddListeners(
 absl::StatusOr<std::vector<SocketAddress>> Acceptor::LookUp(const HostPort& host_port) {
   absl::StatusOr<SocketAddress> literal = SocketAddress::From(host_port);
   if (literal.ok()) return std::vector<SocketAddress>{*literal};
+  // NOT_FOUND alone means that the host may be a name; everything else is a malformed address.
   if (!absl::IsNotFound(literal.status())) return literal.status();
   std::promise<NameLookup::Result> answer;
   std::future<NameLookup::Result> answered = answer.get_future();
@@ -263,12 +281,15 @@ absl::StatusOr<std::vector<SocketAddress>> Acceptor::LookUp(const HostPort& host
 // Takes one connection with the reserve's descriptor and closes it, so that its client does not
 // wait in vain.
 void Acceptor::RefuseOne(int listen_fd) WEFT_NO_THREAD_ANALYSIS {
+  // The three steps race with other threads of the process, which may take the freed descriptor
+  // first. Then accept fails again and the client waits for the next round; nothing is lost.
   reserve_.Close();
   Socket(::accept4(listen_fd, nullptr, nullptr, SOCK_CLOEXEC)).Close();
   reserve_ = OpenReserve();
 }
 
 void Acceptor::Stop() {
+  // Held through the join: a second caller returns only when the thread has ended, too.
   MutexLock lock(stop_mu_);
   if (!thread_.joinable()) return;
   // Cleared on the loop, where watches and timers end; when the task is cancelled, too.

@@ -13,7 +13,8 @@
 namespace weft {
 namespace {
 
-// RFC 6724, 2.1.
+// The default policy table of RFC 6724, 2.1. A unix address has no rank there and is only ever
+// alone, so it gets the best.
 int Precedence(const SocketAddress& address) {
   if (address.family() == AF_INET) return 35;
   if (address.family() != AF_INET6) return 50;
@@ -40,7 +41,10 @@ bool HasRoute(const SocketAddress& address) {
 std::vector<SocketAddress> InOrderOfTrying(
     std::vector<SocketAddress> addresses,
     const std::function<bool(const SocketAddress&)>& has_route) {
+  // HasRoute costs system calls for each address, and one address has no order.
   if (addresses.size() < 2) return addresses;
+  // Stable, like the sorts below: among equals the name server's order stays, which may balance
+  // load.
   const auto unreachable = std::stable_partition(addresses.begin(), addresses.end(), has_route);
   const auto sooner = [](const SocketAddress& a, const SocketAddress& b) {
     return Precedence(a) > Precedence(b);
@@ -51,6 +55,8 @@ std::vector<SocketAddress> InOrderOfTrying(
   std::vector<SocketAddress> order;
   for (const auto& [from, to] :
        {std::pair(addresses.begin(), unreachable), std::pair(unreachable, addresses.end())}) {
+    // Alternating (RFC 8305, 4) bounds the harm of a broken family to one head start between two
+    // good addresses.
     std::array<std::deque<SocketAddress>, 2> families;
     for (auto a = from; a != to; ++a) families[a->family() != from->family()].push_back(*a);
     for (size_t turn = 0; !families[0].empty() || !families[1].empty(); turn = 1 - turn) {

@@ -23,7 +23,7 @@ constexpr bool kMaps = true;
 
 constexpr size_t kPage = 4 << 10;
 constexpr size_t kHugePage = 2 << 20;
-// More cannot be asked for, of anybody.
+// Larger sizes are refused before any arithmetic, so RoundUp and the header's size cannot overflow.
 constexpr size_t kMax = SIZE_MAX / 4;
 
 size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -37,6 +37,8 @@ char* MapPages(size_t size) {
 
 // At a multiple of kHugePage; what lies before and behind is given back.
 char* MapHugePages(size_t size) {
+  // A mapping begins at a page. So one that is larger by this much contains an aligned range of
+  // `size` bytes wherever it begins.
   const size_t spare = kHugePage - kPage;
   char* const memory = MapPages(size + spare);
   if (memory == nullptr) return nullptr;
@@ -54,6 +56,8 @@ Block* Block::TryNew(size_t capacity, BlockHome* home) {
   if (capacity > kMax) return nullptr;
   const size_t size = sizeof(Block) + capacity;
   void* memory;
+  // Small blocks throw when memory is out, as all small allocations of the library do. Only large
+  // ones are worth an error path of their own.
   if (size < kMapFrom) {
     memory = ::operator new(size);
   } else if (!kMaps) {
@@ -75,6 +79,7 @@ Block* Block::New(size_t capacity, BlockHome* home) {
 void Block::Free(Block* block) {
   const size_t size = block->footprint();
   block->~Block();
+  // Decides as TryNew did, from the same size: a block remembers only its capacity.
   if (size < kMapFrom || !kMaps) {
     ::operator delete(block);
   } else {

@@ -26,9 +26,12 @@ size_t SizeOf(size_t index) { return (BlockPool::kMin / 4 * (4 + index % 4)) << 
 }  // namespace
 
 Block* BlockPool::Take(size_t size) {
+  // Small blocks bypass the pool: malloc serves them from the thread's own cache without a lock.
   if (size + sizeof(Block) <= kMin) return Block::TryNew(size);
+  // ClassOf and the header's size could overflow beyond it.
   if (size > SIZE_MAX / 4) return nullptr;
   const size_t index = ClassOf(size + sizeof(Block));
+  // Above the largest class a block has no home and goes back to the system when it is let go.
   return index < kClasses ? core_->Take(index) : Block::TryNew(size);
 }
 
@@ -36,6 +39,7 @@ BlockRef BlockPool::TryGet(size_t size) { return BlockRef(Take(size)); }
 
 BlockRef BlockPool::Get(size_t size) {
   Block* const block = Take(size);
+  // New tries once more and throws bad_alloc.
   return BlockRef(block != nullptr ? block : Block::New(size));
 }
 
@@ -49,8 +53,11 @@ Block* BlockPool::Core::Take(size_t index) {
     for (size_t i = index; i <= index + 4 && i < kClasses; ++i) {
       Class& own = classes_[i];
       if (own.free.empty()) continue;
+      // The newest is taken, whose pages are likely still in a cache. The oldest stay at the front,
+      // where Trim takes them.
       Block* const block = own.free.back();
       own.free.pop_back();
+      // Keeps the low-water mark since the last Trim: so many blocks were needed by nobody.
       own.unused = std::min(own.unused, own.free.size());
       --counts_.free_blocks;
       counts_.free_bytes -= SizeOf(i);
@@ -66,6 +73,7 @@ Block* BlockPool::Core::Take(size_t index) {
   std::vector<Block*> freed;
   {
     MutexLock lock(mu_);
+    // All free blocks of other sizes go back to the system before this request is given up.
     Shrink(0, &freed);
   }
   for (Block* old : freed) Block::Free(old);
@@ -84,8 +92,13 @@ void BlockPool::Core::TakeBack(Block* block) {
   {
     MutexLock lock(mu_);
     WEFT_DCHECK(counts_.out > 0);
+    // The block that was counted out above was not to be had. `out` has to be exact, since the core
+    // deletes itself when it reaches 0.
     --counts_.out;
+    // A block that alone exceeds the bound would push out all others and still not fit.
     if (closed_ || quiet_ || size > kMaxFree) {
+      // Decided under the mutex, done after it: exactly one thread sees both, and the mutex dies
+      // with the core.
       last = closed_ && counts_.out == 0;
       freed.push_back(block);
     } else {

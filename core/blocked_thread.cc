@@ -13,6 +13,7 @@ BlockedThread::~BlockedThread() {
   Closures left;
   MutexLock lock(mu_);
   ended_ = true;
+  // Destroyed without the mutex, since a destructor may call Execute, which takes it.
   left.swap(closures_);
   lock.Unlock();
   left.clear();
@@ -20,6 +21,7 @@ BlockedThread::~BlockedThread() {
 
 absl::Status BlockedThread::CheckMayWait(const char* what) {
   const EventLoop* const loop = EventLoop::Current();
+  // Any thread but a loop's may wait: the work that it waits for does not need this thread.
   if (loop == nullptr) return absl::OkStatus();
   return absl::FailedPreconditionError(
       loop->stepped()
@@ -32,6 +34,7 @@ absl::Status BlockedThread::CheckMayWait(const char* what) {
 }
 
 void BlockedThread::Run(absl::FunctionRef<void()> begin) {
+  // What the coroutine resumes goes to this thread, not to a pool: the thread is free to run it.
   const WaitingScope scope(this);
   begin();
   while (absl::AnyInvocable<void()&&> next = WaitForNext()) {
@@ -60,6 +63,7 @@ void BlockedThread::Execute(absl::AnyInvocable<void() &&> closure) {
   MutexLock lock(mu_);
   if (ended_) {
     lock.Unlock();
+    // Destroyed here, without the mutex and before the caller goes on; see the destructor.
     closure = nullptr;
     return;
   }

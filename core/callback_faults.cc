@@ -12,6 +12,7 @@ thread_local const std::shared_ptr<CallbackFaults>* current_faults = nullptr;
 
 // The exception that is being handled, in words.
 std::string Thrown() {
+  // The only way to learn the type of an exception that was caught as `...`.
   try {
     std::rethrow_exception(std::current_exception());
   } catch (const std::exception& e) {
@@ -31,6 +32,8 @@ void CallbackFaults::Caught(CallbackFaults* faults, const char* what) noexcept {
   if (faults == nullptr && current_faults != nullptr) faults = current_faults->get();
   const std::string line = absl::StrCat(what, " threw: ", Thrown());
   if (faults == nullptr) {
+    // A callback that throws is a bug that must show somewhere, also on threads that belong to no
+    // runtime.
     Log(StderrLogSink(), LogLevel::kWarning).Error(line);
     return;
   }

@@ -39,6 +39,7 @@ void CallbackQueue::Later(EventLoop* loop, const char* what, Callback callback, 
   CallbackQueue* const here = current_queue;
   if (loop != nullptr && (here == nullptr || !here->IsOf(*loop))) {
     // The callback runs even if the loop has closed: then inside Post, on this thread.
+    // Asks FreeAt anew on the loop: the loop may itself be inside user code when the task runs.
     loop->Post([loop, what, callback = std::move(callback), argument](TaskFate fate) mutable {
       CallbackQueue* const queue = FreeAt(loop);
       if (queue == nullptr && fate == TaskFate::kRun) {
@@ -61,6 +62,7 @@ void CallbackQueue::Later(EventLoop* loop, const char* what, Callback callback, 
 void CallbackQueue::CallWaiting(int most) {
   ++depth_;
   for (; most > 0 && !waiting_.empty(); --most) {
+    // Taken out before it is called, since it may push to `waiting_`.
     Waiting next = std::move(waiting_.front());
     waiting_.pop_front();
     GuardedCall(next.what, [&] { std::move(next.callback)(next.argument); });
@@ -76,6 +78,7 @@ void CallbackQueue::CallWaiting(int most) {
 
 void CallbackQueue::Run() {
   goes_on_ = false;
+  // With a depth the code on the stack calls them when it returns (Scope's destructor).
   if (depth_ == 0 && !waiting_.empty()) CallWaiting(kInARow);
 }
 
@@ -83,6 +86,8 @@ void CallbackQueue::Run() {
 void CallbackQueue::Cancel() { goes_on_ = false; }
 
 size_t CallbackQueue::CallAll() {
+  // A generation is what waits at its beginning. Callbacks added meanwhile are the next one, so two
+  // that register each other for ever do end.
   for (int i = 0; i < kGenerations && !waiting_.empty(); ++i) {
     CallWaiting(static_cast<int>(waiting_.size()));
   }

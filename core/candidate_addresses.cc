@@ -32,10 +32,13 @@ void CandidateAddresses::Add(const std::vector<SocketAddress>& found) {
     untried_.push_back(address);
   }
   untried_ = InOrderOfTrying(std::move(untried_));
+  // 0: never failed. Others by the time of their failure: the one that failed the longest ago has
+  // had the most time to recover.
   const auto rank = [this](const SocketAddress& a) {
     const auto it = std::find(last_.begin(), last_.end(), a);
     return it == last_.end() ? 0 : 1 + (it - last_.begin());
   };
+  // Stable: InOrderOfTrying's order holds among addresses of one rank.
   std::stable_sort(
       untried_.begin(), untried_.end(),
       [&](const SocketAddress& a, const SocketAddress& b) { return rank(a) < rank(b); });
@@ -49,7 +52,11 @@ SocketAddress CandidateAddresses::TakeNext() {
 }
 
 void CandidateAddresses::Clear() {
+  // Clear may come twice for one dial (Cancel after Finish); the second call finds nothing and must
+  // not change the verdict.
   if (!all_.empty()) alone_ = all_.size() == 1;
+  // An only address is tried first anyway. Forgetting it lets the connector forget everything; see
+  // remembers().
   if (all_.size() == 1) Remove(&last_, all_.front());
   std::vector<SocketAddress>().swap(untried_);  // `clear` would keep the memory
   std::vector<SocketAddress>().swap(all_);
@@ -57,6 +64,7 @@ void CandidateAddresses::Clear() {
 
 void CandidateAddresses::TryLast(const SocketAddress& address) {
   Remove(&last_, address);
+  // Bounded, since a name may lead to other addresses each time. The oldest failure says the least.
   if (last_.size() == kMax) last_.erase(last_.begin());
   last_.push_back(address);
 }

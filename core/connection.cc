@@ -45,7 +45,9 @@ Connection::~Connection() {
 }
 
 absl::Status Connection::Start(std::unique_ptr<Watch> watch) {
+  // A new connection counts as heard just now, or the first look at its silence would end it.
   last_read_ = loop_.now();
+  // The watch of a handshake or a sniffer is taken over, so the descriptor is not registered twice.
   if (watch != nullptr) {
     watch_ = std::move(watch);
     watch_->SetEvents(this);
@@ -89,6 +91,8 @@ void Connection::OnReadable() {
   const uint64_t before = bytes_read_;
   // After the first read, so that a small one costs no look at the clock.
   MonoTime until = kNever;
+  // All four can change inside the owner's callbacks. A busy peer is bounded twice: by bytes, and
+  // by the time that its handlers take.
   while (ReadOnce() && closing_ == nullptr && !paused_ && bytes_read_ - before < kReadAtOnce) {
     const MonoTime now = loop_.clock().Now();
     if (until == kNever) until = now + kReadFor;
@@ -99,6 +103,8 @@ void Connection::OnReadable() {
 
 void Connection::AfterRead() {
   owner_->OnReadEnd();
+  // The replies that the read caused are queued by now. Only where the socket is full can they have
+  // passed the high watermark.
   if (blocked_ && pause_ != nullptr && !closed_) UpdatePause();
 }
 
@@ -114,6 +120,8 @@ bool Connection::ReadOnce() {
   const size_t rest_room = rest_ ? rest_room_ - rest_size_ : 0;
   if (rest_room > 0) pieces[count++] = {rest_->data() + rest_size_, rest_room};
   char* const space = arena_.space();
+  // Limited where the bytes behind the direct read are wanted directly, too: what comes into the
+  // arena has to be copied out again.
   const size_t room = direct > 0 ? std::min(arena_.room(), need_.behind_direct) : arena_.room();
   pieces[count++] = {space, room};
   const ssize_t n = handle_->output().transport().Read(pieces, count);
@@ -126,6 +134,7 @@ bool Connection::ReadOnce() {
     return Distribute(static_cast<size_t>(n), direct, rest_room) && full;
   }
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
+  // 0 is the peer's orderly end of file.
   Close(n == 0 ? absl::OkStatus() : Broken(errno, absl::StrCat("read from ", handle_->peer())));
   return false;
 }

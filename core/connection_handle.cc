@@ -36,6 +36,8 @@ void ConnectionHandle::FlushNow(MutexLock& held) WEFT_NO_THREAD_ANALYSIS {
   const OutputQueue::Flushed result = output_.Flush(held);
   held.Unlock();
   if (result == OutputQueue::Flushed::kClosed) return;
+  // The usual end of a write on a worker needs no loop. Relaxed is enough: CloseAfterFlush stores
+  // before it takes the mutex that Flush held just now.
   if (result == OutputQueue::Flushed::kAll && !tell_when_empty_.load(std::memory_order_relaxed))
     return;
   Report(result);

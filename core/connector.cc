@@ -27,6 +27,7 @@ class Connector::Attempt final : private WatchEvents {
   }
 
  private:
+  // A connect is decided when its socket becomes writable, for success and failure alike.
   void OnReadable() override {}
   void OnWritable() override {
     connector_.loop_.AssertInLoop();
@@ -94,12 +95,15 @@ void Connector::Begin() {
     DialInProcess();
     return;
   }
+  // Told here rather than by the watch that a stepped loop refuses, whose error would not say what
+  // to do instead.
   if (loop_.stepped()) {
     Finish(absl::FailedPreconditionError(
         "a runtime that is stepped has no sockets; dial an in-process name (inproc:…)"));
     return;
   }
-  // A third of the time is left for connecting.
+  // A third of the time is left for connecting: a lookup that took all of it would make an address
+  // useless.
   const Nanos lookup = ends_ == kNever ? Nanos::max() : (ends_ - started_) / 3 * 2;
   resolver_.Resolve(target_, lookup,
                     [this](absl::StatusOr<std::vector<SocketAddress>> found, bool last) {
@@ -132,6 +136,8 @@ void Connector::OnFound(absl::StatusOr<std::vector<SocketAddress>> found, bool l
   const bool resolving = errors_.phase() == DialErrors::Phase::kResolve;
   const bool ipv6 = std::any_of(found->begin(), found->end(),
                                 [](const SocketAddress& a) { return a.family() == AF_INET6; });
+  // IPv4 came first. The wait gives the IPv6 answer its chance to lead (RFC 8305, 3), a quarter of
+  // what is left at most, so that the wait alone cannot use up the time.
   if (resolving && !last && !ipv6) {
     next_.StartAfter(std::min<Nanos>(kResolutionDelay, (ends_ - loop_.clock().Now()) / 4));
   } else if (resolving || attempts_.empty()) {
@@ -144,12 +150,14 @@ void Connector::OnFound(absl::StatusOr<std::vector<SocketAddress>> found, bool l
 Nanos Connector::HeadStart() {
   if (ends_ == kNever) return kHeadStart;
   // Each address that is left has its turn before the limit, as far as kMinHeadStart lets it.
+  // The sum's 1 leaves a share for the last address to answer in.
   const Nanos share = (ends_ - loop_.clock().Now()) / static_cast<int64_t>(addresses_.size() + 1);
   return std::clamp<Nanos>(share, kMinHeadStart, kHeadStart);
 }
 
 void Connector::TryNext() {
   errors_.set_phase(DialErrors::Phase::kConnect);
+  // Called by a failure too, perhaps before the head start of the attempt before has passed.
   next_.Stop();
   while (!addresses_.empty()) {
     const SocketAddress address = addresses_.TakeNext();
@@ -168,10 +176,13 @@ void Connector::TryNext() {
       Failed(address, s.message());
       continue;
     }
+    // Attempts that were not decided in their head start go on beside this one: a slow address is
+    // not a dead one.
     attempts_.push_back(std::move(attempt));
     if (!addresses_.empty()) next_.StartAfter(HeadStart());
     return;
   }
+  // Addresses of the other family may still come, or an attempt may still connect.
   if (!attempts_.empty() || !all_found_) return;
   Finish(errors_.AllFailed(took()));
 }
@@ -191,7 +202,7 @@ void Connector::OnDecided(Attempt* attempt) {
 }
 
 void Connector::Connected(const SocketAddress& address, Socket socket) {
-  // They had a head start and did not use it.
+  // The slower attempts had a head start and did not use it: later dials try their addresses last.
   for (const auto& slower : attempts_) addresses_.TryLast(slower->address());
   addresses_.SetConnected(address);
   Finish(std::make_unique<PlainTransport>(std::move(socket)));

@@ -20,6 +20,8 @@ CoroStack::~CoroStack() { current_stack = outer_; }
 void CoroStack::Resume(std::coroutine_handle<> coroutine) {
   CoroStack stack(StackPointer());
   stack.next_ = coroutine;
+  // A loop instead of a recursion: each coroutine has returned before the next is entered, so the
+  // stack is as shallow as before.
   while (const std::coroutine_handle<> next = std::exchange(stack.next_, nullptr)) next.resume();
 }
 

@@ -13,6 +13,8 @@ DeadlineWheel::DeadlineWheel(EventLoop& loop) WEFT_NO_THREAD_ANALYSIS
         loop_.AssertInLoop();
         Advance();
       }) {
+  // Each slot is the head of a ring, so that Unlink needs neither the slot nor a special case for
+  // its ends.
   for (Slot& slot : slots_) slot.prev_ = slot.next_ = &slot;
 }
 
@@ -28,6 +30,7 @@ void DeadlineWheel::Link(DeadlineEntry* head, DeadlineEntry* entry) {
 void DeadlineWheel::Unlink(DeadlineEntry* entry) {
   entry->prev_->next_ = entry->next_;
   entry->next_->prev_ = entry->prev_;
+  // Null says `in_wheel() == false`.
   entry->prev_ = entry->next_ = nullptr;
 }
 
@@ -39,6 +42,8 @@ void DeadlineWheel::Insert(DeadlineEntry* entry, MonoTime at) {
   const int64_t tick = std::max(TickOf(at), last_tick_);
   Link(&slots_[static_cast<size_t>(tick) % kSlots], entry);
   ++size_;
+  // Only an earlier deadline moves the timer: most are later than one that is there, and cost
+  // nothing.
   if (!timer_.armed() || at < timer_.at()) timer_.StartAt(at);
 }
 
@@ -77,6 +82,7 @@ void DeadlineWheel::Advance() {
     DeadlineEntry* entry = due.next_;
     Unlink(entry);
     --size_;
+    // May destroy the entry, and insert or remove others.
     entry->OnDeadline();
   }
   Rearm();

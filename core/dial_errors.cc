@@ -27,6 +27,8 @@ void DialErrors::Add(const SocketAddress& address, absl::string_view why) {
   absl::ConsumePrefix(&why, absl::StrCat(" ", text));
   absl::ConsumePrefix(&why, ": ");
   reasons_.push_back(absl::StrCat(text, ": ", why));
+  // A target that is itself an address stands in its reason already; Reasons() then does not name
+  // it a second time.
   target_failed_ = target_failed_ || text == target_;
 }
 
@@ -57,7 +59,7 @@ absl::Status DialErrors::NoAnswer(const std::vector<SocketAddress>& asked, Nanos
   return absl::UnavailableError(text);
 }
 
-// "10.0.0.7:80: Connection refused", with the name before it where it was one.
+// "10.0.0.7:80: Connection refused", with the target before it where the target was a name.
 std::string DialErrors::Reasons() const {
   const auto named =
       reasons_.begin() + static_cast<std::ptrdiff_t>(std::min(reasons_.size(), kNamed));

@@ -19,10 +19,14 @@
 namespace weft {
 namespace {
 
+// RFC 1035, 3.2.2 to 3.2.4, and RFC 3596 for AAAA.
 constexpr int kInternet = 1, kTypeA = 1, kTypeAaaa = 28;
+// Response codes, RFC 1035, 4.1.1.
 constexpr int kServerFailed = 2, kRefused = 5;
-// More addresses of one name are not looked at.
+// More addresses of one name are not looked at. As many as CandidateAddresses tries.
 constexpr int kMaxAddresses = 64;
+// A server needs this long to ask others itself. With less, many servers and a short limit would
+// make every one seem silent.
 constexpr Nanos kMinTryTime = std::chrono::milliseconds(100);
 
 SocketAddress AddressOf(const in_addr& ip) {
@@ -55,6 +59,7 @@ void Understand(int status, const unsigned char* reply, int size, DnsClient::Ans
       answer->addresses.push_back(AddressOf(found[i].ip6addr));
     }
   }
+  // A chain of CNAMEs may end without an address.
   if (status == ARES_SUCCESS && answer->addresses.empty()) status = ARES_ENODATA;
   switch (status) {
     case ARES_SUCCESS:
@@ -114,11 +119,13 @@ class DnsClient::Channel {
           Tell();
         }) {}
   ~Channel() WEFT_NO_THREAD_ANALYSIS {
+    // ares_destroy calls OnReply for each open question, and Tell may be on the stack below.
     *gone_ = true;
     Close();
   }
 
   absl::Status Open(const ResolverOptions& options, Nanos limit) WEFT_LOOP_ONLY {
+    // Once for the process, and never undone: another user of c-ares may need it still.
     static const int library = ares_library_init(ARES_LIB_INIT_ALL);
     if (library != ARES_SUCCESS) return Failed(library, "c-ares");
     int status = Init(options, options.try_time);
@@ -145,6 +152,8 @@ class DnsClient::Channel {
     refusal_ = 0;
     for (const int family : {AF_INET6, AF_INET}) {
       ares_query(channel_, name.c_str(), kInternet, family == AF_INET ? kTypeA : kTypeAaaa,
+                 // Owned by c-ares until OnReply, which it calls exactly once for each question,
+                 // also when it is cancelled.
                  &OnReply, new Question{this, family});
     }
     Rearm();
@@ -230,6 +239,7 @@ class DnsClient::Channel {
   }
 
   void Process(int readable, int writable) WEFT_LOOP_ONLY {
+    // May call OnSocket, which may destroy the Watched whose event this is.
     ares_process_fd(channel_, readable, writable);
     Rearm();
     Tell();
@@ -273,6 +283,7 @@ class DnsClient::Channel {
     if (n < kHeader || from == nullptr) return n;  // part of a TCP stream
     auto& channel = *static_cast<Channel*>(self);
     channel.loop_.AssertInLoop();
+    // The RCODE: the low four bits of the header's fourth byte.
     const int code = static_cast<const unsigned char*>(to)[3] & 0x0f;
     if (code == kServerFailed || code == kRefused) channel.refusal_ = code;
     return n;
@@ -281,11 +292,13 @@ class DnsClient::Channel {
     msghdr message{};
     message.msg_iov = const_cast<iovec*>(pieces);
     message.msg_iovlen = static_cast<size_t>(count);
+    // MSG_NOSIGNAL: over TCP a server may have closed, and SIGPIPE would end the application.
     return ::sendmsg(fd, &message, MSG_NOSIGNAL);
   }
 
   static void OnReply(void* self, int status, int, unsigned char* reply, int size) {
     const std::unique_ptr<Question> question(static_cast<Question*>(self));
+    // The channel may be half destroyed: only the question itself may be touched.
     if (status == ARES_EDESTRUCTION || status == ARES_ECANCELLED) return;
     Channel& channel = *question->channel;
     channel.loop_.AssertInLoop();
