@@ -34,7 +34,8 @@ absl::Status BlockedThread::CheckMayWait(const char* what) {
 }
 
 void BlockedThread::Run(absl::FunctionRef<void()> begin) {
-  // What the coroutine resumes goes to this thread, not to a pool: the thread is free to run it.
+  // Closures that resume the coroutine come to this thread, not to a pool: it has nothing else to
+  // do.
   const WaitingScope scope(this);
   begin();
   while (absl::AnyInvocable<void()&&> next = WaitForNext()) {

@@ -35,6 +35,8 @@ class TakenDescriptors {
     if (::pipe2(fds_ + count_, O_NONBLOCK | O_CLOEXEC) != 0) return Failed("a pipe for signals");
     count_ += 2;
     while (count_ < kAll) {
+      // The margin: other threads may take descriptors between the release of these and libevent's
+      // own calls.
       fds_[count_] = ::fcntl(fds_[0], F_DUPFD_CLOEXEC, 0);
       if (fds_[count_] < 0) return Failed("a margin of descriptors");
       ++count_;
@@ -90,6 +92,8 @@ absl::Status NoMemory() {
 }  // namespace
 
 absl::StatusOr<event_base*> EventBase::New() {
+  // The handler is the process's, so it is set once; lines are told apart by thread
+  // (core/thread_log.h).
   static const bool log_set = (event_set_log_callback(&OnLibeventLine), true);
   (void)log_set;
   const std::unique_ptr<event_config, FreeConfig> config(event_config_new());
@@ -102,10 +106,14 @@ absl::StatusOr<event_base*> EventBase::New() {
   // Once for the process: each call frees the list that the call before returned, which another
   // thread may still read.
   static const std::vector<const char*> others = OtherBackEnds();
+  // When epoll fails libevent would try its other back ends and end the process if all of them
+  // fail.
   for (const char* method : others) {
     if (event_config_avoid_method(config.get(), method) != 0) return NoMemory();
   }
   {
+    // libevent calls exit() where it cannot have its pipe for signals. So its descriptors are tried
+    // out here and are free again when this scope ends.
     TakenDescriptors taken;
     if (absl::Status s = taken.Take(); !s.ok()) return s;
   }

@@ -36,6 +36,7 @@ class ClosureTask final : public LoopTask {
   void Cancel() override { Finish(TaskFate::kCancelled); }
 
  private:
+  // Deletes itself: the queue holds a plain pointer, and exactly one of Run and Cancel is called.
   void Finish(TaskFate fate) {
     GuardedCall("a posted closure", [&] { std::move(closure_)(fate); });
     delete this;
@@ -106,11 +107,13 @@ void EventLoop::Run() {
   WEFT_DCHECK(current_loop == nullptr && !options_.stepped);
   const Entered entered(*this);
   AssertInLoop();
+  // A clock moved by hand waits for its watchers, so a loop is one only while it turns.
   clock().Watch(this);
   while (!stopping_.load(std::memory_order_acquire)) {
     Wait();
     RunPosted();
     RunTurnEnd();
+    // One thread writes the counter: a plain store, and no locked instruction in each turn.
     turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   Close();
@@ -170,6 +173,8 @@ void EventLoop::CancelTasks() {
       timers_.erase(next);
       key.timer->Fire();  // may start and destroy others
     }
+    // By the key and not the iterator, which what Fire() started or destroyed may have made
+    // invalid.
     next = timers_.upper_bound(key);
   }
   RunTurnEnd();
@@ -235,6 +240,8 @@ void EventLoop::AnswerAfter(int turns, absl::AnyInvocable<void() &&> seen) {
 void EventLoop::RunPosted() {
   if (posted_.empty()) return;
   now_fresh_ = false;
+  // All at once: what these post comes in the next turn, so tasks that post tasks do not keep the
+  // loop from its sockets.
   for (TaskList tasks = posted_.TakeAll(); LoopTask* task = tasks.Pop();) task->Run();
 }
 
@@ -322,6 +329,7 @@ void EventLoop::OnNotified(int, short, void* self) {
   auto* loop = static_cast<EventLoop*>(self);
   loop->AssertInLoop();
   loop->Woken();
+  // Before the posted tasks run: a Signal that comes after the drain writes a new byte.
   loop->pipe_.Drain();
 }
 
@@ -331,11 +339,15 @@ void EventLoop::OnTimerFd(int fd, short, void* self) {
   loop->Woken();
   uint64_t expirations;
   if (::read(fd, &expirations, sizeof expirations) < 0 && errno != EAGAIN) return;
+  // The timerfd has rung and is not armed any more, so the next timer has to set it whatever its
+  // time.
   loop->armed_for_ = kNever;
   loop->RunDueTimers();
 }
 
 void EventLoop::AddTimer(Timer* timer) {
+  // Timers of the same time fire in the order in which they were started, and have keys of their
+  // own.
   timer->sequence_ = ++timer_sequence_;
   timers_.insert(TimerKey{timer->at_, timer->sequence_, timer});
   ArmTimerFd();
@@ -366,6 +378,8 @@ void EventLoop::RunDueTimers() {
 }
 
 void EventLoop::ArmTimerFd() {
+  // A later time is not set: the descriptor rings once for nothing, which costs less than a system
+  // call with each timer that moves.
   if (!system_clock_ || timers_.empty() || timers_.begin()->at >= armed_for_) return;
   armed_for_ = timers_.begin()->at;
   // An absolute time of zero would disarm it; a past one fires at once.

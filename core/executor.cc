@@ -5,6 +5,8 @@
 namespace weft {
 namespace {
 
+// The two differ inside a WaitingScope alone: its thread lends itself to a waiting coroutine and
+// still belongs to its pool.
 thread_local Executor* current_executor = nullptr;
 thread_local Executor* executor_of_thread = nullptr;
 

@@ -18,6 +18,8 @@ FairQueue::FairQueue(size_t limit, int32_t quantum)
       express_(std::min(limit_, kMaxExpress)) {}
 
 inline void FairQueue::Release(WorkShare& share, int32_t weight) {
+  // Half a quantum of room before the line is moved up: a refill for each item would take the mutex
+  // each time.
   const int32_t left = share.in_ring_.fetch_sub(weight, std::memory_order_seq_cst) - weight;
   if (share.parked_.load(std::memory_order_seq_cst) == 0 || left > quantum_ / 2) return;
   RefillLine(share);
@@ -28,12 +30,15 @@ size_t FairQueue::TryPush(WorkItem** items, size_t count) {
   for (size_t i = 0; i < count;) {
     WorkShare* const share = items[i]->share_;
     size_t end = i + 1;
+    // Items of one share stand together in a batch that a connection read, so that one look at its
+    // counters serves all of them.
     while (end < count && items[end]->share_ == share) ++end;
     const size_t taken =
         share != nullptr ? PushOfShare(*share, items + i, end - i) : PushAlone(items + i, end - i);
     for (size_t k = i + taken; k < end; ++k) items[refused++] = items[k];
     i = end;
   }
+  // The refused were gathered at the front, in their order; the contract has them at the end.
   if (refused > 0) std::move_backward(items, items + refused, items + count);
   return count - refused;
 }
@@ -59,6 +64,8 @@ size_t FairQueue::PushDirect(WorkShare& share, WorkItem** items, size_t count) {
   // memory is bounded by the ring.
   const int32_t held = share.in_ring_.load(std::memory_order_relaxed);
   if (held >= quantum_) return 0;
+  // Express: alone, none of its share before it, and all that stood in the ring at its last express
+  // item has been taken.
   if (count == 1 && held == 0 &&
       ring_.taken() >= share.next_express_.load(std::memory_order_relaxed)) {
     // Heavier than a quantum: what comes behind it waits in the line until it has been taken, and
@@ -67,6 +74,8 @@ size_t FairQueue::PushDirect(WorkShare& share, WorkItem** items, size_t count) {
     share.in_ring_.fetch_add(WorkShare::kExpressWeight, std::memory_order_relaxed);
     items[0]->weight_ = WorkShare::kExpressWeight;
     if (express_.TryPush(items[0])) return 1;
+    // The express was full. The item goes into the ring as any other, with no weight that TryTake
+    // would release.
     items[0]->weight_ = 0;
     Release(share, WorkShare::kExpressWeight);
   }
@@ -107,6 +116,8 @@ size_t FairQueue::RoomFor(const WorkShare& share) const {
 }
 
 size_t FairQueue::Park(WorkShare& share, WorkItem** items, size_t count, bool bounded) {
+  // RoomFor reads counters without the mutex: several threads that push at once may pass the limit
+  // by their batches.
   if (bounded) count = std::min(count, RoomFor(share));
   if (count == 0) return 0;
   MutexLock lock(share.mu_);
@@ -148,6 +159,7 @@ WorkItem* FairQueue::TryTake() {
   }
   WorkItem* item = express_.TryTake();
   if (item == nullptr) item = ring_.TryTake();
+  // An item inside a group weighs nothing: the last of the group releases for all.
   if (item == nullptr || item->weight_ == 0) return item;
   // The item keeps its share.
   Release(*item->share_, std::exchange(item->weight_, 0));

@@ -23,12 +23,14 @@ FaultCursor::Written FaultCursor::Write(size_t offered) {
   Written result;
   uint64_t most = offered;
   if (script_.max_write != 0) most = std::min<uint64_t>(most, script_.max_write);
+  // The inner minimum keeps the difference from wrapping when the position has passed the cut.
   most = std::min(most, script_.cut_at - std::min(position_, script_.cut_at));
   result.taken = static_cast<size_t>(most);
   if (position_ < script_.drop_from) {
     result.arriving = static_cast<size_t>(std::min(most, script_.drop_from - position_));
   }
   result.delay = DrawDelay();
+  // Positions count bytes taken, not bytes that arrived: a script means what its peer wrote.
   position_ += most;
   result.cut = position_ >= script_.cut_at;
   return result;

@@ -8,6 +8,8 @@ namespace weft {
 
 ConnectionFaults ConnectionFaults::Drawn(uint64_t seed, uint64_t connection, const FaultMix& mix) {
   uint64_t state = seed;
+  // One step before the connection's number is mixed in: neighbouring seeds would else share their
+  // connections' draws.
   state = NextRandomBits(&state) ^ connection;
   const auto happens = [&state](double share) { return NextRandomShare(&state) < share; };
   const auto below = [&state](uint64_t most) {

@@ -57,6 +57,8 @@ void FdSlots::Make(event_base* base, int lent, size_t group) {
   made_[group] = true;
   const int begin = std::max(static_cast<int>(group) * kGroup, kFirst);
   const int end = static_cast<int>(group + 1) * kGroup;
+  // A thread of its own has a malloc heap of its own, where these small pieces stand together and
+  // hold no page of the loop's.
   absl::StatusOr<std::thread> apart =
       StartThread("weft-slots", [=] { MakeGroup(base, lent, begin, end); });
   if (apart.ok()) {

@@ -19,6 +19,7 @@ absl::Status FdWatch::Start(EventLoop& loop, int fd, WatchEvents* events) {
   }
   loop_ = &loop;
   events_ = events;
+  // Before event_new, which makes what libevent keeps of this number.
   loop.slots_.Cover(loop.base(), loop.pipe_.read_fd(), fd);
   read_event_ = event_new(loop.base(), fd, EV_READ | EV_PERSIST, &OnEvent, this);
   write_event_ = event_new(loop.base(), fd, EV_WRITE | EV_PERSIST, &OnEvent, this);
@@ -47,6 +48,7 @@ void FdWatch::Switch(event* which, bool on, bool* now) {
   }
   if (event_add(which, nullptr) == 0) return;
   const int error = errno;
+  // Not watched, so a later WatchRead tries again.
   *now = false;
   if (failed_ != nullptr) return;
   absl::Status why = Exhausted::Descriptors(

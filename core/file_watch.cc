@@ -105,6 +105,7 @@ absl::Status FileWatch::Walk(Names* names) {
     const std::string path = absl::StrCat(directory, "/", name);
     const std::optional<std::string> target = LinkAt(path);
     const int error = target.has_value() ? 0 : errno;
+    // readlink says EINVAL for what is there and no link.
     const bool exists = target.has_value() || error == EINVAL;
     if (exists && !target.has_value() && !left.empty()) {
       directory = path;  // "..", too: what stands before it has no links
@@ -123,6 +124,8 @@ absl::Status FileWatch::Walk(Names* names) {
 
 absl::Status FileWatch::Add(const std::string& directory, std::string_view name, Names* names) {
   const std::string path = directory.empty() ? "/" : directory;
+  // IN_ONLYDIR: what was a directory a moment ago may be something else by now. IN_EXCL_UNLINK:
+  // files that were removed but are still open tell nothing more.
   const int number = ::inotify_add_watch(fd_, path.c_str(),
                                          kOfNames | kOfDirectories | IN_EXCL_UNLINK | IN_ONLYDIR);
   if (number < 0) {
@@ -134,12 +137,16 @@ absl::Status FileWatch::Add(const std::string& directory, std::string_view name,
     }
     return Exhausted::Descriptors(error, what);
   }
+  // The kernel gives a directory that is watched already the same number, so several names share
+  // one watch.
   (*names)[number].emplace(name);
   return absl::OkStatus();
 }
 
 void FileWatch::OnReadable() {
   loop_.AssertInLoop();
+  // All that waits is read before anybody is told: a file put in place by several steps is told
+  // once.
   std::optional<Change> change;
   alignas(inotify_event) char events[16 << 10];
   for (ssize_t size = 0; (size = ::read(fd_, events, sizeof events)) > 0;) {

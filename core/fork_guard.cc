@@ -37,6 +37,8 @@ absl::Status ForkGuard::Refused(std::string_view what) {
 }
 
 void ForkGuard::LeaveBehind(std::shared_ptr<const void> thing) {
+  // A child has none of the threads that would have to join or unlock, so nothing of the object may
+  // be touched, its destructor included.
   auto* left = new Abandoned{std::move(thing), left_behind.load(std::memory_order_relaxed)};
   while (!left_behind.compare_exchange_weak(left->next, left, std::memory_order_acq_rel)) {
   }

@@ -27,7 +27,8 @@ constexpr bool kWorks = true;
 
 constexpr uintptr_t kPage = 4 << 10;
 constexpr size_t kMaxPages = 32;  // of a piece
-// malloc writes so much at the beginning of a piece that is free.
+// malloc writes its own words at the beginning of a free piece, within so many bytes. They may not
+// be discarded.
 constexpr size_t kItsOwn = 64;
 
 // The pieces that are held, each with the address of the next.
@@ -59,6 +60,8 @@ Discarded Discard(void* piece, size_t size) {
   unsigned char pages[kMaxPages];
   auto* const memory = reinterpret_cast<void*>(begin);
   const size_t count = (end - begin) / kPage;
+  // Without the look, pages that are not in memory would count as given back, and the search would
+  // go on to kMax.
   if (::mincore(memory, end - begin, pages) != 0) return {};
   const auto held = static_cast<size_t>(
       std::count_if(pages, pages + count, [](unsigned char page) { return (page & 1) != 0; }));
@@ -90,6 +93,8 @@ size_t FreePages::LookOnce(size_t* given) {
   Held held;  // all sizes: a smaller piece would come out of a larger one
   for (size_t i = 0; i < kSizes.size(); ++i) {
     size_t full = 0;
+    // malloc hands out pieces that an earlier look has emptied first. `known_` of them say nothing;
+    // more in a row mean that only new memory is left.
     for (size_t empty = 0; empty < kEmpty + known_[i] && *given < kMax;) {
       void* const piece = ::operator new(kSizes[i], std::nothrow);
       if (piece == nullptr) return 0;

@@ -38,6 +38,7 @@ void IdleTrimmer::Look() {
   for (Trimmable* one = ring_.next_; one != &ring_; one = one->next_) {
     if (one->GiveBack(now)) more = true;
   }
+  // Held only weakly: their owners end on any thread, and do not come to the loop to leave.
   std::erase_if(watched_, [&](const std::weak_ptr<Trimmable>& one) {
     loop_.AssertInLoop();
     const std::shared_ptr<Trimmable> keeps = one.lock();
@@ -52,6 +53,8 @@ void IdleTrimmer::Look() {
   if (reads > 0 || more) {
     timer_.StartAfter(kPeriod);
   } else {
+    // No timer runs from here on, so nobody would trim what comes back later: the pool keeps
+    // nothing until Active.
     loop_.blocks().SetQuiet(true);
   }
 }

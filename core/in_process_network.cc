@@ -49,6 +49,7 @@ std::shared_ptr<InProcessNetwork> InProcessNetwork::For(std::string host) {
 
 absl::StatusOr<std::unique_ptr<InProcessListener>> InProcessNetwork::Listen(
     std::string_view name, const Clock& clock, OnConnection on_connection) {
+  // Shared with the dials: one that has found it may call it while the listener goes.
   auto ear = std::make_shared<Ear>();
   ear->clock = &clock;
   ear->host = host_;
@@ -82,9 +83,11 @@ absl::StatusOr<std::unique_ptr<Transport>> InProcessNetwork::Dial(std::string_vi
   }
   ConnectionFaults faults;
   if (options.faults) {
+    // A mutex of its own: the function is the test's, and may ask this network.
     MutexLock lock(shared_->faults_mu);
     faults = options.faults(route.connection);
   }
+  // The tap comes last, so that it sees and may change the faults.
   if (options.tap != nullptr &&
       options.tap->OnDial(route, &faults) == InProcessTap::Dialled::kSilence) {
     return nullptr;

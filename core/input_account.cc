@@ -14,6 +14,8 @@ absl::Status InputAccount::Ask(size_t before, size_t n) {
   if (!known()) {
     if (absl::Status s = budgets_.unknown->Check(n); !s.ok()) return s;
   }
+  // Only whole steps are asked for and counted, so that the usual read touches no counter that is
+  // shared by all connections.
   if (MustAsk(before, n)) {
     const size_t more = Steps(before + n) - Steps(before);
     for (const auto* budget : {budgets_.server.get(), budgets_.runtime.get()}) {
@@ -26,6 +28,8 @@ absl::Status InputAccount::Ask(size_t before, size_t n) {
 }
 
 void InputAccount::SetKnown() {
+  // From here on the bytes count against the server's and the runtime's budgets alone, where they
+  // are counted already.
   if (known_.exchange(true, std::memory_order_relaxed)) return;
   budgets_.unknown->Change(held(), 0);
 }
