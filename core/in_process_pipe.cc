@@ -26,6 +26,7 @@ InProcessPipe::InProcessPipe(uint64_t number, size_t buffer_bytes, const Connect
                              const Clock& dialer, const Clock& listener,
                              std::shared_ptr<InProcessTap> tap, InProcessRoute route)
     : number_(number),
+      // Without room for one byte no write would ever succeed.
       buffer_bytes_(std::max<size_t>(buffer_bytes, 1)),
       tap_(std::move(tap)),
       route_(std::move(route)) {
@@ -54,6 +55,7 @@ size_t InProcessPipe::Due(const Way& way, MonoTime now) {
 void InProcessPipe::Put(Way& way, const iovec* pieces, int count, size_t n, size_t bound) {
   if (n == 0) return;
   if (way.size + n > way.ring.size()) {
+    // Grows by doubling up to its bound: most connections of a simulation carry little.
     std::vector<char> larger(std::min(bound, std::max(way.ring.size() * 2, way.size + n)));
     const size_t before_wrap = std::min(way.size, way.ring.size() - way.first);
     if (way.size > 0) {
@@ -153,6 +155,7 @@ ssize_t InProcessPipe::Read(Side side, const iovec* pieces, int count) {
     if (was_full) WakeEnd(Index(side) ^ 1);  // only then may its writer wait
     return static_cast<ssize_t>(n);
   }
+  // Bytes are on their way. A reset or a close is seen behind them only.
   if (way.size > 0) return FailWith(EAGAIN);
   if (reset_[Index(side)]) return FailWith(ECONNRESET);
   if (way.writer_closed && now >= way.closed_due) return 0;
@@ -170,8 +173,11 @@ ssize_t InProcessPipe::Write(Side side, const iovec* pieces, int count) {
     return static_cast<ssize_t>(offered);
   }
   if (offered == 0) return 0;
+  // Where the reader's direction is silent the news of its close has vanished, and so do these
+  // bytes.
   if (way.reader_closed && !In(side).faults.silent()) return FailWith(EPIPE);
   const bool vanishes = way.reader_closed || way.faults.silent();
+  // Vanishing bytes need no room: on a real network they would have left this machine.
   const size_t room = vanishes ? offered : buffer_bytes_ - way.size;
   if (room == 0) return FailWith(EAGAIN);
   const FaultCursor::Written written = way.faults.Write(std::min(offered, room));
@@ -197,6 +203,7 @@ ssize_t InProcessPipe::Write(Side side, const iovec* pieces, int count) {
 
 void InProcessPipe::Close(Side side) {
   MutexLock lock(mu_);
+  // The end's loop may go after this, so it is not woken any more.
   wakers_[Index(side)].reset();
   Way& out = Out(side);
   if (out.writer_closed) return;
@@ -295,6 +302,7 @@ void InProcessPipe::Change(const ConnectionFaults& faults) {
   };
   change(ways_[Index(Side::kDialer)], faults.to_listener);
   change(ways_[Index(Side::kListener)], faults.to_dialer);
+  // The old script's pace does not hold back the first read under the new one.
   for (Way& way : ways_) way.next_read = MonoTime();
   WakeBoth();
 }
@@ -307,6 +315,8 @@ void InProcessPipe::Hold(Side writer, bool held) {
 
 bool InProcessPipe::open() const {
   MutexLock lock(mu_);
+  // A reset counts only when nothing holds back its news: until then the held end takes the
+  // connection for open.
   const bool heard = reset() && !ways_[0].held && !ways_[1].held;
   return !heard && !(ways_[0].writer_closed && ways_[1].writer_closed);
 }

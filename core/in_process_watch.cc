@@ -49,12 +49,15 @@ InProcessWatch::InProcessWatch(EventLoop& loop, std::shared_ptr<InProcessPipe> l
         loop_.AssertInLoop();
         LookNow();
       }) {
+  // Last: from here on another thread may wake the task, and everything it looks at is made.
   link_->SetWaker(side_, task_);
 }
 
 InProcessWatch::~InProcessWatch() WEFT_NO_THREAD_ANALYSIS { Stop(); }
 
 void InProcessWatch::WatchRead(bool on) {
+  // Level-triggered, as epoll: what was ready before the watch is told, in a later turn and never
+  // inside this call.
   if (std::exchange(reading_, on) != on && on) task_->Wake();
 }
 
@@ -64,6 +67,7 @@ void InProcessWatch::WatchWrite(bool on) {
 
 void InProcessWatch::Stop() {
   link_->SetWaker(side_, nullptr);
+  // The task may be posted still. It then finds no watch.
   task_->Forget();
   due_.Stop();
   reading_ = writing_ = false;

@@ -17,6 +17,8 @@ bool IsNotOfThisMachine(const absl::Status& status) {
 absl::StatusOr<std::vector<Listening>> ListenOnAll(const std::vector<SocketAddress>& addresses,
                                                    ListenOptions options,
                                                    std::vector<std::string>* left_out) {
+  // With several addresses IPv4 has a socket of its own, which an IPv6 one for both families would
+  // collide with.
   options.ipv6_only = addresses.size() > 1;
   absl::Status in_use;
   // Held until the end, or the kernel may give the same port again.
@@ -27,6 +29,8 @@ absl::StatusOr<std::vector<Listening>> ListenOnAll(const std::vector<SocketAddre
     left_out->clear();
     in_use = absl::OkStatus();
     for (SocketAddress address : addresses) {
+      // The kernel chose the first one's port. The others have to get the same, and some other
+      // process may hold it there: then all is tried again with another one.
       const bool follows = address.port() == 0 && !all.empty();
       if (follows) address = address.WithPort(all.front().address.port());
       Listening one;

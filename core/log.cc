@@ -34,6 +34,8 @@ struct Log::State {
       std::erase_if(below, [](const std::weak_ptr<State>& each) { return each.expired(); });
       forget_at = std::max<size_t>(16, 2 * below.size());
     }
+    // Added under the mutex under which level and sink are read, so no change falls between the
+    // two.
     below.push_back(one);
     one->Take(level_here(), sink);
   }
@@ -107,6 +109,8 @@ void Log::SetSink(std::shared_ptr<LogSink> sink) const {
 
 void Log::Write(LogLevel level, std::string_view line) const {
   if (!Wants(level)) return;
+  // Copied under the mutex and called without it: the sink is the application's, and may log or
+  // change this log.
   std::shared_ptr<LogSink> sink;
   {
     MutexLock lock(state_->mu);
@@ -117,6 +121,7 @@ void Log::Write(LogLevel level, std::string_view line) const {
     if (Printable::Is(line, kMaxLine)) {
       sink->Write(level, line);
     } else {
+      // The 32 bytes leave room for the words about how much was left out.
       sink->Write(level, Printable::Text(line, kMaxLine - 32));
     }
   } catch (...) {  // a line is not worth a process

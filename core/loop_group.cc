@@ -64,6 +64,7 @@ void LoopGroup::Stop() {
     }
     return;
   }
+  // All are told first and joined then, so that they end side by side.
   for (auto& io : threads_) io->loop->Stop();
   for (auto& io : threads_) {
     if (io->thread.joinable()) io->thread.join();

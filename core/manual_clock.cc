@@ -35,11 +35,13 @@ ManualClock::ManualClock() = default;
 
 ManualClock::~ManualClock() {
   MutexLock lock(mu_);
+  // A loop that still ends reads this clock; its Unwatch is the last that it does with it.
   while (!watchers_.empty()) unwatched_.Wait(mu_);
 }
 
 void ManualClock::Advance(Nanos d) {
   now_.fetch_add(d.count(), std::memory_order_acq_rel);
+  // Shared: on a loop's thread this function returns before the watchers have answered.
   const auto round = std::make_shared<Round>();
   {
     // Under the mutex a watcher stays; afterwards it answers even if it ends.

@@ -28,6 +28,7 @@ absl::Status NotifyPipe::Open() {
 }
 
 bool NotifyPipe::Signal() {
+  // One byte at most is in the pipe, so a write can never find it full.
   if (pending_.exchange(true, std::memory_order_acq_rel)) return false;
   const char byte = 1;
   // ENOMEM: a kernel that has given the pipe's page back all the same. Without the byte the loop

@@ -10,6 +10,7 @@ namespace weft {
 absl::Status OutputBudget::Check(size_t uncounted, size_t more, std::string_view side,
                                  std::string_view whose) const {
   const size_t waiting = held() + uncounted;
+  // A message that is larger than the limit may go alone: it could never be sent else.
   if (limit_ == 0 || waiting == 0 || waiting + more <= limit_) return absl::OkStatus();
   return absl::ResourceExhaustedError(
       absl::StrCat(absl::string_view(side.data(), side.size()), ": ", waiting,
@@ -19,6 +20,8 @@ absl::Status OutputBudget::Check(size_t uncounted, size_t more, std::string_view
 }
 
 void OutputBudget::AwaitRoom(size_t more, absl::AnyInvocable<void() &&> told) {
+  // Half of the limit, not the limit: else one freed byte would wake all who wait, and all but one
+  // in vain.
   const size_t most =
       limit_ == 0 ? SIZE_MAX : std::min(limit_ / 2, limit_ - std::min(limit_, more));
   {
@@ -41,6 +44,7 @@ void OutputBudget::Tell() {
     });
     waiting_.store(!waits_.empty(), std::memory_order_seq_cst);
   }
+  // Called without the mutex: each may ask for room again.
   for (Wait& wait : told) std::move(wait.told)();
 }
 

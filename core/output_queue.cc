@@ -28,11 +28,14 @@ bool OutputQueue::Break() {
   if (state_ == State::kClosed) return false;
   lost_ = true;
   Drop();
+  // Claimed for good, so that no appender flushes. The caller that gets true has to see to the
+  // loss.
   return std::exchange(state_, State::kClaimed) != State::kClaimed;
 }
 
 void OutputQueue::Commit(size_t n) {
   const char* const data = tail_.Use(n);
+  // Sealed: the end of the output was promised to the peer, so what comes later is dropped.
   if (sealed_ || n == 0) return;
   queued_ += n;
   if (!segments_.TryExtend(tail_.block().get(), data, n)) return PushTail(data, n);

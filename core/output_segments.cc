@@ -29,6 +29,8 @@ void OutputSegments::Take(size_t n) {
       break;
     }
     n -= segment.size;
+    // References go as soon as their bytes are written, not when the vector is cleaned up: they may
+    // hold a large message.
     segment.block.reset();
     segment.keeper.reset();
     ++first_;

@@ -6,6 +6,8 @@
 namespace weft {
 
 size_t OutputTail::NextBlock(size_t n) {
+  // Only the first blocks since Trim: a connection with traffic would else make a new block for
+  // each write.
   small_ = !block_ && n <= kSmallBlock && small_left_ > 0;
   if (small_) {
     --small_left_;

@@ -23,6 +23,8 @@ void FutexWakeOne(std::atomic<int32_t>* word) {
 
 void Parker::Park() {
   if (TryPark()) return;
+  // Fails where Unpark has come meanwhile: then the loop below does not sleep, and the token is
+  // taken.
   int32_t empty = kEmpty;
   state_.compare_exchange_strong(empty, kAsleep, std::memory_order_acq_rel);
   // The kernel also returns for signals and by mistake, so the state decides.

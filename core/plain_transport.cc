@@ -20,6 +20,8 @@ ssize_t PlainTransport::Read(const iovec* pieces, int count) {
 }
 
 ssize_t PlainTransport::Write(const iovec* pieces, int count) {
+  // MSG_DONTWAIT spares the look at the descriptor's own flag; MSG_NOSIGNAL keeps a peer that has
+  // gone from ending the application.
   constexpr int kFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
   ssize_t n;
   if (count == 1) {

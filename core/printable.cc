@@ -19,7 +19,11 @@ size_t DecodeOne(std::string_view text, uint32_t* code) {
     return 1;
   }
   const size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  // The least code of each length. A longer form of a smaller code is not valid UTF-8, and could
+  // smuggle a control character past a check.
   constexpr uint32_t kMin[] = {0, 0, 0x80, 0x800, 0x10000};
+  // 0x80 to 0xc1 begin no character, or only forms that are too long; above 0xf4 lies nothing of
+  // Unicode.
   if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return 0;
   uint32_t value = lead & (0xffu >> (length + 1));
   for (size_t i = 1; i < length; ++i) {
@@ -34,9 +38,11 @@ size_t DecodeOne(std::string_view text, uint32_t* code) {
 
 bool MayBePrinted(uint32_t code) {
   if (code < 0x20 || (code >= 0x7f && code < 0xa0)) return false;  // C0, DEL, C1
+  // The three marks that turn the direction of writing without a range of their own.
   if (code == 0x61c || code == 0x200e || code == 0x200f) return false;
   if (code >= 0x2028 && code <= 0x202e) return false;  // separators, embeddings, overrides
   if (code >= 0x2066 && code <= 0x2069) return false;  // isolates
+  // A byte order mark is invisible inside text.
   return code != 0xfeff;
 }
 

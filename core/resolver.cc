@@ -13,6 +13,7 @@
 namespace weft {
 namespace {
 
+// RFC 1035, 2.3.4: 255 bytes on the wire, which are 253 of text.
 constexpr size_t kMaxNameBytes = 253;
 
 bool IsLocalhost(const std::string& name) {
@@ -23,6 +24,7 @@ bool IsLocalhost(const std::string& name) {
 
 std::vector<std::string> SearchNames(const std::string& name,
                                      const std::vector<std::string>& search, int ndots) {
+  // A dot at the end says that the name is complete.
   if (name.back() == '.') return {name.substr(0, name.size() - 1)};
   std::vector<std::string> names;
   for (const std::string& domain : search) {
@@ -77,8 +79,11 @@ void Resolver::Resolve(const HostPort& host_port, Nanos limit, OnFound on_found)
         loop_.AssertInLoop();
         OnAnswer(std::move(answer));
       });
+  // Without name servers the hosts file is all there is. 'f' first is the usual order of
+  // nsswitch.conf.
   const bool files_first = !dns.ok() || (*dns)->facts().lookups[0] == 'f';
   if (files_first && FindInFiles()) return;
+  // RFC 6761, 6.3: never asked of a name server, whose answer could send local traffic elsewhere.
   if (IsLocalhost(name_)) {
     if (!files_first && FindInFiles()) return;
     Tell({*SocketAddress::Parse(absl::StrCat("[::1]:", port_)),
@@ -96,6 +101,7 @@ void Resolver::Resolve(const HostPort& host_port, Nanos limit, OnFound on_found)
   worst_.why = "no such name in the hosts file";
   candidates_.clear();
   next_ = 0;
+  // nsswitch.conf may leave out DNS. Then no candidate is asked, and AskNext fails at once.
   if (dns_->facts().lookups.find('b') != std::string::npos) {
     candidates_ = SearchNames(host_, dns_->facts().search, dns_->facts().ndots);
   }
@@ -116,6 +122,7 @@ void Resolver::AskNext() {
     OnNobodyKnows();
     return;
   }
+  // One for each family.
   answers_left_ = 2;
   dns_->Ask(candidates_[next_++]);
 }

@@ -69,6 +69,7 @@ absl::StatusOr<std::shared_ptr<Runtime>> Runtime::Create(RuntimeOptions options)
   loop.faults = runtime->faults_;
   loop.random = runtime->random_;
   loop.spin = ToNanos(runtime->options_.spin);
+  // One for all loops: the limit is the runtime's, whichever connections use it up.
   loop.output_budget = std::make_shared<OutputBudget>(runtime->options_.max_output_bytes);
   loop.input_budget = std::make_shared<InputBudget>(runtime->options_.max_input_bytes,
                                                     "max_input_bytes of the runtime");
@@ -100,7 +101,9 @@ absl::StatusOr<WorkerPool*> Runtime::StartPool(std::string thread_name, const Po
 }
 
 absl::StatusOr<WorkerPool*> Runtime::workers() {
+  // The mutex may have been held by a thread that the child does not have.
   if (home_.InForkedChild()) return ForkGuard::Refused("runtime");
+  // The pool is started when it is first asked for: a client without handlers has no workers.
   const PoolOptions shared = {.threads = options_.worker_threads,
                               .max_threads = options_.max_worker_threads,
                               .queue = options_.worker_queue};
@@ -138,6 +141,8 @@ Runtime::~Runtime() WEFT_NO_THREAD_ANALYSIS {
   }
   if (options_.steps != nullptr) {
     if (loops_ == nullptr) return;
+    // The last reference may go inside a step of one of its own loops, which cannot be closed under
+    // itself.
     options_.steps->RunBetween([pools = std::make_shared<decltype(pools)>(std::move(pools)),
                                 loops = std::shared_ptr<LoopGroup>(std::move(loops_))] {
       for (const auto& pool : *pools) pool->Stop();
