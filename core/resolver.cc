@@ -136,6 +136,7 @@ void Resolver::OnAnswer(DnsClient::Answer answer) {
     Tell(std::move(found), answers_left_ == 0);
     return;
   }
+  // One family has found something, so the other's failure is no error.
   if (told_) {
     Tell({}, true);
     return;

@@ -156,6 +156,8 @@ Runtime::~Runtime() WEFT_NO_THREAD_ANALYSIS {
       EventLoop::Current() != nullptr || CallbackQueue::InCallback() ||
       std::any_of(pools.begin(), pools.end(), [](const auto& pool) { return pool->InPool(); });
   if (!own_thread) {
+    // Pools first: their items may post to the loops, and a closed loop would cancel what they
+    // finish.
     for (const auto& pool : pools) pool->Stop();
     if (loops_ != nullptr) loops_->Stop();
     return;

@@ -53,6 +53,7 @@ bool SerialExecutor::TrySubmit(SerialKey key, WorkItem& item, Queue** queue, boo
   Queue* first = nullptr;
   {
     MutexLock lock(mu_);
+    // Before anything is counted or made: a late item leaves no trace.
     if (way != nullptr && way->rank < *way->highest) {
       way->late = true;
       return false;
@@ -61,6 +62,7 @@ bool SerialExecutor::TrySubmit(SerialKey key, WorkItem& item, Queue** queue, boo
     std::unique_ptr<Queue>& place = queues_[key];
     const bool fresh = place == nullptr;
     if (fresh) {
+      // A key comes and goes with each call that is alone, so its queue is used again.
       if (spare_.empty()) {
         place = std::make_unique<Queue>(*this);
       } else {
@@ -88,6 +90,7 @@ bool SerialExecutor::TrySubmit(SerialKey key, WorkItem& item, Queue** queue, boo
   // Outside the mutex: a pool that has stopped cancels the queue inside, which comes back to Begin.
   if (first == nullptr || carrier_.TrySubmit(*first)) return true;
   MutexLock lock(mu_);
+  // The carrier was full. Meanwhile other threads may have put their items behind this one.
   first->waiting.erase(first->Find(item));
   CountWaiting(*first, -1);
   if (!NextOrRest(*first)) return false;
@@ -101,6 +104,7 @@ void SerialExecutor::SetReady(Queue& queue, WorkItem& item) {
   {
     MutexLock lock(mu_);
     const auto place = queue.Find(item);
+    // TakeOut has taken the item, or it is over.
     if (place == queue.waiting.end()) return;
     place->ready = true;
     if (queue.state != Queue::State::kHeld || place != queue.waiting.begin()) return;
@@ -116,8 +120,11 @@ void SerialExecutor::Done(Queue& queue, WorkItem& item) {
       // Before its turn.
       queue.waiting.erase(place);
       CountWaiting(queue, -1);
+      // Not held: the carrier or a worker has the queue, and finds the next item itself.
       if (queue.state != Queue::State::kHeld || !NextOrRest(queue)) return;
     } else if (queue.state == Queue::State::kRunning) {
+      // Inside Run, on its own stack: End goes on with the queue when Run has returned, so that two
+      // items of a key never overlap.
       queue.over = true;
       return;
     } else {
@@ -130,6 +137,8 @@ void SerialExecutor::Done(Queue& queue, WorkItem& item) {
 
 bool SerialExecutor::HasRoom(const WorkShare* share) const {
   if (waiting_ < limit_) return true;
+  // Past the limit, up to twice of it, only those have room who use less than their part: one busy
+  // connection must not shut out the others.
   if (share == nullptr || waiting_ >= 2 * limit_) return false;
   const size_t shares = shares_ + (share->ordered_waiting == 0 ? 1 : 0);
   return share->ordered_waiting < limit_ / shares;
@@ -158,6 +167,7 @@ std::vector<WorkItem*> SerialExecutor::TakeOut(const void* owner,
   for (const auto& [number, queue] : theirs) {
     const size_t before = out.size();
     std::erase_if(queue->waiting, [&](const Queue::Waiting& each) {
+      // An item that is not complete has an owner that still fills it in.
       const bool goes = each.ready && asked(*each.item);
       if (goes) out.push_back(each.item);
       return goes;
@@ -173,6 +183,7 @@ bool SerialExecutor::NextOrRest(Queue& queue) {
     Free(queue);
     return false;
   }
+  // An incomplete first item holds up those behind it: its place is its place in the order.
   const bool ready = queue.waiting.front().ready;
   queue.state = ready ? Queue::State::kWithCarrier : Queue::State::kHeld;
   return ready;
@@ -208,6 +219,7 @@ SerialExecutor::AfterItem SerialExecutor::End(Queue& queue, bool go_on) {
   std::shared_ptr<WorkShare> share;  // its queue may be gone before the carrier is done with it
   {
     MutexLock lock(mu_);
+    // Done comes later, on any thread, and goes on with the queue from there.
     if (!queue.over) {
       queue.state = Queue::State::kAway;
       return AfterItem::kElsewhere;

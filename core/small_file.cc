@@ -25,6 +25,8 @@ SmallFile::Stamp StampFrom(const struct stat& facts) {
   stamp.inode = facts.st_ino;
   stamp.size = static_cast<uint64_t>(facts.st_size);
   stamp.modified_ns = nanos(facts.st_mtim);
+  // The time of the change of the inode, too: whoever writes a file can set its modification time
+  // back.
   stamp.changed_ns = nanos(facts.st_ctim);
   return stamp;
 }
@@ -62,6 +64,8 @@ SmallFile::Stamp SmallFile::StampOf(const std::string& path) {
 }
 
 absl::StatusOr<std::string> SmallFile::Read(const std::string& path, size_t max_bytes) {
+  // O_NONBLOCK: opening a pipe would wait for a writer. O_NOCTTY: a terminal must not become the
+  // process's own.
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return Exhausted::Descriptors(errno, absl::StrCat("open file ", path));
   const auto close = absl::MakeCleanup([fd] { ::close(fd); });

@@ -34,7 +34,7 @@ void SetInt(int fd, int level, int name, int value) {
 absl::StatusOr<Socket> NewStreamSocket(const SocketAddress& address) {
   Socket s(::socket(address.family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!s.valid()) return Failed(errno, "make a socket for", address);
-  // Inherited by what a listener accepts.
+  // Set on listeners, too: the sockets they accept inherit it without a system call each.
   if (!address.is_unix()) SetInt(s.fd(), IPPROTO_TCP, TCP_NODELAY, 1);
   return s;
 }
@@ -67,6 +67,7 @@ absl::StatusOr<Socket> Socket::Listen(const SocketAddress& address, const Listen
   }
   if (::listen(s->fd(), options.backlog) != 0) {
     const int error = errno;
+    // While the socket is open: a closed one's inode may be another file's.
     bound.Remove();
     return Failed(error, "listen on", address);
   }
@@ -77,6 +78,7 @@ absl::StatusOr<Socket> Socket::Listen(const SocketAddress& address, const Listen
 absl::StatusOr<Socket> Socket::Listen(const SocketAddress& address, int backlog) {
   UnixSocketFile file;
   absl::StatusOr<Socket> s = Listen(address, ListenOptions{.backlog = backlog}, &file);
+  // This overload has no owner for the file, so it stays.
   file.Leave();
   return s;
 }

@@ -25,10 +25,12 @@ absl::Status BadAddress(std::string_view text, std::string_view why) {
                    "; expected host:port, [IPv6]:port or unix:/path"));
 }
 
-// Empty: `host` may be a name. Not a judgement of its letters: a hosts file has all kinds.
+// Says why `host` can be no name; empty: it can. Letters are not judged: a hosts file has all
+// kinds.
 std::string_view WhyNotAName(std::string_view host) {
   if (host.back() == '.') host.remove_suffix(1);  // an absolute one
   if (host.empty()) return "no host";
+  // RFC 1035, 2.3.4: 253 bytes of text, 63 of a label.
   if (host.size() > 253) return "the host name is too long (limit 253 bytes)";
   for (size_t label = 0, end; label <= host.size(); label = end + 1) {
     end = std::min(host.find('.', label), host.size());
@@ -72,6 +74,8 @@ absl::StatusOr<HostPort> HostPort::Parse(std::string_view text) {
     result.host = std::string(text.substr(1, end - 1));
     port = text.substr(end + 2);
   } else {
+    // The last colon, so that an IPv6 address without brackets is recognized below and not cut at
+    // its first group.
     const size_t colon = text.rfind(':');
     if (colon == std::string_view::npos) return BadAddress(text, "no port");
     result.host = std::string(text.substr(0, colon));
@@ -81,10 +85,12 @@ absl::StatusOr<HostPort> HostPort::Parse(std::string_view text) {
     }
   }
   if (result.host.empty()) return BadAddress(text, "no host");
+  // Brackets hold an IPv6 address, with a zone perhaps, and never a name.
   if (const std::string_view why = WhyNotAName(result.host); text[0] != '[' && !why.empty()) {
     return BadAddress(text, why);
   }
   uint32_t number = 0;
+  // SimpleAtoi alone would take signs and spaces.
   if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos ||
       !absl::SimpleAtoi(ToAbsl(port), &number) || number > 65535) {
     return BadAddress(text, "port is not a number from 0 to 65535");
@@ -127,6 +133,7 @@ absl::StatusOr<SocketAddress> SocketAddress::From(const HostPort& host_port) {
     return result;
   }
   auto* v6 = reinterpret_cast<sockaddr_in6*>(&result.storage_);
+  // inet_pton knows no zones.
   const size_t percent = host_port.host.find('%');
   if (::inet_pton(AF_INET6, host_port.host.substr(0, percent).c_str(), &v6->sin6_addr) == 1) {
     v6->sin6_family = AF_INET6;

@@ -60,6 +60,7 @@ class WithoutSignals {
     ::sigpending(&pending);
     ::sigemptyset(&ours_);
     for (const int signal : {SIGPIPE, SIGXFSZ}) {
+      // A signal that was pending before is the application's, and stays.
       if (::sigismember(&pending, signal) != 1) ::sigaddset(&ours_, signal);
     }
     ::pthread_sigmask(SIG_BLOCK, &ours_, &before_);
@@ -94,6 +95,7 @@ ssize_t WriteAtOnce(int fd, std::string_view bytes) {
   struct stat file;
   if (::fstat(fd, &file) != 0) return -1;
   const WithoutSignals quiet;
+  // A regular file never makes its writer wait for a reader.
   if (S_ISREG(file.st_mode)) return ::write(fd, bytes.data(), bytes.size());
   if (S_ISSOCK(file.st_mode)) {
     return ::send(fd, bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -111,10 +113,12 @@ ssize_t WriteAtOnce(int fd, std::string_view bytes) {
 }  // namespace
 
 void StderrSink::Write(LogLevel level, std::string_view line) {
+  // A log line must not change what the caller is about to report.
   const int kept_errno = errno;
   const int64_t missed = left_out_.exchange(0, std::memory_order_relaxed);
   const std::string head = Head(level);
   std::string text;
+  // Ends the line that the last write left unfinished, or this one would be part of it.
   if (cut_.exchange(false, std::memory_order_relaxed)) text.push_back('\n');
   if (missed > 0) {
     absl::StrAppend(&text, head, missed,
@@ -125,6 +129,7 @@ void StderrSink::Write(LogLevel level, std::string_view line) {
   text += '\n';
   const ssize_t n = WriteAtOnce(fd_, text);
   if (n != static_cast<ssize_t>(text.size())) {
+    // The note about the missed lines is lost with this one, so its number counts again.
     left_out_.fetch_add(missed + 1, std::memory_order_relaxed);
     if (n > 0) cut_.store(true, std::memory_order_relaxed);
   }

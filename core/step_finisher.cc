@@ -27,6 +27,7 @@ bool StepFinisher::RunUntil(const std::function<bool()>& done) {
     if (!ready.empty()) {
       // Inside a step nobody waits.
       StepFinisher* const here = std::exchange(current_finisher, nullptr);
+      // The first one, whichever are ready: the order has to be the same in each run.
       set_.Step(*ready.front());
       current_finisher = here;
     } else if (!jump_()) {

@@ -25,6 +25,7 @@ void StepSet::Step(Steppable& one) {
   one.Step();
   stepping_ = false;
   while (!between_.empty()) {
+    // Taken out first, for a closure may add another one.
     for (const std::function<void()>& f : std::exchange(between_, {})) f();
   }
 }

@@ -44,6 +44,7 @@ void TransportHandshake::Cancel() {
 
 void TransportHandshake::OnReadable() {
   loop_.AssertInLoop();
+  // The watch of the other direction may tell once more in the turn in which it was switched off.
   if (waits_for_ == Progress::kWantRead) StepAndTell();
 }
 
@@ -100,6 +101,7 @@ absl::Status TransportHandshake::Want(Progress ready) {
     // Armed with the first wait, so that a handshake that is done at once needs no timer.
     deadline_.StartAt(ends_);
   }
+  // Never both: a socket is writable nearly always, and would wake the loop in each turn.
   watch_->WatchRead(ready == Progress::kWantRead);
   watch_->WatchWrite(ready == Progress::kWantWrite);
   return absl::OkStatus();
@@ -118,6 +120,7 @@ void TransportHandshake::TellLater() {
 
 void TransportHandshake::Tell() {
   WEFT_DCHECK(done_ != nullptr);
+  // All is put back before the call, since `done` may start another handshake here.
   const OnDone done = std::move(done_);
   watch_.reset();  // before the transport is anybody else's
   absl::StatusOr<std::unique_ptr<Transport>> result = std::move(transport_);

@@ -34,6 +34,8 @@ UnixSocketFile::Identity IdentityOf(const struct stat& info) { return {info.st_d
 std::string NameAside(const std::string& path) {
   uint64_t random = 0;
   if (::getrandom(&random, sizeof random, GRND_NONBLOCK) != sizeof random) {
+    // Early at boot the kernel may have no random bytes yet; an address of the stack and the
+    // process have to do.
     random = reinterpret_cast<uintptr_t>(&random) ^ static_cast<uint64_t>(::getpid()) << 32;
   }
   const size_t slash = path.rfind('/');
@@ -97,6 +99,7 @@ absl::StatusOr<std::string> Absolute(const std::string& path) {
 }  // namespace
 
 UnixSocketFile& UnixSocketFile::operator=(UnixSocketFile&& o) noexcept {
+  // A swap: the other one's destructor then removes the file that this one had.
   std::swap(path_, o.path_);
   std::swap(identity_, o.identity_);
   return *this;
@@ -111,6 +114,8 @@ absl::StatusOr<UnixSocketFile> UnixSocketFile::Bind(int fd, const SocketAddress&
   if (!path.ok()) return path.status();
   for (int i = 1; ::bind(fd, address.get(), address.length()) != 0; ++i) {
     const int error = errno;
+    // Bind comes first and looks only when it has failed: a name that was free needs no look that
+    // could be out of date.
     if (error != EADDRINUSE || i == kBindTries || !RemoveDead(*path)) return failed(error);
   }
   struct stat info;

@@ -12,6 +12,7 @@ namespace weft {
 bool WorkLine::TryAppend(WorkItem* const* items, size_t count) {
   if (end_ - first_ + count > capacity_ && !Grow(size_ + count)) return false;
   for (size_t i = 0; i < count; ++i) {
+    // Places count on and on, wrapping; At takes them modulo the capacity, which is a power of two.
     items[i]->place_ = end_;
     At(end_++) = items[i];
   }
@@ -42,6 +43,7 @@ bool WorkLine::Grow(size_t wanted) {
 size_t WorkLine::TakeFirst(WorkItem** items, size_t most) {
   size_t count = 0;
   for (; count < most && first_ != end_; ++first_) {
+    // Null: a hole that Remove has left.
     if (WorkItem* const item = std::exchange(At(first_), nullptr)) items[count++] = item;
   }
   size_ -= count;
@@ -51,6 +53,7 @@ size_t WorkLine::TakeFirst(WorkItem** items, size_t most) {
 void WorkLine::PutBack(WorkItem* const* items, size_t count) {
   while (count > 0) {
     WorkItem* const item = items[--count];
+    // There is room: the items were taken from these places, and nothing was appended since.
     item->place_ = --first_;
     At(first_) = item;
     ++size_;
@@ -62,6 +65,7 @@ bool WorkLine::Remove(const WorkItem& item) {
   // their differences are compared.
   const uint32_t place = item.place_;
   if (size_ == 0 || place - first_ >= end_ - first_ || At(place) != &item) return false;
+  // A hole instead of moving up all behind it. Grow and TakeFirst pass over it.
   At(place) = nullptr;
   --size_;
   return true;

@@ -78,6 +78,7 @@ class WorkerPool::Stepped final : public Steppable {
   bool Ready() const override { return pool_.any_queued(); }
   MonoTime next_step() const override { return kNever; }
   void Step() override {
+    // The thread that steps may be inside a loop's scope; a worker has no loop.
     const CallbackQueue::Attached no_loop(nullptr);
     const Entered entered(pool_);
     WorkItem* const item = pool_.Take(&pool_.workers_[0].resumed_in_a_row);
@@ -114,6 +115,7 @@ absl::StatusOr<std::unique_ptr<WorkerPool>> WorkerPool::Create(WorkerPoolOptions
     MutexLock lock(pool->mu_);
     for (int i = 0; i < pool->options_.threads; ++i) {
       if (absl::Status s = pool->StartWorker(i); !s.ok()) {
+        // Stop takes the mutex itself. It joins those that were started.
         lock.Unlock();
         pool->Stop();
         return s;
@@ -252,7 +254,9 @@ void WorkerPool::WakeOne() {
 void WorkerPool::RunItem(WorkItem& item, int index) {
   Worker& self = workers_[static_cast<size_t>(index)];
   watch_.Pass(index);
+  // Passes the wake-up on before the item runs, which may take long.
   if (any_queued()) WakeIfNeeded();
+  // Relaxed: PoolGrowth only guesses from it, at looks that are 500 µs apart.
   self.in_item.store(true, std::memory_order_relaxed);
   item.Run(index);
   self.in_item.store(false, std::memory_order_relaxed);
@@ -367,6 +371,7 @@ bool WorkerPool::AllBlocked(std::vector<Nanos>* cpu_before) {
   for (size_t i = 0; i < now.size(); ++i) {
     Worker& worker = workers_[i];
     if (!worker.running) continue;
+    // `running` is cleared under this mutex before the thread ends, so its handle is valid.
     now[i] = ThreadCpu(worker.thread);
     if (!worker.in_item.load(std::memory_order_relaxed) ||
         (blocked && now[i] - (*cpu_before)[i] >= kBlockedBelow)) {
@@ -387,6 +392,7 @@ void WorkerPool::Stop() {
   growth_.Stop();
   for (int i = 0; i < max_threads(); ++i) {
     Worker& worker = workers_[static_cast<size_t>(i)];
+    // Also those that are not idle: the token waits for their next Park.
     worker.parker.Unpark();
     if (worker.thread.joinable()) worker.thread.join();
   }
