@@ -22,6 +22,10 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.dont_write_bytecode = True
+sys.path.append(str(ROOT / "tests" / "structure"))
+
+import surface  # noqa: E402
 SAYS = "hello outside"
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wnon-virtual-dtor", "-Werror"]
 
@@ -77,8 +81,11 @@ class Step:
         for name in ("lib/libweft.a", "bin/protoc-gen-weft", "lib/pkgconfig/weft.pc", "lib/cmake/weft/weftConfig.cmake",
                      "include/weft/rpc/server.h", "include/weft/rpc/options.proto", "include/weft/rpc/options.pb.h"):
             want((prefix / name).is_file(), f"{name} is not installed")
-        stray = [p for p in (prefix / "include").rglob("*") if p.is_file() and p.suffix not in (".h", ".proto")]
-        want(not stray, f"installed among the headers: {stray}")
+        include = prefix / "include"
+        there = {p.relative_to(include).as_posix() for p in include.rglob("*") if p.is_file()}
+        wanted = {f"weft/{name}" for name in surface.installed(ROOT)}
+        want(there == wanted, f"stray among the headers: {sorted(there - wanted)}; missing: {sorted(wanted - there)}")
+        want(len(there) < sum(1 for room in ("core", "rpc") for _ in (ROOT / room).rglob("*.h")), "all is installed")
 
     def check_versions(self):
         """The soname, CMake's rule, pkg-config's version and the plugin's are of one line, docs/versions.md's."""

@@ -17,6 +17,7 @@ import packages
 import prose
 import sizes
 import sleeps
+import surface
 
 RULES = {
     "include_graph": include_graph.check,
@@ -29,6 +30,7 @@ RULES = {
     "packages": packages.check,
     "prose": prose.check,
     "sleeps": sleeps.check,
+    "surface": surface.check,
 }
 
 
