@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <utility>
 
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream.h>
 #include <google/protobuf/message_lite.h>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
 #include "weft/core/try_allocate.h"
@@ -107,14 +109,14 @@ class PieceStream final : public google::protobuf::io::ZeroCopyOutputStream {
   bool failed_ = false;
 };
 
-// Does what ParseFromArray does, but first reserves room for large strings.
+// Does what ParsePartialFromArray does, but first reserves room for large strings.
 bool ParseLarge(const char* data, int size, google::protobuf::MessageLite* out) {
   out->Clear();
   if (!StringRoom::Make(data, static_cast<size_t>(size), out)) {
-    return out->ParseFromArray(data, size);
+    return out->ParsePartialFromArray(data, size);
   }
   google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(data), size);
-  return out->MergeFromCodedStream(&in) && in.ConsumedEntireMessage();
+  return out->MergePartialFromCodedStream(&in) && in.ConsumedEntireMessage();
 }
 
 }  // namespace
@@ -127,22 +129,42 @@ MessageCodec::Parsed MessageCodec::Parse(const char* data, size_t size,
                                          google::protobuf::MessageLite* out) {
   bool whole = false;
   if (!TryAllocate([&] {
-        whole = size < StringRoom::kFrom ? out->ParseFromArray(data, static_cast<int>(size))
+        whole = size < StringRoom::kFrom ? out->ParsePartialFromArray(data, static_cast<int>(size))
                                          : ParseLarge(data, static_cast<int>(size), out);
       })) {
     return Parsed::kNoMemory;
   }
-  return whole ? Parsed::kDone : Parsed::kBroken;
+  if (!whole) return Parsed::kBroken;
+  return out->IsInitialized() ? Parsed::kDone : Parsed::kIncomplete;
 }
 
 absl::Status MessageCodec::ParseError(Parsed parsed, std::string_view where, std::string_view what,
                                       size_t size, const google::protobuf::MessageLite& message) {
+  if (parsed == Parsed::kIncomplete) {
+    const std::string it = absl::StrCat(absl::string_view(where.data(), where.size()), "the ",
+                                        absl::string_view(what.data(), what.size()));
+    return Incomplete(absl::StatusCode::kInternal, it, message);
+  }
   const bool broken = parsed == Parsed::kBroken;
   return absl::Status(broken ? absl::StatusCode::kInternal : absl::StatusCode::kResourceExhausted,
                       absl::StrCat(absl::string_view(where.data(), where.size()),
                                    broken ? "cannot parse the " : "no memory to parse the ",
                                    absl::string_view(what.data(), what.size()), " (", size,
                                    " bytes) as ", message.GetTypeName()));
+}
+
+bool MessageCodec::IsComplete(const google::protobuf::MessageLite& message) {
+  return message.IsInitialized();
+}
+
+absl::Status MessageCodec::Incomplete(absl::StatusCode code, std::string_view what,
+                                      const google::protobuf::MessageLite& message) {
+  const std::string fields = message.InitializationErrorString();
+  // The lite runtime says only that it cannot tell.
+  const bool named = !absl::StartsWith(fields, "(cannot determine");
+  return absl::Status(
+      code, absl::StrCat(absl::string_view(what.data(), what.size()), " lacks required fields of ",
+                         message.GetTypeName(), named ? ": " : "", named ? fields : std::string()));
 }
 
 size_t MessageCodec::ByteSize(const google::protobuf::MessageLite& message) {

@@ -40,13 +40,23 @@ class MessageCodec {
   static constexpr size_t kBlock = (64 << 10) - sizeof(Block);
   static constexpr size_t kMax = (size_t{1} << 31) - 1;
 
-  // The outcome of parsing. kNoMemory: an allocation failed that protobuf made for the message.
-  enum class Parsed : uint8_t { kDone, kBroken, kNoMemory };
+  // The outcome of parsing. kIncomplete: the bytes are such a message, without a required field.
+  // kNoMemory: an allocation failed that protobuf made for the message.
+  enum class Parsed : uint8_t { kDone, kBroken, kIncomplete, kNoMemory };
   static Parsed Parse(const char* data, size_t size, google::protobuf::MessageLite* out);
   // The error of a `what` of `size` bytes that could not be parsed: one line that begins with
   // `where`.
   static absl::Status ParseError(Parsed parsed, std::string_view where, std::string_view what,
                                  size_t size, const google::protobuf::MessageLite& message);
+
+  // True if every required field (proto2) is set. Serializing does not ask: each sender of messages
+  // does, once, before it sends.
+  static bool IsComplete(const google::protobuf::MessageLite& message);
+  // The error of a message that is not complete. It names the fields by their paths; for a message
+  // of the lite runtime, which does not know them, only the type:
+  // "the request lacks required fields of pkg.Type: number, part.size".
+  static absl::Status Incomplete(absl::StatusCode code, std::string_view what,
+                                 const google::protobuf::MessageLite& message);
 
   // The size on the wire. protobuf also stores it in the message, where WriteTo finds it.
   static size_t ByteSize(const google::protobuf::MessageLite& message);

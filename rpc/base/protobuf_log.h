@@ -1,5 +1,5 @@
-// Takes the lines that protobuf writes of itself: a peer's message with a string that is no UTF-8,
-// or without a required field, makes it write one each time.
+// Takes the lines that protobuf writes of itself: a peer's message with a string that is no UTF-8
+// makes it write one each time.
 //
 // protobuf has one handler for a process, and writes to standard error by default. Ours passes
 // lines of threads that are at work for a runtime (core/thread_log.h) to its log, thinned out; all

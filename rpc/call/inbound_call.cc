@@ -4,6 +4,7 @@
 
 #include <google/protobuf/message_lite.h>
 
+#include "absl/base/optimization.h"
 #include "absl/strings/str_cat.h"
 #include "weft/core/callback_queue.h"
 #include "weft/core/check.h"
@@ -125,6 +126,13 @@ void InboundCall::Answer(const absl::Status& wish, ReplyMessage* reply) {
     return;
   }
   answered = clock->Now();
+  if (reply != nullptr && wish.ok() &&
+      ABSL_PREDICT_FALSE(!MessageCodec::IsComplete(reply->message()))) {
+    AnswerSlow(MessageCodec::Incomplete(absl::StatusCode::kInternal, "the handler's reply",
+                                        reply->message()),
+               nullptr);
+    return;
+  }
   if (interception == nullptr && stream == nullptr) {
     Send(wish, reply);
   } else {

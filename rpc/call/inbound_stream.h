@@ -25,6 +25,9 @@ class InboundStream final : public StreamPort {
     return call_.OnMessage(outgoing ? MessageDirection::kSent : MessageDirection::kReceived, bytes);
   }
 
+  // The handler wrote it.
+  absl::StatusCode CodeOfIncomplete() const override { return absl::StatusCode::kInternal; }
+
   InboundCall& call_;
   const std::shared_ptr<const WriteWaits> write_waits_;
 };

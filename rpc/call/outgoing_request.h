@@ -19,6 +19,8 @@
 #include <string_view>
 #include <utility>
 
+#include "absl/base/optimization.h"
+#include "absl/status/status.h"
 #include "weft/rpc/base/compression.h"
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/serialized_request.h"
@@ -38,6 +40,11 @@ class OutgoingRequest {
   // The size of the message. For kMessage it is computed, and protobuf remembers it in the message.
   size_t Size() const {
     return form_ == Form::kMessage ? MessageCodec::ByteSize(*message_) : bytes_.size();
+  }
+  // INVALID_ARGUMENT if the message lacks a required field. Only until the call has started.
+  absl::Status CheckComplete() const {
+    if (ABSL_PREDICT_TRUE(MessageCodec::IsComplete(*message_))) return absl::OkStatus();
+    return MessageCodec::Incomplete(absl::StatusCode::kInvalidArgument, "the request", *message_);
   }
   // Only for kMessage.
   const google::protobuf::MessageLite& message() const { return *message_; }

@@ -4,7 +4,9 @@
 
 #include <google/protobuf/message_lite.h>
 
+#include "absl/base/optimization.h"
 #include "weft/core/thread_log.h"
+#include "weft/rpc/base/message_codec.h"
 
 namespace weft {
 namespace {
@@ -128,6 +130,10 @@ StreamSent StreamPort::TryWrite(const google::protobuf::MessageLite& message, bo
     if (way != StreamSent::kSent) return way;
   }
   absl::Status why;
+  if (ABSL_PREDICT_FALSE(!MessageCodec::IsComplete(message))) {
+    Fail(MessageCodec::Incomplete(CodeOfIncomplete(), "a stream message", message));
+    return StreamSent::kEnded;
+  }
   if (WantsMessages()) {
     // An interceptor must see each message only once, so do not start a send that would be blocked.
     if (!transport->HasRoom(*this)) return StreamSent::kBlocked;

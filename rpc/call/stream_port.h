@@ -140,6 +140,8 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
     (void)outgoing, (void)bytes;
     return absl::OkStatus();
   }
+  // The code of a written message that lacks a required field: whose fault it is.
+  virtual absl::StatusCode CodeOfIncomplete() const { return absl::StatusCode::kInvalidArgument; }
   // OnStreamMessage wants to be called.
   virtual bool WantsMessages() const { return false; }
 

@@ -124,6 +124,13 @@ void CallStarter::Start(OutboundCall& call) {
     room_.CompleteLater(call, absl::CancelledError("cancelled by the caller before it was sent"));
     return;
   }
+  // The request of a method whose client streams is a stand-in.
+  if (!ClientStreams(call.method.kind)) {
+    if (absl::Status s = call.request.CheckComplete(); ABSL_PREDICT_FALSE(!s.ok())) {
+      room_.CompleteLater(call, std::move(s));
+      return;
+    }
+  }
   if ((all_driven_ || call.options.max_attempts > 1) && StartDriven(call)) return;
   Send(call, in_loop);
 }

@@ -67,6 +67,9 @@ absl::Status BroadcastPlan::Make() {
     return absl::FailedPreconditionError(
         "this node is to be called (Self::kCall), and has no handlers of its own");
   }
+  if (!MessageCodec::IsComplete(message)) {
+    return MessageCodec::Incomplete(absl::StatusCode::kInvalidArgument, "the request", message);
+  }
   request_size = MessageCodec::ByteSize(message);
   if (request_size > MessageCodec::kMax) {
     return absl::ResourceExhaustedError(absl::StrCat(
