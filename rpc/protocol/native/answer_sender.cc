@@ -37,6 +37,7 @@ void AnswerSender::SendAnswer(InboundCall& call, const absl::Status& status, Rep
   head.metadata = call.trailers().empty() ? nullptr : &call.trailers();
   const auto took =
       std::chrono::duration_cast<std::chrono::microseconds>(call.answered - call.received).count();
+  // The field has 32 bits: a longer time is told as the longest.
   head.handler_us = static_cast<uint32_t>(std::clamp<int64_t>(took, 0, UINT32_MAX));
   // LimitTrailers keeps an earlier error: the handler's own error matters more than its trailers.
   if (head.metadata != nullptr) {
@@ -103,6 +104,8 @@ void AnswerSender::PrepareSlow(InboundCall& call, ReplyMessage& reply, Answer* a
         Errors::TooLarge("the reply", out.size, most, "max_message_bytes of the server");
   } else if (!attachment.empty() || Compresses(call.reply_codec, out.size)) {
     answer->error =
+        // Not shared: what is compressed, or has an attachment behind it, is sent from bytes of its
+        // own.
         MessageCodec::Pieces(message, out.size, /*share=*/false, &pieces, &blocks)
             ? frames_.Transform(call.reply_codec, &attachment, /*of_stream=*/false, &out, &pieces)
             : MessageCodec::NoMemory("the reply", out.size);
@@ -188,6 +191,7 @@ bool AnswerSender::SendInitialMetadata(InboundCall& call) {
 void AnswerSender::OnCallReturned(InboundCall& call) {
   frames_.loop().AssertInLoop();
   if (ABSL_PREDICT_FALSE(call.input_held > 0)) GiveInputBack(call);
+  // Null: the session has ended, and its tables with it. The call comes back all the same.
   if (inbound_ != nullptr) inbound_->OnCallReturned(call);
 }
 
@@ -196,6 +200,8 @@ ABSL_ATTRIBUTE_NOINLINE void AnswerSender::GiveInputBack(InboundCall& call) {
 }
 
 void AnswerSender::WatchDeadline(InboundCall& call) {
+  // By number, not by reference: the call may be answered, and its object may serve another one,
+  // before the task runs.
   frames_.loop().Post(
       [origin = call.origin, this, id = call.id.load(std::memory_order_relaxed)](TaskFate fate) {
         if (fate == TaskFate::kCancelled) return;
@@ -214,6 +220,8 @@ bool AnswerSender::Abort(InboundCall& call, const absl::Status& why) {
     call.aborted.store(true, std::memory_order_relaxed);
     frames_.DropFragments({id, true});
   }
+  // After the mutex, which SendError takes. Nothing can come in between: `over` keeps SendAnswer
+  // and messages out.
   frames_.SendError(id, why, /*not_executed=*/false);
   return true;
 }

@@ -16,6 +16,7 @@ absl::Status BoundMethods::Bind(uint16_t number, const BoundMethod* bound, std::
                                 InputAccount& account) {
   WEFT_DCHECK(number > 0);
   if (methods_.size() <= number &&
+      // The peer chooses the number, and with it the size of the table.
       !TryAllocate([&] { methods_.resize(number + size_t{1}, nullptr); })) {
     return absl::ResourceExhaustedError(
         absl::StrCat("no memory for a table of ", number, " methods"));
@@ -26,6 +27,7 @@ absl::Status BoundMethods::Bind(uint16_t number, const BoundMethod* bound, std::
     return absl::OkStatus();
   }
   if (unknown_ == nullptr) unknown_ = std::make_unique<UnknownMethods>();
+  // Charged before it is kept: a peer could name unknown methods without end.
   if (unknown_->KeepsMore(number)) {
     if (absl::Status s = account.TryAdd(UnknownMethods::kMaxNameBytes); !s.ok()) return s;
   }

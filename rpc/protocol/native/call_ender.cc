@@ -41,6 +41,7 @@ void CallEnder::EndExpired(OutboundCall& call) {
 
 void CallEnder::Cancel(uint64_t id) {
   OutboundCall* const call = shared_.link->Take(id);
+  // The reply came first. The caller has it, and nothing is to be cancelled.
   if (call == nullptr) return;
   shared_.frames().SendFrame(
       {0, FrameType::kCancel, 0, ToWireCode(absl::StatusCode::kCancelled), id}, "");
@@ -65,6 +66,8 @@ void CallEnder::OnCallDeadline(OutboundCall& expired) {
 
 void CallEnder::LookForDeadlines() {
   if (shared_.phase.is(SessionPhase::State::kEnded)) return;
+  // Callers on other threads only note that there is a deadline; the wheel is the loop's own. So
+  // the loop looks through the table now and then (docs/decisions/0006).
   const MonoTime next = shared_.link->ArmDeadlines(this);
   if (look_timer_ == nullptr) {
     if (next == kNever) return;
@@ -88,6 +91,8 @@ void CallEnder::EndAbove(uint64_t last, const absl::Status& why) {
   for (OutboundCall* call = shared_.link->GoAway(last); call != nullptr;) {
     // Before End, which may destroy the call.
     OutboundCall* const next = call->wire().next;
+    // GoAway and Close take calls from the table only: the wheel is the loop's, and not under the
+    // link's mutex.
     shared_.wheel.Remove(call);
     shared_.parts.unfinished.Drop(call->wire().id, /*reply=*/true);
     End(*call, why.code(), absl::StrCat("refused, the server is going away: ", why.message()),

@@ -14,6 +14,8 @@ FragmentQueue::Item* FragmentQueue::Find(FragmentKey key) {
 }
 
 void FragmentQueue::Add(FragmentKey key, Rest rest) {
+  // One item for each stream or message. Further frames of the same key go behind it, or they would
+  // overtake its rest.
   WEFT_DCHECK(Find(key) == nullptr && rest.cursor.left > 0);
   bytes_ += rest.cursor.left;
   items_.push_back({key, std::move(rest), false, {}});
@@ -30,6 +32,8 @@ bool FragmentQueue::Feed(OutputQueue& queue, FrameWriter& writer, size_t until) 
   queue.mutex().AssumeHeld();
   bool ended = false;
   size_t held = 0;  // items skipped in a row; all held: nothing to send
+  // One frame an item and turn: a large message delays a small one by a frame of each message that
+  // is under way.
   while (queue.queued() < until && held < items_.size()) {
     const auto to_the_end = [this] { items_.splice(items_.end(), items_, items_.begin()); };
     Item& item = items_.front();
@@ -81,6 +85,8 @@ bool FragmentQueue::TakeOut(FragmentKey key, Rest* rest) {
   Item* const item = Find(key);
   if (item == nullptr || item->rest.cursor.left == 0) return false;
   item->held = true;
+  // Copied without the mutex by the caller. Meanwhile Feed passes over the item, so the bytes stay
+  // as they are.
   *rest = item->rest;
   return true;
 }

@@ -21,6 +21,7 @@ size_t FrameDemultiplexer::Take(const BlockRef& block, const char* data, size_t 
                                 InputNeed* need) {
   size_t used = 0;
   while (used < size && shared_.phase.up()) {
+    // Bytes of a DATA frame have no boundary that has to be whole: each part is taken as it comes.
     const size_t taken = shared_.parts.unfinished.data_left() > 0
                              ? shared_.parts.unfinished.TakeData(data + used, size - used)
                              : TakeFrame(block, data + used, size - used, need);
@@ -31,6 +32,8 @@ size_t FrameDemultiplexer::Take(const BlockRef& block, const char* data, size_t 
 }
 
 size_t FrameDemultiplexer::RoomOfHalf(size_t whole, size_t size) const {
+  // A peer announces a size with a few bytes. So the room for its frame grows with what has come,
+  // and before the verdict it begins smaller.
   constexpr size_t kAtOnce = (size_t{64} << 10) + kHeaderSize;
   constexpr size_t kMin = size_t{1} << 10;
   return std::min(whole, std::max(shared_.phase.up() ? kAtOnce : kMin, size * 2));
@@ -43,6 +46,8 @@ bool FrameDemultiplexer::TakeHeader(const char* data, size_t size, FrameHeader* 
     return false;
   }
   *header = ReadHeader(data);
+  // Checked before the body has come: a bad length must not make this side wait for bytes, or keep
+  // them.
   const FrameError error = FrameReader::CheckHeader(*header, max_frame_);
   if (error != FrameError::kNone) shared_.faults.FailFrame(error, *header);
   return error == FrameError::kNone;
@@ -63,6 +68,8 @@ size_t FrameDemultiplexer::TakeFrame(const BlockRef& block, const char* data, si
     shared_.parts.replies.TakeResponse(header, {data + kHeaderSize, header.length});
     return whole;
   }
+  // DATA frames may be far larger than a read, so their bytes are taken without waiting for the
+  // whole frame.
   if (header.type == FrameType::kData) return shared_.parts.unfinished.BeginData(header);
   if (size < whole) {
     need->frame = RoomOfHalf(whole, size);

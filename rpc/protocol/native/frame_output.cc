@@ -60,6 +60,7 @@ absl::Status FrameOutput::Transform(Compression codec, const absl::Cord* attachm
   } else if (compress) {
     (void)TryCompress(codec, *pieces, &smaller);
   }
+  // Empty where compressing failed or gained nothing: the message is sent as it is.
   if (!smaller.empty()) {
     out->codec = codec;
     out->inflated_size = out->size;
@@ -72,6 +73,7 @@ absl::Status FrameOutput::Transform(Compression codec, const absl::Cord* attachm
     return absl::UnimplementedError(absl::StrCat(peer(), " does not take attachments",
                                                  of_stream ? " beside messages of streams" : ""));
   }
+  // A share of the Cord, not a copy of its bytes; it lives until the last piece is written.
   const auto keeper = std::make_shared<const absl::Cord>(*attachment);
   for (const absl::string_view chunk : keeper->Chunks()) {
     pieces->push_back({BlockRef(), chunk.data(), chunk.size()});
@@ -142,6 +144,7 @@ void FrameOutput::Feed(OutputQueue& queue) {
   FrameWriter writer(queue, std::max(settings_.max_frame, kMinFrame));
   fragments_.Feed(queue, writer, kFeedTo);
   if (room_awaited_ && Waiting() < kStreamRoom) {
+    // Once for each AwaitRoom. A waiter that still has no room asks again.
     room_awaited_ = false;
     // A closed loop would run this task here, under the mutex that the waiter takes: do nothing
     // then.
@@ -242,6 +245,8 @@ void FrameOutput::OwnBorrowed(uint64_t id) {
   {
     MutexLock lock(output().mutex());
     fragments_.PutBack({id, false}, std::move(rest));
+    // The item was held while its bytes were copied, and the queue may have run empty meanwhile
+    // without anybody to feed it.
     Feed(output());
     claimed = output().Claim();
   }

@@ -67,11 +67,13 @@ FrameError ReadSlowPayload(const FrameHeader& header, Cursor* cursor, Payload* o
       !(cursor->Number(&out->codec) && cursor->Number(&out->inflated_size))) {
     return FrameError::kBadSection;
   }
+  // 0 means "not compressed", which is said by the missing flag alone.
   if (header.has(kCompressed) && out->codec == 0) return FrameError::kNoCodec;
   if (header.has(kAttachment) && !cursor->Number(&out->attachment_size))
     return FrameError::kBadSection;
   if (header.has(kMore) && !cursor->Number(&out->whole_size)) return FrameError::kBadSection;
   out->bytes = cursor->rest();
+  // protobuf's limit: sizes of messages are ints there.
   constexpr uint32_t kMax = (uint32_t{1} << 31) - 1;
   if (!header.has(kMore)) {
     out->whole_size = static_cast<uint32_t>(out->bytes.size());
@@ -113,6 +115,7 @@ FrameError ReadSlowResponse(const FrameHeader& header, std::string_view body, Re
   if (!cursor.Number(&out->handler_us)) return FrameError::kBadSection;
   if (!ReadMetadata(header, &cursor, &out->metadata)) return FrameError::kBadSection;
   if (header.aux == 0) return ReadPayload(header, &cursor, &out->payload);
+  // An error has no message, and so none of its sections.
   if ((header.flags & kSections) != 0) return FrameError::kBadSection;
   uint32_t size;
   if (!cursor.Number(&size) || !cursor.Bytes(size, &out->error_message))

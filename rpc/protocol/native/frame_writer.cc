@@ -36,6 +36,8 @@ constexpr size_t kShortText = 1024;
 bool IsCompressed(const OutMessage& message) { return message.codec != Compression::kNone; }
 
 size_t PayloadOverhead(const OutMessage& message) {
+  // 5: codec (1) and inflated size (4); 4: the attachment's size. As WritePayloadSections writes
+  // them.
   return (IsCompressed(message) ? 5 : 0) + (message.attachment_size > 0 ? 4 : 0);
 }
 
@@ -130,6 +132,7 @@ void FrameWriter::AppendPieces(const std::vector<MessagePiece>& pieces,
     const MessagePiece& piece = pieces[cursor->piece];
     const char* const data = piece.data + cursor->offset;
     const size_t part = std::min(size, piece.size - cursor->offset);
+    // A piece without a block is borrowed from the message that `keeper` holds.
     if (piece.block) {
       queue_.AppendBlock(piece.block, data, part);
     } else {
@@ -161,6 +164,7 @@ void FrameWriter::Error(const ResponseHead& head, const absl::Status& status, bo
   FrameHeader header{0, FrameType::kResponse, kEnd, ToWireCode(status.code()), head.id};
   header.flags |= MetadataFlag(head.metadata);
   if (not_executed) header.flags |= kNotExecuted;
+  // 4: the length of the text. An error is one frame always, whatever its text.
   const size_t room = max_frame_ - Overhead(head) - 4;
   std::string_view text(status.message().data(), std::min(status.message().size(), room));
   std::string details = StatusDetails(status);

@@ -14,6 +14,8 @@ namespace {
 // Cuts a setting to the 32 bits it has in a Hello.
 uint32_t U32(size_t n) { return static_cast<uint32_t>(std::min<size_t>(n, UINT32_MAX)); }
 
+// Below 1 KiB nearly every message would wait for credit; above 1 GiB a window comes near the 2 GiB
+// of credit that are taken for a fault.
 constexpr size_t kMinWindow = size_t{1} << 10;
 constexpr size_t kLargestWindow = size_t{1} << 30;
 
@@ -34,6 +36,7 @@ Hello HelloOf(const SessionLimits& limits) {
   hello.set_max_message_bytes(limits.max_message_bytes);
   hello.set_max_metadata_bytes(U32(std::min(limits.max_metadata_bytes, kMaxMetadata)));
   hello.set_max_calls(U32(limits.max_calls));
+  // A method's number has 16 bits on the wire, and 0 means none.
   hello.set_max_methods(static_cast<uint32_t>(std::min<size_t>(limits.max_methods, 65535)));
   // Rounded up: an interval below a millisecond must not become 0, which means none.
   const absl::Duration heartbeat =
@@ -41,6 +44,7 @@ Hello HelloOf(const SessionLimits& limits) {
                  absl::Hours(24));
   hello.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(heartbeat)));
   hello.set_heartbeat_misses(static_cast<uint32_t>(std::max(1, limits.heartbeat_misses)));
+  // Features are offers: each side uses what the other one has named. So an older peer is no error.
   uint32_t features = kStreams | kAttachments | kInitialMetadata | kStreamAttachments;
   if (limits.inflate.gzip) features |= kGzip;
   if (limits.inflate.zstd) features |= kZstd;
@@ -57,6 +61,7 @@ size_t Handshake::StreamWindow(const SessionLimits& limits) {
 }
 
 size_t Handshake::ConnectionWindow(const SessionLimits& limits) {
+  // Never below a stream's window, or one stream could not use its own.
   return std::clamp(limits.connection_window_bytes, StreamWindow(limits), kLargestWindow);
 }
 
@@ -88,12 +93,14 @@ absl::StatusOr<PeerHello> Handshake::ReadHello(std::string_view bytes, const Ses
     return absl::InvalidArgumentError("its Hello cannot be parsed");
   }
   PeerHello a;
+  // Both sides compute the same: the highest version that both speak.
   a.version = std::min(hello.highest_version(), kWireVersion);
   if (a.version == 0 || a.version < hello.lowest_version()) {
     return absl::FailedPreconditionError(
         absl::StrCat("it speaks wire versions ", hello.lowest_version(), " to ",
                      hello.highest_version(), ", this side only ", kWireVersion));
   }
+  // The way for later versions to refuse a peer that would misunderstand them.
   if (hello.required_features() != 0) {
     return absl::FailedPreconditionError(absl::StrCat("it requires features 0x",
                                                       absl::Hex(hello.required_features()),
@@ -110,11 +117,15 @@ absl::StatusOr<PeerHello> Handshake::ReadHello(std::string_view bytes, const Ses
                                                    HelloFacts::kMaxNameBytes,
                                                    " bytes or has control characters"));
   }
+  // The peer's limits are cut to what this side can represent: they bound what it sends, and larger
+  // ones bound nothing.
   a.max_message = std::min<size_t>(hello.max_message_bytes(), (size_t{1} << 31) - 1);
   a.max_metadata = std::min<size_t>(hello.max_metadata_bytes(), kMaxMetadata);
   a.max_calls = hello.max_calls();
   a.max_methods = std::min<size_t>(hello.max_methods(), 65535);
   if (own.heartbeat_interval > absl::ZeroDuration() && hello.heartbeat_ms() > 0) {
+    // The slower of both: neither side is asked more often than it wants to answer. 0 on either
+    // side turns the heartbeat off.
     a.heartbeat = std::max(ToNanos(own.heartbeat_interval),
                            Nanos(std::chrono::milliseconds(hello.heartbeat_ms())));
   }

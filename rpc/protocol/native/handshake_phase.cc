@@ -48,12 +48,14 @@ HandshakePhase::HandshakePhase(SessionShared& shared, Options options)
 void HandshakePhase::Start() {
   timed_ = true;
   shared_.parts.timer.StartAfter(until_verdict_->limit);
+  // The accepting side sends its Hello later: the host decides by the dialer's what it says.
   if (!dialer_) return;
   const std::unique_ptr<const HelloFacts> own = std::move(until_verdict_->facts);
   SendHello(MakeHello(*own));
 }
 
 bool HandshakePhase::OnTimer() {
+  // kRefusalLinger is over: the peer has had its time to read the refusal.
   if (refused_ != nullptr) {
     shared_.parts.connection.CloseAfterFlush(*refused_, kLastWords);
     return true;
@@ -148,6 +150,7 @@ void HandshakePhase::TakeHello(std::string_view body) {
   const absl::Status welcome = shared_.host.OnHello(shared_.session, *facts, &own);
   if (shared_.phase.ending()) return;  // the host has closed it
   if (welcome.ok() && !hello_after_verdict_ && !SendOwnHello(own)) return;
+  // Before Refuse, whose frames are cut to the peer's limits.
   shared_.link->SetPeer(*hello);
   shared_.phase.Set(State::kVerdict);
   if (!welcome.ok()) {
@@ -167,6 +170,8 @@ void HandshakePhase::AskForVerdict() {
       shared_.session, until_verdict_->facts->token,
       [loop = shared_.frames().shared_loop(),
        verdicts = waits](absl::StatusOr<std::string> identity) {
+        // A verdict that is known at once is given inside Authenticate: no turn is lost. All others
+        // come from a thread of the authenticator's.
         if (loop->InLoop()) {
           loop->AssertInLoop();
           Judge(*verdicts, std::move(identity));
@@ -252,6 +257,8 @@ void HandshakePhase::TakeVerdict(absl::StatusOr<std::string> identity) {
   // Destroyed when this function returns.
   const std::unique_ptr<UntilVerdict> waited = std::move(until_verdict_);
   const HeldFrames* const held = waited->held.get();
+  // Served or refused below, the frames are not held any more; a served request counts for its call
+  // again.
   if (held != nullptr) shared_.frames().input().Remove(held->bytes());
   if (!identity.ok()) {
     Refuse(ToldOf(identity.status(), !waited->facts->token.empty()), held);
@@ -280,6 +287,7 @@ void HandshakePhase::TakeVerdict(absl::StatusOr<std::string> identity) {
 
 void HandshakePhase::SetUp(ConnectedPeer who, const HeldFrames* held) {
   shared_.phase.Set(State::kUp);
+  // First: what the held frames bring counts against the budgets of known peers.
   shared_.frames().input().SetKnown();
   // Before OnUp, in which the host starts calls.
   shared_.link->Open(std::move(who));
@@ -304,6 +312,8 @@ void HandshakePhase::BoundReading() {
   const SessionLimits& limits = shared_.limits();
   const size_t most = limits.max_output_bytes > 0 ? limits.max_output_bytes
                                                   : std::min(limits.MaxOutput(), kMaxForPause);
+  // A quarter leaves room for the answers to what was read already. The low mark is far below, so
+  // that reading does not stop and go with each write.
   shared_.parts.connection.PauseReadsAbove(most / 16, most / 4);
 }
 
@@ -327,6 +337,7 @@ void HandshakePhase::ServeHeld(const HeldFrames& held) {
 // A peer that still sends is read for a moment longer: closing earlier would reset the connection
 // and destroy the last words.
 void HandshakePhase::Refuse(const absl::Status& why, const HeldFrames* held) {
+  // The reason may be long, and goes to a peer that is not trusted.
   const absl::Status told(why.code(), why.message().substr(0, kMaxReasonBytes));
   SendHelloFirst();
   if (shared_.phase.ending()) return;  // the write found the connection broken

@@ -46,6 +46,7 @@ Heartbeat::Verdict Heartbeat::Look(const Signs& signs) {
   verdict.silent_for = now - last_sign;
   if (verdict.silent_for < interval_) {
     verdict.look_at = StepFrom(last_sign + interval_);
+    // The peer is heard, but has heard nothing of us for an interval: the PING is our sign of life.
     if (said_nothing) verdict.act = Verdict::Act::kPing;
     return verdict;
   }
@@ -62,6 +63,8 @@ Heartbeat::Verdict Heartbeat::Look(const Signs& signs) {
     verdict.act = Verdict::Act::kEnd;
     return verdict;
   }
+  // The PING stands at this place of the output. Until the peer has taken it, there is nothing that
+  // it could have answered.
   if (missed_ == 1) ping_at_ = signs.appended;
   verdict.became_suspect = missed_ == 2;  // the first PING stayed unanswered
   verdict.act = Verdict::Act::kPing;

@@ -85,6 +85,7 @@ void InboundTable::TakeRequest(const BlockRef& block, const FrameHeader& header,
   if (!frame.metadata.empty()) call.SetMetadata(frame.metadata);
   ++taken_;
   call.reply_codec = reply_codec_;
+  // Before the sink hears of the call: its handler may send at once.
   if (bound->method->info->kind != MethodKind::kUnary) OpenStream(call);
   const Payload& payload = frame.payload;
   if (header.has(kMore)) {
@@ -119,6 +120,7 @@ const BoundMethod* InboundTable::BoundAlready(const FrameHeader& header,
                                               const RequestFrame& frame) const {
   const SessionLimits& limits = shared_.limits();
   const bool plain =
+      // One comparison for three: this runs for every request.
       (frame.method_name.size() | frame.metadata.size() | frame.payload.codec) == 0 &&
       frame.payload.whole_size <= limits.max_message_bytes &&
       header.id <= shared_.parts.leaving.last_taken() && calls_.size() < limits.max_calls;
@@ -194,6 +196,7 @@ bool InboundTable::BindName(uint16_t number, std::string_view name, const BoundM
   if (!name.empty()) {
     *bound = shared_.sink != nullptr ? shared_.sink->Find(name) : nullptr;
     if (*bound == nullptr) *unknown = std::string(name);
+    // The client has no number left for the method, so it names it in each request.
     if (number == 0) return true;
     const size_t most = shared_.limits().max_methods;
     if (number > std::min<size_t>(most, 65535)) {
@@ -202,6 +205,8 @@ bool InboundTable::BindName(uint16_t number, std::string_view name, const BoundM
           absl::StrCat("method number ", number, " is over the limit of ", most, " (max_methods)"));
       return false;
     }
+    // Bound even if there is no such method: the client uses the number from now on, and each use
+    // is answered with the same error.
     const absl::Status s = methods_.Bind(number, *bound, *unknown, shared_.frames().input());
     if (!s.ok()) shared_.faults.Fail(CloseReason::kInputFull, std::string(s.message()));
     return s.ok();
@@ -228,6 +233,7 @@ void InboundTable::OpenStream(InboundCall& call) {
 void InboundTable::TakeCancel(uint64_t id) {
   InboundCall* const call = calls_.Find(id);
   if (call == nullptr) return;
+  // The part of an answer that has not been written is of no use any more.
   shared_.link->answers().Drop(id);
   const Assembly* const assembly = shared_.parts.unfinished.Find(id, /*reply=*/false);
   const bool unfinished = assembly != nullptr && assembly->call == call;

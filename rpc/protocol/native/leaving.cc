@@ -11,6 +11,7 @@
 namespace weft::native {
 namespace {
 
+// The text is the application's. A GOAWAY has to fit into the smallest frame.
 constexpr size_t kMaxGoAwayBytes = 1024;
 
 std::string_view GoAwayText(const absl::Status& why) {

@@ -20,6 +20,7 @@ void LifeWatch::Begin(Nanos agreed, int misses) {
     interval = agreed > Nanos::zero() ? std::min(agreed, max_interval_) : max_interval_;
   }
   if (interval == Nanos::zero()) return;
+  // The peer does not expect PINGs this often, so its own do not suffice: this side has to ask.
   if (interval != agreed) heartbeat_.SetAsks();
   shared_.parts.timer.StartAt(heartbeat_.Begin(shared_.loop.clock().Now(), interval, misses));
   // The system must not give the peer up earlier than the heartbeat does.
@@ -67,6 +68,8 @@ void LifeWatch::Look() {
 
 uint64_t LifeWatch::NextPing() {
   const MonoTime now = shared_.loop.clock().Now();
+  // A PING's number is the time of its sending, counted from the first. So the answer alone gives
+  // the round trip, and no table of questions is needed.
   if (last_ping_ == 0) first_ping_ = now;
   last_ping_ = std::max(last_ping_, static_cast<uint64_t>((now - first_ping_).count())) + 1;
   return last_ping_;
@@ -89,6 +92,7 @@ void LifeWatch::TakePong(uint64_t ping, std::string_view body) {
   const MonoTime sent = first_ping_ + Nanos(ping - 1);
   shared_.link->CountPong(std::max(shared_.loop.clock().Now() - sent, Nanos::zero()), body);
   if (questions_ == nullptr) return;
+  // An answer to a later PING answers all before it: the connection keeps their order.
   const auto later = std::find_if(questions_->begin(), questions_->end(),
                                   [ping](const Question& q) { return q.ping > ping; });
   const std::vector<Question> answered(std::make_move_iterator(questions_->begin()),

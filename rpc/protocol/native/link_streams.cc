@@ -66,6 +66,7 @@ void LinkStreams::OpenInbound(InboundCall& call, StreamPort& port, MethodKind ki
     s.receive_ended = !ClientStreams(kind);
     port.Bind(std::move(self), frames_.limits().max_message_bytes, gate_.get());
   }
+  // After the mutex: a stream that is opened may send at once, which takes it.
   port.Opened(*this);
 }
 
@@ -119,6 +120,7 @@ StreamSent LinkStreams::Prepare(StreamPort& port, const StreamMessage& message, 
   const Compression codec = port.codec().load(std::memory_order_relaxed);
   const bool attached = message.attachment != nullptr && !message.attachment->empty();
   const bool changes = attached || Compresses(codec, out->size);
+  // Fits into every peer's frame, so it is serialized straight into the output, under the mutex.
   if (!changes && out->size <= kMinFrame - kHeaderSize) {
     out->message = message.message;
     out->bytes = message.bytes;
@@ -155,6 +157,7 @@ StreamSent LinkStreams::SendMessage(StreamPort& port, const StreamMessage& messa
     MutexLock lock(frames_.output().mutex());
     NativeStream& s = NativeStream::Of(port);
     if (!Sends(port)) return StreamSent::kEnded;
+    // Only here: settings() is the peer's Hello, and read under the mutex.
     if (out.size > frames_.settings().max_message) {
       *why = Errors::TooLarge("a stream message", out.size, frames_.settings().max_message,
                               "max_message_bytes of the other side");
@@ -174,6 +177,7 @@ StreamSent LinkStreams::SendMessage(StreamPort& port, const StreamMessage& messa
       }
     }
     if (s.initial_metadata != nullptr && !BeginMessages(s, why)) return StreamSent::kRefused;
+    // The cost beside the bytes: empty messages need memory at the receiver, too.
     credit_.Spend(s, out.size + kMessageCost);
     const StreamMessageHead head{s.id, s.reply, last};
     if (behind) {
@@ -183,6 +187,7 @@ StreamSent LinkStreams::SendMessage(StreamPort& port, const StreamMessage& messa
       if (rest.left > 0) frames_.AddFragments({s.id, s.reply}, rest, out, pieces);
     }
     if (last) s.open = false;
+    // Half of the room: written now, it is free again before the stream would have to wait.
     large = frames_.output().queued() >= FrameOutput::kStreamRoom / 2;
     claimed = frames_.output().Claim();
   }
@@ -201,6 +206,7 @@ bool LinkStreams::BeginMessages(NativeStream& stream, absl::Status* why) {
     }
     initial.sent = true;
   }
+  // Also where there was nothing to send: later messages need not look again.
   stream.initial_metadata = nullptr;
   return true;
 }
@@ -265,6 +271,7 @@ bool LinkStreams::AddConnectionCredit(uint32_t bytes) {
     MutexLock lock(frames_.output().mutex());
     if (!credit_.AddToConnection(bytes, &first)) return false;
   }
+  // Only the step from no credit to some wakes writers: while there was some, none waited for it.
   if (first) OnRoom();
   return true;
 }

@@ -73,6 +73,7 @@ std::shared_ptr<NativeLink> NativeLink::Make(std::shared_ptr<FrameOutput> frames
                                              std::shared_ptr<InflateGate> gate) {
   auto link =
       std::make_shared<NativeLink>(std::move(frames), wheel, std::move(pool), std::move(gate));
+  // After construction: shared_from_this is not there inside a constructor.
   link->frames_.SetRoomWaiter(std::shared_ptr<RoomWaiter>(link, &link->streams_));
   link->answers_.SetLink(link);
   return link;
@@ -158,6 +159,7 @@ CallLink::StartResult NativeLink::SendRequest(OutboundCall& call, OutMessage& ou
   bool large = false;
   {
     MutexLock lock(frames_.output().mutex());
+    // kGone, not kRefused: the caller may try another link.
     if (state_ != State::kUp || frames_.output().closed()) return StartResult::kGone;
     const PeerSettings& peer_takes = frames_.settings();
     // Fast path: a small plain request on a connection that keeps up is within every limit.
@@ -167,6 +169,7 @@ CallLink::StartResult NativeLink::SendRequest(OutboundCall& call, OutMessage& ou
       *why = CheckRequest(peer_takes, calls_.size(), call, out.size, head.metadata);
       if (!why->ok()) return StartResult::kRefused;
       *why = frames_.CheckRoom(Side::kClient, out.size);
+      // kFull: room may come, and the call may wait for it.
       if (!why->ok()) return StartResult::kFull;
     }
     // The number is given under the same lock that writes the request, so numbers rise in the order
@@ -188,6 +191,7 @@ CallLink::StartResult NativeLink::SendRequest(OutboundCall& call, OutMessage& ou
     call.SetInFlight();
     if (deadline != kNever) {
       const Nanos left = deadline - wire.sent;
+      // At least 1: 0 on the wire means no deadline.
       head.timeout_us = static_cast<uint64_t>(std::max<int64_t>(1, left.count() / 1000));
       if (!in_loop) look = calls_.NoteDeadline(deadline, left);
     }
@@ -235,6 +239,7 @@ void NativeLink::AwaitRoom(size_t size, std::weak_ptr<RoomObserver> observer) {
       return;
     }
   }
+  // There is room already, or the link has ended: told at once, and the observer tries again.
   frames_.Tell({std::move(observer)});
 }
 
@@ -341,6 +346,8 @@ void NativeLink::TakeMany(const uint64_t* ids, OutboundCall** calls, size_t coun
     MutexLock lock(frames_.output().mutex());
     for (size_t i = 0; i < count; ++i) {
       calls[i] = calls_.Take(ids[i]);
+      // Fast path: most replies are of calls without either, and need no look into the fragment
+      // queue.
       if (calls[i] != nullptr && (calls[i]->stream != nullptr || frames_.fragmented())) {
         Forget(ids[i], *calls[i]);
       }
@@ -359,6 +366,8 @@ OutboundCall* NativeLink::Find(uint64_t id) {
 
 std::shared_ptr<StreamPort> NativeLink::StreamOf(uint64_t id, bool* call, bool* started) {
   MutexLock lock(frames_.output().mutex());
+  // Distinguishes a late frame, which is dropped, from one of a call that never was, which is a
+  // fault of the peer's.
   *started = calls_.EverStarted(id);
   OutboundCall* const found = calls_.Find(id);
   *call = found != nullptr;
@@ -401,6 +410,7 @@ void NativeLink::CountPong(Nanos round_trip, std::string_view body) {
   const int64_t wall = loop().clock().WallMicros();
   MutexLock lock(frames_.output().mutex());
   pings_.Add(round_trip);
+  // A peer without the clock feature answers without a body.
   if (body.size() != kClockSize) return;
   pings_.AddClock(now, round_trip, wall, LoadWire<uint64_t>(body.data()));
 }

@@ -96,6 +96,7 @@ absl::Status NativeSession::Start(SessionStart start) {
     return started;
   }
   handshake_.Start();
+  // After the handshake's timer runs: these bytes may end the handshake already.
   connection_.Take(start.first_bytes);
   return absl::OkStatus();
 }
@@ -115,17 +116,22 @@ size_t NativeSession::TakeOpening(const char* data, size_t size, InputNeed* need
 size_t NativeSession::OnBytes(const BlockRef& block, const char* data, size_t size,
                               InputNeed* need) {
   shared_.loop.AssertInLoop();
+  // Calls that workers have answered come back before new ones are taken, so that a steady load
+  // needs no new ones.
   if (shared_.pool != nullptr) shared_.pool->Collect();
   replies_.SetInput(&block);
   *need = InputNeed();
   size_t used = shared_.phase.up() ? 0 : TakeOpening(data, size, need);
   const uint64_t calls = inbound_.taken();
   used += frames_.Take(block, data + used, size - used, need);
+  // The whole read was looked through: the dispatcher hands over its calls as one batch.
   if (inbound_.taken() != calls && shared_.sink != nullptr) shared_.sink->OnLookedThrough(size);
   replies_.Complete();
   replies_.SetInput(nullptr);
   if (leaving_.watched()) leaving_.TellIfIdle();
+  // The value does not matter any more: the connection is closed, or drops what comes.
   if (shared_.phase.ending()) return size;
+  // Only with nothing left over: the bytes in front would have to come first.
   if (used == size && unfinished_.data_left() > 0) unfinished_.WantDirect(need);
   return used;
 }
@@ -140,6 +146,7 @@ void NativeSession::OnReadEnd() {
   shared_.link->CountInput(connection_.bytes_read(), inbound_.taken(), inbound_.last_id());
   life_.OnRead();
   if (shared_.phase.ending()) return;
+  // After each read: the answers to what was read are what fills the output.
   if (shared_.frames().OverLimit()) {
     Fail(CloseReason::kOutputFull,
          absl::StrCat("it does not read what is sent to it (limit ", shared_.limits().MaxOutput(),
@@ -161,6 +168,7 @@ void NativeSession::Fail(CloseReason reason, std::string_view what) {
     Close(reason, why);
     return;
   }
+  // Replies that were read before the fault are good, and their callers get them.
   replies_.Complete();
   leaving_.Name(absl::UnavailableError(absl::string_view(what.data(), what.size())),
                 /*last=*/true);
@@ -228,6 +236,7 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
   ender_.EndAll(why);
   CancelInbound();
   unfinished_.EndAll(why);
+  // The link may be held by callers for long; from here on it finds no session.
   shared_.link->Attach(nullptr, nullptr);
   inbound_.Clear();
   shared_.host.OnEnded(*this, shared_.phase.reason(), why);

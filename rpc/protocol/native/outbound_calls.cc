@@ -41,6 +41,8 @@ OutboundCall* OutboundCalls::TakeAbove(uint64_t last) {
   calls_.ForEach([&](uint64_t id, OutboundCall*) {
     if (id > last) ids.push_back(id);
   });
+  // Downwards, since the list is built from its end: the calls are told in the order in which they
+  // were started.
   std::sort(ids.begin(), ids.end(), std::greater<>());
   OutboundCall* list = nullptr;
   for (const uint64_t id : ids) {
@@ -76,6 +78,8 @@ MonoTime OutboundCalls::Arm(DeadlineWheel& wheel, DeadlineTarget* target, const 
   });
   // Only calls since the last look count: one short timeout must not keep the looks short for ever.
   const Nanos shortest = std::exchange(shortest_timeout_, Nanos::max());
+  // A quarter of the shortest: a deadline is then armed before it is due, and a call that is
+  // answered sooner never enters the wheel.
   looked_for_by_ = clock.Now() + std::clamp(shortest / 4, kShortestLook, kLongestLook);
   return looked_for_by_;
 }

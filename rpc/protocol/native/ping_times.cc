@@ -7,6 +7,8 @@ namespace weft::native {
 void PingTimes::Add(Nanos round_trip) {
   const int64_t us = round_trip / std::chrono::microseconds(1);
   last_ = static_cast<uint32_t>(std::clamp<int64_t>(us, 0, kNone - 1));
+  // Two windows: the shortest of one to two times kKept round trips, without keeping them. An old
+  // minimum is forgotten when the network has changed.
   if (count_ == kKept) {
     shortest_before_ = shortest_;
     shortest_ = kNone;
@@ -18,6 +20,8 @@ void PingTimes::Add(Nanos round_trip) {
 
 void PingTimes::AddClock(MonoTime now, Nanos round_trip, int64_t own_clock, uint64_t peer_clock) {
   if (clock_ == nullptr) clock_ = std::make_unique<ClockSamples>();
+  // The peer read its clock at some moment of the round trip: the middle is wrong by half of it at
+  // most.
   const int64_t middle = own_clock - round_trip / std::chrono::microseconds(2);
   ClockSample& sample = clock_->samples[clock_->next];
   clock_->next = static_cast<uint8_t>((clock_->next + 1) % kKept);
@@ -34,6 +38,8 @@ PeerTiming PingTimes::At(MonoTime now) const {
   timing.round_trip = absl::Microseconds(last_);
   timing.min_round_trip = absl::Microseconds(std::min(shortest_, shortest_before_));
   if (clock_ == nullptr) return timing;
+  // The sample with the least error now: a short round trip is better than a new one, until the
+  // clocks have drifted.
   const auto best = std::min_element(clock_->samples.begin(), clock_->samples.end(),
                                      [now](const ClockSample& a, const ClockSample& b) {
                                        return a.ErrorAt(now) < b.ErrorAt(now);

@@ -15,7 +15,9 @@ void QuietTrim::Trim() {
 
 bool QuietTrim::GiveBack(MonoTime) {
   const uint64_t read = shared_.parts.connection.bytes_read();
+  // A heartbeat alone, a PING or an answer to one, does not make a connection busy.
   const bool quiet = read - std::exchange(read_before_, read) <= 2 * kHeaderSize;
+  // Once in a quiet time: what was given back does not grow without traffic.
   if (quiet && !trimmed_) Trim();
   trimmed_ = quiet;
   return false;

@@ -19,6 +19,7 @@ size_t Reassembler::Earned(const Assembly& a, size_t filled) {
 absl::StatusOr<Assembly*> Reassembler::Begin(uint64_t id, bool reply, const Payload& payload,
                                              MonoTime now) {
   const size_t whole = payload.whole_size;
+  // Announced bytes count, not those that have come: all may come at once.
   if (bytes_ + whole > max_bytes_) {
     return absl::ResourceExhaustedError(
         absl::StrCat("unfinished messages on this connection would hold more than ", max_bytes_,
@@ -80,9 +81,11 @@ void Reassembler::End(uint64_t key, bool whole) {
   const auto it = unfinished_.find(key);
   if (it == unfinished_.end()) return;
   const Assembly& a = it->second;
-  // Credit spent on a message that never became whole is lost.
+  // Credit spent on a message that never became whole is lost. A peer whose messages become whole
+  // is trusted with as many bytes at once.
   if (whole) credit_ = std::min(credit_ + a.whole, max_bytes_);
   bytes_ -= a.whole;
+  // The finished message is charged again by its new holder, for what that keeps.
   account_.Remove(a.room);
   unfinished_.erase(it);
 }

@@ -31,6 +31,7 @@ void ReplyReader::TakeResponse(const FrameHeader& header, std::string_view body)
     if (ready_.size() >= kBatch) CompleteReady();
     return;
   }
+  // Not of the plain kind after all: it is taken out of the batch and looked at alone.
   const Ready reply = read;
   ready_.pop_back();
   if (error != FrameError::kNone) {
@@ -74,6 +75,7 @@ void ReplyReader::BeginMessage(const FrameHeader& header, const ResponseFrame& f
   } else {
     refused = assembly.status();
   }
+  // The callbacks of Complete may have ended the call meanwhile.
   if (OutboundCall* const call = shared_.link->Take(header.id)) {
     shared_.parts.ender.End(*call, refused.code(), std::string(refused.message()), true);
   }
@@ -148,6 +150,7 @@ void ReplyReader::CompleteReady() {
 
 void ReplyReader::CompleteWhole(const FrameHeader& header, const ResponseFrame& frame,
                                 const BlockRef& block) {
+  // CompleteOne takes the bytes from `input_`, which is the read's block at other times.
   const BlockRef* const outer = std::exchange(input_, &block);
   CompleteOne(shared_.link->Take(header.id), header, frame);
   input_ = outer;
@@ -155,6 +158,7 @@ void ReplyReader::CompleteWhole(const FrameHeader& header, const ResponseFrame& 
 
 void ReplyReader::CompleteOne(OutboundCall* call, const FrameHeader& header,
                               const ResponseFrame& frame) {
+  // The call was cancelled or ran out of time while its reply was on the way.
   if (call == nullptr) {
     shared_.host.CountLateReply();
     return;

@@ -46,8 +46,11 @@ StreamCredit::Ports StreamCredit::TakeWaiting() { return std::exchange(waiting_,
 
 size_t StreamCredit::Return(size_t bytes) {
   unreturned_ += bytes;
+  // Given back in shares of the window: a WINDOW frame for each message would cost more than the
+  // message.
   if (unreturned_ < connection_window_ / kReturnShare) return 0;
   const size_t back = std::exchange(unreturned_, 0);
+  // Before the frame is written: the peer cannot use credit that this side would not yet allow.
   receive_credit_.fetch_add(static_cast<int64_t>(back), std::memory_order_relaxed);
   return back;
 }

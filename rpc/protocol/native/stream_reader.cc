@@ -28,6 +28,7 @@ std::shared_ptr<StreamPort> StreamReader::Find(const FrameHeader& header, bool* 
     if (live) port = call->stream;
     known = shared_.parts.inbound.EverBegun(header.id);
   }
+  // A call that has ended is no fault: its frames were on the way.
   *wrong = !known || (live && port == nullptr);
   return port;
 }
@@ -84,12 +85,14 @@ void StreamReader::TakeMessage(const BlockRef& block, const FrameHeader& header,
     return;
   }
   if (port == nullptr) {
+    // No reader will give it back, and the connection's other streams need it.
     streams.ReturnConnectionCredit(cost);
     return;
   }
   absl::Status refused = Check(*port, payload);
   if (refused.ok()) refused = Take(block, header, payload, port);
   if (refused.ok()) return;
+  // The stream ends with its call, so only the connection's credit matters.
   streams.ReturnConnectionCredit(cost);
   if (header.has(kReply)) {
     shared_.parts.ender.GiveUp(header.id, refused);
@@ -120,6 +123,7 @@ absl::Status StreamReader::Take(const BlockRef& block, const FrameHeader& header
   const bool last = header.has(kEnd);
   if (!header.has(kMore)) {
     const size_t cost = payload.whole_size + kMessageCost;
+    // Given back by ReturnCredit, when the message's reader has taken it.
     if (absl::Status s = shared_.frames().input().TryAdd(cost); !s.ok()) return s;
     Deliver(
         *port,

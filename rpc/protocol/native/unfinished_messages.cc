@@ -17,6 +17,7 @@ namespace weft::native {
 absl::StatusOr<Assembly*> UnfinishedMessages::Begin(uint64_t id, bool reply,
                                                     const Payload& payload) {
   if (assembly_ == nullptr) {
+    // Made with the first large message: an idle connection, or one with small calls, has none.
     assembly_ = std::make_unique<Reassembler>(shared_.limits().MaxUnfinished(), blocks_,
                                               shared_.frames().input());
   }
@@ -31,6 +32,8 @@ void UnfinishedMessages::Drop(uint64_t id, bool reply) {
   const size_t credit = assembly->stream != nullptr ? assembly->whole + kMessageCost : 0;
   // The connection may be about to read straight into this message's block.
   if (data_left_ > 0 && data_header_.has(kReply) == reply && data_header_.id == id) {
+    // The block goes with the assembly. What still comes of the frame is read elsewhere and
+    // skipped.
     shared_.parts.connection.ForgetDirect();
     late_piece_ = reply;
   }
@@ -39,6 +42,7 @@ void UnfinishedMessages::Drop(uint64_t id, bool reply) {
 }
 
 void UnfinishedMessages::Stop() {
+  // The connection is over. Nothing will fill the frame that was under way.
   data_left_ = 0;
   if (late_timer_ != nullptr) late_timer_->Stop();
 }
@@ -97,6 +101,8 @@ void UnfinishedMessages::WantDirect(InputNeed* need) {
   }
   need->direct = assembly->end();
   need->direct_size = std::min<size_t>(data_left_, assembly->room - assembly->filled);
+  // Another DATA frame follows: with its header alone read ahead, its bytes go directly to their
+  // place, too.
   if (data_header_.has(kMore)) need->behind_direct = kHeaderSize;
 }
 
