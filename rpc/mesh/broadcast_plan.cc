@@ -32,6 +32,7 @@ BroadcastPlan::BroadcastPlan(const BroadcastTargets& targets, const MethodInfo& 
                              const google::protobuf::MessageLite& sent,
                              const BroadcastOptions& wishes)
     : method(called), message(sent), options(wishes), peers(wishes.to) {
+  // Taken once: legs and count are of the same members, whatever view comes meanwhile.
   if (peers == nullptr) {
     held = targets.Snapshot();
     peers = held.get();
@@ -75,6 +76,8 @@ absl::Status BroadcastPlan::Make() {
     return absl::ResourceExhaustedError(absl::StrCat(
         "the request of ", request_size, " bytes is over the limit of ", MessageCodec::kMax));
   }
+  // From this size on the legs share one serialized request, and one compressed form of it. Smaller
+  // ones are copied behind the round (MakeLegs).
   if (request_size >= kCompressFrom) {
     request = Serialized(message, request_size, peers->loop.get());
     if (request == nullptr) return MessageCodec::NoMemory("the request", request_size);

@@ -12,7 +12,9 @@ std::string EqualReplies::BytesOf(const google::protobuf::MessageLite& message) 
   {
     google::protobuf::io::StringOutputStream stream(&bytes);
     google::protobuf::io::CodedOutputStream out(&stream);
+    // Equal messages must have equal bytes: without this, entries of a map come in any order.
     out.SetSerializationDeterministic(true);
+    // Partial: a reply without a required field is a value as any other here.
     (void)message.SerializePartialToCodedStream(&out);
   }
   return bytes;
@@ -24,6 +26,7 @@ int EqualReplies::Add(std::string_view peer, std::string value) {
   while (at < groups_.size() && groups_[at].value != value) ++at;
   if (at == groups_.size()) groups_.push_back({std::move(value), std::string(peer), 0});
   const int count = ++groups_[at].count;
+  // Only a larger count replaces the group: of equal ones the first to get there stays.
   if (count > most()) most_ = static_cast<int>(at);
   return count;
 }

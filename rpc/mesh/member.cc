@@ -28,6 +28,7 @@ absl::Status Member::CheckName(std::string_view name) {
     return Bad("member's name", name,
                absl::StrCat("too long (", name.size(), " bytes, limit ", kMaxName, ")"));
   }
+  // Names go into file lines, log lines and errors: nothing that separates there may stand in one.
   const auto may_stand = [](char c) {
     return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '.' || c == '_' || c == '-';
   };
@@ -75,6 +76,7 @@ std::string Member::CanonicalAddress() const {
     if (numeric.ok()) return numeric->ToString();
   }
   std::string host = absl::AsciiStrToLower(parsed->host);
+  // A dot at the end and the case of letters make no other host.
   if (host.back() == '.') host.pop_back();
   return absl::StrCat(host, ":", parsed->port);
 }

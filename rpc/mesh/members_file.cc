@@ -15,6 +15,7 @@ namespace {
 
 absl::StatusOr<std::string> AbsolutePath(const std::string& path) {
   if (path.empty()) return absl::InvalidArgumentError("members file: no path");
+  // Absolute from the beginning: a later chdir must not lead to another file.
   if (path.front() == '/') return path;
   std::error_code error;
   const std::filesystem::path here = std::filesystem::current_path(error);
@@ -28,6 +29,7 @@ absl::StatusOr<std::string> AbsolutePath(const std::string& path) {
 absl::StatusOr<std::shared_ptr<EventLoop>> MakeLoop(const std::shared_ptr<LogSink>& sink) {
   EventLoopOptions options;
   options.name = "weft-members";
+  // A loop that turns some times a minute must not spin.
   options.spin = Nanos::zero();
   options.log = Log(sink != nullptr ? sink : StderrLogSink(), LogLevel::kWarning);
   absl::StatusOr<std::unique_ptr<EventLoop>> loop = EventLoop::Create(std::move(options));
@@ -99,6 +101,8 @@ void MembersFile::Start(Changed changed) {
     }
     told->set_value();
   });
+  // With a thread of its own the first view is told before Start returns. On a loop that the caller
+  // gave, waiting could wait for itself.
   if (waits) first.wait();
 }
 

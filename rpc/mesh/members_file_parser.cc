@@ -35,6 +35,7 @@ std::string_view NextWord(std::string_view* line) {
 class Reading {
  public:
   absl::Status TakeLine(std::string_view line, size_t number) {
+    // Files written on Windows.
     if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
     const std::string_view name = NextWord(&line);
     if (name.empty()) return absl::OkStatus();
@@ -70,6 +71,7 @@ class Reading {
     absl::Status status = Member::CheckName(name);
     if (status.ok()) status = Member::CheckAddress(address);
     if (!status.ok()) return status;
+    // Here and not only in View::Create, so that a huge file stops at its line.
     if (members_.size() == View::kMaxMembers) {
       return absl::InvalidArgumentError(
           absl::StrCat("one more than ", View::kMaxMembers, " members, which is the limit"));

@@ -68,6 +68,8 @@ void MembersFileReader::ReadNow() {
   }
   // The stamp taken before the reading counts: a change during it shows as a new stamp at the next
   // look.
+  // Sure only when two readings had the same stamp: two changes within one tick of the file
+  // system's clock look alike.
   sure_ = stamp == read_stamp_;
   read_stamp_ = stamp;
   if (!text.ok()) {

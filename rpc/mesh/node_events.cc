@@ -18,6 +18,7 @@ NodeEvents::NodeEvents(std::shared_ptr<EventLoop> loop, NodeListener listener)
 
 bool NodeEvents::TakeToken(Pace& pace, MonoTime now) {
   const double grown = static_cast<double>((now - pace.at).count()) / kEvery.count();
+  // A token bucket: kBurst events at once, then one each kEvery.
   pace.tokens = std::min<double>(kBurst, pace.tokens + std::max(0.0, grown));
   pace.at = now;
   if (pace.tokens < 1) return false;
@@ -38,6 +39,8 @@ void NodeEvents::Push(NodeEvent event) {
     if (pace.waits || !TakeToken(pace, now)) {
       if (pace.waits) ++pace.coalesced;
       pace.waits = true;
+      // The newest takes the place of the one that waits: listeners want the present state, and a
+      // count of what they missed.
       pace.event = std::move(event);
     } else {
       ready_.push_back(std::move(event));

@@ -13,6 +13,7 @@ namespace weft {
 namespace {
 
 // After this many failed attempts in a row, calls that do not wait for the peer fail.
+// Not after the first: one lost SYN or a peer that restarts is over in a moment.
 constexpr uint32_t kFailsFast = 2;
 
 // The peer or this node refused: trying again helps only after one of them has changed.
@@ -124,6 +125,7 @@ void Pair::Move(std::string address) {
     MutexLock lock(mu_);
     info_.address = std::move(address);
     for (size_t i = 0; i < slots_.size(); ++i) {
+      // A new address has a clean record: failures of the old one say nothing about it.
       Forget(slots_[i]);
       if (slots_[i].pair.dials()) dialers.push_back(slots_[i].dialer);
       DialAfter(i, Nanos::zero(), deeds);
@@ -191,6 +193,7 @@ bool Pair::BeginDial(size_t slot, SlotDial* dial) {
   dial->own.token = settings.token;
   dial->own.dial_number = pair.BeginDial();
   dial->own.last_dial = dial->own.dial_number;
+  // The peer refuses what is meant for another node: an address may have got a new owner.
   dial->own.wanted_node = name_;
   dial->own.slot = static_cast<uint32_t>(slot);
   dial->own.slots = static_cast<uint32_t>(settings.slots);
@@ -249,6 +252,7 @@ Pair::Record* Pair::Find(const SessionRef& session) {
 SessionRef Pair::Rival(uint64_t incarnation) const {
   MutexLock lock(mu_);
   for (const Slot& slot : slots_) {
+    // The same incarnation is the same process, which has lost its end: no rival.
     if (!slot.pair.holds() || slot.pair.held_incarnation() == incarnation) continue;
     for (const Record& record : records_) {
       if (record.session.id != slot.pair.held()) continue;
@@ -312,10 +316,13 @@ void Pair::Settle(Record& record, const HelloFacts& peer, uint32_t wire_version,
                   const PairConnection& facts, Deeds& deeds) {
   record.settled = true;
   if (calling_ == nullptr || info_.incarnation != peer.incarnation) {
+    // A new incarnation is a new caller: the order of its calls does not go on from its
+    // predecessor's.
     calling_ = std::make_shared<CallingNode>();
   }
   info_.incarnation = peer.incarnation;
   info_.wire_version = wire_version;
+  // Both nodes keep as many connections as the one with the fewer slots.
   wished_ = std::clamp<size_t>(peer.slots, 1, slots_.size());
   links_.SetWished(wished_);
   PairSlot& pair = slots_[record.slot].pair;
@@ -362,10 +369,13 @@ void Pair::OnUp(const SessionRef& session, std::shared_ptr<CallLink> link,
   if (record == nullptr) return;
   record->gauge = std::move(gauge);
   record->since = around_.loops->Now();
+  // Beaten while it came up: another connection is the slot's.
   if (record->leaving || slots_[record->slot].pair.held() != session.id) return;
   links_.Set(record->slot, std::move(link), session.id);
   deeds.link = true;
   const Nanos yield = around_.settings->yield;
+  // The peer is reachable now, so the other slots do not wait for their pauses. The larger name
+  // still yields.
   for (size_t i = 0; i < wished_; ++i) {
     DialAfter(i, smaller() ? Nanos::zero() : yield / 2 + Drawn(yield), deeds);
   }
@@ -386,6 +396,7 @@ void Pair::OnGoingAway(const SessionRef& session, const absl::Status& why) {
   MutexLock lock(mu_);
   Record* const record = Find(session);
   if (record == nullptr) return;
+  // A refusal during the handshake. The session ends soon, and OnEnded reports this reason.
   if (!record->settled) {
     record->refusal = why;
     return;
@@ -431,6 +442,8 @@ void Pair::Lose(Record& record, const absl::Status& why, Deeds& deeds) {
     return;
   }
   Forget(slot);
+  // A peer that was lost is missed by all its members at the same time. The larger the cluster, the
+  // longer their dials are spread.
   const size_t members = settings.members.load(std::memory_order_relaxed);
   const Nanos spread =
       std::min(settings.max_spread, settings.spread * static_cast<int64_t>(members));
@@ -442,6 +455,7 @@ void Pair::UpdateState(const absl::Status& why) {
   PeerState to = info_.state;
   bool up = false, suspect = false;
   for (const Record& record : records_) {
+    // Only connections that are up and in use decide. Leaving ones do not.
     if (record.gauge == nullptr || slots_[record.slot].pair.held() != record.session.id) continue;
     (record.suspect ? suspect : up) = true;
   }

@@ -21,6 +21,7 @@ PeerLinks::PeerLinks(size_t slots, std::function<void()> on_connect)
 void PeerLinks::Set(size_t slot, std::shared_ptr<CallLink> link, uint64_t number) {
   auto numbered = std::make_shared<const NumberedLink>(NumberedLink{std::move(link), number});
   MutexLock lock(mu_);
+  // The peer has left meanwhile. Its session is about to be told to go.
   if (!over_.ok()) return;
   Replace(slot, std::move(numbered));
   down_ = absl::OkStatus();

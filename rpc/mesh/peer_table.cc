@@ -17,6 +17,7 @@ std::shared_ptr<RemotePeer> PeerTable::FindOrMake(const std::string& name) {
   if (peer == nullptr) {
     auto pair = std::make_shared<Pair>(name, around_, NextRandomBits(&random_));
     pair->Begin();
+    // Dealt out in turn: the peers' waiting calls and timers are shared by all loops.
     IoThread& home = around_.loops->io(peers_.size() % around_.loops->size());
     peer = RemotePeer::Create(std::move(pair), home, config_);
   }
@@ -32,6 +33,7 @@ void PeerTable::Apply(const View& view) {
   }
   const std::string& self = around_.settings->node;
   const ViewDifference difference = ViewDifference::Between(before, view);
+  // Members that left go first: one that joins may have got the address of one of them.
   for (const Member& member : difference.left) {
     if (member.name == self) continue;
     FindOrMake(member.name)
@@ -62,6 +64,8 @@ std::vector<std::shared_ptr<RemotePeer>> PeerTable::All() const {
 void PeerTable::Retire() {
   {
     MutexLock lock(mu_);
+    // Under the mutex that Apply takes first: a view that comes later adds no peers behind Retire's
+    // back.
     retired_ = true;
   }
   for (const auto& peer : All()) peer->pair()->Retire();

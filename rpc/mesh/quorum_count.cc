@@ -65,6 +65,7 @@ QuorumCount::Outcome QuorumCount::CountSkip() {
 }
 
 QuorumCount::Outcome QuorumCount::Decide() {
+  // The first outcome stays: ends that come later are counted and change nothing.
   if (outcome_ != Outcome::kOpen || (hears_all_ && open() > 0)) return outcome_;
   if (ok_ >= needed_) {
     outcome_ = Outcome::kReached;

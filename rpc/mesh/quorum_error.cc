@@ -11,6 +11,7 @@ absl::string_view View(std::string_view text) { return {text.data(), text.size()
 std::string_view Shortened(absl::string_view text, size_t most) {
   if (text.size() <= most) return {text.data(), text.size()};
   size_t end = most;
+  // A byte 10xxxxxx continues a character.
   while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
   return {text.data(), end};
 }
@@ -30,6 +31,8 @@ void QuorumError::Add(std::string_view peer, const absl::Status& why) {
 
 absl::Status QuorumError::Make(const MethodInfo& method, const QuorumCount& count,
                                std::string_view verb) const {
+  // The most frequent code is told, and of equally frequent ones the first: the rest would hide the
+  // cause. UNAVAILABLE if nobody failed.
   auto code = static_cast<size_t>(absl::StatusCode::kUnavailable);
   for (size_t each = 1; each < kCodes; ++each) {
     if (counts_[each] > counts_[code] ||
@@ -37,6 +40,7 @@ absl::Status QuorumError::Make(const MethodInfo& method, const QuorumCount& coun
       code = each;
     }
   }
+  // A deadline that ended the broadcast matters more than what failed before it.
   const absl::StatusCode told = last_ == absl::StatusCode::kDeadlineExceeded && failures_ > 0
                                     ? last_
                                     : static_cast<absl::StatusCode>(code);

@@ -127,6 +127,7 @@ class OrderSearch {
     const uint64_t earliest = EarliestEnd();
     for (size_t i = std::max(from_, first_left_); i < calls_.size(); ++i) {
       const Call& call = calls_[i];
+      // Calls are ordered by beginning, so all behind it began too late as well.
       if (call.began > earliest || seen_.size() >= max_sets_) break;
       if (call.taken) continue;
       // An open write helps only just before a read of its value; anywhere else it changes nothing.
@@ -136,6 +137,8 @@ class OrderSearch {
       Flip(i);
       if (opens) state_.taken.Flip(opens_[call.value].writes[opens_[call.value].taken++].hash);
       state_.value = call.value;
+      // A state seen before has been searched from already, in another order: it cannot lead
+      // further.
       if (seen_.insert(state_).second) {
         from_ = 0;
         return true;
@@ -163,6 +166,7 @@ class OrderSearch {
   }
   // Remembers the call that blocked the search at its deepest point.
   void NoteMisfit() {
+    // The deepest point explains most of the history, so its misfit is the likeliest culprit.
     if (misfit_.has_value() && steps_.size() <= most_taken_) return;
     most_taken_ = steps_.size();
     uint64_t earliest = RegisterCheck::kNoEnd;

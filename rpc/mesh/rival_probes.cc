@@ -18,6 +18,7 @@ void RivalProbes::Open(size_t loop, const SessionRef& rival, Nanos limit, Done d
   const uint64_t id = rival.id;
   Question& question = open_[loop]->open[id];
   question.done.push_back(std::move(done));
+  // The same rival is probed already: both askers get that answer.
   if (question.timer != nullptr) return;
   // The probe runs on the rival's loop and answers only if the peer is alive. The timer here stands
   // for "no answer".

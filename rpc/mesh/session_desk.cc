@@ -183,6 +183,7 @@ void SessionDesk::Keep(const SessionRef& session, const absl::Status& why) {
 absl::Status SessionDesk::CheckName(const Entry& entry, const std::string& identity,
                                     const std::string& address, SessionRef* rival) {
   if (absl::Status s = identity_(entry.node, identity, address); !s.ok()) return s;
+  // After the identity: a stranger learns nothing of this cluster.
   if (!entry.complaint.ok()) return entry.complaint;
   if (entry.node == settings_->node) return Duplicate(entry, address);
   const std::shared_ptr<Pair> pair =
@@ -254,6 +255,7 @@ absl::Status SessionDesk::OnIdentified(const SessionRef& session, const Connecte
     return accepted;
   }
   MutexLock lock(mu_);
+  // From here on the session's events go to the pair.
   entries_[session.id].pair = pair;
   return absl::OkStatus();
 }
@@ -306,6 +308,7 @@ void SessionDesk::OnEnded(const SessionRef& session, CloseReason, const absl::St
 
 std::unique_ptr<CallTarget> SessionDesk::CallerFor(const std::shared_ptr<CallLink>& link) {
   const ConnectedPeer who = link->connected_peer();
+  // A client has no address that it could be called at.
   if (who.node.empty()) return nullptr;
   std::shared_ptr<CallTarget> target = directory_.FindTarget(who.node);
   return target != nullptr ? std::make_unique<PeerCaller>(std::move(target)) : nullptr;

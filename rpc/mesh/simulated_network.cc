@@ -55,6 +55,7 @@ class SimulatedNetwork::Wires final : public InProcessTap {
 
   // InProcessTap
   Dialled OnDial(const InProcessRoute& route, ConnectionFaults* faults) override {
+    // Remembered, since a host that is down has no listener whose name could be asked.
     if (!route.to.empty()) host_of_name_[route.name] = route.to;
     const std::string& to = HostOf(route);
     const std::string what = absl::StrCat("dial ", NameOf(route));
@@ -109,6 +110,8 @@ class SimulatedNetwork::Wires final : public InProcessTap {
     return {.delay = quality.delay,
             .max_delay = quality.max_delay,
             .bytes_per_second = quality.bytes_per_second,
+            // Drawn for each connection and direction: their delays differ, and come out the same
+            // in each run.
             .seed = NextRandomBits(&random_)};
   }
 

@@ -46,6 +46,7 @@ void SimulatedNode::After(absl::Duration d, std::function<void()> f) {
   if (state_ == State::kDown) return;
   const uint64_t number = ++last_timer_;
   EventLoop& loop = *runtime_->loops().At(0).loop;
+  // Between the steps no thread is the loop's; for the timer this one is.
   const EventLoop::Entered entered(loop);
   loop.AssertInLoop();
   auto timer = std::make_unique<Timer>(loop, [this, number, &loop, f = std::move(f)] {
@@ -66,6 +67,8 @@ void SimulatedNode::Kill(Death death) {
   timers_.clear();
   FinishQuietly();
   network_.reset();
+  // The end's timers ran ahead on this node's clock. The next start begins at the simulation's time
+  // again.
   clock_.JumpBack();
 }
 

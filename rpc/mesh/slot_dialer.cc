@@ -55,6 +55,7 @@ void SlotDialer::DialAfter(Nanos pause) {
     if (state_ == State::kConnecting || loops_->node(index_) == nullptr) return;
     if (on_loop_ == nullptr) on_loop_ = std::make_unique<OnLoop>(*loop_, this);
     SetState(State::kPausing);
+    // At least 1 ns, never now: the dial begins in a later turn, outside whatever asked for it.
     on_loop_->pause.StartAfter(std::max(pause, Nanos(1)));
   });
 }
@@ -103,6 +104,7 @@ void SlotDialer::OnPauseOver() {
 }
 
 void SlotDialer::Fail(const absl::Status& why) {
+  // Where a name has several addresses the next attempt begins with another one.
   on_loop_->dialer.AvoidLast();
   Rest();
   host_.OnDialFailed(slot_, why);

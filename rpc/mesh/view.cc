@@ -21,6 +21,7 @@ uint64_t HashOf(const std::vector<Member>& members) {
     add(member.name);
     add(member.address);
   }
+  // 0 means "no version given".
   return hash != 0 ? hash : 1;
 }
 
@@ -59,6 +60,7 @@ absl::StatusOr<View> View::Create(std::vector<Member> members, uint64_t version)
   std::stable_sort(members.begin(), members.end(), ByName);
   const absl::Status status = CheckAll(members);
   if (!status.ok()) return status;
+  // Nodes with the same members then have the same version, without anybody who counts.
   if (version == 0) version = HashOf(members);
   return View(version, std::move(members));
 }
@@ -86,6 +88,7 @@ ViewDifference ViewDifference::Between(const View& from, const View& to) {
     } else if (old == old_end || now->name < old->name) {
       difference.joined.push_back(*now++);
     } else {
+      // Two spellings of one address are no move: connections would be made anew for nothing.
       if (old->address != now->address && old->CanonicalAddress() != now->CanonicalAddress()) {
         difference.moved.push_back({*old, *now});
       }

@@ -65,6 +65,8 @@ void ViewExchange::OnAnswer(const std::string& peer, const absl::StatusOr<Versio
           self.AskAgain();
         });
       }
+      // One timer for all: those that join later are asked with the others, a little sooner than
+      // kAgain.
       if (!self.again_->armed()) self.again_->StartAfter(kAgain);
     });
   }

@@ -8,6 +8,7 @@ namespace weft {
 bool ViewLog::Take(View view, MonoTime now) {
   MutexLock lock(mu_);
   last_refusal_ = absl::OkStatus();
+  // The same view again is no news, and must not start a new epoch.
   if (current_.epoch > 0 && current_.view == view) return false;
   ++current_.epoch;
   current_.view = std::move(view);
@@ -79,6 +80,7 @@ std::vector<ViewLog::Difference> ViewLog::Lasting(MonoTime now, Nanos lasted) {
   for (auto& [peer, heard] : heard_) {
     if (!heard.differs_since.has_value() || heard.given) continue;
     if (now < SaturatingAdd(*heard.differs_since, lasted)) continue;
+    // Told once for each difference, not at each look.
     heard.given = true;
     lasting.push_back({peer, heard.version, *heard.differs_since});
   }

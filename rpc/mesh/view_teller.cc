@@ -39,12 +39,15 @@ void ViewTeller::Tell(absl::StatusOr<View> news) {
 std::optional<absl::StatusOr<View>> ViewTeller::TakeNews() {
   if (waiting_view_.has_value()) {
     View view = *std::exchange(waiting_view_, std::nullopt);
+    // After an error the same view is news again: the listener has to learn that the source is
+    // well.
     if (!last_error_.ok() || !last_view_.has_value() || !(*last_view_ == view)) {
       last_view_ = view;
       last_error_ = absl::OkStatus();
       return absl::StatusOr<View>(std::move(view));
     }
   }
+  // A view and an error may both wait. The error came later, so the view is told first.
   const absl::Status error = std::exchange(waiting_error_, absl::OkStatus());
   if (error.ok() || error == last_error_) return std::nullopt;
   last_error_ = error;
@@ -57,7 +60,9 @@ void ViewTeller::TellWaiting() {
   while (changed_ != nullptr) {
     std::optional<absl::StatusOr<View>> news = TakeNews();
     if (!news.has_value()) return;
+    // A share: Stop may let go of the member during the call.
     std::shared_ptr<const Membership::Changed> changed = changed_;
+    // One thread at a time tells, so that a listener hears of views in their order.
     teller_ = std::this_thread::get_id();
     lock.Unlock();
     GuardedCall("a membership's listener", [&] { (*changed)(*std::move(news)); });

@@ -84,6 +84,8 @@ void AuthenticationQueue::Drop(uint64_t number) {
 
 void AuthenticationQueue::Run(Question first) {
   for (Question next = std::move(first);;) {
+    // A fresh Question takes the old one's place: nothing of a peer's token stays behind while this
+    // thread looks for the next.
     Answer(std::exchange(next, Question()));
     MutexLock lock(mu_);
     if (waiting_.empty()) {
@@ -95,6 +97,7 @@ void AuthenticationQueue::Run(Question first) {
       for (const auto& idle : told) idle();
       return;
     }
+    // Numbers rise, so the first of the map has waited the longest.
     const auto oldest = waiting_.begin();
     next = std::move(oldest->second);
     waiting_.erase(oldest);
@@ -103,6 +106,7 @@ void AuthenticationQueue::Run(Question first) {
 }
 
 void AuthenticationQueue::Answer(Question question) {
+  // Refused unless it says otherwise: an exception must never let anybody in.
   absl::StatusOr<std::string> identity = absl::InternalError("the authenticator threw");
   std::string what;
   try {

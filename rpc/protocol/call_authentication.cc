@@ -52,10 +52,12 @@ void CallAuthentication::OnCall(InboundCall& call) {
     return;
   }
   const std::vector<std::string_view> said = call.metadata().GetAll(kAuthorization);
+  // Two tokens could be two callers: which of them a later stage looks at must not matter.
   if (said.size() > 1) {
     Refuse(call, absl::UnauthenticatedError("it has two authorizations, and may have one"));
     return;
   }
+  // A small request would hold a whole input block for as long as the authenticator thinks.
   if (const size_t kept = call.kept_input(); kept > 0 && kept <= kSmall) call.LetGoOfInput();
   auto added = std::make_unique<Waiting>(*this, call, ++last_);
   Waiting& waiting = *added;
@@ -65,6 +67,8 @@ void CallAuthentication::OnCall(InboundCall& call) {
       all_.OnCallBegins(call);  // takes its place in the order now, if the key is known
     if (call.serving.queue == nullptr) ordered_.push_back(&waiting);
   }
+  // An entry of its own, not the call's: the dispatcher behind may put the call into the wheel
+  // itself.
   if (call.deadline != kNever) io_.wheel->Insert(&waiting, call.deadline);
   AuthenticationRequest asks{token_, call.origin->peer(), transport_};
   const Authorization given(said.empty() ? std::string_view() : said.front());

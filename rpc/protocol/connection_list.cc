@@ -28,6 +28,7 @@ void ConnectionList::Set(uint64_t id, ConnectionState state, CloseReason reason,
   {
     MutexLock lock(mu_);
     const auto it = entries_.find(id);
+    // Down already, or no change: each change is told once.
     if (it == entries_.end() || it->second.state == state) return;
     event.peer = it->second.peer;
     it->second.state = state;

@@ -38,6 +38,7 @@ void SessionTable::SetState(Entry& entry, State to) {
 
 void SessionTable::SetUp(Session& session) {
   Entry& entry = At(session);
+  // kLeaving is final. The handshake of a session may be done after its end was asked for.
   if (entry.state == State::kLeaving) return;
   SetState(entry, State::kUp);
   list_.Set(entry.number, ConnectionState::kUp);
@@ -88,6 +89,8 @@ std::vector<Session*> SessionTable::All() const {
   std::vector<Session*> all;
   all.reserve(entries_.size());
   for (const auto& [session, entry] : entries_) all.push_back(entry.session.get());
+  // By number, not as the hash table has them: a run must be repeatable, and the oldest is told
+  // first.
   SortByNumber(all);
   return all;
 }
@@ -105,6 +108,7 @@ std::vector<Session*> SessionTable::LeftBy(MonoTime since) const {
 std::vector<Session*> SessionTable::LookForIdle() {
   std::vector<Session*> idle;
   for (auto& [session, entry] : entries_) {
+    // A session that opens has a deadline of its own.
     if (entry.state == State::kOpening) continue;
     if (entry.idle.Look(session->gauge()->Volume())) idle.push_back(entry.session.get());
   }
@@ -122,11 +126,13 @@ void SessionTable::SortByNumber(std::vector<Session*>& sessions) const {
 bool SessionTable::Finished(const Session& session, bool waited_for) const {
   const Entry& entry = At(session);
   if (!entry.confirmed && !waited_for) return false;
+  // Both directions: this side's calls on the session may go on after the peer's have ended.
   return session.inbound_calls() == 0 && entry.session->gauge()->Volume().calls == 0;
 }
 
 void SessionTable::CloseFinished(Session& session, const absl::Status& why) {
   Entry& entry = At(session);
+  // Nothing to ask: the peer answers no PING, or has not confirmed that it sends no more.
   if (!entry.answers || !entry.confirmed) {
     Close(session, why);
   } else if (!std::exchange(entry.asked, true)) {

@@ -74,12 +74,15 @@ void Sniffer::OnReadable() {
 void Sniffer::Look(size_t size) {
   char* const space = io_.arena->space();
   const std::string_view first(space, std::min(size, Protocol::kMaxSniffed));
+  // The transport first: bytes of a TLS handshake are no protocol's own.
   const Match wrapped = table_.transport != nullptr ? table_.transport(first) : Match::kNo;
   bool more = wrapped == Match::kNeedMore && first.size() < Protocol::kMaxSniffed;
   const Protocol* const protocol = more ? nullptr : Find(first, &more);
   if (wrapped == Match::kYes || (!more && protocol != nullptr)) {
     HandOn(wrapped == Match::kYes ? nullptr : protocol, size);
   } else if (more) {
+    // Kept here, since the arena is used by other connections until the next bytes come. Never more
+    // than kMaxSniffed, or the answer would be known.
     std::memcpy(kept_.data(), space, size);
     kept_size_ = size;
   } else {
@@ -95,6 +98,8 @@ const Protocol* Sniffer::Find(std::string_view first, bool* more) const {
     if (protocol.accept == nullptr) continue;
     const Match match = protocol.match(first);
     if (match == Match::kYes) return &protocol;
+    // Rows are asked in order. A later row may match already, but an earlier one that may still
+    // match goes before it.
     if (match == Match::kNeedMore && first.size() < Protocol::kMaxSniffed) {
       *more = true;
       return nullptr;
@@ -111,6 +116,7 @@ void Sniffer::HandOn(const Protocol* protocol, size_t size) {
   seed.transport = std::move(transport_);
   seed.peer = std::move(peer_);
   seed.began = began_;
+  // One limit for sniffing and handshake together: a slow peer does not get it twice.
   seed.handshake_left = std::max(limit_ - (loop_.clock().Now() - began_), Nanos(1));
   ReadAhead first{arena.block(), arena.space(), size};
   if (protocol != nullptr) {

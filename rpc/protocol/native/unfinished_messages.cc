@@ -32,8 +32,7 @@ void UnfinishedMessages::Drop(uint64_t id, bool reply) {
   const size_t credit = assembly->stream != nullptr ? assembly->whole + kMessageCost : 0;
   // The connection may be about to read straight into this message's block.
   if (data_left_ > 0 && data_header_.has(kReply) == reply && data_header_.id == id) {
-    // The block goes with the assembly. What still comes of the frame is read elsewhere and
-    // skipped.
+    // The block goes with the assembly. The rest of the frame is read elsewhere and skipped.
     shared_.parts.connection.ForgetDirect();
     late_piece_ = reply;
   }
