@@ -21,9 +21,12 @@ void AppendLines(absl::string_view text, std::vector<std::string>* lines) {
   bool first = true;
   for (absl::string_view line : absl::StrSplit(clean, '\n')) {
     line = absl::StripTrailingAsciiWhitespace(line);
+    // Empty lines in front say nothing, and would stand above the class as bare slashes.
     if (line.empty() && first) continue;
+    // An empty comment line keeps the trailing comment apart from the leading one.
     if (first && !lines->empty()) lines->push_back("//");
     first = false;
+    // protoc keeps the space behind its own slashes, so most lines have one already.
     std::string out = absl::StrCat(line.empty() || line[0] == ' ' ? "//" : "// ", line);
     // A backslash at the end, or the trigraph for one, would continue the comment on the next line.
     if (absl::EndsWith(out, "\\") || absl::EndsWith(out, "?\?/")) out += " //";

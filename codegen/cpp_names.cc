@@ -50,6 +50,8 @@ constexpr absl::string_view kKeywords[] = {
 };
 
 // Words that would be read as something else where generated code uses them.
+// `final` behind a class's name ends its head, and `std` inside a namespace hides the standard
+// library's.
 constexpr absl::string_view kMisread[] = {"final", "std"};
 
 template <size_t N>
@@ -71,6 +73,7 @@ bool LooksLikeMacro(absl::string_view name) {
 }
 
 bool IsListed(absl::string_view name) {
+  // Never destroyed, as all of the plugin's tables: there is nothing to gain at its end.
   static const auto& macros = *new std::set<absl::string_view>(
       absl::StrSplit(kMacroNames, absl::ByAnyChar(" \n"), absl::SkipEmpty()));
   return macros.count(name) != 0;
@@ -118,6 +121,7 @@ absl::Status CheckNestedNamespace(absl::string_view name) {
 
 std::string ConstantName(absl::string_view name) {
   std::string constant = absl::StrCat("k", name);
+  // kSay also for `say`: lower-case method names are legal in a .proto.
   constant[1] = absl::ascii_toupper(static_cast<unsigned char>(constant[1]));
   return constant;
 }
@@ -132,6 +136,7 @@ std::vector<std::string> AssignNames(const std::vector<std::string>& wanted,
   }
   for (size_t i = 0; i < wanted.size(); ++i) {
     if (!names[i].empty()) continue;
+    // As protoc escapes its own names, so that a reader of one recognizes the other.
     names[i] = wanted[i] + "_";
     while (!IsFreeEscaped(names[i]) || !taken.insert(names[i]).second) names[i] += '_';
   }

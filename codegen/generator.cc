@@ -21,6 +21,8 @@
 namespace weft::codegen {
 namespace {
 
+// The defaults fit a build by hand. `empty` is for CMake, which has to know the files' names before
+// the .proto is read.
 struct Parameters {
   bool mock = true;
   bool empty = false;
@@ -45,6 +47,8 @@ absl::StatusOr<Parameters> ParseParameters(const std::string& text) {
     }
     bool* flag = FlagOf(parameters, name);
     if (flag == nullptr || (value != "true" && value != "false")) {
+      // An unknown parameter is an error: a misspelt one would be obeyed by nobody, and missed by
+      // nobody.
       return absl::InvalidArgumentError(
           absl::StrCat("unknown parameter '", name, "=", value, "'; there are: mock=true|false, ",
                        "empty=true|false, services_namespace=<name>"));
@@ -172,6 +176,7 @@ absl::Status GenerateFiles(const google::protobuf::FileDescriptor& file,
   if (!parameters.ok()) return parameters.status();
   absl::StatusOr<FileModel> model = BuildModel(file, parameters->services_namespace);
   if (!model.ok()) return model.status();
+  // Nothing is no error: protoc is called with all files of a project.
   if (model->services.empty() && !parameters->empty) return absl::OkStatus();
   absl::StatusOr<TemplateValues> values = ValuesOf(*model);
   if (!values.ok()) return values.status();

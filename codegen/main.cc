@@ -28,6 +28,7 @@ Parameters, given as --weft_opt=<name>=<value>:
 }  // namespace
 
 int main(int argc, char** argv) {
+  // protoc gives no arguments, so these are a person's.
   const std::string_view argument = argc == 2 ? argv[1] : "";
   if (argument == "--version") {
     std::printf("protoc-gen-weft %s\n", WEFT_VERSION);

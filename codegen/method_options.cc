@@ -22,6 +22,7 @@ class Extensions {
     const pb::Descriptor* known = pool.FindMessageTypeByName(type);
     if (known == nullptr) return;  // nothing imports descriptor.proto, so there are no options
     message_.reset(factory_.GetPrototype(known)->New());
+    // Serialized and parsed as the pool's type: only there do the extensions have names.
     if (!message_->ParseFromString(options.SerializeAsString())) message_.reset();
   }
 
@@ -44,6 +45,8 @@ class Extensions {
   const Field* Find(const char* name, Field::CppType type) const {
     if (message_ == nullptr) return nullptr;
     const Field* field = pool_.FindExtensionByName(name);
+    // The type is compared because the file's own options.proto decides, and it may be another
+    // version.
     return field != nullptr && field->cpp_type() == type && !field->is_repeated() &&
                    field->containing_type() == message_->GetDescriptor()
                ? field
@@ -66,10 +69,12 @@ MethodOptions ReadMethodOptions(const pb::MethodDescriptor& method) {
   const pb::DescriptorPool& pool = *method.file()->pool();
   const Extensions own(pool, "google.protobuf.MethodOptions", method.options());
   options.run_inline = own.Bool("weft.inline");
+  // Either is enough: protobuf's own level, or weft's option.
   options.idempotent |= own.Bool("weft.idempotent");
   options.timeout_ms = own.UInt32("weft.timeout_ms");
   options.ordered = own.Bool("weft.ordered");
   options.pool = own.String("weft.pool");
+  // A method's own pool goes before its service's.
   if (options.pool.empty()) {
     options.pool = Extensions(pool, "google.protobuf.ServiceOptions", method.service()->options())
                        .String("weft.service_pool");

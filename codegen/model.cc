@@ -28,6 +28,7 @@ MethodKind KindOf(const pb::MethodDescriptor& method) {
 template <typename Descriptor>
 std::string CommentOf(const Descriptor& descriptor) {
   pb::SourceLocation location;
+  // There is none where protoc was given descriptors without source.
   if (!descriptor.GetSourceLocation(&location)) return "";
   return CommentLines(location.leading_comments, location.trailing_comments);
 }
@@ -70,6 +71,7 @@ void AddClasses(const pb::Descriptor& message, std::set<std::string>* names) {
 // The same for everything that this file sees of its own package.
 void AddClassesOfPackage(const pb::FileDescriptor& file, const std::string& package,
                          std::set<const pb::FileDescriptor*>* seen, std::set<std::string>* names) {
+  // Imports form a graph with many ways to a file, so each is looked at once.
   if (!seen->insert(&file).second) return;
   if (PackageOf(file) == package) {
     for (int i = 0; i < file.message_type_count(); ++i) AddClasses(*file.message_type(i), names);
@@ -77,6 +79,8 @@ void AddClassesOfPackage(const pb::FileDescriptor& file, const std::string& pack
       names->insert(CppClassOf(*file.enum_type(i)));
     }
   }
+  // The imports' imports, too: all of them are included in the end, and a package may be spread
+  // over any files.
   for (int i = 0; i < file.dependency_count(); ++i) {
     AddClassesOfPackage(*file.dependency(i), package, seen, names);
   }
@@ -135,6 +139,8 @@ void NameServices(const pb::FileDescriptor& file, const std::string& services_na
   std::vector<std::string> wanted;
   for (int i = 0; i < file.service_count(); ++i) wanted.push_back(NameOf(*file.service(i)));
   for (int i = 0; i < file.service_count(); ++i) {
+    // All services first, then all mocks: a service keeps its name before a mock of another one
+    // takes it.
     wanted.push_back(absl::StrCat("Mock", NameOf(*file.service(i)), "Stub"));
   }
   const std::vector<std::string> names = AssignNames(wanted, std::move(taken));
@@ -147,6 +153,8 @@ void NameServices(const pb::FileDescriptor& file, const std::string& services_na
 void NameMethods(ServiceModel* service) {
   std::vector<std::string> constants;
   std::vector<std::string> functions;
+  // Suffix by suffix, so that a method named SayAsync keeps its name and the async function of Say
+  // gives way.
   for (const char* suffix : {"", "Async", "Coro"}) {
     for (const MethodModel& method : service->methods) {
       functions.push_back(absl::StrCat(method.wire_name, suffix));
@@ -193,6 +201,7 @@ bool UsesDeprecated(const pb::ServiceDescriptor& service) {
   if (service.options().deprecated()) return true;
   for (int i = 0; i < service.method_count(); ++i) {
     const pb::MethodDescriptor& method = *service.method(i);
+    // Generated code that names a deprecated type would warn in the user's build.
     if (method.input_type()->options().deprecated()) return true;
     if (method.output_type()->options().deprecated()) return true;
   }
@@ -229,6 +238,7 @@ absl::StatusOr<FileModel> BuildModel(const pb::FileDescriptor& file,
     }
     model.uses_deprecated |= UsesDeprecated(service);
   }
+  // Services first: the names of methods depend on those of their service.
   NameServices(file, services_namespace, &model);
   for (ServiceModel& service : model.services) NameMethods(&service);
   return model;

@@ -16,6 +16,7 @@ namespace {
 class Expander {
  public:
   Expander(absl::string_view text, const TemplateValues& values) : scopes_{&values} {
+    // A raw string begins behind its bracket, so the text begins on the next line.
     text = absl::StripPrefix(text, "\n");
     lines_ = absl::StrSplit(absl::StripSuffix(text, "\n"), '\n');
   }
@@ -71,6 +72,7 @@ class Expander {
     const std::string* value = FindValue(name);
     const std::vector<TemplateValues>* list = FindList(name);
     if (value == nullptr && list == nullptr) return Wrong(*at, absl::StrCat("no '", name, "'"));
+    // An empty value or list is false.
     const bool holds = value != nullptr ? !value->empty() : !list->empty();
     const size_t begin = holds ? *at + 1 : block->otherwise + 1;
     *at = block->end;
@@ -95,6 +97,7 @@ class Expander {
       if (close == absl::string_view::npos) return Wrong(at, "a '$' without its partner");
       const std::string name(line.substr(i + 1, close - i - 1));
       i = close;
+      // "$$" is one dollar.
       if (name.empty()) {
         text += '$';
         ++outside;
@@ -108,6 +111,7 @@ class Expander {
     const bool only_a_hole = holes == 1 && outside == 0;
     if (only_a_hole && text.empty()) return absl::OkStatus();
     for (absl::string_view part : absl::StrSplit(absl::StripSuffix(text, "\n"), '\n')) {
+      // An empty line gets no indentation: generated files have no blanks at the end of a line.
       if (!part.empty()) absl::StrAppend(&out_, line.substr(0, indent), part);
       out_ += '\n';
     }
@@ -135,6 +139,7 @@ class Expander {
   }
 
   const std::string* FindValue(const std::string& name) const {
+    // Innermost first: a method's value hides its service's of the same name.
     for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
       if (auto it = (*scope)->values.find(name); it != (*scope)->values.end()) return &it->second;
     }

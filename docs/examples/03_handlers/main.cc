@@ -30,6 +30,7 @@ class Kitchen final : public shop::Kitchen::AsyncService {
   ~Kitchen() override {
     {
       const std::lock_guard lock(mu_);
+      // Under the mutex, or the cook could look, miss the notification and wait for ever.
       closing_ = true;
     }
     wake_.notify_one();
@@ -55,6 +56,7 @@ class Kitchen final : public shop::Kitchen::AsyncService {
     std::unique_lock lock(mu_);
     for (;;) {
       wake_.wait(lock, [this] { return closing_ || !orders_.empty(); });
+      // Closing, and all orders are cooked: each responder has had its answer.
       if (orders_.empty()) return;
       Ticket ticket = std::move(orders_.front());
       orders_.pop_front();
@@ -69,6 +71,7 @@ class Kitchen final : public shop::Kitchen::AsyncService {
   std::condition_variable wake_;
   std::deque<Ticket> orders_;
   bool closing_ = false;
+  // Last, so that everything that the thread uses is there when it starts.
   std::thread cook_{[this] { CookOrders(); }};
 };
 

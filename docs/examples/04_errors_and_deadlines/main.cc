@@ -85,6 +85,7 @@ void Deadlines(lab::Lab::Stub stub, const Lab& service) {
   Show("Cancelled by another thread:", stub.Work(work, {.context = &cancelled}).status());
   other.join();
 
+  // The callers have their errors at once; the handlers notice at their next look.
   while (service.given_up() < 2) absl::SleepFor(absl::Milliseconds(1));
   std::printf("Both handlers have given up.\n");
 }
@@ -111,6 +112,7 @@ int main() {
 
   Errors(lab::Lab::Stub(**channel));
   Deadlines(lab::Lab::Stub(**channel), service);
+  // Its port has no listener from here on, which NoServer needs.
   server.Stop();
   NoServer(target);
   return 0;

@@ -36,6 +36,7 @@ absl::StatusOr<std::string> WhoIs(std::string_view token, const std::string& /*p
 class Lines final : public weft::LogSink {
  public:
   void Write(weft::LogLevel, std::string_view line) override {
+    // A sink is called by any thread.
     const std::lock_guard lock(mu_);
     lines_.emplace_back(line);
   }
@@ -86,6 +87,7 @@ int main() {
   std::printf("the server took less than a second: %s\n",
               context.handler_time() < absl::Seconds(1) ? "yes" : "no");
 
+  // Larger than max_message_bytes above.
   request.set_key(std::string(2000, 'k'));
   std::printf("%s\n", vault.Open(request).status().ToString().c_str());
 

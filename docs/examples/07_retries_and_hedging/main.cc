@@ -17,7 +17,9 @@ class Stock final : public stock::Stock::Service {
 
   absl::Status Price(weft::ServerContext& call, stock::PriceRequest& request,
                      stock::PriceReply& reply) override {
+    // Fails twice, so the third attempt is the one that answers.
     if (prices_.fetch_add(1) < 2) return absl::UnavailableError("counting the stock");
+    // Only the first attempt is slow: the hedge overtakes it, and cancels it.
     if (slow.exchange(false)) {
       while (!call.cancelled()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
       return absl::CancelledError("nobody waits any more");
@@ -26,6 +28,7 @@ class Stock final : public stock::Stock::Service {
     return absl::OkStatus();
   }
   absl::Status Buy(weft::ServerContext& call, stock::PriceRequest&, stock::PriceReply&) override {
+    // A negative time asks the client not to try again.
     if (buys_.fetch_add(1) > 0) call.RetryAfter(-absl::Seconds(1));
     return absl::UnavailableError("the till is closed");
   }

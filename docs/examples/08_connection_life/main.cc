@@ -63,6 +63,7 @@ int main() {
   if (!channel.ok()) return 1;
   ticker::Ticker::Stub ticker(**channel);
   if (!ticker.Now(ticker::NowRequest()).ok()) return 1;
+  // connecting, up, going away, down: the idle channel closes its connection by itself.
   diary.Print(4);
 
   options.idle_timeout = absl::ZeroDuration();

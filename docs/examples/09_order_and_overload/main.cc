@@ -81,6 +81,7 @@ void Keys(bank::Bank::Stub& stub, Bank& service) {
 void Pools(bank::Bank::Stub& stub, Bank& service) {
   std::atomic<int> left = 2;
   for (int i = 0; i < 2; ++i) stub.ReportAsync({}, {}, [&left](Result) { --left; });
+  // The pool has one thread. Only when a report runs is the second one behind it.
   while (!service.reporting) std::this_thread::sleep_for(std::chrono::milliseconds(1));
   std::printf("Behind two reports: %s\n", stub.Append(bank::Line()).status().ToString().c_str());
   std::printf("A third report: %s\n", stub.Report({}).status().ToString().c_str());

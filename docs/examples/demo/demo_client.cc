@@ -31,6 +31,7 @@
 namespace {
 
 [[noreturn]] void Fail(std::string_view what) {
+  // Standard output may be a pipe: its lines have to come before the error.
   std::fflush(stdout);
   std::fprintf(stderr, "demo_client: %.*s\n", static_cast<int>(what.size()), what.data());
   std::exit(1);
@@ -90,6 +91,7 @@ void ShowStyles(demo::Store::Stub store) {
   std::promise<absl::StatusOr<demo::PutReply>> ended;
   weft::Spawn(CopyInCoroutine(store),
               [&](std::optional<absl::StatusOr<demo::PutReply>> reply, std::exception_ptr) {
+                // Empty only where the coroutine threw, and this one does not.
                 ended.set_value(*std::move(reply));
               });
   const absl::StatusOr<demo::PutReply> from_coroutine = ended.get_future().get();
@@ -111,6 +113,8 @@ int FreePort() {
       getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
     Fail("cannot find a free port");
   }
+  // Nobody listens there unless another program takes the port in this moment, which the demo
+  // risks.
   close(fd);
   return ntohs(address.sin_port);
 }
@@ -182,6 +186,7 @@ class Load {
   // True: go on.
   bool Count(size_t style, absl::Time begin, const absl::Status& status) {
     stats_[style]->Add(status.code(), absl::ToChronoNanoseconds(absl::Now() - begin));
+    // Only the first: when the server is gone every call fails with the same text.
     if (!status.ok()) {
       const std::lock_guard lock(mu_);
       if (first_error_.empty()) first_error_ = status.ToString();
@@ -260,6 +265,7 @@ class Table {
       std::fflush(stdout);
       return;
     }
+    // The cursor goes up by the head, a row for each style, and the sum.
     if (drawn_) std::printf("\x1b[%zuA", styles.size() + 2);
     drawn_ = true;
     Head("            ");
@@ -310,6 +316,7 @@ Totals ShowLoad(const std::vector<demo::Store::Stub>& stores, int seconds) {
   load.Start();
   std::vector<weft::MethodStatsSnapshot> before = load.Snapshot();
   for (int second = 1; second <= seconds; ++second) {
+    // Measured from the beginning, so that the seconds do not drift by what printing takes.
     absl::SleepFor(begin + absl::Seconds(second) - absl::Now());
     demo::Store::Stub store = stores.front();
     const absl::StatusOr<demo::StatusReply> server = store.Status(demo::StatusRequest());
@@ -342,9 +349,11 @@ void ShowStop(demo::Store::Stub store, pid_t server) {
   store.CompactAsync(slow, {}, [&](absl::StatusOr<demo::CompactReply> reply) {
     ended.set_value(std::move(reply));
   });
+  // The slow call has to be under way before the server hears the signal.
   absl::SleepFor(absl::Milliseconds(200));
   if (kill(server, SIGTERM) != 0) Fail("cannot signal the server");
   absl::Status refused;
+  // The signal takes a moment. Until then calls are served as usual.
   for (int i = 0; i < 40 && refused.ok(); ++i) {
     absl::SleepFor(absl::Milliseconds(10));
     refused = store.Get(Get("greeting"), {.timeout = absl::Seconds(1)}).status();

@@ -100,10 +100,12 @@ int main() {
     return 1;
   }
   std::printf("listening on 127.0.0.1:%d\n", server.port());
+  // The script that started this server waits for the line, and a pipe is buffered.
   std::fflush(stdout);
 
   int signal = 0;
   sigwait(&signals, &signal);
+  // Waits for the calls under way, and refuses new ones meanwhile.
   server.Stop();
 
   for (const weft::MethodStatsSnapshot& method : server.Stats()) {
