@@ -107,6 +107,7 @@ int main() {
     std::printf("%s: %s\n", user,
                 reply.ok() ? (std::to_string(reply->left()) + " left").c_str()
                            : reply.status().ToString().c_str());
+    // The interceptor refused before the handler, and the client knows it.
     if (!reply.ok() && !context.may_have_been_executed()) std::printf("not executed\n");
   }
   std::printf("calls: %d, errors: %d\n", totals.calls.load(), totals.errors.load());

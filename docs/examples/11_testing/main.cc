@@ -25,6 +25,7 @@
 // Orders an item; says how that ended.
 std::future<std::string> Order(stock::Stock::StubInterface& stock, const std::string& item) {
   auto ended = std::make_shared<std::promise<std::string>>();
+  // Shared with the callback: the context has to live until the call has ended.
   auto context = std::make_shared<weft::ClientContext>();
   stock::TakeRequest request;
   request.set_item(item);
@@ -162,6 +163,7 @@ int main() {
   stock::Stock::Stub stub(**channel);
   std::printf("in memory: %s\n", Order(stub, "tea").get().c_str());
 
+  // The request does not arrive, so only the clock can end the call.
   network->Hold(0);
   std::future<std::string> held = Order(stub, "tea");
   clock.Advance(absl::Minutes(1));
@@ -179,6 +181,7 @@ int main() {
   pulled.to_dialer.drop_from = 0;
   network->Change(last, pulled);
   std::future<std::string> lost = Order(stub, "tea");
+  // The heartbeat finds the loss after some intervals of the manual clock, which nobody else moves.
   while (lost.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
     clock.Advance(absl::Seconds(10));
   }
@@ -199,6 +202,7 @@ int main() {
   auto storm_channel = weft::Channel::Create("inproc:stock", {.network = stormy});
   if (!storm_channel.ok()) return 1;
   stock::Stock::Stub storm_stub(**storm_channel);
+  // "ordered" calls were taken for certain, "unclear" ones perhaps; all others not.
   int ordered = 0, unclear = 0;
   for (int i = 0; i < 200; ++i) {
     const std::string end = Order(storm_stub, "tea").get();

@@ -25,6 +25,7 @@ class Shop final : public shop::Shop::Service {
 
   absl::Status Price(weft::ServerContext& call, shop::PriceRequest&,
                      shop::PriceReply& reply) override {
+    // Handlers run on workers, while main reads the attempts.
     const std::lock_guard lock(mu_);
     attempts_.push_back(clock_.Now());
     changed_.notify_all();
@@ -72,6 +73,8 @@ std::future<std::string> Ask(shop::Shop::Stub& shop, absl::Duration timeout) {
 }
 
 std::string PassTime(weft::ManualClock& clock, std::future<std::string> call) {
+  // A pause begins when the client has the error, on its own thread: the clock is moved in steps,
+  // so that each pause is passed after it has begun.
   while (call.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
     clock.Advance(absl::Seconds(1));
   }

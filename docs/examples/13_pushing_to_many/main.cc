@@ -34,6 +34,7 @@ class Log final : public feed::Log::AsyncService {
 
   void Append(weft::ServerContext&, feed::AppendRequest& request,
               weft::Responder<feed::AppendReply> responder) override {
+    // Destroyed behind the mutex: a stop callback that runs at this moment waits for it in Drop.
     std::vector<std::shared_ptr<Subscriber>> ended;
     {
       const std::lock_guard lock(mu_);
@@ -69,6 +70,7 @@ class Log final : public feed::Log::AsyncService {
       if (!Send(id, *subscriber)) return;
       subscribers_[id] = subscriber;
     }
+    // After the mutex: a call that has ended already runs Drop here and now.
     subscriber->on_end.emplace(gone, [this, id] { Drop(id); });
   }
 
@@ -103,6 +105,7 @@ class Log final : public feed::Log::AsyncService {
 
   // There is room again, or the call has ended.
   void GoOn(int64_t id) {
+    // Declared before the lock, so that it is destroyed after the mutex is free.
     std::shared_ptr<Subscriber> ended;
     const std::lock_guard lock(mu_);
     const auto it = subscribers_.find(id);
@@ -155,6 +158,8 @@ class Follower {
 
  private:
   void ReadNext() {
+    // The next read begins inside the callback of the last one: there is one read at a time, and
+    // `entry_` is its own.
     entries_.ReadAsync(&entry_, [this](bool more) {
       if (more) {
         Count();
@@ -206,6 +211,7 @@ int main() {
   for (int count = 1; count <= 1000; ++count) {
     if (!log.Append(line).ok()) return 1;
     if (count == 1 && !slow.Read(&entry)) return 1;  // the first, and then no more for a while
+    // In step with the followers: kKept is 100, so that one that keeps up never loses an entry.
     if (count % 50 != 0) continue;
     for (const auto& follower : followers) follower->WaitFor(count);
   }

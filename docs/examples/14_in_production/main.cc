@@ -83,6 +83,7 @@ int Serve(const sigset_t& signals, ReadyFile& ready, Jobs& service, Orchestrator
 }
 
 int main() {
+  // Before any thread starts, for threads inherit the mask.
   const sigset_t signals = BlockSignals();
   char folder[] = "/tmp/weft-ready-XXXXXX";
   if (mkdtemp(folder) == nullptr) return Failed(absl::InternalError("no folder"));
@@ -99,6 +100,7 @@ int main() {
     jobs::Jobs::Stub(**channel).RunAsync(
         jobs::RunRequest(), {.timeout = absl::InfiniteDuration()},
         [&](absl::StatusOr<jobs::RunReply> reply) { ended.set_value(std::move(reply)); });
+    // The job has to be under way before the signal, or the server would be idle and end at once.
     service.begun.get_future().wait();
 
     kill(getpid(), SIGTERM);

@@ -20,6 +20,7 @@ class Store final : public kv::Kv::Service {
   absl::Status Put(weft::ServerContext&, kv::PutRequest& request, kv::PutReply&) override {
     std::lock_guard<std::mutex> lock(mu_);
     kv::GetReply& kept = kept_[request.key()];
+    // An older write may arrive later, by another way.
     if (request.version() > kept.version()) {
       kept.set_value(request.value());
       kept.set_version(request.version());
@@ -105,6 +106,7 @@ int main() {
   Cluster cluster;
   weft::Node& a = *cluster.nodes[0];
   Put(a, "red", 1);
+  // Two of three are a majority still; after the next Stop there is none.
   cluster.nodes[2]->Stop(absl::ZeroDuration());
   Put(a, "green", 2);
   Get(a);

@@ -117,6 +117,8 @@ int main() {
   auto b = std::make_unique<Member>(folder, "b", nullptr);
   auto c = std::make_unique<Member>(folder, "c", nullptr);
   for (const auto* member : {&a, &b, &c}) {
+    // A call to a peer that is not up yet would wait for it; the output is to be the same each
+    // time.
     const absl::Status status = (*member)->node->WaitUntilUp(weft::Want::All(), absl::Seconds(10));
     if (!status.ok()) return Failed(status);
   }
@@ -134,6 +136,7 @@ int main() {
                 static_cast<int>(state.size()), state.data(), peer.connections.size());
   }
 
+  // Seen up before it goes: otherwise "not up" could be the time before it came.
   watch.WaitUntil("c", true);
   c = nullptr;
   watch.WaitUntil("c", false);

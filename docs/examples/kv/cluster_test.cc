@@ -69,7 +69,10 @@ class StoreTest : public ::testing::Test {
         *StaticMembers::Create({{"a", "inproc:a"}, {"b", "inproc:b"}, {"c", "inproc:c"}});
     options.node.server.network = network_->For(name);
     options.node.heartbeat = heartbeat_;
+    // Handlers block while they call other nodes: with few threads three nodes could wait for one
+    // another.
     options.node.server.worker_threads = 16;
+    // Kill must not wait for calls: a process that dies does not.
     options.node.server.drain = absl::ZeroDuration();
     options.node.calls.max_backoff = absl::Milliseconds(20);
     options.first = as == As::kFirst;
@@ -81,6 +84,7 @@ class StoreTest : public ::testing::Test {
   void StartAll(As as) {
     for (const char* name : {"a", "b", "c"}) Start(name, as);
     for (const char* name : {"a", "b", "c"}) {
+      // Until all see all: a test that begins before finds no majority by chance.
       while (StatusOf(name).up_size() < 2) std::this_thread::yield();
     }
   }

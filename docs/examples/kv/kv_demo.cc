@@ -107,10 +107,12 @@ void Demo::Start(const std::string& name, bool first) {
                     each);
   }
   const std::string program =
+      // The node's program lies beside this one, wherever the demo was built.
       std::filesystem::read_symlink("/proc/self/exe").parent_path() / "kv_node";
   std::vector<std::string> command = {program, "--name", name, "--members", members};
   if (first) command.emplace_back("--first");
   if (options_.no_quorum) command.emplace_back("--no-quorum");
+  // A first start has lost nothing, so it has nothing to ignore.
   if (options_.forgetful && !first) command.emplace_back("--forgetful");
   children_.Start(name, command);
 }
@@ -122,6 +124,7 @@ void Demo::Connect() {
   for (const std::string& name : names_) {
     ChannelOptions options;
     options.runtime = runtime_;
+    // Nodes come back within a second: a client must not still be pausing then.
     options.max_backoff = absl::Milliseconds(100);
     auto channel = Channel::Create(absl::StrCat("unix:", children_.folder(), "/", name), options);
     if (!channel.ok()) Fail(channel.status().ToString());
@@ -198,6 +201,8 @@ void Demo::Line(const MethodStatsSnapshot& writes, const MethodStatsSnapshot& re
 void Demo::WriteBy(size_t node) {
   WriteRequest request;
   request.set_key("last words");
+  // Noted before the call: a write whose answer is lost may stand, and is not counted as
+  // acknowledged.
   const int64_t number = ledger_.Begin(request.key());
   request.set_value(Ledger::ValueOf(number));
   if (stores_[node].Write(request, {.timeout = absl::Seconds(1)}).ok()) {
@@ -261,6 +266,8 @@ void Demo::LoseMemoryBetween(const std::string& behind, const std::string& leade
   WriteBy(NumberOf(leader));
   children_.Kill(leader);
   Say(absl::StrCat("---- kill -9 ", leader));
+  // Now nobody is left who knows the latest writes and answers: the returning node must not answer
+  // either.
   Hang(other, true);
   const absl::Time begin = absl::Now();
   Return(leader);
@@ -341,6 +348,7 @@ int Demo::Run() {
   }
   load.Stop();
   for (const std::string& name : names_) {
+    // A node that crashed would look like one that is down, and lose nothing in the count.
     if (!children_.Runs(name)) Fail(absl::StrCat("node ", name, " has ended by itself"));
   }
   PrintTable();
@@ -379,6 +387,8 @@ int main(int argc, char** argv) {
   for (const int each : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&signals, each);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   Children children;
+  // A thread that waits for the signals, since a handler could neither lock nor kill children
+  // safely.
   std::thread([&children, signals] {
     int signal = 0;
     sigwait(&signals, &signal);

@@ -71,6 +71,7 @@ class Caller {
     const weft::History::Id id = world_.history.Began({.what = "Add"});
     tally::AddRequest request;
     request.set_call(static_cast<int64_t>(id));
+    // A map: its order in memory must not change the run.
     (*request.mutable_amounts())["apples"] = 1;
     (*request.mutable_amounts())["pears"] = 2;
     auto context = std::make_shared<weft::ClientContext>();
