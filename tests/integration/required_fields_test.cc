@@ -1,6 +1,5 @@
 // Messages of proto2 that lack a required field: the error names it, at the sender where it can.
 #include <atomic>
-#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +9,7 @@
 #include "tests/integration/members.h"
 #include "tests/integration/stack.h"
 #include "tests/protos/proto2.weft.h"
+#include "weft/core/block_on.h"
 #include "weft/rpc/broadcast.h"
 
 namespace weft::test {
@@ -107,12 +107,7 @@ class RequiredFields : public testing::Test {
     stub_.RunAsync(request, {},
                    [&later](absl::StatusOr<Proto2Reply> r) { later.Add(std::move(r).status()); });
     ends.push_back(later.Wait());
-    Awaited<absl::Status> awaited;
-    Spawn(RunCoro(stub_, request),
-          [&awaited](std::optional<absl::Status> s, const std::exception_ptr&) {
-            awaited.Add(*std::move(s));
-          });
-    ends.push_back(awaited.Wait());
+    ends.push_back(BlockOn(RunCoro(stub_, request)));
     return ends;
   }
 
