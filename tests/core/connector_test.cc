@@ -152,6 +152,7 @@ TEST_F(ConnectorTest, AMissingUnixFileIsUnavailableAndNamed) {
   EXPECT_NE(status.message().find("connect " + text), absl::string_view::npos) << status;
 }
 
+// A real socket and a real clock: the only test that no manual clock can stand in for.
 TEST_F(ConnectorTest, TheDeadlineEndsAConnectThatNobodyAnswers) {
   const SilentListener silent;
   const absl::Status status = Connect(silent.text(), milliseconds(30));
@@ -235,6 +236,7 @@ TEST_F(ConnectorTest, MayBeDestroyedOrRestartedInsideItsCallback) {
     const Socket gone = Listen("127.0.0.1:0");
     bad = gone.LocalAddress()->ToString();
   }
+  // One connects, one is refused by its peer, one fails before any packet is sent.
   for (const std::string& text : {good, bad, std::string("[fe80::1%none]:1")}) {
     Notification done;
     std::unique_ptr<Connector> connector;
@@ -328,6 +330,7 @@ class ConnectorToAName : public testing::Test {
 TEST_F(ConnectorToAName, TriesTheNextAddressAfterAHeadStart) {
   const DeadAndLive peers(*this);
   Start(peers.port);
+  // A nanosecond earlier nothing may have happened: the head start is exact on a manual clock.
   thread_.Advance(Connector::kHeadStart - Nanos(1));
   EXPECT_FALSE(Ended());
   thread_.Advance(Nanos(1));
@@ -382,6 +385,7 @@ TEST_F(ConnectorToAName, SharesTheTimeAmongManyAddresses) {
   const SilentListener dead2(At("127.0.0.2", port)), dead3(At("127.0.0.3", port));
   const Socket live = Listen(At("127.0.0.4", port));
   Hosts({"127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"});
+  // Four addresses share 400 ms, so each gets 100.
   Start(port, milliseconds(400));
   for (int i = 0; i < 3; ++i) {
     EXPECT_FALSE(Ended());
@@ -393,6 +397,7 @@ TEST_F(ConnectorToAName, SharesTheTimeAmongManyAddresses) {
 TEST_F(ConnectorToAName, AnErrorNamesEachAddress) {
   const SilentListener dead;
   const uint16_t port = dead.port();
+  // Nobody listens at 127.0.0.2, so it refuses at once.
   Hosts({"127.0.0.2", "127.0.0.1"});
   Start(port);
   thread_.Advance(seconds(3));

@@ -155,6 +155,7 @@ TEST(WhenAll, NeedsNobodyToWait) {
   std::vector<int> order;
   const auto many = [](std::vector<int>* o) -> Coro<void> {
     int64_t sum = 0;
+    // So many that nested resumptions would overflow the stack.
     for (int i = 0; i < 100'000; ++i) {
       const auto [a, b] = co_await WhenAll(Ready(i), Ready(1));
       sum += a + b;
@@ -182,6 +183,8 @@ TEST(WhenAll, ThrowsTheFirstInOrderWhenAllHaveEnded) {
       caught = e.what();
     }
   });
+  // Two have thrown, and the first still runs: WhenAll waits for it, since it may use what the
+  // others' owner holds.
   EXPECT_EQ(caught, "");
   gate.Open();
   EXPECT_EQ(caught, "the second");

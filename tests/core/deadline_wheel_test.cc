@@ -80,6 +80,8 @@ TEST_F(DeadlineWheelTest, KeepsEntriesOfLaterRoundsApart) {
   }
 }
 
+// A jump over many revolutions must look into each slot, and once: entries of all rounds share the
+// slots.
 TEST_F(DeadlineWheelTest, TellsThoseOfManyRoundsAfterAJumpOfTheClock) {
   Entry near, middle, far, beyond;
   InsertAfter(near, milliseconds(1));
@@ -139,6 +141,8 @@ TEST_F(DeadlineWheelTest, DoesNotTakeOneWithoutADeadline) {
   EXPECT_EQ(Size(), 0u);
 }
 
+// Both are due in the same look. The one that is told first takes the other out of the list that is
+// being walked.
 TEST_F(DeadlineWheelTest, ACallbackMayRemoveAnotherThatIsDue) {
   Entry first, second;
   first.on_deadline = [&] { wheel_->Remove(&second); };
@@ -174,6 +178,7 @@ TEST_F(DeadlineWheelTest, ACallbackMayDestroyItsEntry) {
 
 TEST_F(DeadlineWheelTest, AgreesWithASortedMapOverTenThousandRandomSteps) {
   constexpr int kEntries = 500;
+  // A fixed seed: a failure comes again.
   std::mt19937 random(20'240'607);
   std::vector<Entry> entries(kEntries);
   std::multimap<MonoTime, int> model;
@@ -194,6 +199,7 @@ TEST_F(DeadlineWheelTest, AgreesWithASortedMapOverTenThousandRandomSteps) {
         Remove(entries[i]);
         break;
       case 1: {
+        // Mostly small steps, and now and then one over several revolutions (of 512 ms).
         const Nanos d = microseconds(random() % (random() % 10 == 0 ? 5'000'000 : 20'000));
         clock_.Advance(d);
         thread_.Settle();
@@ -209,6 +215,7 @@ TEST_F(DeadlineWheelTest, AgreesWithASortedMapOverTenThousandRandomSteps) {
         const Nanos d = microseconds(random() % (random() % 4 == 0 ? 3'000'000 : 50'000));
         model.emplace(clock_.Now() + d, i);
         InsertAfter(entries[i], d);
+        // Due already: told in the next turn, without Advance.
         if (d == Nanos::zero()) {
           thread_.Settle();
           ++expected[i];
@@ -239,6 +246,7 @@ TEST(DeadlineWheelOnSystemClock, IsNeverEarlyAndSleepsWhenEmpty) {
     wheel->Insert(&entry, at);
   });
   ASSERT_TRUE(told.Wait());
+  // No upper bound: how late it is depends on the machine's load.
   EXPECT_GE(seen, at);
   thread.Run([&] { wheel.reset(); });
 }

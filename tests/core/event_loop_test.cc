@@ -50,6 +50,7 @@ class FateTask final : public LoopTask {
   int runs = 0, cancels = 0;
 };
 
+// Tasks of different posters may mix; those of one must not.
 TEST(EventLoop, RunsPostedTasksInTheOrderOfEachPoster) {
   constexpr int kPosters = 4;
   constexpr int kTasks = 3'000;
@@ -137,6 +138,8 @@ TEST(EventLoop, IsNotWokenWhileItRunsCallbacks) {
     watch.WatchRead(true);
     sleeps = thread.loop().counts().sleeps;
   });
+  // It has to be asleep before the byte comes: the callback then runs in the turn that the poll
+  // woke.
   ASSERT_TRUE(AwaitSleeps(thread.loop(), sleeps + 1));
   const int64_t wakes = thread.loop().counts().wakes;
   ASSERT_EQ(::write(b.fd(), "x", 1), 1);
@@ -167,6 +170,7 @@ TEST(EventLoop, RunsPostedTasksWhileADescriptorIsReadyAllTheTime) {
   int fds[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
   const Socket a(fds[0]), b(fds[1]);
+  // Never read, so the descriptor is ready all the time.
   ASSERT_EQ(::write(b.fd(), "x", 1), 1);
   for (const bool busy : {false, true}) {  // the wait that sleeps, and the one that polls
     EventLoopOptions options = LoopThread::Options();
@@ -179,6 +183,7 @@ TEST(EventLoop, RunsPostedTasksWhileADescriptorIsReadyAllTheTime) {
       listener.watch.WatchRead(true);
     });
     ASSERT_TRUE(listener.ended.Wait());
+    // 8: kMaxRounds. Without the bound the poll goes on until the listener gives up, at 1,000.
     thread.Run([&] { EXPECT_LE(listener.at_task, 8) << (busy ? "busy" : "asleep"); });
   }
 }
@@ -250,6 +255,7 @@ TEST(EventLoop, RunsOrCancelsEachTaskPostedWhileItCloses) {
         }
       });
     }
+    // Into the middle of the posting: some tasks are queued, others are still to come.
     ASSERT_TRUE(PollUntil([&] { return posted.load() > 50; }));
     thread.Stop();
     for (std::thread& t : posters) t.join();
@@ -291,6 +297,7 @@ TEST(EventLoop, ATaskThatPostsItselfForeverDoesNotKeepItFromStopping) {
 
 TEST(EventLoop, RunsTheTurnsEndAfterPostedTasksAndAtMostTwoRoundsOfIt) {
   LoopThread thread;
+  // Only the loop writes it, and only the test thread reads it, after Settle.
   std::vector<std::string> order;
   FateTask end, second, third;
   Notification done;
@@ -382,6 +389,7 @@ TEST(EventLoop, ReadsItsClockOnceForWhatCameTogether) {
     MonoTime Now() const override { return MonoTime(Nanos(1'000'000'000 + reads.fetch_add(1))); }
     mutable std::atomic<int64_t> reads{0};
   };
+  // Each reading gives another time, so two that are equal were one reading.
   CountingClock clock;
   EventLoopOptions options = LoopThread::Options();
   options.clock = &clock;
@@ -392,6 +400,7 @@ TEST(EventLoop, ReadsItsClockOnceForWhatCameTogether) {
   });
 }
 
+// A spin measures its budget by the loop's clock: with one that stands still it would never end.
 TEST(EventLoop, DoesNotSpinOnAClockThatStandsStill) {
   ManualClock clock;
   EventLoopOptions options = LoopThread::Options();

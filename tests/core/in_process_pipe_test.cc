@@ -226,6 +226,7 @@ TEST_F(InProcessPipeTest, OneWayMayBeHeldWhileTheOtherGoesOn) {
   EXPECT_EQ(Read(Side::kDialer), "now");
   link_->Cut(InProcessPipe::Held::kHearsLater);
   EXPECT_EQ(Read(Side::kListener), "<again>") << "the news of the reset is held, too";
+  // The held end does not know of the reset yet, so its write succeeds as on a real network.
   EXPECT_EQ(Write(Side::kListener, "unheard"), 7);
   EXPECT_EQ(Read(Side::kDialer), "<reset>");
   link_->Hold(Side::kDialer, false);
@@ -239,6 +240,7 @@ TEST_F(InProcessPipeTest, OneEndAloneMayHearOfACut) {
   EXPECT_EQ(Read(Side::kListener), "<reset>");
   EXPECT_EQ(Write(Side::kListener, "x"), -ECONNRESET);
   link_->Close(Side::kListener);
+  // However long: the other end is never told.
   clock_.Advance(milliseconds(1'000'000));
   EXPECT_EQ(Read(Side::kDialer), "<again>");
   EXPECT_EQ(Write(Side::kDialer, "is anybody there"), 16);
@@ -308,6 +310,7 @@ TEST_F(InProcessPipeTest, KeepsEveryByteInOrderWhateverThePiecesAre) {
       received.append(two, static_cast<size_t>(n) - first);
     }
   }
+  // Partial writes, delays and split reads may cut the stream anywhere, but not change it.
   EXPECT_EQ(received, sent.substr(0, received.size()));
 }
 

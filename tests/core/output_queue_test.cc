@@ -107,6 +107,7 @@ TEST_F(OutputQueueTest, GoesOnAfterEachPartialWriteUntilAllIsTaken) {
       Append(queue_, piece);
     }
   }
+  // Writes of one to three bytes end inside segments, at their ends, and beyond.
   for (size_t i = 0; i < all.size(); ++i) record_->Take(i % 3 + 1);
   EXPECT_EQ(queue_.Flush(), Flushed::kAll);
   EXPECT_EQ(record_->written(), all);
@@ -169,6 +170,7 @@ TEST_F(OutputQueueTest, IsClosedInEachState) {
   const auto make = [](const std::shared_ptr<WriteRecord>& record) {
     return std::make_unique<OutputQueue>(std::make_unique<ScriptedTransport>(record));
   };
+  // Idle, claimed, blocked, broken.
   for (int state = 0; state < 4; ++state) {
     auto record = std::make_shared<WriteRecord>();
     auto queue = make(record);
@@ -315,6 +317,8 @@ TEST_F(OutputQueueTest, ForgetsWrittenSegmentsWhileOthersKeepComing) {
     record_->Block();
     ASSERT_TRUE(queue_.Unblock());
     ASSERT_EQ(queue_.Flush(), Flushed::kBlocked);
+    // One here, one in the segment that waits, one in that which is partly written. A queue that
+    // kept written segments would hold 5,000.
     ASSERT_LE(keeper.use_count(), 3);
     ASSERT_EQ(Queued(queue_), 1u);
   }

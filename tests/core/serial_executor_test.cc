@@ -219,6 +219,7 @@ TEST_F(SerialExecutorTest, GoesOnThoughItsCarrierIsFull) {
   EXPECT_THAT(log_, ElementsAre("a1", "a2"));
 }
 
+// One step of the carrier runs kInARow items of a key at most.
 TEST_F(SerialExecutorTest, AKeyThatNeverRestsLetsOthersIn) {
   for (int i = 0; i < 2 * SerialExecutor::kInARow; ++i) Submitted("a", absl::StrCat(i));
   Submitted("b", "");
@@ -292,6 +293,7 @@ TEST_F(SerialExecutorTest, CancelsAllWhenItsCarrierHasStopped) {
   EXPECT_EQ(executor_->queues(), 0u);
 }
 
+// The queue keeps the executor while it runs. Without that Done would be called on freed memory.
 TEST_F(SerialExecutorTest, ItsOwnerMayLetGoInTheLastItem) {
   Submitted("a", "1").during = [&] { executor_.reset(); };
   notes_[0]->over_at_once = false;
@@ -329,6 +331,7 @@ class Counted final : public WorkItem {
   void Finish() {
     key_.busy.store(false);
     Watched<int64_t>& all = *left;
+    // `left` was read before: after Done this item may be destroyed.
     executor_.Done(*queue, *this);
     all.Update([](int64_t& n) { --n; });
   }
@@ -354,6 +357,7 @@ TEST(SerialExecutorOnAPool, KeepsEachKeysOrderWhileKeysRunBesideEachOther) {
   Watched<int64_t> left(int64_t{kKeys} * kItems);
   for (int i = 0; i < kItems; ++i) {
     for (Counted::Key& key : keys) {
+      // Some end on a thread of their own, after Run has returned: the next must wait for that.
       items.push_back(std::make_unique<Counted>(*executor, key, i, /*later=*/i % 100 == 7));
       items.back()->left = &left;
     }
@@ -362,6 +366,7 @@ TEST(SerialExecutorOnAPool, KeepsEachKeysOrderWhileKeysRunBesideEachOther) {
   for (int s = 0; s < 2; ++s) {
     submitters.emplace_back([&, s] {
       for (size_t i = 0; i < items.size(); ++i) {
+        // Each key has one submitter, so there is an order to be kept.
         if (static_cast<int>(i % kKeys) % 2 != s) continue;
         EXPECT_TRUE(executor->TrySubmit({.owner = &keys[i % kKeys]}, *items[i], &items[i]->queue));
       }

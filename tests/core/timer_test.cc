@@ -141,6 +141,7 @@ TEST_F(TimerTest, MayBeRestartedInsideItsCallback) {
   EXPECT_EQ(fired, 4);
 }
 
+// RunDueTimers must not hold an iterator, or a list, across a callback.
 TEST_F(TimerTest, MayStopAnotherThatIsDueAtTheSameTime) {
   int fired = 0;
   Timer* other = nullptr;
@@ -183,6 +184,7 @@ TEST_F(TimerTest, OneThatRestartsForThePastDoesNotHoldUpTheOthers) {
     eager.StartAt(past);
     modest.StartAt(clock_.Now());
   });
+  // If the eager one held up the modest, twenty restarts would pass without it.
   EXPECT_TRUE(restarts.WaitFor([&](int n) { return n > 20 || fired.HasHappened(); }));
   EXPECT_TRUE(fired.HasHappened());
   thread_.Run([&] { eager.Stop(); });
@@ -266,6 +268,7 @@ TEST(Timer, FiresAtTheLoopsCloseIfItAsksForThat) {
     });
     thread.Stop();
   }
+  // `second` was started anew inside `first`, and fires once all the same.
   EXPECT_EQ(fired, (std::vector<std::string>{"first", "second"}));
 }
 

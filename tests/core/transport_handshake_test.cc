@@ -200,6 +200,8 @@ TEST_F(TransportHandshakeTest, WatchesForWhatTheTransportWants) {
 TEST_F(TransportHandshakeTest, TakesNoStepForAnEventThatItDoesNotWaitFor) {
   record_.steps = {Progress::kWantRead, Progress::kWantWrite};
   Start();
+  // The other direction's event, which a watch may still tell in the turn in which it was switched
+  // off.
   thread_.Run([this] { record_.events->OnWritable(); });
   EXPECT_EQ(record_.handshakes, 1);
   BeReady();
@@ -269,6 +271,7 @@ TEST_F(TransportHandshakeTest, ANewOneCancelsTheLast) {
                           ++ends_;
                           result_ = std::move(result);
                         });
+      // The first transport goes inside the second Start, and its end is never told.
       EXPECT_TRUE(record_.destroyed);
     });
     thread_.Settle();
@@ -491,6 +494,7 @@ class ThreeStepsTest : public testing::Test {
 
 TEST_F(ThreeStepsTest, GiveEachEndTheOthersName) {
   for (const size_t at_once : {SIZE_MAX, size_t{1}}) {
+    // 2 bytes: each step needs several writes, and both ends wait for room.
     for (const size_t buffer : {1000, 2}) {
       Open(buffer);
       Start(0, {.name = "ann", .bytes_at_once = at_once});
@@ -552,6 +556,8 @@ TEST_F(ThreeStepsTest, BeginWithTheBytesThatWereReadAhead) {
   // All of the first step, a part of it, and more than it.
   for (const size_t ahead : {greeting.size(), size_t{1}, greeting.size() + 3}) {
     Open();
+    // "xy" stands behind the handshake: it must come out of Read although the handshake has read
+    // it.
     const std::string said = greeting + "Cxy";
     Start(1, {.name = "bob"}, said.substr(0, ahead));
     if (ahead < said.size()) Write(*ends_[0].plain, said.substr(ahead));

@@ -107,6 +107,8 @@ TEST(WorkerPool, RunsWhatOneWorkerIsGivenInOrder) {
   pool->Stop();
 }
 
+// `kept` is a plain array on purpose: where ForEachIdle lets a worker run meanwhile, the thread
+// sanitizer reports the race.
 TEST(WorkerPool, LetsAnotherThreadTouchWhatIdleWorkersKeep) {
   auto pool = PoolOf(3);
   const auto idle = [&pool] {
@@ -139,6 +141,8 @@ TEST(WorkerPool, LetsAnotherThreadTouchWhatIdleWorkersKeep) {
   pool->Stop();
 }
 
+// A worker that is called to give back pages is not idle, and takes no wake-up of an item. If both
+// were mixed up, an item would stay in the queue.
 TEST(WorkerPool, IdleWorkersAreCalledForFreePagesBesideItems) {
   auto pool = PoolOf(3);
   for (int round = 0; round < 300; ++round) {
@@ -170,6 +174,8 @@ TEST(WorkerPool, AnIdleWorkerGivesBackWhatOnlyItsThreadWouldGetFromMalloc) {
   std::vector<std::string> burst;
   Item item([&] {
     while (burst.size() < kBytes / 1000) burst.emplace_back(1000, 'b');
+    // Made after the burst, so it stands above it: malloc alone would give nothing of the heap
+    // back.
     lives = std::make_unique<std::string>(1000, 'l');
   });
   ASSERT_TRUE(Submit(*pool, item));
@@ -198,6 +204,7 @@ TEST(WorkerPool, RefusesWhatDoesNotFitAndSaysHowManyDo) {
   for (int i = 0; i < 5; ++i) list[i] = &items[i];
   EXPECT_EQ(pool->TrySubmit(list, 5), 3u);
   EXPECT_EQ(pool->queued(), 3u);
+  // The refused ones stand at the end of the list.
   EXPECT_EQ(pool->TrySubmit(list + 3, 2), 0u);
   EXPECT_EQ(pool->TrySubmit(list + 3, 0), 0u);
   blocker.LetGo();
@@ -216,6 +223,7 @@ TEST(WorkerPool, AWorkerBlockedHoldsUpNobody) {
     Item item([&] { ran.Notify(); });
     ASSERT_TRUE(Submit(*pool, item));
     ASSERT_TRUE(ran.Wait());
+    // The item is on this stack: `ran` comes from inside Run, which has to have returned.
     ASSERT_TRUE(PollUntil([&] { return item.runs.load() == 1; }));
   }
   blocker.LetGo();
@@ -262,6 +270,7 @@ TEST(WorkerPool, LosesNoWakeUp) {
           Item item([&] { ended.Unpark(); });
           ASSERT_TRUE(Submit(*pool, item));
           ASSERT_TRUE(ended.ParkFor(kTestPatience));
+          // Run counts after the closure has returned, and the item must not go before.
           while (item.runs.load() == 0) std::this_thread::yield();
         }
       }
@@ -292,6 +301,7 @@ TEST(WorkerPool, EndsEachItemOnceWhateverHappensMeanwhile) {
         }
       });
     }
+    // Stop comes at another point of the submissions in each round, the first time before them.
     while (submitted.load() < round * 10) std::this_thread::yield();
     pool->Stop();
     for (std::thread& t : submitters) t.join();
@@ -343,6 +353,8 @@ TEST(WorkerPool, CancelsAllThatIsQueuedExactlyOnce) {
   }
 }
 
+// The only worker stands in a blocker while all three are queued, so the order is the queue's
+// decision and not a race.
 TEST(WorkerPool, ServesWhatGoesOnBeforeWhatIsNew) {
   auto pool = PoolOf(1);
   Blockers blocker(1);

@@ -47,6 +47,7 @@ void CallHistory::OnExecuted(size_t key, CallStyle style) {
 void CallHistory::OnServed(size_t key, const StreamTally& tally, absl::StatusCode code) {
   if (key >= calls_) return;
   Record& record = records_[key];
+  // Only the first counts here; that there were more is a broken rule of its own.
   if (record.servings.fetch_add(1) > 0) return;
   record.served = tally;
   record.served_code = code;
@@ -204,6 +205,7 @@ void FalsifiedHistory::OnServed(size_t key, const StreamTally& tally, absl::Stat
 
 void FalsifiedHistory::OnEnded(size_t key, const CallEnding& ending) {
   CallEnding told = ending;
+  // One in 97 is falsified, so that a check has to find single faults among correct calls.
   if (key % 97 == 0) {
     switch (plant_) {
       case Plant::kDoubleReply:

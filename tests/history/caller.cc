@@ -87,6 +87,7 @@ void Caller::Make(size_t key, uint64_t* random) {
   if (plan.fate == CallPlan::Fate::kStopped) call->context.CancelOn(call->stop.get_token());
   if (plan.fate == CallPlan::Fate::kCancelledFirst) call->context.Cancel();
   const bool late = NextRandomBits(random) % 2 == 0;
+  // Half of the cancels may come before the call is started, half after it.
   if (plan.cancels() && !late) canceller_.Add(call);
   CallTarget& target = world_.target(NextRandomBits(random));
   EchoService::Stub stub(target);

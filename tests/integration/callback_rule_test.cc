@@ -42,6 +42,8 @@ class UserLock {
   };
   // The body of each callback.
   void Take(const char* by) {
+    // A real lock would hang the test here. The holder is known, so it fails with the callback's
+    // name instead.
     if (holder_ == std::this_thread::get_id()) {
       ADD_FAILURE() << by << " runs inside a call, under the lock held around it";
       return;
@@ -464,6 +466,8 @@ TEST_P(CallsUnderALock, RunNoCallbackInside) {
   const Place places[] = {{"a thread of the application", OnApplicationThread},
                           {"a callback on the I/O thread", InUnaryCallback},
                           {"a handler on a worker", InAsyncHandler}};
+  // The three kinds of threads that application code runs on. On each the callback must come later,
+  // or elsewhere.
   for (const Place& place : places) {
     SCOPED_TRACE(place.name);
     World w;

@@ -129,6 +129,7 @@ TEST(Cancel, AfterTheEndDoesNothing) {
   ASSERT_TRUE(stub.Echo(RequestOf("x"), {.context = &context}).ok());
   context.Cancel();
   ASSERT_TRUE(stub.Echo(RequestOf("y")).ok());
+  // A CANCEL for a call that has ended would have been answered, and that answer counted here.
   EXPECT_EQ(channel->counts().late_replies, 0);
 }
 
@@ -144,6 +145,8 @@ TEST(Cancel, AndTheAnswerMayMeetAndTheCallEndsOnce) {
     contexts.push_back(std::make_unique<ClientContext>());
     stub.EchoAsync(RequestOf("x"), {.timeout = kForever, .context = contexts.back().get()},
                    Into(result));
+    // Half of the cancels meet calls that may have been answered already; the rest comes when all
+    // are under way.
     if (i % 2 == 0) contexts[i / 2]->Cancel();
   }
   for (const auto& context : contexts) context->Cancel();

@@ -40,6 +40,7 @@ ChannelOptions OneAttempt() {
 TEST(Connecting, RefusedNamesPeerPhaseErrnoAndTime) {
   std::string target;
   {
+    // A port that was free a moment ago: nobody listens there when the call comes.
     const Socket gone = ListenOn("127.0.0.1:0");
     target = gone.LocalAddress()->ToString();
   }
@@ -90,6 +91,7 @@ TEST(Connecting, CallsBetweenAttemptsFailFastAndMakeNone) {
                    {.timeout = kForever, .context = contexts.back().get(), .wait_for_ready = true},
                    Into(waiting));
   }
+  // They would wait for ever: no attempt is made within the test's time.
   for (const auto& context : contexts) context->Cancel();
   waiting.WaitForAll(100);
   EXPECT_EQ(channel->counts().failed_connects, 1);
@@ -177,6 +179,7 @@ TEST(Waiting, CallsGoOutInTheOrderInWhichTheyCame) {
   TestServer server(service, ServerOptions{.runtime = runtime});
   // The server answers no handshake before all of them wait.
   Notification all_wait;
+  // The server's only loop is held, so no handshake is answered.
   runtime->loops().At(0).loop->Post([&](TaskFate) { EXPECT_TRUE(all_wait.Wait()); });
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
@@ -222,9 +225,12 @@ TEST_P(Restarted, ServerIsFoundAgain) {
     Server server;
     ASSERT_TRUE(server.Register(service).ok());
     ASSERT_EQ(server.Start(target), absl::OkStatus());
+    // The port of the first life is asked for again in the later ones.
     target = server.addresses()[0];
     if (channel == nullptr) channel = ChannelTo(target, options);
     EchoService::Stub stub(*channel);
+    // A call right after the restart may still fail: the client does not know yet that its
+    // connection has gone.
     EXPECT_TRUE(PollUntil([&] { return stub.Echo(RequestOf("x")).ok(); }));
   }
   EXPECT_GE(channel->counts().connects, 4);
@@ -495,6 +501,7 @@ TEST(LeakedChannelDeathTest, IsNoReasonForAProgramNotToEnd) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
   EXPECT_EXIT(
       {
+        // Never destroyed, as in a program that ends by exit() in the middle of its calls.
         static HookedEcho* service = new HookedEcho;
         static auto* server = new TestServer(*service);
         static auto* channel = new std::unique_ptr<Channel>(server->Connect());

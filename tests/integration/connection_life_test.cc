@@ -82,6 +82,7 @@ TEST(ConnectionEvents, TellOfAMissedHeartbeatAndOfLife) {
   ChannelOptions options;
   options.on_connection = events.Listener();
   options.limits.heartbeat_interval = absl::Milliseconds(20);
+  // The connection must stay suspect and not be ended before the test has looked.
   options.limits.heartbeat_misses = 100;
   auto channel = ChannelTo(listener.address(), options);
   channel->Connect();
@@ -92,6 +93,7 @@ TEST(ConnectionEvents, TellOfAMissedHeartbeatAndOfLife) {
   ASSERT_TRUE(events.WaitFor(ConnectionState::kSuspect));
   EXPECT_EQ(channel->connections().at(0).state, ConnectionState::kSuspect);
   server.Send(raw::Ping(1));
+  // Connecting, up, suspect, and up again: any sign of life ends the suspicion.
   EXPECT_TRUE(PollUntil([&] { return events.states().size() > 3; }));
   EXPECT_EQ(events.states().at(3), ConnectionState::kUp);
 }
@@ -154,6 +156,8 @@ TEST(IdleTimeout, LeavesAConnectionWithCallsAlone) {
   stub.HangAsync(RequestOf("hi"), {.timeout = absl::Seconds(30)}, Into(result));
   ASSERT_TRUE(service.hanging.WaitForValue(1));
   for (int i = 0; i < 20; ++i) {
+    // Calls that come and go beside the hanging one: neither alone may make the connection look
+    // idle.
     ASSERT_TRUE(stub.SleepBriefly(SleepRequest(), {.timeout = absl::Seconds(30)}).ok());
     std::this_thread::yield();
   }
@@ -193,6 +197,8 @@ TEST(ServerState, TurnsBeforeAnyClientIsTold) {
   ServerOptions options;
   options.on_state = [&](ServerState state) {
     if (state == ServerState::kDraining) {
+      // Asked inside the listener of the state: what the client has not been told yet, it is told
+      // later.
       const std::vector<ConnectionState> seen = events.states();
       told_first = std::find(seen.begin(), seen.end(), ConnectionState::kGoingAway) == seen.end();
     }

@@ -203,6 +203,7 @@ void ExpectOneAfterTheOther(void (Ledger::Stub::*append)(const Entry&, CallOptio
     (stub.*append)(EntryOf("a", i), {.timeout = kForever}, Into(replies));
   }
   for (size_t i = 0; i < 20; ++i) {
+    // One waits, never two: the next call has not been started.
     ASSERT_TRUE(service.waiting.WaitForValue(1));
     service.Answer();
     replies.WaitForAll(i + 1);
@@ -245,6 +246,7 @@ TEST(Order, ALargeRequestKeepsItsPlaceBeforeASmallOneBehindIt) {
   EntryResult replies;
   for (int i = 0; i < 20; ++i) {
     Entry entry = EntryOf("a", i);
+    // Comes in pieces, and is whole only after the small one behind it.
     if (i % 2 == 0) entry.set_payload(Pattern(size_t{1} << 20));
     stub.AppendAsync(entry, {.timeout = kForever}, Into(replies));
   }
@@ -263,6 +265,7 @@ TEST(Order, HoldsForCallsThatWaitForTheConnection) {
     if (event.state == ConnectionState::kConnecting) {
       EXPECT_TRUE(PollUntil([&] { return all_wait.HasHappened(); }));
     }
+    // Inside the event: the waiting calls are about to be sent, and this one must go behind them.
     if (event.state != ConnectionState::kUp) return;
     at_up->AppendAsync(EntryOf("a", 50), {.timeout = kForever}, Into(replies));
   };
@@ -388,6 +391,7 @@ TEST(Order, AKeyInTheRequestIsFoundHoweverTheRequestTravels) {
   EntryResult replies;
   std::vector<std::unique_ptr<ClientContext>> contexts;
   for (int i = 0; i < kCalls; ++i) {
+    // Codec, attachment and size go through all combinations in 120 calls.
     const Compression codec = i % 3 == 0   ? Compression::kNone
                               : i % 3 == 1 ? Compression::kGzip
                                            : Compression::kZstd;
@@ -466,6 +470,7 @@ TEST(Order, RefusesMoreThanTheQueueHolds) {
   EntryResult served, refused;
   stub.AppendAsync(EntryOf("a", 0), {.timeout = kForever}, Into(served));
   ASSERT_TRUE(service.waiting.WaitForValue(1));
+  // Behind the one that runs four wait, which is the limit; other keys count against it, too.
   for (int i = 1; i <= 4; ++i)
     stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(served));
   for (int i = 0; i < 3; ++i)
@@ -496,6 +501,7 @@ TEST(Order, StopEndsWhatWaits) {
     ASSERT_TRUE(service.waiting.WaitForValue(1));
     std::atomic<bool> stopped{false};
     std::thread answers([&] {
+      // Answers all the time: without it the handler that has begun would keep Stop waiting.
       while (!stopped.load()) service.Answer();
     });
     server->Stop(absl::ZeroDuration());

@@ -93,6 +93,8 @@ TEST(ServerStart, ListensOnSeveralAddresses) {
 
 bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
+// The path belongs to the new server when the old one stops. A server that unlinked its path would
+// take the new one off the air.
 TEST(UnixSocket, OfTheSuccessorIsLeftByTheServerThatStops) {
   const TempDir dir;
   const std::string path = dir.path() + "/s";
@@ -110,6 +112,7 @@ TEST(UnixSocket, IsRemovedAfterAChangeOfTheWorkingDirectory) {
   ASSERT_EQ(::chdir(dir.path().c_str()), 0);
   Server server;
   const absl::Status started = server.Start("unix:./s");
+  // Back before anything is asserted: the other tests run in the same process.
   ASSERT_EQ(::chdir(before.get()), 0);
   ASSERT_TRUE(started.ok()) << started;
   EXPECT_TRUE(Exists(dir.path() + "/s"));
@@ -172,6 +175,7 @@ TEST(Authentication, RefusesCallsAndExecutesNone) {
                       return absl::UnauthenticatedError("wrong token");
                     }});
   ChannelOptions options;
+  // No second attempt comes by itself, so every refusal below is of the one connection.
   options.backoff = options.max_backoff = absl::Hours(1);
   const auto channel = server.Connect(std::move(options));
   EchoService::Stub stub(*channel);
@@ -256,6 +260,8 @@ TEST(Authentication, HoldsCallsUntilItHasDecided) {
   EXPECT_EQ(service.entered.load(), 101);
 }
 
+// The authenticator is inside its code and cannot be called back. Its late verdict must find
+// nothing to act on.
 TEST(Authentication, MayBeUnderWayWhenItsClientGoesOrTheServerStops) {
   HookedEcho service;
   for (const bool stop : {false, true}) {
@@ -310,6 +316,7 @@ TEST(ServerStats, AreWhatClientsCounted) {
         FailRequest request;
         request.set_code((t * 100 + i) % 17);
         count("Fail", stub.Fail(request).status());
+        // A handler that throws is counted too, with the code that its caller saw.
         if (i % 10 == 0) count("Throw", stub.Throw(request).status());
       }
     });
@@ -380,6 +387,7 @@ TEST(MaxConnections, AreNeverExceededInAStorm) {
   const auto runtime = RuntimeOf({.io_threads = 4});
   TestServer server(service, ServerOptions{.runtime = runtime, .max_connections = 2});
   std::atomic<bool> over{false}, stop{false};
+  // Looks all the time: a limit that is passed for a moment would show in no later look.
   std::thread watcher([&] {
     while (!stop.load()) {
       if (server->connections().open > 2) over.store(true);
@@ -459,6 +467,7 @@ TEST(Stop, LetsCallsUnderWayFinishAndTakesNoNewOnes) {
   EchoResult hung;
   for (int i = 0; i < 3; ++i) stub.HangAsync(RequestOf("x"), {.timeout = kForever}, Into(hung));
   ASSERT_TRUE(service.hanging.WaitForValue(3));
+  // On a thread of its own: Stop waits for the calls that this test lets go later.
   std::thread stopper([&] { server->Stop(kForever); });
   // Until the announcement has come calls are served; then they are refused, not executed.
   ASSERT_TRUE(PollUntil([&] { return !stub.Echo(RequestOf("x")).ok(); }));
@@ -481,6 +490,8 @@ TEST(Stop, CancelsWhatIsLeftAtItsDeadline) {
   EchoResult hung;
   stub.HangAsync(RequestOf("x"), {.timeout = kForever}, Into(hung));
   ASSERT_TRUE(service.hanging.WaitForValue(1));
+  // The drain's end comes while the handler still hangs. It waits for the handler all the same, for
+  // its service may be destroyed next.
   server->Stop(absl::Milliseconds(5));
   EXPECT_EQ(service.seen_cancelled.Get(), 1);
   EXPECT_EQ(service.hanging.Get(), 0);
@@ -563,6 +574,7 @@ TEST(Stop, WhileClientsKeepSending) {
     for (std::thread& thread : threads) thread.join();
     // Each call that was executed was answered, or its caller was told that it may have been.
     EXPECT_GE(entered, ok.load());
+    // A call that was executed without either would have been reported as certainly not executed.
     EXPECT_LE(entered, ok.load() + maybe.load());
     EXPECT_EQ(service.entered.load(), entered);
   }
@@ -585,6 +597,7 @@ TEST(Stop, LosesNoAnswerOfADrainedCall) {
                                               Into(results));
       }
     }
+    // Stop comes into the middle: 4 connecting calls, and 50 of the 200.
     ASSERT_TRUE(PollUntil([&] { return service.entered.load() >= 54; }));
     server->Stop();
     const int64_t entered = service.entered.load();
@@ -659,6 +672,8 @@ size_t EntriesOf(const char* path) {
 }
 
 TEST(Leaks, NoDescriptorAndNoThreadIsLeft) {
+  // A server, channels that go used and unused, and dials that fail: each kind of thing that holds
+  // a descriptor or a thread.
   const auto scenario = [] {
     HookedEcho service;
     TestServer server(service, ServerOptions{.io_threads = 2, .max_worker_threads = 8});

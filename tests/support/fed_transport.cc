@@ -14,6 +14,8 @@
 namespace weft {
 
 FedTransport::FedTransport(FedStream& stream)
+    // An eventfd that is never read is readable all the time: libevent calls for each next piece of
+    // the input.
     : stream_(stream), fd_(::eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC)) {
   if (fd_ < 0) std::abort();
 }

@@ -11,6 +11,7 @@ namespace weft {
 EventLoopOptions LoopThread::Options() {
   EventLoopOptions options;
   options.name = "test-loop";
+  // No spinning: tests run beside one another on few cores.
   options.spin = Nanos::zero();
   return options;
 }

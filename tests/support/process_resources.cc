@@ -28,6 +28,7 @@ int EntriesOf(const char* path) {
 
 }  // namespace
 
+// One of the entries is the folder's own descriptor.
 int OpenDescriptors() { return EntriesOf("/proc/self/fd") - 1; }
 
 int RunningThreads() { return EntriesOf("/proc/self/task"); }
@@ -47,6 +48,7 @@ bool HasThreads(int expected) {
 FewDescriptors::FewDescriptors(int left) {
   EXPECT_EQ(::getrlimit(RLIMIT_NOFILE, &before_), 0);
   rlimit low = before_;
+  // A low limit first, or filling the table would take as long as the machine's limit is high.
   low.rlim_cur = 512;
   EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
   for (int fd; (fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) held_.push_back(fd);
@@ -78,6 +80,7 @@ NoThreads::NoThreads() {
   pthread_attr_t attributes;
   EXPECT_EQ(::pthread_getattr_default_np(&attributes), 0);
   EXPECT_EQ(::pthread_attr_getstacksize(&attributes, &before_), 0);
+  // A stack as large as the whole address space: no thread can be started, and nothing else fails.
   EXPECT_EQ(::pthread_attr_setstacksize(&attributes, size_t{1} << 47), 0);
   EXPECT_EQ(::pthread_setattr_default_np(&attributes), 0);
   ::pthread_attr_destroy(&attributes);

@@ -49,6 +49,7 @@ RawPeer RawPeer::ConnectTo(int port, int receive_buffer) {
   const sockaddr_in address = Loopback(port);
   EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0)
       << "port " << port << ", errno " << errno;
+  // Tests send byte by byte: Nagle's algorithm would gather the bytes again.
   NoDelay(fd);
   return RawPeer(fd);
 }
@@ -82,6 +83,7 @@ void RawPeer::Close() {
 }
 
 void RawPeer::Reset() {
+  // With a linger of 0 seconds close sends a reset instead of an end.
   const linger at_once{1, 0};
   EXPECT_EQ(::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once), 0);
   Close();

@@ -28,6 +28,7 @@ void PutRecord(std::string* out, unsigned owner, unsigned type, const std::strin
   Put16(out, owner);
   Put16(out, type);
   Put16(out, 1);
+  // The time to live, which nobody here looks at.
   out->append(std::string("\0\0\0\5", 4));
   Put16(out, static_cast<unsigned>(data.size()));
   out->append(data);
@@ -50,6 +51,8 @@ bool Has(const std::vector<std::string>& list, const std::string& text) {
 
 ScriptedDns::ScriptedDns(Script script, const std::string& ip, uint16_t port)
     : script_(std::move(script)) {
+  // UDP and TCP need the same port. The kernel chooses it for one, and it may be taken for the
+  // other.
   for (int i = 0; i < 100 && !tcp_.valid(); ++i) {
     udp_ = Socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
     HostPort host_port;
@@ -138,6 +141,7 @@ std::string ScriptedDns::Answer(const std::string& query, bool tcp) {
   if (reply.silent) return "";
   std::string out = query.substr(0, 2);
   const bool truncated = reply.truncated && !tcp;
+  // A response to a recursive question, recursion available (RFC 1035, 4.1.1); 0x0200: truncated.
   Put16(&out, 0x8180u | (truncated ? 0x0200u : 0u) | static_cast<unsigned>(reply.code));
   Put16(&out, 1);
   Put16(&out, static_cast<unsigned>(reply.addresses.size() + (reply.alias.empty() ? 0 : 1)));
@@ -146,6 +150,8 @@ std::string ScriptedDns::Answer(const std::string& query, bool tcp) {
   out += query.substr(12, at + 5 - 12);
   unsigned owner = 0xc00c;  // the name in the question
   if (!reply.alias.empty()) {
+    // The alias's name begins behind its record's fixed part: owner, type, class, time to live and
+    // length.
     const unsigned target = static_cast<unsigned>(out.size()) + 12;
     PutRecord(&out, owner, 5,
               std::string(1, static_cast<char>(reply.alias.size())) + reply.alias + '\0');

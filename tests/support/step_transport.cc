@@ -48,6 +48,8 @@ class StepWatch final : public Watch {
  private:
   void AskAgain() {
     if (!reading_ || kept_.empty() || std::exchange(posted_, true)) return;
+    // The descriptor below is not readable for bytes that were read already, so the watch tells of
+    // those itself.
     loop_.Post([this, watched = watched_](TaskFate fate) {
       if (fate == TaskFate::kCancelled || !*watched) return;
       posted_ = false;
@@ -86,6 +88,7 @@ class StepTransport final : public Transport {
         return Progress::kFailed;
       }
       const bool stopped = step_ >= script_.stops_at;
+      // The dialer says A and C, the listener B.
       const bool writes = !stopped && (step_ == 1) != dialer_;
       const Progress progress = writes ? WriteStep(why) : ReadStep(stopped, why);
       if (progress != Progress::kDone) return progress;

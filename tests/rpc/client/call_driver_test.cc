@@ -191,6 +191,7 @@ TEST_F(CallDriverTest, TriesAgainWhatWasNotExecuted) {
   Start(false, false);
   Refuse(1);
   EXPECT_EQ(call_->ends, 0);
+  // 100 ms with a jitter of 20 %; the next pause is 1.6 times as long.
   EXPECT_GE(carrier_.until_wake(), std::chrono::milliseconds(80));
   EXPECT_LE(carrier_.until_wake(), std::chrono::milliseconds(120));
   carrier_.Advance(carrier_.until_wake());
@@ -296,6 +297,8 @@ TEST_F(CallDriverTest, DoesNotWaitBeyondItsDeadline) {
 }
 
 TEST_F(CallDriverTest, StaysInTheBudget) {
+  // Of 10 tokens more than half must be left: with 6 the attempt's own failure takes the one too
+  // many.
   for (int i = 0; i < 4; ++i) budget_.Take();
   Start(false, false);
   Refuse(1);
@@ -336,6 +339,8 @@ TEST_F(CallDriverTest, HedgesAfterTheDelayAndCancelsTheLosers) {
   EXPECT_TRUE(call_->end.status.ok());
   EXPECT_EQ(call_->end.attempts, 3);
   EXPECT_EQ(carrier_.cancelled, (std::set<uint64_t>{1, 3}));
+  // The losers refer to the driver, so it has to stay until they have ended, although the user's
+  // call is over.
   EXPECT_FALSE(watch_.expired()) << "it waits for the losers";
   Reply(3);
   EndCancelled();
@@ -554,6 +559,8 @@ TEST_F(CallDriverTest, TakesHomeWhatEndsElsewhere) {
     end.reply_size = reply.size();
     end.trailers = trailers;
     attempt(1).End(end);
+    // Overwritten, as a connection's input is: an end that was posted by reference would show
+    // these.
     reply.assign(100, '-');
     trailers.assign(100, '-');
   }
