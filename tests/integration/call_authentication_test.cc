@@ -105,6 +105,7 @@ TEST_F(CallAuthenticationOfAServer, AsksForEachCallWithItsOwnToken) {
   EXPECT_EQ(IdentityOf(*channel, bob.options()), "caller bob b");
   EXPECT_EQ(IdentityOf(*channel, bare.options()), "caller bare");
   EXPECT_EQ(IdentityOf(*channel, {.timeout = kForever}), "caller of Hello");
+  // The same token once more: no verdict is remembered, so the authenticator is asked again.
   With again("Bearer ann");
   EXPECT_EQ(IdentityOf(*channel, again.options()), "caller ann");
   const std::string echo = "weft.test.EchoService/Echo ", of = "/connection of of Hello/";
@@ -148,6 +149,7 @@ TEST_F(CallAuthenticationOfAServer, HoldsUpNoOtherCallOfTheConnection) {
   EchoService::Stub(*channel).EchoAsync(RequestOf(""), slow.options(), Into(result));
   ASSERT_TRUE(keeper_.AskedFor(1));
   for (int i = 0; i < 10; ++i) {
+    // There are two threads of the authenticator, and one of them is held by "slow".
     With quick("quick");
     EXPECT_EQ(IdentityOf(*channel, quick.options()), "caller quick");
   }
@@ -180,6 +182,7 @@ TEST_F(CallAuthenticationOfAServer, LetsCallsBeCancelledWhileTheyWait) {
   keeper_.open.Notify();
   With last("last");
   EXPECT_EQ(IdentityOf(*channel, last.options()), "caller last");
+  // "slow" and "last": the call that waited behind "slow" was taken out before its turn.
   EXPECT_EQ(keeper_.asked.Get().size(), 2u);
   EXPECT_EQ(service_.entered, 1);
 }
@@ -190,6 +193,7 @@ TEST_F(CallAuthenticationOfAServer, EndsCallsWhoseDeadlinePassesWhileTheyWait) {
   ServerOptions options = Options();
   options.runtime = RuntimeOf({.clock = &clock});
   TestServer server(service_, std::move(options));
+  // A peer of bytes: weft's own client would send a CANCEL at its deadline.
   RawPeer peer = RawPeer::ConnectTo(server.port());
   peer.Send(raw::Opening({.token = "slow"}));
   peer.Send(raw::Request({.id = 1, .timeout_us = 3'000'000, .message = raw::Text("")}));
@@ -215,6 +219,7 @@ TEST_F(CallAuthenticationOfAServer, BoundsWhatWaitsOnTheWholeServer) {
   ASSERT_EQ(server.AddListener("127.0.0.1:0", {}), absl::OkStatus());
   ASSERT_EQ(server.AddListener("127.0.0.1:0", std::move(second)), absl::OkStatus());
   const auto one = ChannelTo(server.addresses()[0]), other = ChannelTo(server.addresses()[1]);
+  // Both connections are up, and so known, before anything waits.
   With warm("warm"), warm_too("warm");
   ASSERT_EQ(IdentityOf(*one, warm.options()), "caller warm");
   ASSERT_EQ(IdentityOf(*other, warm_too.options()), "caller warm");
@@ -307,6 +312,7 @@ TEST(CallAuthenticationOfOrderedCalls, KeepsTheOrderInWhichTheyCame) {
       }
     }
     ASSERT_TRUE(keeper.AskedFor(6));
+    // Five verdicts are known, and their calls stand behind the first one.
     EXPECT_TRUE(service.numbers.Get().empty());
     keeper.open.Notify();
     for (const auto& reply : replies.WaitForAll(6)) EXPECT_TRUE(reply.ok()) << reply.status();
@@ -413,6 +419,7 @@ class CallAuthenticationOfAChannel : public testing::Test {
     of_channel.services = {&own_};
     if (asks) of_channel.authenticator = keeper_.Authenticate();
     channel_ = server_->Connect(std::move(of_channel));
+    // Number 1 makes the handler keep the way back to its caller.
     ASSERT_EQ(IdentityOf(*channel_, {.timeout = kForever}, /*number=*/1), "");
     ASSERT_NE(service_.back, nullptr);
   }

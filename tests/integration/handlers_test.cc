@@ -78,6 +78,7 @@ TYPED_TEST(Throwing, EndsItsCallWithUnknownAndWhatItSays) {
       EXPECT_THAT(stub.Throw(FailWith(absl::StatusCode::kAborted, "")).status(),
                   IsStatus(absl::StatusCode::kUnknown, HasSubstr("threw")));
     }
+    // The exceptions cost their calls, and neither connection nor server.
     EXPECT_EQ(server->connections().accepted, 1);
     EXPECT_EQ(server->connections().open, 1);
   }
@@ -222,6 +223,7 @@ TEST(Status, ComesWithCodeMessageAndDetails) {
   TestServer server(service);
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
+  // The text is gRPC's interop test "special_status_message".
   for (int code = 1; code <= 16; ++code) {
     const FailRequest request =
         FailWith(static_cast<absl::StatusCode>(code),
@@ -251,6 +253,7 @@ TEST(Status, IsCutToWhatAFrameHoldsAndEndsTheCallAllTheSame) {
 
 TEST(MetadataAndTrailers, GoBothWays) {
   HookedEcho service;
+  // A key that ends in -bin takes any bytes, zeros among them.
   const std::string bytes("\0\x01\xff\xab", 4);
   service.echo = [&](ServerContext& call, EchoRequest&, EchoReply& reply) {
     for (const auto& [key, value] : call.metadata().entries()) {
@@ -312,6 +315,7 @@ TEST(MetadataAndTrailers, OverTheLimitIsRefusedWithBothNumbers) {
   TestServer server(service);
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
+  // Connected first: the peer's limit is known, so the call is refused before it is sent.
   ASSERT_TRUE(stub.Echo(RequestOf("connects")).ok());
   const int64_t before = service.entered.load();
   ClientContext context;
@@ -392,6 +396,7 @@ TEST(HandlerTime, IsToldToTheCaller) {
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
   ClientContext context;
+  // The handler's time is the clock's, and moves only here.
   service.in_sleep = [&clock](ServerContext&) { clock.Advance(absl::Milliseconds(20)); };
   ASSERT_TRUE(stub.Sleep(SleepRequest(), {.context = &context}).ok());
   EXPECT_EQ(context.handler_time(), absl::Milliseconds(20));
@@ -420,6 +425,7 @@ TEST(Handlers, ASlowOneHoldsUpNobodyElse) {
   stub.HangAsync(RequestOf("slow"), {.timeout = absl::InfiniteDuration()}, Into(hung));
   ASSERT_TRUE(service.hanging.WaitForValue(1));
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(stub.Echo(RequestOf("fast")).ok());
+  // One of two workers hangs all the while; the other one has served all hundred.
   EXPECT_EQ(hung.count(), 0u);
   service.release.Notify();
   EXPECT_TRUE(hung.Wait().ok());

@@ -126,6 +126,8 @@ TEST(Interceptors, StartInOrderSeeMessagesAndEndInReverse) {
   channel_options.interceptors = {OnClient({"a", &lines}), OnClient({"b", &lines})};
   const auto channel = server.Connect(std::move(channel_options));
   ASSERT_TRUE(EchoService::Stub(*channel).Echo(RequestOf("four")).ok());
+  // Rows of the list: the client's way out, the server's way in, its way out, the client's way in.
+  // 6 bytes: "four", its tag and its length.
   EXPECT_THAT(lines.Get(), ElementsAre("a start", "b start", "a sent 6", "b sent 6",  //
                                        "c start", "d start", "c received 6", "d received 6",
                                        "c sent 6", "d sent 6", "d end OK", "c end OK",  //
@@ -147,6 +149,7 @@ TEST(Interceptors, OfAChannelMayRefuseACall) {
                              HasSubstr(server.target()))));
   EXPECT_FALSE(context.may_have_been_executed());
   EXPECT_EQ(service.entered.load(), 0);
+  // "b" refused, so it gets no end; "c" never heard of the call.
   EXPECT_THAT(lines.Get(), ElementsAre("a start", "b start", "a end PERMISSION_DENIED"));
 }
 
@@ -279,6 +282,7 @@ TEST(Interceptors, AddMetadataThatTheHandlerSees) {
   ASSERT_EQ(context.metadata().Add("own", "0"), absl::OkStatus());
   ASSERT_TRUE(stub.Echo(RequestOf("x"), {.context = &context}).ok());
   EXPECT_EQ(seen.Get(), "own=0 by-first=1 by-second=2 by-server=3 ");
+  // Metadata that interceptors add goes out with the call, and not into the caller's own metadata.
   EXPECT_EQ(context.metadata().entries().size(), 1u);
 }
 
@@ -291,6 +295,7 @@ TEST(Interceptors, MeasureAndExchangeTrailers) {
   const auto on_server = std::make_shared<FreeOnServer>();
   on_server->end = [](const ServerCallEnd& end) {
     EXPECT_EQ(end.status, absl::OkStatus());
+    // The elapsed time begins when the request came, so it contains the handler's.
     EXPECT_GE(end.elapsed, end.handler_time);
     EXPECT_GE(end.handler_time, absl::ZeroDuration());
     EXPECT_EQ(end.volume.received_messages, 1u);
@@ -360,6 +365,8 @@ TEST(Interceptors, SeeTheEndOfACallOnceHoweverItEnds) {
   options.interceptors = counted.client();
   const auto channel = server->Connect(std::move(options));
   EchoService::Stub stub(*channel);
+  // The ends in the order in which the calls below come to them: one after the other, so the list
+  // is exact.
   std::vector<absl::StatusCode> ended;
 
   EXPECT_TRUE(stub.Echo(RequestOf("a reply")).ok());
@@ -402,6 +409,7 @@ TEST(Interceptors, SeeTheEndOfACallOnceHoweverItEnds) {
   EchoResult lost;
   stub.HangAsync(RequestOf("lost"), {}, Into(lost));
   EXPECT_TRUE(service.hanging.WaitFor([](int n) { return n == 1; }));
+  // Read before Stop: calls after it do not come to a handler.
   const int64_t served = service.entered.load();
   (*server)->Stop(absl::ZeroDuration());
   EXPECT_FALSE(lost.Wait().ok());
@@ -434,6 +442,7 @@ TEST(Interceptors, SeeTheEndOfCallsThatEndWithTheirChannel) {
     EchoService::Stub stub(*channel);
     stub.HangAsync(RequestOf("under way"), {.timeout = absl::InfiniteDuration()}, Into(under_way));
     EXPECT_TRUE(service.hanging.WaitFor([](int n) { return n == 1; }));
+    // Its call waits for a server that never comes, until the channel goes.
     const auto nowhere = ChannelTo("unix:/nowhere/at/all", options);
     EchoService::Stub(*nowhere).EchoAsync(
         RequestOf("waiting"), {.timeout = absl::InfiniteDuration(), .wait_for_ready = true},
@@ -522,6 +531,7 @@ TEST(Interceptors, ThatThrowEndTheCallWithAnError) {
                                        AllOf(HasSubstr("an interceptor of the "),
                                              HasSubstr(on_server ? "server" : "channel"),
                                              HasSubstr(" threw: boom"))));
+      // Only the end comes after the handler.
       EXPECT_EQ(context.may_have_been_executed(), hook == Hook::kEnd);
       EXPECT_EQ(service.entered.load(), hook == Hook::kEnd ? 1 : 0);
       EXPECT_EQ(other.Get().back(), "c end UNKNOWN");
@@ -562,6 +572,8 @@ TEST(Interceptors, CountEveryOneOfManyCalls) {
   for (int t = 0; t < 4; ++t) {
     callers.emplace_back([&] {
       for (int i = 0; i < kCalls / 4; ++i) {
+        // A third is short enough to end anywhere: before it is sent, in the server's queue, or not
+        // at all.
         const absl::Duration timeout = i % 3 == 0 ? absl::Microseconds(200) : absl::Seconds(10);
         stub.EchoAsync(RequestOf("x"), {.timeout = timeout}, Into(results));
       }

@@ -232,7 +232,10 @@ TYPED_TEST(StreamsIn, BothStreamInTurn) {
 
 TYPED_TEST(StreamsIn, BothStreamAtOnceFarBeyondTheirCredit) {
   auto talk = this->rows.Talk();
+  // 4 MB each way: many times the windows, so both sides have to give credit back while they write.
   constexpr int64_t kRows = 2000;
+  // A thread of its own: a client that only wrote would fill both windows and stop, as the echo
+  // stops.
   std::thread writer([&] {
     for (int64_t i = 0; i < kRows; ++i) {
       if (!talk.Write(RowOf(i, 2000))) return;
@@ -254,6 +257,7 @@ TYPED_TEST(StreamsIn, BothStreamAtOnceFarBeyondTheirCredit) {
 TYPED_TEST(StreamsIn, LargeMessagesTravelInPieces) {
   auto talk = this->rows.Talk();
   Row row;
+  // One frame and a little, several frames, and more than a stream's window at once.
   for (const size_t size : {size_t{40'000}, size_t{70'000}, size_t{1'000'000}, size_t{5'000'000}}) {
     ASSERT_TRUE(talk.Write(RowOf(7, size)));
     ASSERT_TRUE(talk.Read(&row));
@@ -338,6 +342,7 @@ TYPED_TEST(StreamsIn, CallbackClient) {
 class Streams : public StreamsIn<BlockingRows> {};
 
 TEST_F(Streams, SlowReaderStopsItsWriterAndNobodyElse) {
+  // Never read beyond its first row, so its writer has to stand still.
   auto slow = rows.List(QueryOf(1'000'000, 1000));
   Row row;
   ASSERT_TRUE(slow.Read(&row));
@@ -359,6 +364,7 @@ TEST_F(Streams, DroppedReaderCancelsItsCall) {
     Row row;
     ASSERT_TRUE(reader.Read(&row));
   }
+  // The CANCEL takes a moment; the handler learns of it at its next write.
   while (service.gave_up.load() == 0) std::this_thread::yield();
   EXPECT_EQ(service.gave_up.load(), 1);
 }
@@ -373,6 +379,8 @@ TEST_F(Streams, WhoFinishesWithoutReadingGetsTheEndAllTheSame) {
 
 TEST_F(Streams, MessagesThatNobodyReadCostTheConnectionNothing) {
   ChannelOptions options;
+  // Windows for two of the streams below: a byte of credit that is not given back shows after a few
+  // of them.
   options.limits.stream_window_bytes = 64 << 10;
   options.limits.connection_window_bytes = 64 << 10;
   const auto narrow = ChannelTo(server.target(), options);
@@ -441,6 +449,7 @@ TEST(StreamsOverConnectionsThatEnd, GoOnWhereTheyAre) {
   constexpr int64_t kRows = 5;
   BlockingRows service;
   ServerOptions server_options;
+  // So short that many streams begin just when a connection ends.
   server_options.max_connection_age = absl::Milliseconds(2);
   TestServer server(service, server_options);
   ChannelOptions options;
@@ -464,6 +473,8 @@ TEST(StreamsOverConnectionsThatEnd, GoOnWhereTheyAre) {
   }
   for (std::thread& caller : callers) caller.join();
   EXPECT_GE(server->connections().accepted, kConnections) << "in " << calls.load() << " calls";
+  // GOAWAY comes in two steps: what crosses the first one is still served, so nothing has to be
+  // sent again.
   EXPECT_EQ(channel->counts().resent, 0) << "none was refused";
 }
 

@@ -133,6 +133,8 @@ TEST_P(EveryWay, BringsEveryFieldBack) {
 
 TEST_P(EveryWay, BringsMessagesOfEverySizeBack) {
   for (const size_t size :
+       // Around the sizes at which something changes: small requests that are copied, frames of 64
+       // KiB, blocks and messages in pieces.
        {size_t{0}, size_t{1}, size_t{255}, size_t{256}, size_t{257}, size_t{32767}, size_t{32768},
         size_t{65535}, size_t{65536}, size_t{65537}, size_t{1} << 20, (size_t{1} << 20) + 1}) {
     const EchoRequest request = PayloadOf(size, size + 1);
@@ -184,6 +186,7 @@ TEST_P(Large, SmallCallsPassLargeOnesAndAllAreRight) {
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
   EchoResult large, small;
+  // Large enough that a small call behind it would wait noticeably if frames did not take turns.
   const EchoRequest request = PayloadOf(size_t{6} << 20);
   for (int i = 0; i < 4; ++i) {
     stub.EchoAsync(request, {.timeout = absl::InfiniteDuration()}, Into(large));
@@ -218,6 +221,7 @@ TEST_P(Large, OverTheLimitEndsTheCallWithBothNumbersAndTheSetting) {
               IsStatus(absl::StatusCode::kResourceExhausted,
                        AllOf(HasSubstr("100004"), HasSubstr("100000"),
                              HasSubstr("max_message_bytes of the server"))));
+  // The largest payload that fits with its field's tag and length (4 bytes).
   produce.set_bytes(99'996);
   EXPECT_TRUE(stub.Produce(produce).ok());
   EXPECT_EQ(server->connections().accepted, 1);
@@ -417,6 +421,8 @@ TEST(BlockingStyle, WorksInsideAHandler) {
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
   service.echo = [&](ServerContext&, EchoRequest& request, EchoReply& reply) {
+    // The inner call, which is inline: with two workers a nested blocking one would use up the
+    // pool.
     if (request.number() == 0) return absl::OkStatus();
     EchoRequest next;
     next.set_number(request.number() - 1);
@@ -441,6 +447,7 @@ TEST(Stubs, TheRequestMayGoWhenTheCallHasStarted) {
   for (int i = 0; i < 3; ++i) {
     auto request = std::make_unique<EchoRequest>(PayloadOf(i == 2 ? 500'000 : 100));
     stub.EchoAsync(*request, {}, Into(result));
+    // A call that still referred to the caller's message would send this.
     request->set_payload("changed");
     request.reset();
   }
@@ -511,6 +518,7 @@ TEST(ManyCalls, ThousandsUnderWayAtOnce) {
   ASSERT_TRUE(service.hanging.WaitForValue(kCalls));
   EXPECT_EQ(result.count(), 0u);
   service.Release();
+  // Each reply comes once, in any order.
   std::vector<bool> seen(kCalls, false);
   for (const auto& reply : result.WaitForAll(kCalls)) {
     ASSERT_TRUE(reply.ok()) << reply.status();

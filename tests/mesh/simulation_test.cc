@@ -98,6 +98,7 @@ class SimulationTest : public testing::Test {
     RegisterWrite request;
     request.set_key("k");
     request.set_value(value);
+    // Shared: when RunUntil gives up, the call may still end after this function has returned.
     auto ended = std::make_shared<std::optional<absl::Status>>();
     Stub(from, to).WriteAsync(request, options, [ended](absl::StatusOr<RegisterReply> reply) {
       *ended = reply.status();
@@ -117,6 +118,7 @@ TEST_F(SimulationTest, CallsTravelBetweenNodesInVirtualTime) {
   EXPECT_EQ(Write("a", "b", 7), absl::OkStatus());
   EXPECT_EQ(At("b")->values["k"], 7);
   EXPECT_EQ(At("b")->peers, std::vector<std::string>{"inproc:a#0"});
+  // Virtual time has passed for the way there and back, and not more.
   EXPECT_GT(sim_->Now(), absl::Microseconds(100));
   EXPECT_LT(sim_->Now(), absl::Milliseconds(10));
 }
@@ -458,6 +460,8 @@ std::string RunOf(uint64_t seed) {
     sim.After(absl::Milliseconds(sim.Random(500)), [&, i] {
       RegisterWrite request;
       request.set_key(absl::StrCat("k", i));
+      // A map of twenty: in an order that depended on addresses the bytes would differ from run to
+      // run.
       for (int n = 0; n < 20; ++n) (*request.mutable_notes())[absl::StrCat("note ", n)] = "text";
       const std::string from(1, static_cast<char>('a' + sim.Random(3)));
       const std::string to(1, static_cast<char>('a' + sim.Random(3)));
@@ -483,6 +487,7 @@ TEST_F(SimulationTest, TheSameSeedGivesTheSameRun) {
   const std::string one = RunOf(5);
   EXPECT_EQ(one, RunOf(5));
   EXPECT_NE(one, RunOf(6));
+  // The trace has to contain what happened, or two empty ones would be equal.
   EXPECT_THAT(one, AllOf(HasSubstr("partition a>b"), HasSubstr("OK")));
 }
 

@@ -54,6 +54,8 @@ TEST(CallPool, GivesACallOutAgainOnlyWhenItWasCollected) {
   first.Answer(absl::OkStatus(), nullptr);
   EXPECT_EQ(pool.out(), 1u);
   InboundCall& second = TakeFor(pool, origin, 2);
+  // The answered call is still the worker's until the loop collects: used again at once, two
+  // threads could hold it.
   EXPECT_NE(&first, &second);
   pool.Collect();
   EXPECT_EQ(origin->returned, std::vector<uint64_t>{1});
@@ -79,6 +81,7 @@ TEST(CallPool, MakesACollectedCallAsNew) {
   std::string raw(metadata.WireSize(), '\0');
   metadata.WriteTo(raw.data());
   call.SetMetadata(raw);
+  // Everything that a call can carry is set once, so that all of it has to be cleared.
   call.SetRequest(BlockRef(), "abc", 3);
   call.deadline = MonoTime{};
   call.MarkCancelled();
@@ -150,6 +153,7 @@ TEST(CallPool, GivesBackTheCallsThatWereNotNeededSinceTheLastTime) {
   burst(500);
   EXPECT_TRUE(pool.GiveBack(MonoTime()));
   EXPECT_EQ(pool.free(), 500u);
+  // Three were needed since the last look, so 497 go.
   burst(3);
   EXPECT_TRUE(pool.GiveBack(MonoTime()));
   EXPECT_EQ(pool.free(), 3u);
@@ -165,6 +169,7 @@ TEST(CallPool, KeepsNoLargeMetadataOfACallThatHasEnded) {
   for (int i = 0; i < 200; ++i) ASSERT_TRUE(metadata.Add("key", std::string(3'000, 'v')).ok());
   std::string raw(metadata.WireSize(), '\0');
   metadata.WriteTo(raw.data());
+  // All that malloc has given out, mappings included.
   const auto held = [] { return mallinfo2().uordblks + mallinfo2().hblkhd; };
   const auto serve = [&] {
     BeTheLoop();
@@ -205,6 +210,8 @@ TEST(CallPool, TakesCallsBackFromManyThreads) {
         running.fetch_sub(1);
       });
     }
+    // The loop collects while the others return: a call that is lost between the two shows in
+    // `out`.
     while (running.load() > 0) pool.Collect();
     for (std::thread& thread : threads) thread.join();
     pool.Collect();

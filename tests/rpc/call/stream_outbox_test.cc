@@ -108,6 +108,7 @@ TEST_F(StreamOutboxTest, RoomIsToldOnceOrRemembered) {
   Call(outbox.SignalRoom());
   EXPECT_EQ(woken, 1);
   Call(outbox.SignalRoom());
+  // Room that came while nobody waited must not be forgotten: a writer would wait for ever.
   EXPECT_FALSE(Wait()) << "there has been room meanwhile";
   EXPECT_TRUE(Wait());
   Call(outbox.End());
@@ -155,6 +156,7 @@ TEST_F(StreamOutboxTest, AMessageThatIsOvertakenByTheNextTransportGoesThere) {
   StreamOutbox::KeptSend send;
   ASSERT_EQ(Begin(&send, 7), StreamSent::kSent);
   ASSERT_TRUE(outbox.Unbind());
+  // The first transport did not take it, but it is kept: to its writer it is sent.
   EXPECT_EQ(outbox.EndKept(send, StreamSent::kEnded), StreamSent::kSent);
   outbox.Bind(second);
   ASSERT_TRUE(Open(second));

@@ -72,6 +72,8 @@ TEST_F(StreamPortReading, EndGivesBackWhatTheReaderHadTakenAndNotRead) {
   for (int64_t i = 0; i < 3; ++i) Deliver(i);
   EXPECT_EQ(Read(), 0);  // it has taken all three
   Deliver(3);
+  // Three are in the reader's own hands, the fourth still in the port's inbox: credit of both goes
+  // back.
   port->EndStream(/*drop=*/true);
   EXPECT_EQ(carrier->returned, 4 * kCost);
 }
@@ -122,6 +124,7 @@ class ScriptedCarrier final : public StreamTransport {
   bool HasRoom(StreamPort&) override { return room > 0; }
   StreamSent SendMessage(StreamPort&, const StreamMessage& message, bool last, bool,
                          absl::Status*) override {
+    // Runs what a test lets happen on another thread just then; once, since it comes here again.
     if (inside) std::exchange(inside, nullptr)();
     if (gone) return StreamSent::kEnded;
     if (room == 0) return StreamSent::kBlocked;
@@ -294,6 +297,7 @@ TEST_F(StreamPortSendingAgain, LosesACarrierWhileItSendsAgain) {
     Bind(third);
   };
   Bind(second);
+  // The port left this carrier while it was sending there, so nothing counts as sent by it.
   EXPECT_TRUE(second->sent.empty());
   EXPECT_EQ(third->sent, (Numbers{1, 2}));
   EXPECT_EQ(Write(3), StreamSent::kSent);
@@ -303,6 +307,7 @@ TEST_F(StreamPortSendingAgain, LosesACarrierWhileItSendsAgain) {
 TEST_F(StreamPortSendingAgain, OpeningThatComesLateDoesNothing) {
   EXPECT_EQ(Write(1), StreamSent::kSent);
   Lose();
+  // The first carrier's thread is late: its call has gone to the second one meanwhile.
   port->Opened(*first);
   port->Bind(second, 1 << 20);
   port->Opened(*first);
@@ -444,6 +449,7 @@ TEST(StreamPortStates, EachMeetsEachEvent) {
       if (!port->Wait(StreamPort::For::kRoom, [this] { ++woken; })) {
         (void)port->Wait(StreamPort::For::kRoom, [this] { ++woken; });
       }
+      // A server that has answered anything has taken the call, which then stays with it.
       const bool stays = state == "unread" || state == "peer ended";
       EXPECT_EQ(Happens(event), event != "goaway" || !stays);
       if (Ends(event)) {

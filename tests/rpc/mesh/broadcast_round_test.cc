@@ -100,16 +100,20 @@ TEST_F(BroadcastTest, EndsOnceAndAsSoonAsItsOutcomeIsCertain) {
     for (const Self self : {Self::kLeftOut, Self::kCountsItself}) {
       for (int good = 0; good < 1 << kPeers; ++good) {
         std::vector<int> order = {0, 1, 2, 3};
+        // All 24 orders of four ends, each good or bad: 16 combinations, 6 wants, with and without
+        // this node.
         do {
           Group group(kPeers);
           results_ = 0;
           result_.reset();
+          // A second count, kept beside the round's: it says when the outcome has to be certain.
           QuorumCount count = *QuorumCount::For(want, self, kPeers, true);
           Begin(group, {.want = want, .self = self});
           for (const int peer : order) {
             const bool open = count.outcome() == QuorumCount::Outcome::kOpen;
             ASSERT_EQ(results_, open ? 0 : 1);
             ASSERT_EQ(group[peer].under_way() && !group[peer].cancelled(), open);
+            // The round has cancelled it, or has never started it.
             if (!group[peer].under_way()) continue;
             if ((good >> peer & 1) != 0) {
               group[peer].Reply(ReplyOf("yes"));
@@ -153,6 +157,7 @@ TEST_F(BroadcastTest, SaysWhatEachHasSaid) {
   EXPECT_EQ(result_->members, 4);
   EXPECT_EQ(result_->needed, 2);
   EXPECT_TRUE(group[2].cancelled());
+  // Cancelled legs end later. A second result, or memory that has gone, would show here.
   EndAll(group, 3);
   EXPECT_EQ(results_, 1);
 }
@@ -238,6 +243,7 @@ TEST_F(BroadcastTest, AGroupHasItsOwnMajority) {
 TEST_F(BroadcastTest, TheRestRunsOnAndIsCounted) {
   Group group(4);
   Begin(group, {.want = Want::First(), .let_rest_run = true});
+  // The outcome is certain with one reply; the three others run on.
   group[2].Reply(ReplyOf("first"));
   ASSERT_EQ(results_, 1);
   const std::shared_ptr<const RestOfBroadcast> rest = result_->rest;
@@ -274,6 +280,8 @@ TEST_F(BroadcastTest, ASmallRequestIsTheSameForAll) {
   request_.set_text("small");
   Begin(group, {.self = Self::kCall});
   const std::string bytes = request_.SerializeAsString();
+  // The legs must have their own bytes: the caller's message may change as soon as the broadcast
+  // has begun.
   request_.Clear();
   for (int i = 0; i < 3; ++i) EXPECT_THAT(group[i].requests, ElementsAre(bytes));
   EXPECT_THAT(group.self().requests, ElementsAre(bytes));
@@ -344,6 +352,7 @@ TEST_F(BroadcastTest, AgreedKnowsEarlyThatNobodyWill) {
   Group group(4);
   Agreed<EchoReply> agreed([](const EchoReply& r) { return absl::StrCat(r.number() % 10); });
   Begin(group, {.want = Want::AtLeast(3)}, agreed);
+  // By the function's key 1 and 11 are equal, and 2 is not.
   group[0].Reply(ReplyOf("x", 1));
   group[1].Reply(ReplyOf("y", 11));
   group[2].Reply(ReplyOf("z", 2));

@@ -196,6 +196,7 @@ TEST_F(PairTest, AHelloWhoseSlotOrNumberCannotBeIsRefused) {
   Join();
   ASSERT_TRUE(Accept(101, Hello(5)).ok());
   EXPECT_THAT(Accept(102, Hello(5)).ToString(), HasSubstr("dial number 5"));
+  // A number that does not rise is an old Hello that was repeated, or comes from an older process.
   EXPECT_THAT(Accept(103, Hello(4)).ToString(), HasSubstr("dial number 4"));
   EXPECT_THAT(Accept(104, Hello(0)).ToString(), HasSubstr("dial number 0"));
   EXPECT_THAT(Accept(105, Hello(9, /*slot=*/2)).ToString(), HasSubstr("connection 2"));
@@ -208,6 +209,7 @@ TEST_F(PairTest, OfTwoThatCrossedTheOneOfTheSmallerNameStaysAndTheOtherIsLeft) {
   const uint64_t own = Dialled(1);
   ASSERT_TRUE(Accept(101, Hello(1)).ok());
   EXPECT_EQ(answer_.last_dial, 1u);
+  // b had dialled before it answered this one: the two crossed.
   Answer(own, /*last_dial=*/1);
   EXPECT_TRUE(part_.left.WaitForValue({101}));
   EXPECT_TRUE(HasLink());
@@ -241,6 +243,8 @@ TEST_F(PairTest, AProcessThatWasNotAskedKeepsItsPlace) {
               testing::AllOf(HasSubstr("UNAVAILABLE"), HasSubstr("another process")));
   EXPECT_EQ(pair_->Info().incarnation, kPeers);
   EXPECT_TRUE(part_.closed.Get().empty());
+  // Now session 101 has been asked and did not answer: its process is dead, and the new one takes
+  // its place.
   EXPECT_TRUE(Accept(102, another, /*asked=*/101).ok());
   EXPECT_TRUE(part_.closed.WaitForValue({101}));
   EXPECT_EQ(pair_->Info().incarnation, kPeers + 1);
@@ -252,6 +256,7 @@ TEST_F(PairTest, CallsWithAnOrderGoOverTheConnectionsThatThereAre) {
   HelloFacts hello = Hello(1);
   hello.slots = 1;
   ASSERT_TRUE(Accept(101, hello).ok());
+  // Odd numbers: the low bit says that there is a hash.
   for (uint64_t hash = 1; hash < 20; hash += 2) {
     absl::Status why;
     EXPECT_NE(pair_->links().Pick({.hash = hash}, &why).link, nullptr) << hash;
@@ -305,6 +310,7 @@ TEST_F(PairTest, Case05AConnectionThatStaysComesByAWayOfAHigherRank) {
   EXPECT_EQ(pair_->WayOf({0, 102})->slot, 1u);
   End(101, absl::UnavailableError("closed"));
   End(own, absl::UnavailableError("reset"));
+  // All sessions of the old process have ended before the new one comes.
   End(102, absl::UnavailableError("reset"));
   HelloFacts another = Hello(1);
   another.incarnation = kPeers + 1;
@@ -344,6 +350,7 @@ TEST_F(PairTest, ADialThatFailsAfterThePeerHasLeftTheOtherOneSaysThatItIsDown) {
 
 TEST_F(PairTest, Case21AfterSixHoursItDialsAtMostOnceInTenSecondsAndHasSaidSoOnce) {
   Join("inproc:nobody");
+  // 6 hours, a minute at a time: the backoff grows to its bound within the first few.
   for (int i = 0; i < 6 * 60; ++i) thread_.Advance(std::chrono::minutes(1));
   EXPECT_EQ(pair_->state(), PeerState::kDown);
   OnLoop([&] { EXPECT_EQ(host_.states, std::vector<PeerState>{PeerState::kDown}); });
@@ -439,6 +446,7 @@ std::vector<Step> AllSteps() {
   using enum PeerState;
   const std::vector<std::string> events = {"Hello", "goaway", "silence",
                                            "close", "leave",  "new address"};
+  // A row for each state, a column for each event in the order of `events`.
   const std::map<PeerState, std::vector<PeerState>> to = {
       {kConnecting, {kUp, kConnecting, kConnecting, kConnecting, kLeft, kConnecting}},
       {kUp, {kUp, kDown, kSuspect, kDown, kLeft, kUp}},

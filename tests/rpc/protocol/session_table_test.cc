@@ -97,6 +97,7 @@ class SessionTableTest : public testing::Test {
     if (state == State::kUp || state == State::kSuspect) table_->SetUp(session);
     if (state == State::kSuspect) table_->SetSuspect(session, true);
     if (state == State::kLeaving) table_->SetLeaving(session, CloseReason::kLocal, Why("leaves"));
+    // The way into the state is not what is tested.
     told_.clear();
     return session;
   }
@@ -117,6 +118,7 @@ TEST_F(SessionTableTest, GivesThemInTheOrderOfTheirNumbers) {
   On([this] {
     loop_.loop().AssertInLoop();
     std::vector<Session*> adopted;
+    // So many that a hash table's own order would hardly be theirs.
     for (int i = 0; i < 50; ++i) adopted.push_back(&AdoptIn(State::kLeaving));
     EXPECT_EQ(table_->All(), adopted);
     EXPECT_EQ(table_->LeftBy(kNever), adopted);
@@ -235,6 +237,7 @@ TEST_F(SessionTableTest, AsksAPeerThatAnswersOnceBeforeItClosesTheConnection) {
     table_->SetAnswers(session);
     table_->SetLeaving(session, CloseReason::kLocal, Why("leaves"));
     table_->SetConfirmed(session);
+    // Twice, as when two calls end in one turn: the peer is asked once.
     table_->CloseFinished(session, Why("over"));
     table_->CloseFinished(session, Why("over"));
     EXPECT_EQ(session.closed, "") << "the end of a reply may be on its way";

@@ -215,6 +215,7 @@ TEST(FakeReader, WakesAReaderThatWaits) {
     end = rows.Finish();
   });
   fake.Push(RowOf(1));
+  // The second message comes when the reader has nothing left and waits.
   first_read.get_future().wait();
   fake.Push(RowOf(2));
   fake.End(absl::DataLossError("half a file"));
@@ -284,6 +285,7 @@ TEST(FakeReader, KeepsTheOrderOfEachThreadThatPushes) {
   std::vector<std::thread> threads;
   for (int64_t thread = 0; thread < kThreads; ++thread) {
     threads.emplace_back([&, thread] {
+      // All begin together, or the first would be through before the last had started.
       begin.arrive_and_wait();
       for (int64_t i = thread; i < kRows; i += kThreads) fake.Push(RowOf(i));
     });

@@ -57,6 +57,7 @@ std::map<std::string, std::string> Examples() {
     } else if (line.rfind("```", 0) == 0) {
       current = nullptr;
     } else if (current != nullptr) {
+      // Behind a semicolon stands an explanation.
       std::istringstream words(line.substr(0, line.find(';')));
       for (std::string word; words >> word;) {
         EXPECT_EQ(word.size(), 2u) << line;
@@ -180,6 +181,7 @@ std::map<std::string, std::string> WhatTheCodeWrites() {
   const std::string long_message =
       "\x0A\x1C"
       "abcdefghijklmnopqrstuvwxyz01";
+  // A limit of 20 bytes, which no peer may announce: so the example is short enough for a page.
   written["pieces"] = Written(20, [&](FrameWriter& w) {
     BlockRef block = BlockRef::New(long_message.size());
     std::copy(long_message.begin(), long_message.end(), block->data());
@@ -349,6 +351,7 @@ TEST(NativeProtocolDocument, NamesTheTypesOfFrames) {
       known.insert(static_cast<int>(types.at(row[1])));
     }
   }
+  // The other way round, too: a type that the code knows and the page does not is found.
   for (int type = 0; type < 256; ++type) {
     const FrameHeader header{0, static_cast<FrameType>(type), 0, 0, 1};
     EXPECT_EQ(FrameReader::CheckHeader(header, kMinFrame) != FrameError::kUnknownType,

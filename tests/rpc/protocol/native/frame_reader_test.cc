@@ -198,6 +198,7 @@ TEST(FrameReader, ReadsARequestOfNothing) {
 }
 
 TEST(FrameReader, RefusesARequestTruncatedInsideItsSectionsAtEveryByte) {
+  // Each section alone, and all of them together.
   for (const int flags : {0, int{kNamed}, int{kMetadata}, int{kMore}, kNamed | kMetadata | kMore}) {
     std::string body = Number<uint64_t>(1);
     if (flags & kNamed) body += Number<uint16_t>(3) + "a/b";

@@ -59,6 +59,7 @@ std::vector<Frame> Cut(const std::string& bytes, size_t max_frame) {
   for (size_t at = 0; at < bytes.size();) {
     EXPECT_GE(bytes.size() - at, kHeaderSize);
     const FrameHeader header = ReadHeader(bytes.data() + at);
+    // Each frame that is written has to be one that a peer takes.
     EXPECT_EQ(FrameReader::CheckHeader(header, max_frame), FrameError::kNone);
     at += kHeaderSize;
     EXPECT_GE(bytes.size() - at, header.length);
@@ -94,6 +95,7 @@ TEST(FrameWriter, WritesARequestByNumber) {
   const std::string bytes = written.Of(kMinFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
     w.Request({.id = 3, .method = 2, .method_name = {}, .timeout_us = 1'000'000}, out);
   });
+  // By hand from docs/native_protocol.md: writer and reader could share a mistake.
   EXPECT_EQ(bytes, std::string("\x0C\0\0\0\x01\x01\x02\0\x03\0\0\0\0\0\0\0"
                                "\x40\x42\x0F\0\0\0\0\0"
                                "\x12\x02hi",
@@ -274,6 +276,7 @@ TEST(FrameWriter, KeepsSharedBytesUntilTheyAreWritten) {
   }
   ASSERT_TRUE(claimed);
   pieces.clear();
+  // Only the queue refers to the message now.
   out.keeper.reset();
   EXPECT_FALSE(watched.expired());
   EXPECT_EQ(written.queue().Flush(), OutputQueue::Flushed::kAll);

@@ -56,6 +56,7 @@ TEST(Handshake, NeverAnnouncesMoreOrLessThanTheWireKnows) {
   limits.max_calls = size_t{1} << 32;
   limits.max_methods = size_t{1} << 32;
   limits.heartbeat_misses = -1;
+  // Less than the wire's millisecond must not become 0, which would mean none.
   limits.heartbeat_interval = absl::Microseconds(1);
   Hello hello;
   ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, {})));
@@ -95,6 +96,7 @@ TEST(Handshake, TakesWhatItSays) {
 
 TEST(Handshake, TellsFeaturesFromOneAnother) {
   Hello hello = GoodHello();
+  // Each bit alone switches on its own feature and no other.
   for (int bit = 0; bit < 7; ++bit) {
     hello.set_features(uint64_t{1} << bit);
     const absl::StatusOr<PeerHello> agreement = Read(hello);
@@ -142,6 +144,7 @@ TEST(Handshake, IgnoresUnknownFeaturesButNotRequiredOnes) {
   Hello hello = GoodHello();
   hello.set_features(UINT64_MAX);
   EXPECT_TRUE(Read(hello).ok());
+  // This version knows no required feature, so each of the 64 has to be refused.
   for (int bit = 0; bit < 64; ++bit) {
     hello.set_required_features(uint64_t{1} << bit);
     EXPECT_EQ(Read(hello).status().code(), absl::StatusCode::kFailedPrecondition) << bit;
@@ -151,6 +154,7 @@ TEST(Handshake, IgnoresUnknownFeaturesButNotRequiredOnes) {
 }
 
 TEST(Handshake, IgnoresFieldsOfLaterVersions) {
+  // A later version may add fields. An older peer skips them.
   const std::string more = GoodHello().SerializeAsString() +
                            "\xF8\x3F\x05"      // 1023: a number
                            "\xFA\x3F\x03new";  // 1023: bytes
@@ -163,6 +167,7 @@ TEST(Handshake, RefusesBytesThatAreNoHello) {
   EXPECT_EQ(Handshake::ReadHello("\xFF\xFF\xFF", SessionLimits()).status().code(),
             absl::StatusCode::kInvalidArgument);
   for (size_t n = 0; n < good.size(); ++n) {
+    // Of exactly this size on the heap: a look beyond the end is seen by the address sanitizer.
     const std::vector<char> cut(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(n));
     const absl::StatusOr<PeerHello> agreement =
         Handshake::ReadHello({cut.data(), cut.size()}, SessionLimits());
