@@ -46,12 +46,14 @@ absl::Status Member::CheckAddress(std::string_view address) {
     return Bad("member's address", address,
                absl::StrCat("too long (", address.size(), " bytes, limit ", kMaxAddress, ")"));
   }
+  // A blank would end the word in a members file, and a control character would spoil a log line.
   const auto may_stand = [](char c) { return c > ' ' && c < 0x7f; };
   if (!std::all_of(address.begin(), address.end(), may_stand)) {
     return Bad("member's address", address, "expected printable ASCII without spaces");
   }
   const absl::StatusOr<HostPort> parsed = HostPort::Parse(address);
   if (!parsed.ok()) return parsed.status();
+  // Port 0 means "any free port" to a listener, and nothing to a dialer.
   if (parsed->port == 0 && !parsed->is_unix() && !parsed->is_in_process()) {
     return Bad("member's address", address, "port 0 cannot be connected to");
   }
@@ -63,12 +65,14 @@ absl::Status Member::Check() const {
   if (!status.ok()) return status;
   status = CheckAddress(address);
   if (status.ok()) return status;
+  // CheckName needs no such prefix: its error quotes the name.
   return absl::Status(status.code(),
                       absl::StrCat("member ", name, ": ", std::string(status.message())));
 }
 
 std::string Member::CanonicalAddress() const {
   absl::StatusOr<HostPort> parsed = HostPort::Parse(address);
+  // Paths and in-process names have one spelling.
   if (!parsed.ok() || parsed->is_unix() || parsed->is_in_process()) return address;
   // The interface after a % differs from machine to machine, so such an address equals only itself.
   if (parsed->host.find('%') == std::string::npos) {

@@ -45,6 +45,7 @@ absl::StatusOr<std::shared_ptr<MembersFile>> MembersFile::Create(std::string pat
   if (!absolute.ok()) return absolute.status();
   MembersFileReader::Settings settings;
   settings.path = *std::move(absolute);
+  // A negative duration is taken for "never", and for "no pause".
   settings.look_every = std::max(Nanos::zero(), ToNanos(options.look_every));
   settings.quiet = std::max(Nanos::zero(), ToNanos(options.quiet));
   settings.max_bytes = options.max_bytes;
@@ -69,6 +70,8 @@ MembersFile::MembersFile(std::shared_ptr<EventLoop> loop, std::thread thread,
     : loop_(std::move(loop)),
       thread_(std::move(thread)),
       teller_(std::make_shared<ViewTeller>()),
+      // Teller and reader are shared with tasks on the loop, and may outlive this object by a turn.
+      // So the callback holds the teller and not `this`.
       reader_(std::make_shared<MembersFileReader>(
           loop_, std::move(settings),
           [teller = teller_](absl::StatusOr<View> news) { teller->Tell(std::move(news)); })),
@@ -90,6 +93,7 @@ MembersFile::~MembersFile() {
 
 void MembersFile::Start(Changed changed) {
   teller_->Start(std::move(changed));
+  // Copies of all that is needed later: `changed` may destroy this object before Start returns.
   const bool waits = thread_.joinable() && !loop_->InLoop();
   const std::shared_ptr<EventLoop> own = loop_;
   const auto told = std::make_shared<std::promise<void>>();
@@ -99,6 +103,7 @@ void MembersFile::Start(Changed changed) {
       loop->AssertInLoop();
       reader->Start();
     }
+    // In either case: a loop that has closed runs no task, and Start must not wait for ever.
     told->set_value();
   });
   // With a thread of its own the first view is told before Start returns. On a loop that the caller
@@ -109,6 +114,7 @@ void MembersFile::Start(Changed changed) {
 void MembersFile::AskAgain() { ask_again_->Ring(); }
 
 void MembersFile::Stop() {
+  // First: when Stop returns nothing is told any more, although the reader stops only later.
   teller_->Stop();
   // Posted even on the loop itself: Stop may be called inside the reader's own callback.
   loop_->Post([loop = loop_, reader = reader_](TaskFate fate) {

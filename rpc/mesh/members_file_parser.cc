@@ -28,6 +28,7 @@ std::string_view NextWord(std::string_view* line) {
   while (end < line->size() && !is_blank((*line)[end])) ++end;
   const std::string_view word = line->substr(begin, end - begin);
   line->remove_prefix(end);
+  // Only at the beginning of a word: an address may hold a # within.
   return !word.empty() && word[0] == '#' ? std::string_view() : word;
 }
 
@@ -59,6 +60,7 @@ class Reading {
           absl::StrCat("a second version; the first is in line ", version_line_));
     }
     version_line_ = number;
+    // SimpleAtoi alone would take a plus sign.
     if (value.find_first_not_of("0123456789") != std::string_view::npos ||
         !absl::SimpleAtoi(absl::string_view(value.data(), value.size()), &version_) ||
         version_ == 0) {
@@ -68,6 +70,7 @@ class Reading {
   }
 
   absl::Status TakeMember(std::string_view name, std::string_view address, size_t number) {
+    // These checks are View::Create's, too. Here they can name the line.
     absl::Status status = Member::CheckName(name);
     if (status.ok()) status = Member::CheckAddress(address);
     if (!status.ok()) return status;
@@ -111,6 +114,8 @@ absl::StatusOr<View> MembersFileParser::Parse(std::string_view text) {
   for (size_t number = 1; !text.empty(); ++number) {
     const size_t end = text.find('\n');
     const std::string_view line = text.substr(0, end);
+    // A cut address may still be a valid one, with a shorter port: without this check it would be
+    // dialled.
     if (end == std::string_view::npos) {
       return InLine(absl::InvalidArgumentError(
                         "the last line does not end: is the file still being written?"),

@@ -54,6 +54,7 @@ void MembersFileReader::Follow() {
 }
 
 void MembersFileReader::ReadNow() {
+  // AskAgain rings from any thread, and may come before Start or after Stop.
   if (phase_ != Phase::kReads) return;
   quiet_.Stop();
   quiet_stamp_ = std::nullopt;
@@ -123,6 +124,7 @@ void MembersFileReader::OnLook() {
   } else if (!sure_) {
     ReadNow();
   } else if (!followed_.ok()) {
+    // The watch failed before, perhaps for a limit of the system that has room again.
     Follow();
   }
 }

@@ -7,15 +7,18 @@
 namespace weft {
 
 void MeshLoops::Add(size_t index, IoThread& io, NodeLoop& node) {
+  // Later calls find an entry by its index, so loops must come in order.
   WEFT_DCHECK(index == entries_.size());
   (void)index;
   entries_.push_back(std::make_unique<Entry>(Entry{&io, io.loop, &node}));
 }
 
+// The entry stays, with its loop: other threads may still post to it.
 void MeshLoops::Gone(size_t index) { entries_[index]->node = nullptr; }
 
 template <typename Act>
 void MeshLoops::On(size_t index, Act act) {
+  // A reference into the entry, which `keep` keeps as long as the task.
   const std::shared_ptr<EventLoop>& loop = entries_[index]->loop;
   loop->Post([keep = shared_from_this(), this, index, &loop, act = std::move(act)](TaskFate fate) {
     if (fate == TaskFate::kCancelled) return;

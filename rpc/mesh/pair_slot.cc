@@ -14,9 +14,12 @@ uint64_t PairSlot::BeginDial() {
   return ++last_dial_;
 }
 
+// A dial and a held connection are independent: the peer may have connected while this node
+// dialled.
 void PairSlot::EndDial() { SetState(state_ == State::kHeldDialling ? State::kHeld : State::kNone); }
 
 void PairSlot::Heard(uint64_t incarnation, uint64_t number) {
+  // Pair::Accept refuses every other number.
   WEFT_DCHECK(Rises(incarnation, number));
   heard_incarnation_ = incarnation;
   highest_heard_ = number;
@@ -25,6 +28,7 @@ void PairSlot::Heard(uint64_t incarnation, uint64_t number) {
 PairSlot::Choice PairSlot::Choose(const Candidate& candidate) {
   WEFT_DCHECK(candidate.id != 0 && candidate.id != held_.id);
   Choice choice;
+  // Nothing is held: there is nobody to compare with, and `choice` says that the candidate stays.
   if (!holds()) {
     SetHeld(candidate);
     return choice;
@@ -46,6 +50,7 @@ void PairSlot::SetHeld(const Candidate& candidate) {
 }
 
 bool PairSlot::Lost(uint64_t id) {
+  // A beaten connection ends while the winner is held: its end must not take the winner away.
   if (!holds() || held_.id != id) return false;
   SetState(state_ == State::kHeldDialling ? State::kDialling : State::kNone);
   held_ = Candidate();

@@ -58,8 +58,10 @@ void PeerLinks::Forget(uint64_t number) {
 void PeerLinks::TellOfEnds() {
   {
     MutexLock lock(mu_);
+    // Calls end all the time. The observer is troubled only if Pick has made one wait for an end.
     if (!std::exchange(ends_awaited_, false)) return;
   }
+  // Without the mutex: the observer comes back through Pick, which takes it.
   observer_->OnLink();
 }
 
@@ -86,6 +88,7 @@ void PeerLinks::SetOver(const absl::Status& why) {
   {
     MutexLock lock(mu_);
     over_ = why;
+    // A peer that comes back must not fail calls with the reason of its earlier life.
     down_ = absl::OkStatus();
     if (!why.ok()) {
       for (size_t slot = 0; slot < links_.size(); ++slot) Replace(slot, nullptr);
@@ -140,10 +143,12 @@ PickedLink PeerLinks::Pick(const PickRequest& request, absl::Status* why) {
 }
 
 void PeerLinks::Connect(bool at_once) {
+  // A pair dials by itself. Only a call that will not wait out the pause changes anything.
   if (at_once) on_connect_();
 }
 
 void PeerLinks::Close(std::function<void()> done) {
+  // Done at once: the sessions, which keep the links, are the node's to end.
   SetOver(absl::UnavailableError("the node was stopped"));
   done();
 }

@@ -13,6 +13,7 @@ PeerSet PeerSet::Only(absl::Span<const std::string_view> names) const {
     if (named(peer.name)) some.others.push_back(peer);
   }
   some.own_name = own_name;
+  // The node itself counts for a quorum only where it was named.
   some.is_member = is_member && named(own_name);
   some.self = self;
   some.loop = loop;

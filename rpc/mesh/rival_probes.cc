@@ -14,6 +14,7 @@ void RivalProbes::Ask(size_t loop, const SessionRef& rival, Nanos limit, Done do
 }
 
 void RivalProbes::Open(size_t loop, const SessionRef& rival, Nanos limit, Done done) {
+  // The asking session has gone with its loop's part, and nobody waits for an answer.
   if (loops_->node(loop) == nullptr) return;
   const uint64_t id = rival.id;
   Question& question = open_[loop]->open[id];
@@ -28,6 +29,7 @@ void RivalProbes::Open(size_t loop, const SessionRef& rival, Nanos limit, Done d
   });
   question.timer->StartAfter(limit);
   loops_->Probe(rival, [self = shared_from_this(), this, loop, id] {
+    // The probe answers on the rival's loop, the question belongs to the asker's.
     loops_->loop(loop)->Post([self, this, loop, id](TaskFate fate) {
       if (fate == TaskFate::kCancelled) return;
       loops_->loop(loop)->AssertInLoop();
@@ -39,6 +41,7 @@ void RivalProbes::Open(size_t loop, const SessionRef& rival, Nanos limit, Done d
 void RivalProbes::Answer(size_t loop, uint64_t rival, bool alive) {
   OfLoop& questions = *open_[loop];
   const auto it = questions.open.find(rival);
+  // The timer and the probe may both answer. The first one counts.
   if (it == questions.open.end()) return;
   const Question question = std::move(it->second);  // the timer may be firing
   questions.open.erase(it);

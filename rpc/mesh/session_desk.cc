@@ -20,6 +20,7 @@ class PeerCaller final : public CallTarget {
 };
 
 absl::Status SameAsName(std::string_view node, std::string_view identity, std::string_view) {
+  // Empty: there is no authenticator, so nobody has an identity that could be compared.
   if (identity.empty() || identity == node) return absl::OkStatus();
   return absl::PermissionDeniedError(absl::StrCat("it says it is ", Printable::Text(node),
                                                   ", and is known as ", Printable::Text(identity)));
@@ -48,6 +49,7 @@ void SessionDesk::OnLoopGone(size_t index) {
 
 void SessionDesk::OnAccepted(const SessionRef& session, const std::string& address) {
   SessionRef victim;
+  // The victim may be on another loop; Close is posted there.
   if (!places_.Enter(session, address, &victim)) return;
   loops_->Close(victim, CloseReason::kHandshakeTimeout,
                 absl::ResourceExhaustedError(
@@ -56,6 +58,7 @@ void SessionDesk::OnAccepted(const SessionRef& session, const std::string& addre
 
 void SessionDesk::Expect(const SessionRef& session, std::shared_ptr<Pair> pair) {
   MutexLock lock(mu_);
+  // OnHello knows a dialled session by this entry.
   Entry& entry = entries_[session.id];
   entry.dialled = true;
   entry.node = pair->name();
@@ -105,7 +108,8 @@ absl::Status SessionDesk::OnHello(const SessionRef& session, const HelloFacts& p
     }
     return absl::OkStatus();
   }
-  // The node's own in-memory connection names the node itself; its secret token proves it.
+  // The node's own in-memory connection names the node itself; its secret token proves it. Without
+  // an entry it is then treated as a client.
   const bool self = peer.node == settings_->node && peer.token == settings_->own_token;
   if (peer.node.empty() || self) return absl::OkStatus();  // a client
   Entry& entry = entries_[session.id];
@@ -131,6 +135,8 @@ SessionHost::Verdict SessionDesk::Judge(const SessionRef& session, const std::st
 
 void SessionDesk::OnVerdict(const SessionRef& session, const std::string& address,
                             std::string identity, SessionHost::Verdict verdict) {
+  // A copy: the identity check is the program's, and the pair has a mutex of its own. Neither may
+  // run under this one.
   Entry entry;
   {
     MutexLock lock(mu_);
@@ -142,6 +148,8 @@ void SessionDesk::OnVerdict(const SessionRef& session, const std::string& addres
     return;
   }
   SessionRef rival;
+  // Kept before the verdict is given: the verdict ends the session, and OnEnded looks for the
+  // reason.
   if (absl::Status s = CheckName(entry, identity, address, &rival); !s.ok()) {
     Keep(session, s);
     Refused(entry, s);
@@ -152,10 +160,14 @@ void SessionDesk::OnVerdict(const SessionRef& session, const std::string& addres
     verdict(std::move(identity));
     return;
   }
+  // A process that was restarted comes with the name of the one before it, whose connection may not
+  // have ended yet. Only a probe tells it from a second living process.
   probes_->Ask(session.loop, rival, kRivalAnswers,
                [self = shared_from_this(), this, session, rival, entry = std::move(entry), address,
                 identity = std::move(identity), verdict = std::move(verdict)](bool alive) {
                  if (!alive) {
+                   // Before the verdict, which leads to OnIdentified: Accept must know that this
+                   // rival is dead.
                    SetAsked(session, rival);
                    verdict(identity);
                    return;
@@ -185,6 +197,7 @@ absl::Status SessionDesk::CheckName(const Entry& entry, const std::string& ident
   if (absl::Status s = identity_(entry.node, identity, address); !s.ok()) return s;
   // After the identity: a stranger learns nothing of this cluster.
   if (!entry.complaint.ok()) return entry.complaint;
+  // The node's own connection has no entry (see OnHello), so this is another process.
   if (entry.node == settings_->node) return Duplicate(entry, address);
   const std::shared_ptr<Pair> pair =
       entry.pair != nullptr ? entry.pair : directory_.FindPair(entry.node);
@@ -219,6 +232,7 @@ void SessionDesk::Refused(const Entry& entry, const absl::Status& why) {
   NodeEvent event;
   event.kind =
       absl::IsAlreadyExists(why) ? NodeEvent::Kind::kDuplicateName : NodeEvent::Kind::kRefused;
+  // A stranger chose the name, and may have put anything into it.
   event.peer = Printable::Text(entry.node);
   event.why = why;
   directory_.Tell(std::move(event));
@@ -233,17 +247,22 @@ absl::Status SessionDesk::OnIdentified(const SessionRef& session, const Connecte
     if (it != entries_.end()) entry = it->second;
   }
   if (entry.dialled) {
+    // The node's own Hello went out with the dial (SlotDial::own), and only the peer's answer was
+    // missing.
     entry.pair->OnAnswered(session, peer, who.wire_version);
     return absl::OkStatus();
   }
   if (entry.node.empty()) {
     if (own != nullptr) {
+      // A client learns whom it has reached, but gets no dial number: it takes no part in a tie
+      // break.
       own->node = settings_->node;
       own->cluster = settings_->cluster;
       own->incarnation = settings_->incarnation;
     }
     return absl::OkStatus();
   }
+  // Accept fills in an answer in any case; without `own` the peer has been answered already.
   HelloFacts unsaid;
   const std::shared_ptr<Pair> pair = directory_.FindPair(entry.node);
   const absl::Status accepted = pair != nullptr

@@ -69,6 +69,7 @@ class SimulatedNetwork::Wires final : public InProcessTap {
       trace_.Note(absl::StrCat(what, " silence"));
       return Dialled::kSilence;
     }
+    // Without a listener the in-process network refuses the dial by itself.
     trace_.Note(absl::StrCat(what, route.to.empty() ? " refused" : " connects"));
     *faults = FaultsOf(route);
     return Dialled::kConnects;
@@ -249,10 +250,13 @@ std::shared_ptr<InProcessNetwork> SimulatedNetwork::AddHost(std::string_view nam
 }
 
 void SimulatedNetwork::RemoveHost(std::string_view name, Death death) {
+  // First: whatever the dying node does from here on stays out of the trace.
   wires_->hosts()[std::string(name)] = death;
   for (const InProcessRoute& route : connections()) {
     if (route.from != name && route.to != name) continue;
     if (death == Death::kReset) {
+      // Behind a partition the others hear of the death only after the healing: a reset would be
+      // held back, too.
       network_->Cut(route.connection, InProcessPipe::Held::kHearsLater);
     } else {
       network_->Silence(route.connection);

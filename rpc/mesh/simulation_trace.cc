@@ -8,6 +8,7 @@
 namespace weft {
 namespace {
 
+// FNV-1a's prime for 64 bits; kBasis is its beginning.
 constexpr uint64_t kPrime = 0x100000001b3u;
 
 }  // namespace
@@ -19,16 +20,19 @@ uint64_t SimulationTrace::Hash(uint64_t so_far, const void* data, size_t size) {
 }
 
 void SimulationTrace::Mix(uint64_t value) {
+  // By halves instead of bytes: this runs at each step of the simulation.
   hash_ = (hash_ ^ (value & 0xffffffffu)) * kPrime;
   hash_ = (hash_ ^ (value >> 32)) * kPrime;
 }
 
 void SimulationTrace::Note(std::string_view text) {
   const int64_t ns = (time_ - start_).count();
+  // Integers: a rounded floating-point time could hide that two runs differ.
   std::string line = absl::StrFormat("%d.%09d ", ns / 1'000'000'000, ns % 1'000'000'000);
   line.append(text);
   hash_ = Hash(hash_, line.data(), line.size());
   ++size_;
+  // Behind the hash, which covers all lines, also those not kept.
   if (max_lines_ == 0) return;
   if (lines_.size() == max_lines_) lines_.pop_front();
   lines_.push_back(std::move(line));

@@ -44,6 +44,7 @@ void SlotDialer::Post(Act act) {
   loop_->Post([self = shared_from_this(), this, act = std::move(act)](TaskFate fate) mutable {
     if (fate == TaskFate::kCancelled) return;
     loop_->AssertInLoop();
+    // Held until `act` has returned: the host must not go while it is called.
     const std::shared_ptr<const void> kept = keeper_.lock();
     if (kept != nullptr && state_ != State::kClosed) act();
   });
@@ -71,6 +72,8 @@ void SlotDialer::Abort(absl::Status why) {
 }
 
 void SlotDialer::Close() {
+  // Not by Post, which does nothing once the pair has gone: timer and connector must be destroyed
+  // on their loop in any case.
   loop_->Post([self = shared_from_this(), this](TaskFate fate) {
     if (fate == TaskFate::kCancelled) return;
     loop_->AssertInLoop();
@@ -84,6 +87,7 @@ void SlotDialer::Close() {
 void SlotDialer::OnPauseOver() {
   const std::shared_ptr<const void> kept = keeper_.lock();
   SlotDial dial;
+  // Asked only now, at the end of the pause: meanwhile the peer may have connected, moved or left.
   if (kept == nullptr || loops_->node(index_) == nullptr || !host_.BeginDial(slot_, &dial)) {
     Rest();
     return;

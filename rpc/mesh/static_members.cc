@@ -14,6 +14,7 @@ absl::StatusOr<std::shared_ptr<StaticMembers>> StaticMembers::Create(std::vector
 
 absl::Status StaticMembers::Set(std::vector<Member> members, uint64_t version) {
   absl::StatusOr<View> view = View::Create(std::move(members), version);
+  // Copied before Tell takes the view: the listener hears of an error, too, and so does the caller.
   absl::Status status = view.status();
   teller_.Tell(std::move(view));
   return status;

@@ -10,7 +10,9 @@
 namespace weft {
 namespace {
 
-// FNV-1a over names and addresses, each ended by a zero byte, which neither can contain.
+// FNV-1a over names and addresses, each ended by a zero byte, which neither can contain. Peers
+// compare the result: with another function here, nodes of two releases would report a difference
+// for ever.
 uint64_t HashOf(const std::vector<Member>& members) {
   uint64_t hash = 0xcbf29ce484222325u;
   const auto add = [&](std::string_view text) {
@@ -34,11 +36,13 @@ absl::Status CheckAll(const std::vector<Member>& members) {
     return absl::InvalidArgumentError(
         absl::StrCat("a view of ", members.size(), " members (limit ", View::kMaxMembers, ")"));
   }
+  // By canonical address: two spellings of one address are one member too many.
   absl::flat_hash_map<std::string, const Member*> by_address;
   const Member* before = nullptr;
   for (const Member& member : members) {
     const absl::Status status = member.Check();
     if (!status.ok()) return status;
+    // In order of names, equal names are neighbours.
     if (before != nullptr && before->name == member.name) {
       return absl::InvalidArgumentError(absl::StrCat("member ", member.name, " twice, at ",
                                                      before->address, " and ", member.address));
@@ -57,6 +61,7 @@ absl::Status CheckAll(const std::vector<Member>& members) {
 }  // namespace
 
 absl::StatusOr<View> View::Create(std::vector<Member> members, uint64_t version) {
+  // Stable, so that an error names two members of one name in the order in which they were given.
   std::stable_sort(members.begin(), members.end(), ByName);
   const absl::Status status = CheckAll(members);
   if (!status.ok()) return status;
@@ -82,6 +87,7 @@ ViewDifference ViewDifference::Between(const View& from, const View& to) {
   auto now = to.members().begin();
   const auto old_end = from.members().end();
   const auto now_end = to.members().end();
+  // Both are ordered by name, so one pass meets equal names together.
   while (old != old_end || now != now_end) {
     if (now == now_end || (old != old_end && old->name < now->name)) {
       difference.left.push_back(*old++);

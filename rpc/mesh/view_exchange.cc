@@ -12,6 +12,7 @@ void ViewExchange::OnLoop(Act act) {
   around_.loop->Post([self = shared_from_this(), act = std::move(act)](TaskFate fate) {
     if (fate == TaskFate::kCancelled) return;
     self->around_.loop->AssertInLoop();
+    // Stop has destroyed the timers; a task from before it must not make them anew.
     if (!self->stopped_) act(*self);
   });
 }
@@ -20,7 +21,8 @@ void ViewExchange::OnPeer(const std::string& name, PeerState state) {
   OnLoop([name, state](ViewExchange& self) {
     self.around_.loop->AssertInLoop();
     if (state == PeerState::kUp) {
-      // The smaller name asks; the answer and the request tell both.
+      // The smaller name asks; the answer and the request tell both. A suspect peer stays in `up_`,
+      // so it is not asked again when it is told as up once more.
       if (self.up_.insert(name).second && self.around_.node < name) self.Ask(name);
     } else if (state != PeerState::kSuspect && self.up_.erase(name) > 0) {
       self.log_.Forget(name);
@@ -32,6 +34,7 @@ void ViewExchange::OnPeer(const std::string& name, PeerState state) {
 void ViewExchange::OnView() {
   OnLoop([](ViewExchange& self) {
     self.around_.loop->AssertInLoop();
+    // Asks all, also those with a smaller name: they know only this node's version from before.
     for (const std::string& peer : self.up_) self.Ask(peer);
     self.Arm();
   });
@@ -42,6 +45,7 @@ void ViewExchange::Ask(const std::string& peer) {
   if (target == nullptr) return;
   Version ours;
   ours.set_value(log_.current().view.version());
+  // A reference, since `target` itself moves into the callback, which keeps it until the answer.
   CallTarget& called = *target;
   // Weak: an answer may come after Stop, and must not keep the exchange alive until a deadline.
   auto answered = [weak = weak_from_this(), target = std::move(target),
@@ -85,6 +89,7 @@ std::span<const ServiceMethod> ViewExchange::methods() const {
 
 absl::Status ViewExchange::Compare(ServerContext& call, Version& theirs, Version& ours) {
   const std::string peer = call.node();
+  // A client has no view, and must not fill the log with versions under names of its choice.
   if (peer.empty() || around_.find(peer) == nullptr) {
     return absl::PermissionDeniedError("only members of the cluster compare views");
   }
@@ -94,6 +99,7 @@ absl::Status ViewExchange::Compare(ServerContext& call, Version& theirs, Version
 }
 
 void ViewExchange::Hear(const std::string& peer, uint64_t version) {
+  // At once, on any thread: the log has a mutex of its own. Only the timer is the loop's.
   log_.Hear(peer, version, around_.loop->clock().Now());
   OnLoop([peer](ViewExchange& self) {
     self.around_.loop->AssertInLoop();
@@ -104,6 +110,7 @@ void ViewExchange::Hear(const std::string& peer, uint64_t version) {
 }
 
 void ViewExchange::Arm() {
+  // Most nodes never see a difference: the timer is made with the first one.
   const MonoTime next = log_.NextLasting(kLasting);
   if (lasting_ == nullptr) {
     if (next == kNever) return;
@@ -118,6 +125,8 @@ void ViewExchange::Arm() {
 void ViewExchange::OnLasting() {
   for (const ViewLog::Difference& difference :
        log_.Lasting(around_.loop->clock().Now(), kLasting)) {
+    // Not up: Hear noted a version after the peer's end, and the task that forgets it has not run
+    // yet.
     if (up_.contains(difference.peer)) around_.tell(difference);
   }
   Arm();

@@ -7,6 +7,7 @@ namespace weft {
 
 bool ViewLog::Take(View view, MonoTime now) {
   MutexLock lock(mu_);
+  // Before the comparison: the same view again also shows that the source works again.
   last_refusal_ = absl::OkStatus();
   // The same view again is no news, and must not start a new epoch.
   if (current_.epoch > 0 && current_.view == view) return false;
@@ -49,6 +50,7 @@ void ViewLog::Compare(Heard* heard, MonoTime now) {
     // A later difference is news again.
     heard->given = false;
   } else if (!heard->differs_since.has_value()) {
+    // Later versions do not move the beginning: nodes that change and never agree must be told of.
     heard->differs_since = now;
   }
 }
