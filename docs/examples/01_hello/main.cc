@@ -19,9 +19,11 @@ class Greeter final : public hello::Greeter::Service {
 };
 
 int main() {
+  // Before the server, which calls it until the server's end.
   Greeter service;
   weft::Server server({.io_threads = 1, .worker_threads = 2});
   absl::Status status = server.Register(service);
+  // Port 0 lets the system choose a free one, so that the example runs anywhere; port() tells it.
   if (status.ok()) status = server.Start("127.0.0.1:0");
   if (!status.ok()) {
     std::fprintf(stderr, "server: %s\n", status.ToString().c_str());
@@ -34,6 +36,7 @@ int main() {
     std::fprintf(stderr, "channel: %s\n", channel.status().ToString().c_str());
     return 1;
   }
+  // A stub only refers to its channel, which must live longer.
   hello::Greeter::Stub greeter(**channel);
 
   hello::HelloRequest request;

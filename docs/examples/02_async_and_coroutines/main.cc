@@ -39,6 +39,7 @@ class Words final : public words::Words::Service {
 // The lengths of all words at once: no call waits for another one.
 std::vector<int> Lengths(words::Words::Stub stub, const std::vector<std::string>& words) {
   std::vector<int> lengths(words.size(), -1);
+  // The callbacks refer to this function's variables, so it must not return before the last one.
   std::latch left(static_cast<std::ptrdiff_t>(words.size()));
   for (size_t i = 0; i < words.size(); ++i) {
     words::LengthRequest request;
@@ -75,6 +76,7 @@ weft::Coro<absl::StatusOr<std::string>> Describe(words::Words::Stub stub, std::s
 weft::Coro<std::vector<absl::StatusOr<std::string>>> DescribeAll(words::Words::Stub stub,
                                                                  std::vector<std::string> words) {
   std::vector<weft::Coro<absl::StatusOr<std::string>>> all;
+  // A Coro does nothing before it is awaited: WhenAll starts all of them.
   for (std::string& word : words) all.push_back(Describe(stub, std::move(word)));
   co_return co_await weft::WhenAll(std::move(all));
 }

@@ -41,6 +41,7 @@ class Kitchen final : public shop::Kitchen::AsyncService {
             weft::Responder<shop::Receipt> responder) override {
     {
       const std::lock_guard lock(mu_);
+      // The order lives as long as its responder, so a pointer will do.
       orders_.push_back({&order, std::move(responder)});
     }
     wake_.notify_one();
@@ -60,6 +61,7 @@ class Kitchen final : public shop::Kitchen::AsyncService {
       if (orders_.empty()) return;
       Ticket ticket = std::move(orders_.front());
       orders_.pop_front();
+      // New orders must not wait while one is cooked.
       lock.unlock();
       ticket.responder.reply().set_text("hot " + ticket.order->item());
       ticket.responder.Finish();
@@ -140,6 +142,7 @@ int main() {
   auto to_back = weft::Channel::Create("127.0.0.1:" + std::to_string(back.port()));
   if (!status.ok() || !to_back.ok()) return 1;
 
+  // Behind the channel and before its server: objects end in the opposite order, users first.
   Shop shop{shop::Stock::Stub(**to_back), shop::Kitchen::Stub(**to_back)};
   Window window{shop::Stock::Stub(**to_back), shop::Kitchen::Stub(**to_back)};
   weft::Server front({.io_threads = 1, .worker_threads = 2});
@@ -151,6 +154,7 @@ int main() {
 
   shop::Shop::Stub stub(**to_front);
   shop::Order order;
+  // "cake" shows an error that Shop passes on; "soup" goes through both services.
   for (const char* item : {"cake", "soup"}) {
     order.set_item(item);
     Print(item, stub.Buy(order, {.timeout = absl::Seconds(2)}));

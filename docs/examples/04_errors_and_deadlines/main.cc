@@ -15,6 +15,7 @@
 #include "weft/rpc/channel.h"
 #include "weft/rpc/server.h"
 
+// The URL that google.protobuf.Any would use: any client then knows how to parse the payload.
 constexpr char kChoice[] = "type.googleapis.com/lab.Choice";
 
 class Lab final : public lab::Lab::Service {
@@ -33,6 +34,7 @@ class Lab final : public lab::Lab::Service {
                     lab::WorkReply&) override {
     const absl::Time end = absl::Now() + absl::Milliseconds(request.milliseconds());
     while (absl::Now() < end) {
+      // Nobody stops a handler from outside. It must look, or work on for nobody.
       if (call.cancelled()) {
         ++given_up_;
         return absl::CancelledError("nobody waits any more");
@@ -78,6 +80,7 @@ void Deadlines(lab::Lab::Stub stub, const Lab& service) {
   std::printf("  may have been executed: %s\n", expires.may_have_been_executed() ? "yes" : "no");
 
   weft::ClientContext cancelled;
+  // Another thread, since this one waits inside the call. The sleep lets the call begin first.
   std::thread other([&cancelled] {
     absl::SleepFor(absl::Milliseconds(50));
     cancelled.Cancel();

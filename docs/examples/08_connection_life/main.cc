@@ -66,7 +66,9 @@ int main() {
   // connecting, up, going away, down: the idle channel closes its connection by itself.
   diary.Print(4);
 
+  // Off, so that its connection is still there when it is looked at.
   options.idle_timeout = absl::ZeroDuration();
+  // The diary counts lines: a second channel's would be taken for the first one's.
   options.on_connection = nullptr;
   auto other = weft::Channel::Create(target, options);
   if (!other.ok() || !ticker::Ticker::Stub(**other).Now(ticker::NowRequest()).ok()) return 1;
@@ -77,6 +79,7 @@ int main() {
   }
 
   server.Stop();
+  // After Stop the channel still exists; it finds nobody to connect to.
   const absl::Status gone = ticker::Ticker::Stub(**other).Now(ticker::NowRequest()).status();
   std::printf("%s\n", absl::StatusCodeToString(gone.code()).c_str());
   return 0;

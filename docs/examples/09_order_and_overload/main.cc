@@ -24,11 +24,13 @@ class Bank final : public bank::Bank::Service {
   }
   absl::Status Report(weft::ServerContext&, bank::ReportRequest&, bank::Done&) override {
     reporting = true;
+    // A handler that waits occupies its thread: the pool's queue fills behind it.
     Wait(reports_may_go);
     return absl::OkStatus();
   }
 
   std::vector<int64_t> lines;
+  // Shared by the handlers' threads and main's.
   std::atomic<bool> slow_may_go{false}, reporting{false}, reports_may_go{false};
 
  private:
@@ -40,6 +42,7 @@ class Bank final : public bank::Bank::Service {
 absl::Status Configure(weft::Server& server) {
   absl::Status status = server.Configure(
       bank::Bank::kPay,
+      // Calls with one key run one after another; other keys do not wait for them.
       {.request_key = weft::KeyOf<bank::Payment>(
            [](const weft::ServerContext&, const bank::Payment& p) { return p.account(); })});
   if (status.ok()) status = server.Configure(bank::Bank::kReport, {.max_calls = 2});
@@ -54,6 +57,7 @@ void Append(bank::Bank::Stub& stub, int64_t count) {
   for (int64_t i = 0; i < count; ++i) {
     bank::Line line;
     line.set_number(i);
+    // Nothing is waited for between the calls: the order on the wire is that of these calls.
     stub.AppendAsync(line, {}, [&left](Result) { --left; });
   }
   while (left > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -72,6 +76,7 @@ void Keys(bank::Bank::Stub& stub, Bank& service) {
   slow.set_account("slow");
   quick.set_account("quick");
   for (int i = 0; i < 2; ++i) stub.PayAsync(slow, {}, [&slow_left](Result) { --slow_left; });
+  // Both slow ones are still open: else "quick" proves nothing.
   const bool paid = stub.Pay(quick).ok() && slow_left == 2;
   std::printf("The quick account was paid while the slow one waited: %s\n", paid ? "yes" : "no");
   service.slow_may_go = true;

@@ -19,6 +19,7 @@ class Store final : public kv::Kv::Service {
  public:
   absl::Status Put(weft::ServerContext&, kv::PutRequest& request, kv::PutReply&) override {
     std::lock_guard<std::mutex> lock(mu_);
+    // A new key begins with version 0, below every write's.
     kv::GetReply& kept = kept_[request.key()];
     // An older write may arrive later, by another way.
     if (request.version() > kept.version()) {
@@ -57,6 +58,7 @@ struct Cluster {
       nodes.push_back(*std::move(node));
     }
     for (auto& node : nodes) {
+      // Calls would wait for peers by themselves; Ask's output is to be the same each time.
       (void)node->WaitUntilUp(weft::Want::All(), absl::Seconds(10));
     }
   }
@@ -78,6 +80,7 @@ void Put(weft::Node& node, const std::string& value, int64_t version) {
 void Get(weft::Node& node) {
   kv::GetRequest request;
   request.set_key("colour");
+  // A majority read and a majority write share a node, so the newest reply has the last write.
   weft::Newest<kv::GetReply, int64_t> newest([](const kv::GetReply& r) { return r.version(); });
   const auto result =
       weft::Broadcast(node, kv::Kv::kGet, request,

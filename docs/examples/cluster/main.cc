@@ -52,6 +52,7 @@ class Watch {
       if (event.state == weft::PeerState::kUp) {
         up_.insert(event.peer);
       } else {
+        // Every other state, also a suspect peer: the example shows only "up" and "not up".
         up_.erase(event.peer);
       }
       changed_.notify_all();
@@ -72,6 +73,7 @@ class Watch {
 struct Member {
   Member(const std::string& folder, const std::string& name, weft::NodeListener listener)
       : service(name) {
+    // A membership for each node: one membership has one listener.
     auto given = weft::StaticMembers::Create({{"a", absl::StrCat("unix:", folder, "/a")},
                                               {"b", absl::StrCat("unix:", folder, "/b")},
                                               {"c", absl::StrCat("unix:", folder, "/c")}});
@@ -91,6 +93,7 @@ struct Member {
     if (!status.ok()) std::abort();
   }
 
+  // Before the node, which calls it until the node's end.
   Greeter service;
   std::shared_ptr<weft::StaticMembers> members;
   std::unique_ptr<weft::Node> node;
@@ -122,6 +125,7 @@ int main() {
     const absl::Status status = (*member)->node->WaitUntilUp(weft::Want::All(), absl::Seconds(10));
     if (!status.ok()) return Failed(status);
   }
+  // "a" is the node itself, and "d" no member: its call fails without a wait.
   for (const char* to : {"a", "b", "c", "d"}) {
     std::printf("%s\n", Greet(*a->node, to).c_str());
   }
@@ -150,6 +154,7 @@ int main() {
   watch.WaitUntil("c", false);
   std::printf("%s\n", Greet(*a->node, "c").c_str());
   std::printf("%s\n", Greet(*a->node, "b").c_str());
+  // Before the folder goes, which has the nodes' sockets.
   for (auto* member : {&a, &b, &c}) *member = nullptr;
   std::filesystem::remove_all(folder);
   return 0;

@@ -75,6 +75,7 @@ weft::Coro<std::string> Awaited(greet::Greeter::Stub stub) {
 }
 
 void WithoutWaiting(greet::Greeter::Stub stub) {
+  // There is no counterpart of gRPC's CompletionQueue: weft's own threads run the callback.
   std::promise<std::string> called;
   stub.SayAsync(From("callback"), {},
                 [&](absl::StatusOr<greet::HelloReply> reply) { called.set_value(TextOf(reply)); });
@@ -93,8 +94,11 @@ void Streams(greet::Greeter::Stub stub, Greeter& service) {
     greet::HelloReply reply;
     if (replies.Read(&reply)) std::printf("%s\n", reply.text().c_str());
   }  // a reader that is destroyed cancels its call
+  // The handler notices at its next write or look; the example is to show that it does.
   service.left_early.get_future().wait();
 
+  // gRPC's calls have no deadline unless one is given. Here a call without a timeout has the
+  // channel's.
   auto chat = stub.Chat({.timeout = absl::InfiniteDuration()});
   greet::HelloReply reply;
   if (chat.Write(From("both ways")) && chat.Read(&reply)) {
@@ -108,6 +112,7 @@ void Streams(greet::Greeter::Stub stub, Greeter& service) {
 int main() {
   Greeter service;
   weft::Server server({.io_threads = 1, .worker_threads = 4});
+  // gRPC's ServerBuilder is split: options, Register and Start, each with its own error.
   absl::Status status = server.Register(service);
   if (status.ok()) status = server.Start("127.0.0.1:0");
   if (!status.ok()) return 1;
@@ -118,6 +123,7 @@ int main() {
   Unary(stub);
   WithoutWaiting(stub);
   Streams(stub, service);
+  // gRPC's Shutdown with a deadline: calls under way have so long to end.
   server.Stop(absl::Seconds(5));
   return 0;
 }

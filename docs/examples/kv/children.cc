@@ -32,6 +32,7 @@ Children::Children() {
 
 void Children::Start(const std::string& name, const std::vector<std::string>& command) {
   const std::string log = absl::StrCat(folder_, "/", name, ".log");
+  // All memory is taken before the fork: in the child of a process with threads malloc may hang.
   std::vector<char*> arguments;
   for (const std::string& each : command) arguments.push_back(const_cast<char*>(each.c_str()));
   arguments.push_back(nullptr);
@@ -47,9 +48,8 @@ void Children::Start(const std::string& name, const std::vector<std::string>& co
       dup2(fd, STDOUT_FILENO);
       dup2(fd, STDERR_FILENO);
     }
-    // The demo blocks signals, to wait for them; exec would pass that on.
     sigset_t none;
-    // Signals blocked in this process would stay blocked in the child.
+    // The demo blocks signals to wait for them; after exec they would still be blocked.
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
     execv(arguments[0], arguments.data());
@@ -69,6 +69,7 @@ void Children::Kill(const std::string& name) {
   const auto it = running_.find(name);
   if (it == running_.end()) return;
   kill(it->second, SIGKILL);
+  // A node that is started again must not meet its predecessor.
   waitpid(it->second, nullptr, 0);
   running_.erase(it);
 }
@@ -83,6 +84,7 @@ bool Children::Runs(const std::string& name) {
 }
 
 void Children::PrintLogs() {
+  // Logs go to stderr: without this they could overtake what was printed before.
   std::fflush(stdout);
   for (const auto& file : std::filesystem::directory_iterator(folder_)) {
     if (file.path().extension() != ".log") continue;

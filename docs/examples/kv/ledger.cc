@@ -10,11 +10,14 @@ namespace weft::examples::kv {
 
 int64_t Ledger::Begin(const std::string& key) {
   const std::lock_guard lock(mu_);
+  // A number for each attempt: a write without an answer may still arrive, and must differ from its
+  // repetition.
   return writes_[key].begun++;
 }
 
 void Ledger::Acknowledge(const std::string& key, int64_t number) {
   const std::lock_guard lock(mu_);
+  // Stays in order, because one thread writes a key.
   writes_[key].acknowledged.push_back(number);
   ++acknowledged_;
 }
@@ -24,6 +27,7 @@ int64_t Ledger::LostIn(std::string_view key, int64_t number) const {
   const auto it = writes_.find(key);
   if (it == writes_.end()) return 0;
   const std::vector<int64_t>& all = it->second.acknowledged;
+  // A read of a later write finds the earlier ones, too: they were replaced, not lost.
   return all.end() - std::upper_bound(all.begin(), all.end(), number);
 }
 
@@ -43,6 +47,7 @@ std::vector<std::string> Ledger::keys() const {
   const std::lock_guard lock(mu_);
   std::vector<std::string> keys;
   for (const auto& [key, writes] : writes_) {
+    // A write without an acknowledgement may be there or not, so it proves nothing.
     if (!writes.acknowledged.empty()) keys.push_back(key);
   }
   return keys;

@@ -6,6 +6,7 @@ namespace weft::examples::kv {
 
 void Lives::Learn(const Life& life) {
   uint64_t& known = known_[life.node()];
+  // Messages may arrive in any order; an old one must not bring an earlier life back.
   known = std::max(known, life.life());
 }
 
@@ -20,6 +21,7 @@ uint64_t Lives::Of(std::string_view node) const {
 
 std::string Lives::LaterThan(const List& lives) const {
   for (const auto& [node, life] : known_) {
+    // Not named: the sender knows no life of that node, which is less than any.
     uint64_t theirs = 0;
     for (const Life& each : lives) {
       if (each.node() == node) theirs = each.life();

@@ -35,11 +35,14 @@ void Load::Stop() {
 void Load::Writer(size_t me) {
   size_t node = me;
   for (uint64_t n = 0; !stopping_; ++n) {
+    // Both kinds are needed: new keys find lost entries, a replaced key finds old ones that came
+    // back.
     const bool again = n % 4 == 3;
     WriteRequest request;
     request.set_key(KeyOf(me, again ? 0 : keys_[me].load()));
     absl::Time begin;
     for (bool written = false; !written && !stopping_;) {
+      // A new number at each attempt: see Ledger::Begin.
       const int64_t number = ledger_.Begin(request.key());
       request.set_value(Ledger::ValueOf(number));
       begin = absl::Now();
@@ -54,12 +57,14 @@ void Load::Writer(size_t me) {
         absl::SleepFor(kAfterFailure);
       }
     }
+    // After the write: readers draw from keys that exist.
     if (!again) keys_[me].fetch_add(1);
     absl::SleepFor(begin + kEvery - absl::Now());
   }
 }
 
 void Load::Reader(size_t me) {
+  // A fixed seed for each reader: runs are alike.
   std::minstd_rand random(static_cast<unsigned>(me + 1));
   for (size_t node = me; !stopping_; ++node) {
     const size_t writer = random() % kWriters;
