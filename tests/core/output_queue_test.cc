@@ -48,6 +48,7 @@ class OutputQueueTest : public testing::Test {
     return queue.closed();
   }
 
+  // Outlives the transport, so that a test can ask whether that was destroyed.
   const std::shared_ptr<WriteRecord> record_ = std::make_shared<WriteRecord>();
   OutputQueue queue_{std::make_unique<ScriptedTransport>(record_)};
 };
@@ -99,6 +100,7 @@ TEST_F(OutputQueueTest, IgnoresEmptyAppends) {
 TEST_F(OutputQueueTest, GoesOnAfterEachPartialWriteUntilAllIsTaken) {
   std::string all;
   for (int i = 0; i < 50; ++i) {
+    // Sizes from 0 to 22: empty pieces must not stop a write.
     const std::string piece(static_cast<size_t>(i * 7 % 23), static_cast<char>('a' + i % 26));
     all += piece;
     if (i % 3 == 0) {
@@ -174,6 +176,7 @@ TEST_F(OutputQueueTest, IsClosedInEachState) {
   for (int state = 0; state < 4; ++state) {
     auto record = std::make_shared<WriteRecord>();
     auto queue = make(record);
+    // Blocked and broken come by way of claimed.
     if (state >= 1) {
       EXPECT_TRUE(Append(*queue, "x"));  // claimed
     }

@@ -64,6 +64,7 @@ class Program final : public Register::AsyncService {
   }
   void Slow(ServerContext&, RegisterRead&, Responder<RegisterReply> responder) override {
     auto shared = std::make_shared<Responder<RegisterReply>>(std::move(responder));
+    // By the node's time: a sleep would stop the one thread that all nodes share.
     node_.After(absl::Seconds(1), [shared] { shared->Finish(); });
   }
 
@@ -100,6 +101,7 @@ class SimulationTest : public testing::Test {
     request.set_value(value);
     // Shared: when RunUntil gives up, the call may still end after this function has returned.
     auto ended = std::make_shared<std::optional<absl::Status>>();
+    // Async: nothing may wait inside a simulation, and its time passes only in RunUntil and RunFor.
     Stub(from, to).WriteAsync(request, options, [ended](absl::StatusOr<RegisterReply> reply) {
       *ended = reply.status();
     });
@@ -109,6 +111,7 @@ class SimulationTest : public testing::Test {
     return **ended;
   }
 
+  // Weak: the simulation owns the programs, and a killed node's is gone at once.
   std::map<std::string, std::weak_ptr<Program>> programs_;
   std::unique_ptr<Simulation> sim_;
 };
@@ -140,6 +143,7 @@ TEST_F(SimulationTest, DeadlinesPassInVirtualTime) {
   Begin();
   sim_->network().Partition("a", "b");
   CallOptions waits{.timeout = absl::Minutes(3)};
+  // Without it the call would end at the first failed dial, before its deadline.
   waits.wait_for_ready = true;
   EXPECT_EQ(Write("a", "b", 1, waits).code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_GE(sim_->Now(), absl::Minutes(3));
@@ -184,6 +188,7 @@ TEST_F(SimulationTest, ACutEndsCallsAtBothEnds) {
   Stub("a", "b").SlowAsync(RegisterRead(), {},
                            [&](absl::StatusOr<RegisterReply> reply) { ended = reply.status(); });
   sim_->RunFor(absl::Milliseconds(100));
+  // The other way round than it was dialled: a cut goes by the two names alone.
   EXPECT_EQ(sim_->network().Cut("b", "a"), 1u);
   sim_->RunFor(absl::Milliseconds(1));
   ASSERT_TRUE(ended.has_value());

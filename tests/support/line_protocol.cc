@@ -28,6 +28,7 @@ namespace {
 
 constexpr std::string_view kOpening = "LINE ";
 
+// Words of a line end at a blank and lines at \n: bytes that may hold either go as hex.
 std::string Hex(const std::string& bytes) { return absl::BytesToHexString(bytes); }
 std::string Text(const absl::Status& status) { return Hex(std::string(status.message())); }
 
@@ -53,6 +54,7 @@ class LineLink final : public ConnectionHandle,
       output().Commit(line.size() + 1);
       claimed = output().Claim();
     }
+    // Without the mutex, which flushing takes by itself.
     if (claimed) FlushNow();
   }
 
@@ -79,6 +81,7 @@ class LineLink final : public ConnectionHandle,
   void OnCallReturned(InboundCall& call) override;
   void WatchDeadline(InboundCall& call) override {
     loop().Post([self = shared_from_this(), this, &call](TaskFate) {
+      // The answer may have been given before this task ran.
       if (!call.has_answer()) wheel_.Insert(&call, call.deadline);
     });
   }
@@ -108,6 +111,7 @@ class LineLink final : public ConnectionHandle,
       call = it->second;
       calls_.erase(it);
     }
+    // By the loop, which alone may touch the wheel.
     wheel_.Remove(call);
     return call;
   }
@@ -166,6 +170,7 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
       return s;
     }
     timer_.StartAfter(limit_);
+    // The listener's first line is its verdict, so it must hear this one first.
     if (dialer_) link_->Write(absl::StrCat("LINE ", Hex(token_)));
     connection_.Take(start.first_bytes);
     return absl::OkStatus();
@@ -235,7 +240,9 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
       used += line.size() + 1;
       TakeLine(absl::StrSplit(line, ' '));
     }
+    // Lines are copied: no block has to stay.
     (void)block;
+    // After the end all bytes count as used: nobody will take the rest.
     return ending_ ? size : used;
   }
   void OnReadEnd() override {}
@@ -247,6 +254,7 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
                                                 : std::string(reason.message())));
     }
     timer_.Stop();
+    // One at a time, and without the mutex: the end of a call may cancel others.
     while (const uint64_t id = link_->AnyCall()) {
       CallEnd end;
       end.status = why_;
@@ -353,18 +361,21 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
   void TellIfIdle() WEFT_LOOP_ONLY {
     if (ending_ || !inbound_.empty()) return;
     if (told_to_leave_) host_.OnInboundCallsEnded(*this);
+    // `ending_` again: the host may have closed the session in the line above.
     if (leaves_ && !ending_ && link_->calls_under_way() == 0) host_.OnLastCallEnded(*this);
   }
   void Fail(CloseReason reason, const std::string& what) WEFT_LOOP_ONLY {
     Close(reason, absl::UnavailableError(absl::StrCat("connection with ", peer(), ": ", what)));
   }
   void Decide(CloseReason reason, const absl::Status& why) WEFT_LOOP_ONLY {
+    // The first reason counts; later ones are its consequences.
     if (std::exchange(ending_, true)) return;
     reason_ = reason;
     why_ = why;
     link_->StopStarting();
   }
   std::vector<InboundCall*> Inbound() const WEFT_LOOP_ONLY {
+    // A copy: what is done to a call may take it out of the map.
     std::vector<InboundCall*> calls;
     for (const auto& [id, call] : inbound_) calls.push_back(call);
     return calls;
@@ -403,6 +414,7 @@ CallLink::StartResult LineLink::TryStart(OutboundCall& call, absl::Status* why) 
   uint64_t id;
   {
     MutexLock lock(mu_);
+    // Under the mutex that StopStarting takes: no call starts behind it.
     if (!open_) return StartResult::kGone;
     id = next_id_++;
     calls_.emplace(id, &call);
@@ -451,6 +463,8 @@ void LineLink::OnCallReturned(InboundCall& call) {
 }
 
 SessionHost::Verdict LineSession::VerdictFor(const std::shared_ptr<LineLink>& link) {
+  // Holds the link and not the session: an authenticator may answer on any thread, after the
+  // session's end.
   return [link](absl::StatusOr<std::string> identity) {
     link->loop().Post([link, identity = std::move(identity)](TaskFate fate) mutable {
       if (fate == TaskFate::kCancelled) return;

@@ -85,6 +85,7 @@ TEST(FakeReader, EndsAtOnceWithoutMessages) {
   EXPECT_EQ(rows.Finish(), absl::NotFoundError("no such table"));
 }
 
+// Finish before the last message: the rest is dropped, which is no cancelling.
 TEST(FakeReader, EndsWhenItsRestIsDropped) {
   FakeReader<Row> fake({RowOf(1), RowOf(2), RowOf(3)});
   ClientReader<Row> rows = fake.Open();
@@ -94,6 +95,7 @@ TEST(FakeReader, EndsWhenItsRestIsDropped) {
   EXPECT_FALSE(fake.cancelled());
 }
 
+// On both sides of kCopyBelow, where the inbox changes from copying to keeping.
 TEST(FakeReader, KeepsLargeAndEmptyMessages) {
   Row large;
   large.set_data(std::string(3 * StreamInbox::kCopyBelow, 'x'));
@@ -129,6 +131,7 @@ TEST(FakeReader, SaysWhenItWasCancelled) {
   EXPECT_THAT(std::string(end.message()), HasSubstr("cancelled by the caller"));
 }
 
+// Code under test may cancel late, and a test must not take that for an early end.
 TEST(FakeReader, IsNotCancelledAfterItsEnd) {
   FakeReader<Row> fake({RowOf(1)});
   ClientReader<Row> rows = fake.Open();
@@ -147,6 +150,7 @@ TEST(FakeReader, FollowsItsContext) {
   EXPECT_EQ(rows.Finish().code(), absl::StatusCode::kCancelled);
 }
 
+// Here the context has nobody to tell when it is cancelled: Open must look.
 TEST(FakeReader, FollowsAContextThatWasCancelledBefore) {
   FakeReader<Row> fake({RowOf(1)});
   ClientContext context;
@@ -196,6 +200,7 @@ TEST(FakeReader, IsForOneCall) {
 }
 
 TEST(FakeReader, MayBeGoneBeforeItsCall) {
+  // The fake is gone at the end of this line; the call keeps what it needs.
   ClientReader<Row> rows = FakeReader<Row>({RowOf(1), RowOf(2)}).Open();
   EXPECT_THAT(ReadAll(rows), ElementsAre(1, 2));
   EXPECT_TRUE(rows.Finish().ok());
@@ -260,6 +265,7 @@ TEST(FakeReader, CallsBackWhenSomethingIsPushed) {
   EXPECT_EQ(read, false);
 }
 
+// Pushed by the callback of a row: they must stand behind it, and in their own order.
 TEST(FakeReader, KeepsTheOrderOfWhatIsPushedWhileItIsRead) {
   FakeReader<Row> fake;
   ClientReader<Row> rows = fake.Open();
@@ -294,6 +300,7 @@ TEST(FakeReader, KeepsTheOrderOfEachThreadThatPushes) {
   Row row;
   for (int64_t i = 0; i < kRows; ++i) {
     EXPECT_TRUE(rows.Read(&row));
+    // Only the order within a thread is promised: the threads' rows come mixed.
     int64_t& expected = next[row.number() % kThreads];
     EXPECT_EQ(row.number(), expected);
     expected += kThreads;
@@ -322,6 +329,7 @@ TEST(FakeReader, ResumesACoroutine) {
   EXPECT_THAT(read, ElementsAre(1));
   fake.Push(RowOf(2));
   fake.WaitForCallbacks();
+  // Two messages are no end: the coroutine waits for a third.
   EXPECT_EQ(end, std::nullopt);
   fake.End(absl::UnavailableError("gone"));
   fake.WaitForCallbacks();
@@ -344,6 +352,7 @@ TEST(FakeWriter, KeepsWhatWasWrittenAndGivesItsReply) {
   EXPECT_EQ(sum->rows(), 2);
   EXPECT_TRUE(fake.half_closed());
   EXPECT_THAT(Numbers(fake.written()), ElementsAre(1, 2));
+  // After the end a write does nothing, and says so.
   EXPECT_FALSE(adding.Write(RowOf(3)));
   EXPECT_THAT(Numbers(fake.written()), ElementsAre(1, 2));
 }
@@ -360,6 +369,7 @@ TEST(FakeWriter, FailsAfterSoManyMessages) {
   fake.FailAfter(2, absl::ResourceExhaustedError("the disk is full"));
   ClientWriter<Row, RowSum> adding = fake.Open();
   EXPECT_TRUE(adding.Write(RowOf(1)));
+  // The status comes with the second message and not before it.
   EXPECT_FALSE(adding.ended());
   EXPECT_TRUE(adding.Write(RowOf(2)));
   EXPECT_TRUE(adding.ended());
@@ -414,6 +424,7 @@ TEST(FakeWriter, WakesAWriterThatWaits) {
     for (int64_t i = 1; i <= 3; ++i) adding.Write(RowOf(i));
     sum = adding.Finish();
   });
+  // The first row has taken all the room: the writer now waits in its second Write, or is about to.
   wrote.get_future().wait();
   fake.SetRoom(FakeCall::kNoLimit);
   writer.join();
@@ -426,6 +437,7 @@ TEST(FakeWriter, EndsAWriterThatWaits) {
   FakeWriter<Row, RowSum> fake(SumOf(0));
   fake.SetRoom(0);
   ClientWriter<Row, RowSum> adding = fake.Open();
+  // End may come before Write or while it waits. Both must end it.
   auto writing = std::async(std::launch::async, [&] { return adding.Write(RowOf(1)); });
   fake.End(absl::UnavailableError("gone"));
   EXPECT_FALSE(writing.get());
@@ -498,6 +510,7 @@ TEST(FakeStream, AnswersWhatIsWritten) {
   EXPECT_THAT(Numbers(fake.written()), ElementsAre(1, 2));
 }
 
+// As over a network, where the status comes behind the last message.
 TEST(FakeStream, EndsBehindWhatWaitsToBeRead) {
   FakeStream<Row, Row> fake({}, absl::AbortedError("enough"));
   fake.OnWritten([&](const Row& row) { fake.Push(row); });
@@ -581,6 +594,7 @@ TEST(FakeStream, IsReadAndWrittenByTwoThreads) {
 }
 
 TEST(FakeStream, IsCancelledWhileItIsReadAndWritten) {
+  // Several rounds, since the cancelling meets reader and writer at another step in each.
   for (int round = 0; round < 20; ++round) {
     FakeStream<Row, Row> fake;
     std::promise<void> begun;
@@ -589,6 +603,7 @@ TEST(FakeStream, IsCancelledWhileItIsReadAndWritten) {
       fake.Push(row);
     });
     ClientStream<Row, Row> talk = fake.Open();
+    // Without an end of its own: only the cancelling stops it.
     std::thread writer([&] {
       for (int64_t i = 0; talk.Write(RowOf(i)); ++i) {
       }
@@ -606,6 +621,7 @@ TEST(FakeStream, IsCancelledWhileItIsReadAndWritten) {
 // ---- behind a mock
 
 TEST(FakeStreams, AreWhatAMockReturns) {
+  // Strict: a call that the test does not expect is a failure.
   testing::StrictMock<MockRowsStub> stub;
   FakeReader<Row> listed({RowOf(1), RowOf(2)});
   FakeWriter<Row, RowSum> added(SumOf(2));
@@ -630,6 +646,7 @@ TEST(FakeStreams, AreWhatAMockReturns) {
 TEST(FakeStreams, CallBackOnTheCallsExecutor) {
   WorkerPoolOptions options;
   options.threads = 1;
+  // Before the stream, whose callbacks run on it.
   const auto pool = WorkerPool::Create(options);
   ASSERT_TRUE(pool.ok());
   FakeReader<Row> fake;

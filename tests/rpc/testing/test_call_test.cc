@@ -28,6 +28,8 @@ using ::testing::ElementsAre;
 
 class Blocking final : public Rows::Service {
  public:
+  // Uses all that a context offers. Each fact has an error of its own, so a failure names the one
+  // that is missing.
   absl::Status Get(ServerContext& call, RowQuery& query, Row& row) override {
     if (call.identity() != "ann") return absl::PermissionDeniedError(call.peer());
     if (call.cancelled()) return absl::CancelledError("nobody waits");
@@ -75,6 +77,7 @@ Row RowOf(int64_t number) {
   return row;
 }
 
+// The facts that Blocking::Get asks for.
 TestCallOptions FromAnn() {
   TestCallOptions options;
   options.method = "weft.test.Rows/Get";
@@ -100,6 +103,7 @@ TEST(TestCall, AHandlerSeesWhoCallsAndSaysWhatGoesBeside) {
   EXPECT_EQ(call.reply_attachment(), "back");
   EXPECT_EQ(call.compression(), Compression::kGzip);
   EXPECT_FALSE(call.answered());  // a handler that returns does not answer by itself
+  // Without options a call comes from nobody: no identity, no node, and nobody to call back.
   TestCall other({.peer = "elsewhere"});
   EXPECT_EQ(rows.Get(other.context(), query, row), absl::PermissionDeniedError("elsewhere"));
   EXPECT_EQ(other.context().node(), "");
@@ -119,6 +123,7 @@ TEST(TestCall, ItsDeadlineIsByTheTestsClock) {
 TEST(TestCall, CancellingItIsSeenAndTold) {
   TestCall call;
   bool told = false;
+  // The two ways by which a handler hears of it: it looks, or it is told.
   const std::stop_callback tell(call.context().stop_token(), [&] { told = true; });
   EXPECT_FALSE(call.context().cancelled());
   call.Cancel();
@@ -144,6 +149,7 @@ class Later final : public Rows::AsyncService {
     kept = std::move(responder);
   }
   void Add(ServerContext&, AsyncServerReader<Row, RowSum> rows) override {
+    // Reads one row at a time, each callback asking for the next. It owns itself by the callback.
     struct Adding {
       AsyncServerReader<Row, RowSum> rows;
       Row row;
@@ -174,6 +180,7 @@ TEST(TestCall, IsAnsweredByItsResponder) {
   TestCall call;
   rows.Get(call.context(), query, call.responder(row));
   EXPECT_FALSE(call.answered());
+  // Another thread, as in a server: WaitForAnswer is for just that.
   std::thread other([&] { rows.kept->Finish(absl::NotFoundError("late")); });
   call.WaitForAnswer();
   other.join();
@@ -207,6 +214,7 @@ TEST(TestStream, AHandlerMayReadAndWriteLater) {
   rows.Add(adding.context(), added.async_reader(sum));
   added.Push(RowOf(3));
   added.Push(RowOf(4));
+  // All rows are read, but only the half-close says that there are no more.
   EXPECT_FALSE(adding.answered());
   added.HalfClose();
   EXPECT_TRUE(adding.answered());
@@ -215,6 +223,7 @@ TEST(TestStream, AHandlerMayReadAndWriteLater) {
   RowQuery query = Query(3);
   TestCall listing;
   TestStream<RowQuery, Row> listed(listing);
+  // One less than the handler wants to write.
   listed.SetRoom(2);
   rows.List(listing.context(), query, listed.async_writer());
   EXPECT_TRUE(absl::IsResourceExhausted(listing.status())) << listing.status();
@@ -244,6 +253,7 @@ TEST(TestStream, AHandlerThatBlocksReadsWhatWasPushedAndWritesToTheTest) {
 
   TestCall gone;
   TestStream<RowQuery, Row> nobody(gone);
+  // The client goes after the first row, so the handler's second write must fail.
   nobody.OnWritten([&](const Row&) { gone.Cancel(); });
   EXPECT_TRUE(absl::IsCancelled(rows.List(gone.context(), query, nobody.writer())));
   EXPECT_EQ(nobody.written().size(), 1U);
@@ -282,6 +292,7 @@ TEST(TestStream, ACoroutineGoesOnInsideWhatItWaitsFor) {
   Coroutines rows;
   TestCall call;
   TestStream<Row, Row> stream(call);
+  // Holds the coroutine in its second write, which SetRoom(5) lets go on.
   stream.SetRoom(1);
   std::optional<absl::Status> ended;
   Spawn(rows.Talk(call.context(), stream.stream()),

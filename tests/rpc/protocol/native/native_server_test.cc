@@ -48,6 +48,7 @@ struct Answer {
 // fault of one peer reaches another.
 class NativeServer : public ::testing::Test {
  protected:
+  // Small, so that a test can exceed them. A message at its limit takes several frames.
   static constexpr size_t kMaxMessage = 200'000;
   static constexpr size_t kMaxFrame = 40'000;
 
@@ -79,6 +80,7 @@ class NativeServer : public ::testing::Test {
     Start();
     others_ = Open();
     others_->Send(raw::Request({.id = 1, .name = "weft.test.EchoService/Hang"}));
+    // Returns when the handler runs, so that a later fault surely meets a call under way.
     echo_.Held(0);
   }
 
@@ -160,6 +162,7 @@ class NativeServer : public ::testing::Test {
     EXPECT_TRUE(peer.WaitForClose());
     std::array<int64_t, kCloseReasons> expected = before;
     ++expected[static_cast<size_t>(reason)];
+    // The peer may see the end before the server has counted it.
     EXPECT_TRUE(PollUntil([&] { return Closed() != before; }));
     EXPECT_EQ(Closed(), expected) << "expected: " << CloseReasonName(reason);
     if (others_.has_value()) ExpectServed(*others_, ++others_calls_);
@@ -306,6 +309,8 @@ TEST_F(NativeServer, ClosesWithoutAHelloInTime) {
   options_.limits.handshake_timeout = absl::Milliseconds(50);
   Start();
   const std::string opening = raw::Opening();
+  // Nothing, parts of the preface, the preface alone, and a Hello cut in its header and before its
+  // last byte.
   for (const size_t part : {size_t{0}, size_t{3}, size_t{8}, size_t{20}, opening.size() - 1}) {
     const auto before = Closed();
     RawPeer peer = Connect();
@@ -333,6 +338,8 @@ TEST_F(NativeServer, ClosesFramesLongerThanTheLimitByTheirHeaderAlone) {
 
 TEST_F(NativeServer, ClosesReservedBits) {
   StartWithOthers();
+  // By frame type, the flags that the protocol defines. Written out, so that a flag added by
+  // mistake is noticed.
   const std::map<int, int> allowed = {{0x01, 0x5F}, {0x02, 0x5F}, {0x03, 0x82}, {0x04, 0},
                                       {0x05, 0x80}, {0x0A, 0xD7}, {0x06, 0x80}, {0x07, 0},
                                       {0x08, 0},    {0x09, 0},    {0x10, 0}};
@@ -362,6 +369,7 @@ TEST_F(NativeServer, CountsAFrameThatTheEndCutOff) {
     ExpectClosedAfter(CloseReason::kTruncatedFrame, request.substr(0, n), end);
   }
   const std::string begin = raw::Request({.id = 1, .message = "\x0A", .more = 5'000});
+  // Around the header's 16 bytes, and within the body.
   for (const size_t n : {size_t{1}, size_t{15}, size_t{16}, size_t{17}, size_t{2'000}}) {
     ExpectClosedAfter(CloseReason::kTruncatedFrame,
                       begin + raw::Data(1, false, true, std::string(4'000, 'x')).substr(0, n), end);
@@ -416,6 +424,7 @@ TEST_F(NativeServer, ClosesCallNumbersThatDoNotRise) {
 }
 
 TEST_F(NativeServer, ClosesMethodNumbersThatWereNeverBound) {
+  // Number 3 is within the limit and only unbound, number 4 is above it.
   options_.limits.max_methods = 3;
   StartWithOthers();
   for (const int number : {0, 1, 3, 4, 65'535}) {
@@ -577,6 +586,7 @@ TEST_F(NativeServer, RefusesMessagesOverTheLimitWithBothNumbersAndTheSetting) {
     EXPECT_THAT(answer.text, AllOf(HasSubstr(absl::StrCat(size)), HasSubstr("1000"),
                                    HasSubstr("max_message_bytes")));
   };
+  // The field's tag and length take three bytes.
   peer.Send(raw::Request({.id = 1, .message = raw::Payload(std::string(998, 'x'))}));
   expect_refused(1, 1'001);
   peer.Send(raw::Request({.id = 2, .message = raw::Payload(std::string(997, 'x'))}));
@@ -592,6 +602,7 @@ TEST_F(NativeServer, BoundsUnfinishedMessagesTogether) {
   options_.limits.max_message_bytes = 1'000;
   Start();
   RawPeer peer = Open();
+  // Unfinished messages have room for four times max_message_bytes: the fifth goes over it.
   for (uint64_t id = 1; id <= 5; ++id) peer.Send(raw::Request({.id = id, .more = 1'000}));
   const Answer answer = ReadAnswer(peer);
   EXPECT_EQ(answer.id, 5u);
@@ -615,6 +626,7 @@ TEST_F(NativeServer, RefusesMetadataThatIsTooLargeOrBad) {
     return raw::Number(static_cast<uint16_t>(key.size())) + key +
            raw::Number(static_cast<uint32_t>(value.size())) + value;
   };
+  // The two lengths take six bytes, and the key one: just 100 together.
   peer.Send(raw::Request({.id = 1, .metadata = pair("k", std::string(93, 'v'))}));
   EXPECT_EQ(ReadAnswer(peer).code, absl::StatusCode::kOk);
   peer.Send(raw::Request({.id = 2, .metadata = pair("k", std::string(94, 'v'))}));
@@ -715,6 +727,7 @@ TEST_F(NativeServer, PutsInterleavedPiecesTogether) {
                            .more = static_cast<uint32_t>(call.message.size())});
     calls[id] = call;
   }
+  // In a random order of calls, with pieces of random sizes.
   for (std::map<uint64_t, Sent> left = calls; !left.empty();) {
     const auto it = std::next(left.begin(), static_cast<std::ptrdiff_t>(random() % left.size()));
     Sent& call = it->second;
@@ -724,6 +737,7 @@ TEST_F(NativeServer, PutsInterleavedPiecesTogether) {
     call.done += part;
     if (!more) left.erase(it);
   }
+  // Sent in parts that end anywhere, so frames and headers come cut.
   for (size_t at = 0; at < bytes.size();) {
     const size_t part = std::min<size_t>(1 + random() % 50'000, bytes.size() - at);
     peer.Send(bytes.substr(at, part));
