@@ -24,6 +24,7 @@ class CountingWaker final : public InProcessWaker {
 
 class InProcessPipeTest : public testing::Test {
  protected:
+  // Time is the test's: delays pass only by clock_.Advance.
   void Open(const ConnectionFaults& faults = {}, size_t buffer = 1'000) {
     link_ = std::make_unique<InProcessPipe>(0, buffer, faults, clock_, clock_);
   }
@@ -62,6 +63,7 @@ TEST_F(InProcessPipeTest, TakesWhatThereIsRoomForAndThenNothing) {
   Open({}, 10);
   EXPECT_TRUE(link_->Look(Side::kDialer).writable);
   EXPECT_EQ(Write(Side::kDialer, "0123456"), 7);
+  // A partial write, as a socket makes it.
   EXPECT_EQ(Write(Side::kDialer, "789abc"), 3);
   EXPECT_EQ(Write(Side::kDialer, "x"), -EAGAIN);
   EXPECT_FALSE(link_->Look(Side::kDialer).writable);
@@ -84,6 +86,7 @@ TEST_F(InProcessPipeTest, WakesTheReaderOfBytesAndTheWriterThatFoundItFull) {
   Write(Side::kDialer, "0123456");
   Read(Side::kListener, 1);
   EXPECT_EQ(dialer->wakes, 1);
+  // Without a waker nobody is woken, and nothing is called that may be gone.
   link_->SetWaker(Side::kListener, nullptr);
   Write(Side::kDialer, "0");
   EXPECT_EQ(listener->wakes, 2);
@@ -96,6 +99,7 @@ TEST_F(InProcessPipeTest, ACloseComesBehindTheBytesAndBreaksWritesToIt) {
   EXPECT_EQ(Write(Side::kDialer, "x"), -EPIPE);
   EXPECT_EQ(Read(Side::kDialer), "<end>");
   EXPECT_EQ(Write(Side::kListener, "x"), -EPIPE);
+  // One end is still open: what it has not read must stay.
   EXPECT_TRUE(link_->open());
   EXPECT_EQ(Read(Side::kListener), "last");
   EXPECT_EQ(Read(Side::kListener), "<end>");
@@ -134,6 +138,7 @@ TEST_F(InProcessPipeTest, TheNewsOfACloseIsDelayedToo) {
 
 TEST_F(InProcessPipeTest, ConnectionsOvertakeOneAnotherByTheirDelays) {
   Open({.to_listener = {.delay = absl::Milliseconds(5)}});
+  // Write and Read go to link_, so the first pipe steps aside.
   const std::unique_ptr<InProcessPipe> slow = std::move(link_);
   Open({.to_listener = {.delay = absl::Milliseconds(1)}});
   const iovec piece{const_cast<char*>("slow"), 4};

@@ -14,6 +14,7 @@ CallOptions WithScript(const StreamScript& script, const CallOptions& options) {
   return options;
 }
 
+// A slow caller lets the windows fill up, so that the server has to wait.
 void Linger(bool slow) {
   if (slow) std::this_thread::sleep_for(std::chrono::microseconds(100));
 }
@@ -37,6 +38,7 @@ bool StreamCaller::TakeReply(int64_t expected_index) {
 }
 
 StreamOutcome StreamCaller::Dropped() {
+  // A stream that is destroyed before its end cancels its call.
   adding_.reset();
   list_.reset();
   talk_.reset();
@@ -50,6 +52,7 @@ StreamOutcome StreamCaller::Ended(absl::Status status) {
   // brought anything up to that.
   if (by_handler) {
     outcome.matches = outcome.status.ok() == !script_.fails;
+    // Not of a stream that was left unread: the rest may have come or not.
     if (wishes_.kind != Kind::kAdd && tally_.whole) {
       const int64_t expected =
           wishes_.kind == Kind::kList ? script_.ToBeListed() : script_.ToBeTalked();
@@ -63,6 +66,7 @@ StreamOutcome StreamCaller::EndedWithSum(const absl::StatusOr<RowSum>& sum) {
   StreamOutcome outcome = Ended(sum.status());
   if (!sum.ok()) return outcome;
   RowSum expected;
+  // The handler may stop reading early, so not all that was sent counts.
   for (int64_t i = 0; i < script_.ToBeRead(); ++i) AddToSum(script_.Request(i), &expected);
   outcome.matches &= sum->rows() == expected.rows() && sum->total() == expected.total() &&
                      sum->bytes() == expected.bytes();
@@ -111,7 +115,10 @@ StreamOutcome StreamCaller::BlockOnList() {
 
 StreamOutcome StreamCaller::BlockOnTalk() {
   talk_.emplace(stub_.Talk(options_));
+  // A thread of its own: where both only wrote, both windows would fill, and both ends wait for
+  // ever.
   std::thread writer;
+  // With kFinish the script has no requests.
   if (wishes_.at_midway != Midway::kFinish) {
     writer = std::thread([this] {
       for (; tally_.sent < script_.requests; ++tally_.sent) {
@@ -161,6 +168,7 @@ void StreamCaller::BeginCallbacks(Done done) {
       return ReadListed();
     case Kind::kTalk:
       talk_.emplace(stub_.Talk(options_));
+      // Before the parts begin, as one may end at once. The last to end finishes the stream.
       parts_.store(in_turn() ? 1 : 2);
       if (in_turn()) return TalkNext();
       WriteTalk();
@@ -244,6 +252,7 @@ void StreamCaller::PartDone() {
 
 void StreamCaller::BeginCoroutines(Done done) {
   const auto self = shared_from_this();
+  // Nobody else may hold this object: the coroutines' ends keep it.
   const auto keep = [self](std::optional<int>, std::exception_ptr) {};
   done_ = std::move(done);
   if (wishes_.kind != Kind::kTalk || in_turn()) return Spawn(CoTell(Await()), keep);
@@ -276,6 +285,7 @@ Coro<StreamOutcome> StreamCaller::AwaitAdd() {
   for (; tally_.sent < script_.requests; ++tally_.sent) {
     if (AtMidway(tally_.sent, Midway::kCancel)) adding_->Cancel();
     if (AtMidway(tally_.sent, Midway::kDrop)) co_return Dropped();
+    // A member, since WriteCoro refers to the message until it is written.
     out_ = script_.Request(tally_.sent);
     const bool written = co_await adding_->WriteCoro(out_);
     if (!written) break;

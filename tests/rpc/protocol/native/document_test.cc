@@ -52,6 +52,7 @@ std::map<std::string, std::string> Examples() {
   for (const std::string& line : Lines()) {
     if (line.rfind("```hex ", 0) == 0) {
       const auto [at, fresh] = examples.try_emplace(line.substr(7));
+      // A second example of one name would replace the first, which nobody would check then.
       EXPECT_TRUE(fresh) << line;
       current = &at->second;
     } else if (line.rfind("```", 0) == 0) {
@@ -88,6 +89,7 @@ std::vector<std::vector<std::string>> Table(const std::vector<std::string>& head
       inside = true;
     }
   }
+  // A renamed column must not make the test look at nothing.
   EXPECT_FALSE(rows.empty()) << head[0];
   return rows;
 }
@@ -249,6 +251,7 @@ TEST(NativeProtocolDocument, ExamplesAreWhatTheCodeWrites) {
   const std::map<std::string, std::string> examples = Examples();
   const std::map<std::string, std::string> written = WhatTheCodeWrites();
   for (const auto& [name, bytes] : written) {
+    // In both directions: an example that the code does not write is as wrong as a missing one.
     ASSERT_TRUE(examples.count(name) == 1) << "not in the document: " << name;
     EXPECT_EQ(HexOf(examples.at(name)), HexOf(bytes)) << name;
   }

@@ -74,6 +74,7 @@ FrameError ReadResponseOf(uint8_t flags, uint16_t code, std::string_view body, R
 }
 
 TEST(FrameReader, KnowsExactlyTheTypesOfThisVersion) {
+  // One byte where bytes are allowed: a DATA frame without any would be at fault for that.
   for (int type = 0; type < 256; ++type) {
     const TypeRow* row = RowOf(type);
     const FrameError error =
@@ -152,6 +153,7 @@ TEST(FrameReader, RefusesCallNumbersWithTheHighestBit) {
   for (const TypeRow& row : kTypes) {
     FrameHeader header = HeaderOf(row.type, 0, row.may_be_filled);
     header.id = uint64_t{1} << 63 | 5;
+    // The other types' numbers are of no call, and may be any.
     const bool numbers_a_call = row.type <= 0x05 || row.type == 0x09 || row.type == 0x0A;
     EXPECT_EQ(FrameReader::CheckHeader(header, kLimit),
               numbers_a_call ? FrameError::kBadCallNumber : FrameError::kNone)
@@ -162,6 +164,7 @@ TEST(FrameReader, RefusesCallNumbersWithTheHighestBit) {
 }
 
 TEST(FrameReader, ReadsBackTheHeaderThatWasWritten) {
+  // Each byte is another one, so that swapped bytes and fields are seen.
   const FrameHeader header{0x01020304, FrameType::kResponse, 0x4B, 0x0506, 0x0708090A0B0C0D0E};
   char bytes[kHeaderSize];
   EXPECT_EQ(WriteHeader(bytes, header), bytes + kHeaderSize);
@@ -219,6 +222,7 @@ TEST(FrameReader, RefusesARequestTruncatedInsideItsSectionsAtEveryByte) {
 TEST(FrameReader, RefusesSectionsThatRunPastTheEnd) {
   RequestFrame request;
   ResponseFrame response;
+  // One byte too many, and sizes that a sum or a signed number would wrap.
   for (const uint16_t size : {uint16_t{2}, uint16_t{3}, uint16_t{0x7FFF}, uint16_t{0xFFFF}}) {
     EXPECT_EQ(
         ReadRequestOf(kEnd | kNamed, Exactly(Number<uint64_t>(1) + Number(size) + "x"), &request),
@@ -328,6 +332,7 @@ TEST(FrameReader, RefusesAnErrorInPieces) {
 
 TEST(FrameReader, DescribesEveryError) {
   std::set<std::string> texts;
+  // Two errors with one text would leave a log's reader guessing.
   for (int e = 0; e <= static_cast<int>(FrameError::kBadCallNumber); ++e) {
     const std::string text(FrameReader::Describe(static_cast<FrameError>(e)));
     EXPECT_FALSE(text.empty()) << e;

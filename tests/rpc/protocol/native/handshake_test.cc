@@ -15,6 +15,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
+// A Hello that is taken. Each test spoils one field of it.
 Hello GoodHello() {
   Hello hello;
   EXPECT_TRUE(hello.ParseFromString(Handshake::MakeHello(SessionLimits(), {})));
@@ -28,6 +29,7 @@ absl::StatusOr<PeerHello> Read(const Hello& hello, const SessionLimits& own = {}
 TEST(Handshake, SaysWhatTheLimitsSay) {
   SessionLimits limits;
   limits.max_frame_bytes = 100'000;
+  // Every limit differs from its default and from the others, so that mixed-up fields are seen.
   limits.max_message_bytes = size_t{5} << 30;
   limits.max_metadata_bytes = 1'000;
   limits.max_calls = 7;
@@ -243,6 +245,7 @@ TEST(Handshake, RefusesNamesThatCannotBe) {
                            {"a\x7F", false}};
   for (char c = 0; c < 0x20; ++c) rows.push_back({std::string(1, c) + "b", false});
   for (const Row& row : rows) {
+    // Each name alone: a check that was left out for one of them is seen.
     for (const int field : {0, 1, 2}) {
       Hello hello = GoodHello();
       if (field == 0) hello.set_node(row.name);
