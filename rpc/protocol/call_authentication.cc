@@ -43,6 +43,7 @@ CallAuthentication::CallAuthentication(IoThread& io, InboundSink& all,
 CallAuthentication::~CallAuthentication() {
   io_.loop->AssertInLoop();
   WEFT_DCHECK(waiting_.empty());
+  // Verdicts that are on their way find nobody then.
   *self_ = nullptr;
 }
 
@@ -65,6 +66,8 @@ void CallAuthentication::OnCall(InboundCall& call) {
   if (call.bound->serial) {
     if (call.serving.queue == nullptr)
       all_.OnCallBegins(call);  // takes its place in the order now, if the key is known
+    // Its key stands in the request, which is not parsed yet: it waits here for all ordered calls
+    // before it.
     if (call.serving.queue == nullptr) ordered_.push_back(&waiting);
   }
   // An entry of its own, not the call's: the dispatcher behind may put the call into the wheel
@@ -119,6 +122,7 @@ void CallAuthentication::PassOrdered() {
 }
 
 void CallAuthentication::Pass(InboundCall& call) {
+  // Taken out first: the sink may end the call at once, and come back here.
   call.SetIdentity(std::move(TakeOut(call)->identity));
   all_.OnCall(call);
 }
@@ -128,6 +132,7 @@ std::unique_ptr<CallAuthentication::Waiting> CallAuthentication::TakeOut(Inbound
   std::unique_ptr<Waiting> taken = std::move(it->second);
   waiting_.erase(it);
   io_.wheel->Remove(taken.get());
+  // A question that waits in the queue need not be asked any more.
   if (taken->question > 0) queue_->Drop(taken->question);
   if (!ordered_.empty() && call.bound->serial) std::erase(ordered_, taken.get());
   return taken;

@@ -73,6 +73,7 @@ void Sniffer::OnReadable() {
 
 void Sniffer::Look(size_t size) {
   char* const space = io_.arena->space();
+  // No row may depend on how many bytes one read happened to bring.
   const std::string_view first(space, std::min(size, Protocol::kMaxSniffed));
   // The transport first: bytes of a TLS handshake are no protocol's own.
   const Match wrapped = table_.transport != nullptr ? table_.transport(first) : Match::kNo;
@@ -95,6 +96,7 @@ void Sniffer::Look(size_t size) {
 
 const Protocol* Sniffer::Find(std::string_view first, bool* more) const {
   for (const Protocol& protocol : table_.protocols) {
+    // A protocol that can only be dialled.
     if (protocol.accept == nullptr) continue;
     const Match match = protocol.match(first);
     if (match == Match::kYes) return &protocol;

@@ -40,11 +40,13 @@ absl::StatusOr<Assembly*> Reassembler::Begin(uint64_t id, bool reply, const Payl
   absl::Status s = Grow(a, a.borrowed > 0 ? whole : Earned(a, payload.bytes.size()));
   if (s.ok()) s = Add(a, payload.bytes.data(), payload.bytes.size(), now);
   if (s.ok()) return &a;
+  // Add may have failed with the entry made: it must not stay without its call.
   End(key, /*whole=*/false);
   return s;
 }
 
 absl::Status Reassembler::Add(Assembly& a, const char* data, size_t size, MonoTime now) {
+  // UnfinishedMessages has failed the connection for a longer piece.
   WEFT_DCHECK(size <= a.missing());
   if (a.filled + size > a.room) {
     if (absl::Status s = Grow(a, Earned(a, a.filled + size)); !s.ok()) return s;
@@ -95,6 +97,7 @@ std::vector<InboundCall*> Reassembler::Calls() const {
   for (const auto& [key, a] : unfinished_) {
     if (a.call != nullptr) all.emplace_back(key, a.call);
   }
+  // By number, as for FindLate: ends come in the same order in each run.
   std::sort(all.begin(), all.end());
   std::vector<InboundCall*> calls;
   for (const auto& [key, call] : all) calls.push_back(call);

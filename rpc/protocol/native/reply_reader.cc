@@ -86,6 +86,7 @@ void ReplyReader::TakeHeaders(const FrameHeader& header, std::string_view body) 
   if (shared_.phase.ending()) return;
   OutboundCall* const call = shared_.link->Find(header.id);
   if (call == nullptr) {
+    // A call that has ended is no fault: its metadata was on the way.
     if (!shared_.link->EverStarted(header.id)) {
       shared_.faults.Fail(
           CloseReason::kBadFrame,
@@ -164,6 +165,7 @@ void ReplyReader::CompleteOne(OutboundCall* call, const FrameHeader& header,
     return;
   }
   const Payload& payload = frame.payload;
+  // Nearly all replies are plain. One test for all exceptions keeps their way short.
   const bool plain = header.aux == 0 && (payload.codec | payload.attachment_size) == 0 &&
                      payload.whole_size <= shared_.limits().max_message_bytes;
   if (!plain) {
@@ -209,6 +211,7 @@ void ReplyReader::CompleteSlow(OutboundCall& call, const FrameHeader& header,
     shared_.parts.ender.EndExpired(call);  // the server noticed the deadline first
     return;
   }
+  // Only the server's word rules it out.
   end.may_have_been_executed = !header.has(kNotExecuted);
   end.status =
       absl::Status(FromWireCode(header.aux),

@@ -66,6 +66,7 @@ void StreamReader::TakeMessage(const BlockRef& block, const FrameHeader& header,
     return;
   }
   if (!MayCome(header, port.get())) return;
+  // Initial metadata that comes behind this is a fault: see ReplyReader::TakeHeaders.
   if (port != nullptr) NativeStream::Of(*port).receive_begun = true;
   if (header.has(kNoMessage)) {
     if (port == nullptr) return;
@@ -155,6 +156,7 @@ void StreamReader::TakeWindow(const FrameHeader& header, std::string_view body) 
     shared_.faults.FailFrame(error, header);
     return;
   }
+  // A sum over 2 GiB could wrap, and a peer that sends it counts wrongly.
   bool possible = true;
   if (header.id == 0) {
     possible = shared_.link->streams().AddConnectionCredit(bytes);
