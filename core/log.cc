@@ -70,6 +70,8 @@ struct Log::State {
   }
 };
 
+LogOptions::~LogOptions() = default;
+
 Log::Log(std::shared_ptr<State> state) : state_(std::move(state)), least_(&state_->least) {}
 
 Log::Log(std::shared_ptr<LogSink> sink, LogLevel least) : Log(std::make_shared<State>()) {

@@ -43,6 +43,9 @@ struct LogOptions {
   std::optional<LogLevel> level = std::nullopt;
   // Null: the runtime's.
   std::shared_ptr<LogSink> sink = nullptr;
+  // Not inline: gcc 12 otherwise warns at -O2 where options are written in nested braces
+  // (`ServerOptions{.log = {.level = …}}`), that it may destroy a sink that was never set.
+  ~LogOptions();
 };
 
 // A handle: its copies are one log, whose level and sink may be changed while lines are written. A

@@ -29,7 +29,8 @@ int Fail(const char* step, const absl::Status& status) {
 
 int main() {
   Greeter greeter;
-  weft::Server server({.io_threads = 1, .worker_threads = 2});
+  weft::Server server(
+      {.io_threads = 1, .worker_threads = 2, .log = {.level = weft::LogLevel::kWarning}});
   if (absl::Status registered = server.Register(greeter); !registered.ok()) {
     return Fail("register", registered);
   }
@@ -37,8 +38,8 @@ int main() {
     return Fail("start", started);
   }
 
-  absl::StatusOr<std::unique_ptr<weft::Channel>> channel =
-      weft::Channel::Create("127.0.0.1:" + std::to_string(server.port()));
+  absl::StatusOr<std::unique_ptr<weft::Channel>> channel = weft::Channel::Create(
+      "127.0.0.1:" + std::to_string(server.port()), {.log = {.sink = weft::StderrLogSink()}});
   if (!channel.ok()) return Fail("channel", channel.status());
   demo::Greeter::Stub stub(**channel);
   demo::HelloRequest request;
