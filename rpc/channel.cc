@@ -185,6 +185,7 @@ Channel::Counts Channel::counts() const {
           attempts.over_budget.load(std::memory_order_relaxed),
           runtime_->callback_throws()};
 }
+std::vector<CallStatsSnapshot> Channel::Stats() const { return starter_->Stats(); }
 std::vector<ConnectionInfo> Channel::connections() const { return connection_->connections(); }
 
 }  // namespace weft

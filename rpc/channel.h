@@ -32,6 +32,7 @@
 
 #include "absl/status/statusor.h"
 #include "weft/core/fork_guard.h"
+#include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/call/call_target.h"
 #include "weft/rpc/call/client_context.h"
 #include "weft/rpc/channel_options.h"
@@ -70,6 +71,9 @@ class Channel final : public CallTarget {
     int64_t callback_throws = 0;
   };
   Counts counts() const;
+  // Of each method that was called on it, by name, those that the handlers of its services called
+  // included. Beyond 256 methods the rest are counted together, as "other".
+  std::vector<CallStatsSnapshot> Stats() const;
   // Where the channel's lines go: level and sink may be changed while it runs.
   const Log& log() const { return log_; }
   // The connections that exist: usually one, and those on which the server takes no more calls.

@@ -119,6 +119,7 @@ class NodeCore final : public PairHost,
   std::shared_ptr<Peer> To(std::string_view name) WEFT_EXCLUDES(mu_);
   std::vector<PeerInfo> peers() WEFT_EXCLUDES(mu_);
   NodeView view() const { return views_->log().current(); }
+  std::vector<CallStatsSnapshot> call_stats() const { return config_->stats->Snapshot(); }
   std::shared_ptr<const PeerSet> Snapshot() WEFT_EXCLUDES(mu_);
   absl::Status WaitUntilUp(Want want, absl::Duration timeout) WEFT_EXCLUDES(mu_);
 
@@ -612,6 +613,7 @@ void Node::Stop(absl::Duration drain) {
 std::shared_ptr<Peer> Node::To(std::string_view name) const { return core_->To(name); }
 std::vector<PeerInfo> Node::peers() const { return core_->peers(); }
 NodeView Node::view() const { return core_->view(); }
+std::vector<CallStatsSnapshot> Node::CallStats() const { return core_->call_stats(); }
 std::shared_ptr<const PeerSet> Node::Snapshot() const { return core_->Snapshot(); }
 absl::Status Node::WaitUntilUp(Want want, absl::Duration timeout) const {
   return core_->WaitUntilUp(want, timeout);

@@ -107,6 +107,9 @@ class Node final : public BroadcastTargets {
   std::vector<PeerInfo> peers() const;
   // The members as it has them now.
   NodeView view() const;
+  // Of each method that was called at members, itself included, by name; see Channel::Stats. Calls
+  // of members at this node are counted by server().Stats().
+  std::vector<CallStatsSnapshot> CallStats() const;
   // Blocks until so many members are up, itself counted. DEADLINE_EXCEEDED says who is missing;
   // FAILED_PRECONDITION: on an I/O thread or in a callback, where it would wait for itself.
   absl::Status WaitUntilUp(Want want, absl::Duration timeout) const;

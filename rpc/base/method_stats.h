@@ -32,6 +32,17 @@ struct MethodStatsSnapshot {
   Nanos Quantile(double q) const;
 };
 
+// The same of a client: how the calls that it started ended. Latency is what its callers wait: from
+// the start, through waiting for a connection and every attempt, to the end. A stream's is its
+// life.
+struct CallStatsSnapshot : MethodStatsSnapshot {
+  int64_t started = 0;
+  int64_t in_flight = 0;  // started, and not ended yet
+  int64_t retries = 0;    // attempts after the first, by a RetryPolicy
+  int64_t hedges = 0;     // attempts beside others, by a HedgingPolicy
+  int64_t resent = 0;     // times that one was sent again because no server had taken it
+};
+
 class WEFT_ANY_THREAD MethodStats {
  public:
   static constexpr int kStepBits = 4;

@@ -35,6 +35,7 @@
 #include "weft/core/deadline_wheel.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/base/method.h"
+#include "weft/rpc/base/method_calls.h"
 #include "weft/rpc/base/received_message.h"
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/call_options.h"
@@ -64,6 +65,8 @@ struct CallEnd {
   // Raw metadata of the reply.
   std::string_view trailers;
   Nanos handler_time{};
+  // When it came, where the one who ends it knows; unset: now.
+  MonoTime at{};
   bool may_have_been_executed = true;
   // The side that ended it. kSession: the peer's answer, or the session's own deadline or end.
   // kChannel: the channel, which had no connection for the call.
@@ -103,6 +106,7 @@ class OutboundCall : public DeadlineEntry {
     MonoTime started{};
     MonoTime deadline = kNever;
     CallResender* resender = nullptr;  // null: it is sent once
+    MethodCalls* counts = nullptr;     // its starter's; null: an attempt, which is not counted
     // The codec of this side's messages.
     Compression codec = Compression::kNone;
     // The scope of the handler that made the call; set before wants_handle is asked.
@@ -142,9 +146,9 @@ class OutboundCall : public DeadlineEntry {
     }
     set_state(State::kEnded);
     if (plan_.interception == nullptr) {
-      Complete(end);
+      CountAndComplete(end);
     } else {
-      Complete(plan_.interception->End(*this, end));
+      CountAndComplete(plan_.interception->End(*this, end));
     }
   }
   // Tells the interceptors of a message that is being sent, or has come. Called by the stream. An
@@ -230,6 +234,11 @@ class OutboundCall : public DeadlineEntry {
     std::optional<Metadata> metadata;
     std::optional<absl::Cord> attachment;
   };
+  // Counts first: who has seen the end sees it counted.
+  void CountAndComplete(const CallEnd& end) {
+    if (plan_.counts != nullptr) plan_.counts->Ended(end.status, plan_.started, end.at);
+    Complete(end);
+  }
   void set_state(State to) {
     WEFT_DCHECK(MayGo(state_, to));
     state_ = to;

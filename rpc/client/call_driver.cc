@@ -96,7 +96,12 @@ struct CallDriver::OwnEnd {
 CallDriver::CallDriver(std::shared_ptr<const void> keeper, const Shared& shared,
                        const AttemptPlan& plan, OutboundCall& call)
     : shared_(shared),
-      task_{plan, std::move(keeper), call.method, call.plan().deadline, call.request.shared()},
+      task_{plan,
+            std::move(keeper),
+            call.method,
+            call.plan().deadline,
+            call.request.shared(),
+            call.plan().counts},
       call_(&call) {
   WEFT_DCHECK(task_.request != nullptr);
 }
@@ -145,6 +150,9 @@ void CallDriver::StartNext() {
   state_ = State::kTrying;
   (task_.plan.hedged ? shared_.counts.hedges : shared_.counts.retries)
       .fetch_add(1, std::memory_order_relaxed);
+  if (task_.method_counts != nullptr) {
+    task_.plan.hedged ? task_.method_counts->AddHedge() : task_.method_counts->AddRetry();
+  }
   shared_.host.SendAttempt(NewAttempt());
 }
 

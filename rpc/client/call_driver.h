@@ -95,6 +95,7 @@ class CallDriver final : public CallCanceller,
     const MethodInfo& method;
     MonoTime deadline;
     std::shared_ptr<const SerializedRequest> request;
+    MethodCalls* const method_counts;  // the call's, or null
   };
   struct Failure {
     CallEnd end;

@@ -33,6 +33,7 @@ CallStarter::CallStarter(std::shared_ptr<LinkSource> source, IoThread& home,
       home_(home),
       loop_(home.loop),
       config_(std::move(config)),
+      stats_(config_->stats.get()),
       all_driven_(config_->has_policies || source_->wants_reports()),
       slot_(source_->slot()),
       slot_is_home_(slot_ != nullptr && slot_->loop() == loop_.get()),
@@ -91,6 +92,10 @@ void CallStarter::Start(OutboundCall& call) {
   const Nanos timeout = TimeoutOf(call, config_->default_timeout);
   plan.deadline = SaturatingAdd(plan.started, timeout);
   plan.resender = this;
+  if (stats_ != nullptr) {
+    plan.counts = &stats_->Of(call.method);
+    plan.counts->Started();
+  }
   if (call.stream != nullptr) {
     call.stream->SetLoop(loop_);
     if (ClientStreams(call.method.kind)) call.stream->KeepSent();
@@ -160,6 +165,7 @@ bool CallStarter::SendAgain(OutboundCall& call, const CallEnd& end) {
   if (!call.request.ShareToRepeat(call.plan().codec) || !call.PrepareAgain()) return false;
   ++call.waits().resent;
   resent_.fetch_add(1, std::memory_order_relaxed);
+  if (stats_ != nullptr) stats_->Of(call.method).AddResent();
   room_.Send(call);
   return true;
 }

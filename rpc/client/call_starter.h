@@ -22,6 +22,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "weft/core/loop_group.h"
@@ -54,6 +55,10 @@ class CallStarter final : public CallTarget, public CallResender, public Attempt
 
   const std::string& target() const { return room_.target(); }
   const AttemptCounts& attempt_counts() const { return attempt_counts_; }
+  // Of all starters with these settings; nothing where they do not count.
+  std::vector<CallStatsSnapshot> Stats() const {
+    return stats_ == nullptr ? std::vector<CallStatsSnapshot>() : stats_->Snapshot();
+  }
   int64_t resent() const { return resent_.load(std::memory_order_relaxed); }
 
   // CallResender
@@ -85,6 +90,7 @@ class CallStarter final : public CallTarget, public CallResender, public Attempt
   IoThread& home_;
   const std::shared_ptr<EventLoop> loop_;
   const std::shared_ptr<const StartConfig> config_;
+  CallStats* const stats_;  // the settings', or null
   const bool all_driven_;
   LinkSlot* const slot_;     // the source's, or null
   const bool slot_is_home_;  // it is set on loop_

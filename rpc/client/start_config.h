@@ -5,11 +5,13 @@
 #define WEFT_RPC_CLIENT_START_CONFIG_H_
 
 #include <cstddef>
+#include <memory>
 #include <utility>
 
 #include "weft/core/clock.h"
 #include "weft/rpc/channel_options.h"
 #include "weft/rpc/client/attempt_plan.h"
+#include "weft/rpc/client/call_stats.h"
 #include "weft/rpc/protocol/session_limits.h"
 #include "weft/rpc/start_options.h"
 
@@ -26,14 +28,16 @@ struct StartConfig {
     options.retry_budget = channel.retry_budget;
     options.compression = channel.compression;
     options.interceptors = channel.interceptors;
-    return StartConfig(std::move(options), channel.limits);
+    return StartConfig(std::move(options), channel.limits, std::make_shared<CallStats>());
   }
-  StartConfig(StartOptions starts, const SessionLimits& limits)
+  StartConfig(StartOptions starts, const SessionLimits& limits,
+              std::shared_ptr<CallStats> counts = nullptr)
       : options(std::move(starts)),
         default_timeout(ToNanos(options.timeout)),
         has_policies(HasPolicies(options)),
         max_message(limits.max_message_bytes),
-        max_waiting(limits.MaxOutput()) {}
+        max_waiting(limits.MaxOutput()),
+        stats(std::move(counts)) {}
 
   const StartOptions options;
   const Nanos default_timeout;
@@ -41,6 +45,8 @@ struct StartConfig {
   // Bytes of one request, and of all that wait for a link.
   const size_t max_message;
   const size_t max_waiting;
+  // Counts the calls of all the starters, by method; null: they are not counted.
+  const std::shared_ptr<CallStats> stats;
 };
 
 }  // namespace weft

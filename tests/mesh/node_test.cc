@@ -1,6 +1,7 @@
 // Nodes that find each other, call each other, and go.
 #include "weft/rpc/node.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -57,6 +58,20 @@ TEST(NodeTest, AHandlerCallsTheNodeThatCallsIt) {
   };
   cluster.StartAll();
   EXPECT_EQ(Say(*cluster[0].To("b"), "hi"), "b heard a:hi of a");
+}
+
+TEST(NodeTest, CountsTheCallsThatItMakes) {
+  Cluster cluster(3);
+  cluster.StartAll();
+  for (const char* to : {"a", "b", "b", "c"}) Say(*cluster[0].To(to), "hi");
+  const std::vector<CallStatsSnapshot> stats = cluster[0].CallStats();
+  const auto echo = std::find_if(stats.begin(), stats.end(), [](const CallStatsSnapshot& method) {
+    return method.method == "weft.test.EchoService/Echo";
+  });
+  ASSERT_NE(echo, stats.end());
+  EXPECT_EQ(echo->started, 4);
+  EXPECT_EQ(echo->by_code[0], 4);
+  EXPECT_EQ(echo->in_flight, 0);
 }
 
 TEST(NodeTest, ANameThatNoMemberHasIsNotFound) {

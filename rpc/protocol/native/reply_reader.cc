@@ -173,6 +173,7 @@ void ReplyReader::CompleteOne(OutboundCall* call, const FrameHeader& header,
     return;
   }
   CallEnd end;
+  end.at = shared_.loop.now();
   end.handler_time = std::chrono::microseconds(frame.handler_us);
   end.trailers = frame.metadata;
   end.reply = payload.bytes.data();
