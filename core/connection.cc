@@ -21,7 +21,7 @@ constexpr size_t kHeadRoom = 64;
 
 // UNAVAILABLE whatever the errno: EPIPE's own code is FAILED_PRECONDITION, ETIMEDOUT's says
 // deadline.
-absl::Status Broken(int error, const std::string& what) {
+absl::Status Broken(int error, absl::string_view what) {
   return absl::UnavailableError(absl::ErrnoToStatus(error, what).message());
 }
 
@@ -135,7 +135,7 @@ bool Connection::ReadOnce() {
   }
   if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return false;
   // 0 is the peer's orderly end of file.
-  Close(n == 0 ? absl::OkStatus() : Broken(errno, absl::StrCat("read from ", handle_->peer())));
+  Close(n == 0 ? absl::OkStatus() : Broken(errno, "read"));
   return false;
 }
 
@@ -270,10 +270,7 @@ void Connection::OnWritable() {
 
 void Connection::OnWatchFailed(const absl::Status& why) {
   loop_.AssertInLoop();
-  Close(closing_ != nullptr
-            ? closing_->why
-            : absl::UnavailableError(absl::StrCat("connection with ", handle_->peer(), ": ",
-                                                  std::string(why.message()))));
+  Close(closing_ != nullptr ? closing_->why : absl::UnavailableError(why.message()));
 }
 
 void Connection::Flushed(OutputQueue::Flushed result) {
@@ -286,9 +283,7 @@ void Connection::Flushed(OutputQueue::Flushed result) {
       break;
     case OutputQueue::Flushed::kBroken:
       // Report the reason we were already closing for, not this write error.
-      Close(closing_ != nullptr
-                ? closing_->why
-                : Broken(handle_->output().error(), absl::StrCat("write to ", handle_->peer())));
+      Close(closing_ != nullptr ? closing_->why : Broken(handle_->output().error(), "write"));
       return;
     case OutputQueue::Flushed::kClosed:
       return;

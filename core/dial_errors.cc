@@ -11,6 +11,10 @@ namespace {
 
 std::string After(Nanos took) { return absl::StrCat(" (after ", InMs(took), ")"); }
 
+std::string ToAfter(const std::string& target, Nanos took) {
+  return absl::StrCat(" (to ", target, ", after ", InMs(took), ")");
+}
+
 }  // namespace
 
 void DialErrors::Begin(std::string target) {
@@ -37,16 +41,15 @@ absl::Status DialErrors::NoAddress(absl::string_view why, Nanos took) const {
 }
 
 absl::Status DialErrors::NoNetwork() const {
-  return absl::UnavailableError(absl::StrCat("connect ", target_, ": no in-process network"));
+  return absl::UnavailableError(absl::StrCat("connect: no in-process network (to ", target_, ")"));
 }
 
 absl::Status DialErrors::AllFailed(Nanos took) const {
-  return absl::UnavailableError(absl::StrCat("connect ", Reasons(), After(took)));
+  return absl::UnavailableError(absl::StrCat("connect: ", Reasons(), ToAfter(target_, took)));
 }
 
 absl::Status DialErrors::NoAnswer(const std::vector<SocketAddress>& asked, Nanos took) const {
-  std::string text =
-      absl::StrCat(phase_ == Phase::kResolve ? "resolve " : "connect ", target_, ": no answer");
+  std::string text = phase_ == Phase::kResolve ? "resolve: no answer" : "connect: no answer";
   std::vector<std::string> silent;
   for (const SocketAddress& address : asked) {
     if (silent.size() < kNamed) silent.push_back(address.ToString());
@@ -54,12 +57,13 @@ absl::Status DialErrors::NoAnswer(const std::vector<SocketAddress>& asked, Nanos
   if (!silent.empty() && silent.front() != target_) {
     absl::StrAppend(&text, " from ", absl::StrJoin(silent, ", "));
   }
-  absl::StrAppend(&text, After(took));
+  absl::StrAppend(&text, ToAfter(target_, took));
   if (!reasons_.empty()) absl::StrAppend(&text, "; before that: ", Reasons());
   return absl::UnavailableError(text);
 }
 
-// "10.0.0.7:80: Connection refused", with the target before it where the target was a name.
+// "10.0.0.7:80: Connection refused", without the address where it is the target, which the caller
+// names.
 std::string DialErrors::Reasons() const {
   const auto named =
       reasons_.begin() + static_cast<std::ptrdiff_t>(std::min(reasons_.size(), kNamed));
@@ -67,7 +71,8 @@ std::string DialErrors::Reasons() const {
   if (reasons_.size() > kNamed) {
     absl::StrAppend(&text, "; and ", reasons_.size() - kNamed, " more");
   }
-  return target_failed_ && reasons_.size() == 1 ? text : absl::StrCat(target_, ": ", text);
+  if (target_failed_ && reasons_.size() == 1) text.erase(0, target_.size() + 2);
+  return text;
 }
 
 }  // namespace weft

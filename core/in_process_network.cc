@@ -94,10 +94,10 @@ absl::StatusOr<std::unique_ptr<Transport>> InProcessNetwork::Dial(std::string_vi
   }
   if (faults.refused) {
     return absl::UnavailableError(
-        absl::StrCat("connect ", AddressOf(name), ": refused by a fault"));
+        absl::StrCat("connect: refused by a fault (to ", AddressOf(name), ")"));
   }
-  const absl::Status nobody =
-      absl::UnavailableError(absl::StrCat("connect ", AddressOf(name), ": nobody listens there"));
+  const absl::Status nobody = absl::UnavailableError(
+      absl::StrCat("connect: nobody listens there (to ", AddressOf(name), ")"));
   if (ear == nullptr) return nobody;
   const uint64_t number = route.connection;
   auto link = std::make_shared<InProcessPipe>(number, options.buffer_bytes, faults, clock,

@@ -131,9 +131,10 @@ void TransportHandshake::Tell() {
 
 absl::Status TransportHandshake::Failure(absl::StatusCode code, absl::string_view cause) {
   return absl::Status(
-      code, absl::StrCat("transport handshake with ", peer_,
-                         role_ == HandshakeRole::kDialer ? " (dialled): " : " (accepted): ", cause,
-                         " (after ", InMs(loop_.clock().Now() - started_), ")"));
+      code, absl::StrCat("transport handshake ",
+                         role_ == HandshakeRole::kDialer ? "(dialled): " : "(accepted): ", cause,
+                         role_ == HandshakeRole::kDialer ? " (to " : " (from ", peer_, ", after ",
+                         InMs(loop_.clock().Now() - started_), ")"));
 }
 
 }  // namespace weft

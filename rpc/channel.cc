@@ -166,8 +166,8 @@ void Channel::Start(OutboundCall& call) {
 void Channel::RefuseInChild(OutboundCall& call) {
   CallEnd end;
   end.may_have_been_executed = false;
-  end.status = ForkGuard::Refused(absl::StrCat("call ", std::string(call.method.full_name), " to ",
-                                               starter_->target(), ": the channel"));
+  end.status = ForkGuard::Refused(absl::StrCat("call ", std::string(call.method.full_name),
+                                               ": the channel to ", starter_->target()));
   call.End(end);
 }
 void Channel::Connect() {

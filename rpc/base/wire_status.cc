@@ -67,8 +67,12 @@ void SetStatusDetails(std::string_view details, absl::Status* status) {
 
 absl::Status Annotate(const absl::Status& status, std::string_view context) {
   if (status.ok()) return status;
-  absl::Status result(status.code(), absl::StrCat(absl::string_view(context.data(), context.size()),
-                                                  ": ", status.message()));
+  return WithMessage(status, absl::StrCat(absl::string_view(context.data(), context.size()), ": ",
+                                          status.message()));
+}
+
+absl::Status WithMessage(const absl::Status& status, std::string_view message) {
+  absl::Status result(status.code(), absl::string_view(message.data(), message.size()));
   status.ForEachPayload([&](absl::string_view type_url, const absl::Cord& value) {
     result.SetPayload(type_url, value);
   });

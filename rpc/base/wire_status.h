@@ -33,6 +33,9 @@ void SetStatusDetails(std::string_view details, absl::Status* status);
 // `status` with `context` before its message; payloads are kept.
 absl::Status Annotate(const absl::Status& status, std::string_view context);
 
+// `status` with another message; code and payloads are kept.
+absl::Status WithMessage(const absl::Status& status, std::string_view message);
+
 }  // namespace weft
 
 #endif  // WEFT_RPC_BASE_WIRE_STATUS_H_

@@ -2,22 +2,11 @@
 
 #include <string>
 
-#include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "weft/rpc/base/wire_status.h"
 
 namespace weft {
-namespace {
-
-absl::Status WithMessage(const absl::Status& status, const std::string& message) {
-  absl::Status result(status.code(), message);
-  status.ForEachPayload([&](absl::string_view type_url, const absl::Cord& value) {
-    result.SetPayload(type_url, value);
-  });
-  return result;
-}
-
-}  // namespace
 
 absl::Status WithAttempt(const absl::Status& status, const MethodInfo& method,
                          std::string_view attempt) {
@@ -25,7 +14,7 @@ absl::Status WithAttempt(const absl::Status& status, const MethodInfo& method,
   const std::string call = absl::StrCat("call ", std::string(method.full_name));
   absl::string_view rest = status.message();
   // Errors of this side name the call already; errors of a handler do not.
-  if (absl::StartsWith(rest, absl::StrCat(call, " to "))) rest.remove_prefix(call.size() + 1);
+  if (absl::StartsWith(rest, absl::StrCat(call, ": "))) rest.remove_prefix(call.size() + 2);
   return WithMessage(
       status,
       absl::StrCat(call, ": ", absl::string_view(attempt.data(), attempt.size()), ": ", rest));

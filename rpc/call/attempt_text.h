@@ -1,5 +1,5 @@
-// Names the attempt of a call that an error tells of: `call Echo/Say: attempt 2 of 3: to 10.0.0.7:
-// …`.
+// Names the attempt of a call that an error tells of: `call Echo/Say: attempt 2 of 3: read:
+// Connection reset by peer; …`.
 //
 // Threads  value
 #ifndef WEFT_RPC_CALL_ATTEMPT_TEXT_H_

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "weft/core/named_peer.h"
 #include "weft/rpc/client/dial_pauses.h"
 
 namespace weft {
@@ -50,7 +51,7 @@ void OutageLog::Warn(MonoTime now, std::string_view how, std::string_view peer,
   last_line_ = now;
   const uint64_t untold = std::exchange(untold_, 0);
   log_.Warning(absl::StrCat(
-      side_, ": ", View(what_), " ", View(how), ": ", View(peer), ": ", View(rest),
+      side_, ": ", View(what_), " ", View(how), ": ", NamedPeer::AtEnd(rest, "to", peer),
       untold > 0 ? absl::StrCat("; lost before without a line: ", untold, " times") : ""));
 }
 
@@ -71,7 +72,7 @@ void OutageLog::Failed(MonoTime now, std::string_view peer, const absl::Status& 
   if (told_away_) {
     if (now - last_line_ < kEvery || !Take(now)) return;
     Warn(now, refused ? "refusal lasts" : "still unreachable", peer,
-         absl::StrCat(Tried(now), ", the last: ", why.message()));
+         absl::StrCat(why.message(), "; ", Tried(now)));
   } else if ((refused || now - began_ >= kPatience) && Take(now)) {
     Warn(now, refused ? "refusal" : "unreachable", peer, std::string(why.message()));
   }
@@ -80,7 +81,8 @@ void OutageLog::Failed(MonoTime now, std::string_view peer, const absl::Status& 
 void OutageLog::Back(MonoTime now, std::string_view peer) {
   if (!std::exchange(out_, false) || !std::exchange(told_away_, false)) return;
   if (!log_.Wants(LogLevel::kInfo)) return;
-  log_.Info(absl::StrCat(side_, ": ", View(what_), " back: ", View(peer), " after ", Tried(now)));
+  log_.Info(
+      absl::StrCat(side_, ": ", View(what_), " back (", View(peer), ", after ", Tried(now), ")"));
 }
 
 void OutageLog::Forget() { out_ = told_away_ = false; }

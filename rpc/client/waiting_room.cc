@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/named_peer.h"
 #include "weft/rpc/base/wire_status.h"
 
 namespace weft {
@@ -340,8 +341,9 @@ OutboundCall* WaitingRoom::Take(uint64_t id) WEFT_NO_THREAD_ANALYSIS {
 void WaitingRoom::CompleteNow(OutboundCall& call, const absl::Status& status, bool output_full) {
   CallEnd end;
   end.may_have_been_executed = false;
-  end.status =
-      Annotate(status, absl::StrCat("call ", std::string(call.method.full_name), " to ", target_));
+  end.status = WithMessage(
+      status, absl::StrCat("call ", std::string(call.method.full_name), ": ",
+                           NamedPeer::AtEnd(std::string(status.message()), "to", target_)));
   end.by = CallEnd::By::kChannel;
   end.output_full = output_full;
   call.End(end);

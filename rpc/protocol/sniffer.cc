@@ -140,8 +140,9 @@ void Sniffer::Fail(CloseReason reason, std::string_view what) {
   timer_.Stop();
   watch_->Stop();
   host_.OnFailed(*this, reason,
-                 absl::UnavailableError(absl::StrCat("connection with ", peer_, " closed: ",
-                                                     absl::string_view(what.data(), what.size()))));
+                 absl::UnavailableError(absl::StrCat(
+                     "connection closed: ", absl::string_view(what.data(), what.size()), " (from ",
+                     peer_, ")")));
 }
 
 }  // namespace weft

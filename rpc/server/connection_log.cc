@@ -1,6 +1,7 @@
 #include "weft/rpc/server/connection_log.h"
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/named_peer.h"
 
 namespace weft {
 namespace {
@@ -45,13 +46,16 @@ void ConnectionLog::Write(MonoTime now, LogLevel level, std::string_view line) {
 
 void ConnectionLog::Refused(MonoTime now, std::string_view peer, std::string_view why) {
   Write(now, LogLevel::kWarning,
-        absl::StrCat("server: connection from ", View(peer), " refused: ", View(why)));
+        absl::StrCat("server: connection refused: ", NamedPeer::AtEnd(why, "from", peer)));
 }
 
-void ConnectionLog::Ended(MonoTime now, CloseReason reason, const absl::Status& why, bool of_peer) {
+void ConnectionLog::Ended(MonoTime now, CloseReason reason, const absl::Status& why,
+                          std::string_view peer, bool of_peer) {
   const LogLevel level = of_peer && NodeTells(reason) ? LogLevel::kDebug : LevelOf(reason);
   if (!log_.Wants(level)) return;
-  Write(now, level, absl::StrCat("server: ", View(CloseReasonName(reason)), ": ", why.message()));
+  Write(now, level,
+        absl::StrCat("server: ", View(CloseReasonName(reason)), ": ",
+                     NamedPeer::AtEnd(std::string(why.message()), "from", peer)));
 }
 
 }  // namespace weft

@@ -22,7 +22,7 @@ class ConnectionLog {
   // A connection was refused.
   void Refused(MonoTime now, std::string_view peer, std::string_view why) WEFT_LOOP_ONLY;
   // A connection has ended. `of_peer`: of the server's node, which tells of the peer itself.
-  void Ended(MonoTime now, CloseReason reason, const absl::Status& why,
+  void Ended(MonoTime now, CloseReason reason, const absl::Status& why, std::string_view peer,
              bool of_peer) WEFT_LOOP_ONLY;
 
  private:

@@ -84,11 +84,12 @@ void IncomingConnections::OnShaken(uint64_t id, std::unique_ptr<Transport> trans
     return;
   }
   const std::vector<std::string> offered = AlpnOf(protocols_);
-  failed_(id, CloseReason::kUnknownProtocol,
-          absl::UnavailableError(absl::StrCat(
-              "connection with ", peer, " closed: its transport agreed on the protocol \"",
-              Printable::Text(agreed, kMaxName), "\" (ALPN), and this listener takes ",
-              offered.empty() ? "none by name" : absl::StrJoin(offered, ", "))));
+  failed_(
+      id, CloseReason::kUnknownProtocol,
+      absl::UnavailableError(absl::StrCat(
+          "connection closed: its transport agreed on the protocol \"",
+          Printable::Text(agreed, kMaxName), "\" (ALPN), and this listener takes ",
+          offered.empty() ? "none by name" : absl::StrJoin(offered, ", "), " (from ", peer, ")")));
 }
 
 void IncomingConnections::Sniff(uint64_t id, std::unique_ptr<Transport> transport, std::string peer,

@@ -72,7 +72,7 @@ ServerLoop::ServerLoop(IoThread& io, const std::shared_ptr<Dispatcher>& dispatch
           },
           [this](uint64_t id, CloseReason reason, const absl::Status& why) {
             loop().AssertInLoop();
-            Count(reason, why, /*of_peer=*/false);
+            Count(reason, why, /*peer=*/"", /*of_peer=*/false);
             counts_->connections.Set(id, ConnectionState::kDown, reason, why);
             if (node_.hooks != nullptr) node_.hooks->OnEnded({node_.index, id}, reason, why);
           }),
@@ -258,10 +258,11 @@ void ServerLoop::LookForIdle() {
   }
 }
 
-void ServerLoop::Count(CloseReason reason, const absl::Status& why, bool of_peer) {
+void ServerLoop::Count(CloseReason reason, const absl::Status& why, std::string_view peer,
+                       bool of_peer) {
   counts_->open.fetch_sub(1, std::memory_order_relaxed);
   counts_->closed.Add(reason);
-  log_.Ended(loop().now(), reason, why, of_peer);
+  log_.Ended(loop().now(), reason, why, peer, of_peer);
 }
 
 void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Status& why) {
@@ -270,7 +271,7 @@ void ServerLoop::OnEnded(Session& session, CloseReason reason, const absl::Statu
   ages_.Remove(session);
   authentications_.Forget(session);
   // The counts go first: a listener that is told of the end sees them as they are behind it.
-  Count(reason, why, node_.hooks != nullptr && node_.hooks->Stays(ref));
+  Count(reason, why, session.peer(), node_.hooks != nullptr && node_.hooks->Stays(ref));
   sessions_.Ended(session, reason, why);
   if (node_.hooks != nullptr) node_.hooks->OnEnded(ref, reason, why);
   drain_.OnSessionEnded();

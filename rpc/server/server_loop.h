@@ -101,7 +101,9 @@ class ServerLoop final : public SessionHost, public NodeLoop {
     return {node_.index, sessions_.number(session)};
   }
   // Counts a connection that is over. `of_peer`: it was one of a node's peers.
-  void Count(CloseReason reason, const absl::Status& why, bool of_peer) WEFT_LOOP_ONLY;
+  // `peer` is empty where `why` names it.
+  void Count(CloseReason reason, const absl::Status& why, std::string_view peer,
+             bool of_peer) WEFT_LOOP_ONLY;
   // Closes a session that this side has told to leave, if it is finished.
   void CloseIfFinished(Session& session) WEFT_LOOP_ONLY;
   void LookForIdle() WEFT_LOOP_ONLY;

@@ -502,7 +502,7 @@ TEST_F(ConnectionTest, AReadErrorNamesCallPeerAndErrno) {
   ::close(accepted);
   ASSERT_TRUE(AwaitClosed());
   const std::string message(owner_->closed.Get()->message());
-  EXPECT_NE(message.find("read from 10.9.8.7:6: Connection reset"), std::string::npos) << message;
+  EXPECT_NE(message.find("read: Connection reset"), std::string::npos) << message;
 }
 
 TEST_F(ConnectionTest, CloseTellsTheOwnerOnceBeforeItReturns) {
@@ -620,7 +620,7 @@ TEST_F(ConnectionTest, ManyThreadsWriteWhileThePeerReadsSlowly) {
   }
 }
 
-TEST_F(ConnectionTest, AWriteErrorEndsItAndNamesThePeer) {
+TEST_F(ConnectionTest, AWriteErrorEndsItAndNamesTheStep) {
   Open();
   // The end of the peer's reading; its end of writing would be told first.
   thread_.Run([&] {
@@ -630,7 +630,7 @@ TEST_F(ConnectionTest, AWriteErrorEndsItAndNamesThePeer) {
   ASSERT_TRUE(AwaitClosed());
   const absl::Status reason = *owner_->closed.Get();
   if (!reason.ok()) {
-    EXPECT_NE(reason.message().find("the test"), absl::string_view::npos) << reason;
+    EXPECT_NE(reason.message().find("write: "), absl::string_view::npos) << reason;
   }
 }
 
@@ -642,7 +642,7 @@ TEST_F(ConnectionTest, AWriteErrorOnAnotherThreadEndsItToo) {
   thread_.Settle();
   peer_.Close();
   ASSERT_TRUE(AwaitClosed());
-  EXPECT_NE(owner_->closed.Get()->message().find("write to the test"), absl::string_view::npos)
+  EXPECT_NE(owner_->closed.Get()->message().find("write: "), absl::string_view::npos)
       << *owner_->closed.Get();
   // The code is the same for every errno.
   EXPECT_TRUE(absl::IsUnavailable(*owner_->closed.Get())) << *owner_->closed.Get();

@@ -20,14 +20,14 @@ std::string Text(const absl::Status& status) {
   return std::string(status.message());
 }
 
-TEST(DialErrors, NameEachAddressOnceAndTheTargetBeforeThem) {
+TEST(DialErrors, NameEachAddressOnceAndTheTargetBehindThem) {
   DialErrors errors;
   errors.Begin("db1:80");
   errors.Add(At(1), "connect 127.0.0.1:80: Connection refused");
   errors.Add(At(2), "No route to host");
   EXPECT_EQ(Text(errors.AllFailed(kTook)),
-            "connect db1:80: 127.0.0.1:80: Connection refused; 127.0.0.2:80: No route to host "
-            "(after 3.0 ms)");
+            "connect: 127.0.0.1:80: Connection refused; 127.0.0.2:80: No route to host "
+            "(to db1:80, after 3.0 ms)");
 }
 
 TEST(DialErrors, ATargetThatIsTheAddressIsNamedOnce) {
@@ -35,7 +35,7 @@ TEST(DialErrors, ATargetThatIsTheAddressIsNamedOnce) {
   errors.Begin("127.0.0.1:80");
   errors.Add(At(1), "Connection refused");
   EXPECT_EQ(Text(errors.AllFailed(kTook)),
-            "connect 127.0.0.1:80: Connection refused (after 3.0 ms)");
+            "connect: Connection refused (to 127.0.0.1:80, after 3.0 ms)");
 }
 
 TEST(DialErrors, CountTheReasonsThatAreNotNamed) {
@@ -43,25 +43,25 @@ TEST(DialErrors, CountTheReasonsThatAreNotNamed) {
   errors.Begin("db1:80");
   for (int i = 1; i <= 6; ++i) errors.Add(At(i), "x");
   EXPECT_EQ(Text(errors.AllFailed(kTook)),
-            "connect db1:80: 127.0.0.1:80: x; 127.0.0.2:80: x; 127.0.0.3:80: x; 127.0.0.4:80: x; "
-            "and 2 more (after 3.0 ms)");
+            "connect: 127.0.0.1:80: x; 127.0.0.2:80: x; 127.0.0.3:80: x; 127.0.0.4:80: x; "
+            "and 2 more (to db1:80, after 3.0 ms)");
 }
 
 TEST(DialErrors, NoAnswerNamesThePhaseAndWhoWasAsked) {
   DialErrors errors;
   errors.Begin("db1:80");
-  EXPECT_EQ(Text(errors.NoAnswer({}, kTook)), "resolve db1:80: no answer (after 3.0 ms)");
+  EXPECT_EQ(Text(errors.NoAnswer({}, kTook)), "resolve: no answer (to db1:80, after 3.0 ms)");
   errors.set_phase(DialErrors::Phase::kConnect);
   EXPECT_EQ(Text(errors.NoAnswer({At(1), At(2)}, kTook)),
-            "connect db1:80: no answer from 127.0.0.1:80, 127.0.0.2:80 (after 3.0 ms)");
+            "connect: no answer from 127.0.0.1:80, 127.0.0.2:80 (to db1:80, after 3.0 ms)");
   errors.Add(At(3), "Connection refused");
   EXPECT_EQ(Text(errors.NoAnswer({At(1)}, kTook)),
-            "connect db1:80: no answer from 127.0.0.1:80 (after 3.0 ms); before that: db1:80: "
+            "connect: no answer from 127.0.0.1:80 (to db1:80, after 3.0 ms); before that: "
             "127.0.0.3:80: Connection refused");
   errors.Begin("127.0.0.1:80");
   errors.set_phase(DialErrors::Phase::kConnect);
   EXPECT_EQ(Text(errors.NoAnswer({At(1)}, kTook)),
-            "connect 127.0.0.1:80: no answer (after 3.0 ms)");
+            "connect: no answer (to 127.0.0.1:80, after 3.0 ms)");
 }
 
 }  // namespace

@@ -83,7 +83,7 @@ TEST_F(InProcessNetworkTest, DiallingWhatNobodyListensOnIsUnavailable) {
       continue;
     }
     EXPECT_TRUE(absl::IsUnavailable(status)) << status;
-    EXPECT_EQ(status.message(), "connect inproc:shop: nobody listens there");
+    EXPECT_EQ(status.message(), "connect: nobody listens there (to inproc:shop)");
   }
 }
 
@@ -111,7 +111,7 @@ TEST_F(InProcessNetworkTest, ConnectionsAreNumberedAsTheyWereDialled) {
   std::unique_ptr<Transport> first = Dial("store");
   const absl::Status refused = network_->Dial("store", clock_).status();
   EXPECT_TRUE(absl::IsUnavailable(refused));
-  EXPECT_EQ(refused.message(), "connect inproc:store: refused by a fault");
+  EXPECT_EQ(refused.message(), "connect: refused by a fault (to inproc:store)");
   const std::unique_ptr<Transport> third = Dial("store");
   EXPECT_EQ(asked, (std::vector<uint64_t>{0, 1, 2}));
   EXPECT_EQ(network_->dialled(), 3u);

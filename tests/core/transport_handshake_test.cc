@@ -217,15 +217,14 @@ TEST_F(TransportHandshakeTest, SaysPhasePeerSideCauseAndTime) {
   thread_.Advance(milliseconds(12));
   BeReady();
   EXPECT_EQ(End().message(),
-            "transport handshake with 10.0.0.7:80 (dialled): a wrong name (after 12.0 ms)");
+            "transport handshake (dialled): a wrong name (to 10.0.0.7:80, after 12.0 ms)");
 }
 
 TEST_F(TransportHandshakeTest, SaysWhichSideItWas) {
   record_.steps = {Progress::kFailed};
   thread_.Run([this] { StartOnLoop(HandshakeRole::kListener); });
   thread_.Settle();
-  EXPECT_THAT(std::string(End().message()),
-              StartsWith("transport handshake with 10.0.0.7:80 (accepted): "));
+  EXPECT_THAT(std::string(End().message()), StartsWith("transport handshake (accepted): "));
 }
 
 TEST_F(TransportHandshakeTest, SaysOfATimeThatIsUpWhatItWaitedFor) {
@@ -237,7 +236,7 @@ TEST_F(TransportHandshakeTest, SaysOfATimeThatIsUpWhatItWaitedFor) {
     Start();
     thread_.Advance(milliseconds(100));
     EXPECT_THAT(std::string(End().message()), HasSubstr(text));
-    EXPECT_THAT(std::string(End().message()), HasSubstr("(after 100.0 ms)"));
+    EXPECT_THAT(std::string(End().message()), HasSubstr("(to 10.0.0.7:80, after 100.0 ms)"));
   }
 }
 

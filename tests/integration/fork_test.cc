@@ -116,8 +116,8 @@ TEST_F(Fork, CallsOfEveryStyleFailInTheChild) {
     return all + Of(call.await_resume().status());
   });
   EXPECT_THAT(said, IsRefusal());
-  EXPECT_THAT(said,
-              HasSubstr(absl::StrCat("call weft.test.EchoService/Echo to ", server_.target())));
+  EXPECT_THAT(said, HasSubstr(absl::StrCat("call weft.test.EchoService/Echo: the channel to ",
+                                           server_.target())));
   size_t count = 0;
   for (size_t at = 0; (at = said.find("FAILED_PRECONDITION", at)) != std::string::npos; ++at) {
     ++count;

@@ -84,7 +84,7 @@ TEST_F(InProcessTest, ANameWithoutANetworkOrAListenerSaysSo) {
   const auto channel = ChannelTo("inproc:elsewhere", {.network = network_});
   EXPECT_THAT(EchoService::Stub(*channel).Echo(RequestOf("x")).status(),
               IsStatus(absl::StatusCode::kUnavailable,
-                       HasSubstr("connect inproc:elsewhere: nobody listens there")));
+                       HasSubstr("connect: nobody listens there (to inproc:elsewhere)")));
 }
 
 TEST_F(InProcessTest, ServesSocketsAndNamesAtOnce) {
@@ -107,7 +107,7 @@ TEST_F(InProcessTest, ACutConnectionSaysThatTheCallMayHaveBeenExecuted) {
   EXPECT_TRUE(network_->Cut(0));
   EXPECT_THAT(result.Wait().status(),
               IsStatus(absl::StatusCode::kUnavailable,
-                       AllOf(HasSubstr("read from inproc:store"), HasSubstr("reset"),
+                       AllOf(HasSubstr("(to inproc:store, after"), HasSubstr("reset"),
                              HasSubstr("the request was sent and may have been executed"))));
   EXPECT_TRUE(context.may_have_been_executed());
   EXPECT_TRUE(service_.seen_cancelled.WaitForValue(1));
@@ -123,7 +123,8 @@ TEST_F(InProcessTest, ACallThatNeverLeftIsCertainlyNotExecuted) {
   const auto channel = Connect();
   ClientContext context;
   EXPECT_THAT(EchoService::Stub(*channel).Echo(RequestOf("x"), {.context = &context}).status(),
-              IsStatus(absl::StatusCode::kUnavailable, HasSubstr("connect inproc:store: refused")));
+              IsStatus(absl::StatusCode::kUnavailable,
+                       HasSubstr("connect: refused by a fault (to inproc:store)")));
   EXPECT_FALSE(context.may_have_been_executed());
   EXPECT_EQ(service_.entered.load(), 0);
 }

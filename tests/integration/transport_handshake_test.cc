@@ -166,18 +166,19 @@ TEST(TransportHandshake, ThatTheServerRefusesIsCountedAndLoggedThere) {
   auto channel = logged.server->Connect({.transport = FactoryOf({.name = "ann"})});
   const absl::StatusOr<EchoReply> reply =
       EchoService::Stub(*channel).Echo(RequestOf(""), {.timeout = kForever});
-  EXPECT_THAT(reply.status(),
-              IsStatus(absl::StatusCode::kUnavailable,
-                       HasSubstr(absl::StrCat("transport handshake with ", logged.server->target(),
-                                              " (dialled): the peer has gone (after "))));
+  EXPECT_THAT(
+      reply.status(),
+      IsStatus(absl::StatusCode::kUnavailable,
+               HasSubstr(absl::StrCat("transport handshake (dialled): the peer has gone (to ",
+                                      logged.server->target(), ", after "))));
   channel.reset();
   Server& server = **logged.server;
   EXPECT_TRUE(PollUntil([&] {
     return server.closed(CloseReason::kHandshakeFailed) == server.connections().accepted;
   }));
   EXPECT_EQ(server.connections().open, 0);
-  EXPECT_TRUE(logged.Says("server: handshake failed: transport handshake with 127.0.0.1:",
-                          " (accepted): not your name (after "));
+  EXPECT_TRUE(logged.Says("server: handshake failed: transport handshake (accepted): ",
+                          "not your name (from 127.0.0.1:"));
 }
 
 TEST(TransportHandshake, ThatTheClientRefusesEndsItsCalls) {

@@ -250,7 +250,7 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
     loop_.AssertInLoop();
     if (!ending_) {
       Decide(reason.ok() ? CloseReason::kPeerClosed : CloseReason::kBroken,
-             absl::UnavailableError(reason.ok() ? absl::StrCat(peer(), " closed the connection")
+             absl::UnavailableError(reason.ok() ? "the peer closed the connection"
                                                 : std::string(reason.message())));
     }
     timer_.Stop();
@@ -365,7 +365,7 @@ class LineSession final : public Session, private ConnectionOwner, public Deadli
     if (leaves_ && !ending_ && link_->calls_under_way() == 0) host_.OnLastCallEnded(*this);
   }
   void Fail(CloseReason reason, const std::string& what) WEFT_LOOP_ONLY {
-    Close(reason, absl::UnavailableError(absl::StrCat("connection with ", peer(), ": ", what)));
+    Close(reason, absl::UnavailableError(what));
   }
   void Decide(CloseReason reason, const absl::Status& why) WEFT_LOOP_ONLY {
     // The first reason counts; later ones are its consequences.

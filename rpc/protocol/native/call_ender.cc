@@ -23,9 +23,9 @@ void CallEnder::End(OutboundCall& call, absl::StatusCode code, std::string_view 
   CallEnd end;
   end.may_have_been_executed = may_have_been_executed;
   end.status = absl::Status(
-      code, absl::StrCat("call ", std::string(call.method.full_name), " to ", shared_.peer(), ": ",
-                         absl::string_view(why.data(), why.size()), " (after ",
-                         InMs(shared_.loop.clock().Now() - call.plan().started), ")"));
+      code, absl::StrCat("call ", std::string(call.method.full_name), ": ",
+                         absl::string_view(why.data(), why.size()), " (to ", shared_.peer(),
+                         ", after ", InMs(shared_.loop.clock().Now() - call.plan().started), ")"));
   call.End(end);
 }
 

@@ -16,14 +16,12 @@ absl::Status Errors::TooLarge(std::string_view what, size_t size, size_t limit,
       View(what), " of ", size, " bytes is over the limit of ", limit, " (", View(setting), ")"));
 }
 
-absl::Status Errors::OutputFull(Side side, std::string_view peer, size_t waiting, size_t size,
-                                size_t limit) {
+absl::Status Errors::OutputFull(Side side, size_t waiting, size_t size, size_t limit) {
   const bool client = side == Side::kClient;
   return absl::ResourceExhaustedError(absl::StrCat(
-      client ? "client side: " : "server side: ", waiting, " bytes wait to be written to ",
-      View(peer), client ? ", with the request's " : ", with the reply's ", size,
-      " more than the limit of ", limit,
-      client ? " (max_output_bytes of the channel)" : " (max_output_bytes of the server)"));
+      client ? "client side: " : "server side: ", waiting, " bytes wait to be written",
+      client ? ", with the request's " : ", with the reply's ", size, " more than the limit of ",
+      limit, client ? " (max_output_bytes of the channel)" : " (max_output_bytes of the server)"));
 }
 
 std::string Errors::BrokenFrame(FrameError error, const FrameHeader& header, size_t max_frame) {
@@ -38,9 +36,8 @@ std::string Errors::BrokenFrame(FrameError error, const FrameHeader& header, siz
   return what;
 }
 
-absl::Status Errors::Closed(std::string_view peer, std::string_view why) {
-  return absl::UnavailableError(
-      absl::StrCat("connection with ", View(peer), " closed: ", View(why)));
+absl::Status Errors::Closed(std::string_view why) {
+  return absl::UnavailableError(absl::StrCat("connection closed: ", View(why)));
 }
 
 }  // namespace weft::native

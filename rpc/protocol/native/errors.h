@@ -25,12 +25,12 @@ class Errors {
                                std::string_view setting);
   // The output queue would exceed max_output_bytes: `waiting` bytes, with `size` more of a client's
   // request or a server's reply.
-  static absl::Status OutputFull(Side side, std::string_view peer, size_t waiting, size_t size,
-                                 size_t limit);
+  static absl::Status OutputFull(Side side, size_t waiting, size_t size, size_t limit);
   // Describes a broken frame, with its header.
   static std::string BrokenFrame(FrameError error, const FrameHeader& header, size_t max_frame);
-  // The Status of a connection closed by this side.
-  static absl::Status Closed(std::string_view peer, std::string_view why);
+  // The Status of a connection closed by this side. It does not name the peer: whoever tells of it
+  // does, at the end.
+  static absl::Status Closed(std::string_view why);
 };
 
 }  // namespace weft::native

@@ -34,7 +34,7 @@ FrameOutput::FrameOutput(std::shared_ptr<EventLoop> loop, std::unique_ptr<Transp
 
 absl::Status FrameOutput::CheckRoom(Side side, size_t size) {
   if (Full(size)) {
-    return Errors::OutputFull(side, peer(), Waiting(), size, limits_->MaxOutput());
+    return Errors::OutputFull(side, Waiting(), size, limits_->MaxOutput());
   }
   return side == Side::kClient ? output().CheckBudget(size, "client side", "the request's")
                                : output().CheckBudget(size, "server side", "the reply's");

@@ -223,8 +223,7 @@ size_t HandshakePhase::TakeFrame(const FrameHeader& header, std::string_view fra
   }
   // Close without telling the peer why: a stranger must not learn how much is held, or may be.
   if (const absl::Status s = Hold(frame); !s.ok()) {
-    shared_.session.Close(CloseReason::kInputFull,
-                          Errors::Closed(shared_.peer(), std::string(s.message())));
+    shared_.session.Close(CloseReason::kInputFull, Errors::Closed(std::string(s.message())));
     return 0;
   }
   if (until_verdict_->held->full()) shared_.parts.connection.HoldReads(true);
@@ -350,8 +349,7 @@ void HandshakePhase::Refuse(const absl::Status& why, const HeldFrames* held) {
     }
   }
   shared_.session.GoAway(told);
-  const absl::Status reason =
-      Errors::Closed(shared_.peer(), absl::StrCat("not authenticated: ", why.message()));
+  const absl::Status reason = Errors::Closed(absl::StrCat("not authenticated: ", why.message()));
   if (held == nullptr || !held->full()) {
     shared_.session.CloseWhenWritten(CloseReason::kUnauthenticated, reason, kLastWords);
     return;

@@ -111,8 +111,7 @@ void LifeWatch::GiveUp(Nanos silent_for) {
   shared_.session.Close(
       CloseReason::kSilent,
       absl::UnavailableError(absl::StrCat(
-          "connection with ", shared_.peer(), " lost: silent for ",
-          absl::FormatDuration(ToAbsl(silent_for)),
+          "connection lost: silent for ", absl::FormatDuration(ToAbsl(silent_for)),
           interval == max_interval_ ? " (max_heartbeat_interval " : " (heartbeat_interval ",
           absl::FormatDuration(ToAbsl(interval)), ")")));
 }

@@ -177,7 +177,7 @@ CallLink::StartResult NativeLink::SendRequest(OutboundCall& call, OutMessage& ou
     head.id = calls_.Add(&call);
     if (head.id == 0) {
       *why = absl::ResourceExhaustedError(absl::StrCat(
-          "client side: no memory for a call more beside the ", calls_.size(), " to ", peer()));
+          "client side: no memory for a call more beside the ", calls_.size(), " under way"));
       return StartResult::kRefused;
     }
     const MethodNumbers::Bound bound = methods_.Bind(call.method, peer_takes.max_methods);

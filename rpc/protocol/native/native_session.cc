@@ -163,7 +163,7 @@ void NativeSession::FailFrame(FrameError error, const FrameHeader& header) {
 // Tells the peer why, if it speaks the protocol at all, and ends the connection. Answers under way
 // are not sent: the peer is out of step.
 void NativeSession::Fail(CloseReason reason, std::string_view what) {
-  const absl::Status why = Errors::Closed(peer(), what);
+  const absl::Status why = Errors::Closed(what);
   if (shared_.phase.is(State::kOpening)) {
     Close(reason, why);
     return;
@@ -208,7 +208,7 @@ absl::Status NativeSession::WhyClosed(const absl::Status& reason, size_t pending
   if (!shared_.phase.has_reason()) {
     if (reason.ok() && (pending > 0 || unfinished_.data_left() > 0)) {
       shared_.phase.SetReason(CloseReason::kTruncatedFrame);
-      return absl::UnavailableError(absl::StrCat(peer(), " closed the connection inside a frame"));
+      return absl::UnavailableError("the peer closed the connection inside a frame");
     }
     shared_.phase.SetReason(reason.ok()                         ? CloseReason::kPeerClosed
                             : absl::IsResourceExhausted(reason) ? CloseReason::kInputFull
@@ -217,7 +217,7 @@ absl::Status NativeSession::WhyClosed(const absl::Status& reason, size_t pending
     // says deadline.
     if (!reason.ok()) why = absl::UnavailableError(reason.message());
   }
-  if (why.ok()) why = absl::UnavailableError(absl::StrCat(peer(), " closed the connection"));
+  if (why.ok()) why = absl::UnavailableError("the peer closed the connection");
   return why;
 }
 

@@ -10,9 +10,10 @@ namespace {
 constexpr MethodInfo kPut{"demo.Store", "Put", "demo.Store/Put", MethodKind::kUnary};
 
 TEST(AttemptText, StandsBehindTheNameThatAnErrorBeginsWith) {
-  EXPECT_EQ(WithAttempt(absl::UnavailableError("call demo.Store/Put to 10.0.0.7:80: refused"), kPut,
-                        "attempt 2 of 3"),
-            absl::UnavailableError("call demo.Store/Put: attempt 2 of 3: to 10.0.0.7:80: refused"));
+  EXPECT_EQ(
+      WithAttempt(absl::UnavailableError("call demo.Store/Put: refused (to 10.0.0.7:80)"), kPut,
+                  "attempt 2 of 3"),
+      absl::UnavailableError("call demo.Store/Put: attempt 2 of 3: refused (to 10.0.0.7:80)"));
 }
 
 TEST(AttemptText, NamesTheCallOfAHandlersError) {

@@ -287,7 +287,8 @@ TEST_P(CameBack, FailsWithTheNextAttemptToConnect) {
   const absl::Status status = call.Wait().status();
   EXPECT_EQ(status.code(), StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()),
-              HasSubstr("call weft.test.EchoService/Echo: attempt 2: to 127.0.0.1:"));
+              HasSubstr("call weft.test.EchoService/Echo: attempt 2: connect: Connection refused "
+                        "(to 127.0.0.1:"));
   EXPECT_FALSE(call.context.may_have_been_executed());
 }
 

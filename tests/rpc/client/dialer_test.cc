@@ -96,7 +96,8 @@ TEST_F(DialerTest, HandsOverATransportThatHasShakenHands) {
 TEST_F(DialerTest, SaysWhyAConnectFailed) {
   Start(std::make_shared<StepFactory>(StepScript{.name = "ann"}), "inproc:nobody");
   ASSERT_EQ(ends_, 1);
-  EXPECT_THAT(std::string(result_->status().message()), StartsWith("connect inproc:nobody"));
+  EXPECT_THAT(std::string(result_->status().message()),
+              StartsWith("connect: nobody listens there (to inproc:nobody)"));
 }
 
 TEST_F(DialerTest, GivesAHandshakeTheRestOfTheTime) {
@@ -106,8 +107,8 @@ TEST_F(DialerTest, GivesAHandshakeTheRestOfTheTime) {
   thread_.Advance(Nanos(1));
   ASSERT_EQ(ends_, 1);
   EXPECT_THAT(std::string(result_->status().message()),
-              HasSubstr("transport handshake with inproc:store (dialled): the peer has not "
-                        "answered in time (after 3000.0 ms)"));
+              HasSubstr("transport handshake (dialled): the peer has not "
+                        "answered in time (to inproc:store, after 3000.0 ms)"));
 }
 
 TEST_F(DialerTest, CancelledDropsAConnectionThatShakesHands) {

@@ -44,15 +44,16 @@ class OutageLogTest : public ::testing::Test {
 TEST_F(OutageLogTest, TellsOfALossOfWhatLastsAndOfTheEnd) {
   Lost(seconds(100));
   EXPECT_THAT(lines_->Take(),
-              ElementsAre("W node a: peer lost: b at 10.0.0.2:7000: silent for 3s"));
+              ElementsAre("W node a: peer lost: silent for 3s (to b at 10.0.0.2:7000)"));
   for (int s = 101; s < 160; ++s) Failed(seconds(s));
   EXPECT_THAT(lines_->Take(), IsEmpty());
   Failed(seconds(160));
-  EXPECT_THAT(lines_->Take(), ElementsAre("W node a: peer still unreachable: b at 10.0.0.2:7000: "
-                                          "60 attempts in 1m, the last: no route"));
+  EXPECT_THAT(lines_->Take(),
+              ElementsAre("W node a: peer still unreachable: no route; 60 attempts in 1m "
+                          "(to b at 10.0.0.2:7000)"));
   Back(seconds(170));
   EXPECT_THAT(lines_->Take(),
-              ElementsAre("I node a: peer back: b at 10.0.0.2:7000 after 60 attempts in 1m10s"));
+              ElementsAre("I node a: peer back (b at 10.0.0.2:7000, after 60 attempts in 1m10s)"));
   Back(seconds(171));
   EXPECT_THAT(lines_->Take(), IsEmpty()) << "it was there";
 }
@@ -65,16 +66,16 @@ TEST_F(OutageLogTest, WaitsAMomentForOneThatWasNeverReached) {
   Failed(seconds(200));
   Failed(seconds(201));
   EXPECT_THAT(lines_->Take(),
-              ElementsAre("W node a: peer unreachable: b at 10.0.0.2:7000: no route"));
+              ElementsAre("W node a: peer unreachable: no route (to b at 10.0.0.2:7000)"));
 }
 
 TEST_F(OutageLogTest, TellsOfARefusalAtOnce) {
   Refused(seconds(100));
   EXPECT_THAT(lines_->Take(),
-              ElementsAre("W node a: peer refusal: b at 10.0.0.2:7000: the token is refused"));
+              ElementsAre("W node a: peer refusal: the token is refused (to b at 10.0.0.2:7000)"));
   for (int s = 101; s <= 160; ++s) Refused(seconds(s));
-  EXPECT_THAT(lines_->Take(), ElementsAre("W node a: peer refusal lasts: b at 10.0.0.2:7000: "
-                                          "61 attempts in 1m, the last: the token is refused"));
+  EXPECT_THAT(lines_->Take(), ElementsAre("W node a: peer refusal lasts: the token is refused; "
+                                          "61 attempts in 1m (to b at 10.0.0.2:7000)"));
 }
 
 // A pair of lines a minute at most, once the first are used up.

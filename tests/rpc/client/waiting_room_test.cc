@@ -128,7 +128,7 @@ TEST_F(WaitingRoomTest, EndsWhatDoesNotWaitWhenALinkFails) {
   room_->Send(*patient);
   room_->OnNoLink(absl::UnavailableError("refused"), LinkObserver::NoLink::kFailed);
   EXPECT_EQ(EndOf(*hasty), StatusCode::kUnavailable);
-  EXPECT_EQ(hasty->ends.Get().at(0).message(), "call test.Store/Put to there: refused");
+  EXPECT_EQ(hasty->ends.Get().at(0).message(), "call test.Store/Put: refused (to there)");
   EXPECT_TRUE(patient->ends.Get().empty());
   source_.links.Set({link_});
   room_->OnLink();

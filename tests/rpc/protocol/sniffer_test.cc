@@ -174,7 +174,7 @@ TEST_F(SnifferTest, LooksAtNoMoreThanTheFirstBytes) {
   Send("e" + std::string(22, '.'));
   EXPECT_THAT(said(), IsEmpty());
   Send(std::string(100, '.'));
-  EXPECT_THAT(said(), ElementsAre(HasSubstr("unknown protocol: connection with the test closed: "
+  EXPECT_THAT(said(), ElementsAre(HasSubstr("unknown protocol: connection closed: "
                                             "wrong preface: it begins with \"e...")));
 }
 
@@ -187,9 +187,8 @@ TEST_F(SnifferTest, RefusesAtTheFirstByteThatIsNoProtocols) {
 TEST_F(SnifferTest, WaitsNoLongerThanItsLimit) {
   Begin();
   thread_.Advance(seconds(6));
-  EXPECT_THAT(said(),
-              ElementsAre("no handshake in time: connection with the test closed: nothing came "
-                          "within 5s"));
+  EXPECT_THAT(said(), ElementsAre("no handshake in time: connection closed: nothing came "
+                                  "within 5s"));
 }
 
 TEST_F(SnifferTest, SaysThatTooLittleCame) {

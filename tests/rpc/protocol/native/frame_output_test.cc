@@ -127,7 +127,7 @@ TEST_F(FrameOutputTest, RefusesWhatMakesMoreWaitThanItsLimit) {
   EXPECT_FALSE(frames_->HasRoom(2'000));
   EXPECT_TRUE(frames_->CheckRoom(Side::kClient, 100).ok());
   EXPECT_THAT(std::string(frames_->CheckRoom(Side::kClient, 2'000).message()),
-              HasSubstr("bytes wait to be written to the peer, with the request's 2000 more"));
+              HasSubstr("bytes wait to be written, with the request's 2000 more"));
   EXPECT_THAT(std::string(frames_->CheckRoom(Side::kServer, 2'000).message()),
               HasSubstr("(max_output_bytes of the server)"));
 }

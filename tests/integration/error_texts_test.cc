@@ -1,0 +1,169 @@
+// Errors and log lines of lost, refused and wrong peers: each says an address and a reason once.
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
+#include "tests/integration/stack.h"
+#include "tests/protos/rows.weft.h"
+#include "tests/support/raw_frames.h"
+#include "tests/support/raw_peer.h"
+
+namespace weft::test {
+namespace {
+
+constexpr CallOptions kLong{.timeout = absl::Seconds(60)};
+
+// Returns four words that stand twice in `line`, or an address that does; empty: neither.
+std::string SaidTwice(std::string_view line) {
+  const std::vector<std::string> words =
+      absl::StrSplit(absl::string_view(line.data(), line.size()), ' ', absl::SkipEmpty());
+  const auto run = [&](size_t first, size_t count) {
+    std::string text;
+    for (size_t i = first; i < first + count; ++i) absl::StrAppend(&text, words[i], " ");
+    return text;
+  };
+  constexpr size_t kRun = 4;
+  for (size_t i = 0; i + kRun <= words.size(); ++i) {
+    for (size_t j = i + 1; j + kRun <= words.size(); ++j) {
+      if (run(i, kRun) == run(j, kRun)) return run(i, kRun);
+    }
+  }
+  const auto address = [](std::string word) {
+    while (!word.empty() && absl::ascii_ispunct(static_cast<unsigned char>(word.back())) != 0) {
+      word.pop_back();
+    }
+    return word;
+  };
+  for (size_t i = 0; i < words.size(); ++i) {
+    const std::string one = address(words[i]);
+    if (!absl::StrContains(one, "127.0.0.1:") && !absl::StrContains(one, "inproc:")) continue;
+    for (size_t j = i + 1; j < words.size(); ++j) {
+      if (address(words[j]) == one) return one;
+    }
+  }
+  return "";
+}
+
+TEST(ErrorTextsCheck, FindsReasonsAndAddressesThatStandTwice) {
+  EXPECT_EQ(SaidTwice("call a.B/C to 127.0.0.1:7: read: Connection reset by peer"), "");
+  EXPECT_NE(SaidTwice("call a.B/C to 127.0.0.1:7: read from 127.0.0.1:7: reset"), "");
+  EXPECT_NE(SaidTwice("lost: the peer is silent now: the peer is silent now"), "");
+}
+
+class ErrorTexts : public testing::Test {
+ protected:
+  ErrorTexts() {
+    RuntimeOptions options;
+    options.log_sink = log_;
+    runtime_ = RuntimeOf(std::move(options));
+  }
+  std::unique_ptr<Channel> To(const std::string& address, ChannelOptions options = {}) {
+    options.runtime = runtime_;
+    return ChannelTo(address, std::move(options));
+  }
+  // Begins a call, lets `peer` act once the request has come, and returns the call's end.
+  template <typename Act>
+  absl::Status CallWhile(const Act& act) {
+    RawListener listener;
+    const auto channel = To(listener.address());
+    EchoService::Stub stub(*channel);
+    EchoResult result;
+    stub.EchoAsync(RequestOf("x"), kLong, Into(result));
+    RawPeer peer = listener.Accept();
+    peer.Send(raw::Opening());
+    EXPECT_EQ(peer.Read(raw::Preface().size()), raw::Preface());
+    EXPECT_TRUE(peer.ReadFrame(native::FrameType::kRequest).has_value());
+    act(peer);
+    return result.Wait().status();
+  }
+  void Check(const absl::Status& status) {
+    EXPECT_FALSE(status.ok());
+    EXPECT_EQ(SaidTwice(std::string_view(status.message().data(), status.message().size())), "")
+        << status;
+  }
+  ~ErrorTexts() override {
+    for (const std::string& line : log_->lines.Get()) {
+      EXPECT_EQ(SaidTwice(line), "") << line;
+    }
+  }
+
+  const std::shared_ptr<CollectedLog> log_ = std::make_shared<CollectedLog>();
+  std::shared_ptr<Runtime> runtime_;
+};
+
+TEST_F(ErrorTexts, OfAConnectionThatIsReset) {
+  Check(CallWhile([](RawPeer& peer) { peer.Reset(); }));
+}
+TEST_F(ErrorTexts, OfAConnectionThatIsClosed) {
+  Check(CallWhile([](RawPeer& peer) { peer.Close(); }));
+}
+TEST_F(ErrorTexts, OfAFrameThatIsBad) {
+  Check(CallWhile([](RawPeer& peer) { peer.Send(raw::Frame(200, 0, 0, 9, "?")); }));
+}
+TEST_F(ErrorTexts, OfAPeerThatSpeaksSomethingElse) {
+  RawListener listener;
+  const auto channel = To(listener.address());
+  EchoService::Stub stub(*channel);
+  EchoResult result;
+  stub.EchoAsync(RequestOf("x"), kLong, Into(result));
+  listener.Accept().Send("HTTP/1.1 400 Bad Request\r\n\r\n");
+  Check(result.Wait().status());
+}
+TEST_F(ErrorTexts, OfAPortWhereNobodyListens) {
+  std::string address;
+  { address = RawListener().address(); }
+  const auto channel = To(address);
+  Check(EchoService::Stub(*channel).Echo(RequestOf("x"), kLong).status());
+  Check(EchoService::Stub(*channel)
+            .Echo(RequestOf("x"), {.timeout = absl::Milliseconds(50), .wait_for_ready = true})
+            .status());
+}
+TEST_F(ErrorTexts, OfSeveralAttempts) {
+  std::string address;
+  { address = RawListener().address(); }
+  ChannelOptions options;
+  options.retry = {.attempts = 2, .backoff = absl::Milliseconds(1)};
+  const auto channel = To(address, std::move(options));
+  Check(EchoService::Stub(*channel).Echo(RequestOf("x"), kLong).status());
+}
+TEST_F(ErrorTexts, OfAWrongToken) {
+  HookedEcho service;
+  ServerOptions checked;
+  checked.authenticator = [](std::string_view token,
+                             const std::string&) -> absl::StatusOr<std::string> {
+    if (token == "right") return std::string("ann");
+    return absl::UnauthenticatedError("no such token");
+  };
+  TestServer server(service, std::move(checked));
+  const auto channel = To(server.target(), {.auth_token = "wrong"});
+  Check(EchoService::Stub(*channel).Echo(RequestOf("x"), kLong).status());
+}
+TEST_F(ErrorTexts, OfTimeLimitsAndUnknownMethods) {
+  HookedEcho service;
+  TestServer server(service);
+  const auto channel = To(server.target());
+  EchoService::Stub stub(*channel);
+  Check(stub.Hang(RequestOf("x"), {.timeout = absl::Milliseconds(20)}).status());
+  Check(Rows::Stub(*channel).Get({}, kLong).status());
+  service.release.Notify();
+}
+TEST_F(ErrorTexts, OfMessagesThatAreTooLarge) {
+  HookedEcho service;
+  TestServer server(service);
+  ChannelOptions options;
+  options.limits.max_message_bytes = 1000;
+  const auto channel = To(server.target(), std::move(options));
+  EchoService::Stub stub(*channel);
+  Check(stub.Echo(PayloadOf(2000), kLong).status());
+  ProduceRequest large;
+  large.set_bytes(5000);
+  Check(stub.Produce(large, kLong).status());
+}
+
+}  // namespace
+}  // namespace weft::test
