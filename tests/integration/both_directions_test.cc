@@ -97,6 +97,35 @@ TEST_F(BothDirections, CallerMayBeCalledAfterItsCall) {
   EXPECT_TRUE(absl::IsUnavailable(s)) << s;
 }
 
+// The channel's limits stay the channel's when the server calls over its connection.
+TEST_F(BothDirections, ErrorsOfLimitsNameTheSideThatDialled) {
+  ChannelOptions options = Offering({&own, &listing});
+  options.limits.max_message_bytes = 2000;
+  const auto channel = server.Connect(std::move(options));
+  ASSERT_TRUE(EchoService::Stub(*channel).EchoIdempotent(RequestOf("")).ok());
+  EchoService::Stub back(*calling_back.kept);
+  EXPECT_THAT(back.Echo(RequestOf(std::string(3000, 'x'))).status(),
+              IsStatus(absl::StatusCode::kResourceExhausted,
+                       HasSubstr("the request of 3003 bytes is over the limit of 2000 "
+                                 "(max_message_bytes of the channel)")));
+  own.echo = [](ServerContext&, EchoRequest&, EchoReply& reply) {
+    reply.set_text(std::string(3000, 'x'));
+    return absl::OkStatus();
+  };
+  EXPECT_THAT(back.Echo(RequestOf("x")).status(),
+              IsStatus(absl::StatusCode::kResourceExhausted,
+                       HasSubstr("the reply of 3003 bytes is over the limit of 2000 "
+                                 "(max_message_bytes of the channel)")));
+  Rows::Stub rows(*calling_back.kept);
+  auto adding = rows.Add();
+  Row row;
+  row.set_text(std::string(3000, 'x'));
+  // The message is refused, for it is known by now how much the channel takes.
+  EXPECT_FALSE(adding.Write(row));
+  EXPECT_THAT(adding.Finish().status(), IsStatus(absl::StatusCode::kResourceExhausted,
+                                                 HasSubstr("(max_message_bytes of the channel)")));
+}
+
 TEST_F(BothDirections, StreamsToo) {
   ChannelOptions options = Offering({&own, &listing});
   const auto channel = server.Connect(std::move(options));

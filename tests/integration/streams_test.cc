@@ -522,7 +522,7 @@ TEST_F(Streams, MessageOverTheLimitEndsItsCallAlone) {
   EXPECT_FALSE(adding.Write(RowOf(1, 20'000)));
   const absl::Status s = adding.Finish().status();
   EXPECT_TRUE(absl::IsResourceExhausted(s)) << s;
-  EXPECT_THAT(std::string(s.message()), HasSubstr("max_message_bytes"));
+  EXPECT_THAT(std::string(s.message()), HasSubstr("max_message_bytes of the channel"));
   auto reader = stub.List(QueryOf(2, 20'000));
   Row row;
   EXPECT_FALSE(reader.Read(&row));

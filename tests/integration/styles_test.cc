@@ -247,7 +247,8 @@ TEST_P(Large, TheChannelsLimitHoldsForRequestsAndReplies) {
   ProduceRequest produce;
   produce.set_bytes(50'000);
   EXPECT_THAT(stub.Produce(produce).status(),
-              IsStatus(absl::StatusCode::kResourceExhausted, HasSubstr("max_message_bytes")));
+              IsStatus(absl::StatusCode::kResourceExhausted,
+                       HasSubstr("max_message_bytes of the channel")));
   EXPECT_EQ(server->connections().accepted, 1);
 }
 

@@ -14,10 +14,13 @@
 
 namespace weft::native {
 
-void AnswerSender::Answer::LimitTrailers(size_t limit, std::string_view setting) {
+void AnswerSender::Answer::LimitTrailers(const FrameOutput& frames, size_t limit, bool of_peer) {
   if (head.metadata == nullptr || head.metadata->WireSize() <= limit) return;
   if (error.ok()) {
-    error = Errors::TooLarge("the reply's metadata", head.metadata->WireSize(), limit, setting);
+    error = Errors::TooLarge(
+        "the reply's metadata", head.metadata->WireSize(), limit,
+        of_peer ? Errors::PeerSetting(frames.end, "max_metadata_bytes", Side::kServer)
+                : Errors::OwnSetting(frames.end, "max_metadata_bytes", Side::kServer));
   }
   head.metadata = nullptr;
 }
@@ -41,8 +44,8 @@ void AnswerSender::SendAnswer(InboundCall& call, const absl::Status& status, Rep
   head.handler_us = static_cast<uint32_t>(std::clamp<int64_t>(took, 0, UINT32_MAX));
   // LimitTrailers keeps an earlier error: the handler's own error matters more than its trailers.
   if (head.metadata != nullptr) {
-    answer.LimitTrailers(std::min(frames_.limits().max_metadata_bytes, kMaxMetadata),
-                         "max_metadata_bytes of the server");
+    answer.LimitTrailers(frames_, std::min(frames_.limits().max_metadata_bytes, kMaxMetadata),
+                         /*of_peer=*/false);
   }
   OutMessage& out = answer.out;
   if (answer.error.ok() && reply != nullptr) {
@@ -60,7 +63,7 @@ void AnswerSender::SendAnswer(InboundCall& call, const absl::Status& status, Rep
   // must not refuse that one.
   ++answered_;
   if (head.metadata != nullptr) {
-    answer.LimitTrailers(frames_.settings().max_metadata, "max_metadata_bytes of the client");
+    answer.LimitTrailers(frames_, frames_.settings().max_metadata, /*of_peer=*/true);
   }
   if (answer.error.ok() &&
       (out.size > frames_.settings().max_message || !frames_.HasRoom(out.size))) {
@@ -101,7 +104,8 @@ void AnswerSender::PrepareSlow(InboundCall& call, ReplyMessage& reply, Answer* a
   const absl::Cord& attachment = call.reply_attachment();
   if (out.size > most) {
     answer->error =
-        Errors::TooLarge("the reply", out.size, most, "max_message_bytes of the server");
+        Errors::TooLarge("the reply", out.size, most,
+                         Errors::OwnSetting(frames_.end, "max_message_bytes", Side::kServer));
   } else if (!attachment.empty() || Compresses(call.reply_codec, out.size)) {
     answer->error =
         // Not shared: what is compressed, or has an attachment behind it, is sent from bytes of its
@@ -125,7 +129,7 @@ void AnswerSender::PrepareSlow(InboundCall& call, ReplyMessage& reply, Answer* a
 absl::Status AnswerSender::CheckReply(size_t size) {
   if (size > frames_.settings().max_message) {
     return Errors::TooLarge("the reply", size, frames_.settings().max_message,
-                            "max_message_bytes of the client");
+                            Errors::PeerSetting(frames_.end, "max_message_bytes", Side::kServer));
   }
   return frames_.CheckRoom(Side::kServer, size);
 }

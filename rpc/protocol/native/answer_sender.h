@@ -67,8 +67,9 @@ class AnswerSender final : public CallOrigin {
     OutMessage out;
     std::vector<MessagePiece> pieces;
 
-    // Drops trailers over `limit` bytes and sets an error, unless there is one already.
-    void LimitTrailers(size_t limit, std::string_view setting);
+    // Drops trailers over `limit` bytes, this side's or the peer's, and sets an error, unless there
+    // is one already.
+    void LimitTrailers(const FrameOutput& frames, size_t limit, bool of_peer);
   };
 
   // Prepares a large or compressed reply, or one with an attachment; or sets the error why it is

@@ -16,12 +16,40 @@ absl::Status Errors::TooLarge(std::string_view what, size_t size, size_t limit,
       View(what), " of ", size, " bytes is over the limit of ", limit, " (", View(setting), ")"));
 }
 
-absl::Status Errors::OutputFull(Side side, size_t waiting, size_t size, size_t limit) {
+std::string_view Errors::OwnerOf(ConnectionEnd end, Side side) {
+  switch (end) {
+    case ConnectionEnd::kDialed:
+      return "channel";
+    case ConnectionEnd::kAccepted:
+      return "server";
+    case ConnectionEnd::kNode:
+      break;
+  }
+  return side == Side::kClient ? "calling node" : "called node";
+}
+
+std::string_view Errors::OwnerAtPeer(ConnectionEnd end, Side side) {
+  const ConnectionEnd other = end == ConnectionEnd::kDialed     ? ConnectionEnd::kAccepted
+                              : end == ConnectionEnd::kAccepted ? ConnectionEnd::kDialed
+                                                                : end;
+  return OwnerOf(other, OtherSide(side));
+}
+
+std::string Errors::OwnSetting(ConnectionEnd end, std::string_view name, Side side) {
+  return absl::StrCat(View(name), " of the ", View(OwnerOf(end, side)));
+}
+
+std::string Errors::PeerSetting(ConnectionEnd end, std::string_view name, Side side) {
+  return absl::StrCat(View(name), " of the ", View(OwnerAtPeer(end, side)));
+}
+
+absl::Status Errors::OutputFull(Side side, std::string_view owner, size_t waiting, size_t size,
+                                size_t limit) {
   const bool client = side == Side::kClient;
   return absl::ResourceExhaustedError(absl::StrCat(
       client ? "client side: " : "server side: ", waiting, " bytes wait to be written",
       client ? ", with the request's " : ", with the reply's ", size, " more than the limit of ",
-      limit, client ? " (max_output_bytes of the channel)" : " (max_output_bytes of the server)"));
+      limit, " (max_output_bytes of the ", View(owner), ")"));
 }
 
 std::string Errors::BrokenFrame(FrameError error, const FrameHeader& header, size_t max_frame) {

@@ -27,14 +27,16 @@ void PostTo(EventLoop& loop, RoomWaits::Observers observers) {
 
 FrameOutput::FrameOutput(std::shared_ptr<EventLoop> loop, std::unique_ptr<Transport> transport,
                          std::string peer, std::shared_ptr<const SessionLimits> limits,
-                         InputBudgets input)
+                         InputBudgets input, ConnectionEnd this_end)
     : ConnectionHandle(std::move(loop), std::move(transport), std::move(peer), std::move(input)),
+      end(this_end),
       limits_(std::move(limits)),
       unchecked_(std::min(limits_->MaxOutput(), OutputBudget::kStep)) {}
 
 absl::Status FrameOutput::CheckRoom(Side side, size_t size) {
   if (Full(size)) {
-    return Errors::OutputFull(side, Waiting(), size, limits_->MaxOutput());
+    return Errors::OutputFull(side, Errors::OwnerOf(end, side), Waiting(), size,
+                              limits_->MaxOutput());
   }
   return side == Side::kClient ? output().CheckBudget(size, "client side", "the request's")
                                : output().CheckBudget(size, "server side", "the reply's");
@@ -90,7 +92,8 @@ absl::Status FrameOutput::CheckInitialMetadata(const Metadata& pairs) {
   if (size <= own && size <= settings_.max_metadata) return absl::OkStatus();
   return Errors::TooLarge(
       "the reply's initial metadata", size, std::min(own, settings_.max_metadata),
-      size > own ? "max_metadata_bytes of the server" : "max_metadata_bytes of the client");
+      size > own ? Errors::OwnSetting(end, "max_metadata_bytes", Side::kServer)
+                 : Errors::PeerSetting(end, "max_metadata_bytes", Side::kServer));
 }
 
 // ---- frames

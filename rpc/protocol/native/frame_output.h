@@ -54,7 +54,11 @@ class FrameOutput final : public ConnectionHandle, private OutputFeeder {
   static constexpr size_t kStreamRoom = size_t{256} << 10;
 
   FrameOutput(std::shared_ptr<EventLoop> loop, std::unique_ptr<Transport> transport,
-              std::string peer, std::shared_ptr<const SessionLimits> limits, InputBudgets input);
+              std::string peer, std::shared_ptr<const SessionLimits> limits, InputBudgets input,
+              ConnectionEnd this_end = ConnectionEnd::kDialed);
+
+  // For texts of limits: Errors::OwnSetting, Errors::PeerSetting.
+  const ConnectionEnd end;
 
   const SessionLimits& limits() const { return *limits_; }
   // The peer's settings; before its Hello all zero.

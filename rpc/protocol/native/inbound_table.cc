@@ -163,15 +163,17 @@ absl::Status InboundTable::AdmitRequest(const RequestFrame& frame, uint64_t id) 
     return absl::UnavailableError("the server is going away");
   const size_t size = std::max(frame.payload.whole_size, frame.payload.inflated_size);
   if (size > limits.max_message_bytes) {
-    return Errors::TooLarge("the request", size, limits.max_message_bytes,
-                            "max_message_bytes of the server");
+    return Errors::TooLarge(
+        "the request", size, limits.max_message_bytes,
+        Errors::OwnSetting(shared_.frames().end, "max_message_bytes", Side::kServer));
   }
   if (absl::Status s = shared_.CheckCompressed(frame.payload); !s.ok()) {
     return Annotate(s, "the request");
   }
   if (frame.metadata.size() > limits.max_metadata_bytes) {
-    return Errors::TooLarge("the request's metadata", frame.metadata.size(),
-                            limits.max_metadata_bytes, "max_metadata_bytes of the server");
+    return Errors::TooLarge(
+        "the request's metadata", frame.metadata.size(), limits.max_metadata_bytes,
+        Errors::OwnSetting(shared_.frames().end, "max_metadata_bytes", Side::kServer));
   }
   // The table also holds answered calls on their way back to the pool. They do not count: the
   // client has seen their answers and may have sent new calls.
@@ -182,9 +184,9 @@ absl::Status InboundTable::AdmitRequest(const RequestFrame& frame, uint64_t id) 
       under_way -= shared_.link->answers().answered();
     }
     if (under_way >= limits.max_calls) {
-      return absl::ResourceExhaustedError(
-          absl::StrCat(under_way, " calls are under way on this connection, the limit is ",
-                       limits.max_calls, " (max_calls of the server)"));
+      return absl::ResourceExhaustedError(absl::StrCat(
+          under_way, " calls are under way on this connection, the limit is ", limits.max_calls,
+          " (", Errors::OwnSetting(shared_.frames().end, "max_calls", Side::kServer), ")"));
     }
   }
   return absl::OkStatus();

@@ -113,8 +113,9 @@ StreamSent LinkStreams::Prepare(StreamPort& port, const StreamMessage& message, 
                                 std::vector<MessagePiece>* pieces, absl::Status* why) {
   const size_t own_limit = std::min(frames_.limits().max_message_bytes, MessageCodec::kMax);
   if (out->size > own_limit) {
-    *why = Errors::TooLarge("a stream message", out->size, own_limit,
-                            "max_message_bytes of this side");
+    *why = Errors::TooLarge(
+        "a stream message", out->size, own_limit,
+        Errors::OwnSetting(frames_.end, "max_message_bytes", NativeStream::Of(port).side()));
     return StreamSent::kRefused;
   }
   const Compression codec = port.codec().load(std::memory_order_relaxed);
@@ -159,8 +160,9 @@ StreamSent LinkStreams::SendMessage(StreamPort& port, const StreamMessage& messa
     if (!Sends(port)) return StreamSent::kEnded;
     // Only here: settings() is the peer's Hello, and read under the mutex.
     if (out.size > frames_.settings().max_message) {
-      *why = Errors::TooLarge("a stream message", out.size, frames_.settings().max_message,
-                              "max_message_bytes of the other side");
+      *why = Errors::TooLarge(
+          "a stream message", out.size, frames_.settings().max_message,
+          Errors::PeerSetting(frames_.end, "max_message_bytes", NativeStream::Of(port).side()));
       return StreamSent::kRefused;
     }
     // Again: another writer may have taken the room since Prepare.

@@ -45,20 +45,21 @@ bool PiecesOf(const OutgoingRequest& request, size_t size, bool borrow, BlockPoo
 
 // Returns why a request must not be sent, whatever room there is, or OK. `under_way`: this side's
 // calls.
-absl::Status CheckRequest(const PeerSettings& peer_takes, size_t under_way,
-                          const OutboundCall& call, size_t size, const Metadata* metadata) {
+absl::Status CheckRequest(const FrameOutput& frames, const PeerSettings& peer_takes,
+                          size_t under_way, const OutboundCall& call, size_t size,
+                          const Metadata* metadata) {
   if (size > peer_takes.max_message) {
     return Errors::TooLarge("the request", size, peer_takes.max_message,
-                            "max_message_bytes of the server");
+                            Errors::PeerSetting(frames.end, "max_message_bytes", Side::kClient));
   }
   if (metadata != nullptr && metadata->WireSize() > peer_takes.max_metadata) {
     return Errors::TooLarge("the request's metadata", metadata->WireSize(), peer_takes.max_metadata,
-                            "max_metadata_bytes of the server");
+                            Errors::PeerSetting(frames.end, "max_metadata_bytes", Side::kClient));
   }
   if (under_way >= peer_takes.max_calls) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat(under_way, " calls are under way on the connection, the limit is ",
-                     peer_takes.max_calls, " (max_calls of the server)"));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        under_way, " calls are under way on the connection, the limit is ", peer_takes.max_calls,
+        " (", Errors::PeerSetting(frames.end, "max_calls", Side::kClient), ")"));
   }
   if (call.stream != nullptr && peer_takes.stream_window == 0) {
     return absl::UnimplementedError("the server does not take streams");
@@ -115,7 +116,8 @@ CallLink::StartResult NativeLink::TryStartSlow(OutboundCall& call, OutMessage& o
                                                absl::Status* why) {
   const size_t most = std::min(frames_.limits().max_message_bytes, MessageCodec::kMax);
   if (out.size > most) {
-    *why = Errors::TooLarge("the request", out.size, most, "max_message_bytes of the channel");
+    *why = Errors::TooLarge("the request", out.size, most,
+                            Errors::OwnSetting(frames_.end, "max_message_bytes", Side::kClient));
     return StartResult::kRefused;
   }
   // A large request is written now from the caller's memory. OwnBorrowed copies what the kernel
@@ -166,7 +168,7 @@ CallLink::StartResult NativeLink::SendRequest(OutboundCall& call, OutMessage& ou
     if (head.metadata != nullptr || (!kPlain && call.stream != nullptr) ||
         out.size > peer_takes.max_message || calls_.size() >= peer_takes.max_calls ||
         !frames_.HasRoom(out.size)) {
-      *why = CheckRequest(peer_takes, calls_.size(), call, out.size, head.metadata);
+      *why = CheckRequest(frames_, peer_takes, calls_.size(), call, out.size, head.metadata);
       if (!why->ok()) return StartResult::kRefused;
       *why = frames_.CheckRoom(Side::kClient, out.size);
       // kFull: room may come, and the call may wait for it.

@@ -27,7 +27,10 @@ std::shared_ptr<NativeLink> MakeLink(IoThread& io, std::shared_ptr<CallPool> poo
                                                   options.dialer ? "channel" : "server");
   return NativeLink::Make(
       std::make_shared<FrameOutput>(io.loop, std::move(transport), std::move(peer), options.limits,
-                                    std::move(options.input)),
+                                    std::move(options.input),
+                                    options.pair     ? ConnectionEnd::kNode
+                                    : options.dialer ? ConnectionEnd::kDialed
+                                                     : ConnectionEnd::kAccepted),
       *io.wheel, std::move(pool), std::move(gate));
 }
 

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include "weft/rpc/call/stream_port.h"
+#include "weft/rpc/protocol/native/errors.h"
 
 namespace weft {
 struct InitialMetadata;
@@ -46,7 +47,8 @@ struct NativeStream {
   size_t unreturned = 0;  // read, and not given back yet
 
   bool reply = false;  // of a call that the peer started
-  bool open = false;   // this side may send messages
+  Side side() const { return reply ? Side::kServer : Side::kClient; }
+  bool open = false;  // this side may send messages
   bool wants_room = false;
   bool over = false;  // a call that the peer started has been answered
 

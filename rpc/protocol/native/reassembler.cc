@@ -17,13 +17,14 @@ size_t Reassembler::Earned(const Assembly& a, size_t filled) {
 }
 
 absl::StatusOr<Assembly*> Reassembler::Begin(uint64_t id, bool reply, const Payload& payload,
-                                             MonoTime now) {
+                                             MonoTime now, std::string_view owner) {
   const size_t whole = payload.whole_size;
   // Announced bytes count, not those that have come: all may come at once.
   if (bytes_ + whole > max_bytes_) {
     return absl::ResourceExhaustedError(
         absl::StrCat("unfinished messages on this connection would hold more than ", max_bytes_,
-                     " bytes (4 x max_message_bytes)"));
+                     " bytes (4 x max_message_bytes", owner.empty() ? "" : " of the ",
+                     absl::string_view(owner.data(), owner.size()), ")"));
   }
   const uint64_t key = Key(id, reply);
   Assembly& a = unfinished_[key];

@@ -73,8 +73,9 @@ class Reassembler {
   Reassembler(const Reassembler&) = delete;
   Reassembler& operator=(const Reassembler&) = delete;
 
-  // Begins a message with the first bytes in `payload`.
-  absl::StatusOr<Assembly*> Begin(uint64_t id, bool reply, const Payload& payload, MonoTime now);
+  // Begins a message with the first bytes in `payload`. `owner`: of the limit, for the text.
+  absl::StatusOr<Assembly*> Begin(uint64_t id, bool reply, const Payload& payload, MonoTime now,
+                                  std::string_view owner = {});
   // Adds bytes, at most as many as are missing.
   absl::Status Add(Assembly& a, const char* data, size_t size, MonoTime now);
   // Makes room for at least one byte behind those present.

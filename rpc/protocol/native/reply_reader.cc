@@ -15,8 +15,9 @@
 namespace weft::native {
 namespace {
 
-absl::Status ReplyOverLimit(size_t size, size_t limit) {
-  return Errors::TooLarge("the reply", size, limit, "max_message_bytes of the channel");
+absl::Status ReplyOverLimit(const FrameOutput& frames, size_t size) {
+  return Errors::TooLarge("the reply", size, frames.limits().max_message_bytes,
+                          Errors::OwnSetting(frames.end, "max_message_bytes", Side::kClient));
 }
 
 }  // namespace
@@ -62,7 +63,7 @@ void ReplyReader::BeginMessage(const FrameHeader& header, const ResponseFrame& f
   const size_t size = std::max(frame.payload.whole_size, frame.payload.inflated_size);
   absl::Status refused;
   if (size > shared_.limits().max_message_bytes) {
-    refused = ReplyOverLimit(size, shared_.limits().max_message_bytes);
+    refused = ReplyOverLimit(shared_.frames(), size);
   } else if (const absl::Status s = shared_.CheckCompressed(frame.payload); !s.ok()) {
     refused = absl::Status(s.code(), absl::StrCat("the reply: ", s.message()));
   } else if (const absl::StatusOr<Assembly*> assembly =
@@ -106,9 +107,10 @@ void ReplyReader::TakeHeaders(const FrameHeader& header, std::string_view body) 
   }
   const size_t most = shared_.limits().max_metadata_bytes;
   if (body.size() > most) {
-    shared_.parts.ender.GiveUp(header.id,
-                               Errors::TooLarge("the reply's initial metadata", body.size(), most,
-                                                "max_metadata_bytes of the channel"));
+    shared_.parts.ender.GiveUp(
+        header.id, Errors::TooLarge("the reply's initial metadata", body.size(), most,
+                                    Errors::OwnSetting(shared_.frames().end, "max_metadata_bytes",
+                                                       Side::kClient)));
     return;
   }
   if (port != nullptr) port->OnTaken();
@@ -191,7 +193,7 @@ void ReplyReader::CompleteSlow(OutboundCall& call, const FrameHeader& header,
     const Payload& payload = frame.payload;
     const size_t size = std::max(payload.whole_size, payload.inflated_size);
     if (size > shared_.limits().max_message_bytes) {
-      const absl::Status why = ReplyOverLimit(size, shared_.limits().max_message_bytes);
+      const absl::Status why = ReplyOverLimit(shared_.frames(), size);
       shared_.parts.ender.End(call, why.code(), std::string(why.message()), true);
       return;
     }

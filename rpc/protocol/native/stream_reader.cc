@@ -113,7 +113,8 @@ absl::Status StreamReader::Check(StreamPort& port, const Payload& payload) {
   }
   if (size > limits.max_message_bytes) {
     return Errors::TooLarge("a stream message", size, limits.max_message_bytes,
-                            "max_message_bytes");
+                            Errors::OwnSetting(shared_.frames().end, "max_message_bytes",
+                                               NativeStream::Of(port).side()));
   }
   return shared_.CheckCompressed(payload);
 }

@@ -21,7 +21,9 @@ absl::StatusOr<Assembly*> UnfinishedMessages::Begin(uint64_t id, bool reply,
     assembly_ = std::make_unique<Reassembler>(shared_.limits().MaxUnfinished(), blocks_,
                                               shared_.frames().input());
   }
-  return assembly_->Begin(id, reply, payload, shared_.loop.now());
+  const Side side = reply ? Side::kClient : Side::kServer;
+  return assembly_->Begin(id, reply, payload, shared_.loop.now(),
+                          Errors::OwnerOf(shared_.frames().end, side));
 }
 
 void UnfinishedMessages::Drop(uint64_t id, bool reply) {

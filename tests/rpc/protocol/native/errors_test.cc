@@ -12,14 +12,28 @@ TEST(NativeErrors, NameSizeLimitAndSetting) {
 }
 
 TEST(NativeErrors, NameTheSideWhoseOutputIsFull) {
-  EXPECT_EQ(Errors::OutputFull(Side::kClient, 100, 9, 104),
+  EXPECT_EQ(Errors::OutputFull(Side::kClient, "channel", 100, 9, 104),
             absl::ResourceExhaustedError(
                 "client side: 100 bytes wait to be written, with the request's 9 "
                 "more than the limit of 104 (max_output_bytes of the channel)"));
   EXPECT_EQ(
-      Errors::OutputFull(Side::kServer, 100, 9, 104),
+      Errors::OutputFull(Side::kServer, "server", 100, 9, 104),
       absl::ResourceExhaustedError("server side: 100 bytes wait to be written, with the reply's 9 "
                                    "more than the limit of 104 (max_output_bytes of the server)"));
+}
+
+// The options are those of the end, whoever calls whom over the connection.
+TEST(NativeErrors, NameTheOwnerOfALimitByWhoHasDialled) {
+  for (const Side side : {Side::kClient, Side::kServer}) {
+    EXPECT_EQ(Errors::OwnerOf(ConnectionEnd::kDialed, side), "channel");
+    EXPECT_EQ(Errors::OwnerAtPeer(ConnectionEnd::kDialed, side), "server");
+    EXPECT_EQ(Errors::OwnerOf(ConnectionEnd::kAccepted, side), "server");
+    EXPECT_EQ(Errors::OwnerAtPeer(ConnectionEnd::kAccepted, side), "channel");
+  }
+  EXPECT_EQ(Errors::OwnerOf(ConnectionEnd::kNode, Side::kClient), "calling node");
+  EXPECT_EQ(Errors::OwnerAtPeer(ConnectionEnd::kNode, Side::kClient), "called node");
+  EXPECT_EQ(Errors::OwnerOf(ConnectionEnd::kNode, Side::kServer), "called node");
+  EXPECT_EQ(Errors::OwnerAtPeer(ConnectionEnd::kNode, Side::kServer), "calling node");
 }
 
 TEST(NativeErrors, ShowTheHeaderOfABrokenFrame) {

@@ -329,7 +329,7 @@ TEST_F(ServersInitialMetadata, HoldsToBothSidesLimits) {
                     HasSubstr(more ? "the reply's initial metadata of 101 bytes is over the limit "
                                      "of 100 (max_metadata_bytes of the server)"
                                    : "the reply's initial metadata of 50 bytes is over the limit "
-                                     "of 49 (max_metadata_bytes of the client)"));
+                                     "of 49 (max_metadata_bytes of the channel)"));
       }
     }
   }

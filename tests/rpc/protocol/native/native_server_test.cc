@@ -791,7 +791,7 @@ TEST_F(NativeServer, HoldsItsRepliesToThePeersLimits) {
   EXPECT_EQ(answer.code, absl::StatusCode::kResourceExhausted);
   EXPECT_FALSE(answer.not_executed);
   EXPECT_THAT(answer.text, AllOf(HasSubstr("1001"), HasSubstr("1000"),
-                                 HasSubstr("max_message_bytes of the client")));
+                                 HasSubstr("max_message_bytes of the channel")));
   // Code 13, with a message that asks for so many bytes of trailers.
   peer.Send(raw::Request({.id = 2,
                           .name = "weft.test.EchoService/Fail",
