@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "weft/core/callback_queue.h"
+#include "weft/core/duration_check.h"
 #include "weft/core/thread_start.h"
 #include "weft/core/timer.h"
 
@@ -61,6 +62,12 @@ Runtime::Runtime(RuntimeOptions options)
                                                                 : KernelRandomSeed())) {}
 
 absl::StatusOr<std::shared_ptr<Runtime>> Runtime::Create(RuntimeOptions options) {
+  if (absl::Status s = DurationCheck::All("RuntimeOptions",
+                                          {{"worker_idle", options.worker_idle},
+                                           {"spin", options.spin, DurationCheck::Takes::kFinite}});
+      !s.ok()) {
+    return s;
+  }
   std::shared_ptr<Runtime> runtime(new Runtime(std::move(options)));
   EventLoopOptions loop;
   loop.name = "weft-io";

@@ -55,10 +55,10 @@ struct RuntimeOptions {
   // More pools, by name: a service or a method that names one shares no thread and no queue with
   // others.
   std::map<std::string, PoolOptions> pools = {};
-  // How long an added worker stays without work.
+  // How long an added worker stays without work. Zero: it leaves at once. Infinite: it stays.
   absl::Duration worker_idle = absl::Minutes(1);
   // The longest an I/O thread polls before it sleeps, while calls come closer than that. Zero: it
-  // never polls.
+  // never polls. Infinite: refused.
   absl::Duration spin = absl::Microseconds(50);
   // Bytes waiting to be written on all connections of the runtime together; more than that is
   // refused with RESOURCE_EXHAUSTED. Counted in steps of 64 KiB a connection. 0: no limit.

@@ -6,6 +6,7 @@
 #include "absl/base/optimization.h"
 #include "absl/strings/str_cat.h"
 #include "weft/core/callback_queue.h"
+#include "weft/core/duration_check.h"
 #include "weft/core/step_finisher.h"
 #include "weft/rpc/base/protobuf_log.h"
 #include "weft/rpc/client/call_starter.h"
@@ -14,6 +15,7 @@
 #include "weft/rpc/client/inbound_service.h"
 #include "weft/rpc/default_protocols.h"
 #include "weft/rpc/protocol/authentication_queue.h"
+#include "weft/rpc/protocol/option_durations.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/loop_dispatcher.h"
 #include "weft/rpc/server/serving_side.h"
@@ -34,10 +36,29 @@ Channel::Channel(std::shared_ptr<Runtime> runtime, std::shared_ptr<EndpointConne
       in_handler_(std::move(in_handler)),
       log_(std::move(log)) {}
 
+namespace {
+
+absl::Status CheckDurationsOf(const ChannelOptions& options) {
+  absl::Status s = DurationCheck::All(
+      "ChannelOptions",
+      {{"timeout", options.timeout, DurationCheck::Takes::kAboveZero},
+       {"connect_timeout", options.connect_timeout, DurationCheck::Takes::kAboveZero},
+       {"backoff", options.backoff},
+       {"max_backoff", options.max_backoff},
+       {"idle_timeout", options.idle_timeout},
+       {"max_service_write_wait", options.max_service_write_wait}});
+  s.Update(CheckStartDurations(options));
+  s.Update(CheckDurations(options.limits));
+  return s;
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target,
                                                          ChannelOptions options) {
   absl::StatusOr<HostPort> address = HostPort::Parse(target);
   if (!address.ok()) return address.status();
+  if (absl::Status s = CheckDurationsOf(options); !s.ok()) return s;
   if (address->is_in_process() && options.network == nullptr) {
     return absl::InvalidArgumentError(
         absl::StrCat("channel to ", absl::string_view(target.data(), target.size()),

@@ -26,6 +26,8 @@ namespace weft {
 
 class Service;
 
+// Create refuses a negative duration, and any other that a comment says so of, with
+// INVALID_ARGUMENT.
 struct ChannelOptions {
   // Shared with others: 256 channels then need one I/O thread, not 256. Null: a private one with
   // one I/O thread.
@@ -38,15 +40,16 @@ struct ChannelOptions {
   // they are.
   std::shared_ptr<TransportFactory> transport = nullptr;
   // How long a call may take where neither it nor its method says. absl::InfiniteDuration(): no
-  // limit.
+  // limit. Zero: refused, for each such call would have expired.
   absl::Duration timeout = absl::Seconds(10);
   // For one attempt to connect: resolving the name, which may take two thirds of it, connecting to
-  // its addresses in turn, the handshakes.
+  // its addresses in turn, the handshakes. Infinite: no limit but the system's and
+  // limits.handshake_timeout. Zero: refused.
   absl::Duration connect_timeout = absl::Seconds(3);
   // After a failed attempt the next one waits: at first this long, each time longer by the factor,
   // up to the most, and each wait up to `backoff_jitter` (a share) longer or shorter, so that many
   // clients do not come at once. Where the server refuses this side's token the first wait is a
-  // second, if the most allows it.
+  // second, if the most allows it. Zero: it does not wait. Infinite: it waits for ever.
   absl::Duration backoff = absl::Milliseconds(50);
   double backoff_factor = 1.6;
   absl::Duration max_backoff = absl::Seconds(10);
@@ -67,7 +70,7 @@ struct ChannelOptions {
   // Around every call, in this order; see rpc/call/interceptor.h.
   ClientInterceptors interceptors = {};
   // A connection without calls for so long, at most half as long again, is closed; the next call
-  // makes another. Zero: never.
+  // makes another. Zero or infinite: never.
   absl::Duration idle_timeout = absl::ZeroDuration();
   // Told of each connection: connecting, up, suspect, going away, down. On the I/O thread, in
   // order.
@@ -88,7 +91,8 @@ struct ChannelOptions {
   // Calls that `services` may have under way, waiting or served; more are refused with
   // RESOURCE_EXHAUSTED. 0: no limit but `limits.max_calls`.
   int64_t max_service_calls = 0;
-  // As ServerOptions::max_write_wait, for handlers of `services`. Zero: no limit of time.
+  // As ServerOptions::max_write_wait, for handlers of `services`. Zero or infinite: no
+  // limit of time.
   absl::Duration max_service_write_wait = absl::Seconds(30);
   // The limits on what the server sends, and the heartbeat.
   SessionLimits limits = {};

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "weft/core/callback_queue.h"
+#include "weft/core/duration_check.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/fork_guard.h"
 #include "weft/core/guarded_call.h"
@@ -25,6 +26,7 @@
 #include "weft/rpc/mesh/self_peer.h"
 #include "weft/rpc/mesh/unknown_peer.h"
 #include "weft/rpc/mesh/view_exchange.h"
+#include "weft/rpc/protocol/option_durations.h"
 
 namespace weft {
 namespace {
@@ -54,11 +56,21 @@ absl::Status Check(const NodeOptions& options) {
                                                    kMaxConnectionsPerPeer, ", got ",
                                                    options.connections_per_peer));
   }
-  if (options.heartbeat <= absl::ZeroDuration() || options.heartbeat_misses < 1) {
+  if (options.heartbeat <= absl::ZeroDuration() || options.heartbeat == absl::InfiniteDuration() ||
+      options.heartbeat_misses < 1) {
     return absl::InvalidArgumentError(
-        "heartbeat: expected an interval above zero and at least one miss");
+        "heartbeat: expected a finite interval above zero and at least one miss");
   }
-  return absl::OkStatus();
+  // Those of its server are checked where it begins to listen.
+  const ChannelOptions& calls = options.calls;
+  absl::Status s = DurationCheck::All(
+      "ChannelOptions",
+      {{"timeout", calls.timeout, DurationCheck::Takes::kAboveZero},
+       {"connect_timeout", calls.connect_timeout, DurationCheck::Takes::kAboveZero},
+       {"backoff", calls.backoff},
+       {"max_backoff", calls.max_backoff}});
+  s.Update(CheckStartDurations(calls));
+  return s;
 }
 
 // Nobody elsewhere can connect to it.

@@ -63,7 +63,8 @@ struct NodeOptions {
   // 16.
   int connections_per_peer = 1;
   // A peer that was silent for so long is asked for a sign of life; it is suspect when none has
-  // come after another interval, and down after `heartbeat_misses` of them.
+  // come after another interval, and down after `heartbeat_misses` of them. Zero, negative or
+  // infinite: refused.
   absl::Duration heartbeat = absl::Seconds(1);
   int heartbeat_misses = 2;
   // Different for each start of the process. 0: the microseconds since the epoch.

@@ -28,9 +28,10 @@ struct OverloadOptions {
   // Refuses, while a queue stands, calls that have waited for twice `queue_target` and calls whose
   // deadline cannot be met any more.
   bool shed = false;
-  // The wait for a worker that is no overload.
+  // The wait for a worker that is no overload. Zero: any wait is one. Infinite: refused.
   absl::Duration queue_target = absl::Milliseconds(5);
   // A queue stands when every call of this long has waited for more than `queue_target`.
+  // Zero: as soon as one call has. Infinite: none stands.
   absl::Duration queue_interval = absl::Milliseconds(100);
 };
 

@@ -20,6 +20,7 @@
 #include "weft/rpc/default_protocols.h"
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/listener.h"
+#include "weft/rpc/server/server_durations.h"
 #include "weft/rpc/server/server_loop.h"
 #include "weft/rpc/server/session_hooks.h"
 
@@ -250,6 +251,7 @@ absl::Status ServerCore::Listen(std::string_view text, ListenerOptions options) 
     const absl::Status address = SocketAddress::From(*host_port).status();
     if (!address.ok() && !absl::IsNotFound(address)) return address;
   }
+  if (absl::Status s = CheckDurations(*options_); !s.ok()) return s;
   if (options_->unix_socket_mode > 0777) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "unix_socket_mode: expected 0 to 0777, got %#o", options_->unix_socket_mode));

@@ -29,6 +29,8 @@
 
 namespace weft {
 
+// Start refuses a negative duration, and any other that a comment says so of, with
+// INVALID_ARGUMENT.
 struct ServerOptions {
   // Shared with others: its threads are used, and the next six members are not. Null: a private
   // one.
@@ -46,7 +48,7 @@ struct ServerOptions {
   // ServiceOptions::pool, MethodOptions::pool and `option (weft.pool)`.
   std::map<std::string, PoolOptions> pools = {};
   // The longest an I/O thread polls before it sleeps, while calls come closer than that. Zero:
-  // never.
+  // never. Infinite: refused.
   absl::Duration spin = absl::Microseconds(50);
 
   // The level of its log, and where the lines go; what is unset is the runtime's, see Server::log.
@@ -105,16 +107,17 @@ struct ServerOptions {
   // Connections at once; more are closed as they come. 0: no limit.
   int max_connections = 0;
   // A connection that has been open for this long, ± 10 %, is ended: its client is told to make
-  // another, and is moved as the cluster changes. Zero: never.
+  // another, and is moved as the cluster changes. Zero or infinite: never.
   absl::Duration max_connection_age = absl::ZeroDuration();
   // How long the calls of such a connection may go on, and its client may take to confirm; then
-  // they are cancelled, and it is closed.
+  // they are cancelled, and it is closed. Zero: they are cancelled at once. Infinite: no limit.
   absl::Duration max_connection_age_grace = absl::Seconds(30);
-  // A connection without calls for so long, at most half as long again, is closed. Zero: never.
+  // A connection without calls for so long, at most half as long again, is closed. Zero or
+  // infinite: never.
   absl::Duration idle_timeout = absl::ZeroDuration();
   // A client that was not heard of for so long is asked for a sign of life, whatever it wishes, and
   // its connection ends when SessionLimits::heartbeat_misses more intervals pass without one. At
-  // least a millisecond. Zero: only as both sides' heartbeat_interval say.
+  // least a millisecond. Zero or infinite: only as both sides' heartbeat_interval say.
   absl::Duration max_heartbeat_interval = absl::Seconds(30);
   // Bytes of input held on all connections together: unfinished messages and frames, requests until
   // they are answered, messages of streams until they are read. More than that is refused with
@@ -135,9 +138,10 @@ struct ServerOptions {
   // a client that gives no credit; then its call ends with RESOURCE_EXHAUSTED. At most half of a
   // pool's threads (of a pool of one thread: that one) wait so at once; where more would, the call
   // ends with RESOURCE_EXHAUSTED at once. Handlers that do not block hold no thread, and wait as
-  // long as their call lasts. Zero: no limit of time.
+  // long as their call lasts. Zero or infinite: no limit of time.
   absl::Duration max_write_wait = absl::Seconds(30);
-  // How long Stop, without an argument, and the destructor let calls under way go on.
+  // How long Stop, without an argument, and the destructor let calls under way go on. Zero: they
+  // are cancelled at once. Infinite: until they end.
   absl::Duration drain = absl::Seconds(5);
 };
 

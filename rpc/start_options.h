@@ -14,7 +14,7 @@ namespace weft {
 
 struct StartOptions {
   // How long a call may take where neither it nor its method says. absl::InfiniteDuration(): no
-  // limit.
+  // limit. Zero or negative: refused, for each such call would have expired.
   absl::Duration timeout = absl::Seconds(10);
   // When a call is tried again, and when a second attempt starts beside the first; for some methods
   // or services other than for the rest. See rpc/call/retry_policy.h.

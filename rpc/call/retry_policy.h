@@ -24,7 +24,8 @@ struct RetryPolicy {
   int attempts = 1;
   // The wait before the second attempt; each one after it is longer by the factor, up to the most,
   // and each is up to `jitter` (a share) longer or shorter. A wait that the server asks for
-  // (ServerContext::RetryAfter) goes before it.
+  // (ServerContext::RetryAfter) goes before it. Zero: no wait. A wait beyond the call's deadline,
+  // as an infinite one, is not begun: the last end is the call's. Negative: refused.
   absl::Duration backoff = absl::Milliseconds(20);
   double backoff_factor = 1.6;
   absl::Duration max_backoff = absl::Seconds(1);
@@ -37,7 +38,9 @@ struct RetryPolicy {
 struct HedgingPolicy {
   // Attempts of one call, the first one included. 1: no second one is started.
   int attempts = 1;
-  // How long an attempt is waited for before the next one starts beside it.
+  // How long an attempt is waited for before the next one starts beside it. Zero: they start
+  // together. Infinite: the next one starts only after an end with one of `codes`. Negative:
+  // refused.
   absl::Duration delay = absl::Milliseconds(100);
   // Ends with one of these codes are no answer while there are other attempts: the next one starts
   // at once.

@@ -31,7 +31,7 @@ struct BroadcastOptions {
   // How many members must answer before the outcome is certain.
   Want want = Want::All();
   // Timeout of each call, from its start. Zero: the method's own, else the peer's default (10 s).
-  // absl::InfiniteDuration(): no limit.
+  // absl::InfiniteDuration(): no limit. A negative one has expired already.
   absl::Duration timeout = absl::ZeroDuration();
   // The group to call and count instead of all members. Must live until the broadcast has started.
   const PeerSet* to = nullptr;

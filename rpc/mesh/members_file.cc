@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/core/clock.h"
+#include "weft/core/duration_check.h"
 #include "weft/core/thread_start.h"
 
 namespace weft {
@@ -41,13 +42,18 @@ absl::StatusOr<std::shared_ptr<EventLoop>> MakeLoop(const std::shared_ptr<LogSin
 
 absl::StatusOr<std::shared_ptr<MembersFile>> MembersFile::Create(std::string path,
                                                                  MembersFileOptions options) {
+  if (absl::Status s = DurationCheck::All(
+          "MembersFileOptions", {{"look_every", options.look_every},
+                                 {"quiet", options.quiet, DurationCheck::Takes::kFinite}});
+      !s.ok()) {
+    return s;
+  }
   absl::StatusOr<std::string> absolute = AbsolutePath(path);
   if (!absolute.ok()) return absolute.status();
   MembersFileReader::Settings settings;
   settings.path = *std::move(absolute);
-  // A negative duration is taken for "never", and for "no pause".
-  settings.look_every = std::max(Nanos::zero(), ToNanos(options.look_every));
-  settings.quiet = std::max(Nanos::zero(), ToNanos(options.quiet));
+  settings.look_every = ToNanos(options.look_every);
+  settings.quiet = ToNanos(options.quiet);
   settings.max_bytes = options.max_bytes;
   settings.inotify = options.inotify;
   std::shared_ptr<EventLoop> loop = std::move(options.loop);

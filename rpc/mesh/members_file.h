@@ -39,9 +39,10 @@ namespace weft {
 
 struct MembersFileOptions {
   // How often the file's size, times and inode are checked as well. Finds changes on file systems
-  // without notifications (NFS). Zero: never.
+  // without notifications (NFS). Zero: never. Infinite: as never.
   absl::Duration look_every = absl::Seconds(1);
-  // How long a file written in place must stay unchanged before it is read.
+  // How long a file written in place must stay unchanged before it is read. Zero: it is
+  // read at once. Infinite: refused, for it would never be read.
   absl::Duration quiet = absl::Milliseconds(50);
   // A larger file is refused.
   size_t max_bytes = size_t{4} << 20;

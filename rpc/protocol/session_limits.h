@@ -12,6 +12,7 @@
 
 namespace weft {
 
+// Negative durations are refused where a server or channel is made.
 struct SessionLimits {
   // The largest message taken and sent, in bytes; at most 2 GiB - 1. A larger one ends its call
   // with RESOURCE_EXHAUSTED.
@@ -40,11 +41,14 @@ struct SessionLimits {
   // Limits on compressed messages: codecs, ratio, bytes at once.
   InflateOptions inflate = {};
   // How long an unfinished message may go without a new byte. Then it is dropped, and its call ends
-  // with UNAVAILABLE. Time in which this side does not read is not counted. Zero: no limit.
+  // with UNAVAILABLE. Time in which this side does not read is not counted. Zero or
+  // infinite: no limit.
   absl::Duration max_message_pause = absl::Seconds(30);
   // Time from connect or accept to the peer's Hello, including the transport's handshake.
+  // Infinite: no limit. Zero: refused.
   absl::Duration handshake_timeout = absl::Seconds(5);
-  // Time without a byte from the peer after which it is asked for one. Zero: never.
+  // Time without a byte from the peer after which it is asked for one. Zero: never. At
+  // most 24 hours, which an infinite one means, too.
   absl::Duration heartbeat_interval = absl::Seconds(10);
   // Silent intervals after the first that end the connection.
   int heartbeat_misses = 2;

@@ -22,6 +22,11 @@ bool CountOneMore(int64_t most, std::atomic<int64_t>* count) {
   return false;
 }
 
+// Zero where the option means never: as zero itself, and infinity, which arithmetic would overflow.
+Nanos NeverIsZero(absl::Duration d) {
+  return d == absl::InfiniteDuration() ? Nanos::zero() : ToNanos(d);
+}
+
 std::shared_ptr<const SessionConfig> ConfigOf(const std::shared_ptr<const ServerOptions>& options,
                                               const ServerCounts& counts, bool of_node) {
   SessionConfig config;
@@ -30,14 +35,14 @@ std::shared_ptr<const SessionConfig> ConfigOf(const std::shared_ptr<const Server
   config.limits = std::shared_ptr<const SessionLimits>(options, &options->limits);
   config.gate = counts.gate;
   config.compression = options->compression;
-  config.max_heartbeat = ToNanos(std::max(options->max_heartbeat_interval, absl::ZeroDuration()));
+  config.max_heartbeat = NeverIsZero(options->max_heartbeat_interval);
   config.input.server = counts.input;
   config.input.unknown = counts.unknown_input;
   return std::make_shared<const SessionConfig>(std::move(config));
 }
 
 ConnectionAges::Options AgesOf(const ServerOptions& options) {
-  return {.age = ToNanos(std::max(options.max_connection_age, absl::ZeroDuration())),
+  return {.age = NeverIsZero(options.max_connection_age),
           .grace = ToNanos(options.max_connection_age_grace)};
 }
 

@@ -11,6 +11,9 @@ namespace weft::native {
 
 namespace {
 
+// The longest interval between signs of life; infinite ones mean it, too.
+constexpr absl::Duration kMaxHeartbeat = absl::Hours(24);
+
 // Cuts a setting to the 32 bits it has in a Hello.
 uint32_t U32(size_t n) { return static_cast<uint32_t>(std::min<size_t>(n, UINT32_MAX)); }
 
@@ -41,7 +44,7 @@ Hello HelloOf(const SessionLimits& limits) {
   // Rounded up: an interval below a millisecond must not become 0, which means none.
   const absl::Duration heartbeat =
       std::clamp(absl::Ceil(limits.heartbeat_interval, absl::Milliseconds(1)), absl::ZeroDuration(),
-                 absl::Hours(24));
+                 kMaxHeartbeat);
   hello.set_heartbeat_ms(static_cast<uint32_t>(absl::ToInt64Milliseconds(heartbeat)));
   hello.set_heartbeat_misses(static_cast<uint32_t>(std::max(1, limits.heartbeat_misses)));
   // Features are offers: each side uses what the other one has named. So an older peer is no error.
@@ -126,7 +129,7 @@ absl::StatusOr<PeerHello> Handshake::ReadHello(std::string_view bytes, const Ses
   if (own.heartbeat_interval > absl::ZeroDuration() && hello.heartbeat_ms() > 0) {
     // The slower of both: neither side is asked more often than it wants to answer. 0 on either
     // side turns the heartbeat off.
-    a.heartbeat = std::max(ToNanos(own.heartbeat_interval),
+    a.heartbeat = std::max(ToNanos(std::min(own.heartbeat_interval, kMaxHeartbeat)),
                            Nanos(std::chrono::milliseconds(hello.heartbeat_ms())));
   }
   a.heartbeat_misses = std::max(1, own.heartbeat_misses);
