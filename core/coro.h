@@ -29,7 +29,7 @@
 #include <utility>
 #include <variant>
 
-#include "weft/core/callback_queue.h"
+#include "weft/core/call_behind.h"
 #include "weft/core/check.h"
 #include "weft/core/coro_stack.h"
 #include "weft/core/executor.h"
@@ -187,19 +187,18 @@ void Spawn(Coro<T> coro, Done done) {
   using coro_internal::Value;
   const Executor::Detached detached;
   auto inside = std::make_shared<std::atomic<bool>>(true);
-  coro_internal::Run(std::move(coro),
-                     [inside, done = std::move(done)](std::optional<Value<T>> result,
-                                                      std::exception_ptr error) mutable {
-                       if (!inside->load(std::memory_order_acquire)) {
-                         coro_internal::Tell<T>(done, std::move(result), std::move(error));
-                         return;
-                       }
-                       CallbackQueue::CallBehind(
-                           coro_internal::kEnd, [done = std::move(done), result = std::move(result),
-                                                 error = std::move(error)]() mutable {
-                             coro_internal::Tell<T>(done, std::move(result), std::move(error));
-                           });
-                     });
+  coro_internal::Run(
+      std::move(coro), [inside, done = std::move(done)](std::optional<Value<T>> result,
+                                                        std::exception_ptr error) mutable {
+        if (!inside->load(std::memory_order_acquire)) {
+          coro_internal::Tell<T>(done, std::move(result), std::move(error));
+          return;
+        }
+        CallBehind(coro_internal::kEnd, [done = std::move(done), result = std::move(result),
+                                         error = std::move(error)]() mutable {
+          coro_internal::Tell<T>(done, std::move(result), std::move(error));
+        });
+      });
   inside->store(false, std::memory_order_release);
 }
 

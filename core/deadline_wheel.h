@@ -20,30 +20,12 @@
 #include <cstdint>
 
 #include "weft/core/clock.h"
+#include "weft/core/deadline_entry.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/timer.h"
 
 namespace weft {
-
-class DeadlineEntry {
- public:
-  DeadlineEntry() = default;
-  DeadlineEntry(const DeadlineEntry&) = delete;
-  DeadlineEntry& operator=(const DeadlineEntry&) = delete;
-  virtual void OnDeadline() = 0;
-  bool in_wheel() const { return prev_ != nullptr; }
-
- protected:
-  // Virtual for users who compile with -Wnon-virtual-dtor: nothing is deleted by this type.
-  virtual ~DeadlineEntry() = default;
-
- private:
-  friend class DeadlineWheel;
-  DeadlineEntry* prev_ = nullptr;
-  DeadlineEntry* next_ = nullptr;
-  MonoTime at_ = kNever;
-};
 
 class DeadlineWheel {
  public:

@@ -9,8 +9,11 @@
 #include "absl/strings/str_join.h"
 #include "weft/core/callback_queue.h"
 #include "weft/core/duration_check.h"
+#include "weft/core/loop_group.h"
+#include "weft/core/step_set.h"
 #include "weft/core/thread_start.h"
 #include "weft/core/timer.h"
+#include "weft/core/worker_pool.h"
 
 namespace weft {
 namespace {

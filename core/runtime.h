@@ -25,13 +25,16 @@
 #include "weft/core/callback_faults.h"
 #include "weft/core/fork_guard.h"
 #include "weft/core/log.h"
-#include "weft/core/loop_group.h"
 #include "weft/core/mutex.h"
-#include "weft/core/random_source.h"
-#include "weft/core/step_set.h"
-#include "weft/core/worker_pool.h"
+#include "weft/core/thread_contract.h"
 
 namespace weft {
+
+class Clock;
+class LoopGroup;
+class RandomSource;
+class StepSet;
+class WorkerPool;
 
 // A worker pool beside the one that all share.
 struct PoolOptions {

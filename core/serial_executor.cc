@@ -10,7 +10,7 @@ namespace weft {
 // most one of its items runs at a time. Made with the first item of its key, freed with the last
 // one and kept as a spare. Its fields are guarded by the executor's mutex; Run and Cancel are
 // called without it.
-class SerialExecutor::Queue final : public WorkItem {
+class SerialQueue final : public WorkItem {
  public:
   enum class State : uint8_t {
     kHeld,  // its first item is not complete
@@ -23,7 +23,7 @@ class SerialExecutor::Queue final : public WorkItem {
     bool ready;
   };
 
-  explicit Queue(SerialExecutor& of) : executor(of) {}
+  explicit SerialQueue(SerialExecutor& of) : executor(of) {}
   void Run(int worker) override;
   void Cancel() override;
 
@@ -233,7 +233,7 @@ SerialExecutor::AfterItem SerialExecutor::End(Queue& queue, bool go_on) {
 }
 
 // Holds a reference of its own: the last item may own the last other one.
-void SerialExecutor::Queue::Run(int worker) {
+void SerialQueue::Run(int worker) {
   const std::shared_ptr<SerialExecutor> held = executor.shared_from_this();
   for (int i = 1;; ++i) {
     WorkItem* const item = held->Begin(*this);
@@ -241,15 +241,16 @@ void SerialExecutor::Queue::Run(int worker) {
     item->Run(worker);
     // After kInARow items the queue goes behind all others of the carrier, so that one key does not
     // keep a worker for itself.
-    if (held->End(*this, i < kInARow) == AfterItem::kElsewhere) return;
+    if (held->End(*this, i < SerialExecutor::kInARow) == SerialExecutor::AfterItem::kElsewhere)
+      return;
   }
 }
 
-void SerialExecutor::Queue::Cancel() {
+void SerialQueue::Cancel() {
   const std::shared_ptr<SerialExecutor> held = executor.shared_from_this();
   while (WorkItem* const item = held->Begin(*this)) {
     item->Cancel();
-    if (held->End(*this, /*go_on=*/true) == AfterItem::kElsewhere) return;
+    if (held->End(*this, /*go_on=*/true) == SerialExecutor::AfterItem::kElsewhere) return;
   }
 }
 

@@ -66,6 +66,9 @@ struct SerialWay {
   bool late = false;  // written by TrySubmit: an item has come by a way of a higher rank
 };
 
+// The items of one key. Handed out by TrySubmit; a name for Done and SetReady, no more.
+class SerialQueue;
+
 class WEFT_ANY_THREAD SerialExecutor final : public std::enable_shared_from_this<SerialExecutor> {
  public:
   // Items of one queue that are run in a row while others wait for the carrier.
@@ -73,8 +76,7 @@ class WEFT_ANY_THREAD SerialExecutor final : public std::enable_shared_from_this
   // Queues without items that are kept for the next key.
   static constexpr size_t kMaxSpare = 64;
 
-  // The items of one key. Handed out by TrySubmit; a name for Done and SetReady, no more.
-  class Queue;
+  using Queue = SerialQueue;
 
   // Lives in a shared_ptr. `carrier` outlives all items.
   SerialExecutor(WorkQueue& carrier, size_t limit);
@@ -107,6 +109,7 @@ class WEFT_ANY_THREAD SerialExecutor final : public std::enable_shared_from_this
   size_t queues() const WEFT_EXCLUDES(mu_);
 
  private:
+  friend class SerialQueue;
   enum class AfterItem : uint8_t { kNext, kElsewhere };
 
   // The item to run now; nullptr: its place is kept, or all were taken out.

@@ -26,12 +26,13 @@
 
 #include "absl/status/statusor.h"
 #include "weft/core/clock.h"
-#include "weft/core/event_loop.h"
 #include "weft/core/thread_contract.h"
 #include "weft/core/transport_identity.h"
 #include "weft/core/watch.h"
 
 namespace weft {
+
+class EventLoop;
 
 // How far a handshake is.
 enum class Progress : uint8_t {

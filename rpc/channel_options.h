@@ -11,9 +11,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "weft/core/in_process_network.h"
 #include "weft/core/runtime.h"
-#include "weft/core/transport_factory.h"
 #include "weft/rpc/base/compression.h"
 #include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/call/retry_policy.h"
@@ -23,6 +21,9 @@
 #include "weft/rpc/protocol/session_limits.h"
 
 namespace weft {
+
+class InProcessNetwork;
+class TransportFactory;
 
 class Service;
 

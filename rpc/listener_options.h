@@ -9,11 +9,12 @@
 #include <string>
 #include <vector>
 
-#include "weft/core/transport_factory.h"
 #include "weft/rpc/protocol/authenticator.h"
 #include "weft/rpc/protocol/protocol.h"
 
 namespace weft {
+
+class TransportFactory;
 
 struct ListenerOptions {
   // The protocols that it takes, as ServerOptions::protocols. Empty: the server's.

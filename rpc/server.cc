@@ -10,6 +10,7 @@
 #include "weft/core/callback_queue.h"
 #include "weft/core/check.h"
 #include "weft/core/fork_guard.h"
+#include "weft/core/in_process_network.h"
 #include "weft/core/mutex.h"
 #include "weft/core/plain_transport.h"
 #include "weft/core/printable.h"

@@ -14,9 +14,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "weft/core/in_process_network.h"
 #include "weft/core/runtime.h"
-#include "weft/core/transport_factory.h"
 #include "weft/rpc/base/compression.h"
 #include "weft/rpc/call/interceptor.h"
 #include "weft/rpc/overload_options.h"
@@ -28,6 +26,9 @@
 #include "weft/rpc/start_options.h"
 
 namespace weft {
+
+class InProcessNetwork;
+class TransportFactory;
 
 // Start refuses a negative duration, and any other that a comment says so of, with
 // INVALID_ARGUMENT.

@@ -13,15 +13,16 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "weft/core/event_loop.h"
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/connected_peer.h"
 #include "weft/rpc/call/connection_volume.h"
-#include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/call/room_observer.h"
 
 namespace weft {
+
+class EventLoop;
+class OutboundCall;
 
 class WEFT_ANY_THREAD CallLink : public CallCanceller {
  public:

@@ -6,9 +6,10 @@
 #define WEFT_RPC_CALL_CALL_TARGET_H_
 
 #include "weft/core/thread_contract.h"
-#include "weft/rpc/call/outbound_call.h"
 
 namespace weft {
+
+class OutboundCall;
 
 class WEFT_ANY_THREAD CallTarget {
  public:

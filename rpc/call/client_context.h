@@ -17,7 +17,6 @@
 #include <memory>
 #include <optional>
 #include <stop_token>
-#include <string_view>
 #include <utility>
 
 #include "absl/strings/cord.h"
@@ -68,18 +67,8 @@ class ClientContext {
   // Also cancels when `token` is stopped. Call it before the call starts.
   void CancelOn(std::stop_token token) { cancel_on_.emplace(std::move(token), Canceller{this}); }
 
-  // For the session that carries the call.
-  void SetHandle(CallHandle handle) WEFT_EXCLUDES(mu_);
-  void SetInitialMetadata(std::string_view initial_metadata);
-  void SetReplyAttachment(absl::Cord attachment) { reply_attachment_ = std::move(attachment); }
-  void SetEnd(Metadata trailers, absl::Duration handler_time, bool may_have_been_executed,
-              int attempts) WEFT_EXCLUDES(mu_);
-  void SetTimes(absl::Duration queued, absl::Duration total) {
-    queued_ = queued;
-    total_ = total;
-  }
-
  private:
+  friend class ContextWriter;
   struct Canceller {
     ClientContext* context;
     void operator()() const { context->Cancel(); }

@@ -8,6 +8,7 @@
 #include "weft/core/parker.h"
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/call/client_context.h"
+#include "weft/rpc/call/context_writer.h"
 #include "weft/rpc/call/unary_call.h"
 
 namespace weft {
@@ -64,7 +65,8 @@ void ClientStreamCall::OnInitialMetadata(std::string_view raw) {
   {
     MutexLock lock(end_mu_);
     // The ClientContext may have gone with the holder.
-    if (!abandoned_ && options.context != nullptr) options.context->SetInitialMetadata(raw);
+    if (!abandoned_ && options.context != nullptr)
+      ContextWriter(*options.context).SetInitialMetadata(raw);
   }
   StreamPort::OnInitialMetadata();
 }

@@ -29,9 +29,8 @@
 #include "absl/strings/cord.h"
 #include "weft/core/block.h"
 #include "weft/core/clock.h"
-#include "weft/core/deadline_wheel.h"
+#include "weft/core/deadline_entry.h"
 #include "weft/core/fork_guard.h"
-#include "weft/core/serial_executor.h"
 #include "weft/core/work_item.h"
 #include "weft/rpc/base/compression.h"
 #include "weft/rpc/base/inflate_gate.h"
@@ -56,6 +55,7 @@ class CallPool;
 class CallTarget;
 class InboundCall;
 class MethodStats;
+class SerialQueue;
 class Service;
 struct ServiceMethod;
 class StreamPort;
@@ -166,11 +166,11 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
  public:
   // The dispatcher's own fields of a call: nobody else looks at them.
   struct Serving {
-    CallRunner* runner = nullptr;            // runs or refuses it; null: it runs on the loop
-    AnswerListener* listener = nullptr;      // null: there is none
-    SerialExecutor::Queue* queue = nullptr;  // of a call that has an order: where it stands
-    bool admitted = false;                   // counted against the server's limits
-    MonoTime started{};                      // of an admitted call that a worker has taken
+    CallRunner* runner = nullptr;        // runs or refuses it; null: it runs on the loop
+    AnswerListener* listener = nullptr;  // null: there is none
+    SerialQueue* queue = nullptr;        // of a call that has an order: where it stands
+    bool admitted = false;               // counted against the server's limits
+    MonoTime started{};                  // of an admitted call that a worker has taken
   };
 
   explicit InboundCall(CallPool& home) : context_(*this), pool_(home) {}

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/rpc/call/client_context.h"
+#include "weft/rpc/call/context_writer.h"
 
 namespace weft {
 
@@ -13,7 +14,7 @@ void OutboundCall::Started(CallHandle handle) {
   if (plan_.scope != nullptr) {
     cancel_by_scope_.emplace(plan_.scope->stop_token(), CancelByScope{handle});
   }
-  if (options.context != nullptr) options.context->SetHandle(std::move(handle));
+  if (options.context != nullptr) ContextWriter(*options.context).SetHandle(std::move(handle));
 }
 
 bool OutboundCall::PrepareAgain() {

@@ -32,7 +32,7 @@
 #include "absl/strings/cord.h"
 #include "weft/core/check.h"
 #include "weft/core/clock.h"
-#include "weft/core/deadline_wheel.h"
+#include "weft/core/deadline_entry.h"
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/base/method.h"
 #include "weft/rpc/base/method_calls.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "weft/core/event_loop.h"
+#include "weft/core/loop_group.h"
 #include "weft/core/runtime.h"
 #include "weft/rpc/call/call_scope.h"
 #include "weft/rpc/call/sleep_wait.h"

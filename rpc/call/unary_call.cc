@@ -4,6 +4,7 @@
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/attempt_text.h"
 #include "weft/rpc/call/client_context.h"
+#include "weft/rpc/call/context_writer.h"
 
 namespace weft::call_internal {
 namespace {
@@ -14,21 +15,21 @@ constexpr Nanos kCallerSpin = std::chrono::microseconds(20);
 }  // namespace
 
 void TellContext(const OutboundCall& call, const CallEnd& end) {
+  const ContextWriter context(*call.options.context);
   const EventLoop* const loop = EventLoop::Current();
   const MonoTime now = (loop != nullptr ? loop->clock() : Clock::System()).Now();
   const bool sent = call.wire().sent != MonoTime();
-  call.options.context->SetTimes(ToAbsl((sent ? call.wire().sent : now) - call.plan().started),
-                                 ToAbsl(now - call.plan().started));
+  context.SetTimes(ToAbsl((sent ? call.wire().sent : now) - call.plan().started),
+                   ToAbsl(now - call.plan().started));
   if (call.wire().initial_metadata != nullptr &&
       call.stream == nullptr) {  // a stream told it when it came
-    call.options.context->SetInitialMetadata(*call.wire().initial_metadata);
+    context.SetInitialMetadata(*call.wire().initial_metadata);
   }
   Metadata trailers;
   (void)trailers.ReadFrom(end.trailers);  // up to damaged bytes: the reply is good
-  if (end.whole_reply != nullptr)
-    call.options.context->SetReplyAttachment(end.whole_reply->Attachment());
-  call.options.context->SetEnd(std::move(trailers), ToAbsl(end.handler_time),
-                               end.may_have_been_executed, end.attempts + call.waits().resent);
+  if (end.whole_reply != nullptr) context.SetReplyAttachment(end.whole_reply->Attachment());
+  context.SetEnd(std::move(trailers), ToAbsl(end.handler_time), end.may_have_been_executed,
+                 end.attempts + call.waits().resent);
 }
 
 absl::Status ErrorOf(const OutboundCall& call, const CallEnd& end) {

@@ -7,6 +7,7 @@
 #include "weft/core/callback_queue.h"
 #include "weft/core/check.h"
 #include "weft/rpc/call/client_context.h"
+#include "weft/rpc/call/context_writer.h"
 
 namespace weft::mesh_internal {
 namespace {
@@ -41,7 +42,8 @@ void BroadcastRound::Launch(const BroadcastPlan& plan, char* room) {
   if (rules_.context != nullptr) {
     // Before the first leg starts: the caller may cancel from another thread as soon as it has the
     // context. `progress_.cancelled` remembers a cancel that comes before the legs.
-    rules_.context->SetHandle(CallHandle(std::shared_ptr<CallCanceller>(keep, this), 1));
+    ContextWriter(*rules_.context)
+        .SetHandle(CallHandle(std::shared_ptr<CallCanceller>(keep, this), 1));
   }
   Todo todo;
   size_t starts = 0;

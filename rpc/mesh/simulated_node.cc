@@ -4,6 +4,7 @@
 
 #include "weft/core/callback_queue.h"
 #include "weft/core/check.h"
+#include "weft/core/loop_group.h"
 #include "weft/core/random_bits.h"
 #include "weft/core/step_finisher.h"
 

@@ -27,6 +27,7 @@
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/client_context.h"
 #include "weft/rpc/call/client_stream.h"
+#include "weft/rpc/call/context_writer.h"
 #include "weft/rpc/mesh/broadcast_plan.h"
 #include "weft/rpc/mesh/quorum_count.h"
 #include "weft/rpc/mesh/quorum_error.h"
@@ -92,8 +93,8 @@ class StreamRound final : public CallCanceller,
           plan.TargetOf(i), plan.method, plan.message, nullptr, options, request));
     }
     if (context() != nullptr) {
-      context()->SetHandle(
-          CallHandle(std::shared_ptr<CallCanceller>(this->shared_from_this(), this), 1));
+      ContextWriter(*context())
+          .SetHandle(CallHandle(std::shared_ptr<CallCanceller>(this->shared_from_this(), this), 1));
     }
     // After all streams exist and can be cancelled: a first end may decide the outcome and cancel
     // the others.
@@ -163,7 +164,8 @@ class StreamRound final : public CallCanceller,
         streams.push_back(std::move(slot.stream));
       }
     }
-    if (context() != nullptr) context()->SetEnd(Metadata(), absl::ZeroDuration(), true, 1);
+    if (context() != nullptr)
+      ContextWriter(*context()).SetEnd(Metadata(), absl::ZeroDuration(), true, 1);
     streams.clear();
     Tell();
     return result;

@@ -12,6 +12,7 @@
 
 #include "absl/status/statusor.h"
 #include "weft/rpc/call/client_context.h"
+#include "weft/rpc/call/context_writer.h"
 #include "weft/rpc/call/unary_call.h"
 #include "weft/rpc/mesh/broadcast_result.h"
 #include "weft/rpc/mesh/broadcast_round.h"
@@ -86,7 +87,8 @@ class TypedRound : public BroadcastRound {
     // Under the mutex: a caller that abandons the round may destroy its context right afterwards.
     MutexLock lock(mu());
     if (state() == BroadcastRound::State::kAbandoned) return;
-    context()->SetEnd(Metadata(), absl::ZeroDuration(), executed() || !all_ended(), 1);
+    ContextWriter(*context())
+        .SetEnd(Metadata(), absl::ZeroDuration(), executed() || !all_ended(), 1);
   }
 
  private:

@@ -8,6 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/callback_queue.h"
 #include "weft/core/clock.h"
+#include "weft/core/event_loop.h"
+#include "weft/core/loop_group.h"
+#include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/call/stream_port.h"
 #include "weft/rpc/testing/as_received.h"
 

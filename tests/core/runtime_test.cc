@@ -10,9 +10,12 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/watched.h"
+#include "weft/core/loop_group.h"
 #include "weft/core/manual_clock.h"
 #include "weft/core/random_bits.h"
+#include "weft/core/step_set.h"
 #include "weft/core/timer.h"
+#include "weft/core/worker_pool.h"
 
 namespace weft {
 namespace {

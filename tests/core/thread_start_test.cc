@@ -12,6 +12,7 @@
 #include "tests/support/process_resources.h"
 #include "tests/support/watched.h"
 #include "weft/core/acceptor.h"
+#include "weft/core/loop_group.h"
 #include "weft/core/runtime.h"
 #include "weft/core/thread_start_fault.h"
 #include "weft/core/worker_pool.h"

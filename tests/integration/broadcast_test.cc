@@ -16,6 +16,7 @@
 #include "tests/integration/members.h"
 #include "tests/integration/stack.h"
 #include "weft/core/in_process_network.h"
+#include "weft/core/loop_group.h"
 
 namespace weft::test {
 namespace {

@@ -7,6 +7,7 @@
 
 #include "tests/integration/stack.h"
 #include "weft/core/idle_trimmer.h"
+#include "weft/core/loop_group.h"
 #include "weft/core/manual_clock.h"
 
 namespace weft::test {

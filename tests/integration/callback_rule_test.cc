@@ -16,6 +16,7 @@
 #include "tests/integration/stack.h"
 #include "tests/protos/rows.weft.h"
 #include "weft/core/in_process_network.h"
+#include "weft/core/worker_pool.h"
 #include "weft/rpc/testing/fake_streams.h"
 
 namespace weft::test {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/integration/stack.h"
+#include "weft/core/loop_group.h"
 #include "weft/core/socket.h"
 
 namespace weft::test {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "tests/integration/stack.h"
+#include "weft/core/loop_group.h"
 #include "weft/core/manual_clock.h"
 #include "weft/core/socket.h"
 #include "weft/rpc/protocol/native/frame_reader.h"

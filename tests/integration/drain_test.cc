@@ -8,6 +8,7 @@
 #include "tests/integration/stack.h"
 #include "tests/support/raw_frames.h"
 #include "tests/support/raw_peer.h"
+#include "weft/core/loop_group.h"
 #include "weft/core/manual_clock.h"
 #include "weft/core/socket_address.h"
 

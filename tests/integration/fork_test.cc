@@ -16,6 +16,7 @@
 
 #include "tests/integration/stack.h"
 #include "weft/core/fork_guard.h"
+#include "weft/core/worker_pool.h"
 
 namespace weft::test {
 namespace {

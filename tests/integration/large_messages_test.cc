@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tests/integration/stack.h"
+#include "weft/core/loop_group.h"
 
 namespace weft::test {
 namespace {

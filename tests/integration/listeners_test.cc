@@ -10,6 +10,7 @@
 #include "tests/support/line_protocol.h"
 #include "tests/support/raw_frames.h"
 #include "tests/support/raw_peer.h"
+#include "weft/core/in_process_network.h"
 
 namespace weft::test {
 namespace {

@@ -15,6 +15,7 @@
 #include "tests/integration/stack.h"
 #include "tests/protos/rows.weft.h"
 #include "weft/core/in_process_network.h"
+#include "weft/core/loop_group.h"
 #include "weft/rpc/mesh/peer_set.h"
 
 namespace weft::test {

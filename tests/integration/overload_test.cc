@@ -9,6 +9,7 @@
 #include "tests/integration/stack.h"
 #include "tests/support/raw_peer.h"
 #include "tests/support/scripted_transport.h"
+#include "weft/core/loop_group.h"
 #include "weft/core/output_queue.h"
 #include "weft/core/socket.h"
 #include "weft/rpc/base/wire_status.h"

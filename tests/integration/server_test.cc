@@ -13,6 +13,7 @@
 
 #include "tests/integration/stack.h"
 #include "tests/support/loop_thread.h"
+#include "weft/core/loop_group.h"
 
 namespace weft::test {
 namespace {

@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "tests/integration/stack.h"
+#include "weft/core/loop_group.h"
+#include "weft/core/worker_pool.h"
 
 namespace weft::test {
 namespace {

@@ -10,6 +10,7 @@
 #include "tests/protos/rows.weft.h"
 #include "weft/core/in_process_network.h"
 #include "weft/core/manual_clock.h"
+#include "weft/core/worker_pool.h"
 
 namespace weft::test {
 namespace {

@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 
+#include "weft/core/event_loop.h"
 #include "weft/core/transport.h"
 
 namespace weft {

@@ -14,6 +14,7 @@
 #include "tests/support/watched.h"
 #include "weft/core/clock.h"
 #include "weft/rpc/call/call_target.h"
+#include "weft/rpc/call/outbound_call.h"
 
 namespace weft {
 

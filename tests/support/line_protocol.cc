@@ -19,6 +19,7 @@
 #include "weft/core/timer.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/call_link.h"
+#include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/call/service.h"
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_seed.h"

@@ -13,7 +13,9 @@
 
 #include "absl/status/status.h"
 #include "tests/support/watched.h"
+#include "weft/core/event_loop.h"
 #include "weft/rpc/call/call_link.h"
+#include "weft/rpc/call/outbound_call.h"
 
 namespace weft {
 

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "weft/core/block.h"
+
 namespace weft {
 
 void WriteRecord::Block() { Add({0, EAGAIN}); }

@@ -17,6 +17,7 @@
 #include <mutex>
 #include <string>
 
+#include "weft/core/event_loop.h"
 #include "weft/core/transport.h"
 
 namespace weft {

@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "weft/rpc/call/context_writer.h"
+
 namespace weft {
 namespace {
 
@@ -37,7 +39,7 @@ TEST(ClientContext, KnowsNothingBeforeItsCall) {
 TEST(ClientContext, CancelsTheCallThatHasStarted) {
   auto carrier = std::make_shared<Carrier>();
   ClientContext context;
-  context.SetHandle(CallHandle(carrier, 3));
+  ContextWriter(context).SetHandle(CallHandle(carrier, 3));
   EXPECT_EQ(carrier->cancelled(), Ids{});
   context.Cancel();
   EXPECT_EQ(carrier->cancelled(), Ids{3});
@@ -48,7 +50,7 @@ TEST(ClientContext, CancelsACallThatStartsLater) {
   auto carrier = std::make_shared<Carrier>();
   ClientContext context;
   context.Cancel();
-  context.SetHandle(CallHandle(carrier, 3));
+  ContextWriter(context).SetHandle(CallHandle(carrier, 3));
   EXPECT_EQ(carrier->cancelled(), Ids{3});
 }
 
@@ -56,8 +58,8 @@ TEST(ClientContext, CancelsWhereTheCallIsNow) {
   auto waiting = std::make_shared<Carrier>();
   auto session = std::make_shared<Carrier>();
   ClientContext context;
-  context.SetHandle(CallHandle(waiting, 1));
-  context.SetHandle(CallHandle(session, 9));
+  ContextWriter(context).SetHandle(CallHandle(waiting, 1));
+  ContextWriter(context).SetHandle(CallHandle(session, 9));
   context.Cancel();
   EXPECT_EQ(waiting->cancelled(), Ids{});
   EXPECT_EQ(session->cancelled(), Ids{9});
@@ -66,10 +68,10 @@ TEST(ClientContext, CancelsWhereTheCallIsNow) {
 TEST(ClientContext, CancelsNothingAfterTheEnd) {
   auto carrier = std::make_shared<Carrier>();
   ClientContext context;
-  context.SetHandle(CallHandle(carrier, 3));
+  ContextWriter(context).SetHandle(CallHandle(carrier, 3));
   Metadata trailers;
   ASSERT_TRUE(trailers.Add("k", "v").ok());
-  context.SetEnd(std::move(trailers), absl::Milliseconds(2), true, 2);
+  ContextWriter(context).SetEnd(std::move(trailers), absl::Milliseconds(2), true, 2);
   EXPECT_EQ(context.attempts(), 2);
   EXPECT_EQ(carrier.use_count(), 1) << "an ended call keeps no connection";
   context.Cancel();
@@ -84,9 +86,9 @@ TEST(ClientContext, NeverLosesACancelThatComesWhileTheCallMoves) {
     auto waiting = std::make_shared<Carrier>();
     auto session = std::make_shared<Carrier>();
     ClientContext context;
-    context.SetHandle(CallHandle(waiting, 1));
+    ContextWriter(context).SetHandle(CallHandle(waiting, 1));
     std::thread canceller([&] { context.Cancel(); });
-    context.SetHandle(CallHandle(session, 2));
+    ContextWriter(context).SetHandle(CallHandle(session, 2));
     canceller.join();
     // The carrier that had it last was told, be it as well as the one before.
     EXPECT_EQ(session->cancelled(), Ids{2});

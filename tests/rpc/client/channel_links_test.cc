@@ -10,6 +10,7 @@
 #include "tests/rpc/protocol/native/held_echo.h"
 #include "tests/support/watched.h"
 #include "weft/core/in_process_network.h"
+#include "weft/core/loop_group.h"
 #include "weft/core/manual_clock.h"
 #include "weft/rpc/channel.h"
 #include "weft/rpc/server.h"

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/rpc/protocol/native/held_echo.h"
+#include "weft/core/loop_group.h"
 #include "weft/core/runtime.h"
 #include "weft/rpc/client/link_use.h"
 

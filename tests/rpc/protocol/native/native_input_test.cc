@@ -16,6 +16,7 @@
 #include "tests/support/raw_peer.h"
 #include "tests/support/watched.h"
 #include "weft/core/input_account.h"
+#include "weft/core/loop_group.h"
 #include "weft/core/manual_clock.h"
 #include "weft/rpc/channel.h"
 #include "weft/rpc/protocol/native/frame_reader.h"
