@@ -6,6 +6,7 @@
 
 #include <cstddef>
 
+#include "weft/core/loop_group.h"
 #include "weft/core/runtime.h"
 
 namespace weft::bench {

@@ -39,6 +39,7 @@
 #include "bench/peers/common/fail.h"
 #include "bench/peers/common/monotonic_clock.h"
 #include "bench/peers/common/process_cpu.h"
+#include "weft/core/loop_group.h"
 #include "weft/rpc/channel.h"
 #include "weft/rpc/server.h"
 

@@ -16,6 +16,7 @@
 
 #include "bench/echo.weft.h"
 #include "bench/median.h"
+#include "weft/core/loop_group.h"
 #include "weft/core/parker.h"
 #include "weft/rpc/base/method_stats.h"
 #include "weft/rpc/channel.h"
