@@ -190,8 +190,8 @@ TEST(TransportHandshake, ThatTheClientRefusesEndsItsCalls) {
       EchoService::Stub(*channel).Echo(RequestOf(""), {.timeout = kForever});
   EXPECT_THAT(reply.status(), IsStatus(absl::StatusCode::kUnauthenticated,
                                        AllOf(HasSubstr("weft.test.EchoService/Echo"),
-                                             HasSubstr(" (dialled): not your name (after "))));
-  EXPECT_TRUE(logged.Says("server: handshake failed: ", " (accepted): the peer has gone (after "));
+                                             HasSubstr(" (dialled): not your name (to "))));
+  EXPECT_TRUE(logged.Says("server: handshake failed: ", " (accepted): the peer has gone (from "));
 }
 
 TEST(TransportHandshake, OfAPlainClientFails) {
@@ -215,10 +215,10 @@ TEST(TransportHandshake, ThatIsNotAnsweredEndsWithTheConnectTimeout) {
   RawPeer accepted = silent.Accept();
   EXPECT_EQ(accepted.Read(5), StepFactory::Greeting('A', "ann"));
   clock.Advance(absl::Seconds(3));
-  EXPECT_THAT(
-      result.Wait().status(),
-      IsStatus(absl::StatusCode::kUnavailable,
-               HasSubstr("(dialled): the peer has not answered in time (after 3000.0 ms)")));
+  EXPECT_THAT(result.Wait().status(),
+              IsStatus(absl::StatusCode::kUnavailable,
+                       AllOf(HasSubstr("(dialled): the peer has not answered in time (to "),
+                             HasSubstr(", after 3000.0 ms)"))));
 }
 
 TEST(TransportHandshake, MayBeUnderWayWhenTheChannelGoes) {

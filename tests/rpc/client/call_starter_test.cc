@@ -30,8 +30,10 @@ using native::FrameType;
 using test::EchoReply;
 using test::EchoRequest;
 using test::EchoService;
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 enum class Style { kBlocking, kCallback, kCoroutine };
 
@@ -287,8 +289,8 @@ TEST_P(CameBack, FailsWithTheNextAttemptToConnect) {
   const absl::Status status = call.Wait().status();
   EXPECT_EQ(status.code(), StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()),
-              HasSubstr("call weft.test.EchoService/Echo: attempt 2: connect: Connection refused "
-                        "(to 127.0.0.1:"));
+              AllOf(StartsWith("call weft.test.EchoService/Echo: attempt 2: "),
+                    HasSubstr("(to 127.0.0.1:")));
   EXPECT_FALSE(call.context.may_have_been_executed());
 }
 

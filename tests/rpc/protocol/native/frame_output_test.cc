@@ -128,8 +128,9 @@ TEST_F(FrameOutputTest, RefusesWhatMakesMoreWaitThanItsLimit) {
   EXPECT_TRUE(frames_->CheckRoom(Side::kClient, 100).ok());
   EXPECT_THAT(std::string(frames_->CheckRoom(Side::kClient, 2'000).message()),
               HasSubstr("bytes wait to be written, with the request's 2000 more"));
+  // This end has dialled, so the limit is its channel's also for replies.
   EXPECT_THAT(std::string(frames_->CheckRoom(Side::kServer, 2'000).message()),
-              HasSubstr("(max_output_bytes of the server)"));
+              HasSubstr("(max_output_bytes of the channel)"));
 }
 
 TEST_F(FrameOutputTest, TellsWhoWaitsOnceThereIsRoom) {
