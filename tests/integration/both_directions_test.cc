@@ -52,6 +52,13 @@ class Listing : public Rows::Service {
     }
     return absl::OkStatus();
   }
+  // Ends when its caller's messages do, so a caller's own error is the first end of the call.
+  absl::Status Add(ServerContext&, ServerReader<Row>& rows, RowSum&) override {
+    Row row;
+    while (rows.Read(&row)) {
+    }
+    return absl::OkStatus();
+  }
 };
 
 class BothDirections : public testing::Test {
