@@ -1,5 +1,6 @@
-// Calls code of the user's behind the code of the user's that is on the stack: by the rule of
-// CallbackQueue::CallBehind, for templates of public headers, which need no more of that queue.
+// CallbackQueue::CallBehind for templates of public headers, which need not include the queue.
+//
+// A callback of the application runs once the application's code on this stack has returned.
 //
 // Threads  any
 #ifndef WEFT_CORE_CALL_BEHIND_H_

@@ -1,7 +1,8 @@
 // The words for a dial that came to nothing: its target, its phase, what became of each address,
 // and the time that it took.
 //
-//   "connect db1:80: 10.0.0.7:80: Connection refused; 10.0.0.8:80: No route to host (after 3.0 ms)"
+//   "connect: 10.0.0.7:80: Connection refused; 10.0.0.8:80: No route to host
+//   (to db1:80, after 3.0 ms)"
 //
 // Threads  one at a time
 // Owns     the reasons of the addresses that failed

@@ -4,8 +4,8 @@
 //   reached ──Failed…──► out                     a warning, once it has lasted for kPatience
 //   out ──Failed…──► out                         a warning a minute at most, with what was tried
 //
-// Lines begin with words that do not change, so that they group; names, addresses, counts and
-// reasons follow. A peer that comes and goes all the time has kBurst warnings, then one a minute,
+// Lines begin with words that do not change, so that they group; the reason, the count and, last,
+// the peer follow. A peer that comes and goes all the time has kBurst warnings, then one a minute,
 // and is called back only where it was called away.
 //
 // Threads  value; its owner's lock or loop guards it
