@@ -55,11 +55,11 @@ struct BlockedResult<absl::StatusOr<T>> {
 template <typename T>
 [[nodiscard]] typename coro_internal::BlockedResult<T>::Type BlockOn(Coro<T> coro) {
   if (absl::Status s = BlockedThread::CheckMayWait("BlockOn"); !s.ok()) return s;
-  coro_internal::CoroResult<T> end;
+  coro_internal::CoroOutcome<T> end;
   BlockedThread thread;
   thread.Run([&] {
-    coro_internal::Run(std::move(coro), [&](std::optional<coro_internal::Value<T>> value,
-                                            std::exception_ptr thrown) {
+    coro_internal::RunCoro(std::move(coro), [&](std::optional<coro_internal::CoroValue<T>> value,
+                                                std::exception_ptr thrown) {
       if constexpr (!std::is_void_v<T>) {
         if (value.has_value()) end.result.emplace(*std::move(value));
       }

@@ -23,6 +23,8 @@ using MonoTime = std::chrono::time_point<std::chrono::steady_clock, Nanos>;
 // The far end of time: "no deadline".
 inline constexpr MonoTime kNever = MonoTime::max();
 
+namespace internal {
+
 // Told when a clock that is moved by hand has moved.
 class ClockWatcher {
  public:
@@ -33,6 +35,8 @@ class ClockWatcher {
  protected:
   ~ClockWatcher() = default;
 };
+
+}  // namespace internal
 
 class Clock {
  public:
@@ -57,6 +61,8 @@ class Clock {
 inline Nanos ToNanos(absl::Duration d) { return Nanos(absl::ToInt64Nanoseconds(d)); }
 inline absl::Duration ToAbsl(Nanos d) { return absl::Nanoseconds(d.count()); }
 
+namespace internal {
+
 // As texts of errors say it: "12.3 ms".
 std::string InMs(Nanos d);
 
@@ -65,6 +71,8 @@ inline MonoTime SaturatingAdd(MonoTime start, Nanos d) {
   if (d.count() > 0 && start.time_since_epoch() > kNever.time_since_epoch() - d) return kNever;
   return start + d;
 }
+
+}  // namespace internal
 
 }  // namespace weft
 

@@ -41,7 +41,7 @@ namespace coro_internal {
 
 // The end of a coroutine, a part of its promise: its result, or an exception.
 template <typename T>
-struct CoroResult {
+struct CoroOutcome {
   template <typename U>
   void return_value(U&& value) {
     result.emplace(std::forward<U>(value));
@@ -59,7 +59,7 @@ struct CoroResult {
 };
 
 template <>
-struct CoroResult<void> {
+struct CoroOutcome<void> {
   void return_void() {}
   void unhandled_exception() { error = std::current_exception(); }
   void Take() const {
@@ -71,7 +71,7 @@ struct CoroResult<void> {
 
 // `T` as something that can be kept.
 template <typename T>
-using Value = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
+using CoroValue = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
 }  // namespace coro_internal
 
@@ -89,7 +89,7 @@ class [[nodiscard]] Coro {
     void await_resume() noexcept {}
   };
 
-  struct promise_type : coro_internal::CoroResult<T> {
+  struct promise_type : coro_internal::CoroOutcome<T> {
     Coro get_return_object() { return Coro(Handle::from_promise(*this)); }
     std::suspend_always initial_suspend() noexcept { return {}; }
     FinalAwaiter final_suspend() noexcept { return {}; }
@@ -121,27 +121,27 @@ class [[nodiscard]] Coro {
 namespace coro_internal {
 
 // A coroutine that belongs to nobody: frees itself at its end.
-struct Detached {
+struct DetachedCoro {
   struct promise_type {
-    Detached get_return_object() {
+    DetachedCoro get_return_object() {
       return {std::coroutine_handle<promise_type>::from_promise(*this)};
     }
     std::suspend_always initial_suspend() noexcept { return {}; }
     std::suspend_never final_suspend() noexcept { return {}; }
     void return_void() {}
-    void unhandled_exception() {}  // Drive catches everything
+    void unhandled_exception() {}  // DriveCoro catches everything
   };
   std::coroutine_handle<> handle;
 };
 
 // For the log.
-inline constexpr char kEnd[] = "what a coroutine was spawned with";
+inline constexpr char kSpawnEnd[] = "what a coroutine was spawned with";
 
-// `done(std::optional<Value<T>> result, std::exception_ptr error)`, after the coroutine's own frame
+// `done(std::optional<CoroValue<T>> result, std::exception_ptr error)`, after the coroutine's own frame
 // is gone.
 template <typename T, typename Done>
-Detached Drive(Coro<T> coro, Done done) {
-  std::optional<Value<T>> result;
+DetachedCoro DriveCoro(Coro<T> coro, Done done) {
+  std::optional<CoroValue<T>> result;
   std::exception_ptr error;
   {
     Coro<T> running = std::move(coro);
@@ -156,18 +156,18 @@ Detached Drive(Coro<T> coro, Done done) {
       error = std::current_exception();
     }
   }
-  GuardedCall(kEnd, [&] { done(std::move(result), std::move(error)); });
+  GuardedCall(kSpawnEnd, [&] { done(std::move(result), std::move(error)); });
 }
 
 // Starts `coro` here and now; `done` runs where it ends, inside this call where it need not wait.
 template <typename T, typename Done>
-void Run(Coro<T> coro, Done done) {
-  CoroStack::Resume(Drive(std::move(coro), std::move(done)).handle);
+void RunCoro(Coro<T> coro, Done done) {
+  CoroStack::Resume(DriveCoro(std::move(coro), std::move(done)).handle);
 }
 
 // Calls a Spawn's `done` as its coroutine's kind wants it.
 template <typename T, typename Done>
-void Tell(Done& done, std::optional<Value<T>> result, std::exception_ptr error) {
+void TellSpawn(Done& done, std::optional<CoroValue<T>> result, std::exception_ptr error) {
   if constexpr (std::is_void_v<T>) {
     done(std::move(error));
   } else {
@@ -184,19 +184,19 @@ void Tell(Done& done, std::optional<Value<T>> result, std::exception_ptr error) 
 // called under a lock that `done` takes.
 template <typename T, typename Done>
 void Spawn(Coro<T> coro, Done done) {
-  using coro_internal::Value;
+  using coro_internal::CoroValue;
   const Executor::Detached detached;
   auto inside = std::make_shared<std::atomic<bool>>(true);
-  coro_internal::Run(
-      std::move(coro), [inside, done = std::move(done)](std::optional<Value<T>> result,
+  coro_internal::RunCoro(
+      std::move(coro), [inside, done = std::move(done)](std::optional<CoroValue<T>> result,
                                                         std::exception_ptr error) mutable {
         if (!inside->load(std::memory_order_acquire)) {
-          coro_internal::Tell<T>(done, std::move(result), std::move(error));
+          coro_internal::TellSpawn<T>(done, std::move(result), std::move(error));
           return;
         }
-        CallBehind(coro_internal::kEnd, [done = std::move(done), result = std::move(result),
-                                         error = std::move(error)]() mutable {
-          coro_internal::Tell<T>(done, std::move(result), std::move(error));
+        CallBehind(coro_internal::kSpawnEnd, [done = std::move(done), result = std::move(result),
+                                              error = std::move(error)]() mutable {
+          coro_internal::TellSpawn<T>(done, std::move(result), std::move(error));
         });
       });
   inside->store(false, std::memory_order_release);

@@ -52,15 +52,21 @@ struct InProcessNetworkOptions {
   std::shared_ptr<InProcessTap> tap = nullptr;
 };
 
+namespace internal {
+
 // A name that is listened on, until this goes.
 class InProcessListener {
  public:
   virtual ~InProcessListener() = default;
 };
 
+}  // namespace internal
+
 class WEFT_ANY_THREAD InProcessNetwork final
     : public std::enable_shared_from_this<InProcessNetwork> {
  public:
+  using Held = InProcessPipe::Held;
+  using Side = InProcessPipe::Side;
   // A connection, and how the other end is called. Runs on the dialling I/O thread.
   using OnConnection = std::function<void(std::unique_ptr<Transport> transport, std::string peer)>;
 
@@ -88,9 +94,9 @@ class WEFT_ANY_THREAD InProcessNetwork final
   // How many were ever dialled, which is the number of the next.
   uint64_t dialled() const;
   // Resets it now: both ends see ECONNRESET, and what was under way is lost.
-  bool Cut(uint64_t connection, InProcessPipe::Held held = InProcessPipe::Held::kHearsNow);
+  bool Cut(uint64_t connection, Held held = Held::kHearsNow);
   // Resets one end alone: the other hears nothing, now or later, and what it writes vanishes.
-  bool CutOneEnd(uint64_t connection, InProcessPipe::Side hears);
+  bool CutOneEnd(uint64_t connection, Side hears);
   // Nothing arrives any more at either end, and neither is told.
   bool Silence(uint64_t connection);
   // Other faults from here on; positions count from what has been written until now. A direction
@@ -101,7 +107,7 @@ class WEFT_ANY_THREAD InProcessNetwork final
   bool Hold(uint64_t connection);
   bool Release(uint64_t connection);
   // The same in one direction: of what `writer` writes.
-  bool HoldOneWay(uint64_t connection, InProcessPipe::Side writer, bool held);
+  bool HoldOneWay(uint64_t connection, Side writer, bool held);
 
  private:
   class Listener;

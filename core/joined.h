@@ -34,7 +34,7 @@ class Joined {
     void await_resume() noexcept {}
   };
 
-  struct promise_type : CoroResult<T> {
+  struct promise_type : CoroOutcome<T> {
     Joined get_return_object() { return Joined(Handle::from_promise(*this)); }
     std::suspend_always initial_suspend() noexcept { return {}; }
     FinalAwaiter final_suspend() noexcept { return {}; }
@@ -56,7 +56,7 @@ class Joined {
     CoroStack::Resume(handle_);
   }
   // Once, when it has ended.
-  Value<T> TakeValue() {
+  CoroValue<T> TakeValue() {
     if constexpr (std::is_void_v<T>) {
       handle_.promise().Take();
       return {};
@@ -72,11 +72,11 @@ class Joined {
 
 // The result of awaiting one.
 template <typename Awaitable>
-using ResultOf = decltype(std::declval<Awaitable&>().await_resume());
+using AwaitedBy = decltype(std::declval<Awaitable&>().await_resume());
 
 template <typename Awaitable>
-Joined<ResultOf<Awaitable>> Join(Awaitable awaitable) {
-  if constexpr (std::is_void_v<ResultOf<Awaitable>>) {
+Joined<AwaitedBy<Awaitable>> Join(Awaitable awaitable) {
+  if constexpr (std::is_void_v<AwaitedBy<Awaitable>>) {
     co_await std::move(awaitable);
   } else {
     co_return co_await std::move(awaitable);

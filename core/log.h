@@ -102,6 +102,8 @@ class Log {
   const std::atomic<LogLevel>* least_ = &nowhere_;  // the state's
 };
 
+namespace internal {
+
 // Lets at most `burst` lines through in each second and counts the rest.
 class LogLimiter {
  public:
@@ -115,6 +117,8 @@ class LogLimiter {
   std::atomic<int> in_second_{0};
   std::atomic<int64_t> dropped_{0};
 };
+
+}  // namespace internal
 
 }  // namespace weft
 

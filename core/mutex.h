@@ -21,10 +21,10 @@ namespace weft {
 
 #ifdef WEFT_COUNT_LOCKS
 namespace mutex_internal {
-inline std::atomic<uint64_t> taken{0};
+inline std::atomic<uint64_t> locks_taken{0};
 }  // namespace mutex_internal
 inline constexpr bool kCountsLocks = true;
-inline void CountLock() { mutex_internal::taken.fetch_add(1, std::memory_order_relaxed); }
+inline void CountLock() { mutex_internal::locks_taken.fetch_add(1, std::memory_order_relaxed); }
 #else
 inline constexpr bool kCountsLocks = false;
 inline void CountLock() {}
@@ -34,7 +34,7 @@ inline void CountLock() {}
 // are not counted.
 inline uint64_t LocksTaken() {
 #ifdef WEFT_COUNT_LOCKS
-  return mutex_internal::taken.load(std::memory_order_relaxed);
+  return mutex_internal::locks_taken.load(std::memory_order_relaxed);
 #else
   return 0;
 #endif

@@ -31,18 +31,18 @@ namespace weft {
 namespace coro_internal {
 
 template <typename... T>
-Coro<std::tuple<Value<T>...>> JoinTuple(std::tuple<Joined<T>...> all) {
+Coro<std::tuple<CoroValue<T>...>> JoinTuple(std::tuple<Joined<T>...> all) {
   const auto begin = [&all](JoinAwaiter* awaiter) {
     std::apply([awaiter](auto&... one) { (one.Begin(awaiter), ...); }, all);
   };
   JoinAwaiter ends(sizeof...(T), begin);
   co_await ends;
-  co_return std::apply([](auto&... one) { return std::tuple<Value<T>...>{one.TakeValue()...}; },
+  co_return std::apply([](auto&... one) { return std::tuple<CoroValue<T>...>{one.TakeValue()...}; },
                        all);
 }
 
 template <typename T>
-Coro<std::conditional_t<std::is_void_v<T>, void, std::vector<Value<T>>>> JoinVector(
+Coro<std::conditional_t<std::is_void_v<T>, void, std::vector<CoroValue<T>>>> JoinVector(
     std::vector<Joined<T>> all) {
   const auto begin = [&all](JoinAwaiter* awaiter) {
     for (Joined<T>& one : all) one.Begin(awaiter);
@@ -62,15 +62,15 @@ Coro<std::conditional_t<std::is_void_v<T>, void, std::vector<Value<T>>>> JoinVec
 }  // namespace coro_internal
 
 template <typename... Awaitable>
-Coro<std::tuple<coro_internal::Value<coro_internal::ResultOf<Awaitable>>...>> WhenAll(
+Coro<std::tuple<coro_internal::CoroValue<coro_internal::AwaitedBy<Awaitable>>...>> WhenAll(
     Awaitable... all) {
-  using All = std::tuple<coro_internal::Joined<coro_internal::ResultOf<Awaitable>>...>;
+  using All = std::tuple<coro_internal::Joined<coro_internal::AwaitedBy<Awaitable>>...>;
   return coro_internal::JoinTuple(All{coro_internal::Join(std::move(all))...});
 }
 
 template <typename Awaitable>
 auto WhenAll(std::vector<Awaitable> all) {
-  using Result = coro_internal::ResultOf<Awaitable>;
+  using Result = coro_internal::AwaitedBy<Awaitable>;
   std::vector<coro_internal::Joined<Result>> joined;
   joined.reserve(all.size());
   for (Awaitable& one : all) joined.push_back(coro_internal::Join(std::move(one)));

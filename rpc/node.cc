@@ -24,6 +24,7 @@
 #include "weft/rpc/mesh/node_events.h"
 #include "weft/rpc/mesh/peer_table.h"
 #include "weft/rpc/mesh/self_peer.h"
+#include "weft/rpc/mesh/session_desk.h"
 #include "weft/rpc/mesh/unknown_peer.h"
 #include "weft/rpc/mesh/view_exchange.h"
 #include "weft/rpc/protocol/option_durations.h"

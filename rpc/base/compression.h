@@ -45,6 +45,8 @@ enum class Compression : uint8_t {
 std::string_view CompressionName(Compression codec);
 // The codec of that name, in lower case; nothing when there is none.
 std::optional<Compression> CompressionNamed(std::string_view name);
+namespace internal {
+
 // True for codecs that compress: false for kNone and for a number that is no codec.
 bool IsCodec(Compression codec);
 
@@ -62,6 +64,8 @@ bool TryCompress(Compression codec, std::span<const MessagePiece> message,
 // receiver's, SessionLimits::max_message_bytes.
 absl::Status Inflate(Compression codec, std::string_view bytes, size_t size, size_t limit,
                      BlockRef* out);
+
+}  // namespace internal
 
 }  // namespace weft
 

@@ -43,6 +43,8 @@ struct CallStatsSnapshot : MethodStatsSnapshot {
   int64_t resent = 0;     // times that one was sent again because no server had taken it
 };
 
+namespace internal {
+
 class WEFT_ANY_THREAD MethodStats {
  public:
   static constexpr int kStepBits = 4;
@@ -72,6 +74,8 @@ class WEFT_ANY_THREAD MethodStats {
   const std::string method_;
   std::array<std::atomic<Cell*>, kCells> cells_{};
 };
+
+}  // namespace internal
 
 }  // namespace weft
 

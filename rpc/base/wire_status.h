@@ -13,6 +13,8 @@
 
 namespace weft {
 
+namespace internal {
+
 inline uint16_t ToWireCode(absl::StatusCode code) { return static_cast<uint16_t>(code); }
 
 // Codes this version does not know are UNKNOWN.
@@ -22,6 +24,8 @@ inline absl::StatusCode FromWireCode(uint16_t code) {
              : absl::StatusCode::kUnknown;
 }
 
+}  // namespace internal
+
 // "UNAVAILABLE" and the like.
 std::string StatusCodeName(absl::StatusCode code);
 
@@ -30,11 +34,15 @@ std::string StatusCodeName(absl::StatusCode code);
 std::string StatusDetails(const absl::Status& status);
 void SetStatusDetails(std::string_view details, absl::Status* status);
 
+namespace internal {
+
 // `status` with `context` before its message; payloads are kept.
 absl::Status Annotate(const absl::Status& status, std::string_view context);
 
 // `status` with another message; code and payloads are kept.
 absl::Status WithMessage(const absl::Status& status, std::string_view message);
+
+}  // namespace internal
 
 }  // namespace weft
 

@@ -35,7 +35,7 @@ absl::Status Guarded(const char* side, Hook hook) {
 namespace call_internal {
 
 template <typename Interceptor, typename Start, typename End>
-absl::Status Hooks<Interceptor, Start, End>::RunStart(
+absl::Status InterceptorHooks<Interceptor, Start, End>::RunStart(
     const std::vector<std::shared_ptr<Interceptor>>& interceptors, const Start& start) {
   // The mutex is held over the hooks, so the hooks of one call never overlap. If a hook refuses the
   // call, those that started before it stay in calls_, and the call's end runs their OnEnd.
@@ -54,7 +54,8 @@ absl::Status Hooks<Interceptor, Start, End>::RunStart(
 }
 
 template <typename Interceptor, typename Start, typename End>
-absl::Status Hooks<Interceptor, Start, End>::RunMessage(MessageDirection direction, size_t bytes) {
+absl::Status InterceptorHooks<Interceptor, Start, End>::RunMessage(MessageDirection direction,
+                                                                   size_t bytes) {
   MutexLock lock(mu_);
   const bool sent = direction == MessageDirection::kSent;
   ++(sent ? volume_.sent_messages : volume_.received_messages);
@@ -68,7 +69,7 @@ absl::Status Hooks<Interceptor, Start, End>::RunMessage(MessageDirection directi
 }
 
 template <typename Interceptor, typename Start, typename End>
-void Hooks<Interceptor, Start, End>::RunEnd(End& end) {
+void InterceptorHooks<Interceptor, Start, End>::RunEnd(End& end) {
   MutexLock lock(mu_);
   end.volume = volume_;
   // In reverse order, and each hook object goes right after its end: a hook may rely on the ones
@@ -84,8 +85,8 @@ void Hooks<Interceptor, Start, End>::RunEnd(End& end) {
   }
 }
 
-template class Hooks<ClientInterceptor, ClientCallStart, ClientCallEnd>;
-template class Hooks<ServerInterceptor, ServerCallStart, ServerCallEnd>;
+template class InterceptorHooks<ClientInterceptor, ClientCallStart, ClientCallEnd>;
+template class InterceptorHooks<ServerInterceptor, ServerCallStart, ServerCallEnd>;
 
 }  // namespace call_internal
 

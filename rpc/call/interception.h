@@ -32,10 +32,10 @@ namespace call_internal {
 
 // The common part of both sides.
 template <typename Interceptor, typename Start, typename End>
-class WEFT_ANY_THREAD Hooks {
+class WEFT_ANY_THREAD InterceptorHooks {
  public:
   // `side`: whose interceptors they are, for errors.
-  explicit Hooks(const char* side) : side_(side) {}
+  explicit InterceptorHooks(const char* side) : side_(side) {}
 
   // Runs the start hooks; the error of the first that refuses, or throws.
   absl::Status RunStart(const std::vector<std::shared_ptr<Interceptor>>& interceptors,
@@ -70,7 +70,8 @@ class ClientInterception {
   const Metadata& metadata() const { return metadata_; }
 
  private:
-  call_internal::Hooks<ClientInterceptor, ClientCallStart, ClientCallEnd> hooks_{"channel"};
+  call_internal::InterceptorHooks<ClientInterceptor, ClientCallStart, ClientCallEnd> hooks_{
+      "channel"};
   Metadata metadata_;
   const Clock* clock_ = nullptr;
 };
@@ -92,7 +93,7 @@ class ServerInterception {
   absl::Status End(InboundCall& call, const absl::Status& status, ptrdiff_t reply_bytes);
 
  private:
-  call_internal::Hooks<ServerInterceptor, ServerCallStart, ServerCallEnd> hooks_;
+  call_internal::InterceptorHooks<ServerInterceptor, ServerCallStart, ServerCallEnd> hooks_;
   MonoTime began_{};
 };
 

@@ -185,7 +185,7 @@ struct Serve<Handler> {
     call.own_messages = std::move(pair);
     if (!call.Parse(messages.request)) return;
     CallScope::Enter enter(call.Scope());
-    coro_internal::Run(
+    coro_internal::RunCoro(
         (static_cast<S&>(service).*Handler)(call.context(), messages.request, messages.reply),
         [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
           OwnReply<Pair> reply(call);

@@ -36,6 +36,8 @@ namespace call_internal {
 class SleepWait;
 }  // namespace call_internal
 
+namespace internal {
+
 // `absl::Status`: OK when the time has come.
 class [[nodiscard]] SleepAwaiter {
  public:
@@ -60,6 +62,8 @@ class [[nodiscard]] SleepAwaiter {
   std::shared_ptr<call_internal::SleepWait> wait_;  // while it sleeps
   absl::Status status_;                             // where it need not
 };
+
+}  // namespace internal
 
 // A negative duration is none; an infinite one ends by the other ends alone.
 SleepAwaiter Sleep(Runtime& runtime, absl::Duration duration);

@@ -69,7 +69,7 @@ struct ServeClientStream<Handler> {
     Frame& f = *frame;
     call.own_messages = std::move(frame);
     CallScope::Enter enter(call.Scope());
-    coro_internal::Run(
+    coro_internal::RunCoro(
         (static_cast<S&>(service).*Handler)(call.context(), f.reader, f.reply),
         [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
           OwnReply<Frame> reply(call);
@@ -131,7 +131,7 @@ struct ServeServerStream<Handler> {
     call.own_messages = std::move(frame);
     if (!call.Parse(f.request)) return;
     CallScope::Enter enter(call.Scope());
-    coro_internal::Run(
+    coro_internal::RunCoro(
         (static_cast<S&>(service).*Handler)(call.context(), f.request, f.stream),
         [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
           AnswerStream(call, error ? HandlerThrew(method, error) : *status);
@@ -189,7 +189,7 @@ struct ServeBothStreams<Handler> {
     Frame& f = *frame;
     call.own_messages = std::move(frame);
     CallScope::Enter enter(call.Scope());
-    coro_internal::Run(
+    coro_internal::RunCoro(
         (static_cast<S&>(service).*Handler)(call.context(), f.stream),
         [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
           AnswerStream(call, error ? HandlerThrew(method, error) : *status);

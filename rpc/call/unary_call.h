@@ -83,7 +83,7 @@ absl::StatusOr<Reply> ParsedReply(const OutboundCall& call, const CallEnd& end) 
 }
 
 template <typename Reply>
-absl::StatusOr<Reply> ResultOf(const OutboundCall& call, const CallEnd& end) {
+absl::StatusOr<Reply> ResultOfCall(const OutboundCall& call, const CallEnd& end) {
   if (call.options.context != nullptr) TellContext(call, end);
   if (!end.status.ok()) return ErrorOf(call, end);
   return ParsedReply<Reply>(call, end);
@@ -130,12 +130,12 @@ class CallbackCall final : public OutboundCall {
       if (CallbackQueue* const queue = CallbackQueue::FreeAt(nullptr)) {
         const CallbackQueue::Scope in_callback(queue);
         const std::unique_ptr<CallbackCall> self(this);
-        GuardedCall(kWhat, [&] { std::move(done_)(ResultOf<Reply>(*this, end)); });
+        GuardedCall(kWhat, [&] { std::move(done_)(ResultOfCall<Reply>(*this, end)); });
         return;
       }
     }
     const std::unique_ptr<CallbackCall> self(this);
-    auto tell = [done = std::move(done_), result = ResultOf<Reply>(*this, end)]() mutable {
+    auto tell = [done = std::move(done_), result = ResultOfCall<Reply>(*this, end)]() mutable {
       std::move(done)(std::move(result));
     };
     if (options.executor != nullptr) {

@@ -18,10 +18,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
-#include <string_view>
 #include <unordered_map>
 
 #include "absl/status/status.h"
@@ -29,6 +27,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/mesh/hello_places.h"
 #include "weft/rpc/mesh/mesh_loops.h"
+#include "weft/rpc/mesh/node_identity.h"
 #include "weft/rpc/mesh/pair.h"
 #include "weft/rpc/mesh/pair_settings.h"
 #include "weft/rpc/mesh/peer_directory.h"
@@ -36,11 +35,6 @@
 #include "weft/rpc/server/session_hooks.h"
 
 namespace weft {
-
-// Decides if a node may have this name. `identity`: the authenticator's verdict, empty without an
-// authenticator. An error refuses the node.
-using NodeIdentity = std::function<absl::Status(std::string_view node, std::string_view identity,
-                                                std::string_view address)>;
 
 class SessionDesk final : public SessionHooks, public std::enable_shared_from_this<SessionDesk> {
  public:

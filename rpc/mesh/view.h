@@ -53,6 +53,8 @@ class View {
   std::shared_ptr<const std::vector<Member>> members_;  // null: none
 };
 
+namespace internal {
+
 // The difference between two views, each list by name.
 struct ViewDifference {
   struct Move {
@@ -67,6 +69,8 @@ struct ViewDifference {
   static ViewDifference Between(const View& from, const View& to);
   bool empty() const { return joined.empty() && left.empty() && moved.empty(); }
 };
+
+}  // namespace internal
 
 }  // namespace weft
 

@@ -37,6 +37,8 @@ inline constexpr size_t kCloseReasons = 15;
 // A short name, also the counter's label.
 std::string_view CloseReasonName(CloseReason reason);
 
+namespace internal {
+
 class WEFT_ANY_THREAD CloseCounters {
  public:
   void Add(CloseReason reason) {
@@ -49,6 +51,8 @@ class WEFT_ANY_THREAD CloseCounters {
  private:
   std::array<std::atomic<int64_t>, kCloseReasons> counts_{};
 };
+
+}  // namespace internal
 
 }  // namespace weft
 

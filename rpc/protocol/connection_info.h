@@ -63,6 +63,8 @@ struct ConnectionEvent {
 // (Runtime::callback_throws).
 using ConnectionListener = std::function<void(const ConnectionEvent&)>;
 
+namespace internal {
+
 // A session's counters and measurements.
 class WEFT_ANY_THREAD ConnectionGauge {
  public:
@@ -71,6 +73,8 @@ class WEFT_ANY_THREAD ConnectionGauge {
   // Default: nothing was measured.
   virtual PeerTiming Timing() { return {}; }
 };
+
+}  // namespace internal
 
 }  // namespace weft
 

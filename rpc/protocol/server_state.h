@@ -18,6 +18,8 @@ namespace weft {
 
 enum class ServerState : uint8_t { kNew, kServing, kDraining, kStopped };
 
+namespace internal {
+
 constexpr bool MayGo(ServerState from, ServerState to) {
   switch (to) {
     case ServerState::kNew:
@@ -31,6 +33,8 @@ constexpr bool MayGo(ServerState from, ServerState to) {
   }
   return false;
 }
+
+}  // namespace internal
 
 }  // namespace weft
 

@@ -80,8 +80,8 @@ class FakeEnd {
 
 // Messages written by the code under test.
 template <typename Request>
-struct Written {
-  static FakeCall::OnMessage Recorder(std::shared_ptr<Written> to) {
+struct FakeWritten {
+  static FakeCall::OnMessage Recorder(std::shared_ptr<FakeWritten> to) {
     return [to = std::move(to)](const google::protobuf::MessageLite& message,
                                 const absl::Cord& attachment) {
       const auto& request = static_cast<const Request&>(message);
@@ -127,22 +127,22 @@ class FakeWriteSide : public FakeEnd {
   }
 
  protected:
-  FakeWriteSide() : FakeWriteSide(std::make_shared<Written<Request>>()) {}
+  FakeWriteSide() : FakeWriteSide(std::make_shared<FakeWritten<Request>>()) {}
   ~FakeWriteSide() = default;
 
  private:
-  explicit FakeWriteSide(const std::shared_ptr<Written<Request>>& written)
-      : FakeEnd(Written<Request>::Recorder(written)), written_(written) {}
+  explicit FakeWriteSide(const std::shared_ptr<FakeWritten<Request>>& written)
+      : FakeEnd(FakeWritten<Request>::Recorder(written)), written_(written) {}
 
-  const std::shared_ptr<Written<Request>> written_;
+  const std::shared_ptr<FakeWritten<Request>> written_;
 };
 
-inline constexpr MethodInfo kRead{"weft.Fake", "Read", "weft.Fake/Read",
-                                  MethodKind::kServerStreaming};
-inline constexpr MethodInfo kWrite{"weft.Fake", "Write", "weft.Fake/Write",
-                                   MethodKind::kClientStreaming};
-inline constexpr MethodInfo kTalk{"weft.Fake", "Talk", "weft.Fake/Talk",
-                                  MethodKind::kBidirectional};
+inline constexpr MethodInfo kFakeRead{"weft.Fake", "Read", "weft.Fake/Read",
+                                      MethodKind::kServerStreaming};
+inline constexpr MethodInfo kFakeWrite{"weft.Fake", "Write", "weft.Fake/Write",
+                                       MethodKind::kClientStreaming};
+inline constexpr MethodInfo kFakeTalk{"weft.Fake", "Talk", "weft.Fake/Talk",
+                                      MethodKind::kBidirectional};
 
 }  // namespace fake_internal
 
@@ -160,7 +160,7 @@ class FakeReader : public fake_internal::FakeEnd {
 
   ClientReader<Reply> Open(const CallOptions& options = {}) {
     return ClientReader<Reply>(ClientStreamCall::Launch(
-        call(), fake_internal::kRead, Reply::default_instance(), nullptr, options));
+        call(), fake_internal::kFakeRead, Reply::default_instance(), nullptr, options));
   }
   // Adds a message to read, and its attachment. Ignored after End.
   void Push(const Reply& message, const absl::Cord& attachment = {}) {
@@ -180,8 +180,8 @@ class FakeWriter : public fake_internal::FakeWriteSide<Request> {
 
   ClientWriter<Request, Reply> Open(const CallOptions& options = {}) {
     return ClientWriter<Request, Reply>(
-        ClientStreamCall::Launch(this->call(), fake_internal::kWrite, Request::default_instance(),
-                                 std::make_unique<Reply>(), options));
+        ClientStreamCall::Launch(this->call(), fake_internal::kFakeWrite,
+                                 Request::default_instance(), std::make_unique<Reply>(), options));
   }
 };
 
@@ -199,7 +199,7 @@ class FakeStream : public fake_internal::FakeWriteSide<Request> {
 
   ClientStream<Request, Reply> Open(const CallOptions& options = {}) {
     return ClientStream<Request, Reply>(ClientStreamCall::Launch(
-        this->call(), fake_internal::kTalk, Request::default_instance(), nullptr, options));
+        this->call(), fake_internal::kFakeTalk, Request::default_instance(), nullptr, options));
   }
   // Adds a message to read, and its attachment. Ignored after End.
   void Push(const Reply& message, const absl::Cord& attachment = {}) {

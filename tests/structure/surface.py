@@ -25,9 +25,19 @@ def listed(root):
     """The public headers in the order of the list: line, path, purpose."""
     path = root / LIST
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else [], 1):
-        if line.strip() and not line.startswith("#"):
+        if line.strip() and not line.startswith(("#", " ")):
             entry = _ENTRY.fullmatch(line)
             yield number, *(entry.groups() if entry else (line, ""))
+
+
+def companions(root):
+    """The indented lines of the list: line, path, and the listed header above."""
+    path, above = root / LIST, ""
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines() if path.is_file() else [], 1):
+        if line.startswith(" ") and line.strip():
+            yield number, line.strip(), above
+        elif line.strip() and not line.startswith("#"):
+            above = line.split()[0]
 
 
 def closure(root, headers):
