@@ -52,10 +52,10 @@ void Main(Arguments arguments) {
   request.set_payload(
       std::string(static_cast<size_t>(arguments.Integer("size", 32, 0, 1 << 20)), 'x'));
   Call(stub, request, arguments.Integer("warmup", 1'000, 1, 100'000'000));
-  const uint64_t before = LocksTaken();
+  const uint64_t before = internal::LocksTaken();
   Call(stub, request, calls);
-  const uint64_t taken = LocksTaken() - before;
-  if (!kCountsLocks) {
+  const uint64_t taken = internal::LocksTaken() - before;
+  if (!internal::kCountsLocks) {
     std::printf("built without WEFT_COUNT_LOCKS: nothing was counted\n");
   } else {
     std::printf("locks a call: %.2f\n", static_cast<double>(taken) / static_cast<double>(calls));

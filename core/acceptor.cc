@@ -20,7 +20,7 @@
 #include "weft/core/thread_start.h"
 #include "weft/core/timer.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // The first pause is short, since a descriptor may be free again soon; the longest bounds how long
@@ -306,4 +306,4 @@ Acceptor::Counts Acceptor::counts() const {
           out_of_descriptors_.load(std::memory_order_relaxed)};
 }
 
-}  // namespace weft
+}  // namespace weft::internal

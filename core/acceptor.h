@@ -30,7 +30,7 @@
 #include "weft/core/socket.h"
 #include "weft/core/socket_address.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct AcceptorOptions {
   ListenOptions listen;
@@ -88,6 +88,6 @@ class Acceptor {
   std::atomic<int64_t> accepted_{0}, out_of_descriptors_{0};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_ACCEPTOR_H_

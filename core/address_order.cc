@@ -10,7 +10,7 @@
 
 #include "weft/core/socket.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // The default policy table of RFC 6724, 2.1. A unix address has no rank there and is only ever
@@ -68,4 +68,4 @@ std::vector<SocketAddress> InOrderOfTrying(
   return order;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -13,7 +13,7 @@
 
 #include "weft/core/socket_address.h"
 
-namespace weft {
+namespace weft::internal {
 
 // True: the kernel has a route to it. Nothing is sent.
 bool HasRoute(const SocketAddress& address);
@@ -22,6 +22,6 @@ std::vector<SocketAddress> InOrderOfTrying(
     std::vector<SocketAddress> addresses,
     const std::function<bool(const SocketAddress&)>& has_route = &HasRoute);
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_ADDRESS_ORDER_H_

@@ -4,7 +4,7 @@
 
 #include <new>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -87,4 +87,4 @@ void Block::Free(Block* block) {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -24,7 +24,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Block;
 
@@ -107,6 +107,6 @@ class BlockRef {
   Block* block_ = nullptr;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_BLOCK_H_

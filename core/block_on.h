@@ -29,7 +29,7 @@
 
 namespace weft {
 
-namespace coro_internal {
+namespace internal {
 
 template <typename T>
 struct BlockedResult {
@@ -48,24 +48,24 @@ struct BlockedResult<absl::StatusOr<T>> {
   using Type = absl::StatusOr<T>;
 };
 
-}  // namespace coro_internal
+}  // namespace internal
 
 // Returns absl::Status for a Coro<void> and a Coro<absl::Status>, and absl::StatusOr<T> for a
 // Coro<absl::StatusOr<T>> and any other Coro<T>.
 template <typename T>
-[[nodiscard]] typename coro_internal::BlockedResult<T>::Type BlockOn(Coro<T> coro) {
-  if (absl::Status s = BlockedThread::CheckMayWait("BlockOn"); !s.ok()) return s;
-  coro_internal::CoroOutcome<T> end;
-  BlockedThread thread;
+[[nodiscard]] typename internal::BlockedResult<T>::Type BlockOn(Coro<T> coro) {
+  if (absl::Status s = internal::BlockedThread::CheckMayWait("BlockOn"); !s.ok()) return s;
+  internal::CoroOutcome<T> end;
+  internal::BlockedThread thread;
   thread.Run([&] {
-    coro_internal::RunCoro(std::move(coro), [&](std::optional<coro_internal::CoroValue<T>> value,
-                                                std::exception_ptr thrown) {
-      if constexpr (!std::is_void_v<T>) {
-        if (value.has_value()) end.result.emplace(*std::move(value));
-      }
-      end.error = std::move(thrown);
-      thread.End();
-    });
+    internal::RunCoro(std::move(coro),
+                      [&](std::optional<internal::CoroValue<T>> value, std::exception_ptr thrown) {
+                        if constexpr (!std::is_void_v<T>) {
+                          if (value.has_value()) end.result.emplace(*std::move(value));
+                        }
+                        end.error = std::move(thrown);
+                        thread.End();
+                      });
   });
   if constexpr (std::is_void_v<T>) {
     end.Take();

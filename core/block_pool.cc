@@ -6,7 +6,7 @@
 
 #include "weft/core/check.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr size_t kMinLog = std::bit_width(BlockPool::kMin) - 1;
@@ -175,4 +175,4 @@ BlockPool::Counts BlockPool::Core::counts() const {
   return counts_;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

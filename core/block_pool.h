@@ -27,7 +27,7 @@
 #include "weft/core/mutex.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD BlockPool {
  public:
@@ -96,6 +96,6 @@ class WEFT_ANY_THREAD BlockPool {
   Core* const core_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_BLOCK_POOL_H_

@@ -6,7 +6,7 @@
 #include "weft/core/callback_queue.h"
 #include "weft/core/event_loop.h"
 
-namespace weft {
+namespace weft::internal {
 
 // A closure that goes unrun may hand over another one from its destructor.
 BlockedThread::~BlockedThread() {
@@ -72,4 +72,4 @@ void BlockedThread::Execute(absl::AnyInvocable<void() &&> closure) {
   woken_.NotifyOne();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

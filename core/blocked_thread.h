@@ -17,7 +17,7 @@
 #include "weft/core/executor.h"
 #include "weft/core/mutex.h"
 
-namespace weft {
+namespace weft::internal {
 
 class BlockedThread final : public Executor {
  public:
@@ -47,6 +47,6 @@ class BlockedThread final : public Executor {
   bool ended_ WEFT_GUARDED_BY(mu_) = false;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_BLOCKED_THREAD_H_

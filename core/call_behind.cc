@@ -4,10 +4,10 @@
 
 #include "weft/core/callback_queue.h"
 
-namespace weft {
+namespace weft::internal {
 
 void CallBehind(const char* what, absl::AnyInvocable<void() &&> callback) {
   CallbackQueue::CallBehind(what, std::move(callback));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

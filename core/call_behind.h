@@ -9,11 +9,11 @@
 #include "absl/functional/any_invocable.h"
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 // `what`: for the log, where it throws.
 void CallBehind(const char* what, absl::AnyInvocable<void() &&> callback);
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_CALL_BEHIND_H_

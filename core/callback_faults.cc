@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 thread_local const std::shared_ptr<CallbackFaults>* current_faults = nullptr;
@@ -48,4 +48,4 @@ CallbackFaults::Scope::Scope(std::shared_ptr<CallbackFaults> faults)
     : faults_(std::move(faults)), outer_(std::exchange(current_faults, &faults_)) {}
 CallbackFaults::Scope::~Scope() { current_faults = outer_; }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -18,7 +18,7 @@
 #include "weft/core/log.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD CallbackFaults {
  public:
@@ -55,6 +55,6 @@ class WEFT_ANY_THREAD CallbackFaults {
   std::atomic<int64_t> count_{0};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_CALLBACK_FAULTS_H_

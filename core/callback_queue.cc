@@ -6,7 +6,7 @@
 #include "weft/core/event_loop.h"
 #include "weft/core/fork_guard.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 thread_local CallbackQueue* current_queue = nullptr;
@@ -94,4 +94,4 @@ size_t CallbackQueue::CallAll() {
   return std::exchange(waiting_, {}).size();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

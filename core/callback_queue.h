@@ -30,7 +30,7 @@
 #include "weft/core/loop_task.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class EventLoop;
 
@@ -169,6 +169,6 @@ class CallbackQueue final : private LoopTask {
   std::deque<Waiting> waiting_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_CALLBACK_QUEUE_H_

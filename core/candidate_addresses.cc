@@ -6,7 +6,7 @@
 #include "weft/core/address_order.h"
 #include "weft/core/check.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 bool Has(const std::vector<SocketAddress>& list, const SocketAddress& address) {
@@ -78,4 +78,4 @@ void CandidateAddresses::TryConnectedLast() {
   if (connected_.length() > 0 && !alone_) TryLast(connected_);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

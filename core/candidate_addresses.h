@@ -15,7 +15,7 @@
 
 #include "weft/core/socket_address.h"
 
-namespace weft {
+namespace weft::internal {
 
 class CandidateAddresses {
  public:
@@ -52,6 +52,6 @@ class CandidateAddresses {
   std::vector<SocketAddress> last_;  // the one that failed the longest ago first
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_CANDIDATE_ADDRESSES_H_

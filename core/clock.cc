@@ -3,6 +3,9 @@
 #include "absl/strings/str_format.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 class SystemClock final : public Clock {

@@ -47,8 +47,8 @@ class Clock {
 
   // From Watch until Unwatch `watcher` is told of every jump. A clock that goes by itself tells
   // nothing.
-  virtual void Watch(ClockWatcher* watcher) const { (void)watcher; }
-  virtual void Unwatch(ClockWatcher* watcher) const { (void)watcher; }
+  virtual void Watch(internal::ClockWatcher* watcher) const { (void)watcher; }
+  virtual void Unwatch(internal::ClockWatcher* watcher) const { (void)watcher; }
 
   // The system's clocks.
   static const Clock& System();

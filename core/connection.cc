@@ -10,7 +10,7 @@
 #include "weft/core/check.h"
 #include "weft/core/timer.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // How long one connection is read in a turn, its inline handlers included, while others wait.
@@ -388,4 +388,4 @@ void Connection::Close(const absl::Status& reason) {
   owner_->OnClosed(why, pending);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -34,7 +34,7 @@
 #include "weft/core/watch.h"
 #include "weft/core/watermark.h"
 
-namespace weft {
+namespace weft::internal {
 
 // Describes the input that the owner of a connection wants next.
 struct InputNeed {
@@ -169,6 +169,6 @@ class Connection final : private WatchEvents {
   uint64_t bytes_read_ WEFT_LOOP_OWNED = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_CONNECTION_H_

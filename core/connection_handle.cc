@@ -2,7 +2,7 @@
 
 #include "weft/core/connection.h"
 
-namespace weft {
+namespace weft::internal {
 
 ConnectionHandle::ConnectionHandle(std::shared_ptr<EventLoop> loop,
                                    std::unique_ptr<Transport> transport, std::string peer,
@@ -77,4 +77,4 @@ void ConnectionHandle::FlushTask::Run() {
 
 void ConnectionHandle::FlushTask::Cancel() { handle_->self_.reset(); }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -17,7 +17,7 @@
 #include "weft/core/output_queue.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Connection;
 
@@ -76,6 +76,6 @@ class ConnectionHandle : public std::enable_shared_from_this<ConnectionHandle> {
   Connection* connection_ WEFT_LOOP_OWNED = nullptr;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_CONNECTION_HANDLE_H_

@@ -6,7 +6,7 @@
 #include "weft/core/fd_watch.h"
 #include "weft/core/plain_transport.h"
 
-namespace weft {
+namespace weft::internal {
 
 // A connect that is not decided yet.
 class Connector::Attempt final : private WatchEvents {
@@ -229,4 +229,4 @@ void Connector::Finish(absl::StatusOr<std::unique_ptr<Transport>> result) {
   if (done) done(std::move(result));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

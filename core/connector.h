@@ -33,7 +33,7 @@
 #include "weft/core/timer.h"
 #include "weft/core/transport.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Connector final {
  public:
@@ -95,6 +95,6 @@ class Connector final {
   DialErrors errors_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_CONNECTOR_H_

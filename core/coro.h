@@ -37,7 +37,7 @@
 
 namespace weft {
 
-namespace coro_internal {
+namespace internal {
 
 // The end of a coroutine, a part of its promise: its result, or an exception.
 template <typename T>
@@ -73,7 +73,7 @@ struct CoroOutcome<void> {
 template <typename T>
 using CoroValue = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
-}  // namespace coro_internal
+}  // namespace internal
 
 template <typename T>
 class [[nodiscard]] Coro {
@@ -84,12 +84,12 @@ class [[nodiscard]] Coro {
   struct FinalAwaiter {
     bool await_ready() noexcept { return false; }
     std::coroutine_handle<> await_suspend(Handle h) noexcept {
-      return CoroStack::HandOver(h.promise().awaiter);
+      return internal::CoroStack::HandOver(h.promise().awaiter);
     }
     void await_resume() noexcept {}
   };
 
-  struct promise_type : coro_internal::CoroOutcome<T> {
+  struct promise_type : internal::CoroOutcome<T> {
     Coro get_return_object() { return Coro(Handle::from_promise(*this)); }
     std::suspend_always initial_suspend() noexcept { return {}; }
     FinalAwaiter final_suspend() noexcept { return {}; }
@@ -109,7 +109,7 @@ class [[nodiscard]] Coro {
   bool await_ready() const noexcept { return false; }
   std::coroutine_handle<> await_suspend(std::coroutine_handle<> awaiter) noexcept {
     handle_.promise().awaiter = awaiter;
-    return CoroStack::HandOver(handle_);
+    return internal::CoroStack::HandOver(handle_);
   }
   T await_resume() { return handle_.promise().Take(); }
 
@@ -118,7 +118,7 @@ class [[nodiscard]] Coro {
   Handle handle_;
 };
 
-namespace coro_internal {
+namespace internal {
 
 // A coroutine that belongs to nobody: frees itself at its end.
 struct DetachedCoro {
@@ -175,7 +175,7 @@ void TellSpawn(Done& done, std::optional<CoroValue<T>> result, std::exception_pt
   }
 }
 
-}  // namespace coro_internal
+}  // namespace internal
 
 // Starts `coro` here and now. `done(std::optional<T>, std::exception_ptr)`, of a Coro<void>
 // `done(std::exception_ptr)`, runs where it ends, and not inside Spawn: behind the callback that
@@ -184,21 +184,21 @@ void TellSpawn(Done& done, std::optional<CoroValue<T>> result, std::exception_pt
 // called under a lock that `done` takes.
 template <typename T, typename Done>
 void Spawn(Coro<T> coro, Done done) {
-  using coro_internal::CoroValue;
+  using internal::CoroValue;
   const Executor::Detached detached;
   auto inside = std::make_shared<std::atomic<bool>>(true);
-  coro_internal::RunCoro(
-      std::move(coro), [inside, done = std::move(done)](std::optional<CoroValue<T>> result,
-                                                        std::exception_ptr error) mutable {
-        if (!inside->load(std::memory_order_acquire)) {
-          coro_internal::TellSpawn<T>(done, std::move(result), std::move(error));
-          return;
-        }
-        CallBehind(coro_internal::kSpawnEnd, [done = std::move(done), result = std::move(result),
-                                              error = std::move(error)]() mutable {
-          coro_internal::TellSpawn<T>(done, std::move(result), std::move(error));
-        });
-      });
+  internal::RunCoro(std::move(coro), [inside, done = std::move(done)](
+                                         std::optional<internal::CoroValue<T>> result,
+                                         std::exception_ptr error) mutable {
+    if (!inside->load(std::memory_order_acquire)) {
+      internal::TellSpawn<T>(done, std::move(result), std::move(error));
+      return;
+    }
+    internal::CallBehind(internal::kSpawnEnd, [done = std::move(done), result = std::move(result),
+                                               error = std::move(error)]() mutable {
+      internal::TellSpawn<T>(done, std::move(result), std::move(error));
+    });
+  });
   inside->store(false, std::memory_order_release);
 }
 

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 thread_local CoroStack* current_stack = nullptr;
@@ -33,4 +33,4 @@ std::coroutine_handle<> CoroStack::HandOver(std::coroutine_handle<> next) noexce
   return std::noop_coroutine();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -17,7 +17,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 class CoroStack {
  public:
@@ -43,6 +43,6 @@ class CoroStack {
   std::coroutine_handle<> next_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_CORO_STACK_H_

@@ -8,7 +8,7 @@
 
 #include "weft/core/clock.h"
 
-namespace weft {
+namespace weft::internal {
 
 class DeadlineEntry {
  public:
@@ -29,6 +29,6 @@ class DeadlineEntry {
   MonoTime at_ = kNever;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_DEADLINE_ENTRY_H_

@@ -4,7 +4,7 @@
 
 #include "weft/core/check.h"
 
-namespace weft {
+namespace weft::internal {
 
 DeadlineWheel::DeadlineWheel(EventLoop& loop) WEFT_NO_THREAD_ANALYSIS
     : loop_(loop),
@@ -104,4 +104,4 @@ void DeadlineWheel::Rearm() {
   timer_.StartAt(earliest);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -25,7 +25,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/core/timer.h"
 
-namespace weft {
+namespace weft::internal {
 
 class DeadlineWheel {
  public:
@@ -61,6 +61,6 @@ class DeadlineWheel {
   Timer timer_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_DEADLINE_WHEEL_H_

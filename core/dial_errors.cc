@@ -6,7 +6,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 std::string After(Nanos took) { return absl::StrCat(" (after ", InMs(took), ")"); }
@@ -75,4 +75,4 @@ std::string DialErrors::Reasons() const {
   return text;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -18,7 +18,7 @@
 #include "weft/core/clock.h"
 #include "weft/core/socket_address.h"
 
-namespace weft {
+namespace weft::internal {
 
 class DialErrors {
  public:
@@ -53,6 +53,6 @@ class DialErrors {
   bool target_failed_ = false;  // the target is an address, and a reason begins with it
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_DIAL_ERRORS_H_

@@ -16,7 +16,7 @@
 #include "weft/core/fd_watch.h"
 #include "weft/core/timer.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // RFC 1035, 3.2.2 to 3.2.4, and RFC 3596 for AAAA.
@@ -355,4 +355,4 @@ const DnsClient::Facts& DnsClient::facts() const { return channel_->facts(); }
 
 void DnsClient::Ask(const std::string& name) { channel_->Ask(name); }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -23,7 +23,7 @@
 #include "weft/core/resolver_options.h"
 #include "weft/core/socket_address.h"
 
-namespace weft {
+namespace weft::internal {
 
 class DnsClient {
  public:
@@ -73,6 +73,6 @@ class DnsClient {
 // comes to each of them and to the first once more; at least 100 ms.
 Nanos TimeForOneServer(Nanos configured, Nanos limit, int servers);
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_DNS_CLIENT_H_

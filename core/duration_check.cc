@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Null: the value is one that the option takes.
@@ -36,4 +36,4 @@ absl::Status DurationCheck::All(std::string_view owner,
   return absl::OkStatus();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -13,7 +13,7 @@
 #include "absl/time/time.h"
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct DurationCheck {
   enum class Takes {
@@ -30,6 +30,6 @@ struct DurationCheck {
   static absl::Status All(std::string_view owner, std::initializer_list<DurationCheck> checks);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_DURATION_CHECK_H_

@@ -15,7 +15,7 @@
 #include "weft/core/exhausted.h"
 #include "weft/core/thread_log.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr std::string_view kBackEnd = "epoll";
@@ -126,4 +126,4 @@ absl::StatusOr<event_base*> EventBase::New() {
   return base;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -27,7 +27,7 @@
 
 struct event_base;
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD EventBase {
  public:
@@ -40,6 +40,6 @@ class WEFT_ANY_THREAD EventBase {
   static absl::StatusOr<event_base*> New();
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_EVENT_BASE_H_

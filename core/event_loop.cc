@@ -16,7 +16,7 @@
 #include "weft/core/guarded_call.h"
 #include "weft/core/timer.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Rounds of callbacks in one turn that does not sleep, before posted tasks and the turn's end have
@@ -395,4 +395,4 @@ EventLoop::Counts EventLoop::counts() const {
           sleeps_.load(std::memory_order_relaxed)};
 }
 
-}  // namespace weft
+}  // namespace weft::internal

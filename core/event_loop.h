@@ -58,7 +58,7 @@
 struct event;
 struct event_base;
 
-namespace weft {
+namespace weft::internal {
 
 class FdWatch;
 class Timer;
@@ -235,6 +235,6 @@ class EventLoop final : public Steppable, private ClockWatcher {
   NotifyPipe pipe_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_EVENT_LOOP_H_

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 std::string LimitOf(__rlimit_resource_t resource) {
@@ -46,4 +46,4 @@ absl::Status Exhausted::Threads(int error, std::string_view what) {
                    LimitOf(RLIMIT_AS), ")"));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD Exhausted {
  public:
@@ -22,6 +22,6 @@ class WEFT_ANY_THREAD Exhausted {
   static absl::Status Threads(int error, std::string_view what);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_EXHAUSTED_H_

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Items of a line that are moved into the ring at once.
@@ -271,4 +271,4 @@ WorkItem* FairQueue::TakeStranded() {
   return item;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -41,7 +41,7 @@
 #include "weft/core/work_ring.h"
 #include "weft/core/work_share.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD FairQueue {
  public:
@@ -123,6 +123,6 @@ class WEFT_ANY_THREAD FairQueue {
   WorkItem* stranded_last_ WEFT_GUARDED_BY(stranded_mu_) = nullptr;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_FAIR_QUEUE_H_

@@ -4,7 +4,7 @@
 
 #include "weft/core/random_bits.h"
 
-namespace weft {
+namespace weft::internal {
 
 FaultCursor::FaultCursor(const FaultScript& script)
     : script_(script),
@@ -46,4 +46,4 @@ size_t FaultCursor::Read(size_t offered) const {
   return script_.max_read == 0 ? offered : std::min(offered, script_.max_read);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -10,7 +10,7 @@
 #include "weft/core/clock.h"
 #include "weft/core/fault_script.h"
 
-namespace weft {
+namespace weft::internal {
 
 class FaultCursor {
  public:
@@ -49,6 +49,6 @@ class FaultCursor {
   uint64_t random_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_FAULT_CURSOR_H_

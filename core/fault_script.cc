@@ -6,6 +6,8 @@
 
 namespace weft {
 
+using namespace internal;
+
 ConnectionFaults ConnectionFaults::Drawn(uint64_t seed, uint64_t connection, const FaultMix& mix) {
   uint64_t state = seed;
   // One step before the connection's number is mixed in: neighbouring seeds would else share their

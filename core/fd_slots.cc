@@ -14,7 +14,7 @@
 #include "weft/core/thread_log.h"
 #include "weft/core/thread_start.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 struct FreeEvent {
@@ -68,4 +68,4 @@ void FdSlots::Make(event_base* base, int lent, size_t group) {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

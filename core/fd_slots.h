@@ -26,7 +26,7 @@
 
 struct event_base;
 
-namespace weft {
+namespace weft::internal {
 
 class FdSlots {
  public:
@@ -47,6 +47,6 @@ class FdSlots {
   std::vector<bool> made_ WEFT_LOOP_OWNED;  // by group
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_FD_SLOTS_H_

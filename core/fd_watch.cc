@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/exhausted.h"
 
-namespace weft {
+namespace weft::internal {
 
 absl::Status FdWatch::Start(EventLoop& loop, int fd, WatchEvents* events) {
   Stop();
@@ -84,4 +84,4 @@ void FdWatch::OnEvent(int, short what, void* self) {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -16,7 +16,7 @@
 #include "weft/core/timer.h"
 #include "weft/core/watch.h"
 
-namespace weft {
+namespace weft::internal {
 
 class FdWatch final : public Watch {
  public:
@@ -45,6 +45,6 @@ class FdWatch final : public Watch {
   std::unique_ptr<Timer> failed_ WEFT_LOOP_OWNED;  // tells of a failure, in the next turn
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_FD_WATCH_H_

@@ -15,7 +15,7 @@
 #include "absl/strings/str_split.h"
 #include "weft/core/exhausted.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // The number of links that the kernel follows, and the number of times that a changing path is
@@ -177,4 +177,4 @@ void FileWatch::OnWatchFailed(const absl::Status& why) {
   failed_ = why;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -33,7 +33,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/core/watch.h"
 
-namespace weft {
+namespace weft::internal {
 
 class FileWatch final : private WatchEvents {
  public:
@@ -77,6 +77,6 @@ class FileWatch final : private WatchEvents {
   Names names_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_FILE_WATCH_H_

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 struct Abandoned {
@@ -44,4 +44,4 @@ void ForkGuard::LeaveBehind(std::shared_ptr<const void> thing) {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

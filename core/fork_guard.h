@@ -22,7 +22,7 @@
 #include "absl/status/status.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD ForkGuard {
  public:
@@ -43,6 +43,6 @@ class WEFT_ANY_THREAD ForkGuard {
   const uint32_t generation_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_FORK_GUARD_H_

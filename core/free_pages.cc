@@ -8,7 +8,7 @@
 #include <new>
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -110,4 +110,4 @@ size_t FreePages::LookOnce(size_t* given) {
   return of_full;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

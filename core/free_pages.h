@@ -24,7 +24,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 class FreePages {
  public:
@@ -54,6 +54,6 @@ class FreePages {
   std::array<size_t, kSizes.size()> known_{};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_FREE_PAGES_H_

@@ -22,7 +22,7 @@
 #include "weft/core/mutex.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD Gate {
  public:
@@ -80,6 +80,6 @@ class WEFT_ANY_THREAD Gate {
   Callback empty_;  // written before kAwaited is set
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_GATE_H_

@@ -10,7 +10,7 @@
 
 #include "weft/core/callback_faults.h"
 
-namespace weft {
+namespace weft::internal {
 
 // `faults`: whose log and count; null: this thread's. `what`: what is called, for the log.
 template <typename F>
@@ -27,6 +27,6 @@ void GuardedCall(const char* what, F&& f) noexcept {
   GuardedCall(nullptr, what, std::forward<F>(f));
 }
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_GUARDED_CALL_H_

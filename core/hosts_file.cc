@@ -8,7 +8,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 
-namespace weft {
+namespace weft::internal {
 
 std::vector<SocketAddress> FindInHosts(const std::string& file, std::string_view name,
                                        uint16_t port) {
@@ -40,4 +40,4 @@ std::vector<SocketAddress> FindInHosts(const std::string& file, std::string_view
   return found;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -14,13 +14,13 @@
 
 #include "weft/core/socket_address.h"
 
-namespace weft {
+namespace weft::internal {
 
 // The addresses of all lines that have `name`, of either family, in the file's order, each once.
 // Upper and lower case are the same. Empty: the name is not in it, or there is no such file.
 std::vector<SocketAddress> FindInHosts(const std::string& file, std::string_view name,
                                        uint16_t port);
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_HOSTS_FILE_H_

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 // No thread is the loop's yet.
 IdleTrimmer::IdleTrimmer(EventLoop& loop) WEFT_NO_THREAD_ANALYSIS : loop_(loop),
                                                                     timer_(loop, [this] {
@@ -59,4 +59,4 @@ void IdleTrimmer::Look() {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -23,7 +23,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/core/timer.h"
 
-namespace weft {
+namespace weft::internal {
 
 // Keeps things to be used again.
 class Trimmable {
@@ -95,6 +95,6 @@ class IdleTrimmer {
   std::vector<std::weak_ptr<Trimmable>> watched_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_IDLE_TRIMMER_H_

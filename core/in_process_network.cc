@@ -6,6 +6,9 @@
 #include "weft/core/in_process_transport.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 std::string AddressOf(std::string_view name) {

@@ -65,10 +65,11 @@ class InProcessListener {
 class WEFT_ANY_THREAD InProcessNetwork final
     : public std::enable_shared_from_this<InProcessNetwork> {
  public:
-  using Held = InProcessPipe::Held;
-  using Side = InProcessPipe::Side;
+  using Held = internal::InProcessPipe::Held;
+  using Side = internal::InProcessPipe::Side;
   // A connection, and how the other end is called. Runs on the dialling I/O thread.
-  using OnConnection = std::function<void(std::unique_ptr<Transport> transport, std::string peer)>;
+  using OnConnection =
+      std::function<void(std::unique_ptr<internal::Transport> transport, std::string peer)>;
 
   static std::shared_ptr<InProcessNetwork> Create(InProcessNetworkOptions options = {});
   ~InProcessNetwork();
@@ -77,14 +78,15 @@ class WEFT_ANY_THREAD InProcessNetwork final
 
   // ---- for servers and channels: `name` is what follows "inproc:", `clock` their loops'. After
   // the listener's destructor no callback comes.
-  absl::StatusOr<std::unique_ptr<InProcessListener>> Listen(std::string_view name,
-                                                            const Clock& clock,
-                                                            OnConnection on_connection);
+  absl::StatusOr<std::unique_ptr<internal::InProcessListener>> Listen(std::string_view name,
+                                                                      const Clock& clock,
+                                                                      OnConnection on_connection);
   // The same network, seen from the host of that name.
   std::shared_ptr<InProcessNetwork> For(std::string host);
   const std::string& host() const { return host_; }
   // Null: nobody answers; whoever dials may try again.
-  absl::StatusOr<std::unique_ptr<Transport>> Dial(std::string_view name, const Clock& clock);
+  absl::StatusOr<std::unique_ptr<internal::Transport>> Dial(std::string_view name,
+                                                            const Clock& clock);
 
   // ---- for tests. False: there is no such connection, or it is over.
   // The numbers of the open connections, oldest first.
@@ -113,7 +115,7 @@ class WEFT_ANY_THREAD InProcessNetwork final
   class Listener;
   // Shared by the network and a listener: the listener may go while a connection is handed over.
   struct Ear {
-    Mutex mu;
+    internal::Mutex mu;
     OnConnection on_connection WEFT_GUARDED_BY(mu);  // null: gone
     const Clock* clock = nullptr;
     std::string host;
@@ -121,16 +123,16 @@ class WEFT_ANY_THREAD InProcessNetwork final
   // The state that all faces of a network share.
   struct Shared {
     InProcessNetworkOptions options;
-    Mutex faults_mu;  // one call of options.faults at a time
-    Mutex mu;
+    internal::Mutex faults_mu;  // one call of options.faults at a time
+    internal::Mutex mu;
     absl::btree_map<std::string, std::shared_ptr<Ear>> ears WEFT_GUARDED_BY(mu);
-    absl::btree_map<uint64_t, std::weak_ptr<InProcessPipe>> links WEFT_GUARDED_BY(mu);
+    absl::btree_map<uint64_t, std::weak_ptr<internal::InProcessPipe>> links WEFT_GUARDED_BY(mu);
     uint64_t dialled WEFT_GUARDED_BY(mu) = 0;
   };
 
   InProcessNetwork(std::shared_ptr<Shared> shared, std::string host)
       : shared_(std::move(shared)), host_(std::move(host)) {}
-  std::shared_ptr<InProcessPipe> Find(uint64_t connection) const;
+  std::shared_ptr<internal::InProcessPipe> Find(uint64_t connection) const;
 
   const std::shared_ptr<Shared> shared_;
   const std::string host_;

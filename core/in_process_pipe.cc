@@ -6,7 +6,7 @@
 #include <cstring>
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 size_t TotalOf(const iovec* pieces, int count) {
@@ -330,4 +330,4 @@ void InProcessPipe::WakeBoth() {
   WakeEnd(1);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -34,7 +34,7 @@
 #include "weft/core/mutex.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 // Told that an end may have become ready: under the link's mutex, on any thread, any number of
 // times.
@@ -148,6 +148,6 @@ class WEFT_ANY_THREAD InProcessPipe {
   std::array<bool, 2> reset_ WEFT_GUARDED_BY(mu_) = {};  // by the end that sees it
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_IN_PROCESS_PIPE_H_

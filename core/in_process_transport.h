@@ -11,7 +11,7 @@
 #include "weft/core/in_process_pipe.h"
 #include "weft/core/transport.h"
 
-namespace weft {
+namespace weft::internal {
 
 class InProcessTransport final : public Transport {
  public:
@@ -38,6 +38,6 @@ class InProcessTransport final : public Transport {
   const InProcessPipe::Side side_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_IN_PROCESS_TRANSPORT_H_

@@ -3,7 +3,7 @@
 #include <atomic>
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 
 // Posted by whichever end changes something, at most once at a time.
 class InProcessWatch::LookTask final : public LoopTask,
@@ -94,4 +94,4 @@ void InProcessWatch::LookNow() {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

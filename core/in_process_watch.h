@@ -14,7 +14,7 @@
 #include "weft/core/timer.h"
 #include "weft/core/watch.h"
 
-namespace weft {
+namespace weft::internal {
 
 class InProcessWatch final : public Watch {
  public:
@@ -44,6 +44,6 @@ class InProcessWatch final : public Watch {
   bool writing_ WEFT_LOOP_OWNED = false;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_IN_PROCESS_WATCH_H_

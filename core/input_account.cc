@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 
 InputAccount::InputAccount(InputBudgets budgets)
     : budgets_(std::move(budgets)), known_(budgets_.unknown == nullptr) {}
@@ -43,4 +43,4 @@ void InputAccount::CountUnknown(size_t before, size_t now) {
   budgets_.unknown->Change(before, now);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -17,7 +17,7 @@
 #include "weft/core/input_budget.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 // The budgets of an account; each may be null.
 struct InputBudgets {
@@ -76,6 +76,6 @@ class WEFT_ANY_THREAD InputAccount {
   std::atomic<bool> known_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_INPUT_ACCOUNT_H_

@@ -18,7 +18,7 @@
 #include "weft/core/idle_trimmer.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class InputArena {
  public:
@@ -74,6 +74,6 @@ class InputArena {
   size_t size_ WEFT_LOOP_OWNED = kBlock;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_INPUT_ARENA_H_

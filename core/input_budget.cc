@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 
 absl::Status InputBudget::Check(size_t more) const {
   const size_t now = held();
@@ -12,4 +12,4 @@ absl::Status InputBudget::Check(size_t more) const {
                    " more are over the limit of ", limit_, " (", setting_, ")"));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

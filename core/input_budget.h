@@ -20,7 +20,7 @@
 #include "absl/status/status.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD InputBudget {
  public:
@@ -44,6 +44,6 @@ class WEFT_ANY_THREAD InputBudget {
   alignas(64) std::atomic<size_t> held_{0};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_INPUT_BUDGET_H_

@@ -15,7 +15,7 @@
 #include "absl/functional/function_ref.h"
 #include "weft/core/requirements.h"
 
-namespace weft::coro_internal {
+namespace weft::internal {
 
 class JoinAwaiter {
  public:
@@ -46,6 +46,6 @@ class JoinAwaiter {
   const Begin begin_;
 };
 
-}  // namespace weft::coro_internal
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_JOIN_AWAITER_H_

@@ -15,7 +15,7 @@
 #include "weft/core/coro_stack.h"
 #include "weft/core/join_awaiter.h"
 
-namespace weft::coro_internal {
+namespace weft::internal {
 
 template <typename T>
 class Joined {
@@ -83,6 +83,6 @@ Joined<AwaitedBy<Awaitable>> Join(Awaitable awaitable) {
   }
 }
 
-}  // namespace weft::coro_internal
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_JOINED_H_

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // The codes that Socket gives for EADDRNOTAVAIL and EAFNOSUPPORT.
@@ -63,4 +63,4 @@ absl::StatusOr<std::vector<Listening>> ListenOnAll(const std::vector<SocketAddre
                                    " tries): ", std::string(in_use.message())));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -12,7 +12,7 @@
 #include "weft/core/socket_address.h"
 #include "weft/core/unix_socket_file.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct Listening {
   Socket socket;
@@ -30,6 +30,6 @@ absl::StatusOr<std::vector<Listening>> ListenOnAll(const std::vector<SocketAddre
                                                    ListenOptions options,
                                                    std::vector<std::string>* left_out);
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_LISTENING_H_

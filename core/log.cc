@@ -12,6 +12,8 @@
 
 namespace weft {
 
+using namespace internal;
+
 std::shared_ptr<LogSink> StderrLogSink() { return std::make_shared<StderrSink>(); }
 
 // Of all copies of a log. `above` and `below` make a tree, whose locks are taken from its root

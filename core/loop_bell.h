@@ -19,7 +19,7 @@
 #include "weft/core/loop_task.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class LoopBell final : public std::enable_shared_from_this<LoopBell>, private LoopTask {
  public:
@@ -59,6 +59,6 @@ class LoopBell final : public std::enable_shared_from_this<LoopBell>, private Lo
   std::shared_ptr<LoopBell> self_;  // between the ring and its call, by whoever is at it
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_LOOP_BELL_H_

@@ -7,7 +7,7 @@
 #include "weft/core/parker.h"
 #include "weft/core/thread_start.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // A loop watches its clock from its first turn on. A test that moves the clock before that would
@@ -71,4 +71,4 @@ void LoopGroup::Stop() {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -23,7 +23,7 @@
 #include "weft/core/input_arena.h"
 #include "weft/core/step_set.h"
 
-namespace weft {
+namespace weft::internal {
 
 // One I/O thread's loop and its companions.
 struct IoThread {
@@ -60,6 +60,6 @@ class LoopGroup {
   std::atomic<size_t> next_{0};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_LOOP_GROUP_H_

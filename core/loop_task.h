@@ -8,7 +8,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 class LoopTask {
  public:
@@ -60,6 +60,6 @@ class TaskList {
   LoopTask* last_ = nullptr;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_LOOP_TASK_H_

@@ -5,6 +5,9 @@
 #include "weft/core/event_loop.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 // Counts those who have not seen the new time yet.

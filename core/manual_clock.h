@@ -42,15 +42,15 @@ class WEFT_ANY_THREAD ManualClock final : public Clock {
   void Advance(Nanos d) WEFT_EXCLUDES(mu_);
   void Advance(absl::Duration d) WEFT_EXCLUDES(mu_) { Advance(ToNanos(d)); }
 
-  void Watch(ClockWatcher* watcher) const WEFT_EXCLUDES(mu_) override;
-  void Unwatch(ClockWatcher* watcher) const WEFT_EXCLUDES(mu_) override;
+  void Watch(internal::ClockWatcher* watcher) const WEFT_EXCLUDES(mu_) override;
+  void Unwatch(internal::ClockWatcher* watcher) const WEFT_EXCLUDES(mu_) override;
 
  private:
   // An hour after boot: tests may look back, too.
   std::atomic<int64_t> now_{Nanos(std::chrono::hours(1)).count()};
-  mutable Mutex mu_;
-  mutable CondVar unwatched_;
-  mutable absl::flat_hash_set<ClockWatcher*> watchers_ WEFT_GUARDED_BY(mu_);
+  mutable internal::Mutex mu_;
+  mutable internal::CondVar unwatched_;
+  mutable absl::flat_hash_set<internal::ClockWatcher*> watchers_ WEFT_GUARDED_BY(mu_);
 };
 
 }  // namespace weft

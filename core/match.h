@@ -10,13 +10,13 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 enum class Match : uint8_t { kNo, kNeedMore, kYes };
 
 // Looks at the first bytes of a stream, those that have come. kNeedMore: they may still become it.
 using Matcher = Match (*)(std::string_view first);
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_MATCH_H_

@@ -17,14 +17,12 @@
 
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 #ifdef WEFT_COUNT_LOCKS
-namespace mutex_internal {
 inline std::atomic<uint64_t> locks_taken{0};
-}  // namespace mutex_internal
 inline constexpr bool kCountsLocks = true;
-inline void CountLock() { mutex_internal::locks_taken.fetch_add(1, std::memory_order_relaxed); }
+inline void CountLock() { locks_taken.fetch_add(1, std::memory_order_relaxed); }
 #else
 inline constexpr bool kCountsLocks = false;
 inline void CountLock() {}
@@ -34,7 +32,7 @@ inline void CountLock() {}
 // are not counted.
 inline uint64_t LocksTaken() {
 #ifdef WEFT_COUNT_LOCKS
-  return mutex_internal::locks_taken.load(std::memory_order_relaxed);
+  return locks_taken.load(std::memory_order_relaxed);
 #else
   return 0;
 #endif
@@ -111,6 +109,6 @@ class CondVar {
   std::condition_variable cv_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_MUTEX_H_

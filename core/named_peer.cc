@@ -3,7 +3,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
@@ -28,4 +28,4 @@ std::string NamedPeer::AtEnd(std::string_view text, std::string_view role, std::
   return absl::StrCat(View(text), " (", View(role), " ", View(peer), ")");
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -11,7 +11,7 @@
 
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD NamedPeer {
  public:
@@ -21,6 +21,6 @@ class WEFT_ANY_THREAD NamedPeer {
   static std::string AtEnd(std::string_view text, std::string_view role, std::string_view peer);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_NAMED_PEER_H_

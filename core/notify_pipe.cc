@@ -7,7 +7,7 @@
 
 #include "weft/core/exhausted.h"
 
-namespace weft {
+namespace weft::internal {
 
 NotifyPipe::~NotifyPipe() {
   for (int fd : fds_) {
@@ -48,4 +48,4 @@ void NotifyPipe::Drain() {
   pending_.store(false, std::memory_order_release);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

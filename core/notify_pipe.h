@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 class NotifyPipe {
  public:
@@ -36,6 +36,6 @@ class NotifyPipe {
   std::atomic<bool> pending_{false};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_NOTIFY_PIPE_H_

@@ -18,7 +18,7 @@
 #include "absl/status/status.h"
 #include "weft/core/output_budget.h"
 
-namespace weft {
+namespace weft::internal {
 
 class OutputAccount {
  public:
@@ -66,6 +66,6 @@ class OutputAccount {
   std::atomic<size_t> counted_{0};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_OUTPUT_ACCOUNT_H_

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 
 absl::Status OutputBudget::Check(size_t uncounted, size_t more, std::string_view side,
                                  std::string_view whose) const {
@@ -48,4 +48,4 @@ void OutputBudget::Tell() {
   for (Wait& wait : told) std::move(wait.told)();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -19,7 +19,7 @@
 #include "weft/core/mutex.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD OutputBudget {
  public:
@@ -63,6 +63,6 @@ class WEFT_ANY_THREAD OutputBudget {
   std::vector<Wait> waits_ WEFT_GUARDED_BY(mu_);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_OUTPUT_BUDGET_H_

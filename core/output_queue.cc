@@ -8,7 +8,7 @@
 #include "absl/base/attributes.h"
 #include "weft/core/check.h"
 
-namespace weft {
+namespace weft::internal {
 
 OutputQueue::OutputQueue(std::unique_ptr<Transport> transport, std::shared_ptr<OutputBudget> budget,
                          BlockPool* blocks)
@@ -183,4 +183,4 @@ void OutputQueue::Trim() {
   segments_.Trim();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -37,7 +37,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/core/transport.h"
 
-namespace weft {
+namespace weft::internal {
 
 class OutputQueue;
 
@@ -208,6 +208,6 @@ class WEFT_ANY_THREAD OutputQueue {
   std::unique_ptr<Transport> transport_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_OUTPUT_QUEUE_H_

@@ -5,7 +5,7 @@
 #include "weft/core/check.h"
 #include "weft/core/try_allocate.h"
 
-namespace weft {
+namespace weft::internal {
 
 bool OutputSegments::TryPush(Segment segment) {
   return TryAllocate([&] { segments_.push_back(std::move(segment)); });
@@ -56,4 +56,4 @@ bool OutputSegments::OwnBorrowed(OutputTail& blocks) {
   return true;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

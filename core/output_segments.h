@@ -19,7 +19,7 @@
 #include "weft/core/block.h"
 #include "weft/core/output_tail.h"
 
-namespace weft {
+namespace weft::internal {
 
 class OutputSegments {
  public:
@@ -70,6 +70,6 @@ class OutputSegments {
   size_t first_ = 0;  // segments before it are written
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_OUTPUT_SEGMENTS_H_

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 
 size_t OutputTail::NextBlock(size_t n) {
   // Only the first blocks since Trim: a connection with traffic would else make a new block for
@@ -36,4 +36,4 @@ char* OutputTail::Reserve(size_t n) {
   return block_->data();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

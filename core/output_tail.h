@@ -15,7 +15,7 @@
 #include "weft/core/block.h"
 #include "weft/core/block_pool.h"
 
-namespace weft {
+namespace weft::internal {
 
 class OutputTail {
  public:
@@ -83,6 +83,6 @@ class OutputTail {
   bool small_ = false;             // block_ is such a one
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_OUTPUT_TAIL_H_

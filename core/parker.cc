@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 void FutexWait(std::atomic<int32_t>* word, int32_t expected, const timespec* limit) {
@@ -86,4 +86,4 @@ void Parker::Unpark() {
   if (state_.exchange(kToken, std::memory_order_acq_rel) == kAsleep) FutexWakeOne(&state_);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -14,7 +14,7 @@
 #include "weft/core/spin_policy.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Parker {
  public:
@@ -43,6 +43,6 @@ class Parker {
   std::atomic<int32_t> state_{kEmpty};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_PARKER_H_

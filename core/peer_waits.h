@@ -9,7 +9,7 @@
 
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD PeerWaits {
  public:
@@ -30,6 +30,6 @@ class WEFT_ANY_THREAD PeerWaits {
   std::atomic<int> count_{0};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_PEER_WAITS_H_

@@ -7,7 +7,7 @@
 
 #include "weft/core/fd_watch.h"
 
-namespace weft {
+namespace weft::internal {
 
 ssize_t PlainTransport::Read(const iovec* pieces, int count) {
   ssize_t n;
@@ -64,4 +64,4 @@ bool PlainTransport::EndWrites() {
 
 void PlainTransport::ShutDown() { ::shutdown(socket_.fd(), SHUT_RDWR); }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -11,7 +11,7 @@
 #include "weft/core/socket.h"
 #include "weft/core/transport.h"
 
-namespace weft {
+namespace weft::internal {
 
 class PlainTransport final : public Transport {
  public:
@@ -32,6 +32,6 @@ class PlainTransport final : public Transport {
   const Socket socket_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_PLAIN_TRANSPORT_H_

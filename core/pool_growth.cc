@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/thread_start.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // How long a pool that cannot grow waits before it tries again.
@@ -67,4 +67,4 @@ bool PoolGrowth::Add() {
   return started->ok();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

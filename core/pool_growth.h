@@ -26,7 +26,7 @@
 #include "weft/core/parker.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 // The pool, seen by what makes it grow. Any thread.
 class GrowthHost {
@@ -83,6 +83,6 @@ class WEFT_ANY_THREAD PoolGrowth {
   std::thread thread_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_POOL_GROWTH_H_

@@ -16,7 +16,7 @@
 
 #include "weft/core/loop_task.h"
 
-namespace weft {
+namespace weft::internal {
 
 class PostQueue {
  public:
@@ -65,6 +65,6 @@ class PostQueue {
   std::atomic<LoopTask*> head_{nullptr};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_POST_QUEUE_H_

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 bool IsPlainAscii(unsigned char c) { return c >= 0x20 && c < 0x7f; }
@@ -108,4 +108,4 @@ std::string Printable::Text(std::string_view text, size_t max) {
   return out;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -15,7 +15,7 @@
 
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD Printable {
  public:
@@ -28,6 +28,6 @@ class WEFT_ANY_THREAD Printable {
   static bool Is(std::string_view text, size_t max = kMaxText);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_PRINTABLE_H_

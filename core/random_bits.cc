@@ -6,7 +6,7 @@
 
 #include "weft/core/random_source.h"
 
-namespace weft {
+namespace weft::internal {
 
 uint64_t RandomSeed() {
   RandomSource* const here = RandomSource::Here();
@@ -22,4 +22,4 @@ uint64_t KernelRandomSeed() {
   return seed ^ reinterpret_cast<uintptr_t>(&seed);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -8,7 +8,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 // The step by which a state moves with each draw.
 inline constexpr uint64_t kRandomStep = 0x9E3779B97F4A7C15u;
@@ -34,6 +34,6 @@ uint64_t RandomSeed();
 // address.
 uint64_t KernelRandomSeed();
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_RANDOM_BITS_H_

@@ -1,6 +1,6 @@
 #include "weft/core/random_source.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constinit thread_local RandomSource* current_source = nullptr;
@@ -14,4 +14,4 @@ RandomSource::Scope::Scope(RandomSource& source) : outer_(current_source) {
 }
 RandomSource::Scope::~Scope() { current_source = outer_; }
 
-}  // namespace weft
+}  // namespace weft::internal

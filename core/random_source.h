@@ -13,7 +13,7 @@
 #include "weft/core/random_bits.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD RandomSource {
  public:
@@ -46,6 +46,6 @@ class WEFT_ANY_THREAD RandomSource {
   std::atomic<uint64_t> state_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_RANDOM_SOURCE_H_

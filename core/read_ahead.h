@@ -10,7 +10,7 @@
 
 #include "weft/core/block.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct ReadAhead {
   BlockRef block;
@@ -18,6 +18,6 @@ struct ReadAhead {
   size_t size = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_READ_AHEAD_H_

@@ -10,7 +10,7 @@
 #include "absl/strings/str_join.h"
 #include "weft/core/hosts_file.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // RFC 1035, 2.3.4: 255 bytes on the wire, which are 253 of text.
@@ -179,4 +179,4 @@ void Resolver::Fail(const std::string& why) {
   tell(absl::UnavailableError(text), true);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -27,7 +27,7 @@
 #include "weft/core/socket_address.h"
 #include "weft/core/timer.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Resolver {
  public:
@@ -73,6 +73,6 @@ class Resolver {
 std::vector<std::string> SearchNames(const std::string& name,
                                      const std::vector<std::string>& search, int ndots);
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_RESOLVER_H_

@@ -10,7 +10,7 @@
 
 #include "weft/core/clock.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct ResolverOptions {
   // Read anew for each lookup, so that a change holds from the next one on.
@@ -24,6 +24,6 @@ struct ResolverOptions {
   Nanos try_time = Nanos::zero();
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_RESOLVER_OPTIONS_H_

@@ -13,7 +13,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/core/work_item.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD ResumedItems {
  public:
@@ -46,6 +46,6 @@ class WEFT_ANY_THREAD ResumedItems {
   std::atomic<size_t> count_{0};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_RESUMED_ITEMS_H_

@@ -16,6 +16,9 @@
 #include "weft/core/worker_pool.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 // How long a runtime that cannot end for want of a thread waits before it tries again.

@@ -31,10 +31,12 @@
 namespace weft {
 
 class Clock;
+namespace internal {
 class LoopGroup;
 class RandomSource;
 class StepSet;
 class WorkerPool;
+}  // namespace internal
 
 // A worker pool beside the one that all share.
 struct PoolOptions {
@@ -82,7 +84,7 @@ struct RuntimeOptions {
   uint64_t seed = 0;
   // Runs its loops and workers, instead of threads (null). A runtime that is stepped has no
   // sockets, and lives, dies and is used on the thread that steps it.
-  std::shared_ptr<StepSet> steps = nullptr;
+  std::shared_ptr<internal::StepSet> steps = nullptr;
 };
 
 class WEFT_ANY_THREAD Runtime {
@@ -92,19 +94,19 @@ class WEFT_ANY_THREAD Runtime {
   Runtime(const Runtime&) = delete;
   Runtime& operator=(const Runtime&) = delete;
 
-  LoopGroup& loops() { return *loops_; }
+  internal::LoopGroup& loops() { return *loops_; }
   // The pool that all share. Started by the first call.
-  absl::StatusOr<WorkerPool*> workers() WEFT_EXCLUDES(mu_);
+  absl::StatusOr<internal::WorkerPool*> workers() WEFT_EXCLUDES(mu_);
   // The one of that name in RuntimeOptions::pools, started by the first call; NOT_FOUND where there
   // is none.
-  absl::StatusOr<WorkerPool*> workers(const std::string& name) WEFT_EXCLUDES(mu_);
+  absl::StatusOr<internal::WorkerPool*> workers(const std::string& name) WEFT_EXCLUDES(mu_);
   // In a process that was forked from the runtime's: none of its threads is there.
   bool InForkedChild() const { return home_.InForkedChild(); }
   const Clock& clock() const { return clock_; }
   // The one that it was made with.
-  const std::shared_ptr<StepSet>& steps() const { return options_.steps; }
+  const std::shared_ptr<internal::StepSet>& steps() const { return options_.steps; }
   // The source of its random numbers, and of those on its threads.
-  const std::shared_ptr<RandomSource>& random() const { return random_; }
+  const std::shared_ptr<internal::RandomSource>& random() const { return random_; }
   // Its level and sink may be changed while it runs, also those of its servers and channels where
   // they have none of their own.
   const Log& log() const { return log_; }
@@ -114,19 +116,21 @@ class WEFT_ANY_THREAD Runtime {
 
  private:
   explicit Runtime(RuntimeOptions options);
-  absl::StatusOr<WorkerPool*> StartPool(std::string thread_name, const PoolOptions& options,
-                                        std::unique_ptr<WorkerPool>* pool) WEFT_REQUIRES(mu_);
+  absl::StatusOr<internal::WorkerPool*> StartPool(std::string thread_name,
+                                                  const PoolOptions& options,
+                                                  std::unique_ptr<internal::WorkerPool>* pool)
+      WEFT_REQUIRES(mu_);
 
-  const ForkGuard home_;
+  const internal::ForkGuard home_;
   const RuntimeOptions options_;
   const Clock& clock_;
   const Log log_;
-  const std::shared_ptr<CallbackFaults> faults_;
-  const std::shared_ptr<RandomSource> random_;
-  std::unique_ptr<LoopGroup> loops_;
-  Mutex mu_;
-  std::unique_ptr<WorkerPool> workers_ WEFT_GUARDED_BY(mu_);
-  std::map<std::string, std::unique_ptr<WorkerPool>> pools_ WEFT_GUARDED_BY(mu_);
+  const std::shared_ptr<internal::CallbackFaults> faults_;
+  const std::shared_ptr<internal::RandomSource> random_;
+  std::unique_ptr<internal::LoopGroup> loops_;
+  internal::Mutex mu_;
+  std::unique_ptr<internal::WorkerPool> workers_ WEFT_GUARDED_BY(mu_);
+  std::map<std::string, std::unique_ptr<internal::WorkerPool>> pools_ WEFT_GUARDED_BY(mu_);
 };
 
 }  // namespace weft

@@ -4,7 +4,7 @@
 
 #include "weft/core/check.h"
 
-namespace weft {
+namespace weft::internal {
 
 // The items of one key, in their order. It is itself the item that stands with the carrier, so at
 // most one of its items runs at a time. Made with the first item of its key, freed with the last
@@ -264,4 +264,4 @@ size_t SerialExecutor::queues() const {
   return queues_.size();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

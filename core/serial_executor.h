@@ -43,7 +43,7 @@
 #include "weft/core/work_queue.h"
 #include "weft/core/work_share.h"
 
-namespace weft {
+namespace weft::internal {
 
 // Names a queue: items whose keys are equal run one at a time.
 struct SerialKey {
@@ -134,6 +134,6 @@ class WEFT_ANY_THREAD SerialExecutor final : public std::enable_shared_from_this
   size_t shares_ WEFT_GUARDED_BY(mu_) = 0;  // those whose items wait
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_SERIAL_EXECUTOR_H_

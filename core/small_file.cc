@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/exhausted.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr size_t kStep = size_t{64} << 10;
@@ -86,4 +86,4 @@ absl::StatusOr<std::string> SmallFile::Read(const std::string& path, size_t max_
   return bytes;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

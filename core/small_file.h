@@ -13,7 +13,7 @@
 #include "absl/status/statusor.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD SmallFile {
  public:
@@ -35,6 +35,6 @@ class WEFT_ANY_THREAD SmallFile {
   static absl::StatusOr<std::string> Read(const std::string& path, size_t max_bytes);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_SMALL_FILE_H_

@@ -14,7 +14,7 @@
 #include "weft/core/exhausted.h"
 #include "weft/core/unix_socket_file.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 absl::Status Failed(int error, std::string_view what, const SocketAddress& address) {
@@ -132,4 +132,4 @@ void Socket::SetMaxUnsent(size_t bytes) const {
   SetInt(fd_, IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(std::min<size_t>(bytes, INT_MAX)));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -17,7 +17,7 @@
 #include "weft/core/clock.h"
 #include "weft/core/socket_address.h"
 
-namespace weft {
+namespace weft::internal {
 
 class UnixSocketFile;
 
@@ -72,6 +72,6 @@ class Socket {
   int fd_ = -1;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_SOCKET_H_

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr std::string_view kUnixScheme = "unix:";
@@ -206,4 +206,4 @@ std::string SocketAddress::ToString() const {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

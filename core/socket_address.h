@@ -21,7 +21,7 @@
 #include "absl/status/statusor.h"
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 // "host:port" taken apart; the host may be a name. For "unix:..." and "inproc:..." it is empty.
 struct HostPort {
@@ -63,6 +63,6 @@ class SocketAddress {
   socklen_t length_ = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_SOCKET_ADDRESS_H_

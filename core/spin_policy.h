@@ -17,7 +17,7 @@
 
 #include "weft/core/clock.h"
 
-namespace weft {
+namespace weft::internal {
 
 class SpinPolicy {
  public:
@@ -69,6 +69,6 @@ class SpinPolicy {
   int penalty_ = 1;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_SPIN_POLICY_H_

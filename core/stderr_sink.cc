@@ -19,7 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // A pipe takes a write of this size as a whole or not at all.
@@ -136,4 +136,4 @@ void StderrSink::Write(LogLevel level, std::string_view line) {
   errno = kept_errno;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -25,7 +25,7 @@
 #include "weft/core/log.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD StderrSink final : public LogSink {
  public:
@@ -43,6 +43,6 @@ class WEFT_ANY_THREAD StderrSink final : public LogSink {
   std::atomic<bool> cut_{false};  // the last write ended inside a line
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_STDERR_SINK_H_

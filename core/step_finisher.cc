@@ -2,7 +2,7 @@
 
 #include <vector>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constinit thread_local StepFinisher* current_finisher = nullptr;
@@ -37,4 +37,4 @@ bool StepFinisher::RunUntil(const std::function<bool()>& done) {
   return false;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -18,7 +18,7 @@
 
 #include "weft/core/step_set.h"
 
-namespace weft {
+namespace weft::internal {
 
 class StepFinisher {
  public:
@@ -44,6 +44,6 @@ class StepFinisher {
   StepFinisher* const outer_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_STEP_FINISHER_H_

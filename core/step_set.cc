@@ -5,7 +5,7 @@
 
 #include "weft/core/check.h"
 
-namespace weft {
+namespace weft::internal {
 
 void StepSet::AppendReady(std::vector<Steppable*>* ready) const {
   for (Steppable* one : all_) {
@@ -38,4 +38,4 @@ void StepSet::RunBetween(std::function<void()> f) {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -20,7 +20,7 @@
 #include "weft/core/clock.h"
 #include "weft/core/steppable.h"
 
-namespace weft {
+namespace weft::internal {
 
 class StepSet {
  public:
@@ -47,6 +47,6 @@ class StepSet {
   std::vector<std::function<void()>> between_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_STEP_SET_H_

@@ -8,7 +8,7 @@
 
 #include "weft/core/clock.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Steppable {
  public:
@@ -24,6 +24,6 @@ class Steppable {
   ~Steppable() = default;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_STEPPABLE_H_

@@ -13,7 +13,7 @@
 
 #include "weft/core/try_allocate.h"
 
-namespace weft {
+namespace weft::internal {
 
 // For `entries` altogether: that many are put in without the table being made anew.
 template <typename Table>
@@ -29,6 +29,6 @@ void TakeEach(Table& table, F f) {
   while (!table.empty()) f(table.extract(table.begin()));
 }
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_TABLE_ROOM_H_

@@ -35,16 +35,16 @@
 #define WEFT_RETURN_CAPABILITY(x) WEFT_THREAD_ATTRIBUTE(lock_returned(x))
 #define WEFT_NO_THREAD_ANALYSIS WEFT_THREAD_ATTRIBUTE(no_thread_safety_analysis)
 
-namespace weft {
+namespace weft::internal {
 
 // The capability "this code runs on the loop thread it belongs to".
 class WEFT_CAPABILITY("loop") LoopRole {};
 inline constexpr LoopRole on_loop;
 
-}  // namespace weft
+}  // namespace weft::internal
 
-#define WEFT_LOOP_ONLY WEFT_REQUIRES(::weft::on_loop)
-#define WEFT_LOOP_OWNED WEFT_GUARDED_BY(::weft::on_loop)
+#define WEFT_LOOP_ONLY WEFT_REQUIRES(::weft::internal::on_loop)
+#define WEFT_LOOP_OWNED WEFT_GUARDED_BY(::weft::internal::on_loop)
 #define WEFT_ANY_THREAD
 
 #endif  // WEFT_CORE_THREAD_CONTRACT_H_

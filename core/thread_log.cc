@@ -1,7 +1,7 @@
 #include "weft/core/thread_log.h"
 
-namespace weft {
+namespace weft::internal {
 
 constinit thread_local const Log* ThreadLog::current_ = nullptr;
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -10,7 +10,7 @@
 
 #include "weft/core/log.h"
 
-namespace weft {
+namespace weft::internal {
 
 class ThreadLog {
  public:
@@ -29,6 +29,6 @@ class ThreadLog {
   const Log* const outer_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_THREAD_LOG_H_

@@ -11,7 +11,7 @@
 #include "weft/core/exhausted.h"
 #include "weft/core/thread_start_fault.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // The kernel keeps 16 bytes of a name, with the zero behind it.
@@ -38,4 +38,4 @@ absl::StatusOr<std::thread> StartThread(std::string name, absl::AnyInvocable<voi
   return Exhausted::Threads(error, what);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

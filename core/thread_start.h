@@ -14,13 +14,13 @@
 #include "absl/status/statusor.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 // `name` is cut to the 15 letters that the kernel keeps. An exception that leaves `body` ends the
 // process, as in any thread.
 WEFT_ANY_THREAD absl::StatusOr<std::thread> StartThread(std::string name,
                                                         absl::AnyInvocable<void() &&> body);
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_THREAD_START_H_

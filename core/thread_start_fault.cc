@@ -1,6 +1,6 @@
 #include "weft/core/thread_start_fault.h"
 
-namespace weft {
+namespace weft::internal {
 
 constinit thread_local ThreadStartFault* ThreadStartFault::current_ = nullptr;
 
@@ -19,4 +19,4 @@ bool ThreadStartFault::Fails() {
   return true;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -7,7 +7,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 class ThreadStartFault {
  public:
@@ -30,6 +30,6 @@ class ThreadStartFault {
   int failed_ = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_THREAD_START_FAULT_H_

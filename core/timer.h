@@ -17,7 +17,7 @@
 #include "weft/core/event_loop.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Timer {
  public:
@@ -61,6 +61,6 @@ class Timer {
   bool armed_ WEFT_LOOP_OWNED = false;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_TIMER_H_

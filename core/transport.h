@@ -30,7 +30,7 @@
 #include "weft/core/transport_identity.h"
 #include "weft/core/watch.h"
 
-namespace weft {
+namespace weft::internal {
 
 class EventLoop;
 
@@ -78,6 +78,6 @@ class Transport {
   virtual bool AnyThreadMayWrite() const = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_TRANSPORT_H_

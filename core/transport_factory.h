@@ -40,11 +40,12 @@ class WEFT_ANY_THREAD TransportFactory {
   // A transport that travels over `below` and has its handshake before it: nothing is read or
   // written here. `first_bytes` were read from `below` already. Never null: an error is for
   // Transport::Handshake to tell.
-  virtual std::unique_ptr<Transport> Wrap(std::unique_ptr<Transport> below, ReadAhead first_bytes,
-                                          const HandshakeRequest& request) = 0;
+  virtual std::unique_ptr<internal::Transport> Wrap(std::unique_ptr<internal::Transport> below,
+                                                    internal::ReadAhead first_bytes,
+                                                    const HandshakeRequest& request) = 0;
   // Tells a dialer's first bytes from those of other transports and of plain protocols, for ports
   // where the transport is optional. Null: nothing tells them apart.
-  virtual Matcher matcher() const { return nullptr; }
+  virtual internal::Matcher matcher() const { return nullptr; }
 };
 
 }  // namespace weft

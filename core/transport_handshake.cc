@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
 
-namespace weft {
+namespace weft::internal {
 
 TransportHandshake::TransportHandshake(EventLoop& loop)
     : loop_(loop), deadline_(loop, [this] {
@@ -137,4 +137,4 @@ absl::Status TransportHandshake::Failure(absl::StatusCode code, absl::string_vie
                          InMs(loop_.clock().Now() - started_), ")"));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -31,7 +31,7 @@
 #include "weft/core/transport_factory.h"
 #include "weft/core/watch.h"
 
-namespace weft {
+namespace weft::internal {
 
 class TransportHandshake final : private WatchEvents {
  public:
@@ -84,6 +84,6 @@ class TransportHandshake final : private WatchEvents {
   std::shared_ptr<Posted> posted_ WEFT_LOOP_OWNED;  // while an end is posted
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_TRANSPORT_HANDSHAKE_H_

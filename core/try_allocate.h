@@ -15,7 +15,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 template <typename F>
 [[nodiscard]] bool TryAllocate(F&& f) {
@@ -27,6 +27,6 @@ template <typename F>
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_TRY_ALLOCATE_H_

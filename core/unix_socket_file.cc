@@ -18,7 +18,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/socket.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Each try but the last removes one dead file, and loses the name to another process.
@@ -165,4 +165,4 @@ void UnixSocketFile::TakeAway(const std::string& path, const Identity& file) {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -21,7 +21,7 @@
 #include "absl/status/statusor.h"
 #include "weft/core/socket_address.h"
 
-namespace weft {
+namespace weft::internal {
 
 class UnixSocketFile {
  public:
@@ -58,6 +58,6 @@ class UnixSocketFile {
   Identity identity_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_UNIX_SOCKET_FILE_H_

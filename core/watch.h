@@ -16,7 +16,7 @@
 #include "absl/status/status.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 // Receives a watch's events. Called on the loop.
 class WatchEvents {
@@ -41,6 +41,6 @@ class Watch {
   virtual void SetEvents(WatchEvents* events) WEFT_LOOP_ONLY = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_WATCH_H_

@@ -8,7 +8,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Watermark {
  public:
@@ -27,6 +27,6 @@ class Watermark {
   bool above_ = false;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_WATERMARK_H_

@@ -28,7 +28,7 @@
 
 namespace weft {
 
-namespace coro_internal {
+namespace internal {
 
 template <typename... T>
 Coro<std::tuple<CoroValue<T>...>> JoinTuple(std::tuple<Joined<T>...> all) {
@@ -59,22 +59,21 @@ Coro<std::conditional_t<std::is_void_v<T>, void, std::vector<CoroValue<T>>>> Joi
   }
 }
 
-}  // namespace coro_internal
+}  // namespace internal
 
 template <typename... Awaitable>
-Coro<std::tuple<coro_internal::CoroValue<coro_internal::AwaitedBy<Awaitable>>...>> WhenAll(
-    Awaitable... all) {
-  using All = std::tuple<coro_internal::Joined<coro_internal::AwaitedBy<Awaitable>>...>;
-  return coro_internal::JoinTuple(All{coro_internal::Join(std::move(all))...});
+Coro<std::tuple<internal::CoroValue<internal::AwaitedBy<Awaitable>>...>> WhenAll(Awaitable... all) {
+  using All = std::tuple<internal::Joined<internal::AwaitedBy<Awaitable>>...>;
+  return internal::JoinTuple(All{internal::Join(std::move(all))...});
 }
 
 template <typename Awaitable>
 auto WhenAll(std::vector<Awaitable> all) {
-  using Result = coro_internal::AwaitedBy<Awaitable>;
-  std::vector<coro_internal::Joined<Result>> joined;
+  using Result = internal::AwaitedBy<Awaitable>;
+  std::vector<internal::Joined<Result>> joined;
   joined.reserve(all.size());
-  for (Awaitable& one : all) joined.push_back(coro_internal::Join(std::move(one)));
-  return coro_internal::JoinVector<Result>(std::move(joined));
+  for (Awaitable& one : all) joined.push_back(internal::Join(std::move(one)));
+  return internal::JoinVector<Result>(std::move(joined));
 }
 
 }  // namespace weft

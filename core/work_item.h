@@ -10,7 +10,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WorkShare;
 
@@ -44,6 +44,6 @@ class WorkItem {
   uint32_t place_ = 0;  // in its share's WorkLine, under the share's mutex; old when it has left
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_WORK_ITEM_H_

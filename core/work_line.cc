@@ -7,7 +7,7 @@
 
 #include "weft/core/check.h"
 
-namespace weft {
+namespace weft::internal {
 
 bool WorkLine::TryAppend(WorkItem* const* items, size_t count) {
   if (end_ - first_ + count > capacity_ && !Grow(size_ + count)) return false;
@@ -77,4 +77,4 @@ void WorkLine::Trim() {
   capacity_ = first_ = end_ = 0;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -15,7 +15,7 @@
 
 #include "weft/core/work_item.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WorkLine {
  public:
@@ -48,6 +48,6 @@ class WorkLine {
   size_t size_ = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_WORK_LINE_H_

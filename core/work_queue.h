@@ -8,7 +8,7 @@
 
 #include "weft/core/work_item.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WorkQueue {
  public:
@@ -24,6 +24,6 @@ class WorkQueue {
   virtual ~WorkQueue() = default;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_WORK_QUEUE_H_

@@ -19,7 +19,7 @@
 
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 template <typename T>
 class WEFT_ANY_THREAD WorkRing {
@@ -116,6 +116,6 @@ class WEFT_ANY_THREAD WorkRing {
   alignas(64) std::atomic<uint64_t> taken_{0};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_WORK_RING_H_

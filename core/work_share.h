@@ -16,7 +16,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/core/work_line.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD WorkShare {
  public:
@@ -51,6 +51,6 @@ class WEFT_ANY_THREAD WorkShare {
   WorkLine line_ WEFT_GUARDED_BY(mu_);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_WORK_SHARE_H_

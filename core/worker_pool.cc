@@ -15,7 +15,7 @@
 #include "weft/core/thread_log.h"
 #include "weft/core/thread_start.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // A worker that used less CPU than this between two looks is blocked.
@@ -399,4 +399,4 @@ void WorkerPool::Stop() {
   CancelQueued();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -49,7 +49,7 @@
 #include "weft/core/work_share.h"
 #include "weft/core/worker_watch.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct WorkerPoolOptions {
   std::string name = "workers";
@@ -185,6 +185,6 @@ class WEFT_ANY_THREAD WorkerPool final : public Executor, public WorkQueue, priv
   PoolGrowth growth_{*this, options_.name, options_.log};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_WORKER_POOL_H_

@@ -24,7 +24,7 @@
 #include "weft/core/mutex.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD WorkerWatch {
  public:
@@ -77,6 +77,6 @@ class WEFT_ANY_THREAD WorkerWatch {
   std::vector<std::vector<std::shared_ptr<Gate>>> gates_ WEFT_GUARDED_BY(mu_);  // by worker
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_CORE_WORKER_WATCH_H_

@@ -74,7 +74,7 @@
 
 namespace weft {
 
-namespace mesh_internal {
+namespace internal {
 
 // A round of the form `Round`, started.
 template <typename Round, typename... Args>
@@ -97,29 +97,27 @@ BroadcastResult<Reply> WaitForBroadcast(const BroadcastTargets& targets,
                                         Reducer<Reply>* reducer) {
   if (EventLoop::Current() != nullptr) {
     BroadcastResult<Reply> refused;
-    refused.status = call_internal::CheckMayBlock(method);
+    refused.status = CheckMayBlock(method);
     return refused;
   }
   return LaunchRound<BlockingRound<Reply>>(targets, method, request, options, reducer)->Wait();
 }
 
-}  // namespace mesh_internal
+}  // namespace internal
 
 // Waits for the outcome.
 template <typename Request, typename Reply>
 BroadcastResult<Reply> Broadcast(const BroadcastTargets& targets,
                                  const UnaryMethod<Request, Reply>& method, const Request& request,
                                  const BroadcastOptions& options = {}) {
-  return mesh_internal::WaitForBroadcast<Request, Reply>(targets, method, request, options,
-                                                         nullptr);
+  return internal::WaitForBroadcast<Request, Reply>(targets, method, request, options, nullptr);
 }
 template <typename Request, typename Reply>
 BroadcastResult<Reply> Broadcast(const BroadcastTargets& targets,
                                  const UnaryMethod<Request, Reply>& method, const Request& request,
                                  const BroadcastOptions& options,
                                  Reducer<std::type_identity_t<Reply>>& reducer) {
-  return mesh_internal::WaitForBroadcast<Request, Reply>(targets, method, request, options,
-                                                         &reducer);
+  return internal::WaitForBroadcast<Request, Reply>(targets, method, request, options, &reducer);
 }
 
 // Calls back with the outcome, once: on an I/O thread, which must not be blocked, or on
@@ -128,16 +126,16 @@ template <typename Request, typename Reply>
 void BroadcastAsync(const BroadcastTargets& targets, const UnaryMethod<Request, Reply>& method,
                     const Request& request, const BroadcastOptions& options,
                     BroadcastCallback<std::type_identity_t<Reply>> done) {
-  (void)mesh_internal::LaunchRound<mesh_internal::CallbackRound<Reply>>(
-      targets, method, request, options, nullptr, std::move(done));
+  (void)internal::LaunchRound<internal::CallbackRound<Reply>>(targets, method, request, options,
+                                                              nullptr, std::move(done));
 }
 template <typename Request, typename Reply>
 void BroadcastAsync(const BroadcastTargets& targets, const UnaryMethod<Request, Reply>& method,
                     const Request& request, const BroadcastOptions& options,
                     Reducer<std::type_identity_t<Reply>>& reducer,
                     BroadcastCallback<std::type_identity_t<Reply>> done) {
-  (void)mesh_internal::LaunchRound<mesh_internal::CallbackRound<Reply>>(
-      targets, method, request, options, &reducer, std::move(done));
+  (void)internal::LaunchRound<internal::CallbackRound<Reply>>(targets, method, request, options,
+                                                              &reducer, std::move(done));
 }
 
 // co_await it: BroadcastResult<Reply>.
@@ -145,7 +143,7 @@ template <typename Request, typename Reply>
 CoroBroadcast<Reply> BroadcastCoro(const BroadcastTargets& targets,
                                    const UnaryMethod<Request, Reply>& method,
                                    const Request& request, const BroadcastOptions& options = {}) {
-  return CoroBroadcast<Reply>(mesh_internal::LaunchRound<mesh_internal::CoroRound<Reply>>(
+  return CoroBroadcast<Reply>(internal::LaunchRound<internal::CoroRound<Reply>>(
       targets, method, request, options, nullptr));
 }
 template <typename Request, typename Reply>
@@ -153,7 +151,7 @@ CoroBroadcast<Reply> BroadcastCoro(const BroadcastTargets& targets,
                                    const UnaryMethod<Request, Reply>& method,
                                    const Request& request, const BroadcastOptions& options,
                                    Reducer<std::type_identity_t<Reply>>& reducer) {
-  return CoroBroadcast<Reply>(mesh_internal::LaunchRound<mesh_internal::CoroRound<Reply>>(
+  return CoroBroadcast<Reply>(internal::LaunchRound<internal::CoroRound<Reply>>(
       targets, method, request, options, &reducer));
 }
 
@@ -162,7 +160,7 @@ template <typename Request, typename Reply>
 BroadcastCall<Reply> BroadcastStart(const BroadcastTargets& targets,
                                     const UnaryMethod<Request, Reply>& method,
                                     const Request& request, const BroadcastOptions& options = {}) {
-  return BroadcastCall<Reply>(mesh_internal::LaunchRound<mesh_internal::StepsRound<Reply>>(
+  return BroadcastCall<Reply>(internal::LaunchRound<internal::StepsRound<Reply>>(
       targets, method, request, options, nullptr));
 }
 template <typename Request, typename Reply>
@@ -170,7 +168,7 @@ BroadcastCall<Reply> BroadcastStart(const BroadcastTargets& targets,
                                     const UnaryMethod<Request, Reply>& method,
                                     const Request& request, const BroadcastOptions& options,
                                     Reducer<std::type_identity_t<Reply>>& reducer) {
-  return BroadcastCall<Reply>(mesh_internal::LaunchRound<mesh_internal::StepsRound<Reply>>(
+  return BroadcastCall<Reply>(internal::LaunchRound<internal::StepsRound<Reply>>(
       targets, method, request, options, &reducer));
 }
 
@@ -180,8 +178,8 @@ BroadcastReader<Reply> BroadcastStream(const BroadcastTargets& targets,
                                        const ServerStreamingMethod<Request, Reply>& method,
                                        const Request& request,
                                        const BroadcastOptions& options = {}) {
-  const mesh_internal::BroadcastPlan plan(targets, method, request, options);
-  auto round = std::make_shared<mesh_internal::StreamRound<Reply>>(options);
+  const internal::BroadcastPlan plan(targets, method, request, options);
+  auto round = std::make_shared<internal::StreamRound<Reply>>(options);
   round->Launch(plan);
   return BroadcastReader<Reply>(std::move(round));
 }

@@ -21,6 +21,9 @@
 #include "weft/rpc/server/serving_side.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 // So many calls that a server makes on one channel may wait for the authenticator.

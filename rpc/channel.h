@@ -39,8 +39,10 @@
 
 namespace weft {
 
+namespace internal {
 class CallStarter;
 class EndpointConnection;
+}  // namespace internal
 
 class Channel final : public CallTarget {
  public:
@@ -52,7 +54,7 @@ class Channel final : public CallTarget {
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;
 
-  void Start(OutboundCall& call) override;
+  void Start(internal::OutboundCall& call) override;
 
   // Connects now instead of with the first call.
   void Connect();
@@ -81,14 +83,16 @@ class Channel final : public CallTarget {
 
  private:
   // `in_handler`: this thread may be inside a handler of the channel's services; null: it has none.
-  Channel(std::shared_ptr<Runtime> runtime, std::shared_ptr<EndpointConnection> connection,
-          std::shared_ptr<CallStarter> starter, std::function<bool()> in_handler, Log log);
-  void RefuseInChild(OutboundCall& call);
+  Channel(std::shared_ptr<Runtime> runtime,
+          std::shared_ptr<internal::EndpointConnection> connection,
+          std::shared_ptr<internal::CallStarter> starter, std::function<bool()> in_handler,
+          Log log);
+  void RefuseInChild(internal::OutboundCall& call);
 
-  const ForkGuard home_;
+  const internal::ForkGuard home_;
   std::shared_ptr<Runtime> runtime_;
-  const std::shared_ptr<EndpointConnection> connection_;
-  const std::shared_ptr<CallStarter> starter_;
+  const std::shared_ptr<internal::EndpointConnection> connection_;
+  const std::shared_ptr<internal::CallStarter> starter_;
   const std::function<bool()> in_handler_;
   const Log log_;
 };

@@ -3,7 +3,7 @@
 
 #include "weft/rpc/protocol/native/native_protocol.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr Protocol kProtocols[] = {native::kNativeProtocol};
@@ -12,4 +12,4 @@ constexpr Protocol kProtocols[] = {native::kNativeProtocol};
 
 std::span<const Protocol> DefaultProtocols() { return kProtocols; }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -8,11 +8,11 @@
 
 #include "weft/rpc/protocol/protocol.h"
 
-namespace weft {
+namespace weft::internal {
 
 // An accepted connection is tried for them in this order. Channels dial the first one.
 std::span<const Protocol> DefaultProtocols();
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_DEFAULT_PROTOCOLS_H_

@@ -8,6 +8,9 @@
 #include "weft/rpc/mesh/register_check.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 std::string Quoted(const std::optional<std::string>& value) {

@@ -143,7 +143,7 @@ class WEFT_ANY_THREAD History {
   void CheckRegister(const std::string& key, const std::vector<Id>& ids, const FinalRead* last,
                      std::vector<std::string>* broken) const WEFT_REQUIRES(mu_);
 
-  mutable Mutex mu_;
+  mutable internal::Mutex mu_;
   std::vector<Record> records_ WEFT_GUARDED_BY(mu_);  // by id
   std::vector<FinalRead> final_reads_ WEFT_GUARDED_BY(mu_);
   std::vector<std::string> strange_ WEFT_GUARDED_BY(mu_);  // ids that there are not

@@ -30,6 +30,9 @@
 #include "weft/rpc/protocol/option_durations.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 constexpr int kMaxConnectionsPerPeer = 16;

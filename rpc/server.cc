@@ -26,6 +26,9 @@
 #include "weft/rpc/server/session_hooks.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 // The name of the callback in the log.

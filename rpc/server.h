@@ -39,13 +39,15 @@
 namespace weft {
 
 class ServerCore;
+namespace internal {
 class SessionHooks;
+}  // namespace internal
 
 class Server {
  public:
   explicit Server(ServerOptions options = {});
   // For weft::Node, whose server it is.
-  Server(ServerOptions options, std::shared_ptr<SessionHooks> node);
+  Server(ServerOptions options, std::shared_ptr<internal::SessionHooks> node);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;

@@ -12,6 +12,9 @@
 #include "weft/core/random_bits.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 constexpr char kSeedVariable[] = "WEFT_SEED";

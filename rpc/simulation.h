@@ -132,12 +132,12 @@ class Simulation {
 
   // The set of a piece that is ready, and the number of its node; 0: the test's own.
   struct Place {
-    StepSet* set;
+    internal::StepSet* set;
     uint64_t of;
   };
   // The choices of one step. Kept for the next step, to save allocations.
   struct Choice {
-    std::vector<Steppable*> pieces;
+    std::vector<internal::Steppable*> pieces;
     std::vector<Place> places;  // of each piece
     uint64_t random;            // state of the generator that chooses
     // The nodes whose code is on the stack: being stepped, started or killed. The innermost is the
@@ -158,15 +158,15 @@ class Simulation {
   MonoTime NextTimer() const;
 
   const SimulationOptions options_;
-  const MessageCodec::Deterministic deterministic_;
+  const internal::MessageCodec::Deterministic deterministic_;
   MonoTime time_ = kStart;
-  SimulatedClock clock_;
+  internal::SimulatedClock clock_;
   SimulationTrace trace_;
   // The test's own code runs on this loop's thread.
-  const std::unique_ptr<EventLoop> outside_;
-  StepSet outside_steps_;
-  std::unique_ptr<EventLoop::Entered> entered_;
-  std::map<uint64_t, std::unique_ptr<Timer>> timers_;  // of the outside loop
+  const std::unique_ptr<internal::EventLoop> outside_;
+  internal::StepSet outside_steps_;
+  std::unique_ptr<internal::EventLoop::Entered> entered_;
+  std::map<uint64_t, std::unique_ptr<internal::Timer>> timers_;  // of the outside loop
   uint64_t last_timer_ = 0;
   SimulatedNetwork network_;
   std::vector<std::unique_ptr<SimulatedNode>> nodes_;

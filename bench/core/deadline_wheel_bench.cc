@@ -10,6 +10,9 @@
 #include "weft/core/deadline_wheel.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 using std::chrono::microseconds;

@@ -10,6 +10,9 @@
 #include "weft/core/output_queue.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 // Arguments: bytes a reply, replies a flush.

@@ -10,6 +10,9 @@
 #include "weft/core/post_queue.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 class Counting final : public LoopTask {

@@ -9,7 +9,7 @@
 
 namespace weft::bench {
 
-class SinkTransport final : public Transport {
+class SinkTransport final : public internal::Transport {
  public:
   ssize_t Read(const iovec*, int) override { return 0; }
   ssize_t Write(const iovec* pieces, int count) override {
@@ -18,7 +18,8 @@ class SinkTransport final : public Transport {
     return n;
   }
   void ShutDown() override {}
-  absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop&, WatchEvents*) override {
+  absl::StatusOr<std::unique_ptr<internal::Watch>> NewWatch(internal::EventLoop&,
+                                                            internal::WatchEvents*) override {
     return absl::UnimplementedError("nobody watches it");
   }
   bool AnyThreadMayWrite() const override { return true; }

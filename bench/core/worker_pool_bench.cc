@@ -11,6 +11,9 @@
 #include "weft/core/worker_pool.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 void BM_WorkRingPushAndTake(benchmark::State& state) {

@@ -23,6 +23,9 @@
 #include "weft/rpc/server.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 using bench::Median;

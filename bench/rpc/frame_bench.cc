@@ -12,7 +12,7 @@
 #include "weft/rpc/protocol/native/frame_writer.h"
 #include "weft/rpc/protocol/native/handshake.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 // So many frames leave in one write.
@@ -172,4 +172,4 @@ void BM_Handshake(benchmark::State& state) {
 BENCHMARK(BM_Handshake);
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -12,7 +12,7 @@ namespace {
 void BM_IdTable(benchmark::State& state) {
   const auto under_way = static_cast<uint64_t>(state.range(0));
   int call = 0;
-  IdTable<int> table;
+  internal::IdTable<int> table;
   uint64_t next = 0;
   while (next < under_way) (void)table.Insert(++next, &call);
   for (auto _ : state) {
@@ -24,7 +24,7 @@ BENCHMARK(BM_IdTable)->Arg(1)->Arg(64)->Arg(10'000);
 
 void BM_IdTableBesideAnOldCall(benchmark::State& state) {
   int call = 0;
-  IdTable<int> table;
+  internal::IdTable<int> table;
   uint64_t next = 0;
   (void)table.Insert(++next, &call);
   for (auto _ : state) {

@@ -10,6 +10,9 @@
 #include "weft/rpc/base/message_codec.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 google::protobuf::BytesValue MessageOf(int64_t size) {

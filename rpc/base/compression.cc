@@ -12,6 +12,9 @@
 #include "weft/core/try_allocate.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 // zlib's windowBits: the largest window, with gzip's header and trailer.

@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/rpc/base/compression.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data(), s.size()); }
@@ -51,4 +51,4 @@ absl::Status InflateGate::TryEnter(Compression codec, size_t compressed, size_t 
   return absl::OkStatus();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

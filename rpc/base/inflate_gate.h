@@ -21,8 +21,10 @@
 #include "weft/rpc/base/inflate_options.h"
 
 namespace weft {
-
 enum class Compression : uint8_t;
+}  // namespace weft
+
+namespace weft::internal {
 
 class WEFT_ANY_THREAD InflateGate {
  public:
@@ -73,6 +75,6 @@ class WEFT_ANY_THREAD InflateGate {
   std::atomic<size_t> inflating_{0};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_BASE_INFLATE_GATE_H_

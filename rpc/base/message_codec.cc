@@ -15,7 +15,7 @@
 #include "weft/core/try_allocate.h"
 #include "weft/rpc/base/string_room.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Returns an empty reference when there is no memory, even for the smallest block.
@@ -215,4 +215,4 @@ absl::Status MessageCodec::NoMemory(std::string_view what, size_t size) {
       "no memory to send ", absl::string_view(what.data(), what.size()), " of ", size, " bytes"));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

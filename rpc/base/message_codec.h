@@ -23,7 +23,7 @@ namespace google::protobuf {
 class MessageLite;
 }
 
-namespace weft {
+namespace weft::internal {
 
 // A run of bytes. It lies in `block`, or, when `block` is empty, in the message itself.
 struct MessagePiece {
@@ -94,6 +94,6 @@ class MessageCodec {
   static constinit thread_local bool deterministic_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_BASE_MESSAGE_CODEC_H_

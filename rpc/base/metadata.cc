@@ -9,6 +9,9 @@
 #include "weft/rpc/base/wire_bytes.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data(), s.size()); }

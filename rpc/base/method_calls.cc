@@ -7,7 +7,7 @@
 #include "absl/base/optimization.h"
 #include "weft/core/event_loop.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 static_assert(MethodCalls::kCells == 64, "a number is a bit of numbers_taken");
@@ -184,4 +184,4 @@ void MethodCalls::AddTo(CallStatsSnapshot* sum) const {
   sum->resent += resent_.load(std::memory_order_relaxed);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

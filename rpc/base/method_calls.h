@@ -26,7 +26,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/base/method_stats.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD MethodCalls {
  public:
@@ -100,6 +100,6 @@ class WEFT_ANY_THREAD MethodCalls {
   Count retries_{0}, hedges_{0}, resent_{0};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_BASE_METHOD_CALLS_H_

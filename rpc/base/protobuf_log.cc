@@ -6,7 +6,7 @@
 
 #include "weft/core/thread_log.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using google::protobuf::LogHandler;
@@ -50,4 +50,4 @@ void ProtobufLog::Install() {
   (void)installed;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -13,7 +13,7 @@
 
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD ProtobufLog {
  public:
@@ -21,6 +21,6 @@ class WEFT_ANY_THREAD ProtobufLog {
   static void Install();
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_BASE_PROTOBUF_LOG_H_

@@ -5,7 +5,7 @@
 #include "weft/rpc/base/inflate_gate.h"
 #include "weft/rpc/base/message_codec.h"
 
-namespace weft {
+namespace weft::internal {
 
 absl::Status ReceivedMessage::Parse(size_t limit, google::protobuf::MessageLite* out,
                                     InflateGate* gate) const {
@@ -34,4 +34,4 @@ absl::Cord ReceivedMessage::Attachment() const {
                                     [keep = block](absl::string_view) {});
 }
 
-}  // namespace weft
+}  // namespace weft::internal

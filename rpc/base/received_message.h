@@ -19,7 +19,7 @@ namespace google::protobuf {
 class MessageLite;
 }
 
-namespace weft {
+namespace weft::internal {
 
 class InflateGate;
 
@@ -39,6 +39,6 @@ struct ReceivedMessage {
   absl::Cord Attachment() const;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_BASE_RECEIVED_MESSAGE_H_

@@ -5,7 +5,7 @@
 
 #include "weft/core/try_allocate.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Returns an empty reference when there is no memory. A message of no bytes has a block, too, so
@@ -56,4 +56,4 @@ const SerializedRequest::Form* SerializedRequest::Compressed(Compression codec) 
   return form->pieces.empty() ? nullptr : &*form;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -31,7 +31,7 @@ namespace google::protobuf {
 class MessageLite;
 }
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD SerializedRequest {
  public:
@@ -67,6 +67,6 @@ class WEFT_ANY_THREAD SerializedRequest {
   mutable std::array<std::optional<Form>, 3> compressed_ WEFT_GUARDED_BY(mu_);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_BASE_SERIALIZED_REQUEST_H_

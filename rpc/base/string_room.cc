@@ -11,7 +11,7 @@
 #include <google/protobuf/message.h>
 #include <google/protobuf/wire_format_lite.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using google::protobuf::FieldDescriptor;
@@ -100,4 +100,4 @@ bool StringRoom::Make(const char* data, size_t size, google::protobuf::MessageLi
   return message != nullptr && MakeIn(data, size, 0, *message);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -21,7 +21,7 @@ namespace google::protobuf {
 class MessageLite;
 }
 
-namespace weft {
+namespace weft::internal {
 
 class StringRoom {
  public:
@@ -40,6 +40,6 @@ class StringRoom {
   static bool Make(const char* data, size_t size, google::protobuf::MessageLite* out);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_BASE_STRING_ROOM_H_

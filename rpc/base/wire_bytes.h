@@ -10,7 +10,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 static_assert(std::endian::native == std::endian::little, "the wire's order is the machine's");
 
@@ -32,6 +32,6 @@ inline char* StoreBytes(char* p, const void* data, size_t size) {
   return p + size;
 }
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_BASE_WIRE_BYTES_H_

@@ -8,6 +8,9 @@
 #include "absl/strings/string_view.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 // The tags of: message StatusDetails { repeated google.protobuf.Any details = 1; }

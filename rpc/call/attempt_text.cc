@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/rpc/base/wire_status.h"
 
-namespace weft {
+namespace weft::internal {
 
 absl::Status WithAttempt(const absl::Status& status, const MethodInfo& method,
                          std::string_view attempt) {
@@ -26,4 +26,4 @@ absl::Status WithSuffix(const absl::Status& status, std::string_view suffix) {
       status, absl::StrCat(status.message(), absl::string_view(suffix.data(), suffix.size())));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "weft/rpc/base/method.h"
 
-namespace weft {
+namespace weft::internal {
 
 // `status` with `attempt` ("attempt 2 of 3") behind the call's name; payloads are kept.
 absl::Status WithAttempt(const absl::Status& status, const MethodInfo& method,
@@ -19,6 +19,6 @@ absl::Status WithAttempt(const absl::Status& status, const MethodInfo& method,
 // `status` with `suffix` behind its message; payloads are kept.
 absl::Status WithSuffix(const absl::Status& status, std::string_view suffix);
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_ATTEMPT_TEXT_H_

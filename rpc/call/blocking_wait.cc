@@ -5,7 +5,7 @@
 
 #include "weft/core/event_loop.h"
 
-namespace weft::call_internal {
+namespace weft::internal {
 namespace {
 
 // A test's clock wakes no thread when it moves, so a waiting thread looks at it this often.
@@ -68,4 +68,4 @@ bool BlockingWait::Sleep(Parker& parker) {
   }
 }
 
-}  // namespace weft::call_internal
+}  // namespace weft::internal

@@ -14,7 +14,7 @@
 #include "weft/rpc/call/stream_port.h"
 #include "weft/rpc/call/write_waits.h"
 
-namespace weft::call_internal {
+namespace weft::internal {
 
 class BlockingWait {
  public:
@@ -40,6 +40,6 @@ class BlockingWait {
   std::optional<MonoTime> until_;
 };
 
-}  // namespace weft::call_internal
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_BLOCKING_WAIT_H_

@@ -12,7 +12,7 @@
 
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 // The carrier of calls that this side started: a session, or a channel that has none yet.
 class WEFT_ANY_THREAD CallCanceller {
@@ -37,6 +37,6 @@ class WEFT_ANY_THREAD CallHandle {
   uint64_t id_ = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_CALL_HANDLE_H_

@@ -19,7 +19,7 @@
 #include "weft/rpc/call/connection_volume.h"
 #include "weft/rpc/call/room_observer.h"
 
-namespace weft {
+namespace weft::internal {
 
 class EventLoop;
 class OutboundCall;
@@ -58,6 +58,6 @@ class WEFT_ANY_THREAD CallLink : public CallCanceller {
   virtual ConnectionVolume Volume() = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_CALL_LINK_H_

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <new>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -73,4 +73,4 @@ void CallMemory::Give(void* memory) {
   if (list == nullptr || !list->Give(head)) ::operator delete(head);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

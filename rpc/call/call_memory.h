@@ -12,7 +12,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 class CallMemory {
  public:
@@ -26,6 +26,6 @@ class CallMemory {
   static void Give(void* memory);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_CALL_MEMORY_H_

@@ -6,7 +6,7 @@
 #include "absl/base/optimization.h"
 #include "weft/core/check.h"
 
-namespace weft {
+namespace weft::internal {
 
 CallPool::~CallPool() WEFT_NO_THREAD_ANALYSIS {
   for (InboundCall* call : free_) delete call;
@@ -115,4 +115,4 @@ void CallPool::CollectList(InboundCall* list) {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -26,7 +26,7 @@
 #include "weft/rpc/call/caller_slot.h"
 #include "weft/rpc/call/inbound_call.h"
 
-namespace weft {
+namespace weft::internal {
 
 // Keeps messages for the calls of a pool.
 class MessageKeeper {
@@ -102,6 +102,6 @@ class CallPool final : public Trimmable {
   alignas(64) std::atomic<InboundCall*> returned_{nullptr};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_CALL_POOL_H_

@@ -2,7 +2,7 @@
 
 #include "weft/rpc/call/inbound_call.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 thread_local CallScope::Enter* current_enter = nullptr;
@@ -21,4 +21,4 @@ CallScope::Enter::Enter(std::shared_ptr<CallScope> scope)
     : scope_(std::move(scope)), outer_(std::exchange(current_enter, this)) {}
 CallScope::Enter::~Enter() { current_enter = outer_; }
 
-}  // namespace weft
+}  // namespace weft::internal

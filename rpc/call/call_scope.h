@@ -21,7 +21,7 @@
 #include "weft/core/clock.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class InboundCall;
 
@@ -61,6 +61,6 @@ class WEFT_ANY_THREAD CallScope {
   std::stop_source stop_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_CALL_SCOPE_H_

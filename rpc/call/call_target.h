@@ -9,7 +9,9 @@
 
 namespace weft {
 
+namespace internal {
 class OutboundCall;
+}  // namespace internal
 
 class WEFT_ANY_THREAD CallTarget {
  public:
@@ -18,7 +20,7 @@ class WEFT_ANY_THREAD CallTarget {
   // Starts the call; its Complete follows exactly once. The request has been serialized when Start
   // returns. Complete does not run inside Start, unless the target's loop has closed or is left
   // behind in another process (core/fork_guard.h).
-  virtual void Start(OutboundCall& call) = 0;
+  virtual void Start(internal::OutboundCall& call) = 0;
 };
 
 }  // namespace weft

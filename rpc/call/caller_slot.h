@@ -14,7 +14,7 @@
 #include "weft/rpc/call/call_link.h"
 #include "weft/rpc/call/call_target.h"
 
-namespace weft {
+namespace weft::internal {
 
 // Makes the target for calls on a link. The link owns the target, so the target must not own the
 // link.
@@ -43,6 +43,6 @@ class WEFT_ANY_THREAD CallerSlot {
   std::atomic<CallTarget*> made_{nullptr};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_CALLER_SLOT_H_

@@ -20,7 +20,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/core/work_share.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD CallingNode {
  public:
@@ -53,6 +53,6 @@ struct CallingWay {
   uint64_t rank = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_CALLING_NODE_H_

@@ -2,6 +2,8 @@
 
 namespace weft {
 
+using namespace internal;
+
 void ClientContext::Cancel() {
   CallHandle handle;
   {

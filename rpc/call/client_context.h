@@ -28,6 +28,10 @@
 
 namespace weft {
 
+namespace internal {
+class ContextWriter;
+}  // namespace internal
+
 class ClientContext {
  public:
   ClientContext() = default;
@@ -68,7 +72,7 @@ class ClientContext {
   void CancelOn(std::stop_token token) { cancel_on_.emplace(std::move(token), Canceller{this}); }
 
  private:
-  friend class ContextWriter;
+  friend class internal::ContextWriter;
   struct Canceller {
     ClientContext* context;
     void operator()() const { context->Cancel(); }
@@ -83,9 +87,9 @@ class ClientContext {
   bool may_have_been_executed_ = false;
   int attempts_ = 0;
   absl::Duration queued_, total_;
-  mutable Mutex mu_;
+  mutable internal::Mutex mu_;
   bool cancelled_ WEFT_GUARDED_BY(mu_) = false;
-  CallHandle handle_ WEFT_GUARDED_BY(mu_);
+  internal::CallHandle handle_ WEFT_GUARDED_BY(mu_);
   // The last member, so destroyed first: the callback refers to all of the others.
   std::optional<std::stop_callback<Canceller>> cancel_on_;
 };

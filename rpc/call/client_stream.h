@@ -36,7 +36,7 @@
 
 namespace weft {
 
-namespace call_internal {
+namespace internal {
 
 // The common part of all three: cancelling, also when its holder is destroyed.
 class ClientStreamEnd {
@@ -46,11 +46,11 @@ class ClientStreamEnd {
   // Waits for the server's initial metadata; one at a time. True: it has come, and is in the
   // call's ClientContext. False: there is none; a message has come, or the call has ended. On an
   // I/O thread it is refused, as Read is.
-  bool WaitForInitialMetadata() { return call_internal::InitialMetadataHere(*call_); }
+  bool WaitForInitialMetadata() { return InitialMetadataHere(*call_); }
   // co_await it: bool.
   InitialMetadataAwaiter WaitForInitialMetadataCoro() { return InitialMetadataAwaiter(*call_); }
   void WaitForInitialMetadataAsync(StreamCallback done) {
-    call_internal::InitialMetadataLater(call_, std::move(done));
+    InitialMetadataLater(call_, std::move(done));
   }
 
  protected:
@@ -70,30 +70,29 @@ class ClientStreamEnd {
   std::shared_ptr<ClientStreamCall> call_;
 };
 
-}  // namespace call_internal
+}  // namespace internal
 
 template <typename Reply>
-class [[nodiscard]] ClientReader : public call_internal::ClientStreamEnd,
-                                   public StreamReadSide<Reply> {
+class [[nodiscard]] ClientReader : public internal::ClientStreamEnd, public StreamReadSide<Reply> {
  public:
-  explicit ClientReader(std::shared_ptr<ClientStreamCall> call)
-      : ClientStreamEnd(call), StreamReadSide<Reply>(call) {}
+  explicit ClientReader(std::shared_ptr<internal::ClientStreamCall> call)
+      : internal::ClientStreamEnd(call), StreamReadSide<Reply>(call) {}
 
   // How the call ended; messages that were not read are dropped.
   absl::Status Finish() { return call().WaitForEnd(); }
   // co_await it: absl::Status.
-  EndAwaiter FinishCoro() { return EndAwaiter(call()); }
+  internal::EndAwaiter FinishCoro() { return internal::EndAwaiter(call()); }
   void FinishAsync(absl::AnyInvocable<void(absl::Status) &&> done) {
     call().TellEnd(std::move(done));
   }
 };
 
 template <typename Request, typename Reply>
-class [[nodiscard]] ClientWriter : public call_internal::ClientStreamEnd,
+class [[nodiscard]] ClientWriter : public internal::ClientStreamEnd,
                                    public StreamWriteSide<Request> {
  public:
-  explicit ClientWriter(std::shared_ptr<ClientStreamCall> call)
-      : ClientStreamEnd(call), StreamWriteSide<Request>(call) {}
+  explicit ClientWriter(std::shared_ptr<internal::ClientStreamCall> call)
+      : internal::ClientStreamEnd(call), StreamWriteSide<Request>(call) {}
 
   // Half-closes, if that was not done, and waits for the reply.
   absl::StatusOr<Reply> Finish() {
@@ -102,12 +101,12 @@ class [[nodiscard]] ClientWriter : public call_internal::ClientStreamEnd,
   }
   Coro<absl::StatusOr<Reply>> FinishCoro() {
     HalfClose();
-    EndAwaiter end(call());
+    internal::EndAwaiter end(call());
     co_return Result(co_await end);
   }
   void FinishAsync(absl::AnyInvocable<void(absl::StatusOr<Reply>) &&> done) {
     HalfClose();
-    const std::shared_ptr<ClientStreamCall> c = shared_call();
+    const std::shared_ptr<internal::ClientStreamCall> c = shared_call();
     c->TellEnd([c, done = std::move(done)](absl::Status s) mutable {
       std::move(done)(ResultOf(*c, std::move(s)));
     });
@@ -116,7 +115,7 @@ class [[nodiscard]] ClientWriter : public call_internal::ClientStreamEnd,
   void HalfClose() { this->port().HalfClose(); }
 
  private:
-  static absl::StatusOr<Reply> ResultOf(ClientStreamCall& call, absl::Status s) {
+  static absl::StatusOr<Reply> ResultOf(internal::ClientStreamCall& call, absl::Status s) {
     if (!s.ok()) return s;
     return std::move(static_cast<Reply&>(*call.reply()));
   }
@@ -124,12 +123,14 @@ class [[nodiscard]] ClientWriter : public call_internal::ClientStreamEnd,
 };
 
 template <typename Request, typename Reply>
-class [[nodiscard]] ClientStream : public call_internal::ClientStreamEnd,
+class [[nodiscard]] ClientStream : public internal::ClientStreamEnd,
                                    public StreamReadSide<Reply>,
                                    public StreamWriteSide<Request> {
  public:
-  explicit ClientStream(std::shared_ptr<ClientStreamCall> call)
-      : ClientStreamEnd(call), StreamReadSide<Reply>(call), StreamWriteSide<Request>(call) {}
+  explicit ClientStream(std::shared_ptr<internal::ClientStreamCall> call)
+      : internal::ClientStreamEnd(call),
+        StreamReadSide<Reply>(call),
+        StreamWriteSide<Request>(call) {}
 
   // No more messages will come from this side; reading goes on.
   void HalfClose() { this->port().HalfClose(); }
@@ -139,9 +140,9 @@ class [[nodiscard]] ClientStream : public call_internal::ClientStreamEnd,
     HalfClose();
     return call().WaitForEnd();
   }
-  EndAwaiter FinishCoro() {
+  internal::EndAwaiter FinishCoro() {
     HalfClose();
-    return EndAwaiter(call());
+    return internal::EndAwaiter(call());
   }
   void FinishAsync(absl::AnyInvocable<void(absl::Status) &&> done) {
     HalfClose();
@@ -154,21 +155,22 @@ template <typename Request, typename Reply>
 ClientReader<Reply> CallStream(CallTarget& target,
                                const ServerStreamingMethod<Request, Reply>& method,
                                const Request& request, const CallOptions& options) {
-  return ClientReader<Reply>(ClientStreamCall::Launch(target, method, request, nullptr, options));
+  return ClientReader<Reply>(
+      internal::ClientStreamCall::Launch(target, method, request, nullptr, options));
 }
 template <typename Request, typename Reply>
 ClientWriter<Request, Reply> CallStream(CallTarget& target,
                                         const ClientStreamingMethod<Request, Reply>& method,
                                         const CallOptions& options) {
-  return ClientWriter<Request, Reply>(ClientStreamCall::Launch(
+  return ClientWriter<Request, Reply>(internal::ClientStreamCall::Launch(
       target, method, Request::default_instance(), std::make_unique<Reply>(), options));
 }
 template <typename Request, typename Reply>
 ClientStream<Request, Reply> CallStream(CallTarget& target,
                                         const BidirectionalMethod<Request, Reply>& method,
                                         const CallOptions& options) {
-  return ClientStream<Request, Reply>(
-      ClientStreamCall::Launch(target, method, Request::default_instance(), nullptr, options));
+  return ClientStream<Request, Reply>(internal::ClientStreamCall::Launch(
+      target, method, Request::default_instance(), nullptr, options));
 }
 
 }  // namespace weft

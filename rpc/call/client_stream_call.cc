@@ -11,7 +11,7 @@
 #include "weft/rpc/call/context_writer.h"
 #include "weft/rpc/call/unary_call.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr char kWhat[] = "the callback of a stream's end";
@@ -84,8 +84,8 @@ absl::Status ClientStreamCall::TakeReply(const CallEnd& end) {
         "call ", std::string(method.full_name),
         ": the answer that ends its stream has a message, which only the stream may have"));
   }
-  if (end.whole_reply != nullptr) return call_internal::ParseWhole(*this, end, reply_.get());
-  return call_internal::ParsePlain(*this, end, reply_.get());
+  if (end.whole_reply != nullptr) return ParseWhole(*this, end, reply_.get());
+  return ParsePlain(*this, end, reply_.get());
 }
 
 void ClientStreamCall::Complete(const CallEnd& end) {
@@ -104,7 +104,7 @@ void ClientStreamCall::Complete(const CallEnd& end) {
     handle_ = CallHandle();
     status_ = status;
     // Its ClientContext may have gone with its holder.
-    if (!abandoned_ && options.context != nullptr) call_internal::TellContext(*this, end);
+    if (!abandoned_ && options.context != nullptr) TellContext(*this, end);
     told = std::exchange(told_, nullptr);
   }
   // The status stands before the stream ends: a reader that wakes by EndStream may ask for it at
@@ -157,7 +157,7 @@ absl::Status ClientStreamCall::WaitForEnd() {
       if (done_) return status_;
     }
     CancelFromHere();
-    return call_internal::CheckMayBlock(method);
+    return CheckMayBlock(method);
   }
   Parker parker;
   absl::Status result;
@@ -211,4 +211,4 @@ void ClientStreamCall::StopTelling() {
   told = std::exchange(told_, nullptr);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -23,7 +23,7 @@
 #include "weft/rpc/call/resume_ticket.h"
 #include "weft/rpc/call/stream_port.h"
 
-namespace weft {
+namespace weft::internal {
 
 class ClientStreamCall final : public OutboundCall, public StreamPort {
  public:
@@ -105,7 +105,7 @@ class [[nodiscard]] EndAwaiter {
   absl::Status await_resume() { return std::move(std::exchange(ticket_, nullptr)->status); }
 
  private:
-  struct Ticket final : call_internal::ResumeTicket {
+  struct Ticket final : ResumeTicket {
     Ticket(std::coroutine_handle<> awaiter, ClientStreamCall& ends)
         : ResumeTicket(awaiter, ends.executor()), call(ends) {}
     ClientStreamCall& call;  // tells of its end, and so is there
@@ -114,13 +114,13 @@ class [[nodiscard]] EndAwaiter {
   static void Go(std::shared_ptr<Ticket> ticket, absl::Status status) {
     ticket->status = std::move(status);
     EventLoop* const loop = ticket->call.loop();
-    call_internal::ResumeTicket::Go(std::move(ticket), loop);
+    ResumeTicket::Go(std::move(ticket), loop);
   }
 
   ClientStreamCall& call_;
   std::shared_ptr<Ticket> ticket_;  // while it waits
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_CLIENT_STREAM_CALL_H_

@@ -10,7 +10,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct ConnectedPeer {
   // The peer's address, or a name if it has no address.
@@ -26,6 +26,6 @@ struct ConnectedPeer {
   uint32_t wire_version = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_CONNECTED_PEER_H_

@@ -1,6 +1,6 @@
 #include "weft/rpc/call/context_writer.h"
 
-namespace weft {
+namespace weft::internal {
 
 void ContextWriter::SetHandle(CallHandle handle) const {
   bool cancelled;
@@ -28,4 +28,4 @@ void ContextWriter::SetEnd(Metadata trailers, absl::Duration handler_time,
   context_.handle_ = CallHandle();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

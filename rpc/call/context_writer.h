@@ -14,7 +14,7 @@
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/client_context.h"
 
-namespace weft {
+namespace weft::internal {
 
 class ContextWriter {
  public:
@@ -39,6 +39,6 @@ class ContextWriter {
   ClientContext& context_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_CONTEXT_WRITER_H_

@@ -33,7 +33,7 @@
 
 namespace weft {
 
-namespace call_internal {
+namespace internal {
 
 template <typename Reply>
 void TakeResult(const OutboundCall& call, const CallEnd& end, absl::StatusOr<Reply>* result);
@@ -150,12 +150,12 @@ class CoroCallState final : public OutboundCall, public CoroResult<Reply> {
   CallHandle handle_ WEFT_GUARDED_BY(this->mu);
 };
 
-}  // namespace call_internal
+}  // namespace internal
 
 template <typename Reply>
 class [[nodiscard]] CoroCall {
  public:
-  using State = call_internal::CoroCallState<Reply>;
+  using State = internal::CoroCallState<Reply>;
 
   explicit CoroCall(std::shared_ptr<State> state) : state_(std::move(state)) {}
   // Makes a call that has ended already, for mocks.
@@ -172,7 +172,7 @@ class [[nodiscard]] CoroCall {
 
   bool await_ready() { return ready_.has_value(); }
   bool await_suspend(std::coroutine_handle<> awaiter) {
-    MutexLock lock(state_->mu);
+    internal::MutexLock lock(state_->mu);
     if (state_->result.has_value()) return false;  // ended meanwhile: go on at once
     state_->Suspend(awaiter, state_->options.executor);
     return true;
@@ -180,7 +180,7 @@ class [[nodiscard]] CoroCall {
   absl::StatusOr<Reply> await_resume() {
     if (ready_.has_value()) return *std::move(ready_);
     const std::shared_ptr<State> state = std::move(state_);
-    MutexLock lock(state->mu);
+    internal::MutexLock lock(state->mu);
     WEFT_DCHECK(state->result.has_value());
     return *std::move(state->result);
   }

@@ -17,7 +17,7 @@
 #include "weft/core/random_bits.h"
 #include "weft/rpc/call/id_slots.h"
 
-namespace weft {
+namespace weft::internal {
 
 template <typename T>
 class IdOverflow {
@@ -104,6 +104,6 @@ class IdOverflow {
   uint64_t seed_ = 0;  // drawn with the first memory
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_ID_OVERFLOW_H_

@@ -13,7 +13,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 template <typename T>
 class IdSlots {
@@ -47,6 +47,6 @@ class IdSlots {
   size_t length_ = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_ID_SLOTS_H_

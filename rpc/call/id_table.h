@@ -17,7 +17,7 @@
 #include "weft/rpc/call/id_overflow.h"
 #include "weft/rpc/call/id_slots.h"
 
-namespace weft {
+namespace weft::internal {
 
 template <typename T>
 class IdTable {
@@ -93,6 +93,6 @@ class IdTable {
   size_t size_ = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_ID_TABLE_H_

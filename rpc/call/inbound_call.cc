@@ -15,7 +15,7 @@
 #include "weft/rpc/call/service.h"
 #include "weft/rpc/call/stream_port.h"
 
-namespace weft {
+namespace weft::internal {
 
 size_t ReplyMessage::Count() { return size_ = MessageCodec::ByteSize(message()); }
 
@@ -170,4 +170,4 @@ std::shared_ptr<CallTarget> InboundCall::Caller() {
   return std::shared_ptr<CallTarget>(link, origin->caller.Get(pool_.callers(), link));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

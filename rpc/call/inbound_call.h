@@ -50,14 +50,17 @@ class MessageLite;
 }
 
 namespace weft {
+class CallTarget;
+class Service;
+struct ServiceMethod;
+}  // namespace weft
+
+namespace weft::internal {
 
 class CallPool;
-class CallTarget;
 class InboundCall;
 class MethodStats;
 class SerialQueue;
-class Service;
-struct ServiceMethod;
 class StreamPort;
 class WriteWaits;
 struct CallingWay;
@@ -309,6 +312,6 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   Reply reply_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_INBOUND_CALL_H_

@@ -1,6 +1,6 @@
 #include "weft/rpc/call/inbound_cancel.h"
 
-namespace weft {
+namespace weft::internal {
 
 std::shared_ptr<CallScope> InboundCancel::Mark() {
   // The flag comes before the lock, and Scope reads it under the lock: one of the two stops the
@@ -28,4 +28,4 @@ void InboundCancel::ResetScope() {
   scope_.reset();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -15,7 +15,7 @@
 #include "weft/core/mutex.h"
 #include "weft/rpc/call/call_scope.h"
 
-namespace weft {
+namespace weft::internal {
 
 class InboundCancel {
  public:
@@ -45,6 +45,6 @@ class InboundCancel {
   std::shared_ptr<CallScope> scope_ WEFT_GUARDED_BY(mu_);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_INBOUND_CANCEL_H_

@@ -14,7 +14,7 @@
 #include "absl/status/status.h"
 #include "weft/rpc/base/metadata.h"
 
-namespace weft {
+namespace weft::internal {
 
 class InboundMetadata {
  public:
@@ -57,6 +57,6 @@ class InboundMetadata {
   std::unique_ptr<const std::string> caller_;  // null: not found out
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_INBOUND_METADATA_H_

@@ -10,7 +10,7 @@
 #include "weft/rpc/base/received_message.h"
 #include "weft/rpc/base/wire_status.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 absl::Status OfRequest(const absl::Status& status, std::string_view method) {
@@ -89,4 +89,4 @@ absl::StatusOr<std::string_view> InboundRequest::MessageBytes(std::string_view m
   return std::string_view(inflated_ ? inflated_->data() : "", inflated_size_);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -25,7 +25,7 @@ namespace google::protobuf {
 class MessageLite;
 }
 
-namespace weft {
+namespace weft::internal {
 
 class InboundRequest {
  public:
@@ -88,6 +88,6 @@ class InboundRequest {
   absl::Cord attachment_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_INBOUND_REQUEST_H_

@@ -10,7 +10,7 @@
 #include "absl/status/status.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class CallOrigin;
 class InboundCall;
@@ -40,6 +40,6 @@ class InboundSink {
   virtual void OnAllCancelled(CallOrigin&) WEFT_LOOP_ONLY {}
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_INBOUND_SINK_H_

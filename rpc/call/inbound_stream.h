@@ -10,7 +10,7 @@
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/call/stream_port.h"
 
-namespace weft {
+namespace weft::internal {
 
 class InboundStream final : public StreamPort {
  public:
@@ -32,6 +32,6 @@ class InboundStream final : public StreamPort {
   const std::shared_ptr<const WriteWaits> write_waits_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_INBOUND_STREAM_H_

@@ -6,7 +6,7 @@
 
 #include "weft/rpc/base/metadata.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct InitialMetadata {
   Metadata pairs;
@@ -14,6 +14,6 @@ struct InitialMetadata {
   bool sent = false;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_INITIAL_METADATA_H_

@@ -11,7 +11,7 @@
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/call/outbound_call.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Returns the result of `hook`, or an error when it throws.
@@ -31,8 +31,6 @@ absl::Status Guarded(const char* side, Hook hook) {
 }
 
 }  // namespace
-
-namespace call_internal {
 
 template <typename Interceptor, typename Start, typename End>
 absl::Status InterceptorHooks<Interceptor, Start, End>::RunStart(
@@ -87,8 +85,6 @@ void InterceptorHooks<Interceptor, Start, End>::RunEnd(End& end) {
 
 template class InterceptorHooks<ClientInterceptor, ClientCallStart, ClientCallEnd>;
 template class InterceptorHooks<ServerInterceptor, ServerCallStart, ServerCallEnd>;
-
-}  // namespace call_internal
 
 absl::Status ClientInterception::Start(const ClientInterceptors& interceptors, OutboundCall& call,
                                        std::string_view target, const Clock& clock) {
@@ -150,4 +146,4 @@ absl::Status ServerInterception::End(InboundCall& call, const absl::Status& stat
   return std::move(told.status);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -22,13 +22,11 @@
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/call/interceptor.h"
 
-namespace weft {
+namespace weft::internal {
 
 class InboundCall;
 class OutboundCall;
 struct CallEnd;
-
-namespace call_internal {
 
 // The common part of both sides.
 template <typename Interceptor, typename Start, typename End>
@@ -51,8 +49,6 @@ class WEFT_ANY_THREAD InterceptorHooks {
   CallVolume volume_ WEFT_GUARDED_BY(mu_);
 };
 
-}  // namespace call_internal
-
 class ClientInterception {
  public:
   // The start hooks of `call`, whose `started` and `deadline` are set, and its request as the first
@@ -70,8 +66,7 @@ class ClientInterception {
   const Metadata& metadata() const { return metadata_; }
 
  private:
-  call_internal::InterceptorHooks<ClientInterceptor, ClientCallStart, ClientCallEnd> hooks_{
-      "channel"};
+  InterceptorHooks<ClientInterceptor, ClientCallStart, ClientCallEnd> hooks_{"channel"};
   Metadata metadata_;
   const Clock* clock_ = nullptr;
 };
@@ -93,10 +88,10 @@ class ServerInterception {
   absl::Status End(InboundCall& call, const absl::Status& status, ptrdiff_t reply_bytes);
 
  private:
-  call_internal::InterceptorHooks<ServerInterceptor, ServerCallStart, ServerCallEnd> hooks_;
+  InterceptorHooks<ServerInterceptor, ServerCallStart, ServerCallEnd> hooks_;
   MonoTime began_{};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_INTERCEPTION_H_

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace weft {
+namespace weft::internal {
 
 MessageCache::~MessageCache() {
   if (returns_ != nullptr) returns_->Close();
@@ -96,4 +96,4 @@ void MessageCache::Returns::Close() {
   for (MessagePairBase* next = TakeAll(); next != nullptr;) delete std::exchange(next, next->next_);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

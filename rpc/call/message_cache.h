@@ -23,7 +23,7 @@
 
 #include "weft/rpc/base/method.h"
 
-namespace weft {
+namespace weft::internal {
 
 // A request and its reply, whatever their types.
 class MessagePairBase {
@@ -157,6 +157,6 @@ class MessageCache {
   std::shared_ptr<Returns> returns_;  // with the first pair that is shared
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_MESSAGE_CACHE_H_

@@ -6,7 +6,7 @@
 #include "weft/rpc/call/client_context.h"
 #include "weft/rpc/call/context_writer.h"
 
-namespace weft {
+namespace weft::internal {
 
 void OutboundCall::Started(CallHandle handle) {
   // The stop callback may run inside emplace, on this thread: the handler's call may be cancelled
@@ -62,4 +62,4 @@ const Metadata* OutboundCall::SomeMetadata() const {
   return options.context != nullptr ? &options.context->metadata() : nullptr;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

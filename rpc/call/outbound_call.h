@@ -48,7 +48,7 @@ namespace google::protobuf {
 class MessageLite;
 }
 
-namespace weft {
+namespace weft::internal {
 
 class InflateGate;
 
@@ -270,6 +270,6 @@ class DeadlineTarget {
 
 inline void OutboundCall::OnDeadline() { wire_.deadline_target->OnCallDeadline(*this); }
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_OUTBOUND_CALL_H_

@@ -25,7 +25,7 @@
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/serialized_request.h"
 
-namespace weft {
+namespace weft::internal {
 
 class OutgoingRequest {
  public:
@@ -98,6 +98,6 @@ class OutgoingRequest {
   bool stays_ = false;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_OUTGOING_REQUEST_H_

@@ -10,7 +10,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct PickRequest {
   // Calls with the same hash go to the same place, where a source cares for that. 0: no hash.
@@ -30,6 +30,6 @@ struct PickRequest {
   bool wait_for_ready = false;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_PICK_REQUEST_H_

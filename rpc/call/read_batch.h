@@ -20,7 +20,7 @@
 #include "weft/core/check.h"
 #include "weft/rpc/call/stream_item.h"
 
-namespace weft {
+namespace weft::internal {
 
 class ReadBatch {
  public:
@@ -63,6 +63,6 @@ class ReadBatch {
   std::atomic<size_t> unreturned_{0};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_READ_BATCH_H_

@@ -1,6 +1,6 @@
 #include "weft/rpc/call/responder.h"
 
-namespace weft::call_internal {
+namespace weft::internal {
 namespace {
 
 thread_local HandlerScope* current_scope = nullptr;
@@ -20,4 +20,4 @@ bool HandlerScope::Leave(const InboundCall& call) {
   return true;
 }
 
-}  // namespace weft::call_internal
+}  // namespace weft::internal

@@ -27,7 +27,7 @@
 
 namespace weft {
 
-namespace call_internal {
+namespace internal {
 
 // Stands around a handler that was given a responder. A responder that is destroyed while the
 // handler's stack is unwound leaves the answer to the code that catches, for only that knows the
@@ -53,15 +53,15 @@ class HandlerScope {
   bool left_ = false;
 };
 
-}  // namespace call_internal
+}  // namespace internal
 
 template <typename Reply>
 class Responder {
  public:
-  using AnswerFn = void (*)(InboundCall& call, const absl::Status& status);
+  using AnswerFn = void (*)(internal::InboundCall& call, const absl::Status& status);
 
   // For the trampoline of a handler.
-  Responder(InboundCall& call, Reply& reply, AnswerFn answer)
+  Responder(internal::InboundCall& call, Reply& reply, AnswerFn answer)
       : call_(&call), reply_(&reply), answer_(answer) {}
   Responder(Responder&& o) noexcept
       : call_(std::exchange(o.call_, nullptr)), reply_(o.reply_), answer_(o.answer_) {}
@@ -72,7 +72,7 @@ class Responder {
     return *this;
   }
   ~Responder() {
-    if (call_ == nullptr || call_internal::HandlerScope::Leave(*call_)) return;
+    if (call_ == nullptr || internal::HandlerScope::Leave(*call_)) return;
     Finish(Dropped());
   }
 
@@ -86,11 +86,11 @@ class Responder {
 
   void Finish(const absl::Status& status = absl::OkStatus()) {
     WEFT_DCHECK(call_ != nullptr);
-    if (InboundCall* call = std::exchange(call_, nullptr)) answer_(*call, status);
+    if (internal::InboundCall* call = std::exchange(call_, nullptr)) answer_(*call, status);
   }
 
  private:
-  InboundCall* call_;
+  internal::InboundCall* call_;
   Reply* reply_;
   AnswerFn answer_;
 };

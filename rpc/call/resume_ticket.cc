@@ -5,7 +5,7 @@
 #include "weft/core/callback_queue.h"
 #include "weft/core/coro_stack.h"
 
-namespace weft::call_internal {
+namespace weft::internal {
 namespace {
 
 constexpr char kWhat[] = "a coroutine";
@@ -51,4 +51,4 @@ void ResumeTicket::Resume() {
   CoroStack::Resume(std::coroutine_handle<>::from_address(awaiter));
 }
 
-}  // namespace weft::call_internal
+}  // namespace weft::internal

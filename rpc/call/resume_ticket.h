@@ -18,11 +18,9 @@
 #include "weft/core/executor.h"
 #include "weft/rpc/call/call_scope.h"
 
-namespace weft {
+namespace weft::internal {
 
 class EventLoop;
-
-namespace call_internal {
 
 class ResumeTicket {
  public:
@@ -47,7 +45,6 @@ class ResumeTicket {
   std::shared_ptr<CallScope> scope_;
 };
 
-}  // namespace call_internal
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_RESUME_TICKET_H_

@@ -6,7 +6,7 @@
 #include "weft/core/coro_stack.h"
 #include "weft/rpc/call/resume_ticket.h"
 
-namespace weft::call_internal {
+namespace weft::internal {
 namespace {
 
 constexpr char kWhat[] = "a coroutine";
@@ -41,4 +41,4 @@ void Resumption::Go(EventLoop* loop) {
   ResumeTicket::Go(std::move(ticket), loop);  // may destroy this object
 }
 
-}  // namespace weft::call_internal
+}  // namespace weft::internal

@@ -17,11 +17,9 @@
 #include "weft/core/executor.h"
 #include "weft/rpc/call/call_scope.h"
 
-namespace weft {
+namespace weft::internal {
 
 class EventLoop;
-
-namespace call_internal {
 
 class ResumeTicket;
 
@@ -45,7 +43,6 @@ class Resumption {
   std::shared_ptr<ResumeTicket> ticket_;  // of a resuming that is queued
 };
 
-}  // namespace call_internal
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_RESUMPTION_H_

@@ -6,7 +6,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 class RoomObserver {
  public:
@@ -17,6 +17,6 @@ class RoomObserver {
   ~RoomObserver() = default;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_ROOM_OBSERVER_H_

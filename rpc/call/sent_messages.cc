@@ -4,7 +4,7 @@
 
 #include "weft/rpc/base/message_codec.h"
 
-namespace weft {
+namespace weft::internal {
 
 bool SentMessages::Add(const google::protobuf::MessageLite& message, const absl::Cord* attachment,
                        bool last, std::string_view* bytes) {
@@ -98,4 +98,4 @@ void SentMessages::FreeIfIdle() {
   next_attachment_ = 0;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

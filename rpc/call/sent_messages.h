@@ -30,7 +30,7 @@ namespace google::protobuf {
 class MessageLite;
 }
 
-namespace weft {
+namespace weft::internal {
 
 class SentMessages {
  public:
@@ -99,6 +99,6 @@ class SentMessages {
   bool keeps_ = true;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_SENT_MESSAGES_H_

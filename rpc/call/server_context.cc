@@ -9,6 +9,8 @@
 
 namespace weft {
 
+using namespace internal;
+
 std::string_view ServerContext::method() const { return call_.bound->method->info->full_name; }
 const std::string& ServerContext::peer() const { return call_.origin->peer(); }
 std::string ServerContext::node() const {

@@ -20,11 +20,13 @@
 namespace weft {
 
 class CallTarget;
+namespace internal {
 class InboundCall;
+}  // namespace internal
 
 class ServerContext {
  public:
-  explicit ServerContext(InboundCall& call) : call_(call) {}
+  explicit ServerContext(internal::InboundCall& call) : call_(call) {}
   ServerContext(const ServerContext&) = delete;
   ServerContext& operator=(const ServerContext&) = delete;
 
@@ -90,7 +92,7 @@ class ServerContext {
   std::stop_token stop_token();
 
  private:
-  InboundCall& call_;
+  internal::InboundCall& call_;
 };
 
 }  // namespace weft

@@ -36,25 +36,25 @@ namespace weft {
 template <typename Request>
 class ServerReader : public StreamReadSide<Request> {
  public:
-  explicit ServerReader(std::shared_ptr<StreamPort> port)
+  explicit ServerReader(std::shared_ptr<internal::StreamPort> port)
       : StreamReadSide<Request>(std::move(port)) {}
 };
 
 template <typename Reply>
 class ServerWriter : public StreamWriteSide<Reply> {
  public:
-  explicit ServerWriter(std::shared_ptr<StreamPort> port)
+  explicit ServerWriter(std::shared_ptr<internal::StreamPort> port)
       : StreamWriteSide<Reply>(std::move(port)) {}
 };
 
 template <typename Request, typename Reply>
 class ServerStream : public StreamReadSide<Request>, public StreamWriteSide<Reply> {
  public:
-  explicit ServerStream(std::shared_ptr<StreamPort> port)
+  explicit ServerStream(std::shared_ptr<internal::StreamPort> port)
       : StreamReadSide<Request>(port), StreamWriteSide<Reply>(port) {}
 };
 
-namespace call_internal {
+namespace internal {
 
 // The answer of a stream whose messages are its replies.
 class StreamAnswer {
@@ -85,29 +85,29 @@ class StreamAnswer {
   InboundCall* call_;
 };
 
-}  // namespace call_internal
+}  // namespace internal
 
 template <typename Request, typename Reply>
 class AsyncServerReader : public StreamReadSide<Request>, public Responder<Reply> {
  public:
-  AsyncServerReader(std::shared_ptr<StreamPort> port, Responder<Reply> responder)
+  AsyncServerReader(std::shared_ptr<internal::StreamPort> port, Responder<Reply> responder)
       : StreamReadSide<Request>(std::move(port)), Responder<Reply>(std::move(responder)) {}
 };
 
 template <typename Reply>
-class AsyncServerWriter : public StreamWriteSide<Reply>, public call_internal::StreamAnswer {
+class AsyncServerWriter : public StreamWriteSide<Reply>, public internal::StreamAnswer {
  public:
-  AsyncServerWriter(std::shared_ptr<StreamPort> port, InboundCall& call)
-      : StreamWriteSide<Reply>(std::move(port)), StreamAnswer(call) {}
+  AsyncServerWriter(std::shared_ptr<internal::StreamPort> port, internal::InboundCall& call)
+      : StreamWriteSide<Reply>(std::move(port)), internal::StreamAnswer(call) {}
 };
 
 template <typename Request, typename Reply>
 class AsyncServerStream : public StreamReadSide<Request>,
                           public StreamWriteSide<Reply>,
-                          public call_internal::StreamAnswer {
+                          public internal::StreamAnswer {
  public:
-  AsyncServerStream(std::shared_ptr<StreamPort> port, InboundCall& call)
-      : StreamReadSide<Request>(port), StreamWriteSide<Reply>(port), StreamAnswer(call) {}
+  AsyncServerStream(std::shared_ptr<internal::StreamPort> port, internal::InboundCall& call)
+      : StreamReadSide<Request>(port), StreamWriteSide<Reply>(port), internal::StreamAnswer(call) {}
 };
 
 }  // namespace weft

@@ -39,7 +39,8 @@ class Service;
 // handler throws, as long as the call has not been answered.
 struct ServiceMethod {
   const MethodInfo* info = nullptr;
-  void (*serve)(Service& service, InboundCall& call, MessageCache& cache) = nullptr;
+  void (*serve)(Service& service, internal::InboundCall& call,
+                internal::MessageCache& cache) = nullptr;
   // The handler waits for messages, so it never runs on an I/O thread.
   bool waits = false;
 };
@@ -61,7 +62,7 @@ absl::Status UnimplementedMethod(const MethodInfo& method);
 // Returns the answer of a call whose handler threw `error`.
 absl::Status HandlerThrew(const MethodInfo& method, std::exception_ptr error);
 
-namespace service_internal {
+namespace internal {
 
 // A reply inside a message pair that the handler's trampoline holds.
 template <typename Pair>
@@ -110,7 +111,7 @@ void RunAsync(InboundCall& call, absl::Status (*dropped)(), F&& handler) {
   // The scope is shared, not borrowed from the call: the handler may still run after its answer,
   // when the call object may already serve another request.
   CallScope::Enter enter(call.Scope());
-  call_internal::HandlerScope scope(call);
+  HandlerScope scope(call);
   try {
     handler();
   } catch (...) {
@@ -185,16 +186,15 @@ struct Serve<Handler> {
     call.own_messages = std::move(pair);
     if (!call.Parse(messages.request)) return;
     CallScope::Enter enter(call.Scope());
-    coro_internal::RunCoro(
-        (static_cast<S&>(service).*Handler)(call.context(), messages.request, messages.reply),
-        [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
-          OwnReply<Pair> reply(call);
-          call.Answer(error ? HandlerThrew(method, error) : *status, &reply);
-        });
+    RunCoro((static_cast<S&>(service).*Handler)(call.context(), messages.request, messages.reply),
+            [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
+              OwnReply<Pair> reply(call);
+              call.Answer(error ? HandlerThrew(method, error) : *status, &reply);
+            });
   }
 };
 
-}  // namespace service_internal
+}  // namespace internal
 
 // Table entries. The method's constant must have static storage.
 //   BlockingMethod  absl::Status M(ServerContext&, Request&, Reply&)
@@ -202,29 +202,29 @@ struct Serve<Handler> {
 //   CoroMethod      Coro<absl::Status> M(ServerContext&, Request&, Reply&)
 template <auto Handler, typename Request, typename Reply>
 constexpr ServiceMethod BlockingMethod(const UnaryMethod<Request, Reply>& method) {
-  return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {
-            service_internal::Serve<Handler>::Blocking(*call.bound->method->info, service, call,
-                                                       cache);
+  return {&method,
+          [](Service& service, internal::InboundCall& call, internal::MessageCache& cache) {
+            internal::Serve<Handler>::Blocking(*call.bound->method->info, service, call, cache);
           }};
 }
 
 template <auto Handler, typename Request, typename Reply>
 constexpr ServiceMethod AsyncMethod(const UnaryMethod<Request, Reply>& method) {
-  return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {
-            service_internal::Serve<Handler>::Async(*call.bound->method->info, service, call,
-                                                    cache);
+  return {&method,
+          [](Service& service, internal::InboundCall& call, internal::MessageCache& cache) {
+            internal::Serve<Handler>::Async(*call.bound->method->info, service, call, cache);
           }};
 }
 
 template <auto Handler, typename Request, typename Reply>
 constexpr ServiceMethod CoroMethod(const UnaryMethod<Request, Reply>& method) {
-  return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {
-            service_internal::Serve<Handler>::Coroutine(*call.bound->method->info, service, call,
-                                                        cache);
+  return {&method,
+          [](Service& service, internal::InboundCall& call, internal::MessageCache& cache) {
+            internal::Serve<Handler>::Coroutine(*call.bound->method->info, service, call, cache);
           }};
 }
 
-namespace service_internal {
+namespace internal {
 
 // The types of a method's handlers in class S.
 template <typename S, typename Method>
@@ -247,13 +247,13 @@ constexpr bool IsMemberOf(Function) {
   return false;
 }
 
-}  // namespace service_internal
+}  // namespace internal
 
 // The entry for a handler of class S in any style; the handler may be noexcept.
 template <typename S, auto Handler, typename Method>
 constexpr ServiceMethod HandlerMethod(const Method& method) {
-  using Forms = service_internal::HandlerForms<S, Method>;
-  static_assert(service_internal::IsMemberOf<S>(Handler),
+  using Forms = internal::HandlerForms<S, Method>;
+  static_assert(internal::IsMemberOf<S>(Handler),
                 "a handler is a member of the class that MixedService is given, not of a base");
   if constexpr (std::is_convertible_v<decltype(Handler), typename Forms::Blocking>) {
     constexpr typename Forms::Blocking kHandler = Handler;

@@ -9,6 +9,9 @@
 #include "weft/rpc/call/sleep_wait.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 // The caller's own loop where it is one of the runtime's, so that nothing passes between threads.
@@ -42,7 +45,7 @@ bool SleepAwaiter::await_suspend(std::coroutine_handle<> awaiter) {
     status_ = TooLate();
     return false;
   }
-  const std::shared_ptr<call_internal::SleepWait> wait = std::make_shared<call_internal::SleepWait>(
+  const std::shared_ptr<internal::SleepWait> wait = std::make_shared<internal::SleepWait>(
       loop_, std::min(until_, deadline), deadline < until_ ? TooLate() : absl::OkStatus());
   wait_ = wait;
   return wait->Suspend(awaiter, scope);  // from here on this may be gone

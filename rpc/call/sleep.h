@@ -29,12 +29,14 @@
 
 namespace weft {
 
-class EventLoop;
 class Runtime;
+namespace internal {
+class EventLoop;
+}  // namespace internal
 
-namespace call_internal {
+namespace internal {
 class SleepWait;
-}  // namespace call_internal
+}  // namespace internal
 
 namespace internal {
 
@@ -59,16 +61,16 @@ class [[nodiscard]] SleepAwaiter {
  private:
   std::shared_ptr<EventLoop> loop_;
   MonoTime until_;
-  std::shared_ptr<call_internal::SleepWait> wait_;  // while it sleeps
-  absl::Status status_;                             // where it need not
+  std::shared_ptr<SleepWait> wait_;  // while it sleeps
+  absl::Status status_;              // where it need not
 };
 
 }  // namespace internal
 
 // A negative duration is none; an infinite one ends by the other ends alone.
-SleepAwaiter Sleep(Runtime& runtime, absl::Duration duration);
+internal::SleepAwaiter Sleep(Runtime& runtime, absl::Duration duration);
 // Until the runtime's clock says `until`.
-SleepAwaiter SleepUntil(Runtime& runtime, MonoTime until);
+internal::SleepAwaiter SleepUntil(Runtime& runtime, MonoTime until);
 
 }  // namespace weft
 

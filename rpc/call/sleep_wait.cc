@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace weft::call_internal {
+namespace weft::internal {
 namespace {
 
 absl::Status Stopped() { return absl::CancelledError("sleep: its runtime has stopped"); }
@@ -104,4 +104,4 @@ void SleepWait::StopTimer() {
   });
 }
 
-}  // namespace weft::call_internal
+}  // namespace weft::internal

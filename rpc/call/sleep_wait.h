@@ -28,7 +28,7 @@
 #include "weft/rpc/call/call_scope.h"
 #include "weft/rpc/call/resume_ticket.h"
 
-namespace weft::call_internal {
+namespace weft::internal {
 
 class SleepWait final : private LoopTask, public std::enable_shared_from_this<SleepWait> {
  public:
@@ -71,6 +71,6 @@ class SleepWait final : private LoopTask, public std::enable_shared_from_this<Sl
   std::shared_ptr<ResumeTicket> ticket_ WEFT_GUARDED_BY(mu_);
 };
 
-}  // namespace weft::call_internal
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_SLEEP_WAIT_H_

@@ -20,7 +20,7 @@
 #include "weft/rpc/call/resume_ticket.h"
 #include "weft/rpc/call/stream_port.h"
 
-namespace weft::call_internal {
+namespace weft::internal {
 
 // A coroutine's wait for one thing of a stream. Destroying the awaiter before its end gives it up.
 class StreamAwaiter {
@@ -159,6 +159,6 @@ class [[nodiscard]] InitialMetadataAwaiter : public StreamAwaiter {
   }
 };
 
-}  // namespace weft::call_internal
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_STREAM_AWAITERS_H_

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-namespace weft {
+namespace weft::internal {
 
 StreamRead StreamInbox::Take(ReadBatch* batch) {
   if (state_ == State::kDropped) return StreamRead::kEnd;
@@ -51,4 +51,4 @@ void StreamInbox::Keep(ReceivedMessage* message) {
   message->data = to;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

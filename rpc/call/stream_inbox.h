@@ -32,7 +32,7 @@
 #include "weft/rpc/call/stream_item.h"
 #include "weft/rpc/call/stream_wake.h"
 
-namespace weft {
+namespace weft::internal {
 
 enum class StreamRead : uint8_t { kMessage, kEnd, kNothingYet };
 
@@ -117,6 +117,6 @@ class StreamInbox {
   StreamWake awaits_beginning_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_STREAM_INBOX_H_

@@ -9,8 +9,11 @@
 #include "weft/rpc/base/received_message.h"
 
 namespace weft {
-
 class Log;
+}  // namespace weft
+
+namespace weft::internal {
+
 class StreamTransport;
 
 struct StreamItem {
@@ -27,6 +30,6 @@ struct StreamSource {
   size_t max_message = 0;  // of an inflated message
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_STREAM_ITEM_H_

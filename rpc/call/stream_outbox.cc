@@ -1,6 +1,6 @@
 #include "weft/rpc/call/stream_outbox.h"
 
-namespace weft {
+namespace weft::internal {
 
 bool StreamOutbox::WaitForRoom(StreamWake& wake) {
   // Room may have come between the writer's failed send and this wait: then there is no second
@@ -95,4 +95,4 @@ bool StreamOutbox::Open(const StreamTransport& transport, Transport* half_close)
   return true;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

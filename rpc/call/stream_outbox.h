@@ -30,7 +30,7 @@
 #include "weft/rpc/call/stream_transport.h"
 #include "weft/rpc/call/stream_wake.h"
 
-namespace weft {
+namespace weft::internal {
 
 class StreamOutbox {
  public:
@@ -132,6 +132,6 @@ class StreamOutbox {
   StreamWake writer_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_STREAM_OUTBOX_H_

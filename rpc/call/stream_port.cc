@@ -8,7 +8,7 @@
 #include "weft/core/thread_log.h"
 #include "weft/rpc/base/message_codec.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // A writer that wrote so often without waiting or reading in between is sending a flood: its
@@ -337,4 +337,4 @@ bool StreamPort::Unbind() {
   return !taken_ && outbox_.Unbind();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -40,9 +40,12 @@ class MessageLite;
 }
 
 namespace weft {
+class Executor;
+}  // namespace weft
+
+namespace weft::internal {
 
 class EventLoop;
-class Executor;
 class WriteWaits;
 
 class StreamPort : public std::enable_shared_from_this<StreamPort> {
@@ -171,6 +174,6 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   std::atomic<bool> ended_{false};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_STREAM_PORT_H_

@@ -15,7 +15,7 @@
 
 namespace weft {
 
-namespace service_internal {
+namespace internal {
 
 // The objects that a streaming method's trampoline keeps beside the call, for handlers that go on
 // later.
@@ -69,12 +69,11 @@ struct ServeClientStream<Handler> {
     Frame& f = *frame;
     call.own_messages = std::move(frame);
     CallScope::Enter enter(call.Scope());
-    coro_internal::RunCoro(
-        (static_cast<S&>(service).*Handler)(call.context(), f.reader, f.reply),
-        [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
-          OwnReply<Frame> reply(call);
-          call.Answer(error ? HandlerThrew(method, error) : *status, &reply);
-        });
+    RunCoro((static_cast<S&>(service).*Handler)(call.context(), f.reader, f.reply),
+            [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
+              OwnReply<Frame> reply(call);
+              call.Answer(error ? HandlerThrew(method, error) : *status, &reply);
+            });
   }
 };
 
@@ -93,7 +92,7 @@ struct ServeClientStream<Handler> {
           OwnReply<Pair> reply(c);
           c.Answer(status, &reply);
         }));
-    RunAsync(call, &call_internal::StreamAnswer::Dropped,
+    RunAsync(call, &StreamAnswer::Dropped,
              [&] { (static_cast<S&>(service).*Handler)(call.context(), std::move(reader)); });
   }
 };
@@ -131,11 +130,10 @@ struct ServeServerStream<Handler> {
     call.own_messages = std::move(frame);
     if (!call.Parse(f.request)) return;
     CallScope::Enter enter(call.Scope());
-    coro_internal::RunCoro(
-        (static_cast<S&>(service).*Handler)(call.context(), f.request, f.stream),
-        [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
-          AnswerStream(call, error ? HandlerThrew(method, error) : *status);
-        });
+    RunCoro((static_cast<S&>(service).*Handler)(call.context(), f.request, f.stream),
+            [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
+              AnswerStream(call, error ? HandlerThrew(method, error) : *status);
+            });
   }
 };
 
@@ -150,7 +148,7 @@ struct ServeServerStream<Handler> {
     call.own_messages = std::move(pair);
     if (!call.Parse(request)) return;
     AsyncServerWriter<Reply> writer(call.stream, call);
-    RunAsync(call, &call_internal::StreamAnswer::Dropped, [&] {
+    RunAsync(call, &StreamAnswer::Dropped, [&] {
       (static_cast<S&>(service).*Handler)(call.context(), request, std::move(writer));
     });
   }
@@ -189,11 +187,10 @@ struct ServeBothStreams<Handler> {
     Frame& f = *frame;
     call.own_messages = std::move(frame);
     CallScope::Enter enter(call.Scope());
-    coro_internal::RunCoro(
-        (static_cast<S&>(service).*Handler)(call.context(), f.stream),
-        [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
-          AnswerStream(call, error ? HandlerThrew(method, error) : *status);
-        });
+    RunCoro((static_cast<S&>(service).*Handler)(call.context(), f.stream),
+            [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
+              AnswerStream(call, error ? HandlerThrew(method, error) : *status);
+            });
   }
 };
 
@@ -202,7 +199,7 @@ template <typename S, typename Request, typename Reply,
 struct ServeBothStreams<Handler> {
   static void Async(const MethodInfo&, Service& service, InboundCall& call, MessageCache&) {
     AsyncServerStream<Request, Reply> stream(call.stream, call);
-    RunAsync(call, &call_internal::StreamAnswer::Dropped,
+    RunAsync(call, &StreamAnswer::Dropped,
              [&] { (static_cast<S&>(service).*Handler)(call.context(), std::move(stream)); });
   }
 };
@@ -230,35 +227,36 @@ struct HandlerForms<S, BidirectionalMethod<Request, Reply>> {
   using Coroutine = Coro<absl::Status> (S::*)(ServerContext&, ServerStream<Request, Reply>&);
 };
 
-}  // namespace service_internal
+}  // namespace internal
 
 #define WEFT_STREAM_METHOD_ENTRIES(Kind, Serving)                                                 \
   template <auto Handler, typename Request, typename Reply>                                       \
   constexpr ServiceMethod BlockingMethod(const Kind<Request, Reply>& method) {                    \
     return {&method,                                                                              \
-            [](Service& service, InboundCall& call, MessageCache& cache) {                        \
-              service_internal::Serving<Handler>::Blocking(*call.bound->method->info, service,    \
-                                                           call, cache);                          \
+            [](Service& service, internal::InboundCall& call, internal::MessageCache& cache) {    \
+              internal::Serving<Handler>::Blocking(*call.bound->method->info, service, call,      \
+                                                   cache);                                        \
             },                                                                                    \
             /*waits=*/true};                                                                      \
   }                                                                                               \
   template <auto Handler, typename Request, typename Reply>                                       \
   constexpr ServiceMethod AsyncMethod(const Kind<Request, Reply>& method) {                       \
-    return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {               \
-              service_internal::Serving<Handler>::Async(*call.bound->method->info, service, call, \
-                                                        cache);                                   \
+    return {&method,                                                                              \
+            [](Service& service, internal::InboundCall& call, internal::MessageCache& cache) {    \
+              internal::Serving<Handler>::Async(*call.bound->method->info, service, call, cache); \
             }};                                                                                   \
   }                                                                                               \
   template <auto Handler, typename Request, typename Reply>                                       \
   constexpr ServiceMethod CoroMethod(const Kind<Request, Reply>& method) {                        \
-    return {&method, [](Service& service, InboundCall& call, MessageCache& cache) {               \
-              service_internal::Serving<Handler>::Coroutine(*call.bound->method->info, service,   \
-                                                            call, cache);                         \
+    return {&method,                                                                              \
+            [](Service& service, internal::InboundCall& call, internal::MessageCache& cache) {    \
+              internal::Serving<Handler>::Coroutine(*call.bound->method->info, service, call,     \
+                                                    cache);                                       \
             }};                                                                                   \
   }
-WEFT_STREAM_METHOD_ENTRIES(ClientStreamingMethod, ServeClientStream)
-WEFT_STREAM_METHOD_ENTRIES(ServerStreamingMethod, ServeServerStream)
-WEFT_STREAM_METHOD_ENTRIES(BidirectionalMethod, ServeBothStreams)
+WEFT_STREAM_METHOD_ENTRIES(ClientStreamingMethod, internal::ServeClientStream)
+WEFT_STREAM_METHOD_ENTRIES(ServerStreamingMethod, internal::ServeServerStream)
+WEFT_STREAM_METHOD_ENTRIES(BidirectionalMethod, internal::ServeBothStreams)
 #undef WEFT_STREAM_METHOD_ENTRIES
 
 }  // namespace weft

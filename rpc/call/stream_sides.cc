@@ -3,7 +3,7 @@
 #include "weft/core/callback_queue.h"
 #include "weft/rpc/call/blocking_wait.h"
 
-namespace weft::call_internal {
+namespace weft::internal {
 namespace {
 
 constexpr char kWhat[] = "a stream's callback";
@@ -91,4 +91,4 @@ void TellRoom(std::shared_ptr<StreamPort> port, absl::AnyInvocable<void() &&> re
   if (!port->Wait(StreamPort::For::kRoom, tell)) tell();
 }
 
-}  // namespace weft::call_internal
+}  // namespace weft::internal

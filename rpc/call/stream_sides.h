@@ -36,7 +36,7 @@ namespace weft {
 // must not block.
 using StreamCallback = absl::AnyInvocable<void(bool) &&>;
 
-namespace call_internal {
+namespace internal {
 
 void ReadLater(std::shared_ptr<StreamPort> port, google::protobuf::MessageLite* out,
                absl::Cord* attachment, StreamCallback done);
@@ -47,37 +47,38 @@ bool InitialMetadataHere(StreamPort& port);
 void InitialMetadataLater(std::shared_ptr<StreamPort> port, StreamCallback done);
 void TellRoom(std::shared_ptr<StreamPort> port, absl::AnyInvocable<void() &&> ready);
 
-}  // namespace call_internal
+}  // namespace internal
 
 template <typename Message>
 class StreamReadSide {
  public:
   // Waits for the next message; false: there are no more.
-  bool Read(Message* out) { return call_internal::ReadHere(*read_port_, out, nullptr); }
-  call_internal::ReadAwaiter ReadCoro(Message* out) {
-    return call_internal::ReadAwaiter(*read_port_, out, nullptr);
+  bool Read(Message* out) { return internal::ReadHere(*read_port_, out, nullptr); }
+  internal::ReadAwaiter ReadCoro(Message* out) {
+    return internal::ReadAwaiter(*read_port_, out, nullptr);
   }
   // `out` lives until `done` is called.
   void ReadAsync(Message* out, StreamCallback done) {
-    call_internal::ReadLater(read_port_, out, nullptr, std::move(done));
+    internal::ReadLater(read_port_, out, nullptr, std::move(done));
   }
 
   // These also give the raw bytes that came beside the message; empty if none did.
   bool Read(Message* out, absl::Cord* attachment) {
-    return call_internal::ReadHere(*read_port_, out, attachment);
+    return internal::ReadHere(*read_port_, out, attachment);
   }
-  call_internal::ReadAwaiter ReadCoro(Message* out, absl::Cord* attachment) {
-    return call_internal::ReadAwaiter(*read_port_, out, attachment);
+  internal::ReadAwaiter ReadCoro(Message* out, absl::Cord* attachment) {
+    return internal::ReadAwaiter(*read_port_, out, attachment);
   }
   void ReadAsync(Message* out, absl::Cord* attachment, StreamCallback done) {
-    call_internal::ReadLater(read_port_, out, attachment, std::move(done));
+    internal::ReadLater(read_port_, out, attachment, std::move(done));
   }
 
  protected:
-  explicit StreamReadSide(std::shared_ptr<StreamPort> port) : read_port_(std::move(port)) {}
+  explicit StreamReadSide(std::shared_ptr<internal::StreamPort> port)
+      : read_port_(std::move(port)) {}
 
  private:
-  std::shared_ptr<StreamPort> read_port_;
+  std::shared_ptr<internal::StreamPort> read_port_;
 };
 
 template <typename Message>
@@ -86,29 +87,27 @@ class StreamWriteSide {
   // Waits until there is room for the message: the other side's credit, and little to be written
   // on the connection. False: nothing can be written any more. In a handler the wait has limits:
   // ServerOptions::max_write_wait.
-  bool Write(const Message& message) {
-    return call_internal::WriteHere(*write_port_, message, nullptr);
-  }
+  bool Write(const Message& message) { return internal::WriteHere(*write_port_, message, nullptr); }
   // The message lives until the coroutine goes on.
-  call_internal::WriteAwaiter WriteCoro(const Message& message) {
-    return call_internal::WriteAwaiter(*write_port_, message, nullptr);
+  internal::WriteAwaiter WriteCoro(const Message& message) {
+    return internal::WriteAwaiter(*write_port_, message, nullptr);
   }
   // True: there was room, and the message is on its way. False: there was none, or the call has
   // ended; OnReady says when to try again.
   bool TryWrite(const Message& message) {
-    return write_port_->TryWrite(message, false) == StreamSent::kSent;
+    return write_port_->TryWrite(message, false) == internal::StreamSent::kSent;
   }
 
   // These also send raw bytes beside the message. A peer that does not take them ends the call with
   // UNIMPLEMENTED.
   bool Write(const Message& message, const absl::Cord& attachment) {
-    return call_internal::WriteHere(*write_port_, message, &attachment);
+    return internal::WriteHere(*write_port_, message, &attachment);
   }
-  call_internal::WriteAwaiter WriteCoro(const Message& message, const absl::Cord& attachment) {
-    return call_internal::WriteAwaiter(*write_port_, message, &attachment);
+  internal::WriteAwaiter WriteCoro(const Message& message, const absl::Cord& attachment) {
+    return internal::WriteAwaiter(*write_port_, message, &attachment);
   }
   bool TryWrite(const Message& message, const absl::Cord& attachment) {
-    return write_port_->TryWrite(message, false, &attachment) == StreamSent::kSent;
+    return write_port_->TryWrite(message, false, &attachment) == internal::StreamSent::kSent;
   }
 
   // True if TryWrite would write.
@@ -117,15 +116,16 @@ class StreamWriteSide {
   bool ended() const { return write_port_->ended(); }
   // Calls back, once, when there is room or the call has ended.
   void OnReady(absl::AnyInvocable<void() &&> ready) {
-    call_internal::TellRoom(write_port_, std::move(ready));
+    internal::TellRoom(write_port_, std::move(ready));
   }
 
  protected:
-  explicit StreamWriteSide(std::shared_ptr<StreamPort> port) : write_port_(std::move(port)) {}
-  StreamPort& port() { return *write_port_; }
+  explicit StreamWriteSide(std::shared_ptr<internal::StreamPort> port)
+      : write_port_(std::move(port)) {}
+  internal::StreamPort& port() { return *write_port_; }
 
  private:
-  std::shared_ptr<StreamPort> write_port_;
+  std::shared_ptr<internal::StreamPort> write_port_;
 };
 
 }  // namespace weft

@@ -18,8 +18,11 @@ class MessageLite;
 }
 
 namespace weft {
-
 class Log;
+}  // namespace weft
+
+namespace weft::internal {
+
 class StreamPort;
 
 enum class StreamSent : uint8_t {
@@ -52,6 +55,6 @@ class WEFT_ANY_THREAD StreamTransport {
   virtual const Log* log() const { return nullptr; }
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_STREAM_TRANSPORT_H_

@@ -9,7 +9,7 @@
 #include "absl/functional/any_invocable.h"
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 using StreamWake = absl::AnyInvocable<void() &&>;
 
@@ -24,6 +24,6 @@ inline void CallIfSet(StreamWake& wake) {
   if (wake) std::move(wake)();
 }
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_STREAM_WAKE_H_

@@ -14,7 +14,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 template <typename T>
 class TrailingStorageAllocator {
@@ -46,6 +46,6 @@ class TrailingStorageAllocator {
   char** where_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_TRAILING_STORAGE_ALLOCATOR_H_

@@ -18,7 +18,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 class StreamTransport;
 
@@ -56,6 +56,6 @@ class TransportSlot {
   alignas(void*) std::byte bytes_[kSize];
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_TRANSPORT_SLOT_H_

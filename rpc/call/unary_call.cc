@@ -6,7 +6,7 @@
 #include "weft/rpc/call/client_context.h"
 #include "weft/rpc/call/context_writer.h"
 
-namespace weft::call_internal {
+namespace weft::internal {
 namespace {
 
 // A caller polls for about as long as a reply from the same machine takes, and then sleeps.
@@ -72,4 +72,4 @@ void WaitForReply(Parker& parker) {
   parker.ParkSpinning(spin);
 }
 
-}  // namespace weft::call_internal
+}  // namespace weft::internal

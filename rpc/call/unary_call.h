@@ -35,7 +35,7 @@ namespace weft {
 template <typename Reply>
 using Callback = absl::AnyInvocable<void(absl::StatusOr<Reply>) &&>;
 
-namespace call_internal {
+namespace internal {
 
 // Copies the facts of a call's end to its ClientContext.
 void TellContext(const OutboundCall& call, const CallEnd& end);
@@ -155,28 +155,28 @@ class CallbackCall final : public OutboundCall {
   Callback<Reply> done_;
 };
 
-}  // namespace call_internal
+}  // namespace internal
 
 template <typename Request, typename Reply>
 absl::StatusOr<Reply> CallBlocking(CallTarget& target, const UnaryMethod<Request, Reply>& method,
                                    const Request& request, const CallOptions& options) {
-  if (EventLoop::Current() != nullptr) return call_internal::CheckMayBlock(method);
-  call_internal::BlockingCall<Reply> call(method, request, options);
+  if (internal::EventLoop::Current() != nullptr) return internal::CheckMayBlock(method);
+  internal::BlockingCall<Reply> call(method, request, options);
   target.Start(call);
-  call_internal::WaitForReply(call.parker);
+  internal::WaitForReply(call.parker);
   return std::move(call.result);
 }
 
 template <typename Request, typename Reply>
 void CallAsync(CallTarget& target, const UnaryMethod<Request, Reply>& method,
                const Request& request, const CallOptions& options, Callback<Reply> done) {
-  target.Start(call_internal::CallbackCall<Reply>::New(method, request, options, std::move(done)));
+  target.Start(internal::CallbackCall<Reply>::New(method, request, options, std::move(done)));
 }
 
 template <typename Request, typename Reply>
 CoroCall<Reply> CallCoro(CallTarget& target, const UnaryMethod<Request, Reply>& method,
                          const Request& request, const CallOptions& options) {
-  auto state = call_internal::CoroCallState<Reply>::New(method, request, options);
+  auto state = internal::CoroCallState<Reply>::New(method, request, options);
   state->Launch(target, state);
   return CoroCall<Reply>(std::move(state));
 }

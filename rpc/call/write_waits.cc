@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 
 WriteWaits::Wait::~Wait() {
   if (counted_) waits_.pool_.peer_waits().End();
@@ -26,4 +26,4 @@ absl::Status WriteWaits::TooLong() const {
                    " for the stream's reader, which gave no credit (", setting_, ")"));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

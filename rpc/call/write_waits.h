@@ -15,7 +15,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/core/worker_pool.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD WriteWaits {
  public:
@@ -53,6 +53,6 @@ class WEFT_ANY_THREAD WriteWaits {
   const std::string setting_, threads_setting_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CALL_WRITE_WAITS_H_

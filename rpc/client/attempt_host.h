@@ -12,7 +12,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/call/outbound_call.h"
 
-namespace weft {
+namespace weft::internal {
 
 class CallDriver;
 
@@ -45,6 +45,6 @@ class AttemptHost {
   ~AttemptHost() = default;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_ATTEMPT_HOST_H_

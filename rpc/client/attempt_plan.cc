@@ -1,6 +1,6 @@
 #include "weft/rpc/client/attempt_plan.h"
 
-namespace weft {
+namespace weft::internal {
 
 AttemptPlan AttemptPlan::For(const StartOptions& options, const MethodInfo& method,
                              const CallOptions& call) {
@@ -34,4 +34,4 @@ bool HasPolicies(const StartOptions& options) {
                      });
 }
 
-}  // namespace weft
+}  // namespace weft::internal

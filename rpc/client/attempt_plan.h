@@ -13,7 +13,7 @@
 #include "weft/rpc/call/retry_policy.h"
 #include "weft/rpc/start_options.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct AttemptPlan {
   int attempts = 1;
@@ -35,6 +35,6 @@ struct AttemptPlan {
 // True if calls may have several attempts without asking for them.
 bool HasPolicies(const StartOptions& options);
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_ATTEMPT_PLAN_H_

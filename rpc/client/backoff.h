@@ -11,7 +11,7 @@
 
 #include "weft/core/clock.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Backoff {
  public:
@@ -46,6 +46,6 @@ class Backoff {
   std::minstd_rand random_;  // small: every channel has one
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_BACKOFF_H_

@@ -10,7 +10,7 @@
 #include "weft/rpc/base/metadata.h"
 #include "weft/rpc/call/attempt_text.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr std::string_view kClosed = "the channel was closed";
@@ -406,4 +406,4 @@ void CallDriver::Release() {
   const std::shared_ptr<CallDriver> self = std::move(self_);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -39,7 +39,7 @@
 #include "weft/rpc/client/backoff.h"
 #include "weft/rpc/client/retry_budget.h"
 
-namespace weft {
+namespace weft::internal {
 
 // Counts attempts over all calls of one host.
 struct AttemptCounts {
@@ -150,6 +150,6 @@ class CallDriver final : public CallCanceller,
   Mutex closed_mu_;                              // in place of the home loop, when that has closed
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_CALL_DRIVER_H_

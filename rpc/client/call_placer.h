@@ -12,7 +12,7 @@
 #include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/client/full_links.h"
 
-namespace weft {
+namespace weft::internal {
 
 class CallPlacer {
  public:
@@ -32,6 +32,6 @@ class CallPlacer {
   ~CallPlacer() = default;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_CALL_PLACER_H_

@@ -15,7 +15,7 @@
 #include "weft/rpc/client/link_slot.h"
 #include "weft/rpc/client/link_use.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 Nanos TimeoutOf(const OutboundCall& call, Nanos by_default) {
@@ -238,4 +238,4 @@ void CallStarter::CloseOnHome() {
   room_.EndAll(absl::UnavailableError("the channel was closed"));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

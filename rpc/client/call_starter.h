@@ -35,7 +35,7 @@
 #include "weft/rpc/client/start_config.h"
 #include "weft/rpc/client/waiting_room.h"
 
-namespace weft {
+namespace weft::internal {
 
 class CallStarter final : public CallTarget, public CallResender, public AttemptHost {
  public:
@@ -106,6 +106,6 @@ class CallStarter final : public CallTarget, public CallResender, public Attempt
   uint64_t last_wait_ WEFT_LOOP_OWNED = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_CALL_STARTER_H_

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr size_t kFirstSize = 8;
@@ -73,4 +73,4 @@ std::vector<CallStatsSnapshot> CallStats::Snapshot() const {
   return all;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

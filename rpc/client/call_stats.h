@@ -23,7 +23,7 @@
 #include "weft/rpc/base/method.h"
 #include "weft/rpc/base/method_calls.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD CallStats {
  public:
@@ -76,6 +76,6 @@ class WEFT_ANY_THREAD CallStats {
   std::vector<std::unique_ptr<const Table>> tables_ WEFT_GUARDED_BY(mu_);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_CALL_STATS_H_

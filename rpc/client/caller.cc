@@ -7,7 +7,7 @@
 #include "weft/core/check.h"
 #include "weft/rpc/client/forked_call.h"
 
-namespace weft {
+namespace weft::internal {
 
 CallerMaker Caller::Maker(IoThread& io, std::shared_ptr<const StartConfig> config) {
   return [&io, config = std::move(config)](const std::shared_ptr<CallLink>& link) {
@@ -32,4 +32,4 @@ void Caller::Start(OutboundCall& call) {
   ForkedCall::Refuse(call);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

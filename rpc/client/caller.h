@@ -20,7 +20,7 @@
 #include "weft/rpc/client/only_link.h"
 #include "weft/rpc/client/start_config.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Caller final : public CallTarget {
  public:
@@ -38,6 +38,6 @@ class Caller final : public CallTarget {
   CallStarter starter_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_CALLER_H_

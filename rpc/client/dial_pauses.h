@@ -16,7 +16,7 @@
 #include "weft/core/clock.h"
 #include "weft/rpc/client/backoff.h"
 
-namespace weft {
+namespace weft::internal {
 
 class DialPauses {
  public:
@@ -46,6 +46,6 @@ class DialPauses {
   Backoff failures_, refusals_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_DIAL_PAUSES_H_

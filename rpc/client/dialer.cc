@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 
 Dialer::Dialer(EventLoop& loop, DialerOptions options)
     : loop_(loop),
@@ -46,4 +46,4 @@ void Dialer::ShakeHands(absl::StatusOr<std::unique_ptr<Transport>> plain, const 
                     std::move(done));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

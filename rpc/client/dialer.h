@@ -24,7 +24,7 @@
 #include "weft/core/transport_factory.h"
 #include "weft/core/transport_handshake.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct DialerOptions {
   // For in-process addresses; null: there are none.
@@ -62,6 +62,6 @@ class Dialer final {
   const std::unique_ptr<TransportHandshake> handshake_;  // null: no transport has one
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_DIALER_H_

@@ -10,7 +10,7 @@
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/protocol/session_seed.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // A connection that was up for this long was a good one: the next attempt need not wait.
@@ -396,4 +396,4 @@ void EndpointConnection::OnEnded(Session& session, CloseReason reason, const abs
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -46,7 +46,7 @@
 #include "weft/rpc/protocol/session_config.h"
 #include "weft/rpc/protocol/session_host.h"
 
-namespace weft {
+namespace weft::internal {
 
 class EndpointConnection final : public LinkSource,
                                  public SessionHost,
@@ -150,6 +150,6 @@ class EndpointConnection final : public LinkSource,
   Counts counts_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_ENDPOINT_CONNECTION_H_

@@ -19,7 +19,7 @@
 #include "weft/rpc/protocol/protocol.h"
 #include "weft/rpc/protocol/session_limits.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct EndpointOptions {
   HostPort address;
@@ -65,6 +65,6 @@ struct EndpointOptions {
   }
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_ENDPOINT_OPTIONS_H_

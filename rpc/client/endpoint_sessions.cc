@@ -2,7 +2,7 @@
 
 #include "weft/core/check.h"
 
-namespace weft {
+namespace weft::internal {
 
 Session& EndpointSessions::Adopt(std::unique_ptr<Session> session, const std::string& target,
                                  MonoTime began, std::shared_ptr<CallAuthentication> calls) {
@@ -30,4 +30,4 @@ bool EndpointSessions::Ended(Session& session, CloseReason reason, const absl::S
   return was_current;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -24,7 +24,7 @@
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_table.h"
 
-namespace weft {
+namespace weft::internal {
 
 class EndpointSessions {
  public:
@@ -65,6 +65,6 @@ class EndpointSessions {
   std::shared_ptr<CallLink> opening_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_ENDPOINT_SESSIONS_H_

@@ -11,7 +11,7 @@
 #include "weft/core/fork_guard.h"
 #include "weft/rpc/call/outbound_call.h"
 
-namespace weft {
+namespace weft::internal {
 
 class ForkedCall {
  public:
@@ -24,6 +24,6 @@ class ForkedCall {
   }
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_FORKED_CALL_H_

@@ -11,7 +11,7 @@
 
 #include "weft/rpc/client/link_source.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct FullLinks {
   bool Contains(uint64_t number) const {
@@ -28,6 +28,6 @@ struct FullLinks {
   std::vector<PickedLink> found;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_FULL_LINKS_H_

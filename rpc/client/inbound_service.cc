@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 
 InboundService::InboundService(const std::shared_ptr<EventLoop>& loop,
                                std::unique_ptr<InboundSink> sink, std::shared_ptr<CallPool> calls,
@@ -54,4 +54,4 @@ void InboundService::ContinueDrain() {
       });
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -21,7 +21,7 @@
 #include "weft/rpc/protocol/authentication_queue.h"
 #include "weft/rpc/protocol/call_authentication.h"
 
-namespace weft {
+namespace weft::internal {
 
 class InboundService : public std::enable_shared_from_this<InboundService> {
  public:
@@ -59,6 +59,6 @@ class InboundService : public std::enable_shared_from_this<InboundService> {
   std::shared_ptr<InboundService> self_ WEFT_LOOP_OWNED;  // while it drains
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_INBOUND_SERVICE_H_

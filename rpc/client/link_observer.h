@@ -9,7 +9,7 @@
 #include "absl/status/status.h"
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 class LinkObserver {
  public:
@@ -28,6 +28,6 @@ class LinkObserver {
   ~LinkObserver() = default;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_LINK_OBSERVER_H_

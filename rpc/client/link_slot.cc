@@ -6,7 +6,7 @@
 
 #include "absl/base/optimization.h"
 
-namespace weft {
+namespace weft::internal {
 
 // The use that one thread makes of one slot. The thread writes `using_`; the setter of the slot
 // hands over the old link by adding kInherited to it.
@@ -127,4 +127,4 @@ void LinkSlot::Set(std::shared_ptr<const NumberedLink> link) {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -24,7 +24,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/call/call_link.h"
 
-namespace weft {
+namespace weft::internal {
 
 // A link and its number in its source.
 struct NumberedLink {
@@ -69,6 +69,6 @@ class LinkSlot {
   std::vector<std::shared_ptr<Record>> records_ WEFT_GUARDED_BY(mu_);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_LINK_SLOT_H_

@@ -25,7 +25,7 @@
 #include "weft/rpc/client/link_observer.h"
 #include "weft/rpc/client/link_slot.h"
 
-namespace weft {
+namespace weft::internal {
 
 // A link for one call.
 struct PickedLink {
@@ -65,6 +65,6 @@ class WEFT_ANY_THREAD LinkSource {
   virtual void Close(std::function<void()> done) = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_LINK_SOURCE_H_

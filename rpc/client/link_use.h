@@ -7,7 +7,7 @@
 
 #include "weft/rpc/client/link_slot.h"
 
-namespace weft {
+namespace weft::internal {
 
 class LinkUse {
  public:
@@ -23,6 +23,6 @@ class LinkUse {
   LinkSlot::Record* const record_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_LINK_USE_H_

@@ -13,7 +13,7 @@
 
 #include "weft/rpc/client/link_source.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD OnlyLink final : public LinkSource {
  public:
@@ -40,6 +40,6 @@ class WEFT_ANY_THREAD OnlyLink final : public LinkSource {
   std::atomic<bool> gone_{false};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_ONLY_LINK_H_

@@ -8,7 +8,7 @@
 #include "weft/core/named_peer.h"
 #include "weft/rpc/client/dial_pauses.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
@@ -87,4 +87,4 @@ void OutageLog::Back(MonoTime now, std::string_view peer) {
 
 void OutageLog::Forget() { out_ = told_away_ = false; }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -21,7 +21,7 @@
 #include "weft/core/clock.h"
 #include "weft/core/log.h"
 
-namespace weft {
+namespace weft::internal {
 
 class OutageLog {
  public:
@@ -66,6 +66,6 @@ class OutageLog {
   MonoTime tokens_at_{};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_OUTAGE_LOG_H_

@@ -19,7 +19,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/call/retry_policy.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD RetryBudget {
  public:
@@ -52,6 +52,6 @@ class WEFT_ANY_THREAD RetryBudget {
   std::atomic<int64_t> now_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_RETRY_BUDGET_H_

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/rpc/base/wire_status.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 absl::Status Closed() { return absl::UnavailableError("the channel was closed"); }
@@ -188,4 +188,4 @@ void RoomQueue::OnCallDeadline(OutboundCall& expired) {
                                                   "not sent")));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -36,7 +36,7 @@
 #include "weft/rpc/client/call_placer.h"
 #include "weft/rpc/client/waiting_calls.h"
 
-namespace weft {
+namespace weft::internal {
 
 class RoomQueue final : public DeadlineTarget, public CallCanceller {
  public:
@@ -112,6 +112,6 @@ class RoomQueue final : public DeadlineTarget, public CallCanceller {
   std::atomic<bool> sweeping_{false};  // PlaceAll is posted
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_ROOM_QUEUE_H_

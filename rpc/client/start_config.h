@@ -15,7 +15,7 @@
 #include "weft/rpc/protocol/session_limits.h"
 #include "weft/rpc/start_options.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct StartConfig {
   // Makes the settings that a channel's options say.
@@ -49,6 +49,6 @@ struct StartConfig {
   const std::shared_ptr<CallStats> stats;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_START_CONFIG_H_

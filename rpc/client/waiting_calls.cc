@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/rpc/base/message_codec.h"
 
-namespace weft {
+namespace weft::internal {
 
 absl::Status WaitingCalls::Keep(OutboundCall& call, size_t max_message) {
   call.waits().request_size = call.request.Size();
@@ -63,4 +63,4 @@ std::vector<uint64_t> WaitingCalls::Numbers(Which which) const {
   return numbers;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -19,7 +19,7 @@
 #include "weft/rpc/call/id_table.h"
 #include "weft/rpc/call/outbound_call.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WaitingCalls {
  public:
@@ -65,6 +65,6 @@ class WaitingCalls {
   size_t bytes_ = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_WAITING_CALLS_H_

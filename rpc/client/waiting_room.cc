@@ -9,7 +9,7 @@
 #include "weft/core/named_peer.h"
 #include "weft/rpc/base/wire_status.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 absl::Status Closed() { return absl::UnavailableError("the channel was closed"); }
@@ -360,4 +360,4 @@ void WaitingRoom::OnCallDeadline(OutboundCall& expired) {
                   "; the request was not sent")));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

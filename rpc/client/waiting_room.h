@@ -32,7 +32,7 @@
 #include "weft/rpc/client/room_queue.h"
 #include "weft/rpc/client/waiting_calls.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WaitingRoom final : public LinkObserver, public DeadlineTarget, public CallCanceller {
  public:
@@ -144,6 +144,6 @@ class WaitingRoom final : public LinkObserver, public DeadlineTarget, public Cal
   std::atomic<bool> closed_{false};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_CLIENT_WAITING_ROOM_H_

@@ -38,7 +38,7 @@ class Agreed final : public Reducer<Reply> {
   Step OnEnd(const PeerReply<Reply>& peer, const QuorumCount& count) override {
     if (peer.end == PeerEnd::kOk) {
       equal_.Add(peer.name, projection_ != nullptr ? projection_(*peer.reply)
-                                                   : EqualReplies::BytesOf(*peer.reply));
+                                                   : internal::EqualReplies::BytesOf(*peer.reply));
     }
     if (equal_.most() >= count.needed()) return Step::kDone;
     // The largest group could still grow by every call that is open.
@@ -64,7 +64,7 @@ class Agreed final : public Reducer<Reply> {
 
  private:
   Projection projection_;
-  EqualReplies equal_;
+  internal::EqualReplies equal_;
   absl::Status why_;
 };
 

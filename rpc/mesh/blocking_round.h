@@ -7,7 +7,7 @@
 #include "weft/core/parker.h"
 #include "weft/rpc/mesh/typed_round.h"
 
-namespace weft::mesh_internal {
+namespace weft::internal {
 
 template <typename Reply>
 class BlockingRound final : public TypedRound<Reply> {
@@ -16,7 +16,7 @@ class BlockingRound final : public TypedRound<Reply> {
       : TypedRound<Reply>(options, reducer, /*keeps_all=*/false) {}
 
   BroadcastResult<Reply> Wait() {
-    call_internal::WaitForReply(parker_);
+    WaitForReply(parker_);
     return this->TakeResult();
   }
 
@@ -29,6 +29,6 @@ class BlockingRound final : public TypedRound<Reply> {
   Parker parker_;
 };
 
-}  // namespace weft::mesh_internal
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_BLOCKING_ROUND_H_

@@ -27,12 +27,12 @@ namespace weft {
 
 template <typename Reply>
 class [[nodiscard]] BroadcastCall
-    : public mesh_internal::OneByOne<mesh_internal::StepsRound<Reply>, PeerReply<Reply>> {
+    : public internal::OneByOne<internal::StepsRound<Reply>, PeerReply<Reply>> {
  public:
-  using Round = mesh_internal::StepsRound<Reply>;
+  using Round = internal::StepsRound<Reply>;
 
   explicit BroadcastCall(std::shared_ptr<Round> round)
-      : mesh_internal::OneByOne<Round, PeerReply<Reply>>(std::move(round)) {}
+      : internal::OneByOne<Round, PeerReply<Reply>>(std::move(round)) {}
   BroadcastCall(BroadcastCall&&) noexcept = default;
   BroadcastCall& operator=(BroadcastCall&&) noexcept = default;
   ~BroadcastCall() {

@@ -26,7 +26,7 @@ namespace weft {
 template <typename Reply>
 class [[nodiscard]] CoroBroadcast {
  public:
-  using Round = mesh_internal::CoroRound<Reply>;
+  using Round = internal::CoroRound<Reply>;
 
   explicit CoroBroadcast(std::shared_ptr<Round> round) : round_(std::move(round)) {}
   CoroBroadcast(CoroBroadcast&&) noexcept = default;

@@ -12,7 +12,7 @@
 #include "weft/rpc/call/call_handle.h"
 #include "weft/rpc/call/outbound_call.h"
 
-namespace weft::mesh_internal {
+namespace weft::internal {
 
 class BroadcastLeg;
 
@@ -57,6 +57,6 @@ class BroadcastLeg final : public OutboundCall {
   CallHandle handle_;
 };
 
-}  // namespace weft::mesh_internal
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_BROADCAST_LEG_H_

@@ -8,7 +8,7 @@
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/wire_status.h"
 
-namespace weft::mesh_internal {
+namespace weft::internal {
 namespace {
 
 // Serializes into a block of the loop's pool, which takes the block back. Fresh pages for each
@@ -87,4 +87,4 @@ absl::Status BroadcastPlan::Make() {
   return absl::OkStatus();
 }
 
-}  // namespace weft::mesh_internal
+}  // namespace weft::internal

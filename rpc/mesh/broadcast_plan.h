@@ -21,7 +21,7 @@
 #include "weft/rpc/mesh/peer_set.h"
 #include "weft/rpc/mesh/quorum_count.h"
 
-namespace weft::mesh_internal {
+namespace weft::internal {
 
 struct BroadcastPlan {
   BroadcastPlan(const BroadcastTargets& targets, const MethodInfo& called,
@@ -60,6 +60,6 @@ struct BroadcastPlan {
   absl::Status why;
 };
 
-}  // namespace weft::mesh_internal
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_BROADCAST_PLAN_H_

@@ -30,12 +30,12 @@ namespace weft {
 
 template <typename Reply>
 class [[nodiscard]] BroadcastReader
-    : public mesh_internal::OneByOne<mesh_internal::StreamRound<Reply>, PeerItem<Reply>> {
+    : public internal::OneByOne<internal::StreamRound<Reply>, PeerItem<Reply>> {
  public:
-  using Round = mesh_internal::StreamRound<Reply>;
+  using Round = internal::StreamRound<Reply>;
 
   explicit BroadcastReader(std::shared_ptr<Round> round)
-      : mesh_internal::OneByOne<Round, PeerItem<Reply>>(std::move(round)) {}
+      : internal::OneByOne<Round, PeerItem<Reply>>(std::move(round)) {}
   BroadcastReader(BroadcastReader&&) noexcept = default;
   BroadcastReader& operator=(BroadcastReader&&) noexcept = default;
   ~BroadcastReader() {

@@ -9,7 +9,7 @@
 #include "weft/rpc/call/client_context.h"
 #include "weft/rpc/call/context_writer.h"
 
-namespace weft::mesh_internal {
+namespace weft::internal {
 namespace {
 
 constexpr char kReducer[] = "a broadcast's reducer";
@@ -362,4 +362,4 @@ void BroadcastRound::Abandon() {
   OnTold();
 }
 
-}  // namespace weft::mesh_internal
+}  // namespace weft::internal

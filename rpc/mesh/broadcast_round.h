@@ -34,7 +34,7 @@
 #include "weft/rpc/mesh/quorum_error.h"
 #include "weft/rpc/mesh/reducer.h"
 
-namespace weft::mesh_internal {
+namespace weft::internal {
 
 class BroadcastRound : public CallCanceller,
                        public LegOwner,
@@ -189,6 +189,6 @@ class BroadcastRound : public CallCanceller,
   std::shared_ptr<BroadcastRound> self_ WEFT_GUARDED_BY(mu_);  // while a leg is under way
 };
 
-}  // namespace weft::mesh_internal
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_BROADCAST_ROUND_H_

@@ -17,7 +17,7 @@ namespace weft {
 template <typename Reply>
 using BroadcastCallback = absl::AnyInvocable<void(BroadcastResult<Reply>) &&>;
 
-namespace mesh_internal {
+namespace internal {
 
 template <typename Reply>
 class CallbackRound final : public TypedRound<Reply> {
@@ -44,7 +44,7 @@ class CallbackRound final : public TypedRound<Reply> {
   BroadcastCallback<Reply> done_;
 };
 
-}  // namespace mesh_internal
+}  // namespace internal
 }  // namespace weft
 
 #endif  // WEFT_RPC_MESH_CALLBACK_ROUND_H_

@@ -14,7 +14,7 @@
 #include "weft/rpc/call/resume_ticket.h"
 #include "weft/rpc/mesh/typed_round.h"
 
-namespace weft::mesh_internal {
+namespace weft::internal {
 
 template <typename Reply>
 class CoroRound final : public TypedRound<Reply> {
@@ -26,11 +26,11 @@ class CoroRound final : public TypedRound<Reply> {
   bool Suspend(std::coroutine_handle<> awaiter) WEFT_EXCLUDES(wait_mu_) {
     MutexLock lock(wait_mu_);
     if (certain_) return false;
-    ticket_ = std::make_shared<call_internal::ResumeTicket>(awaiter, this->executor());
+    ticket_ = std::make_shared<ResumeTicket>(awaiter, this->executor());
     return true;
   }
   void GiveUp() WEFT_EXCLUDES(wait_mu_) {
-    std::shared_ptr<call_internal::ResumeTicket> ticket;
+    std::shared_ptr<ResumeTicket> ticket;
     {
       MutexLock lock(wait_mu_);
       ticket = std::move(ticket_);
@@ -43,21 +43,21 @@ class CoroRound final : public TypedRound<Reply> {
  private:
   void Deliver(EventLoop* loop) override WEFT_EXCLUDES(wait_mu_) {
     this->TellContext();
-    std::shared_ptr<call_internal::ResumeTicket> ticket;
+    std::shared_ptr<ResumeTicket> ticket;
     {
       MutexLock lock(wait_mu_);
       certain_ = true;
       ticket = ticket_;
     }
-    if (ticket != nullptr) call_internal::ResumeTicket::Go(std::move(ticket), loop);
+    if (ticket != nullptr) ResumeTicket::Go(std::move(ticket), loop);
   }
 
   Mutex wait_mu_;
   bool certain_ WEFT_GUARDED_BY(wait_mu_) = false;
   // of the awaiting coroutine
-  std::shared_ptr<call_internal::ResumeTicket> ticket_ WEFT_GUARDED_BY(wait_mu_);
+  std::shared_ptr<ResumeTicket> ticket_ WEFT_GUARDED_BY(wait_mu_);
 };
 
-}  // namespace weft::mesh_internal
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_CORO_ROUND_H_

@@ -5,7 +5,7 @@
 #include <google/protobuf/io/coded_stream.h>
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 
-namespace weft {
+namespace weft::internal {
 
 std::string EqualReplies::BytesOf(const google::protobuf::MessageLite& message) {
   std::string bytes;
@@ -31,4 +31,4 @@ int EqualReplies::Add(std::string_view peer, std::string value) {
   return count;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -13,7 +13,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 class EqualReplies {
  public:
@@ -41,6 +41,6 @@ class EqualReplies {
   int most_ = -1;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_EQUAL_REPLIES_H_

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 
 std::string_view HelloPlaces::HostOf(std::string_view peer) {
   const size_t colon = peer.rfind(':');
@@ -72,4 +72,4 @@ size_t HelloPlaces::taken() const {
   return places_.size();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -26,7 +26,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/server/session_hooks.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD HelloPlaces {
  public:
@@ -64,6 +64,6 @@ class WEFT_ANY_THREAD HelloPlaces {
   size_t of_members_ WEFT_GUARDED_BY(mu_) = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_HELLO_PLACES_H_

@@ -9,6 +9,9 @@
 #include "weft/core/socket_address.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 // Bytes of a wrong name or address that its error quotes.

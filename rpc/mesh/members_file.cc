@@ -12,6 +12,9 @@
 #include "weft/core/thread_start.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 absl::StatusOr<std::string> AbsolutePath(const std::string& path) {

@@ -50,7 +50,7 @@ struct MembersFileOptions {
   bool inotify = true;
   // The loop that reads the file; reading may block it as long as the disk takes. Null: a thread of
   // its own.
-  std::shared_ptr<EventLoop> loop = nullptr;
+  std::shared_ptr<internal::EventLoop> loop = nullptr;
   // Log of the own thread. Null: standard error.
   std::shared_ptr<LogSink> log_sink = nullptr;
 };
@@ -72,14 +72,14 @@ class WEFT_ANY_THREAD MembersFile final : public Membership {
   void Stop() override;
 
  private:
-  MembersFile(std::shared_ptr<EventLoop> loop, std::thread thread,
-              MembersFileReader::Settings settings);
+  MembersFile(std::shared_ptr<internal::EventLoop> loop, std::thread thread,
+              internal::MembersFileReader::Settings settings);
 
-  const std::shared_ptr<EventLoop> loop_;
+  const std::shared_ptr<internal::EventLoop> loop_;
   std::thread thread_;  // none: the loop was given
-  const std::shared_ptr<ViewTeller> teller_;
-  const std::shared_ptr<MembersFileReader> reader_;
-  const std::shared_ptr<LoopBell> ask_again_;
+  const std::shared_ptr<internal::ViewTeller> teller_;
+  const std::shared_ptr<internal::MembersFileReader> reader_;
+  const std::shared_ptr<internal::LoopBell> ask_again_;
 };
 
 }  // namespace weft

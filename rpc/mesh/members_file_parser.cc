@@ -12,7 +12,7 @@
 #include "weft/core/printable.h"
 #include "weft/rpc/mesh/member.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Bytes of a line at fault that its error quotes.
@@ -128,4 +128,4 @@ absl::StatusOr<View> MembersFileParser::Parse(std::string_view text) {
   return reading.End();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

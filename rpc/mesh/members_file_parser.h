@@ -21,13 +21,13 @@
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/mesh/view.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD MembersFileParser {
  public:
   static absl::StatusOr<View> Parse(std::string_view text);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_MEMBERS_FILE_PARSER_H_

@@ -6,7 +6,7 @@
 #include "weft/core/log.h"
 #include "weft/rpc/mesh/members_file_parser.h"
 
-namespace weft {
+namespace weft::internal {
 
 MembersFileReader::MembersFileReader(std::shared_ptr<EventLoop> loop, Settings settings, Tell tell)
     : loop_(std::move(loop)),
@@ -129,4 +129,4 @@ void MembersFileReader::OnLook() {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -33,7 +33,7 @@
 #include "weft/core/timer.h"
 #include "weft/rpc/mesh/view.h"
 
-namespace weft {
+namespace weft::internal {
 
 class MembersFileReader {
  public:
@@ -82,6 +82,6 @@ class MembersFileReader {
   std::optional<MonoTime> last_read_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_MEMBERS_FILE_READER_H_

@@ -4,7 +4,7 @@
 
 #include "weft/core/check.h"
 
-namespace weft {
+namespace weft::internal {
 
 void MeshLoops::Add(size_t index, IoThread& io, NodeLoop& node) {
   // Later calls find an entry by its index, so loops must come in order.
@@ -52,4 +52,4 @@ void MeshLoops::Probe(const SessionRef& session, std::function<void()> alive) {
      });
 }
 
-}  // namespace weft
+}  // namespace weft::internal

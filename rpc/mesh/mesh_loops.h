@@ -20,7 +20,7 @@
 #include "weft/rpc/server/node_loop.h"
 #include "weft/rpc/server/session_hooks.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD MeshLoops : public std::enable_shared_from_this<MeshLoops> {
  public:
@@ -52,6 +52,6 @@ class WEFT_ANY_THREAD MeshLoops : public std::enable_shared_from_this<MeshLoops>
   std::vector<std::unique_ptr<Entry>> entries_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_MESH_LOOPS_H_

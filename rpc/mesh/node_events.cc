@@ -5,7 +5,7 @@
 
 #include "weft/core/callback_queue.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // For the log.
@@ -101,4 +101,4 @@ void NodeEvents::Stop() {
   ready_.clear();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -20,7 +20,7 @@
 #include "weft/core/timer.h"
 #include "weft/rpc/mesh/node_event.h"
 
-namespace weft {
+namespace weft::internal {
 
 class NodeEvents : public std::enable_shared_from_this<NodeEvents> {
  public:
@@ -57,6 +57,6 @@ class NodeEvents : public std::enable_shared_from_this<NodeEvents> {
   bool stopped_ WEFT_GUARDED_BY(mu_) = false;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_NODE_EVENTS_H_

@@ -20,7 +20,7 @@
 #include "weft/rpc/call/resume_ticket.h"
 #include "weft/rpc/call/unary_call.h"
 
-namespace weft::mesh_internal {
+namespace weft::internal {
 
 template <typename Round, typename Item>
 class OneByOne {
@@ -78,7 +78,7 @@ class OneByOne {
       Parker parker;
       if (round.AwaitOutcome([&] { parker.Unpark(); })) parker.Park();
     } else if (round.AwaitOutcome([] {})) {
-      return call_internal::CheckMayBlock(round.called());
+      return CheckMayBlock(round.called());
     }
     return absl::OkStatus();
   }
@@ -119,13 +119,13 @@ class [[nodiscard]] OneByOne<Round, Item>::NextAwaiter {
   }
 
  private:
-  using Ticket = call_internal::ResumeTicket;
+  using Ticket = ResumeTicket;
 
   const std::shared_ptr<Round> round_;
   Item* const out_;
   std::shared_ptr<Ticket> ticket_;  // while the coroutine waits
 };
 
-}  // namespace weft::mesh_internal
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_ONE_BY_ONE_H_

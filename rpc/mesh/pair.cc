@@ -9,7 +9,7 @@
 #include "weft/core/random_bits.h"
 #include "weft/rpc/base/wire_status.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // After this many failed attempts in a row, calls that do not wait for the peer fail.
@@ -513,4 +513,4 @@ PeerInfo Pair::Info() const {
   return info;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -40,7 +40,7 @@
 #include "weft/rpc/protocol/connection_info.h"
 #include "weft/rpc/protocol/hello_facts.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Pair final : public SlotDialerHost, public std::enable_shared_from_this<Pair> {
  public:
@@ -159,6 +159,6 @@ class Pair final : public SlotDialerHost, public std::enable_shared_from_this<Pa
   uint64_t random_ WEFT_GUARDED_BY(mu_);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_PAIR_H_

@@ -11,7 +11,7 @@
 #include "weft/rpc/mesh/peer_info.h"
 #include "weft/rpc/server/session_hooks.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Pair;
 
@@ -33,6 +33,6 @@ class PairHost {
   ~PairHost() = default;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_PAIR_HOST_H_

@@ -13,7 +13,7 @@
 #include "weft/core/clock.h"
 #include "weft/core/log.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct PairSettings {
   // This node's part of a Hello.
@@ -48,6 +48,6 @@ struct PairSettings {
   std::atomic<size_t> members{1};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_PAIR_SETTINGS_H_

@@ -2,7 +2,7 @@
 
 #include "weft/core/check.h"
 
-namespace weft {
+namespace weft::internal {
 
 void PairSlot::SetState(State to) {
   WEFT_DCHECK(MayGo(state_, to));
@@ -57,4 +57,4 @@ bool PairSlot::Lost(uint64_t id) {
   return true;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

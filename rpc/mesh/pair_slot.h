@@ -19,7 +19,7 @@
 
 #include "weft/rpc/mesh/tie_break.h"
 
-namespace weft {
+namespace weft::internal {
 
 class PairSlot {
  public:
@@ -89,6 +89,6 @@ class PairSlot {
   Candidate held_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_PAIR_SLOT_H_

@@ -13,7 +13,7 @@
 #include "weft/rpc/mesh/node_event.h"
 #include "weft/rpc/mesh/pair.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD PeerDirectory {
  public:
@@ -29,6 +29,6 @@ class WEFT_ANY_THREAD PeerDirectory {
   ~PeerDirectory() = default;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_PEER_DIRECTORY_H_

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 bool Contains(std::span<const uint64_t> numbers, uint64_t number) {
@@ -153,4 +153,4 @@ void PeerLinks::Close(std::function<void()> done) {
   done();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -28,7 +28,7 @@
 #include "weft/rpc/client/link_slot.h"
 #include "weft/rpc/client/link_source.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD PeerLinks final : public LinkSource {
  public:
@@ -84,6 +84,6 @@ class WEFT_ANY_THREAD PeerLinks final : public LinkSource {
   absl::Status over_ WEFT_GUARDED_BY(mu_);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_PEER_LINKS_H_

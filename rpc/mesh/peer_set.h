@@ -45,7 +45,7 @@ struct PeerSet {
   std::shared_ptr<CallTarget> self = nullptr;
   // The loop that runs the callbacks of a broadcast without calls, and whose blocks hold large
   // requests. Null: such callbacks run in the caller's call, and each request takes new memory.
-  std::shared_ptr<EventLoop> loop = nullptr;
+  std::shared_ptr<internal::EventLoop> loop = nullptr;
 };
 
 // A source of members for broadcasts: a node.

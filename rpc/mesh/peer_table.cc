@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/random_bits.h"
 
-namespace weft {
+namespace weft::internal {
 
 PeerTable::PeerTable(Pair::Around around, std::shared_ptr<const StartConfig> config, uint64_t seed)
     : around_(std::move(around)), config_(std::move(config)), random_(seed) {}
@@ -83,4 +83,4 @@ void PeerTable::Close(std::function<void()> done) {
   one_less();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

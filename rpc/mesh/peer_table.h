@@ -22,7 +22,7 @@
 #include "weft/rpc/mesh/remote_peer.h"
 #include "weft/rpc/mesh/view.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD PeerTable {
  public:
@@ -53,6 +53,6 @@ class WEFT_ANY_THREAD PeerTable {
   uint64_t random_ WEFT_GUARDED_BY(mu_);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_PEER_TABLE_H_

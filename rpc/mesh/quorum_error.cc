@@ -2,7 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
@@ -51,4 +51,4 @@ absl::Status QuorumError::Make(const MethodInfo& method, const QuorumCount& coun
   return absl::Status(told, text);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

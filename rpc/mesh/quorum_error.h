@@ -19,7 +19,7 @@
 #include "weft/rpc/base/method.h"
 #include "weft/rpc/mesh/quorum_count.h"
 
-namespace weft {
+namespace weft::internal {
 
 class QuorumError {
  public:
@@ -42,6 +42,6 @@ class QuorumError {
   std::string named_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_QUORUM_ERROR_H_

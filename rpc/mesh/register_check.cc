@@ -8,7 +8,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "weft/core/random_bits.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // A register's value by number; 0: none.
@@ -199,4 +199,4 @@ RegisterCheck::Finding RegisterCheck::Search(const std::vector<Operation>& opera
   return OrderSearch(operations, max_sets).Run();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

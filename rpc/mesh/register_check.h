@@ -22,7 +22,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 class RegisterCheck {
  public:
@@ -56,6 +56,6 @@ class RegisterCheck {
   }
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_REGISTER_CHECK_H_

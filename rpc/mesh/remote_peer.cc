@@ -5,7 +5,7 @@
 #include "absl/base/optimization.h"
 #include "weft/rpc/client/forked_call.h"
 
-namespace weft {
+namespace weft::internal {
 
 std::shared_ptr<RemotePeer> RemotePeer::Create(std::shared_ptr<Pair> pair, IoThread& home,
                                                std::shared_ptr<const StartConfig> config) {
@@ -31,4 +31,4 @@ void RemotePeer::Start(OutboundCall& call) {
   ForkedCall::Refuse(call);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -18,7 +18,7 @@
 #include "weft/rpc/mesh/pair.h"
 #include "weft/rpc/mesh/peer.h"
 
-namespace weft {
+namespace weft::internal {
 
 class RemotePeer final : public Peer {
  public:
@@ -41,6 +41,6 @@ class RemotePeer final : public Peer {
   CallStarter starter_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_REMOTE_PEER_H_

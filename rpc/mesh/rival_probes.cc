@@ -2,7 +2,7 @@
 
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 
 void RivalProbes::Ask(size_t loop, const SessionRef& rival, Nanos limit, Done done) {
   loops_->loop(loop)->Post([self = shared_from_this(), this, loop, rival, limit,
@@ -50,4 +50,4 @@ void RivalProbes::Answer(size_t loop, uint64_t rival, bool alive) {
 
 void RivalProbes::Gone(size_t loop) { open_[loop]->open.clear(); }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -19,7 +19,7 @@
 #include "weft/core/timer.h"
 #include "weft/rpc/mesh/mesh_loops.h"
 
-namespace weft {
+namespace weft::internal {
 
 class RivalProbes : public std::enable_shared_from_this<RivalProbes> {
  public:
@@ -51,6 +51,6 @@ class RivalProbes : public std::enable_shared_from_this<RivalProbes> {
   std::vector<std::unique_ptr<OfLoop>> open_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_RIVAL_PROBES_H_

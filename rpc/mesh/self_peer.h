@@ -16,7 +16,7 @@
 #include "weft/rpc/client/forked_call.h"
 #include "weft/rpc/mesh/peer.h"
 
-namespace weft {
+namespace weft::internal {
 
 class SelfPeer final : public Peer {
  public:
@@ -53,6 +53,6 @@ class SelfPeer final : public Peer {
   const std::shared_ptr<CallTarget> target_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_SELF_PEER_H_

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/printable.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Target for a handler's calls to the node that called it. It goes by the peer's name, so it
@@ -333,4 +333,4 @@ std::unique_ptr<CallTarget> SessionDesk::CallerFor(const std::shared_ptr<CallLin
   return target != nullptr ? std::make_unique<PeerCaller>(std::move(target)) : nullptr;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

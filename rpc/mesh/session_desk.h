@@ -34,7 +34,7 @@
 #include "weft/rpc/mesh/rival_probes.h"
 #include "weft/rpc/server/session_hooks.h"
 
-namespace weft {
+namespace weft::internal {
 
 class SessionDesk final : public SessionHooks, public std::enable_shared_from_this<SessionDesk> {
  public:
@@ -111,6 +111,6 @@ class SessionDesk final : public SessionHooks, public std::enable_shared_from_th
   std::unordered_map<uint64_t, Entry> entries_ WEFT_GUARDED_BY(mu_);  // by connection
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_SESSION_DESK_H_

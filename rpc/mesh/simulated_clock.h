@@ -8,7 +8,7 @@
 
 #include "weft/core/clock.h"
 
-namespace weft {
+namespace weft::internal {
 
 class SimulatedClock final : public Clock {
  public:
@@ -26,6 +26,6 @@ class SimulatedClock final : public Clock {
   Nanos ahead_{};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_SIMULATED_CLOCK_H_

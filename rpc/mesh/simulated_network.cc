@@ -9,6 +9,9 @@
 #include "weft/core/random_bits.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 using Side = InProcessPipe::Side;

@@ -10,6 +10,8 @@
 
 namespace weft {
 
+using namespace internal;
+
 SimulatedNode::SimulatedNode(std::string name, Program program, RuntimeOptions runtime,
                              SimulatedNetwork& network, const MonoTime& time, MonoTime start)
     : name_(std::move(name)),

@@ -70,7 +70,7 @@ class SimulatedNode {
   void SetPaused(bool paused);
   void Kill(Death death);
   // The loops and threads of the node that the simulation steps.
-  StepSet& steps() { return *steps_; }
+  internal::StepSet& steps() { return *steps_; }
 
  private:
   void FinishQuietly();
@@ -81,14 +81,14 @@ class SimulatedNode {
   const RuntimeOptions options_;
   SimulatedNetwork& wires_;
   const MonoTime start_;
-  SimulatedClock clock_;
+  internal::SimulatedClock clock_;
   State state_ = State::kDown;
   uint64_t incarnation_ = 0;
-  std::shared_ptr<StepSet> steps_ = std::make_shared<StepSet>();
+  std::shared_ptr<internal::StepSet> steps_ = std::make_shared<internal::StepSet>();
   std::shared_ptr<Runtime> runtime_;
   std::shared_ptr<InProcessNetwork> network_;
   std::shared_ptr<void> running_;  // the object that the program returned
-  std::map<uint64_t, std::unique_ptr<Timer>> timers_;
+  std::map<uint64_t, std::unique_ptr<internal::Timer>> timers_;
   uint64_t last_timer_ = 0;
 };
 

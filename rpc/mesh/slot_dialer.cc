@@ -6,7 +6,7 @@
 #include "weft/core/check.h"
 #include "weft/rpc/protocol/session_seed.h"
 
-namespace weft {
+namespace weft::internal {
 
 SlotDialer::OnLoop::OnLoop(EventLoop& loop, SlotDialer* self)
     : dialer(loop, self->options_->dialer), pause(loop, [self] {
@@ -139,4 +139,4 @@ void SlotDialer::OnConnected(SlotDial dial, MonoTime began,
   part->AdoptDialled(id, options_->protocol, std::move(seed));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -34,7 +34,7 @@
 #include "weft/rpc/protocol/hello_facts.h"
 #include "weft/rpc/protocol/protocol.h"
 
-namespace weft {
+namespace weft::internal {
 
 // The facts that a dial needs.
 struct SlotDial {
@@ -122,6 +122,6 @@ class SlotDialer : public std::enable_shared_from_this<SlotDialer> {
   std::unique_ptr<OnLoop> on_loop_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_SLOT_DIALER_H_

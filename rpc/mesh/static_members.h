@@ -39,7 +39,7 @@ class WEFT_ANY_THREAD StaticMembers final : public Membership {
  private:
   StaticMembers() = default;
 
-  ViewTeller teller_;
+  internal::ViewTeller teller_;
 };
 
 }  // namespace weft

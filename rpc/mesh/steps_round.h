@@ -12,7 +12,7 @@
 #include "absl/functional/any_invocable.h"
 #include "weft/rpc/mesh/typed_round.h"
 
-namespace weft::mesh_internal {
+namespace weft::internal {
 
 template <typename Reply>
 class StepsRound final : public TypedRound<Reply> {
@@ -96,6 +96,6 @@ class StepsRound final : public TypedRound<Reply> {
   Waiter waiter_ WEFT_GUARDED_BY(this->mu());
 };
 
-}  // namespace weft::mesh_internal
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_STEPS_ROUND_H_

@@ -52,7 +52,7 @@ struct [[nodiscard]] BroadcastStreamResult {
   std::vector<Peer> peers;
 };
 
-namespace mesh_internal {
+namespace internal {
 
 template <typename Reply>
 class StreamRound final : public CallCanceller,
@@ -316,7 +316,7 @@ class StreamRound final : public CallCanceller,
   bool for_outcome_ WEFT_GUARDED_BY(mu_) = false;
 };
 
-}  // namespace mesh_internal
+}  // namespace internal
 }  // namespace weft
 
 #endif  // WEFT_RPC_MESH_STREAM_ROUND_H_

@@ -24,7 +24,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 // A connection of a pair whose two Hellos both ends know.
 struct PairConnection {
@@ -60,6 +60,6 @@ inline TieBreak BreakTie(const PairConnection& first, const PairConnection& seco
   return {first.dialled_by_smaller, Beaten::kCrossed};
 }
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_TIE_BREAK_H_

@@ -18,7 +18,7 @@
 #include "weft/rpc/mesh/broadcast_round.h"
 #include "weft/rpc/mesh/reducer.h"
 
-namespace weft::mesh_internal {
+namespace weft::internal {
 
 template <typename Reply>
 class TypedRound : public BroadcastRound {
@@ -51,7 +51,7 @@ class TypedRound : public BroadcastRound {
     absl::StatusOr<Reply> reply;
     if (MayWantReplies()) {
       // Parsed before the mutex is taken: legs end on several loops at once.
-      call_internal::TakeResult(leg, end, &reply);
+      TakeResult(leg, end, &reply);
     } else if (end.status.ok()) {
       reply.emplace();  // never looked at
     } else {
@@ -119,6 +119,6 @@ class TypedRound : public BroadcastRound {
   std::vector<PeerReply<Reply>> peers_ WEFT_GUARDED_BY(mu());
 };
 
-}  // namespace weft::mesh_internal
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_TYPED_ROUND_H_

@@ -15,7 +15,7 @@
 #include "weft/rpc/mesh/peer.h"
 #include "weft/rpc/mesh/peer_links.h"
 
-namespace weft {
+namespace weft::internal {
 
 class UnknownPeer final : public Peer {
  public:
@@ -51,6 +51,6 @@ class UnknownPeer final : public Peer {
   CallStarter starter_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_UNKNOWN_PEER_H_

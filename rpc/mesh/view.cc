@@ -8,6 +8,9 @@
 #include "absl/strings/str_cat.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 // FNV-1a over names and addresses, each ended by a zero byte, which neither can contain. Peers

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/rpc/call/unary_call.h"
 
-namespace weft {
+namespace weft::internal {
 
 template <typename Act>
 void ViewExchange::OnLoop(Act act) {
@@ -138,4 +138,4 @@ void ViewExchange::Stop() {
   again_ = nullptr;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -38,7 +38,7 @@
 #include "weft/rpc/mesh/peer_state.h"
 #include "weft/rpc/mesh/view_log.h"
 
-namespace weft {
+namespace weft::internal {
 
 class ViewExchange final : public Service, public std::enable_shared_from_this<ViewExchange> {
  public:
@@ -94,6 +94,6 @@ class ViewExchange final : public Service, public std::enable_shared_from_this<V
   bool stopped_ WEFT_LOOP_OWNED = false;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_VIEW_EXCHANGE_H_

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 
 bool ViewLog::Take(View view, MonoTime now) {
   MutexLock lock(mu_);
@@ -99,4 +99,4 @@ MonoTime ViewLog::NextLasting(Nanos lasted) const {
   return next;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -29,7 +29,7 @@
 #include "weft/rpc/mesh/node_view.h"
 #include "weft/rpc/mesh/view.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD ViewLog {
  public:
@@ -75,6 +75,6 @@ class WEFT_ANY_THREAD ViewLog {
   std::map<std::string, Heard, std::less<>> heard_ WEFT_GUARDED_BY(mu_);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_VIEW_LOG_H_

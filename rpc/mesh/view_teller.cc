@@ -4,7 +4,7 @@
 
 #include "weft/core/guarded_call.h"
 
-namespace weft {
+namespace weft::internal {
 
 void ViewTeller::Start(Membership::Changed changed) {
   bool taken;
@@ -87,4 +87,4 @@ void ViewTeller::Stop() {
   last = nullptr;  // destroyed without the lock: it may hold anything of the user's
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -24,7 +24,7 @@
 #include "weft/rpc/mesh/membership.h"
 #include "weft/rpc/mesh/view.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD ViewTeller {
  public:
@@ -50,6 +50,6 @@ class WEFT_ANY_THREAD ViewTeller {
   absl::Status last_error_ WEFT_GUARDED_BY(mu_);  // OK: a view came after it
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_MESH_VIEW_TELLER_H_

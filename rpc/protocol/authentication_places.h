@@ -10,7 +10,7 @@
 
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD AuthenticationPlaces {
  public:
@@ -33,6 +33,6 @@ class WEFT_ANY_THREAD AuthenticationPlaces {
   std::atomic<size_t> taken_{0};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_PROTOCOL_AUTHENTICATION_PLACES_H_

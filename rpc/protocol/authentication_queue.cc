@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 
 absl::StatusOr<std::unique_ptr<AuthenticationQueue>> AuthenticationQueue::Create(
     Authenticator authenticator, const Options& options, const Log& log, const Clock& clock) {
@@ -148,4 +148,4 @@ AuthenticationQueue::Counts AuthenticationQueue::counts() const {
   return {waiting_.size(), running_};
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -38,7 +38,7 @@
 #include "weft/rpc/protocol/authenticator.h"
 #include "weft/rpc/protocol/session_host.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD AuthenticationQueue {
  public:
@@ -113,6 +113,6 @@ class WEFT_ANY_THREAD AuthenticationQueue {
   const std::unique_ptr<WorkerPool> pool_;  // destroyed first: its threads use the members above
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_PROTOCOL_AUTHENTICATION_QUEUE_H_

@@ -9,7 +9,7 @@
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/service.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr std::string_view kAuthorization = "authorization";
@@ -184,4 +184,4 @@ void CallAuthentication::Refuse(InboundCall& call, const absl::Status& why) {
                                " not authenticated: ", std::string(why.message()))));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

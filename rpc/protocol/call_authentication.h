@@ -34,7 +34,7 @@
 #include "weft/rpc/call/inbound_sink.h"
 #include "weft/rpc/protocol/authentication_queue.h"
 
-namespace weft {
+namespace weft::internal {
 
 class CallAuthentication final : public InboundSink {
  public:
@@ -106,6 +106,6 @@ class CallAuthentication final : public InboundSink {
   const std::shared_ptr<CallAuthentication*> self_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_PROTOCOL_CALL_AUTHENTICATION_H_

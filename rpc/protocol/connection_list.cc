@@ -2,7 +2,7 @@
 
 #include "weft/core/callback_queue.h"
 
-namespace weft {
+namespace weft::internal {
 
 void ConnectionList::Tell(const ConnectionEvent& event) const {
   if (listener_ == nullptr) return;
@@ -51,4 +51,4 @@ std::vector<ConnectionInfo> ConnectionList::List(MonoTime now) const {
   return infos;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

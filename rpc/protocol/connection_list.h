@@ -16,7 +16,7 @@
 #include "weft/core/mutex.h"
 #include "weft/rpc/protocol/connection_info.h"
 
-namespace weft {
+namespace weft::internal {
 
 class ConnectionList {
  public:
@@ -50,6 +50,6 @@ class ConnectionList {
   std::map<uint64_t, Entry> entries_ WEFT_GUARDED_BY(mu_);
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_PROTOCOL_CONNECTION_LIST_H_

@@ -11,7 +11,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct HelloFacts {
   // The longest name.
@@ -36,6 +36,6 @@ struct HelloFacts {
   std::string token = {};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_PROTOCOL_HELLO_FACTS_H_

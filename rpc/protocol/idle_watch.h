@@ -11,7 +11,7 @@
 
 #include "weft/rpc/protocol/connection_info.h"
 
-namespace weft {
+namespace weft::internal {
 
 class IdleWatch {
  public:
@@ -31,6 +31,6 @@ class IdleWatch {
   int looks_ = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_PROTOCOL_IDLE_WATCH_H_

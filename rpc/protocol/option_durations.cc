@@ -2,7 +2,7 @@
 
 #include "weft/core/duration_check.h"
 
-namespace weft {
+namespace weft::internal {
 
 absl::Status CheckDurations(const SessionLimits& limits) {
   return DurationCheck::All("SessionLimits", {{"max_message_pause", limits.max_message_pause},
@@ -32,4 +32,4 @@ absl::Status CheckDurations(const MethodPolicies& policies) {
   return absl::OkStatus();
 }
 
-}  // namespace weft
+}  // namespace weft::internal

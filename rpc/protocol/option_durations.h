@@ -9,7 +9,7 @@
 #include "weft/rpc/call/retry_policy.h"
 #include "weft/rpc/protocol/session_limits.h"
 
-namespace weft {
+namespace weft::internal {
 
 absl::Status CheckDurations(const SessionLimits& limits);
 absl::Status CheckDurations(const RetryPolicy& policy);
@@ -25,6 +25,6 @@ absl::Status CheckStartDurations(const Options& options) {
   return s;
 }
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_PROTOCOL_OPTION_DURATIONS_H_

@@ -13,9 +13,11 @@
 
 namespace weft {
 
+namespace internal {
 class Session;
 struct SessionContext;
 struct SessionSeed;
+}  // namespace internal
 
 struct Protocol {
   // The most bytes that `match` is given. The longest beginning is HTTP/2's, "PRI *
@@ -28,11 +30,13 @@ struct Protocol {
   // first bytes are not examined.
   std::string_view alpn = {};
   // Rows are asked in order. A row that needs more bytes holds up the rows behind it.
-  Matcher match = nullptr;
+  internal::Matcher match = nullptr;
   // The session of an accepted connection; null: the protocol only dials.
-  std::unique_ptr<Session> (*accept)(SessionSeed seed, const SessionContext& context) = nullptr;
+  std::unique_ptr<internal::Session> (*accept)(internal::SessionSeed seed,
+                                               const internal::SessionContext& context) = nullptr;
   // The session of a dialled connection; null: the protocol only accepts.
-  std::unique_ptr<Session> (*dial)(SessionSeed seed, const SessionContext& context) = nullptr;
+  std::unique_ptr<internal::Session> (*dial)(internal::SessionSeed seed,
+                                             const internal::SessionContext& context) = nullptr;
 };
 
 }  // namespace weft

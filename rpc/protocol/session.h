@@ -26,7 +26,7 @@
 #include "weft/rpc/protocol/close_reason.h"
 #include "weft/rpc/protocol/connection_info.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct CallingWay;
 
@@ -85,6 +85,6 @@ class Session {
   virtual std::shared_ptr<ConnectionGauge> gauge() const = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_PROTOCOL_SESSION_H_

@@ -12,7 +12,7 @@
 #include "weft/rpc/base/inflate_gate.h"
 #include "weft/rpc/protocol/session_limits.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct SessionConfig {
   std::shared_ptr<const SessionLimits> limits;  // not null
@@ -33,6 +33,6 @@ struct SessionConfig {
   InputBudgets input;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_PROTOCOL_SESSION_CONFIG_H_

@@ -16,7 +16,7 @@
 #include "weft/rpc/protocol/close_reason.h"
 #include "weft/rpc/protocol/hello_facts.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Session;
 
@@ -71,6 +71,6 @@ class SessionHost {
   ~SessionHost() = default;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_PROTOCOL_SESSION_HOST_H_

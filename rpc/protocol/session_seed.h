@@ -17,7 +17,7 @@
 #include "weft/rpc/protocol/session_config.h"
 #include "weft/rpc/protocol/session_host.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct SessionSeed {
   std::unique_ptr<Transport> transport;
@@ -41,6 +41,6 @@ struct SessionContext {
   std::shared_ptr<const SessionConfig> config;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_PROTOCOL_SESSION_SEED_H_

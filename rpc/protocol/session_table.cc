@@ -6,7 +6,7 @@
 #include "weft/core/check.h"
 #include "weft/core/table_room.h"
 
-namespace weft {
+namespace weft::internal {
 
 bool SessionTable::MakeRoom(size_t sessions) { return TryMakeRoom(entries_, sessions); }
 
@@ -153,4 +153,4 @@ void SessionTable::AskAndClose(Session& session, const absl::Status& why) {
   });
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -34,7 +34,7 @@
 #include "weft/rpc/protocol/idle_watch.h"
 #include "weft/rpc/protocol/session.h"
 
-namespace weft {
+namespace weft::internal {
 
 class SessionTable {
  public:
@@ -138,6 +138,6 @@ class SessionTable {
   std::unordered_map<const Session*, Entry> entries_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_PROTOCOL_SESSION_TABLE_H_

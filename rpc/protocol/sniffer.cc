@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/input_arena.h"
 
-namespace weft {
+namespace weft::internal {
 
 Sniffer::Sniffer(IoThread& io, SnifferHost& host, const SnifferTable& table,
                  std::unique_ptr<Transport> transport, std::string peer, MonoTime began,
@@ -145,4 +145,4 @@ void Sniffer::Fail(CloseReason reason, std::string_view what) {
                      peer_, ")")));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

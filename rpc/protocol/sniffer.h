@@ -34,7 +34,7 @@
 #include "weft/rpc/protocol/session.h"
 #include "weft/rpc/protocol/session_seed.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Sniffer;
 
@@ -103,6 +103,6 @@ class Sniffer final : private WatchEvents {
   size_t kept_size_ WEFT_LOOP_OWNED = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_PROTOCOL_SNIFFER_H_

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-namespace weft {
+namespace weft::internal {
 
 AdaptiveLimit::AdaptiveLimit(int64_t least, int64_t most, Nanos target)
     : least_(static_cast<double>(std::max<int64_t>(1, least))),
@@ -37,4 +37,4 @@ void AdaptiveLimit::EndWindow() {
   limit_ = std::clamp((1 - kSmoothing) * limit_ + kSmoothing * wanted, least_, most_);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

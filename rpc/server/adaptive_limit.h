@@ -21,7 +21,7 @@
 
 #include "weft/core/clock.h"
 
-namespace weft {
+namespace weft::internal {
 
 class AdaptiveLimit {
  public:
@@ -50,6 +50,6 @@ class AdaptiveLimit {
   int64_t max_under_way_ = 0;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_ADAPTIVE_LIMIT_H_

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/rpc/call/service.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Counts one more, if there are fewer than `most` (0: no limit). Adding first and taking back is
@@ -142,4 +142,4 @@ void Admission::Leave(InboundCall& call) {
   if (options_.shed && !call.refused()) rules.AddTime(call.answered - call.serving.started);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -35,7 +35,7 @@
 #include "weft/rpc/server/method_rules.h"
 #include "weft/rpc/server/serving_side.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Admission {
  public:
@@ -89,6 +89,6 @@ class Admission {
   alignas(64) std::atomic<int64_t> calls_{0};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_ADMISSION_H_

@@ -11,7 +11,7 @@
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/calling_node.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 const void* OwnerOf(const CallOrigin& origin) {
@@ -183,4 +183,4 @@ void CallOrder::RefuseAllOfNode(const CallOrigin& origin) {
 
 void CallOrder::OnAnswered(InboundCall& call) { SerialOf(call).Done(*call.serving.queue, call); }
 
-}  // namespace weft
+}  // namespace weft::internal

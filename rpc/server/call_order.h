@@ -31,7 +31,7 @@
 #include "weft/rpc/server/caller_shares.h"
 #include "weft/rpc/server/dispatcher.h"
 
-namespace weft {
+namespace weft::internal {
 
 class CallOrder {
  public:
@@ -90,6 +90,6 @@ class CallOrder {
   std::shared_ptr<SerialExecutor> inline_serial_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_CALL_ORDER_H_

@@ -16,7 +16,7 @@
 #include "weft/core/work_share.h"
 #include "weft/rpc/server/codel.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD CallerLoad final : public WorkShare {
  public:
@@ -36,6 +36,6 @@ class WEFT_ANY_THREAD CallerLoad final : public WorkShare {
   std::atomic<bool> stands_{false};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_CALLER_LOAD_H_

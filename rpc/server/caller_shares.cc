@@ -1,6 +1,6 @@
 #include "weft/rpc/server/caller_shares.h"
 
-namespace weft {
+namespace weft::internal {
 
 const std::shared_ptr<WorkShare>& CallerShares::Make(CallOrigin& origin, size_t place) const {
   std::vector<std::shared_ptr<WorkShare>>& shares = origin.shares;
@@ -13,4 +13,4 @@ const std::shared_ptr<WorkShare>& CallerShares::Make(CallOrigin& origin, size_t 
   return shares[place];
 }
 
-}  // namespace weft
+}  // namespace weft::internal

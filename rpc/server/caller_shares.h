@@ -18,7 +18,7 @@
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/server/dispatcher.h"
 
-namespace weft {
+namespace weft::internal {
 
 class CallerShares {
  public:
@@ -40,6 +40,6 @@ class CallerShares {
   const size_t inline_place_;  // behind those of the handler pools
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_CALLER_SHARES_H_

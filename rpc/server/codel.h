@@ -14,7 +14,7 @@
 
 #include "weft/core/clock.h"
 
-namespace weft {
+namespace weft::internal {
 
 class CoDel {
  public:
@@ -46,6 +46,6 @@ class CoDel {
   bool stands_ = false;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_CODEL_H_

@@ -5,7 +5,7 @@
 #include "weft/core/check.h"
 #include "weft/core/table_room.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 absl::Status TooOld() {
@@ -109,4 +109,4 @@ void ConnectionAges::Remove(Session& session) {
   ages_.erase(it);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

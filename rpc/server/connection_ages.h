@@ -35,7 +35,7 @@
 #include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/protocol/session_table.h"
 
-namespace weft {
+namespace weft::internal {
 
 class ConnectionAges {
  public:
@@ -94,6 +94,6 @@ class ConnectionAges {
   uint64_t random_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_CONNECTION_AGES_H_

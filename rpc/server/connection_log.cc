@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/named_peer.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 LogLevel LevelOf(CloseReason reason) {
@@ -58,4 +58,4 @@ void ConnectionLog::Ended(MonoTime now, CloseReason reason, const absl::Status& 
                      NamedPeer::AtEnd(std::string(why.message()), "from", peer)));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

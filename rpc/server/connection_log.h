@@ -13,7 +13,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/protocol/close_reason.h"
 
-namespace weft {
+namespace weft::internal {
 
 class ConnectionLog {
  public:
@@ -32,6 +32,6 @@ class ConnectionLog {
   LogLimiter limiter_ WEFT_LOOP_OWNED{10};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_CONNECTION_LOG_H_

@@ -10,7 +10,7 @@
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/write_waits.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data(), s.size()); }
@@ -227,4 +227,4 @@ void Dispatcher::RefuseStopped(InboundCall& call) {
   call.Refuse(absl::UnavailableError("the server has stopped; the call was not executed"));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

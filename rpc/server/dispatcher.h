@@ -38,7 +38,7 @@
 #include "weft/rpc/server/node_lines.h"
 #include "weft/rpc/server/serving_side.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Dispatcher final : public MessageKeeper {
  public:
@@ -119,6 +119,6 @@ class Dispatcher final : public MessageKeeper {
   std::atomic<MonoTime> next_give_back_{MonoTime()};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_DISPATCHER_H_

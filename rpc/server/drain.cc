@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr Nanos kWarnEvery = std::chrono::seconds(5);
@@ -110,4 +110,4 @@ void Drain::Resume(void (Drain::*next)()) {
   });
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -34,7 +34,7 @@
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/session_authentications.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Drain {
  public:
@@ -91,6 +91,6 @@ class Drain {
   std::function<void()> done_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_DRAIN_H_

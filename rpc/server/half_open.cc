@@ -5,7 +5,7 @@
 #include "weft/core/check.h"
 #include "weft/core/table_room.h"
 
-namespace weft {
+namespace weft::internal {
 
 HalfOpen::HalfOpen(EventLoop& loop, std::shared_ptr<TransportFactory> factory,
                    std::vector<std::string> alpn, Nanos limit, Done done, Failed failed)
@@ -73,4 +73,4 @@ bool HalfOpen::DropOne(uint64_t id, CloseReason reason, const absl::Status& why)
   return true;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -29,7 +29,7 @@
 #include "weft/core/transport_handshake.h"
 #include "weft/rpc/protocol/close_reason.h"
 
-namespace weft {
+namespace weft::internal {
 
 class HalfOpen final {
  public:
@@ -76,6 +76,6 @@ class HalfOpen final {
   std::unordered_map<uint64_t, std::unique_ptr<Connection>> connections_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_HALF_OPEN_H_

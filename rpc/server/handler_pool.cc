@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/rpc/server/dispatcher.h"
 
-namespace weft {
+namespace weft::internal {
 
 HandlerPool::HandlerPool(Dispatcher& dispatcher, std::string name, WorkerPool& pool)
     : dispatcher_(dispatcher), name_(std::move(name)), pool_(pool) {
@@ -51,4 +51,4 @@ std::string HandlerPool::QueueSetting() const {
   return name_.empty() ? "worker_queue" : absl::StrCat("queue of the pool ", name_);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -20,7 +20,7 @@
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/call/message_cache.h"
 
-namespace weft {
+namespace weft::internal {
 
 class Dispatcher;
 
@@ -61,6 +61,6 @@ class WEFT_ANY_THREAD HandlerPool final : public CallRunner {
   std::vector<std::unique_ptr<Worker>> workers_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_HANDLER_POOL_H_

@@ -22,7 +22,7 @@
 #include "weft/rpc/server/adaptive_limit.h"
 #include "weft/rpc/server/caller_load.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD HandlerPoolLoad {
  public:
@@ -98,6 +98,6 @@ class WEFT_ANY_THREAD HandlerPoolLoad {
   CallerLoad nobody_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_HANDLER_POOL_LOAD_H_

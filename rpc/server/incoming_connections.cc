@@ -10,7 +10,7 @@
 #include "weft/core/printable.h"
 #include "weft/core/table_room.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 std::vector<std::string> AlpnOf(std::span<const Protocol> protocols) {
@@ -160,4 +160,4 @@ void IncomingConnections::OnFailed(Sniffer& sniffer, CloseReason reason, const a
   failed_(id, reason, why);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -30,7 +30,7 @@
 #include "weft/rpc/protocol/sniffer.h"
 #include "weft/rpc/server/half_open.h"
 
-namespace weft {
+namespace weft::internal {
 
 // The kinds of connection that are accepted. The protocols outlive every holder of these options.
 struct IncomingOptions {
@@ -94,6 +94,6 @@ class IncomingConnections final : private SnifferHost {
   std::unordered_map<const Sniffer*, Entry> sniffers_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_INCOMING_CONNECTIONS_H_

@@ -7,7 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "weft/core/printable.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // So many characters are printed of a name that the peer chose.
@@ -35,4 +35,4 @@ absl::Status LimitedSink::Unknown(std::string_view full_name) {
                                                absl::StrJoin(names, ", ")));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -13,7 +13,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "weft/rpc/call/inbound_sink.h"
 
-namespace weft {
+namespace weft::internal {
 
 class LimitedSink final : public InboundSink {
  public:
@@ -36,6 +36,6 @@ class LimitedSink final : public InboundSink {
   const absl::flat_hash_set<std::string>& services_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_LIMITED_SINK_H_

@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 
 absl::StatusOr<std::unique_ptr<const Listener>> Listener::Make(
     ListenerOptions options, const ServerOptions& server, const Dispatcher& dispatcher,
@@ -55,4 +55,4 @@ absl::StatusOr<std::unique_ptr<const Listener>> Listener::Make(
   return std::unique_ptr<const Listener>(std::move(made));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

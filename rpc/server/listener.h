@@ -23,7 +23,7 @@
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server_options.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct Listener {
   // `authentications`: the server's own queue, null where it has none. `places`: of all its queues.
@@ -45,6 +45,6 @@ struct Listener {
   absl::flat_hash_set<std::string> services;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_LISTENER_H_

@@ -1,6 +1,6 @@
 #include "weft/rpc/server/loop_dispatcher.h"
 
-namespace weft {
+namespace weft::internal {
 
 void LoopDispatcher::OnCallBegins(InboundCall& call) {
   const MethodRules* const rules = MethodRules::Of(*call.bound);
@@ -66,4 +66,4 @@ void LoopDispatcher::OnAllCancelled(CallOrigin& origin) {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

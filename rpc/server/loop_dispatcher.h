@@ -28,7 +28,7 @@
 #include "weft/rpc/server/dispatcher.h"
 #include "weft/rpc/server/turn_batches.h"
 
-namespace weft {
+namespace weft::internal {
 
 class LoopDispatcher final : public InboundSink, public AnswerListener {
  public:
@@ -67,6 +67,6 @@ class LoopDispatcher final : public InboundSink, public AnswerListener {
   TurnBatches batches_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_LOOP_DISPATCHER_H_

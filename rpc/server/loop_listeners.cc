@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 
 LoopListeners::LoopListeners(IoThread& io, Nanos handshake_timeout, InboundSink& sink, Known known,
                              IncomingConnections::Failed failed)
@@ -62,4 +62,4 @@ size_t LoopListeners::connections() const {
   return all;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -25,7 +25,7 @@
 #include "weft/rpc/server/limited_sink.h"
 #include "weft/rpc/server/listener.h"
 
-namespace weft {
+namespace weft::internal {
 
 class LoopListeners {
  public:
@@ -64,6 +64,6 @@ class LoopListeners {
   std::vector<Part> parts_ WEFT_LOOP_OWNED;  // a few, in the order of their first connections
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_LOOP_LISTENERS_H_

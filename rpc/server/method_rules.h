@@ -12,7 +12,7 @@
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/method_options.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct MethodRules final : BoundRules {
   // Null: the method has no rules.
@@ -40,6 +40,6 @@ struct MethodRules final : BoundRules {
   }
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_METHOD_RULES_H_

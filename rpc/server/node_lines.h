@@ -22,7 +22,7 @@
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/server/handler_pool.h"
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD NodeLines {
  public:
@@ -61,6 +61,6 @@ class WEFT_ANY_THREAD NodeLines {
   std::vector<std::shared_ptr<SerialExecutor>> lines_;  // that of inline methods is the last
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_NODE_LINES_H_

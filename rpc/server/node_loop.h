@@ -17,7 +17,7 @@
 #include "weft/rpc/protocol/protocol.h"
 #include "weft/rpc/protocol/session_seed.h"
 
-namespace weft {
+namespace weft::internal {
 
 class NodeLoop {
  public:
@@ -41,6 +41,6 @@ class NodeLoop {
   ~NodeLoop() = default;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_NODE_LOOP_H_

@@ -14,7 +14,7 @@
 #include "weft/rpc/protocol/connection_list.h"
 #include "weft/rpc/server_options.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct ServerCounts {
   std::atomic<int64_t> accepted{0};
@@ -36,6 +36,6 @@ struct ServerCounts {
         gate(std::make_shared<InflateGate>(options.limits.inflate, "server")) {}
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_SERVER_COUNTS_H_

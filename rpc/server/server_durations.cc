@@ -3,7 +3,7 @@
 #include "weft/core/duration_check.h"
 #include "weft/rpc/protocol/option_durations.h"
 
-namespace weft {
+namespace weft::internal {
 
 absl::Status CheckDurations(const ServerOptions& options) {
   using Takes = DurationCheck::Takes;
@@ -25,4 +25,4 @@ absl::Status CheckDurations(const ServerOptions& options) {
   return s;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -8,10 +8,10 @@
 #include "absl/status/status.h"
 #include "weft/rpc/server_options.h"
 
-namespace weft {
+namespace weft::internal {
 
 absl::Status CheckDurations(const ServerOptions& options);
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_SERVER_DURATIONS_H_

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Shorter than kLastWords: Stop may have to wait for this, in addition to its drain time.
@@ -294,4 +294,4 @@ void ServerLoop::Drain(MonoTime deadline, std::function<void()> done) {
   drain_.Begin(deadline, std::move(done));
 }
 
-}  // namespace weft
+}  // namespace weft::internal

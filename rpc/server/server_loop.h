@@ -43,7 +43,7 @@
 #include "weft/rpc/server/session_hooks.h"
 #include "weft/rpc/server_options.h"
 
-namespace weft {
+namespace weft::internal {
 
 class ServerLoop final : public SessionHost, public NodeLoop {
  public:
@@ -124,9 +124,9 @@ class ServerLoop final : public SessionHost, public NodeLoop {
   SessionAuthentications authentications_ WEFT_LOOP_OWNED;
   ConnectionAges ages_ WEFT_LOOP_OWNED;
   Timer idle_look_ WEFT_LOOP_OWNED;
-  weft::Drain drain_ WEFT_LOOP_OWNED;
+  weft::internal::Drain drain_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_SERVER_LOOP_H_

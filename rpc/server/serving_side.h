@@ -7,7 +7,7 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct ServingSide {
   const char* name;
@@ -20,6 +20,6 @@ inline constexpr ServingSide kServerServes{"server", "overload.max_calls of the 
 inline constexpr ServingSide kChannelServes{"channel", "max_service_calls of the channel",
                                             "max_service_write_wait of the channel"};
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_SERVING_SIDE_H_

@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-namespace weft {
+namespace weft::internal {
 
 void SessionAuthentications::Expect(const Session& session,
                                     std::shared_ptr<AuthenticationQueue> queue,
@@ -61,4 +61,4 @@ size_t SessionAuthentications::running() const {
   return running;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -24,7 +24,7 @@
 #include "weft/rpc/protocol/call_authentication.h"
 #include "weft/rpc/protocol/session.h"
 
-namespace weft {
+namespace weft::internal {
 
 class SessionAuthentications {
  public:
@@ -57,6 +57,6 @@ class SessionAuthentications {
   std::vector<std::shared_ptr<AuthenticationQueue>> queues_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_SESSION_AUTHENTICATIONS_H_

@@ -29,7 +29,7 @@
 #include "weft/rpc/protocol/session_host.h"
 #include "weft/rpc/server/node_loop.h"
 
-namespace weft {
+namespace weft::internal {
 
 struct Listener;
 
@@ -87,6 +87,6 @@ struct NodeSide {
   const Listener* dialled = nullptr;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_SESSION_HOOKS_H_

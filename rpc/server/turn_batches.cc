@@ -5,7 +5,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 
 void TurnBatches::Add(InboundCall& call) {
   const uint16_t handler_pool = call.bound->handler_pool;
@@ -69,4 +69,4 @@ void TurnBatches::HandOverAll() {
   }
 }
 
-}  // namespace weft
+}  // namespace weft::internal

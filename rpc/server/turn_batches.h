@@ -25,7 +25,7 @@
 #include "weft/rpc/server/caller_shares.h"
 #include "weft/rpc/server/dispatcher.h"
 
-namespace weft {
+namespace weft::internal {
 
 class TurnBatches {
  public:
@@ -78,6 +78,6 @@ class TurnBatches {
   HandOver hand_over_{this};
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_SERVER_TURN_BATCHES_H_

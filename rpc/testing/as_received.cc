@@ -4,7 +4,7 @@
 
 #include <google/protobuf/message_lite.h>
 
-namespace weft {
+namespace weft::internal {
 
 ReceivedMessage AsReceived(const google::protobuf::MessageLite& message,
                            const absl::Cord& attachment) {
@@ -21,4 +21,4 @@ ReceivedMessage AsReceived(const google::protobuf::MessageLite& message,
   return bytes;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

@@ -8,11 +8,11 @@
 #include "absl/strings/cord.h"
 #include "weft/rpc/base/received_message.h"
 
-namespace weft {
+namespace weft::internal {
 
 ReceivedMessage AsReceived(const google::protobuf::MessageLite& message,
                            const absl::Cord& attachment);
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_TESTING_AS_RECEIVED_H_

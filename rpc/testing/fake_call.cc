@@ -14,7 +14,7 @@
 #include "weft/rpc/call/stream_port.h"
 #include "weft/rpc/testing/as_received.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Credit that each message costs: 1, so that returned credit counts messages.
@@ -299,4 +299,4 @@ void FakeCall::EndIfDue() {
   call->End(end);
 }
 
-}  // namespace weft
+}  // namespace weft::internal

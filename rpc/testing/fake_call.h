@@ -43,7 +43,7 @@ namespace google::protobuf {
 class MessageLite;
 }
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD FakeCall final : public CallTarget,
                                        public StreamTransport,
@@ -128,6 +128,6 @@ class WEFT_ANY_THREAD FakeCall final : public CallTarget,
   bool cancelled_ WEFT_GUARDED_BY(mu_) = false;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_TESTING_FAKE_CALL_H_

@@ -1,6 +1,6 @@
 #include "weft/rpc/testing/fake_script.h"
 
-namespace weft {
+namespace weft::internal {
 
 bool FakeScript::Push(ReceivedMessage message) {
   if (end_.has_value()) return false;
@@ -30,4 +30,4 @@ std::optional<absl::Status> FakeScript::DueEnd(size_t written, bool half_closed)
   return std::nullopt;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

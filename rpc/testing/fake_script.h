@@ -15,7 +15,7 @@
 #include "absl/status/status.h"
 #include "weft/rpc/base/received_message.h"
 
-namespace weft {
+namespace weft::internal {
 
 class FakeScript {
  public:
@@ -60,6 +60,6 @@ class FakeScript {
   std::optional<std::string> initial_metadata_;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_TESTING_FAKE_SCRIPT_H_

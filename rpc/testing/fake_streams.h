@@ -44,7 +44,7 @@
 
 namespace weft {
 
-namespace fake_internal {
+namespace internal {
 
 // Base of all three fakes.
 class FakeEnd {
@@ -144,14 +144,14 @@ inline constexpr MethodInfo kFakeWrite{"weft.Fake", "Write", "weft.Fake/Write",
 inline constexpr MethodInfo kFakeTalk{"weft.Fake", "Talk", "weft.Fake/Talk",
                                       MethodKind::kBidirectional};
 
-}  // namespace fake_internal
+}  // namespace internal
 
 // A stream from the server.
 template <typename Reply>
-class FakeReader : public fake_internal::FakeEnd {
+class FakeReader : public internal::FakeEnd {
  public:
   // Messages and end come from Push and End.
-  FakeReader() : FakeEnd(nullptr) {}
+  FakeReader() : internal::FakeEnd(nullptr) {}
   explicit FakeReader(const std::vector<Reply>& messages, absl::Status end = absl::OkStatus())
       : FakeReader() {
     for (const Reply& message : messages) Push(message);
@@ -159,8 +159,8 @@ class FakeReader : public fake_internal::FakeEnd {
   }
 
   ClientReader<Reply> Open(const CallOptions& options = {}) {
-    return ClientReader<Reply>(ClientStreamCall::Launch(
-        call(), fake_internal::kFakeRead, Reply::default_instance(), nullptr, options));
+    return ClientReader<Reply>(internal::ClientStreamCall::Launch(
+        call(), internal::kFakeRead, Reply::default_instance(), nullptr, options));
   }
   // Adds a message to read, and its attachment. Ignored after End.
   void Push(const Reply& message, const absl::Cord& attachment = {}) {
@@ -170,7 +170,7 @@ class FakeReader : public fake_internal::FakeEnd {
 
 // A stream from the client.
 template <typename Request, typename Reply>
-class FakeWriter : public fake_internal::FakeWriteSide<Request> {
+class FakeWriter : public internal::FakeWriteSide<Request> {
  public:
   // `result`: the call's end after the code under test has half-closed, as Finish does.
   explicit FakeWriter(const absl::StatusOr<Reply>& result) {
@@ -179,15 +179,15 @@ class FakeWriter : public fake_internal::FakeWriteSide<Request> {
   }
 
   ClientWriter<Request, Reply> Open(const CallOptions& options = {}) {
-    return ClientWriter<Request, Reply>(
-        ClientStreamCall::Launch(this->call(), fake_internal::kFakeWrite,
-                                 Request::default_instance(), std::make_unique<Reply>(), options));
+    return ClientWriter<Request, Reply>(internal::ClientStreamCall::Launch(
+        this->call(), internal::kFakeWrite, Request::default_instance(), std::make_unique<Reply>(),
+        options));
   }
 };
 
 // Streams in both directions.
 template <typename Request, typename Reply>
-class FakeStream : public fake_internal::FakeWriteSide<Request> {
+class FakeStream : public internal::FakeWriteSide<Request> {
  public:
   // `messages` can be read at once. `end` comes when the code under test has half-closed and read
   // all; End makes it come earlier.
@@ -198,8 +198,8 @@ class FakeStream : public fake_internal::FakeWriteSide<Request> {
   }
 
   ClientStream<Request, Reply> Open(const CallOptions& options = {}) {
-    return ClientStream<Request, Reply>(ClientStreamCall::Launch(
-        this->call(), fake_internal::kFakeTalk, Request::default_instance(), nullptr, options));
+    return ClientStream<Request, Reply>(internal::ClientStreamCall::Launch(
+        this->call(), internal::kFakeTalk, Request::default_instance(), nullptr, options));
   }
   // Adds a message to read, and its attachment. Ignored after End.
   void Push(const Reply& message, const absl::Cord& attachment = {}) {

@@ -16,6 +16,9 @@
 #include "weft/rpc/call/service.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 // Tells the thread analysis that this is the loop: a test call has none, so the test's thread may

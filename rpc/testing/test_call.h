@@ -61,15 +61,16 @@ class TestCall {
   // which must live until the answer.
   template <typename Reply>
   Responder<Reply> responder(Reply& reply) {
-    return Responder<Reply>(TakeAnswer(), reply, [](InboundCall& call, const absl::Status& status) {
-      call.Answer(status, nullptr);
-    });
+    return Responder<Reply>(TakeAnswer(), reply,
+                            [](internal::InboundCall& call, const absl::Status& status) {
+                              call.Answer(status, nullptr);
+                            });
   }
   // Calls `f` as a server calls a handler: calls, sleeps and coroutines begun in it end by the
   // call's deadline and its cancelling.
   template <typename F>
   auto Run(F&& f) {
-    const CallScope::Enter enter(call().Scope());
+    const internal::CallScope::Enter enter(call().Scope());
     return std::forward<F>(f)();
   }
 
@@ -94,9 +95,9 @@ class TestCall {
   Compression compression() const;
 
   // ---- for TestStream
-  InboundCall& call() const;
+  internal::InboundCall& call() const;
   // The call, for the part of the handler that answers it. Once.
-  InboundCall& TakeAnswer();
+  internal::InboundCall& TakeAnswer();
 
  private:
   class Connection;

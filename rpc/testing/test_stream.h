@@ -39,11 +39,12 @@ class TestStream {
  public:
   explicit TestStream(TestCall& call)
       : call_(call),
-        end_(TestStreamEnd::Open(call.call(),
-                                 [written = written_](const google::protobuf::MessageLite& message,
-                                                      const absl::Cord& attachment) {
-                                   written->Add(static_cast<const Reply&>(message), attachment);
-                                 })),
+        end_(internal::TestStreamEnd::Open(
+            call.call(),
+            [written = written_](const google::protobuf::MessageLite& message,
+                                 const absl::Cord& attachment) {
+              written->Add(static_cast<const Reply&>(message), attachment);
+            })),
         reader_(end_->port()),
         writer_(end_->port()),
         stream_(end_->port()) {}
@@ -81,12 +82,12 @@ class TestStream {
 
   // The messages written by the handler so far, in order.
   std::vector<Reply> written() const {
-    MutexLock lock(written_->mu);
+    internal::MutexLock lock(written_->mu);
     return written_->messages;
   }
   // Their attachments; empty: none.
   std::vector<absl::Cord> written_attachments() const {
-    MutexLock lock(written_->mu);
+    internal::MutexLock lock(written_->mu);
     return written_->attachments;
   }
 
@@ -94,7 +95,7 @@ class TestStream {
   struct Written {
     void Add(const Reply& message, const absl::Cord& attachment) WEFT_EXCLUDES(mu) {
       {
-        MutexLock lock(mu);
+        internal::MutexLock lock(mu);
         messages.push_back(message);
         attachments.push_back(attachment);
       }
@@ -102,14 +103,14 @@ class TestStream {
     }
 
     std::function<void(const Reply&)> told;  // fixed when the handler begins
-    Mutex mu;
+    internal::Mutex mu;
     std::vector<Reply> messages WEFT_GUARDED_BY(mu);
     std::vector<absl::Cord> attachments WEFT_GUARDED_BY(mu);
   };
 
   TestCall& call_;
   const std::shared_ptr<Written> written_ = std::make_shared<Written>();
-  const std::shared_ptr<TestStreamEnd> end_;
+  const std::shared_ptr<internal::TestStreamEnd> end_;
   ServerReader<Request> reader_;
   ServerWriter<Reply> writer_;
   ServerStream<Request, Reply> stream_;

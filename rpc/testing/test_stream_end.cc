@@ -5,7 +5,7 @@
 #include "weft/rpc/call/inbound_stream.h"
 #include "weft/rpc/testing/as_received.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Any cost will do: nothing counts the stream's credit here.
@@ -60,4 +60,4 @@ bool TestStreamEnd::HasRoom(StreamPort& port) {
   return room_ > 0;
 }
 
-}  // namespace weft
+}  // namespace weft::internal

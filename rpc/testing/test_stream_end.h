@@ -24,7 +24,7 @@ namespace google::protobuf {
 class MessageLite;
 }
 
-namespace weft {
+namespace weft::internal {
 
 class WEFT_ANY_THREAD TestStreamEnd final : public StreamTransport {
  public:
@@ -62,6 +62,6 @@ class WEFT_ANY_THREAD TestStreamEnd final : public StreamTransport {
   bool wants_room_ WEFT_GUARDED_BY(mu_) = false;
 };
 
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif  // WEFT_RPC_TESTING_TEST_STREAM_END_H_

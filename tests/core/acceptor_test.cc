@@ -20,7 +20,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/watched.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 SocketAddress Address(const std::string& text) {
@@ -325,4 +325,4 @@ TEST(AcceptorDeathTest, PausesInsteadOfSpinningWhenDescriptorsRunOutAndRecovers)
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

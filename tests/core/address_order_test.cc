@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -52,4 +52,4 @@ TEST(AddressOrder, KnowsThatLoopbackCanBeReached) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -11,7 +11,7 @@
 
 #include "tests/support/process_resources.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr size_t kMiB = 1 << 20;
@@ -190,4 +190,4 @@ TEST(BlockPool, HasNothingForWhatCannotBe) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

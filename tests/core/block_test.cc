@@ -9,7 +9,7 @@
 
 #include "weft/core/input_arena.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(BlockRef, CountsItsHolders) {
@@ -139,4 +139,4 @@ TEST(BlockRef, IsAlignedToHugePagesWhereItIsLargeEnough) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -15,7 +15,7 @@
 #include "weft/core/event_loop.h"
 #include "weft/core/worker_pool.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -208,4 +208,4 @@ TEST(CallbackQueue, ThrowsBeyondTenASecondAreCountedAndNotLogged) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

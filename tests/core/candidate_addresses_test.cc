@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -110,4 +110,4 @@ TEST_F(CandidateAddressesTest, FurtherOnesThanTheLimitAreNotTried) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

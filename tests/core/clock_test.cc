@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(Clock, OfTheSystemDoesNotGoBack) {
@@ -27,4 +27,4 @@ TEST(Clock, AddsUpToNeverAndNotBeyond) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -17,7 +17,7 @@
 #include "weft/core/manual_clock.h"
 #include "weft/core/plain_transport.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::hours;
@@ -150,4 +150,4 @@ TEST_F(ConnectionEndTest, TakesNothingMoreToWriteOnceItsOutputHasEnded) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

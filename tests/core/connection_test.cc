@@ -22,7 +22,7 @@
 #include "weft/core/manual_clock.h"
 #include "weft/core/plain_transport.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::hours;
@@ -834,4 +834,4 @@ TEST(ConnectionHandle, LeavesTheWriteToTheLoopWhereOnlyThatMayWrite) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -20,7 +20,7 @@
 #include "tests/support/watched.h"
 #include "weft/core/plain_transport.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::milliseconds;
@@ -496,4 +496,4 @@ TEST(ConnectorOnManualClock, ItsLimitIsTheLoopsTime) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -16,7 +16,7 @@
 #include "weft/core/coro.h"
 #include "weft/core/event_loop.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -108,4 +108,4 @@ TEST(Coro, WhatTheEndOfASpawnedOneThrowsIsCounted) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

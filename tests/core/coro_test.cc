@@ -20,7 +20,7 @@
 #include "weft/core/when_all.h"
 #include "weft/core/worker_pool.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -320,4 +320,4 @@ TEST(BlockOn, HoldsItsWorkerAndNeedsNoOther) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

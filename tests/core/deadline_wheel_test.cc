@@ -11,7 +11,7 @@
 #include "tests/support/watched.h"
 #include "weft/core/manual_clock.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::hours;
@@ -252,4 +252,4 @@ TEST(DeadlineWheelOnSystemClock, IsNeverEarlyAndSleepsWhenEmpty) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr Nanos kTook = std::chrono::milliseconds(3);
@@ -65,4 +65,4 @@ TEST(DialErrors, NoAnswerNamesThePhaseAndWhoWasAsked) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

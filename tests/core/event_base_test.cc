@@ -17,7 +17,7 @@
 #include "weft/core/event_loop.h"
 #include "weft/core/thread_log.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::HasSubstr;
@@ -155,4 +155,4 @@ TEST(EventBase, LinesOfOtherThreadsGoWhereLibeventPutsThem) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -21,7 +21,7 @@
 #include "weft/core/socket.h"
 #include "weft/core/timer.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 std::unique_ptr<EventLoop> NewLoop(EventLoopOptions options = LoopThread::Options()) {
@@ -507,4 +507,4 @@ TEST(FdWatch, DoesNothingWhenItHasNotStarted) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

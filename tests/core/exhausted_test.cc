@@ -7,7 +7,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::AllOf;
@@ -48,4 +48,4 @@ TEST(Exhausted, NamesEachLimitOfThreads) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -9,7 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -369,4 +369,4 @@ TEST_F(FairQueueTest, KeepsTheOrderOfAShareBetweenThreads) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

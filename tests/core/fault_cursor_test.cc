@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(FaultCursor, TakesAllAndAtOnceWithoutAScript) {
@@ -82,4 +82,4 @@ TEST(FaultCursor, GivesASlowReaderLittleAtATime) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

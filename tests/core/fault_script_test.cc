@@ -4,7 +4,7 @@
 
 #include "weft/core/random_bits.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 bool Same(const FaultScript& a, const FaultScript& b) {
@@ -74,4 +74,4 @@ TEST(RandomBits, AreDecidedByTheirSeed) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -15,7 +15,7 @@
 #include "weft/core/event_base.h"
 #include "weft/core/socket.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -122,4 +122,4 @@ TEST_F(FdSlotsTest, LeaveDescriptorsThatAreNoSocketsAlone) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -13,7 +13,7 @@
 #include "tests/support/loop_thread.h"
 #include "tests/support/watched.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::HasSubstr;
@@ -96,4 +96,4 @@ TEST(FdWatch, TellsOfWhatCanBeRead) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

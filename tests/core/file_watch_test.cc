@@ -16,7 +16,7 @@
 #include "tests/support/process_resources.h"
 #include "tests/support/temp_dir.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -215,4 +215,4 @@ TEST_F(FileWatchTest, LeavesNoDescriptorBehind) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

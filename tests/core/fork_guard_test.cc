@@ -12,7 +12,7 @@
 #include "weft/core/event_loop.h"
 #include "weft/core/worker_pool.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Returns the result of `is_so` in a forked process.
@@ -84,4 +84,4 @@ TEST(ForkGuard, APoolRunsClosuresOfTheChildAtOnce) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

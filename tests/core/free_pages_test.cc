@@ -10,7 +10,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr size_t kMiB = 1 << 20;
@@ -100,4 +100,4 @@ TEST(FreePages, GrowNoHeapWhereNothingIsFree) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

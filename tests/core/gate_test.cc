@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(Gate, TellsAtOnceWhenNothingIsUnderWay) {
@@ -86,4 +86,4 @@ TEST(Gate, IsWaitedForOnTheStackOfWhoDestroysIt) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -9,7 +9,7 @@
 
 #include "tests/support/temp_dir.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -55,4 +55,4 @@ TEST_F(HostsFile, IsReadAnewEachTime) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -7,7 +7,7 @@
 #include "tests/support/loop_thread.h"
 #include "weft/core/manual_clock.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr size_t kMiB = 1 << 20;
@@ -166,4 +166,4 @@ TEST_F(IdleTrimmerTest, AsksNobodyWhoHasLeftOrEnded) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -11,7 +11,7 @@
 
 #include "weft/core/manual_clock.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 class InProcessNetworkTest : public testing::Test {
@@ -214,4 +214,4 @@ TEST_F(InProcessNetworkTest, FaultsMayChangeUnderWay) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -10,7 +10,7 @@
 #include "weft/core/manual_clock.h"
 #include "weft/core/random_bits.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::milliseconds;
@@ -320,4 +320,4 @@ TEST_F(InProcessPipeTest, KeepsEveryByteInOrderWhateverThePiecesAre) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -12,7 +12,7 @@
 #include "weft/core/in_process_transport.h"
 #include "weft/core/manual_clock.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::milliseconds;
@@ -186,4 +186,4 @@ TEST_F(InProcessWatchTest, AClosedLoopIsToldNothing) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -8,7 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::HasSubstr;
@@ -112,4 +112,4 @@ TEST(InputAccount, CountsRightWhateverThreadsDo) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::AllOf;
@@ -33,4 +33,4 @@ TEST(InputBudget, WithoutALimitRefusesNothing) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -78,4 +78,4 @@ TEST(ListenOnAll, TriesAnotherPortTenTimesAndThenSaysSo) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -9,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 MonoTime At(double seconds) { return MonoTime(Nanos(static_cast<int64_t>(seconds * 1e9))); }
@@ -218,4 +218,4 @@ TEST(LogLimiter, CountsEveryLineOfManyThreads) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

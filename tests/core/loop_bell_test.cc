@@ -10,7 +10,7 @@
 #include "tests/support/loop_thread.h"
 #include "tests/support/watched.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(LoopBell, CallsOnceForAllRingsBeforeTheCall) {
@@ -81,4 +81,4 @@ TEST(LoopBell, OfALoopThatHasClosedCallsNobodyAndIsFreed) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

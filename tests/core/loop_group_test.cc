@@ -12,7 +12,7 @@
 #include "tests/support/loop_thread.h"
 #include "tests/support/watched.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 std::unique_ptr<LoopGroup> GroupOf(int threads) {
@@ -85,4 +85,4 @@ TEST(LoopGroup, AHandleKeepsItsLoopAliveBeyondTheGroupAndIsToldSo) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -9,7 +9,7 @@
 #include "tests/support/loop_thread.h"
 #include "weft/core/timer.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::seconds;
@@ -104,4 +104,4 @@ TEST(ManualClock, ALoopThatNeverRanKeepsNobodyWaiting) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(NamedPeer, StandsAtTheEnd) {
@@ -27,4 +27,4 @@ TEST(NamedPeer, IsNoPartOfAnotherName) {
 TEST(NamedPeer, NoPeerIsNotNamed) { EXPECT_EQ(NamedPeer::AtEnd("a stop", "to", ""), "a stop"); }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -10,7 +10,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 int BytesIn(const NotifyPipe& pipe) {
@@ -72,4 +72,4 @@ TEST(NotifyPipe, ManySignallersWriteOneByteARound) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

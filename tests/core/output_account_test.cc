@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr size_t kStep = OutputBudget::kStep;
@@ -45,4 +45,4 @@ TEST(OutputAccount, WithoutABudgetNothingIsOverIt) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

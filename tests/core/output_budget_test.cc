@@ -11,7 +11,7 @@
 #include "tests/support/scripted_transport.h"
 #include "weft/core/output_queue.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::AllOf;
@@ -148,4 +148,4 @@ TEST(OutputQueue, WithoutABudgetRefusesNothing) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -13,7 +13,7 @@
 #include "tests/support/scripted_transport.h"
 #include "tests/support/watched.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using Flushed = OutputQueue::Flushed;
@@ -416,4 +416,4 @@ TEST_F(OutputQueueTest, CloseRacesWithAppendersAndFlushers) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

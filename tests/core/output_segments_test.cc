@@ -8,7 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -107,4 +107,4 @@ TEST_F(OutputSegmentsTest, MovesUpWhatWaitsWhenThousandsAreWritten) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

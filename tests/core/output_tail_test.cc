@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(OutputTail, AppendsRunTogetherUntilTheBlockIsFull) {
@@ -65,4 +65,4 @@ TEST(OutputTail, FillsItsBlockAgainOnlyWhenNobodyElseRefersToIt) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::microseconds;
@@ -118,4 +118,4 @@ TEST(Parker, SurvivesCallsAtTheMomentTheTimeIsOver) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

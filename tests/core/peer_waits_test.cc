@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(PeerWaits, AreAtMostHalfOfTheThreads) {
@@ -23,4 +23,4 @@ TEST(PeerWaits, LetAThreadThatIsAloneWait) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

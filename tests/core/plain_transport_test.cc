@@ -14,7 +14,7 @@
 
 #include "tests/support/watched.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 struct Ends {
@@ -99,4 +99,4 @@ TEST(PlainTransport, OfAUnixSocketKnowsAtLeastWhatWasNotRead) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -8,7 +8,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // A pool whose workers stand still, or take one item after the other.
@@ -81,4 +81,4 @@ TEST(PoolGrowth, EndsThoughNobodyAskedAnything) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

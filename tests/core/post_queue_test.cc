@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 class Numbered final : public LoopTask {
@@ -129,4 +129,4 @@ TEST(PostQueue, EachTaskIsEitherTakenOrRefusedWhenItClosesMeanwhile) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

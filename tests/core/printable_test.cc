@@ -4,11 +4,12 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(Printable, LeavesPrintableTextAsItIs) {
-  for (const std::string text : {"", "a line with {} %s \\ and \"quotes\"", "größer 接続 🙂"}) {
+  for (const std::string text :
+       {"", "a line with {} %s \\ and \"quotes\"", "größer 接続 🙂"}) {
     EXPECT_TRUE(Printable::Is(text)) << text;
     EXPECT_EQ(Printable::Text(text), text);
   }
@@ -67,4 +68,4 @@ TEST(Printable, CutsWhatIsTooLongBetweenCharactersAndSaysSo) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

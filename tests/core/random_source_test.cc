@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(RandomSource, DrawsTheSameOfTheSameSeed) {
@@ -35,4 +35,4 @@ TEST(RandomSource, SeedsComeFromTheThreadsOwn) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -15,7 +15,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/watched.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::milliseconds;
@@ -393,4 +393,4 @@ TEST_F(ResolverTest, LeavesNothingBehindWhenItsLoopStopsWithALookupUnderWay) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 class Item final : public WorkItem {
@@ -29,4 +29,4 @@ TEST(ResumedItems, AreTakenInTheOrderInWhichTheyCame) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -17,7 +17,7 @@
 #include "weft/core/timer.h"
 #include "weft/core/worker_pool.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 std::shared_ptr<Runtime> NewRuntime(RuntimeOptions options = {}) {
@@ -222,4 +222,4 @@ TEST(Runtime, EndsWithWorkUnderWay) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

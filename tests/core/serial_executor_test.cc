@@ -14,7 +14,7 @@
 #include "tests/support/watched.h"
 #include "weft/core/worker_pool.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -379,4 +379,4 @@ TEST(SerialExecutorOnAPool, KeepsEachKeysOrderWhileKeysRunBesideEachOther) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -12,7 +12,7 @@
 
 #include "tests/support/temp_dir.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::HasSubstr;
@@ -89,4 +89,4 @@ TEST_F(SmallFileTest, IsFollowedThroughLinks) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(SocketAddress, ReadsAndWritesTheSameText) {
@@ -190,4 +190,4 @@ TEST(HostPort, KeepsNamesForTheResolver) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -16,7 +16,7 @@
 
 #include "tests/support/temp_dir.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 SocketAddress Address(const std::string& text) {
@@ -218,4 +218,4 @@ TEST(Socket, AnAddressOfAClosedOneIsAStatus) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::microseconds;
@@ -77,4 +77,4 @@ TEST(SpinPolicy, AShortSleepPromisesAgain) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -15,7 +15,7 @@
 
 #include "tests/support/process_resources.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ContainsRegex;
@@ -191,4 +191,4 @@ TEST(StderrSink, CountsWhatAClosedDescriptorDoesNotTake) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 class Countdown final : public Steppable {
@@ -58,4 +58,4 @@ TEST_F(StepFinisherTest, IsThatOfItsSetWhileItLives) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 class Piece final : public Steppable {
@@ -60,4 +60,4 @@ TEST(StepSet, PutsOffWhatMustNotRunInsideAStep) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -9,7 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Has memory while `left` lasts.
@@ -69,4 +69,4 @@ TEST(TakeEach, HandsOutEveryEntryAlsoThoseThatComeMeanwhile) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

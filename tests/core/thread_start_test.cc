@@ -17,7 +17,7 @@
 #include "weft/core/thread_start_fault.h"
 #include "weft/core/worker_pool.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::AllOf;
@@ -165,4 +165,4 @@ TEST(ThreadStart, ARuntimeThatCannotEndTriesAgain) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

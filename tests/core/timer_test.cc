@@ -11,7 +11,7 @@
 #include "tests/support/watched.h"
 #include "weft/core/manual_clock.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::microseconds;
@@ -273,4 +273,4 @@ TEST(Timer, FiresAtTheLoopsCloseIfItAsksForThat) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

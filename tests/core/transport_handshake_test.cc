@@ -21,7 +21,7 @@
 #include "weft/core/in_process_transport.h"
 #include "weft/core/manual_clock.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::milliseconds;
@@ -571,4 +571,4 @@ TEST_F(ThreeStepsTest, BeginWithTheBytesThatWereReadAhead) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

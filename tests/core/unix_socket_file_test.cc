@@ -16,7 +16,7 @@
 #include "tests/support/temp_dir.h"
 #include "weft/core/socket.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 SocketAddress Address(const std::string& path) {
@@ -223,4 +223,4 @@ TEST(UnixSocketFile, AFolderThatIsNotThereIsAStatus) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

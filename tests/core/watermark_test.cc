@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(Watermark, ChangesAboveHighAndAtLow) {
@@ -26,4 +26,4 @@ TEST(Watermark, MayHaveBothMarksAtZero) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAreArray;
@@ -95,4 +95,4 @@ TEST_F(WorkLineTest, AnEmptyOneGivesALargeTableBack) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

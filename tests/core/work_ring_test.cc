@@ -7,7 +7,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 struct Item {
@@ -126,4 +126,4 @@ TEST(WorkRing, IsNeverFullBelowItsLimit) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

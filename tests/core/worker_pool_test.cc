@@ -15,7 +15,7 @@
 #include "tests/support/watched.h"
 #include "weft/core/gate.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::hours;
@@ -675,4 +675,4 @@ TEST(WorkerPool, MissesNobodyThatIsThroughWhileItIsAsked) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

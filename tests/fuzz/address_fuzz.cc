@@ -12,18 +12,21 @@ using weft::fuzz::Check;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const absl::StatusOr<weft::HostPort> host_port = weft::HostPort::Parse(text);
+  const absl::StatusOr<weft::internal::HostPort> host_port = weft::internal::HostPort::Parse(text);
   if (host_port.ok()) {
     Check((host_port->is_unix() || host_port->is_in_process()) == host_port->host.empty());
     Check(!(host_port->is_unix() && host_port->is_in_process()));
-    const absl::StatusOr<weft::SocketAddress> from = weft::SocketAddress::From(*host_port);
+    const absl::StatusOr<weft::internal::SocketAddress> from =
+        weft::internal::SocketAddress::From(*host_port);
     Check(!(from.ok() && host_port->is_in_process()));
   }
-  const absl::StatusOr<weft::SocketAddress> address = weft::SocketAddress::Parse(text);
+  const absl::StatusOr<weft::internal::SocketAddress> address =
+      weft::internal::SocketAddress::Parse(text);
   if (!address.ok()) return 0;
   Check(host_port.ok());
   const std::string said = address->ToString();
-  const absl::StatusOr<weft::SocketAddress> again = weft::SocketAddress::Parse(said);
+  const absl::StatusOr<weft::internal::SocketAddress> again =
+      weft::internal::SocketAddress::Parse(said);
   Check(again.ok());
   Check(again->length() == address->length());
   Check(std::memcmp(again->get(), address->get(), address->length()) == 0);

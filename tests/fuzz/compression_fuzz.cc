@@ -24,29 +24,30 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   std::memcpy(&declared, data + 1, sizeof(declared));
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 5, size - 5);
 
-  weft::BlockRef message;
-  const absl::Status s = weft::Inflate(codec, bytes, declared, kLimit, &message);
+  weft::internal::BlockRef message;
+  const absl::Status s = weft::internal::Inflate(codec, bytes, declared, kLimit, &message);
   Check(s.ok() == static_cast<bool>(message));
   Check(!s.ok() || (declared <= kLimit && message->capacity() == declared));
   const std::string_view whole =
       s.ok() ? std::string_view(message->data(), message->capacity()) : bytes;
 
-  std::vector<weft::MessagePiece> pieces;
-  const weft::MessagePiece cut[] = {
-      {weft::BlockRef(), whole.data(), whole.size() / 2},
-      {weft::BlockRef(), whole.data() + whole.size() / 2, whole.size() - whole.size() / 2}};
-  if (!weft::TryCompress(codec, cut, &pieces)) {
+  std::vector<weft::internal::MessagePiece> pieces;
+  const weft::internal::MessagePiece cut[] = {
+      {weft::internal::BlockRef(), whole.data(), whole.size() / 2},
+      {weft::internal::BlockRef(), whole.data() + whole.size() / 2,
+       whole.size() - whole.size() / 2}};
+  if (!weft::internal::TryCompress(codec, cut, &pieces)) {
     Check(pieces.empty());
     return 0;
   }
   std::vector<char> compressed;
-  for (const weft::MessagePiece& piece : pieces) {
+  for (const weft::internal::MessagePiece& piece : pieces) {
     compressed.insert(compressed.end(), piece.data, piece.data + piece.size);
   }
   Check(compressed.size() < whole.size());
-  weft::BlockRef again;
-  Check(weft::Inflate(codec, std::string_view(compressed.data(), compressed.size()), whole.size(),
-                      whole.size(), &again)
+  weft::internal::BlockRef again;
+  Check(weft::internal::Inflate(codec, std::string_view(compressed.data(), compressed.size()),
+                                whole.size(), whole.size(), &again)
             .ok());
   Check(std::memcmp(again->data(), whole.data(), whole.size()) == 0);
   return 0;

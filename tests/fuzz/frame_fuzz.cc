@@ -17,8 +17,8 @@
 
 namespace {
 
-using namespace weft;          // NOLINT
-using namespace weft::native;  // NOLINT
+using namespace weft;                    // NOLINT
+using namespace weft::internal::native;  // NOLINT
 using weft::fuzz::Check;
 
 constexpr size_t kLimit = 64 << 10;

@@ -7,6 +7,8 @@
 
 namespace weft::fuzz {
 
+using namespace internal;
+
 IoThread& FuzzLoop() {
   static LoopGroup* const kGroup = [] {
     EventLoopOptions options;

@@ -10,7 +10,7 @@
 
 namespace weft::fuzz {
 
-IoThread& FuzzLoop();
+internal::IoThread& FuzzLoop();
 
 // Runs it on that loop, and returns when it has.
 void RunOnLoop(const std::function<void()>& closure);

@@ -11,7 +11,7 @@
 using weft::fuzz::Check;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  using namespace weft::native;  // NOLINT
+  using namespace weft::internal::native;  // NOLINT
   const std::string_view bytes(reinterpret_cast<const char*>(data), size);
   const absl::StatusOr<PeerHello> agreement = Handshake::ReadHello(bytes, weft::SessionLimits());
   if (!agreement.ok()) {
@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Check(agreement->max_methods <= 65'535);
   for (const std::string& name :
        {agreement->facts.node, agreement->facts.cluster, agreement->facts.wanted_node}) {
-    Check(name.size() <= weft::HelloFacts::kMaxNameBytes);
+    Check(name.size() <= weft::internal::HelloFacts::kMaxNameBytes);
     for (const char c : name) Check(static_cast<unsigned char>(c) >= 0x20 && c != 0x7F);
   }
   Check(agreement->heartbeat >= weft::Nanos::zero() && agreement->heartbeat_misses >= 1);

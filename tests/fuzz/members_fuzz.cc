@@ -12,8 +12,8 @@
 #include "weft/rpc/mesh/view.h"
 
 using weft::View;
-using weft::ViewDifference;
 using weft::fuzz::Check;
+using weft::internal::ViewDifference;
 
 namespace {
 
@@ -34,11 +34,11 @@ void CheckWhole(const View& view) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
-  const absl::StatusOr<View> view = weft::MembersFileParser::Parse(text);
+  const absl::StatusOr<View> view = weft::internal::MembersFileParser::Parse(text);
   if (!view.ok()) {
     const std::string why(view.status().message());
     Check(why.size() < 2000);
-    Check(weft::Printable::Is(why, why.size()));
+    Check(weft::internal::Printable::Is(why, why.size()));
     return 0;
   }
   CheckWhole(*view);
@@ -48,11 +48,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     Check(member->name != "version");
     absl::StrAppend(&backwards, "\t", member->name, "  ", member->address, " # again\r\n");
   }
-  const absl::StatusOr<View> hashed = weft::MembersFileParser::Parse(backwards);
+  const absl::StatusOr<View> hashed = weft::internal::MembersFileParser::Parse(backwards);
   Check(hashed.ok());
   Check(ViewDifference::Between(*view, *hashed).empty());
   absl::StrAppend(&backwards, "version ", view->version(), "\n");
-  const absl::StatusOr<View> again = weft::MembersFileParser::Parse(backwards);
+  const absl::StatusOr<View> again = weft::internal::MembersFileParser::Parse(backwards);
   Check(again.ok());
   Check(*again == *view);
   return 0;

@@ -22,9 +22,10 @@ using weft::fuzz::Check;
 
 constexpr size_t kHead = 7, kLimit = 1 << 20;
 
-weft::ReceivedMessage Received(std::string_view bytes, std::string_view attachment) {
-  weft::ReceivedMessage message;
-  message.block = weft::BlockRef::New(std::max<size_t>(1, bytes.size() + attachment.size()));
+weft::internal::ReceivedMessage Received(std::string_view bytes, std::string_view attachment) {
+  weft::internal::ReceivedMessage message;
+  message.block =
+      weft::internal::BlockRef::New(std::max<size_t>(1, bytes.size() + attachment.size()));
   std::copy(bytes.begin(), bytes.end(), message.block->data());
   std::copy(attachment.begin(), attachment.end(), message.block->data() + bytes.size());
   message.data = message.block->data();
@@ -33,18 +34,19 @@ weft::ReceivedMessage Received(std::string_view bytes, std::string_view attachme
   return message;
 }
 
-void CheckAgain(const weft::native::Hello& hello, std::string_view attachment) {
+void CheckAgain(const weft::internal::native::Hello& hello, std::string_view attachment) {
   const std::string plain = hello.SerializeAsString();
   for (const auto codec : {weft::Compression::kGzip, weft::Compression::kZstd}) {
-    std::vector<weft::MessagePiece> pieces;
-    const weft::MessagePiece whole[] = {{weft::BlockRef(), plain.data(), plain.size()}};
-    if (!weft::TryCompress(codec, whole, &pieces)) continue;
+    std::vector<weft::internal::MessagePiece> pieces;
+    const weft::internal::MessagePiece whole[] = {
+        {weft::internal::BlockRef(), plain.data(), plain.size()}};
+    if (!weft::internal::TryCompress(codec, whole, &pieces)) continue;
     std::string bytes;
-    for (const weft::MessagePiece& piece : pieces) bytes.append(piece.data, piece.size);
-    weft::ReceivedMessage message = Received(bytes, attachment);
+    for (const weft::internal::MessagePiece& piece : pieces) bytes.append(piece.data, piece.size);
+    weft::internal::ReceivedMessage message = Received(bytes, attachment);
     message.codec = codec;
     message.inflated_size = static_cast<uint32_t>(plain.size());
-    weft::native::Hello again;
+    weft::internal::native::Hello again;
     Check(message.Parse(plain.size(), &again).ok());
     Check(again.SerializeAsString() == plain);
     Check(std::string(message.Attachment()) == attachment);
@@ -66,10 +68,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       bytes.substr(bytes.size() - std::min<size_t>(attachment_size, bytes.size()));
   bytes.remove_suffix(attachment.size());
 
-  weft::ReceivedMessage message = Received(bytes, attachment);
+  weft::internal::ReceivedMessage message = Received(bytes, attachment);
   message.codec = static_cast<weft::Compression>(data[0]);
   message.inflated_size = inflated_size;
-  weft::native::Hello hello;
+  weft::internal::native::Hello hello;
   const absl::Status status = message.Parse(kLimit, &hello);
   Check(status.ok() || absl::IsInternal(status) || absl::IsResourceExhausted(status) ||
         absl::IsUnimplemented(status));

@@ -34,7 +34,7 @@
 #include "weft/rpc/protocol/native/hello.pb.h"
 #include "weft/rpc/protocol/native/native_session.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 constexpr int kDials = 1, kOpened = 2, kAnswersLater = 4, kCancels = 8;
@@ -294,10 +294,10 @@ void RunOne(const uint8_t* data, size_t size) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size < 2) return 0;
-  weft::native::RunOne(data, size);
+  weft::internal::native::RunOne(data, size);
   return 0;
 }

@@ -22,8 +22,8 @@
 
 namespace {
 
-using namespace weft;          // NOLINT
-using namespace weft::native;  // NOLINT
+using namespace weft;                    // NOLINT
+using namespace weft::internal::native;  // NOLINT
 using weft::fuzz::Check;
 
 size_t PayloadsOf(const absl::Status& status) {

@@ -58,7 +58,7 @@ struct CallPlan {
 
   static CallPlan Drawn(uint64_t* random) {
     CallPlan plan;
-    const auto below = [random](uint64_t n) { return NextRandomBits(random) % n; };
+    const auto below = [random](uint64_t n) { return internal::NextRandomBits(random) % n; };
     const uint64_t style = below(10);
     plan.style = style < 2 ? Style::kBlocking : style < 6 ? Style::kCallback : Style::kCoroutine;
     plan.method = Pick(kMethods, random);
@@ -119,7 +119,7 @@ struct CallPlan {
   static T Pick(const Weight<T> (&weights)[kCount], uint64_t* random) {
     uint64_t sum = 0;
     for (const Weight<T>& each : weights) sum += each.of;
-    uint64_t left = NextRandomBits(random) % sum;
+    uint64_t left = internal::NextRandomBits(random) % sum;
     for (const Weight<T>& each : weights) {
       if (left < each.of) return each.what;
       left -= each.of;

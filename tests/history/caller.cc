@@ -9,6 +9,9 @@
 #include "tests/history/stream_script.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 constexpr int kMaxUnderWay = 40;  // of one caller, beside a blocking one

@@ -63,7 +63,7 @@ CuttingProxy::Counts CuttingProxy::counts() const {
   return {connections_.load(), cut_.load(), ended_one_way_.load(), silent_.load()};
 }
 
-uint64_t CuttingProxy::Below(uint64_t n) { return NextRandomBits(&random_) % n; }
+uint64_t CuttingProxy::Below(uint64_t n) { return internal::NextRandomBits(&random_) % n; }
 
 void CuttingProxy::Forward() {
   std::vector<pollfd> polled;
@@ -85,7 +85,7 @@ void CuttingProxy::Forward() {
     const int64_t now = NowUs();
     for (const auto& link : links_) {
       for (Way& way : link->ways) {
-        if (!link->over) Serve(*link, way, now);
+        if (!link->over) internal::Serve(*link, way, now);
       }
     }
     std::erase_if(links_, [](const auto& link) { return link->over; });

@@ -37,13 +37,14 @@ ProcessWorld::~ProcessWorld() { Settle(); }
 void ProcessWorld::MakeTrouble() {
   uint64_t random = seed_ ^ 0x5EED;
   while (!settling_.load()) {
-    std::this_thread::sleep_for(std::chrono::microseconds(NextRandomBits(&random) % 30'000));
+    std::this_thread::sleep_for(
+        std::chrono::microseconds(internal::NextRandomBits(&random) % 30'000));
     Trouble(&random);
   }
 }
 
 void ProcessWorld::Trouble(uint64_t* random) {
-  const auto below = [random](uint64_t n) { return NextRandomBits(random) % n; };
+  const auto below = [random](uint64_t n) { return internal::NextRandomBits(random) % n; };
   const size_t at = below(servers_.size());
   ServerProcess& server = *servers_[at];
   const uint64_t kind = below(10);

@@ -112,13 +112,14 @@ void UnsteadyWorld::StopServer(size_t server, absl::Duration drain) {
 void UnsteadyWorld::MakeTrouble() {
   uint64_t random = seed_ ^ 0x5EED;
   while (!settling_.load()) {
-    std::this_thread::sleep_for(std::chrono::microseconds(NextRandomBits(&random) % 20'000));
+    std::this_thread::sleep_for(
+        std::chrono::microseconds(internal::NextRandomBits(&random) % 20'000));
     Trouble(&random);
   }
 }
 
 void UnsteadyWorld::Trouble(uint64_t* random) {
-  const auto below = [random](uint64_t n) { return NextRandomBits(random) % n; };
+  const auto below = [random](uint64_t n) { return internal::NextRandomBits(random) % n; };
   const std::vector<uint64_t> open = network_->connections();
   const uint64_t connection = open.empty() ? 0 : open[below(open.size())];
   const uint64_t kind = below(10);

@@ -45,7 +45,7 @@ class TargetService final : public Target::Service {
   }
   absl::Status DoOrdered(weft::ServerContext&, Job& job, Done& done) override {
     {
-      weft::MutexLock lock(mutex_);
+      weft::internal::MutexLock lock(mutex_);
       order_.push_back(job.id());
     }
     return Execute(job, &done);
@@ -70,7 +70,7 @@ class TargetService final : public Target::Service {
   int64_t executed() const { return executed_.load(); }
   // Of calls to DoOrdered.
   std::vector<int64_t> order() const {
-    weft::MutexLock lock(mutex_);
+    weft::internal::MutexLock lock(mutex_);
     return order_;
   }
 
@@ -84,7 +84,7 @@ class TargetService final : public Target::Service {
   }
 
   std::atomic<int64_t> executed_{0};
-  mutable weft::Mutex mutex_;
+  mutable weft::internal::Mutex mutex_;
   std::vector<int64_t> order_ WEFT_GUARDED_BY(mutex_);
 };
 

@@ -84,11 +84,11 @@ TEST_P(AcceptedConnection, IsWatchedOnceAndReadOnceForItsHandshakeAndOnceForItsC
   RawPeer peer = RawPeer::ConnectTo(server.port());
   peer.Send(raw::Opening());
   ASSERT_EQ(peer.Read(8), raw::Preface());
-  ASSERT_TRUE(peer.ReadFrame(native::FrameType::kHello).has_value());
+  ASSERT_TRUE(peer.ReadFrame(internal::native::FrameType::kHello).has_value());
   EXPECT_EQ(reads, 1);
   EXPECT_EQ(writes, 1);
   peer.Send(raw::Request({.id = 1, .name = "weft.test.EchoService/EchoInline"}));
-  ASSERT_TRUE(peer.ReadFrame(native::FrameType::kResponse).has_value());
+  ASSERT_TRUE(peer.ReadFrame(internal::native::FrameType::kResponse).has_value());
   EXPECT_EQ(reads, 2);
   EXPECT_EQ(writes, 2);
   EXPECT_EQ(added, 1);

@@ -14,6 +14,9 @@
 #include "weft/core/manual_clock.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using ::testing::AllOf;

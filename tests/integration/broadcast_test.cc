@@ -219,7 +219,7 @@ TEST(BroadcastCallbacks, ABlockingOneIsRefusedOnAnIoThread) {
   Members members(1);
   Awaited<absl::Status> refused;
   members.runtime().loops().At(0).loop->Post(
-      [&](TaskFate) { refused.Add(Broadcast(members, kEcho, RequestOf("x")).status); });
+      [&](internal::TaskFate) { refused.Add(Broadcast(members, kEcho, RequestOf("x")).status); });
   EXPECT_EQ(refused.Wait().code(), StatusCode::kFailedPrecondition);
 }
 

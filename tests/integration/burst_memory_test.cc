@@ -11,6 +11,9 @@
 #include "weft/core/manual_clock.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 constexpr size_t kMiB = 1 << 20;

@@ -200,7 +200,7 @@ TEST_F(CallAuthenticationOfAServer, EndsCallsWhoseDeadlinePassesWhileTheyWait) {
   ASSERT_TRUE(keeper_.AskedFor(1));
   clock.Advance(std::chrono::seconds(3));
   ASSERT_EQ(peer.Read(8), raw::Preface());
-  const std::optional<RawFrame> reply = peer.ReadFrame(native::FrameType::kResponse);
+  const std::optional<RawFrame> reply = peer.ReadFrame(internal::native::FrameType::kResponse);
   ASSERT_TRUE(reply.has_value());
   EXPECT_EQ(reply->header.aux & 0xFF, 4u) << "DEADLINE_EXCEEDED";
   EXPECT_THAT(reply->body, HasSubstr("while its caller was authenticated"));
@@ -368,7 +368,7 @@ TEST(CallAuthenticationOfStreams, AsksBeforeTheHandlerSeesAMessage) {
   EXPECT_EQ(count, 3);
 }
 
-TEST(CallAuthentication, IsOfEveryProtocol) {
+TEST(internal::CallAuthentication, IsOfEveryProtocol) {
   CallKeeper keeper;
   Naming service;
   ServerOptions options;
@@ -385,7 +385,7 @@ TEST(CallAuthentication, IsOfEveryProtocol) {
               HasSubstr("who are you?"));
 }
 
-TEST(CallAuthentication, IsSaidOfEachListener) {
+TEST(internal::CallAuthentication, IsSaidOfEachListener) {
   CallKeeper keeper;
   Naming service;
   Server server({.authenticator = keeper.Authenticate()});

@@ -575,7 +575,7 @@ std::vector<CallbackPlace> CallbackPlaces() {
        }},
       {"a callback on an executor",
        [](const Code& code) {
-         auto pool = WorkerPool::Create({.threads = 2});
+         auto pool = internal::WorkerPool::Create({.threads = 2});
          World w;
          In(w, code, [&](const OnceRef& once) {
            w.stub->GetAsync({}, {.timeout = absl::Minutes(1), .executor = pool->get()},

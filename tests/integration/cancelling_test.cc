@@ -19,14 +19,14 @@ constexpr absl::Duration kForever = absl::InfiniteDuration();
 class SilentListener {
  public:
   SilentListener() {
-    const auto address = SocketAddress::Parse(target());
-    socket_ = *Socket::Listen(*address, 16);
+    const auto address = internal::SocketAddress::Parse(target());
+    socket_ = *internal::Socket::Listen(*address, 16);
   }
   std::string target() const { return absl::StrCat("unix:", dir_.path(), "/s"); }
 
  private:
   TempDir dir_;
-  Socket socket_;
+  internal::Socket socket_;
 };
 
 TEST(Cancel, BeforeTheCallStartsMeansNotSent) {

@@ -13,6 +13,9 @@
 #include "weft/core/socket.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using ::testing::AllOf;

@@ -11,6 +11,9 @@
 #include "tests/support/raw_peer.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using absl::StatusCode;

@@ -16,6 +16,9 @@
 #include "weft/rpc/protocol/native/handshake.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using ::testing::HasSubstr;

@@ -132,7 +132,7 @@ TEST_F(Drain, EndsWhenTheAuthenticatorsOfAllListenersHaveEnded) {
     ListenerOptions listener;
     listener.authenticator = gate->Authenticate();
     ASSERT_EQ(server->AddListener("127.0.0.1:0", std::move(listener)), absl::OkStatus());
-    const auto address = SocketAddress::Parse(server->addresses().back());
+    const auto address = internal::SocketAddress::Parse(server->addresses().back());
     ASSERT_TRUE(address.ok());
     // One for each loop.
     for (int i = 0; i < 2; ++i) {

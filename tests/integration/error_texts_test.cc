@@ -77,7 +77,7 @@ class ErrorTexts : public testing::Test {
     RawPeer peer = listener.Accept();
     peer.Send(raw::Opening());
     EXPECT_EQ(peer.Read(raw::Preface().size()), raw::Preface());
-    EXPECT_TRUE(peer.ReadFrame(native::FrameType::kRequest).has_value());
+    EXPECT_TRUE(peer.ReadFrame(internal::native::FrameType::kRequest).has_value());
     act(peer);
     return result.Wait().status();
   }

@@ -77,7 +77,7 @@ TEST(Exhaustion, AServerThatWasRefusedStartsWhenThereIsRoomAgain) {
   int refused = 0;
   // I/O thread, acceptor, a worker of the shared pool, two of the other one.
   for (int after = 0; after < 5; ++after, ++refused) {
-    const ThreadStartFault fault(after);
+    const internal::ThreadStartFault fault(after);
     const absl::Status status = server.Start("127.0.0.1:0");
     EXPECT_TRUE(absl::IsResourceExhausted(status)) << after << ": " << status;
     EXPECT_THAT(std::string(status.message()), HasSubstr("RLIMIT_NPROC"));

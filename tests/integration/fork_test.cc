@@ -130,7 +130,7 @@ TEST_F(Fork, CallsOfEveryStyleFailInTheChild) {
 
 TEST_F(Fork, ACallWhoseCallbackHasAnExecutorFailsInTheChild) {
   const auto runtime = RuntimeOf();
-  absl::StatusOr<WorkerPool*> pool = runtime->workers();
+  absl::StatusOr<internal::WorkerPool*> pool = runtime->workers();
   ASSERT_TRUE(pool.ok());
   EXPECT_THAT(InChild([&] {
                 std::string all;

@@ -162,9 +162,9 @@ TEST(GeneratedCode, MocksACoroutineCall) {
 // Counts the calls that are started on it, and ends none.
 class CountingTarget final : public CallTarget {
  public:
-  void Start(OutboundCall& call) override {
+  void Start(internal::OutboundCall& call) override {
     ++started;
-    CallEnd end;
+    internal::CallEnd end;
     end.status = absl::UnavailableError("counted");
     call.End(end);
   }

@@ -180,7 +180,7 @@ TEST(HandlerPools, HeartbeatsAndCancellingWaitForNoWorker) {
   // The server's heartbeats, and its answers to the client's, are all that comes.
   const auto come = [&] { return channel->connections().at(0).bytes_in; };
   const uint64_t before = come();
-  EXPECT_TRUE(PollUntil([&] { return come() >= before + 10 * native::kHeaderSize; }));
+  EXPECT_TRUE(PollUntil([&] { return come() >= before + 10 * internal::native::kHeaderSize; }));
   // Its own end waits for no worker either.
   EXPECT_THAT(stub.Echo(RequestOf("x"), {.timeout = absl::Milliseconds(50)}).status(),
               HasCode(absl::StatusCode::kDeadlineExceeded));

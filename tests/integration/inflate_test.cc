@@ -7,6 +7,9 @@
 #include "tests/protos/rows.weft.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using ::testing::AllOf;

@@ -8,6 +8,9 @@
 #include "tests/protos/rows.weft.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 constexpr char kBytes[] = "\0\xFF\n";

@@ -22,7 +22,7 @@ class LargeMessages : public testing::Test {
   }
   // The client's loop neither reads nor writes until `go_on_`.
   void HoldClient() {
-    runtime_->loops().At(0).loop->Post([this](TaskFate) { EXPECT_TRUE(go_on_.Wait()); });
+    runtime_->loops().At(0).loop->Post([this](internal::TaskFate) { EXPECT_TRUE(go_on_.Wait()); });
   }
   int64_t CallsOf(std::string_view method) {
     for (const MethodStatsSnapshot& stats : server_->Stats()) {

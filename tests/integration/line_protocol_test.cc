@@ -24,7 +24,8 @@ using testing::HasSubstr;
 ServerOptions BothProtocols() {
   ServerOptions options;
   options.protocols = {kLineProtocol};
-  for (const Protocol& protocol : DefaultProtocols()) options.protocols.push_back(protocol);
+  for (const Protocol& protocol : internal::DefaultProtocols())
+    options.protocols.push_back(protocol);
   return options;
 }
 

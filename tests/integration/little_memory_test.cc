@@ -15,6 +15,9 @@
 #include "weft/core/transport.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using ::testing::AllOf;

@@ -20,6 +20,9 @@
 #include "weft/core/acceptor.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using Question = ScriptedDns::Question;

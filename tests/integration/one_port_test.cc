@@ -17,6 +17,9 @@
 #include "weft/rpc/default_protocols.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using ::testing::HasSubstr;

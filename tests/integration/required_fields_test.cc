@@ -13,6 +13,9 @@
 #include "weft/rpc/broadcast.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using absl::StatusCode;

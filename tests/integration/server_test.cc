@@ -160,7 +160,7 @@ TEST(Authentication, TellsHandlersWhoCalls) {
       ServerOptions{.authenticator = [](std::string_view token,
                                         const std::string& peer) -> absl::StatusOr<std::string> {
         EXPECT_THAT(peer, testing::StartsWith("127.0.0.1:"));
-        EXPECT_EQ(EventLoop::Current(), nullptr);
+        EXPECT_EQ(internal::EventLoop::Current(), nullptr);
         return absl::StrCat("user of ", std::string(token));
       }});
   for (const std::string& token : {std::string("blue"), std::string("\0\xff", 2), std::string()}) {

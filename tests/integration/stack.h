@@ -143,7 +143,7 @@ class HookedEcho : public EchoService::Service {
   absl::Status Where(ServerContext& call, WhereRequest&, WhereReply& reply) override {
     entered.fetch_add(1);
     reply.set_thread(std::hash<std::thread::id>()(std::this_thread::get_id()));
-    reply.set_on_loop(EventLoop::Current() != nullptr);
+    reply.set_on_loop(internal::EventLoop::Current() != nullptr);
     reply.set_peer(call.peer());
     const absl::Duration left = call.time_left();
     reply.set_remaining_micros(left == absl::InfiniteDuration() ? -1

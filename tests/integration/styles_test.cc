@@ -53,7 +53,7 @@ std::string NameOf(Handler handler) {
 // Where something ran.
 struct Place {
   std::thread::id thread = std::this_thread::get_id();
-  EventLoop* loop = EventLoop::Current();
+  internal::EventLoop* loop = internal::EventLoop::Current();
   Executor* executor = Executor::Current();
 };
 
@@ -308,7 +308,7 @@ TEST(CallbackStyle, NeverRunsInsideTheCall) {
   ASSERT_TRUE(stub.Echo(RequestOf("connects")).ok());
   Awaited<bool> done;
   // On the loop itself an answer could come at once; it must not.
-  runtime->loops().At(0).loop->Post([&](TaskFate) {
+  runtime->loops().At(0).loop->Post([&](internal::TaskFate) {
     const auto note = [&](absl::StatusOr<EchoReply>) { done.Add(true); };
     stub.EchoAsync(RequestOf("expired"), {.timeout = absl::Nanoseconds(-1)}, note);
     stub.EchoAsync(RequestOf("sent"), {}, note);

@@ -158,7 +158,7 @@ TEST(NodeRefusals, OfStrangersThatSayNothingTheOldestGoes) {
   Cluster cluster(2, [](int, NodeOptions& options) { options.listen.push_back("127.0.0.1:0"); });
   cluster.StartAll();
   std::vector<RawPeer> strangers;
-  for (size_t i = 0; i <= HelloPlaces::kEach; ++i) {
+  for (size_t i = 0; i <= internal::HelloPlaces::kEach; ++i) {
     strangers.push_back(RawPeer::ConnectTo(cluster[0].server().port()));
   }
   EXPECT_EQ(strangers.front().Read(1), "");

@@ -302,7 +302,7 @@ TEST_F(SimulationTest, CoroutinesAndAuthenticatorsAreSteps) {
         node, [&asked](std::string_view, const std::string& peer) -> absl::StatusOr<std::string> {
           ++asked;
           EXPECT_EQ(peer, "inproc:a#0");
-          EXPECT_NE(EventLoop::Current(), nullptr) << "it must not wait, either";
+          EXPECT_NE(internal::EventLoop::Current(), nullptr) << "it must not wait, either";
           return "somebody";
         });
     EXPECT_EQ(program->sockets.code(), absl::StatusCode::kFailedPrecondition) << program->sockets;

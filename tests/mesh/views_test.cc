@@ -17,6 +17,9 @@
 #include "weft/rpc/mesh/view_exchange.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using ::testing::ElementsAre;

@@ -13,6 +13,8 @@
 
 namespace weft {
 
+using namespace internal;
+
 FedTransport::FedTransport(FedStream& stream)
     // An eventfd that is never read is readable all the time: libevent calls for each next piece of
     // the input.

@@ -31,7 +31,7 @@ struct FedStream {
   size_t max_unsent = 0;             // as the transport was told
 };
 
-class FedTransport final : public Transport {
+class FedTransport final : public internal::Transport {
  public:
   explicit FedTransport(FedStream& stream);
   ~FedTransport() override;
@@ -40,7 +40,8 @@ class FedTransport final : public Transport {
   ssize_t Write(const iovec* pieces, int count) override;
   void ShutDown() override {}
   void SetMaxUnsent(size_t bytes) override { stream_.max_unsent = bytes; }
-  absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop& loop, WatchEvents* events) override;
+  absl::StatusOr<std::unique_ptr<internal::Watch>> NewWatch(internal::EventLoop& loop,
+                                                            internal::WatchEvents* events) override;
   bool AnyThreadMayWrite() const override { return false; }
 
  private:

@@ -20,11 +20,11 @@ namespace weft {
 
 class HeldTarget final : public CallTarget {
  public:
-  void Start(OutboundCall& call) override {
+  void Start(internal::OutboundCall& call) override {
     call.MakePlan().started = Clock::System().Now();
     call.wire().sent = call.plan().started;
     size_t number = 0;
-    requests.push_back(call.request.form() == OutgoingRequest::Form::kMessage
+    requests.push_back(call.request.form() == internal::OutgoingRequest::Form::kMessage
                            ? call.request.message().SerializeAsString()
                            : std::string(call.request.bytes()));
     metadata.push_back(call.metadata() == nullptr ? Metadata() : *call.metadata());
@@ -35,7 +35,7 @@ class HeldTarget final : public CallTarget {
       all.push_back(&call);
       number = all.size();
     });
-    if (call.wants_handle()) call.Started(CallHandle(canceller_, number));
+    if (call.wants_handle()) call.Started(internal::CallHandle(canceller_, number));
   }
 
   // Calls that have come.
@@ -51,25 +51,25 @@ class HeldTarget final : public CallTarget {
   // Ends the `n`th call.
   void Reply(const google::protobuf::MessageLite& message, size_t n = 0) {
     const std::string bytes = message.SerializeAsString();
-    CallEnd end;
+    internal::CallEnd end;
     end.reply = bytes.data();
     end.reply_size = bytes.size();
     End(end, n);
   }
   void Fail(absl::Status status, size_t n = 0) {
-    CallEnd end;
+    internal::CallEnd end;
     end.status = std::move(status);
     End(end, n);
   }
   void Refuse(size_t n = 0) {  // for want of room in the output
-    CallEnd end;
+    internal::CallEnd end;
     end.status = absl::ResourceExhaustedError("its output is full");
     end.output_full = true;
     end.may_have_been_executed = false;
     End(end, n);
   }
-  void End(const CallEnd& end, size_t n = 0) {
-    OutboundCall* call = nullptr;
+  void End(const internal::CallEnd& end, size_t n = 0) {
+    internal::OutboundCall* call = nullptr;
     calls_.Update([&](auto& all) { call = std::exchange(all.at(n), nullptr); });
     if (call != nullptr) call->End(end);
   }
@@ -77,18 +77,18 @@ class HeldTarget final : public CallTarget {
   // The request, metadata and options of each call.
   std::vector<std::string> requests;
   std::vector<Metadata> metadata;
-  std::vector<std::shared_ptr<const SerializedRequest>> shared;
+  std::vector<std::shared_ptr<const internal::SerializedRequest>> shared;
   std::vector<CallOptions> options;
 
  private:
-  struct Canceller final : CallCanceller {
+  struct Canceller final : internal::CallCanceller {
     void CancelCall(uint64_t id) override {
       ids.Update([&](auto& all) { all.push_back(id); });
     }
     Watched<std::vector<uint64_t>> ids;
   };
 
-  Watched<std::vector<OutboundCall*>> calls_;  // null: it has ended
+  Watched<std::vector<internal::OutboundCall*>> calls_;  // null: it has ended
   const std::shared_ptr<Canceller> canceller_ = std::make_shared<Canceller>();
 };
 

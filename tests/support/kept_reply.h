@@ -16,7 +16,7 @@
 
 namespace weft {
 
-class KeptReply final : public ReplyMessage {
+class KeptReply final : public internal::ReplyMessage {
  public:
   explicit KeptReply(std::shared_ptr<const google::protobuf::MessageLite> message)
       : message_(std::move(message)) {}

@@ -25,6 +25,9 @@
 #include "weft/rpc/protocol/session_seed.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 constexpr std::string_view kOpening = "LINE ";

@@ -20,28 +20,28 @@ namespace weft::test {
 
 class LinkCaller final : public CallTarget {
  public:
-  LinkCaller(std::shared_ptr<CallLink> link, std::shared_ptr<EventLoop> loop)
+  LinkCaller(std::shared_ptr<internal::CallLink> link, std::shared_ptr<internal::EventLoop> loop)
       : link_(std::move(link)), loop_(std::move(loop)) {}
 
-  void Start(OutboundCall& call) override {
+  void Start(internal::OutboundCall& call) override {
     if (call.stream != nullptr) call.stream->SetLoop(loop_);
-    OutboundCall::Plan& plan = call.MakePlan();
+    internal::OutboundCall::Plan& plan = call.MakePlan();
     plan.started = loop_->clock().Now();
     plan.deadline = plan.started + std::chrono::seconds(10);
     absl::Status why = absl::UnavailableError("the connection has ended, or takes no more calls");
-    if (link_->TryStart(call, &why) == CallLink::StartResult::kStarted) return;
-    loop_->Post([&call, why](TaskFate) {
-      CallEnd end;
+    if (link_->TryStart(call, &why) == internal::CallLink::StartResult::kStarted) return;
+    loop_->Post([&call, why](internal::TaskFate) {
+      internal::CallEnd end;
       end.may_have_been_executed = false;
-      end.by = CallEnd::By::kChannel;
+      end.by = internal::CallEnd::By::kChannel;
       end.status = why;
       call.End(end);
     });
   }
 
  private:
-  const std::shared_ptr<CallLink> link_;
-  const std::shared_ptr<EventLoop> loop_;
+  const std::shared_ptr<internal::CallLink> link_;
+  const std::shared_ptr<internal::EventLoop> loop_;
 };
 
 }  // namespace weft::test

@@ -8,6 +8,8 @@
 
 namespace weft {
 
+using namespace internal;
+
 EventLoopOptions LoopThread::Options() {
   EventLoopOptions options;
   options.name = "test-loop";

@@ -19,17 +19,17 @@ class LoopThread {
  public:
   // The system's clock, no spin.
   LoopThread() : LoopThread(Options()) {}
-  explicit LoopThread(const EventLoopOptions& options);
+  explicit LoopThread(const internal::EventLoopOptions& options);
   // A clock of the test's. It outlives the loop.
   explicit LoopThread(ManualClock& clock);
   ~LoopThread() { Stop(); }
   LoopThread(const LoopThread&) = delete;
   LoopThread& operator=(const LoopThread&) = delete;
 
-  static EventLoopOptions Options();
+  static internal::EventLoopOptions Options();
 
-  EventLoop& loop() { return *loop_; }
-  const std::shared_ptr<EventLoop>& shared_loop() { return loop_; }
+  internal::EventLoop& loop() { return *loop_; }
+  const std::shared_ptr<internal::EventLoop>& shared_loop() { return loop_; }
 
   // Runs `closure` on the loop and waits for its end.
   void Run(const std::function<void()>& closure);
@@ -42,7 +42,7 @@ class LoopThread {
 
  private:
   ManualClock* clock_ = nullptr;
-  std::shared_ptr<EventLoop> loop_;
+  std::shared_ptr<internal::EventLoop> loop_;
   std::thread thread_;
 };
 

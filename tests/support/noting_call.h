@@ -17,17 +17,17 @@
 
 namespace weft {
 
-class NotingCall final : public OutboundCall {
+class NotingCall final : public internal::OutboundCall {
  public:
   // `called` and `message` outlive it.
   NotingCall(const MethodInfo& called, const google::protobuf::MessageLite& message,
              const CallOptions& wishes, Nanos timeout)
-      : OutboundCall(called, message, wishes) {
+      : internal::OutboundCall(called, message, wishes) {
     MakePlan().started = Clock::System().Now();
     MakePlan().deadline = plan().started + timeout;
   }
   bool wants_handle() const override { return true; }
-  void Started(CallHandle h) override { handle = std::move(h); }
+  void Started(internal::CallHandle h) override { handle = std::move(h); }
 
   // Waits for its end, of which there is one.
   absl::Status AwaitEnd() {
@@ -37,12 +37,12 @@ class NotingCall final : public OutboundCall {
     return all.empty() ? absl::UnknownError("it has not ended") : all[0];
   }
 
-  CallHandle handle;
+  internal::CallHandle handle;
   Watched<std::vector<absl::Status>> ends{{}};
   std::atomic<bool> output_full{false};
 
  private:
-  void Complete(const CallEnd& end) override {
+  void Complete(const internal::CallEnd& end) override {
     EXPECT_FALSE(end.may_have_been_executed);
     output_full = end.output_full;
     ends.Update([&](auto& all) { all.push_back(end.status); });

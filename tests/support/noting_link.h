@@ -19,11 +19,11 @@
 
 namespace weft {
 
-class NotingLink final : public CallLink {
+class NotingLink final : public internal::CallLink {
  public:
-  explicit NotingLink(EventLoop& loop) : loop_(loop) {}
+  explicit NotingLink(internal::EventLoop& loop) : loop_(loop) {}
 
-  StartResult TryStart(OutboundCall& call, absl::Status* why) override {
+  StartResult TryStart(internal::OutboundCall& call, absl::Status* why) override {
     if (gone) return StartResult::kGone;
     if (refuses || full) {
       *why = absl::ResourceExhaustedError(full ? "its output is full" : "too much");
@@ -32,12 +32,12 @@ class NotingLink final : public CallLink {
     started.Update([&](auto& all) { all.push_back(&call); });
     return StartResult::kStarted;
   }
-  void AwaitRoom(size_t size, std::weak_ptr<RoomObserver> observer) override {
+  void AwaitRoom(size_t size, std::weak_ptr<internal::RoomObserver> observer) override {
     asked.Update([&](auto& all) { all.emplace_back(size, std::move(observer)); });
   }
   void StopStarting() override {}
-  EventLoop& loop() const override { return loop_; }
-  ConnectedPeer connected_peer() const override { return {}; }
+  internal::EventLoop& loop() const override { return loop_; }
+  internal::ConnectedPeer connected_peer() const override { return {}; }
   ConnectionVolume Volume() override { return {}; }
   void CancelCall(uint64_t) override {}
 
@@ -51,11 +51,11 @@ class NotingLink final : public CallLink {
   }
 
   std::atomic<bool> gone{false}, refuses{false}, full{false};
-  Watched<std::vector<OutboundCall*>> started{{}};
-  Watched<std::vector<std::pair<size_t, std::weak_ptr<RoomObserver>>>> asked;
+  Watched<std::vector<internal::OutboundCall*>> started{{}};
+  Watched<std::vector<std::pair<size_t, std::weak_ptr<internal::RoomObserver>>>> asked;
 
  private:
-  EventLoop& loop_;
+  internal::EventLoop& loop_;
 };
 
 }  // namespace weft

@@ -14,6 +14,9 @@
 #include "tests/support/watched.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 bool WaitFor(int fd, short events) {

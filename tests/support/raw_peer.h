@@ -21,7 +21,7 @@ namespace weft {
 
 // A frame as it came, whatever it says.
 struct RawFrame {
-  native::FrameHeader header;
+  internal::native::FrameHeader header;
   std::string body;
 };
 
@@ -59,7 +59,7 @@ class RawPeer {
   // The next frame; nothing where the connection ends.
   std::optional<RawFrame> ReadFrame();
   // The next frame of this type; others are left out.
-  std::optional<RawFrame> ReadFrame(native::FrameType type);
+  std::optional<RawFrame> ReadFrame(internal::native::FrameType type);
   // Reads, and drops, until the other side has closed, then closes this one for writing. False when
   // the other has not in time.
   [[nodiscard]] bool WaitForClose();

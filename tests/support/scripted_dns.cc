@@ -12,6 +12,9 @@
 #include <gtest/gtest.h>
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 void Put16(std::string* out, unsigned value) {

@@ -52,7 +52,7 @@ class ScriptedDns {
   std::string Answer(const std::string& query, bool tcp);
 
   const Script script_;
-  Socket udp_, tcp_, stop_, stopped_;
+  internal::Socket udp_, tcp_, stop_, stopped_;
   uint16_t port_ = 0;
   std::string last_;  // what Answer answers, on the server's thread
   Watched<std::vector<std::string>> asked_, answered_;

@@ -56,7 +56,7 @@ class WriteRecord {
   bool destroyed_ = false;
 };
 
-class ScriptedTransport final : public Transport {
+class ScriptedTransport final : public internal::Transport {
  public:
   explicit ScriptedTransport(std::shared_ptr<WriteRecord> record, bool any_thread_may_write = true)
       : record_(std::move(record)), any_thread_may_write_(any_thread_may_write) {}
@@ -69,7 +69,8 @@ class ScriptedTransport final : public Transport {
   size_t Unacknowledged() const override;
   void ShutDown() override;
   // It has nothing to be ready for.
-  absl::StatusOr<std::unique_ptr<Watch>> NewWatch(EventLoop&, WatchEvents*) override {
+  absl::StatusOr<std::unique_ptr<internal::Watch>> NewWatch(internal::EventLoop&,
+                                                            internal::WatchEvents*) override {
     return absl::UnimplementedError("a scripted transport is not watched");
   }
   bool AnyThreadMayWrite() const override { return any_thread_may_write_; }

@@ -9,6 +9,8 @@
 
 namespace weft::test {
 
+using namespace internal;
+
 SpreadSource::SpreadSource(Runtime& runtime, const std::vector<std::string>& addresses,
                            const ChannelOptions& channel, bool wants_reports)
     : wants_reports_(wants_reports) {

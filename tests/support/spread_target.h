@@ -23,7 +23,7 @@
 
 namespace weft::test {
 
-class SpreadSource final : public LinkSource, public LinkObserver {
+class SpreadSource final : public internal::LinkSource, public internal::LinkObserver {
  public:
   struct Reported {
     uint64_t link;
@@ -35,12 +35,12 @@ class SpreadSource final : public LinkSource, public LinkObserver {
                const ChannelOptions& channel, bool wants_reports);
 
   // LinkSource
-  PickedLink Pick(const PickRequest& request, absl::Status* why) override;
+  internal::PickedLink Pick(const internal::PickRequest& request, absl::Status* why) override;
   bool wants_reports() const override { return wants_reports_; }
-  void Report(uint64_t link, const CallEnd& end, Nanos) override {
+  void Report(uint64_t link, const internal::CallEnd& end, Nanos) override {
     reports.Update([&](auto& all) { all.push_back({link, end.status.code()}); });
   }
-  void Watch(LinkObserver* observer) override { observer_ = observer; }
+  void Watch(internal::LinkObserver* observer) override { observer_ = observer; }
   void Connect(bool at_once) override;
   void Close(std::function<void()> done) override;
 
@@ -50,18 +50,19 @@ class SpreadSource final : public LinkSource, public LinkObserver {
 
   // The index of the connection that a link is of.
   size_t PlaceOf(uint64_t link) const { return link % connections_.size(); }
-  const std::vector<std::shared_ptr<EndpointConnection>>& connections() const {
+  const std::vector<std::shared_ptr<internal::EndpointConnection>>& connections() const {
     return connections_;
   }
 
   Watched<std::vector<Reported>> reports{{}};
 
  private:
-  PickedLink PickAt(size_t place, const PickRequest& request, absl::Status* why);
+  internal::PickedLink PickAt(size_t place, const internal::PickRequest& request,
+                              absl::Status* why);
 
   const bool wants_reports_;
-  std::vector<std::shared_ptr<EndpointConnection>> connections_;
-  LinkObserver* observer_ = nullptr;
+  std::vector<std::shared_ptr<internal::EndpointConnection>> connections_;
+  internal::LinkObserver* observer_ = nullptr;
   std::atomic<size_t> next_{0};
 };
 
@@ -73,14 +74,14 @@ class SpreadTarget final : public CallTarget {
                bool wants_reports = false);
   ~SpreadTarget() override;
 
-  void Start(OutboundCall& call) override { starter_->Start(call); }
+  void Start(internal::OutboundCall& call) override { starter_->Start(call); }
   SpreadSource& source() { return *source_; }
-  const CallStarter& starter() const { return *starter_; }
+  const internal::CallStarter& starter() const { return *starter_; }
 
  private:
   const std::shared_ptr<Runtime> runtime_;
   const std::shared_ptr<SpreadSource> source_;
-  std::shared_ptr<CallStarter> starter_;
+  std::shared_ptr<internal::CallStarter> starter_;
 };
 
 }  // namespace weft::test

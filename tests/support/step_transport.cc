@@ -9,6 +9,9 @@
 #include "weft/core/event_loop.h"
 
 namespace weft {
+
+using namespace internal;
+
 namespace {
 
 // Bytes that were read and not served yet.

@@ -49,9 +49,10 @@ class StepFactory final : public TransportFactory {
   // The bytes that one end sends at step A or B.
   static std::string Greeting(char step, const std::string& name);
 
-  std::unique_ptr<Transport> Wrap(std::unique_ptr<Transport> below, ReadAhead first_bytes,
-                                  const HandshakeRequest& request) override;
-  Matcher matcher() const override;
+  std::unique_ptr<internal::Transport> Wrap(std::unique_ptr<internal::Transport> below,
+                                            internal::ReadAhead first_bytes,
+                                            const HandshakeRequest& request) override;
+  internal::Matcher matcher() const override;
   // The handshake request of each transport, the oldest first.
   Watched<std::vector<HandshakeRequest>> requests;
 

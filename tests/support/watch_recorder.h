@@ -11,7 +11,7 @@
 
 namespace weft {
 
-class WatchRecorder final : public WatchEvents {
+class WatchRecorder final : public internal::WatchEvents {
  public:
   void OnReadable() override {
     reads.Update([](int& n) { ++n; });

@@ -12,7 +12,7 @@
 #include "weft/rpc/protocol/native/inbound_table.h"
 #include "weft/rpc/protocol/native/native_stream.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 void AnswerSender::Answer::LimitTrailers(const FrameOutput& frames, size_t limit, bool of_peer) {
   if (head.metadata == nullptr || head.metadata->WireSize() <= limit) return;
@@ -235,4 +235,4 @@ void AnswerSender::Drop(uint64_t id) {
   frames_.DropFragments({id, true});
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

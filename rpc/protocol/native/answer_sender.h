@@ -23,7 +23,7 @@
 #include "weft/rpc/protocol/native/frame_output.h"
 #include "weft/rpc/protocol/native/known_peer.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class InboundTable;
 
@@ -93,6 +93,6 @@ class AnswerSender final : public CallOrigin {
   uint64_t answered_ WEFT_GUARDED_BY(frames_.output().mutex()) = 0;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_ANSWER_SENDER_H_

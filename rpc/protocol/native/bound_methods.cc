@@ -4,7 +4,7 @@
 #include "weft/core/check.h"
 #include "weft/core/try_allocate.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 bool BoundMethods::FindUnknown(uint16_t number, std::string* name) const {
   if (unknown_ == nullptr || !unknown_->Contains(number)) return false;
@@ -35,4 +35,4 @@ absl::Status BoundMethods::Bind(uint16_t number, const BoundMethod* bound, std::
   return absl::OkStatus();
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -18,7 +18,7 @@
 #include "weft/rpc/call/inbound_call.h"
 #include "weft/rpc/protocol/native/unknown_methods.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class BoundMethods {
  public:
@@ -37,6 +37,6 @@ class BoundMethods {
   std::unique_ptr<UnknownMethods> unknown_;  // made for the first unknown name
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_BOUND_METHODS_H_

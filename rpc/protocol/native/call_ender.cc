@@ -7,7 +7,7 @@
 #include "weft/rpc/protocol/native/leaving.h"
 #include "weft/rpc/protocol/native/unfinished_messages.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 // True if a byte of the request may have left this process.
@@ -119,4 +119,4 @@ void CallEnder::EndAll(const absl::Status& reason) {
   }
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -20,7 +20,7 @@
 #include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/protocol/native/session_shared.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class Leaving;
 class UnfinishedMessages;
@@ -54,6 +54,6 @@ class CallEnder final : public DeadlineTarget {
   std::unique_ptr<Timer> look_timer_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_CALL_ENDER_H_

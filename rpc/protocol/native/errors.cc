@@ -3,7 +3,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
@@ -68,4 +68,4 @@ absl::Status Errors::Closed(std::string_view why) {
   return absl::UnavailableError(absl::StrCat("connection closed: ", View(why)));
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

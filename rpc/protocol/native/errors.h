@@ -13,7 +13,7 @@
 #include "weft/rpc/protocol/native/frame_format.h"
 #include "weft/rpc/protocol/native/frame_reader.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 // One end of a call.
 enum class Side : uint8_t { kClient, kServer };
@@ -48,6 +48,6 @@ class Errors {
   static absl::Status Closed(std::string_view why);
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_ERRORS_H_

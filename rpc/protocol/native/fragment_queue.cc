@@ -5,7 +5,7 @@
 
 #include "weft/core/check.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 FragmentQueue::Item* FragmentQueue::Find(FragmentKey key) {
   const auto it =
@@ -98,4 +98,4 @@ void FragmentQueue::PutBack(FragmentKey key, Rest rest) {
   item->rest = std::move(rest);
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

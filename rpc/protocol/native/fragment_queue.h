@@ -24,7 +24,7 @@
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/protocol/native/frame_writer.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 // The message of a call: the call's number, and true if the receiver started the call.
 struct FragmentKey {
@@ -77,6 +77,6 @@ class FragmentQueue {
   size_t bytes_ = 0;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_FRAGMENT_QUEUE_H_

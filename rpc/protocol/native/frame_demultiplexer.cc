@@ -11,7 +11,7 @@
 #include "weft/rpc/protocol/native/stream_reader.h"
 #include "weft/rpc/protocol/native/unfinished_messages.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 FrameDemultiplexer::FrameDemultiplexer(SessionShared& shared)
     : shared_(shared),
@@ -130,4 +130,4 @@ void FrameDemultiplexer::TakePing(const FrameHeader& header, std::string_view bo
   shared_.frames().SendFrame(pong, std::string_view(clock, sizeof clock));
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

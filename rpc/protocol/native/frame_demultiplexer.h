@@ -17,7 +17,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/protocol/native/session_shared.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class HandshakePhase;
 class InboundTable;
@@ -55,6 +55,6 @@ class FrameDemultiplexer {
   const size_t max_frame_;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_FRAME_DEMULTIPLEXER_H_

@@ -15,7 +15,7 @@
 
 #include "weft/rpc/base/wire_bytes.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 inline constexpr std::array<char, 8> kPreface = {'\xF7', 'w',    'e',    'f',
                                                  't',    '\x0D', '\x0A', '\x01'};
@@ -109,6 +109,6 @@ inline FrameHeader ReadHeader(const char* in) {
   return h;
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_FRAME_FORMAT_H_

@@ -5,7 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/rpc/base/compression.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 void TellAll(const RoomWaits::Observers& observers) {
@@ -276,4 +276,4 @@ bool FrameOutput::OverLimit() {
   return Waiting() > limit;
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

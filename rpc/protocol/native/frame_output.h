@@ -33,7 +33,7 @@
 #include "weft/rpc/protocol/native/room_waits.h"
 #include "weft/rpc/protocol/session_limits.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 // Waits for room in the output.
 class RoomWaiter {
@@ -178,6 +178,6 @@ class FrameOutput final : public ConnectionHandle, private OutputFeeder {
   RoomWaits room_waits_ WEFT_GUARDED_BY(output().mutex());
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_FRAME_OUTPUT_H_

@@ -1,6 +1,6 @@
 #include "weft/rpc/protocol/native/frame_reader.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 bool Known(FrameType type) {
@@ -206,4 +206,4 @@ std::string_view FrameReader::Describe(FrameError error) {
   return "";
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

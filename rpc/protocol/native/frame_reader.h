@@ -12,7 +12,7 @@
 
 #include "weft/rpc/protocol/native/frame_format.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 enum class FrameError : uint8_t {
   kNone,
@@ -78,6 +78,6 @@ class FrameReader {
   static FrameError CheckAnyHeader(const FrameHeader& header, size_t max_frame);
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_FRAME_READER_H_

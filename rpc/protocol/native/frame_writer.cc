@@ -5,7 +5,7 @@
 
 #include "weft/rpc/base/wire_status.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 char* WriteMetadata(char* out, const Metadata* metadata) {
@@ -207,4 +207,4 @@ void FrameWriter::Plain(const FrameHeader& header, std::string_view bytes) {
   queue_.Commit(kHeaderSize + bytes.size());
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -27,7 +27,7 @@ namespace google::protobuf {
 class MessageLite;
 }
 
-namespace weft::native {
+namespace weft::internal::native {
 
 // A message to be written: bytes, a protobuf message that fits one frame, or pieces.
 struct OutMessage {
@@ -118,6 +118,6 @@ class FrameWriter {
   const size_t max_frame_;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_FRAME_WRITER_H_

@@ -26,7 +26,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/core/timer.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class GoAwaySteps {
  public:
@@ -89,6 +89,6 @@ class GoAwaySteps {
   uint8_t unconfirmed_ WEFT_LOOP_OWNED = 0;  // GOAWAYs sent and not confirmed: at most two
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_GO_AWAY_STEPS_H_

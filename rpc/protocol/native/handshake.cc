@@ -7,7 +7,7 @@
 #include "weft/rpc/protocol/native/frame_format.h"
 #include "weft/rpc/protocol/native/hello.pb.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 namespace {
 
@@ -156,4 +156,4 @@ absl::StatusOr<PeerHello> Handshake::ReadHello(std::string_view bytes, const Ses
   return a;
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -16,7 +16,7 @@
 #include "weft/rpc/protocol/hello_facts.h"
 #include "weft/rpc/protocol/session_limits.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 // The most metadata of one message, whatever the settings say.
 inline constexpr size_t kMaxMetadata = size_t{16} << 10;
@@ -76,6 +76,6 @@ class Handshake {
   static absl::StatusOr<PeerHello> ReadHello(std::string_view bytes, const SessionLimits& own);
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_HANDSHAKE_H_

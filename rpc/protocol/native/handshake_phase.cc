@@ -13,7 +13,7 @@
 #include "weft/rpc/protocol/native/life_watch.h"
 #include "weft/rpc/protocol/native/reply_reader.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using State = SessionPhase::State;
@@ -363,4 +363,4 @@ void HandshakePhase::Refuse(const absl::Status& why, const HeldFrames* held) {
   shared_.parts.connection.HoldReads(false);
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

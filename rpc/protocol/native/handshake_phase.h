@@ -35,7 +35,7 @@
 #include "weft/rpc/protocol/native/held_frames.h"
 #include "weft/rpc/protocol/native/session_shared.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class FrameDemultiplexer;
 class InboundTable;
@@ -134,6 +134,6 @@ class HandshakePhase {
   std::unique_ptr<const absl::Status> refused_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_HANDSHAKE_PHASE_H_

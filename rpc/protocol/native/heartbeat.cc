@@ -4,7 +4,7 @@
 
 #include "weft/core/check.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 MonoTime Heartbeat::Begin(MonoTime now, Nanos interval, int misses) {
   WEFT_DCHECK(interval > Nanos::zero());
@@ -72,4 +72,4 @@ Heartbeat::Verdict Heartbeat::Look(const Signs& signs) {
   return verdict;
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -27,7 +27,7 @@
 
 #include "weft/core/clock.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class Heartbeat {
  public:
@@ -86,6 +86,6 @@ class Heartbeat {
   bool was_paused_ = false;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_HEARTBEAT_H_

@@ -19,7 +19,7 @@
 #include "weft/core/block.h"
 #include "weft/core/clock.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class HeldFrames {
  public:
@@ -54,6 +54,6 @@ class HeldFrames {
   size_t bytes_ = 0;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_HELD_FRAMES_H_

@@ -15,7 +15,7 @@
 #include "weft/rpc/protocol/native/leaving.h"
 #include "weft/rpc/protocol/native/unfinished_messages.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 // Input bytes that a request holds besides its call: small payloads are copied into the call, and a
@@ -294,4 +294,4 @@ void InboundTable::WatchDeadline(uint64_t id) {
   if (call != nullptr && !call->in_wheel()) shared_.wheel.Insert(call, call->deadline);
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

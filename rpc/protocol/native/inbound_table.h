@@ -27,7 +27,7 @@
 #include "weft/rpc/protocol/native/bound_methods.h"
 #include "weft/rpc/protocol/native/session_shared.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class Leaving;
 class UnfinishedMessages;
@@ -89,6 +89,6 @@ class InboundTable {
   BoundMethods methods_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_INBOUND_TABLE_H_

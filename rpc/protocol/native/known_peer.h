@@ -12,7 +12,7 @@
 
 #include "weft/rpc/call/connected_peer.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class KnownPeer {
  public:
@@ -56,6 +56,6 @@ class KnownPeer {
   uint32_t wire_version_ = 0;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_KNOWN_PEER_H_

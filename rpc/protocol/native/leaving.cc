@@ -8,7 +8,7 @@
 #include "weft/rpc/protocol/native/handshake_phase.h"
 #include "weft/rpc/protocol/native/inbound_table.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 // The text is the application's. A GOAWAY has to fit into the smallest frame.
@@ -87,4 +87,4 @@ void Leaving::TellIfIdle() {
   if (shared_.link->Volume().calls == 0) shared_.host.OnLastCallEnded(shared_.session);
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -21,7 +21,7 @@
 #include "weft/rpc/protocol/native/go_away_steps.h"
 #include "weft/rpc/protocol/native/session_shared.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class CallEnder;
 class HandshakePhase;
@@ -65,6 +65,6 @@ class Leaving {
   Peer peer_ WEFT_LOOP_OWNED = Peer::kStays;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_LEAVING_H_

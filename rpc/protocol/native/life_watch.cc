@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 // Bytes of two heartbeats: a PING, and the answer to one.
@@ -116,4 +116,4 @@ void LifeWatch::GiveUp(Nanos silent_for) {
           absl::FormatDuration(ToAbsl(interval)), ")")));
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

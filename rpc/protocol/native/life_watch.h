@@ -25,7 +25,7 @@
 #include "weft/rpc/protocol/native/quiet_trim.h"
 #include "weft/rpc/protocol/native/session_shared.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class LifeWatch {
  public:
@@ -71,6 +71,6 @@ class LifeWatch {
   std::unique_ptr<std::vector<Question>> questions_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_LIFE_WATCH_H_

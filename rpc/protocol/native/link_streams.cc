@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 // Makes pieces of a message that does not fit into a frame or must wait. False: no memory.
@@ -310,4 +310,4 @@ void LinkStreams::ReturnConnectionCredit(size_t bytes) {
   frames_.Flush(claimed, /*gather=*/true, false);
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

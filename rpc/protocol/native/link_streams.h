@@ -26,7 +26,7 @@
 #include "weft/rpc/protocol/native/native_stream.h"
 #include "weft/rpc/protocol/native/stream_credit.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class LinkStreams final : public StreamTransport, public RoomWaiter {
  public:
@@ -99,6 +99,6 @@ class LinkStreams final : public StreamTransport, public RoomWaiter {
   StreamCredit credit_;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_LINK_STREAMS_H_

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace weft::native {
+namespace weft::internal::native {
 
 MethodNumbers::Bound MethodNumbers::Find(const MethodInfo& method, size_t max_methods) {
   const auto found = numbers_.find(&method);
@@ -18,4 +18,4 @@ MethodNumbers::Bound MethodNumbers::Find(const MethodInfo& method, size_t max_me
   return {number, first};
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

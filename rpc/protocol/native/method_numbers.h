@@ -12,7 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "weft/rpc/base/method.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class MethodNumbers {
  public:
@@ -41,6 +41,6 @@ class MethodNumbers {
   uint16_t last_number_ = 0;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_METHOD_NUMBERS_H_

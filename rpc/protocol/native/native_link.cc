@@ -12,7 +12,7 @@
 #include "weft/rpc/call/client_context.h"
 #include "weft/rpc/protocol/native/call_ender.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 // Bytes that fit into every peer's frame beside a request's fixed head: the method's name, metadata
@@ -423,4 +423,4 @@ void NativeLink::Trim() {
   calls_.Trim();
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

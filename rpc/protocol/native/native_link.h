@@ -45,7 +45,7 @@
 #include "weft/rpc/protocol/native/outbound_calls.h"
 #include "weft/rpc/protocol/native/ping_times.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class CallEnder;
 class InboundTable;
@@ -162,6 +162,6 @@ class NativeLink final : public CallLink,
   PingTimes pings_ WEFT_GUARDED_BY(frames_.output().mutex());
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_NATIVE_LINK_H_

@@ -7,7 +7,7 @@
 #include "weft/rpc/protocol/native/native_session.h"
 #include "weft/rpc/protocol/session_seed.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 std::unique_ptr<Session> Make(SessionSeed seed, const SessionContext& context, bool dialer) {
@@ -44,4 +44,4 @@ std::unique_ptr<Session> NativeProtocol::Dial(SessionSeed seed, const SessionCon
   return Make(std::move(seed), context, /*dialer=*/true);
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

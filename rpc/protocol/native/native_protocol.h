@@ -9,7 +9,7 @@
 
 #include "weft/rpc/protocol/protocol.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 struct NativeProtocol {
   static Match MatchPreface(std::string_view first);
@@ -25,6 +25,6 @@ inline constexpr Protocol kNativeProtocol = {
     .dial = &NativeProtocol::Dial,
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_NATIVE_PROTOCOL_H_

@@ -6,7 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using State = SessionPhase::State;
@@ -245,4 +245,4 @@ void NativeSession::OnClosed(const absl::Status& reason, size_t pending) {
   shared_.host.OnEnded(*this, shared_.phase.reason(), why);
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -51,7 +51,7 @@
 #include "weft/rpc/protocol/session_host.h"
 #include "weft/rpc/protocol/session_limits.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 struct NativeSessionOptions {
   bool dialer = false;
@@ -133,6 +133,6 @@ class NativeSession final : public Session, private ConnectionOwner, private Ses
   LifeWatch life_ WEFT_LOOP_OWNED;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_NATIVE_SESSION_H_

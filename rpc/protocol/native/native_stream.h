@@ -15,11 +15,11 @@
 #include "weft/rpc/call/stream_port.h"
 #include "weft/rpc/protocol/native/errors.h"
 
-namespace weft {
+namespace weft::internal {
 struct InitialMetadata;
 }
 
-namespace weft::native {
+namespace weft::internal::native {
 
 struct NativeStream {
   // Makes the stream the link's. `window`: the credit given to the peer.
@@ -57,6 +57,6 @@ struct NativeStream {
   bool receive_begun = false;  // the peer has begun its messages
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_NATIVE_STREAM_H_

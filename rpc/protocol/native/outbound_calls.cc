@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 constexpr Nanos kLongestLook = std::chrono::seconds(1);
@@ -84,4 +84,4 @@ MonoTime OutboundCalls::Arm(DeadlineWheel& wheel, DeadlineTarget* target, const 
   return looked_for_by_;
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

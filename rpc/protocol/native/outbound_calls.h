@@ -25,7 +25,7 @@
 #include "weft/rpc/call/id_table.h"
 #include "weft/rpc/call/outbound_call.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class OutboundCalls {
  public:
@@ -82,6 +82,6 @@ class OutboundCalls {
   bool unarmed_ = false;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_OUTBOUND_CALLS_H_

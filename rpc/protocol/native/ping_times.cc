@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace weft::native {
+namespace weft::internal::native {
 
 void PingTimes::Add(Nanos round_trip) {
   const int64_t us = round_trip / std::chrono::microseconds(1);
@@ -49,4 +49,4 @@ PeerTiming PingTimes::At(MonoTime now) const {
   return timing;
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

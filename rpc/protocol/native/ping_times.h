@@ -17,7 +17,7 @@
 #include "weft/core/clock.h"
 #include "weft/rpc/protocol/peer_timing.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class PingTimes {
  public:
@@ -59,6 +59,6 @@ class PingTimes {
   std::unique_ptr<ClockSamples> clock_;  // made for the first sample
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_PING_TIMES_H_

@@ -5,7 +5,7 @@
 #include "weft/rpc/protocol/native/inbound_table.h"
 #include "weft/rpc/protocol/native/reply_reader.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 void QuietTrim::Trim() {
   shared_.link->Trim();
@@ -23,4 +23,4 @@ bool QuietTrim::GiveBack(MonoTime) {
   return false;
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

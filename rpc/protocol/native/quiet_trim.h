@@ -14,7 +14,7 @@
 #include "weft/core/thread_contract.h"
 #include "weft/rpc/protocol/native/session_shared.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class InboundTable;
 class ReplyReader;
@@ -35,6 +35,6 @@ class QuietTrim final : public Trimmable {
   bool trimmed_ WEFT_LOOP_OWNED = false;      // trimmed already, and no traffic since
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_QUIET_TRIM_H_

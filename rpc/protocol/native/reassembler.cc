@@ -8,7 +8,7 @@
 #include "weft/core/check.h"
 #include "weft/rpc/call/inbound_call.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 size_t Reassembler::Earned(const Assembly& a, size_t filled) {
   const size_t earned = std::max(filled * kAhead, kMinRoom);
@@ -132,4 +132,4 @@ std::vector<Reassembler::Late> Reassembler::FindLate(MonoTime now, Nanos pause, 
   return late;
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

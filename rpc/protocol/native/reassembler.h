@@ -29,12 +29,12 @@
 #include "weft/rpc/base/received_message.h"
 #include "weft/rpc/protocol/native/frame_reader.h"
 
-namespace weft {
+namespace weft::internal {
 class InboundCall;
 class StreamPort;
-}  // namespace weft
+}  // namespace weft::internal
 
-namespace weft::native {
+namespace weft::internal::native {
 
 struct Assembly {
   BlockRef block;
@@ -126,6 +126,6 @@ class Reassembler {
   absl::node_hash_map<uint64_t, Assembly> unfinished_;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_REASSEMBLER_H_

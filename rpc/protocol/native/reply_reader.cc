@@ -12,7 +12,7 @@
 #include "weft/rpc/protocol/native/native_stream.h"
 #include "weft/rpc/protocol/native/unfinished_messages.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 absl::Status ReplyOverLimit(const FrameOutput& frames, size_t size) {
@@ -229,4 +229,4 @@ void ReplyReader::Trim() {
   std::vector<Ready>().swap(spare_);
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

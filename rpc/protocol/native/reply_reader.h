@@ -22,7 +22,7 @@
 #include "weft/rpc/call/outbound_call.h"
 #include "weft/rpc/protocol/native/session_shared.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class CallEnder;
 class UnfinishedMessages;
@@ -73,6 +73,6 @@ class ReplyReader {
   const BlockRef* input_ WEFT_LOOP_OWNED = nullptr;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_REPLY_READER_H_

@@ -14,7 +14,7 @@
 
 #include "weft/rpc/call/room_observer.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class RoomWaits {
  public:
@@ -46,6 +46,6 @@ class RoomWaits {
   std::vector<Wait> waits_;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_ROOM_WAITS_H_

@@ -8,12 +8,12 @@
 
 #include "weft/core/requirements.h"
 
-namespace weft {
+namespace weft::internal {
 class Connection;
 class Timer;
-}  // namespace weft
+}  // namespace weft::internal
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class CallEnder;
 class FrameDemultiplexer;
@@ -42,6 +42,6 @@ struct SessionParts {
   QuietTrim& trim;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_SESSION_PARTS_H_

@@ -18,7 +18,7 @@
 #include "weft/core/check.h"
 #include "weft/rpc/protocol/close_reason.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class SessionPhase {
  public:
@@ -51,6 +51,6 @@ class SessionPhase {
   CloseReason reason_ = CloseReason::kPeerClosed;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_SESSION_PHASE_H_

@@ -27,7 +27,7 @@
 #include "weft/rpc/protocol/session_host.h"
 #include "weft/rpc/protocol/session_limits.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 // Ends     the session for a fault of its peer.
 class SessionFaults {
@@ -64,6 +64,6 @@ struct SessionShared {
   }
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_SESSION_SHARED_H_

@@ -4,7 +4,7 @@
 
 #include "weft/core/check.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 StreamCredit::StreamCredit(size_t stream_window, size_t connection_window)
     : stream_window_(stream_window),
@@ -63,4 +63,4 @@ size_t StreamCredit::ReturnToStream(NativeStream& stream, size_t bytes) {
   return back;
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -25,7 +25,7 @@
 #include "weft/rpc/call/stream_port.h"
 #include "weft/rpc/protocol/native/native_stream.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class StreamCredit {
  public:
@@ -89,6 +89,6 @@ class StreamCredit {
   std::atomic<int64_t> receive_credit_;  // given to the peer and not used
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_STREAM_CREDIT_H_

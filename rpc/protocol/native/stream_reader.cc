@@ -10,7 +10,7 @@
 #include "weft/rpc/protocol/native/reply_reader.h"
 #include "weft/rpc/protocol/native/unfinished_messages.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 // The stream of a frame; null: its call has ended. `*wrong`: there never was such a stream. The
 // session may have ended when this returns.
@@ -177,4 +177,4 @@ void StreamReader::TakeWindow(const FrameHeader& header, std::string_view body) 
   }
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

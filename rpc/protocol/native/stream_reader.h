@@ -17,7 +17,7 @@
 #include "weft/rpc/call/stream_port.h"
 #include "weft/rpc/protocol/native/session_shared.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class CallEnder;
 class InboundTable;
@@ -44,6 +44,6 @@ class StreamReader {
   SessionShared& shared_;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_STREAM_READER_H_

@@ -12,7 +12,7 @@
 #include "weft/rpc/protocol/native/reply_reader.h"
 #include "weft/rpc/protocol/native/stream_reader.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 absl::StatusOr<Assembly*> UnfinishedMessages::Begin(uint64_t id, bool reply,
                                                     const Payload& payload) {
@@ -244,4 +244,4 @@ void UnfinishedMessages::EndOneLate(const Reassembler::Late& late, MonoTime now)
                                       " (max_message_pause): ", have)));
 }
 
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -25,7 +25,7 @@
 #include "weft/rpc/protocol/native/reassembler.h"
 #include "weft/rpc/protocol/native/session_shared.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class CallEnder;
 class InboundTable;
@@ -86,6 +86,6 @@ class UnfinishedMessages {
   uint32_t data_left_ WEFT_LOOP_OWNED = 0;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_UNFINISHED_MESSAGES_H_

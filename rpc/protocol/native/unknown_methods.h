@@ -15,7 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/requirements.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 
 class UnknownMethods {
  public:
@@ -50,6 +50,6 @@ class UnknownMethods {
   absl::flat_hash_map<uint16_t, std::string> names_;
 };
 
-}  // namespace weft::native
+}  // namespace weft::internal::native
 
 #endif  // WEFT_RPC_PROTOCOL_NATIVE_UNKNOWN_METHODS_H_

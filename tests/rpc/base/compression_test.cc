@@ -12,7 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::AllOf;
@@ -285,4 +285,4 @@ TEST(Compression, ServesSeveralThreadsAtOnce) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

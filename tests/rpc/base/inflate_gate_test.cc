@@ -11,7 +11,7 @@
 #include "weft/rpc/base/message_codec.h"
 #include "weft/rpc/base/received_message.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::AllOf;
@@ -143,4 +143,4 @@ TEST(InflateGate, WhatIsBeyondTheBytesAtOnceIsRefused) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -15,7 +15,7 @@ namespace google::protobuf::internal {
 void MapTestForceDeterministic() { io::CodedOutputStream::SetDefaultSerializationDeterministic(); }
 }  // namespace google::protobuf::internal
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 std::vector<MessagePiece> PiecesOf(const google::protobuf::MessageLite& message, size_t size,
@@ -154,4 +154,4 @@ TEST(MessageCodec, KeepsToTheOrderOfMapsThatTheProcessHasChosen) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -6,7 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -134,4 +134,4 @@ TEST(Metadata, IsRefusedWithLengthsBeyondItsEnd) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -11,7 +11,7 @@
 #include "weft/core/event_loop.h"
 #include "weft/core/manual_clock.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 CallStatsSnapshot SnapshotOf(const MethodCalls& calls) {
@@ -151,4 +151,4 @@ TEST(MethodCalls, LosesNothingWhenManyThreadsCount) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

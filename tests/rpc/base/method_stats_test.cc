@@ -9,7 +9,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using absl::StatusCode;
@@ -104,4 +104,4 @@ TEST(MethodStats, LosesNothingWhenManyThreadsAdd) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -17,7 +17,7 @@
 // A sanitizer's own memory is most of the address space.
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // More than malloc keeps free for what comes next, and what it may have beside that.
@@ -84,6 +84,6 @@ TEST(NoMemory, AMessageThatCannotBeInflatedSaysSo) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal
 
 #endif

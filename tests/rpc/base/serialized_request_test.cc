@@ -12,7 +12,7 @@
 #include "tests/protos/echo.pb.h"
 #include "tests/support/no_large_memory.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 const Compression kCodecs[] = {Compression::kGzip, Compression::kZstd};
@@ -125,4 +125,4 @@ TEST(SerializedRequest, IsNotMadeWithoutMemory) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

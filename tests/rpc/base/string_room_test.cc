@@ -15,7 +15,7 @@
 #include "tests/protos/echo.pb.h"
 #include "weft/rpc/base/message_codec.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using test::EchoRequest;
@@ -128,4 +128,4 @@ TEST(StringRoom, BrokenMessagesAreBroken) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

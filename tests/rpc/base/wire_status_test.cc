@@ -7,7 +7,7 @@
 
 #include "absl/strings/cord.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 std::map<std::string, std::string> PayloadsOf(const absl::Status& status) {
@@ -122,4 +122,4 @@ TEST(WireStatus, AnnotateKeepsCodeAndDetails) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

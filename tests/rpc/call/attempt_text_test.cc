@@ -4,7 +4,7 @@
 
 #include "absl/strings/cord.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr MethodInfo kPut{"demo.Store", "Put", "demo.Store/Put", MethodKind::kUnary};
@@ -32,4 +32,4 @@ TEST(AttemptText, LeavesOkAlone) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

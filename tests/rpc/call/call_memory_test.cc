@@ -11,6 +11,9 @@
 #include "gtest/gtest.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 TEST(CallMemory, IsAsLargeAsWasWishedAndNobodyElses) {

@@ -13,7 +13,7 @@
 #include "weft/core/loop_bell.h"
 #include "weft/core/thread_contract.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // These tests have no loop: one thread is as good as it.
@@ -300,4 +300,4 @@ TEST(CallPool, LosesNoCallThatOtherThreadsReturnWhileItIsWatched) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -7,7 +7,7 @@
 
 #include "weft/rpc/call/context_writer.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 class Carrier final : public CallCanceller {
@@ -96,4 +96,4 @@ TEST(ClientContext, NeverLosesACancelThatComesWhileTheCallMoves) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -10,6 +10,9 @@
 #include "weft/rpc/call/client_context.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 class Carrier final : public CallCanceller {

@@ -12,7 +12,7 @@
 #include "weft/rpc/call/client_context.h"
 #include "weft/rpc/call/unary_call.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using test::EchoReply;
@@ -148,4 +148,4 @@ TEST(CoroCall, GoesOnWhereItsExecutorHasStopped) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

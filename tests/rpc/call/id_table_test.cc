@@ -10,7 +10,7 @@
 
 #include "tests/support/no_large_memory.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 struct Thing {
@@ -152,4 +152,4 @@ TEST(IdTable, TrimGivesTheMemoryOfAnEmptyTableBack) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -11,7 +11,7 @@
 #include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/call/inbound_stream.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // These tests have no loop: one thread is as good as it.
@@ -144,4 +144,4 @@ TEST(InboundCall, ThatStreamsAndIsCancelledDoesNotEndWithOk) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

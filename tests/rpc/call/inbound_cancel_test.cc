@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(InboundCancel, HandsOutTheScopeThatIsToBeStopped) {
@@ -34,4 +34,4 @@ TEST(InboundCancel, IsAsNewForTheNextCall) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(InboundMetadata, ThatDidNotComeIsEmpty) {
@@ -23,4 +23,4 @@ TEST(InboundMetadata, ThatCannotBeReadSaysSoUntilTheNextCall) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

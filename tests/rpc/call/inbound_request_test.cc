@@ -8,6 +8,9 @@
 #include "tests/protos/echo.pb.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 constexpr char kMethod[] = "weft.test.EchoService/Echo";

@@ -13,7 +13,7 @@
 #include "weft/core/manual_clock.h"
 #include "weft/rpc/call/outbound_call.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using test::EchoRequest;
@@ -160,4 +160,4 @@ TEST(Interception, TakesMessagesWhileTheCallEnds) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -10,7 +10,7 @@
 
 #include "tests/protos/echo.pb.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using Pair = MessagePair<test::EchoRequest, test::EchoReply>;
@@ -148,4 +148,4 @@ TEST(MessageCache, FreesWhatComesBackAfterItsEnd) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -13,6 +13,9 @@
 #include "weft/rpc/call/stream_port.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using State = OutboundCall::State;

@@ -6,7 +6,7 @@
 
 #include "tests/protos/echo.pb.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using Form = OutgoingRequest::Form;
@@ -80,4 +80,4 @@ TEST_F(OutgoingRequestTest, IsRepeatedFromItsBytesUnlessTheyAreCompressed) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -6,6 +6,9 @@
 #include "gtest/gtest.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 // Of messages whose costs are 1, 2, …

@@ -7,6 +7,9 @@
 #include "tests/protos/rows.pb.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 Row RowOf(int64_t number, size_t bytes = 0) {

@@ -18,7 +18,7 @@
 #include "weft/rpc/call/call_scope.h"
 #include "weft/rpc/simulation.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::milliseconds;
@@ -174,4 +174,4 @@ TEST(SimulatedSleep, FollowsTheVirtualTime) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

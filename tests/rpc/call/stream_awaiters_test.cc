@@ -13,10 +13,13 @@
 #include "weft/rpc/call/client_stream.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
-using call_internal::ReadAwaiter;
-using call_internal::WriteAwaiter;
+using internal::ReadAwaiter;
+using internal::WriteAwaiter;
 
 // Has room for nothing until the test says so.
 class FullTransport final : public StreamTransport {

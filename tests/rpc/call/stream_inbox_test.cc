@@ -8,6 +8,9 @@
 #include "tests/support/drawn_states.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using State = StreamInbox::State;

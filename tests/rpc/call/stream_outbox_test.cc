@@ -10,6 +10,9 @@
 #include "tests/support/drawn_states.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using State = StreamOutbox::State;

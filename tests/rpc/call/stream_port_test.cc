@@ -13,6 +13,9 @@
 #include "tests/protos/rows.pb.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 class CountingCarrier final : public StreamTransport {

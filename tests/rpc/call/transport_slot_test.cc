@@ -3,6 +3,9 @@
 #include "gtest/gtest.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 struct Part {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 constexpr MethodInfo kPlain{"demo.Store", "Put", "demo.Store/Put", MethodKind::kUnary};
@@ -56,4 +56,4 @@ TEST(AttemptPlan, CoversTheCodesOfItsPolicy) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

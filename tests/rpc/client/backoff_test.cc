@@ -6,7 +6,7 @@
 
 #include "weft/rpc/client/dial_pauses.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::milliseconds;
@@ -82,4 +82,4 @@ TEST(DialPauses, BeginAtASecondWhereThisSidesIdentityIsRefused) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -18,7 +18,7 @@
 #include "tests/protos/echo.weft.h"
 #include "weft/core/manual_clock.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using absl::StatusCode;
@@ -631,4 +631,4 @@ TEST_F(CallDriverTest, KnowsWhereItHasBeen) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

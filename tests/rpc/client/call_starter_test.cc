@@ -22,7 +22,7 @@
 #include "weft/rpc/channel.h"
 #include "weft/rpc/server.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using absl::StatusCode;
@@ -359,4 +359,4 @@ TEST_F(DroppedCoroutine, IsNotSentAgain) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

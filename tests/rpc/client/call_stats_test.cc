@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Methods of a service, with names that stay where they are.
@@ -88,4 +88,4 @@ TEST(CallStats, ManyThreadsFindTheSameMethods) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

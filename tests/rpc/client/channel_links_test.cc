@@ -15,7 +15,7 @@
 #include "weft/rpc/channel.h"
 #include "weft/rpc/server.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using absl::StatusCode;
@@ -119,4 +119,4 @@ TEST_F(ChannelLinks, CallsEndByTheirDeadlinesWhereNoOtherComes) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -14,7 +14,7 @@
 #include "weft/core/in_process_network.h"
 #include "weft/core/manual_clock.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::seconds;
@@ -121,4 +121,4 @@ TEST_F(DialerTest, CancelledDropsAConnectionThatShakesHands) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

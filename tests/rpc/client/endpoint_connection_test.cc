@@ -19,7 +19,7 @@
 #include "weft/rpc/default_protocols.h"
 #include "weft/rpc/server.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using State = EndpointConnection::State;
@@ -169,4 +169,4 @@ TEST_F(EndpointConnectionTest, TellsNobodyOfAnythingOnceItIsClosed) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -16,7 +16,7 @@
 #include "weft/core/runtime.h"
 #include "weft/rpc/client/link_use.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // Says when it has gone.
@@ -176,4 +176,4 @@ TEST_F(LinkSlotTest, IsReadWhileItIsSet) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

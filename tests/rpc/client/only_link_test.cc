@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 class SomeLink final : public CallLink {
@@ -36,4 +36,4 @@ TEST(OnlyLink, HasNoOtherToWaitFor) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

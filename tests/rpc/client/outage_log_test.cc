@@ -9,7 +9,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::minutes;
@@ -98,4 +98,4 @@ TEST_F(OutageLogTest, SaysNothingOfOneThatNobodyLooksForAnyMore) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 int AttemptsUntilEmpty(RetryBudget& budget) {
@@ -47,4 +47,4 @@ TEST(RetryBudget, TakesAnySettings) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

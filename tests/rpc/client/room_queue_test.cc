@@ -19,7 +19,7 @@
 #include "tests/support/watched.h"
 #include "weft/core/runtime.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using absl::StatusCode;
@@ -238,4 +238,4 @@ TEST_F(RoomQueueTest, NobodyWaitsForALinkThatNobodyAsks) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

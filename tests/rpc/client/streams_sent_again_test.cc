@@ -86,7 +86,7 @@ class StreamServer {
     std::string_view bytes = frame.body;
     if (header.has(native::kAttachment)) bytes.remove_prefix(4);
     if (header.has(native::kMore)) {
-      unfinished_ = LoadWire<uint32_t>(bytes.data());
+      unfinished_ = internal::LoadWire<uint32_t>(bytes.data());
       bytes.remove_prefix(4);
       unfinished_ -= bytes.size();
     }
@@ -334,7 +334,7 @@ INSTANTIATE_TEST_SUITE_P(By, StreamStays, ::testing::Values("Window", "Message",
 TEST_F(StreamSentAgain, NotWhenMoreWasWrittenThanIsKept) {
   ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
   StreamServer first = AcceptStream();
-  ASSERT_TRUE(adding.Write(RowOf(1, SentMessages::kMax)));
+  ASSERT_TRUE(adding.Write(RowOf(1, internal::SentMessages::kMax)));
   EXPECT_EQ(first.Read(1, false).messages.size(), 1u);
   first.Send(raw::GoAway(0, "bye"));
   EXPECT_EQ(adding.Finish().status().code(), StatusCode::kUnavailable);

@@ -18,7 +18,7 @@
 #include "tests/support/watched.h"
 #include "weft/core/runtime.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using absl::StatusCode;
@@ -237,4 +237,4 @@ TEST_F(WaitingRoomTest, ALinkThatComesTakesThoseThatWaitForRoom) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

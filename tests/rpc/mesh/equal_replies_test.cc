@@ -4,7 +4,7 @@
 
 #include "tests/protos/echo.pb.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(EqualReplies, KnowsTheMostAndWhoWasFirst) {
@@ -32,4 +32,4 @@ TEST(EqualReplies, EqualMessagesHaveEqualBytes) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 class HelloPlacesTest : public testing::Test {
@@ -75,4 +75,4 @@ TEST_F(HelloPlacesTest, KnowsHostsByTheirText) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -8,7 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -126,4 +126,4 @@ TEST(MembersFileParser, CountsMembersUpToTheLimit) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

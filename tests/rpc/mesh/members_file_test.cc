@@ -24,7 +24,7 @@
 #include "tests/support/temp_dir.h"
 #include "tests/support/watched.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 namespace fs = std::filesystem;
@@ -496,4 +496,4 @@ TEST_F(OwnMembersFile, WithoutThreadsOrDescriptorsIsAnError) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

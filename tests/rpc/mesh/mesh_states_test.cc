@@ -8,7 +8,7 @@
 #include "weft/rpc/mesh/peer_state.h"
 #include "weft/rpc/mesh/slot_dialer.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(MeshStates, OfAPeerGoTheWaysThatAreDrawn) {
@@ -25,4 +25,4 @@ TEST(MeshStates, OfASlotsDialerGoTheWaysThatAreDrawn) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/support/drawn_states.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using State = PairSlot::State;
@@ -228,4 +228,4 @@ TEST(PairSlotWalk, Case01EveryOrderEndsWithOneConnectionTheSameAtBothEnds) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -17,7 +17,7 @@
 #include "weft/core/manual_clock.h"
 #include "weft/rpc/default_protocols.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::HasSubstr;
@@ -479,4 +479,4 @@ TEST_F(PairWalk, OneThatHasLeftComesBack) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

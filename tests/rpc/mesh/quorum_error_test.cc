@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::EndsWith;
@@ -81,4 +81,4 @@ TEST(QuorumError, CutsNoCharacterInTwo) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

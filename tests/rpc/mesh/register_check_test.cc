@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "weft/core/random_bits.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using Operation = RegisterCheck::Operation;
@@ -175,4 +175,4 @@ TEST(RegisterCheck, ALongHistoryTakesAStepForEach) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -12,7 +12,7 @@
 
 #include "weft/rpc/mesh/simulated_clock.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::Contains;
@@ -179,4 +179,4 @@ TEST(SimulationTrace, KeepsItsLastLinesAndTheHashOfAll) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

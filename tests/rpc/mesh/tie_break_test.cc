@@ -11,7 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(TieBreak, OfTwoThatCrossedTheSmallerNamesStays) {
@@ -242,4 +242,4 @@ TEST(TieBreakWalk, ShowsWhatIsWrongWithSimplerRules) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -10,7 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -144,4 +144,4 @@ TEST(ViewLog, IsAskedAndToldByAnyThread) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -13,7 +13,7 @@
 
 #include "tests/support/watched.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -151,4 +151,4 @@ TEST_F(ViewTellerTest, StopBeforeStartLeavesNothingToTell) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -109,4 +109,4 @@ TEST(ViewDifference, IsEmptyBetweenEqualViewsAndAllFromNone) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -13,7 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/support/watched.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -207,4 +207,4 @@ TEST_F(Authentication, SharesItsPlacesWithOtherQueues) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -17,7 +17,7 @@
 #include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/call/service.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::seconds;
@@ -247,4 +247,4 @@ TEST_F(OneThread, IsNotAskedForCallsThatHaveEnded) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(CloseReason, HasANameOfItsOwnForEach) {
@@ -33,4 +33,4 @@ TEST(CloseReason, CountsEachByItself) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

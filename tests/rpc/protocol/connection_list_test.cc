@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::seconds;
@@ -110,4 +110,4 @@ TEST_F(ConnectionListTest, MayBeAskedByItsListener) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 ConnectionVolume Volume(size_t calls, uint64_t begun) {
@@ -32,4 +32,4 @@ TEST(IdleWatch, IsNeverIdleWithACallUnderWay) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -7,7 +7,7 @@
 
 #include "tests/support/drawn_states.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(ServerStates, AreAsTheHeaderDrawsThem) {
@@ -18,4 +18,4 @@ TEST(ServerStates, AreAsTheHeaderDrawsThem) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

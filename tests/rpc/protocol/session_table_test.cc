@@ -13,7 +13,7 @@
 #include "tests/support/drawn_states.h"
 #include "tests/support/loop_thread.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -306,4 +306,4 @@ TEST_F(SessionTableTest, HasRoomForThoseThatWereAskedFor) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

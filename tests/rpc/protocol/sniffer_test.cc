@@ -14,7 +14,7 @@
 #include "weft/core/manual_clock.h"
 #include "weft/core/plain_transport.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::seconds;
@@ -221,4 +221,4 @@ TEST_F(SnifferTest, SaysNothingOnceItIsDestroyed) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

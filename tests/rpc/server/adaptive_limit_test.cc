@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::microseconds;
@@ -120,4 +120,4 @@ TEST(AdaptiveLimit, SettlesWhereTheWaitIsAPartOfTheTarget) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -14,7 +14,7 @@
 #include "weft/rpc/call/call_pool.h"
 #include "weft/rpc/call/service.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::milliseconds;
@@ -270,4 +270,4 @@ TEST_F(AdmissionTest, HandlersTimesAreThoseOfAnsweredCallsOnly) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

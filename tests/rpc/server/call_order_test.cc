@@ -8,7 +8,7 @@
 #include "tests/rpc/server/served_calls.h"
 #include "weft/rpc/call/calling_node.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::Contains;
@@ -212,4 +212,4 @@ TEST_F(CallOrderTest, AnswersWhatTheKeysFunctionThrows) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

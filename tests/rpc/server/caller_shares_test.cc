@@ -4,7 +4,7 @@
 
 #include "tests/rpc/server/served_calls.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 class CallerSharesTest : public ServedCalls {};
@@ -34,4 +34,4 @@ TEST_F(CallerSharesTest, AreAConnectionsOwnAndOneToEachPool) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::milliseconds;
@@ -56,4 +56,4 @@ TEST_F(CoDelTest, APauseIsNoWait) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -8,7 +8,7 @@
 
 #include "tests/support/drawn_states.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 TEST(ConnectionAges, GoFromStateToStateAsTheirHeaderDraws) {
@@ -33,4 +33,4 @@ TEST(ConnectionAges, JitterIsATenthEitherWay) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

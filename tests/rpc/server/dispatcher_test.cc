@@ -9,7 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::AllOf;
@@ -103,4 +103,4 @@ TEST(Dispatcher, DoesNotAnswerWithMoreNamesThanAReaderWants) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

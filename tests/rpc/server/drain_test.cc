@@ -7,7 +7,7 @@
 
 #include "tests/support/drawn_states.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 // The work of each step is tested over whole servers: tests/integration/drain_test.cc.
@@ -20,4 +20,4 @@ TEST(Drain, GoesFromStepToStepAsItsHeaderDraws) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -14,7 +14,7 @@
 #include "weft/core/in_process_transport.h"
 #include "weft/core/manual_clock.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using std::chrono::seconds;
@@ -143,4 +143,4 @@ TEST_F(HalfOpenTest, DestroyedTellsNobody) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -5,7 +5,7 @@
 
 #include "tests/rpc/server/served_calls.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -95,4 +95,4 @@ TEST_F(HandlerPoolTest, RefusesACallThatAStoppedPoolCancels) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -8,7 +8,7 @@
 
 #include "weft/rpc/call/inbound_call.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using testing::ElementsAre;
@@ -66,4 +66,4 @@ TEST_F(LimitedSinkTest, PassesOnWhatItIsTold) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -5,7 +5,7 @@
 
 #include "tests/rpc/server/served_calls.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -139,4 +139,4 @@ TEST_F(LoopDispatcherTest, RefusesWhatStillWaitsOfAConnectionThatHasEnded) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -34,15 +34,16 @@ class ServedCalls : public testing::Test, protected Service {
   // A call's number and what it was answered.
   using Answers = std::vector<std::pair<uint64_t, absl::Status>>;
 
-  class Origin final : public CallOrigin {
+  class Origin final : public internal::CallOrigin {
    public:
     explicit Origin(Watched<Answers>& answers) : answers_(answers) {}
-    void SendAnswer(InboundCall& call, const absl::Status& status, ReplyMessage*, bool) override {
+    void SendAnswer(internal::InboundCall& call, const absl::Status& status,
+                    internal::ReplyMessage*, bool) override {
       const uint64_t id = call.id;
       answers_.Update([&](Answers& all) { all.emplace_back(id, status); });
     }
-    void OnCallReturned(InboundCall&) override {}
-    void WatchDeadline(InboundCall&) override {}
+    void OnCallReturned(internal::InboundCall&) override {}
+    void WatchDeadline(internal::InboundCall&) override {}
     const std::string& peer() const override { return peer_; }
     const std::string& identity() const override { return peer_; }
 
@@ -72,8 +73,8 @@ class ServedCalls : public testing::Test, protected Service {
 
   void OnLoop(const std::function<void()>& closure) { loop_.Run(closure); }
   // The next call, numbered from 1; on the loop.
-  InboundCall& Come(std::string_view method, const std::shared_ptr<Origin>& origin) {
-    InboundCall& call = *calls_.emplace_back(&pool_.Take());
+  internal::InboundCall& Come(std::string_view method, const std::shared_ptr<Origin>& origin) {
+    internal::InboundCall& call = *calls_.emplace_back(&pool_.Take());
     call.origin = origin;
     call.id = calls_.size();
     call.bound = dispatcher_.Find(method);
@@ -94,19 +95,19 @@ class ServedCalls : public testing::Test, protected Service {
   }
 
   LoopThread loop_;
-  std::function<void(InboundCall&)> handler_ = [](InboundCall& call) {
+  std::function<void(internal::InboundCall&)> handler_ = [](internal::InboundCall& call) {
     call.Answer(absl::OkStatus(), nullptr);
   };
   Watched<Answers> answers_;
-  CallPool pool_{nullptr};
-  Dispatcher dispatcher_{/*run_inline=*/false};
+  internal::CallPool pool_{nullptr};
+  internal::Dispatcher dispatcher_{/*run_inline=*/false};
   std::shared_ptr<Runtime> runtime_;
-  std::vector<InboundCall*> calls_;
+  std::vector<internal::InboundCall*> calls_;
 
  private:
   std::string_view full_name() const override { return "a.B"; }
   std::span<const ServiceMethod> methods() const override { return methods_; }
-  static void Handle(Service& service, InboundCall& call, MessageCache&) {
+  static void Handle(Service& service, internal::InboundCall& call, internal::MessageCache&) {
     static_cast<ServedCalls&>(service).handler_(call);
   }
 

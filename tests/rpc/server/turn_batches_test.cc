@@ -6,7 +6,7 @@
 #include "tests/rpc/server/served_calls.h"
 #include "weft/core/block.h"
 
-namespace weft {
+namespace weft::internal {
 namespace {
 
 using ::testing::ElementsAre;
@@ -86,4 +86,4 @@ TEST_F(TurnBatchesTest, CopiesRequestsThatAreASmallPartOfWhatWasRead) {
 }
 
 }  // namespace
-}  // namespace weft
+}  // namespace weft::internal

@@ -14,7 +14,7 @@ class FakeScriptTest : public testing::Test {
   void Push() { EXPECT_TRUE(script.Push({})); }
 
   const absl::Status ended = absl::AbortedError("the script says so");
-  FakeScript script;
+  internal::FakeScript script;
 };
 
 TEST_F(FakeScriptTest, GoesOnWithoutAnEnd) {
@@ -28,7 +28,7 @@ TEST_F(FakeScriptTest, EndsWhenAllIsRead) {
   EXPECT_TRUE(script.End(ended));
   EXPECT_FALSE(script.Push({})) << "nothing comes behind the end";
   EXPECT_FALSE(script.End(absl::OkStatus())) << "the first one counts";
-  ReceivedMessage message;
+  internal::ReceivedMessage message;
   EXPECT_TRUE(script.TakePushed(&message));
   EXPECT_TRUE(script.TakePushed(&message));
   EXPECT_FALSE(script.TakePushed(&message));

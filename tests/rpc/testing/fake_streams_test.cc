@@ -17,6 +17,9 @@
 #include "weft/rpc/call/client_context.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using ::testing::ElementsAre;

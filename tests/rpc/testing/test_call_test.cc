@@ -134,10 +134,10 @@ TEST(TestCall, CancellingItIsSeenAndTold) {
 TEST(TestCall, WhatBeginsInsideRunIsPartOfIt) {
   ManualClock clock;
   TestCall call({.timeout = absl::Seconds(3), .clock = &clock});
-  EXPECT_EQ(CallScope::Current(), nullptr);
-  const MonoTime deadline = call.Run([] { return CallScope::Current()->deadline(); });
+  EXPECT_EQ(internal::CallScope::Current(), nullptr);
+  const MonoTime deadline = call.Run([] { return internal::CallScope::Current()->deadline(); });
   EXPECT_EQ(deadline, clock.Now() + seconds(3));
-  EXPECT_EQ(CallScope::Current(), nullptr);
+  EXPECT_EQ(internal::CallScope::Current(), nullptr);
 }
 
 // ---- handlers that answer later

@@ -16,7 +16,7 @@ class Canary {
  public:
   int guarded() {
 #if WEFT_FAULT != 1
-    weft::MutexLock lock(mu_);
+    weft::internal::MutexLock lock(mu_);
 #endif
     return guarded_;
   }
@@ -43,9 +43,9 @@ class Canary {
   }
 
  private:
-  void AssertInLoop() const WEFT_ASSERT_CAPABILITY(weft::on_loop) {}
+  void AssertInLoop() const WEFT_ASSERT_CAPABILITY(weft::internal::on_loop) {}
 
-  weft::Mutex mu_;
+  weft::internal::Mutex mu_;
   int guarded_ WEFT_GUARDED_BY(mu_) = 0;
   int turns_ WEFT_LOOP_OWNED = 0;
 };

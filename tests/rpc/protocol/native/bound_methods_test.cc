@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 class BoundMethodsTest : public testing::Test {
@@ -54,4 +54,4 @@ TEST_F(BoundMethodsTest, CountEachUnknownNameThatTheyKeep) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

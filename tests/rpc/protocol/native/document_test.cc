@@ -26,7 +26,7 @@
 #include "weft/rpc/protocol/native/hello.pb.h"
 #include "weft/rpc/protocol/native/native_session.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 std::string Document() {
@@ -450,4 +450,4 @@ TEST(NativeProtocolDocument, NamesTheLimits) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

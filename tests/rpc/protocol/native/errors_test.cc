@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 TEST(NativeErrors, NameSizeLimitAndSetting) {
@@ -52,4 +52,4 @@ TEST(NativeErrors, SayWhoseConnectionWasClosedAndWhy) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -11,7 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "tests/support/scripted_transport.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using ::testing::ElementsAre;
@@ -152,4 +152,4 @@ TEST_F(FragmentQueueTest, ForgetsAMessageThatWasDroppedWhileItWasTakenOut) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

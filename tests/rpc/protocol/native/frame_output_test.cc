@@ -13,7 +13,7 @@
 #include "tests/support/scripted_transport.h"
 #include "tests/support/watched.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using ::testing::ElementsAre;
@@ -187,4 +187,4 @@ TEST_F(FrameOutputTest, TellsNobodyUnderItsMutex) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -6,7 +6,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 constexpr size_t kLimit = 64 << 10;
@@ -363,4 +363,4 @@ TEST(FrameReader, RefusesACompressedMessageWithoutACodec) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

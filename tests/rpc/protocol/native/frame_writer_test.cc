@@ -13,7 +13,7 @@
 #include "weft/rpc/protocol/native/frame_reader.h"
 #include "weft/rpc/protocol/native/handshake.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 std::vector<MessagePiece> PiecesOf(const google::protobuf::MessageLite& message, size_t size,
@@ -330,4 +330,4 @@ TEST(FrameWriter, CutsAnErrorToOneFrame) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -10,7 +10,7 @@
 #include "weft/rpc/protocol/native/frame_format.h"
 #include "weft/rpc/protocol/native/hello.pb.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using ::testing::HasSubstr;
@@ -288,4 +288,4 @@ TEST(Handshake, UsesTheLongerHeartbeatAndNoneIsTheLongest) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using std::chrono::microseconds;
@@ -234,4 +234,4 @@ TEST(HeartbeatOfTwo, LeavesTheAskingToThePeer) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -5,7 +5,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 TEST(HeldFrames, KeepFramesInTheirOrderWithTheirTimes) {
@@ -39,4 +39,4 @@ TEST(HeldFrames, AreFullBySmallFramesAndByLargeOnes) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -22,7 +22,7 @@
 #include "weft/rpc/protocol/native/hello.pb.h"
 #include "weft/rpc/protocol/native/native_session.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using testing::AllOf;
@@ -404,4 +404,4 @@ TEST_F(HelloFactsTest, ADialerWaitsForTheReasonWhyItIsRefused) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 TEST(KnownPeer, HasItsAddressAndIdentityWithoutAName) {
@@ -49,4 +49,4 @@ TEST(KnownPeer, KeepsWhatItSaysOfItself) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

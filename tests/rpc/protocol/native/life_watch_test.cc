@@ -24,7 +24,7 @@
 #include "weft/rpc/protocol/native/hello.pb.h"
 #include "weft/rpc/protocol/native/native_session.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using testing::ElementsAre;
@@ -274,4 +274,4 @@ TEST_F(LifeWatchTest, TheAcceptingSideOfAPairAsksMoreOftenThanWasAgreedItself) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

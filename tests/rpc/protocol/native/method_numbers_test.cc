@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 constexpr MethodInfo kSay{"a.Service", "Say", "a.Service/Say"};
@@ -53,4 +53,4 @@ TEST(MethodNumbers, KeepATableOfTheirOwnLimitWhateverThePeerKeeps) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -21,7 +21,7 @@
 #include "weft/rpc/protocol/native/frame_reader.h"
 #include "weft/rpc/protocol/native/hello.pb.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using absl::StatusCode;
@@ -785,4 +785,4 @@ INSTANTIATE_TEST_SUITE_P(Piece, NativeCallStates,
                          NameOfStates);
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

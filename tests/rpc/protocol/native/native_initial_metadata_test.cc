@@ -25,7 +25,7 @@
 #include "weft/rpc/protocol/native/frame_reader.h"
 #include "weft/rpc/server.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using absl::StatusCode;
@@ -660,4 +660,4 @@ TEST_F(WaitingForInitialMetadata, MayBeGivenUp) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

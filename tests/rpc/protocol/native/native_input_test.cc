@@ -22,7 +22,7 @@
 #include "weft/rpc/protocol/native/frame_reader.h"
 #include "weft/rpc/server.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using absl::StatusCode;
@@ -684,4 +684,4 @@ TEST_F(NativeInput, NothingFollowsTheGoAwayThatNamesAFault) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

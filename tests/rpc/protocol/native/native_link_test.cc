@@ -16,7 +16,7 @@
 #include "weft/core/output_budget.h"
 #include "weft/rpc/protocol/native/hello.pb.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using ::testing::HasSubstr;
@@ -175,4 +175,4 @@ TEST_F(NativeLinkTest, IsFullWhereAllTogetherAreAndTellsWhenTheyAreNot) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

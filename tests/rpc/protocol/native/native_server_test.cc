@@ -23,7 +23,7 @@
 #include "weft/rpc/protocol/native/native_session.h"
 #include "weft/rpc/server.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using test::EchoReply;
@@ -1256,4 +1256,4 @@ TEST_F(NativeServer, IsConfirmedOnlyWhenItsLastWordIs) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

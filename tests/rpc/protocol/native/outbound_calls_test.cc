@@ -11,7 +11,7 @@
 #include "weft/core/manual_clock.h"
 #include "weft/rpc/protocol/native/hello.pb.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using std::chrono::milliseconds;
@@ -163,4 +163,4 @@ TEST_F(OutboundCallsTest, AreLookedForBetweenAMillisecondAndASecond) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

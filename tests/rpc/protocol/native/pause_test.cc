@@ -14,7 +14,7 @@
 #include "weft/core/loop_group.h"
 #include "weft/rpc/protocol/native/native_session.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 class Host final : public SessionHost {
@@ -132,4 +132,4 @@ TEST_F(PauseTest, OfAPairLittleWaitsInTheSystemBelow) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

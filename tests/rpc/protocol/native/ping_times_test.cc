@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using std::chrono::hours;
@@ -103,4 +103,4 @@ TEST(PingTimes, TakesAnyClock) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -9,7 +9,7 @@
 #include "tests/support/process_resources.h"
 #include "weft/rpc/call/inbound_call.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using std::chrono::seconds;
@@ -249,4 +249,4 @@ TEST_F(ReassemblerTest, FindsThoseOfWhichNothingComes) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

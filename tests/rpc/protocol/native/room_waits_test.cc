@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 struct Told final : RoomObserver {
@@ -49,4 +49,4 @@ TEST(RoomWaits, TellsAllAtTheEndAndNobodyWhoHasGone) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -29,7 +29,7 @@
 #include "weft/rpc/protocol/native/hello.pb.h"
 #include "weft/rpc/protocol/native/native_session.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 // The action that the callback takes.
@@ -458,4 +458,4 @@ INSTANTIATE_TEST_SUITE_P(Ways, SessionEnd,
                          NameOf);
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

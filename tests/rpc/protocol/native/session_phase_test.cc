@@ -7,7 +7,7 @@
 
 #include "tests/support/drawn_states.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using State = SessionPhase::State;
@@ -48,4 +48,4 @@ TEST(SessionPhase, KeepsTheFirstReason) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -5,7 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using ::testing::ElementsAre;
@@ -99,4 +99,4 @@ TEST_F(StreamCreditTest, OfThePeerIsChargedUntilThereIsNone) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

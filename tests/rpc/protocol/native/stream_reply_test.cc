@@ -16,7 +16,7 @@
 #include "tests/support/raw_peer.h"
 #include "weft/rpc/channel.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using absl::StatusCode;
@@ -191,4 +191,4 @@ INSTANTIATE_TEST_SUITE_P(Of, StreamReply,
                          NameOfKind);
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

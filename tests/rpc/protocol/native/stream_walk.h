@@ -78,17 +78,17 @@ class AccountingPeer {
     owed_ += bytes + messages * kCost;
     peer_.Send(frames);
   }
-  std::optional<RawFrame> ReadFrame(native::FrameType type) {
+  std::optional<RawFrame> ReadFrame(internal::native::FrameType type) {
     for (;;) {
       std::optional<RawFrame> frame = peer_.ReadFrame();
       if (!frame.has_value()) return frame;
-      if (frame->header.type == native::FrameType::kWindow && frame->header.id == 0) {
-        owed_ -= LoadWire<uint32_t>(frame->body.data());
+      if (frame->header.type == internal::native::FrameType::kWindow && frame->header.id == 0) {
+        owed_ -= internal::LoadWire<uint32_t>(frame->body.data());
       }
-      if (frame->header.type == native::FrameType::kResponse) {
+      if (frame->header.type == internal::native::FrameType::kResponse) {
         answers_[frame->header.id].push_back(static_cast<absl::StatusCode>(frame->header.aux));
       }
-      if (frame->header.type == native::FrameType::kMessage) {
+      if (frame->header.type == internal::native::FrameType::kMessage) {
         messages_[frame->header.id].push_back(frame->header.flags);
       }
       if (frame->header.type == type) return frame;
@@ -97,17 +97,18 @@ class AccountingPeer {
   // Returns when the other side has taken what was sent before.
   void Settle() {
     peer_.Send(raw::Ping(9));
-    ASSERT_TRUE(ReadFrame(native::FrameType::kPing).has_value());
+    ASSERT_TRUE(ReadFrame(internal::native::FrameType::kPing).has_value());
   }
   // The statuses that came for a call, once there is one; none where the connection ends before.
   std::vector<absl::StatusCode> Answers(uint64_t id) {
-    while (answers_[id].empty() && ReadFrame(native::FrameType::kResponse).has_value()) {
+    while (answers_[id].empty() && ReadFrame(internal::native::FrameType::kResponse).has_value()) {
     }
     return answers_[id];
   }
   // The flags of the stream messages that came for a call, once there are so many.
   std::vector<int> Messages(uint64_t id, size_t count) {
-    while (messages_[id].size() < count && ReadFrame(native::FrameType::kMessage).has_value()) {
+    while (messages_[id].size() < count &&
+           ReadFrame(internal::native::FrameType::kMessage).has_value()) {
     }
     return messages_[id];
   }

@@ -18,7 +18,7 @@
 #include "weft/core/manual_clock.h"
 #include "weft/rpc/channel.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using absl::StatusCode;
@@ -374,4 +374,4 @@ INSTANTIATE_TEST_SUITE_P(In, ClientWalk,
                          [](const auto& state) { return std::string(NameOf(state.param)); });
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -16,7 +16,7 @@
 #include "weft/core/manual_clock.h"
 #include "weft/rpc/server.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using absl::StatusCode;
@@ -463,4 +463,4 @@ INSTANTIATE_TEST_SUITE_P(In, ServerWalk,
                          [](const auto& state) { return std::string(NameOf(state.param)); });
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -30,7 +30,7 @@
 #include "weft/rpc/protocol/native/frame_reader.h"
 #include "weft/rpc/server.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 using test::EchoReply;
@@ -409,4 +409,4 @@ TEST(WireVersion1, IsRecordedAsItIsPlayed) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native

@@ -6,7 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 
-namespace weft::native {
+namespace weft::internal::native {
 namespace {
 
 TEST(UnknownMethods, KnowTheNameThatANumberWasLastBoundTo) {
@@ -51,4 +51,4 @@ TEST(UnknownMethods, KeepTheFirstNamesAndOfOthersTheNumber) {
 }
 
 }  // namespace
-}  // namespace weft::native
+}  // namespace weft::internal::native
