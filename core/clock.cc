@@ -25,7 +25,7 @@ const Clock& Clock::System() {
   return *clock;
 }
 
-std::string InMs(Nanos d) {
+std::string internal::InMs(Nanos d) {
   return absl::StrFormat("%.1f ms", std::chrono::duration<double, std::milli>(d).count());
 }
 

@@ -272,11 +272,11 @@ std::optional<Compression> CompressionNamed(std::string_view name) {
   return std::nullopt;
 }
 
-bool IsCodec(Compression codec) {
+bool internal::IsCodec(Compression codec) {
   return codec == Compression::kGzip || codec == Compression::kZstd;
 }
 
-bool TryCompress(Compression codec, std::span<const MessagePiece> message,
+bool internal::TryCompress(Compression codec, std::span<const MessagePiece> message,
                  std::vector<MessagePiece>* out) {
   out->clear();
   size_t size = 0;
@@ -291,7 +291,7 @@ bool TryCompress(Compression codec, std::span<const MessagePiece> message,
   return false;
 }
 
-absl::Status Inflate(Compression codec, std::string_view bytes, size_t size, size_t limit,
+absl::Status internal::Inflate(Compression codec, std::string_view bytes, size_t size, size_t limit,
                      BlockRef* out) {
   out->reset();
   if (!IsCodec(codec)) {

@@ -68,13 +68,13 @@ void SetStatusDetails(std::string_view details, absl::Status* status) {
   }
 }
 
-absl::Status Annotate(const absl::Status& status, std::string_view context) {
+absl::Status internal::Annotate(const absl::Status& status, std::string_view context) {
   if (status.ok()) return status;
   return WithMessage(status, absl::StrCat(absl::string_view(context.data(), context.size()), ": ",
                                           status.message()));
 }
 
-absl::Status WithMessage(const absl::Status& status, std::string_view message) {
+absl::Status internal::WithMessage(const absl::Status& status, std::string_view message) {
   absl::Status result(status.code(), absl::string_view(message.data(), message.size()));
   status.ForEachPayload([&](absl::string_view type_url, const absl::Cord& value) {
     result.SetPayload(type_url, value);
