@@ -254,9 +254,9 @@ struct HandlerForms<S, BidirectionalMethod<Request, Reply>> {
                                                     cache);                                       \
             }};                                                                                   \
   }
-WEFT_STREAM_METHOD_ENTRIES(ClientStreamingMethod, internal::ServeClientStream)
-WEFT_STREAM_METHOD_ENTRIES(ServerStreamingMethod, internal::ServeServerStream)
-WEFT_STREAM_METHOD_ENTRIES(BidirectionalMethod, internal::ServeBothStreams)
+WEFT_STREAM_METHOD_ENTRIES(ClientStreamingMethod, ServeClientStream)
+WEFT_STREAM_METHOD_ENTRIES(ServerStreamingMethod, ServeServerStream)
+WEFT_STREAM_METHOD_ENTRIES(BidirectionalMethod, ServeBothStreams)
 #undef WEFT_STREAM_METHOD_ENTRIES
 
 }  // namespace weft
