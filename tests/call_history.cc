@@ -119,8 +119,8 @@ class HistoryRun {
     std::vector<std::thread> threads;
     for (int i = 0; i < kCallers; ++i) {
       threads.emplace_back([&, i] {
-        internal::Caller caller(world, sink(), canceller, live_,
-                                CallsBack() ? static_cast<int64_t>(arguments_.calls) : 0);
+        Caller caller(world, sink(), canceller, live_,
+                      CallsBack() ? static_cast<int64_t>(arguments_.calls) : 0);
         uint64_t random = arguments_.seed + static_cast<uint64_t>(i) * 7919;
         for (size_t key = static_cast<size_t>(i); key < arguments_.calls; key += kCallers) {
           caller.Make(key, &random);

@@ -124,11 +124,11 @@ void RunAsync(InboundCall& call, absl::Status (*dropped)(), F&& handler) {
 }
 
 template <auto Handler>
-struct Serve;
+struct ServeUnary;
 
 template <typename S, typename Request, typename Reply,
           absl::Status (S::*Handler)(ServerContext&, Request&, Reply&)>
-struct Serve<Handler> {
+struct ServeUnary<Handler> {
   using Pair = MessagePair<Request, Reply>;
 
   static void Blocking(const MethodInfo& method, Service& service, InboundCall& call,
@@ -154,7 +154,7 @@ struct Serve<Handler> {
 
 template <typename S, typename Request, typename Reply,
           void (S::*Handler)(ServerContext&, Request&, Responder<Reply>)>
-struct Serve<Handler> {
+struct ServeUnary<Handler> {
   using Pair = MessagePair<Request, Reply>;
 
   static void Async(const MethodInfo&, Service& service, InboundCall& call, MessageCache&) {
@@ -176,7 +176,7 @@ struct Serve<Handler> {
 
 template <typename S, typename Request, typename Reply,
           Coro<absl::Status> (S::*Handler)(ServerContext&, Request&, Reply&)>
-struct Serve<Handler> {
+struct ServeUnary<Handler> {
   using Pair = MessagePair<Request, Reply>;
 
   static void Coroutine(const MethodInfo& method, Service& service, InboundCall& call,
@@ -202,26 +202,26 @@ struct Serve<Handler> {
 //   CoroMethod      Coro<absl::Status> M(ServerContext&, Request&, Reply&)
 template <auto Handler, typename Request, typename Reply>
 constexpr ServiceMethod BlockingMethod(const UnaryMethod<Request, Reply>& method) {
-  return {&method,
-          [](Service& service, internal::InboundCall& call, internal::MessageCache& cache) {
-            internal::Serve<Handler>::Blocking(*call.bound->method->info, service, call, cache);
-          }};
+  return {
+      &method, [](Service& service, internal::InboundCall& call, internal::MessageCache& cache) {
+        internal::ServeUnary<Handler>::Blocking(*call.bound->method->info, service, call, cache);
+      }};
 }
 
 template <auto Handler, typename Request, typename Reply>
 constexpr ServiceMethod AsyncMethod(const UnaryMethod<Request, Reply>& method) {
   return {&method,
           [](Service& service, internal::InboundCall& call, internal::MessageCache& cache) {
-            internal::Serve<Handler>::Async(*call.bound->method->info, service, call, cache);
+            internal::ServeUnary<Handler>::Async(*call.bound->method->info, service, call, cache);
           }};
 }
 
 template <auto Handler, typename Request, typename Reply>
 constexpr ServiceMethod CoroMethod(const UnaryMethod<Request, Reply>& method) {
-  return {&method,
-          [](Service& service, internal::InboundCall& call, internal::MessageCache& cache) {
-            internal::Serve<Handler>::Coroutine(*call.bound->method->info, service, call, cache);
-          }};
+  return {
+      &method, [](Service& service, internal::InboundCall& call, internal::MessageCache& cache) {
+        internal::ServeUnary<Handler>::Coroutine(*call.bound->method->info, service, call, cache);
+      }};
 }
 
 namespace internal {

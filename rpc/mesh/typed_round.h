@@ -51,7 +51,7 @@ class TypedRound : public BroadcastRound {
     absl::StatusOr<Reply> reply;
     if (MayWantReplies()) {
       // Parsed before the mutex is taken: legs end on several loops at once.
-      TakeResult(leg, end, &reply);
+      internal::TakeResult(leg, end, &reply);
     } else if (end.status.ok()) {
       reply.emplace();  // never looked at
     } else {

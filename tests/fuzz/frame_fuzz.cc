@@ -18,6 +18,7 @@
 namespace {
 
 using namespace weft;                    // NOLINT
+using namespace weft::internal;          // NOLINT
 using namespace weft::internal::native;  // NOLINT
 using weft::fuzz::Check;
 

@@ -85,7 +85,7 @@ void CuttingProxy::Forward() {
     const int64_t now = NowUs();
     for (const auto& link : links_) {
       for (Way& way : link->ways) {
-        if (!link->over) internal::Serve(*link, way, now);
+        if (!link->over) Serve(*link, way, now);
       }
     }
     std::erase_if(links_, [](const auto& link) { return link->over; });

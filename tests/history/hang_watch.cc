@@ -17,7 +17,7 @@ constexpr int kLooks = 20;
 
 HangWatch::HangWatch(Options options) : options_(std::move(options)) {
   PrepareThreadStacks();
-  thread_ = std::thread([this] { internal::Watch(); });
+  thread_ = std::thread([this] { Watch(); });
 }
 
 HangWatch::~HangWatch() {

@@ -368,7 +368,7 @@ TEST(CallAuthenticationOfStreams, AsksBeforeTheHandlerSeesAMessage) {
   EXPECT_EQ(count, 3);
 }
 
-TEST(internal::CallAuthentication, IsOfEveryProtocol) {
+TEST(CallAuthentication, IsOfEveryProtocol) {
   CallKeeper keeper;
   Naming service;
   ServerOptions options;
@@ -385,7 +385,7 @@ TEST(internal::CallAuthentication, IsOfEveryProtocol) {
               HasSubstr("who are you?"));
 }
 
-TEST(internal::CallAuthentication, IsSaidOfEachListener) {
+TEST(CallAuthentication, IsSaidOfEachListener) {
   CallKeeper keeper;
   Naming service;
   Server server({.authenticator = keeper.Authenticate()});

@@ -9,6 +9,9 @@
 #include "weft/core/manual_clock.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using native::FrameType;

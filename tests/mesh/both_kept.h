@@ -40,13 +40,13 @@ class BothKept final : public internal::Session, private internal::SessionHost {
   std::shared_ptr<internal::CallLink> link() const override { return real_->link(); }
   bool confirms_going_away() const override { return real_->confirms_going_away(); }
   void GoAway(const absl::Status& why) override {
-    if (!internal::Beaten(why)) real_->GoAway(why);
+    if (!Beaten(why)) real_->GoAway(why);
   }
   void CloseWhenWritten(CloseReason reason, const absl::Status& why, Nanos limit) override {
-    if (!internal::Beaten(why)) real_->CloseWhenWritten(reason, why, limit);
+    if (!Beaten(why)) real_->CloseWhenWritten(reason, why, limit);
   }
   void Close(CloseReason reason, const absl::Status& why) override {
-    if (!internal::Beaten(why)) real_->Close(reason, why);
+    if (!Beaten(why)) real_->Close(reason, why);
   }
   void SetMayPause(bool may) override { real_->SetMayPause(may); }
   void CancelInbound() override { real_->CancelInbound(); }

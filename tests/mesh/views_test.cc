@@ -13,6 +13,7 @@
 #include "tests/mesh/cluster.h"
 #include "tests/support/loop_thread.h"
 #include "tests/support/watched.h"
+#include "weft/core/loop_group.h"
 #include "weft/core/manual_clock.h"
 #include "weft/rpc/mesh/view_exchange.h"
 

@@ -150,7 +150,7 @@ class Load {
 
   explicit Load(std::vector<demo::Store::Stub> stores) : stores_(std::move(stores)) {
     for (const char* style : kStyles) {
-      stats_.push_back(std::make_unique<weft::internal::MethodStats>(style));
+      stats_.push_back(std::make_unique<weft::MethodStats>(style));
     }
   }
 
@@ -225,7 +225,7 @@ class Load {
 
   const demo::GetRequest request_ = Get("greeting");
   const std::vector<demo::Store::Stub> stores_;
-  std::vector<std::unique_ptr<weft::internal::MethodStats>> stats_;
+  std::vector<std::unique_ptr<weft::MethodStats>> stats_;
   std::vector<std::thread> threads_;
   std::atomic<bool> stopping_{false};
   std::latch running_{kBlocking + kCallback + kCoroutine};

@@ -23,7 +23,7 @@ absl::Status Coordinator::Write(ServerContext& call, WriteRequest& request, Writ
   absl::Status status;
   const std::string leader = up_.Leader();
   if (behind_ != nullptr) {
-    status = internal::WriteHere(entry);
+    status = WriteHere(entry);
   } else if (leader == node_.name()) {
     status = WriteInOneRound(entry, TimeoutOf(call));
     // Forwarded once at most: two nodes that take each other for the leader would forward for ever.

@@ -42,7 +42,7 @@ class Load {
 
   const std::vector<Store::Stub> stores_;
   Ledger& ledger_;
-  internal::MethodStats writes_{"write"}, reads_{"read"};
+  MethodStats writes_{"write"}, reads_{"read"};
   std::atomic<int64_t> stale_{0};
   std::atomic<bool> stopping_{false};
   // Number of keys of each writer.

@@ -73,7 +73,7 @@ class Memory {
 
  private:
   void Go(MemoryState to) {
-    if (internal::MayGo(state_, to)) state_ = to;
+    if (MayGo(state_, to)) state_ = to;
   }
 
   const int needed_;

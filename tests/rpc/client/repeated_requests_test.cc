@@ -19,6 +19,9 @@
 #include "weft/rpc/protocol/native/handshake.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using native::FrameType;

@@ -21,6 +21,9 @@
 #include "weft/rpc/channel.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using absl::StatusCode;

@@ -21,7 +21,7 @@
 namespace weft::test {
 namespace {
 
-using native::FrameType;
+using internal::native::FrameType;
 
 constexpr int kPeers = 16;
 // From so many bytes on an answer is written at once, and so may end its session there.

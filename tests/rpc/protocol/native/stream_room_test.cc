@@ -14,6 +14,9 @@
 #include "weft/rpc/server.h"
 
 namespace weft::test {
+
+using namespace internal;
+
 namespace {
 
 using native::FrameType;
