@@ -137,8 +137,8 @@ struct DetachedCoro {
 // For the log.
 inline constexpr char kSpawnEnd[] = "what a coroutine was spawned with";
 
-// `done(std::optional<CoroValue<T>> result, std::exception_ptr error)`, after the coroutine's own frame
-// is gone.
+// `done(std::optional<CoroValue<T>> result, std::exception_ptr error)`, after the coroutine's own
+// frame is gone.
 template <typename T, typename Done>
 DetachedCoro DriveCoro(Coro<T> coro, Done done) {
   std::optional<CoroValue<T>> result;

@@ -19,6 +19,8 @@
 
 namespace weft {
 
+namespace internal {
+
 // The end's role: the dialer speaks first, as TLS's client does.
 enum class HandshakeRole : uint8_t { kDialer, kListener };
 
@@ -34,6 +36,8 @@ struct HandshakeRequest {
   MonoTime deadline = kNever;
 };
 
+}  // namespace internal
+
 class WEFT_ANY_THREAD TransportFactory {
  public:
   virtual ~TransportFactory() = default;
@@ -42,7 +46,7 @@ class WEFT_ANY_THREAD TransportFactory {
   // Transport::Handshake to tell.
   virtual std::unique_ptr<internal::Transport> Wrap(std::unique_ptr<internal::Transport> below,
                                                     internal::ReadAhead first_bytes,
-                                                    const HandshakeRequest& request) = 0;
+                                                    const internal::HandshakeRequest& request) = 0;
   // Tells a dialer's first bytes from those of other transports and of plain protocols, for ports
   // where the transport is optional. Null: nothing tells them apart.
   virtual internal::Matcher matcher() const { return nullptr; }

@@ -29,10 +29,7 @@
 #include "weft/rpc/mesh/view_exchange.h"
 #include "weft/rpc/protocol/option_durations.h"
 
-namespace weft {
-
-using namespace internal;
-
+namespace weft::internal {
 namespace {
 
 constexpr int kMaxConnectionsPerPeer = 16;
@@ -591,6 +588,12 @@ absl::Status NodeCore::WaitUntilUp(Want want, absl::Duration timeout) {
     up_changed_.WaitFor(mu_, std::min(left, kLongest));
   }
 }
+
+}  // namespace weft::internal
+
+namespace weft {
+
+using namespace internal;
 
 // ---- Node
 

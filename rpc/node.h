@@ -43,7 +43,9 @@
 
 namespace weft {
 
+namespace internal {
 class NodeCore;
+}  // namespace internal
 
 struct NodeOptions {
   // The name of this node among the members: see Member.
@@ -124,9 +126,9 @@ class Node final : public BroadcastTargets {
   const Server& server() const;
 
  private:
-  explicit Node(std::shared_ptr<NodeCore> core);
+  explicit Node(std::shared_ptr<internal::NodeCore> core);
 
-  const std::shared_ptr<NodeCore> core_;
+  const std::shared_ptr<internal::NodeCore> core_;
 };
 
 }  // namespace weft

@@ -25,10 +25,7 @@
 #include "weft/rpc/server/server_loop.h"
 #include "weft/rpc/server/session_hooks.h"
 
-namespace weft {
-
-using namespace internal;
-
+namespace weft::internal {
 namespace {
 
 // The name of the callback in the log.
@@ -471,6 +468,12 @@ int ServerCore::port() const {
   }
   return 0;
 }
+
+}  // namespace weft::internal
+
+namespace weft {
+
+using namespace internal;
 
 Server::Server(ServerOptions options) : Server(std::move(options), nullptr) {}
 Server::Server(ServerOptions options, std::shared_ptr<SessionHooks> node)

@@ -38,8 +38,8 @@
 
 namespace weft {
 
-class ServerCore;
 namespace internal {
+class ServerCore;
 class SessionHooks;
 }  // namespace internal
 
@@ -101,7 +101,7 @@ class Server {
   int64_t closed(CloseReason reason) const;
 
  private:
-  const std::shared_ptr<ServerCore> core_;
+  const std::shared_ptr<internal::ServerCore> core_;
 };
 
 }  // namespace weft

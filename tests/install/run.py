@@ -4,7 +4,7 @@
     prefix        installs a build into a fresh prefix, and looks at what came there
     find_package  project/ by CMake against that prefix, with the shared library and with the static one
     make          the same by make, protoc and pkg-config: shared, static as a whole, with weft's code in the program
-    headers       every installed header and generated file: warnings, macros, refusals
+    headers       every installed header and generated file: warnings, macros, names, refusals
     only          the preset 'install' builds no tests
     subproject    project/ with weft's sources in it, by add_subdirectory and by FetchContent
 
@@ -25,8 +25,11 @@ ROOT = HERE.parents[1]
 sys.dont_write_bytecode = True
 sys.path.append(str(ROOT / "tests" / "structure"))
 
+import api  # noqa: E402
 import surface  # noqa: E402
 SAYS = "hello outside"
+# Parameters of alias templates: clang lists them as if they stood in the namespace.
+TEMPLATE_PARAMETERS = {"Reply"}
 STRICT = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wnon-virtual-dtor", "-Werror"]
 
 
@@ -189,7 +192,21 @@ class Step:
         for compiler in self.compilers:
             run(compiler, "-std=c++20", *STRICT, "-fsyntax-only", *paths, unit)
         self.check_macros([self.compiler, "-std=c++20", *paths], unit, [include / "weft", made])
+        self.check_names(paths)
         self.check_refusals(paths)
+
+    def check_names(self, paths):
+        """A program that includes every public header sees the names of docs/api.md in namespace weft, and no others."""
+        if self.clang is None:
+            return
+        unit = self.folder / "public.cc"
+        unit.write_text("".join(f'#include "weft/{header}"\n' for _, header, _ in surface.listed(ROOT)), encoding="utf-8")
+        said = subprocess.run([self.clang, "-std=c++20", "-fsyntax-only", "-Xclang", "-ast-list", *paths, str(unit)],
+                              stdout=subprocess.PIPE, text=True, check=True).stdout
+        seen = set(re.findall(r"^weft::(\w+)", said, re.MULTILINE)) - {"internal", *TEMPLATE_PARAMETERS}
+        public = api.names(ROOT)
+        want(len(public) > 100, f"public names: {sorted(public)}")
+        want(seen == public, f"not public: {sorted(seen - public)}; not seen: {sorted(public - seen)}")
 
     def check_macros(self, compile_, unit, folders):
         """Every macro that these files define, even for a moment, begins with WEFT_; protoc's own headers are not ours."""

@@ -28,8 +28,8 @@ _LABEL = re.compile(r"(public|protected|private)\s*:(?!:)")
 _CLASS = re.compile(r"(?:template <.*> )?(class|struct|enum class) ([\w:<>]+)(?: final)?( ?: .*)?$", re.DOTALL)
 # A value stands behind it, in braces or not.
 _VALUE = re.compile(r"^(?!.*\boperator\b)[^()]*[^=!<>]=[^=]", re.DOTALL)
-# A constructor that only weft calls.
-_INSIDE = re.compile(r"\b(StreamPort|InboundCall|ClientStreamCall|SessionHooks|AnswerFn|Shared)\b")
+# Only weft calls it: nobody else has such an argument or a use for such a result. Awaiters are for co_await.
+_INSIDE = re.compile(r"\binternal::(?!\w+Awaiter\b)|\b(?:AnswerFn|Shared)\b")
 _PAIRS = {"(": ")", "{": "}", "[": "]"}
 
 
@@ -131,8 +131,6 @@ def signature(head):
     head = _MACRO.sub("", head).strip()
     if "NOLINT" in head or "requires(" in head:
         return None
-    if re.match(r"(?:explicit |using )?\w+(?:\(| = ).*", head) and _INSIDE.search(head):
-        return None
     if re.match(r"(?:explicit )?(\w+)\(\1(?:<.*>)?(?:&&| &&|&) ?\w*\)", head):
         return None
     if re.search(r"\bfriend\b|= delete$|= default$|~|\boperator\b|\boverride$|^static_assert|^typedef", head):
@@ -140,6 +138,8 @@ def signature(head):
     if "(" in head:
         head = re.sub(r"(\)(?: const)?(?: noexcept)?) : .*$", r"\1", head)
         head = re.sub(r" = 0$", "", head)
+    if _INSIDE.search(head):
+        return None
     head = re.sub(r"^(?:explicit|inline|virtual|constexpr) ", "", re.sub(r"^template <.*?> (?=[^>])", "", head))
     return re.sub(r"\( ", "(", head).strip()
 
@@ -188,14 +188,14 @@ def sections(root):
     for line in (root / surface.LIST).read_text(encoding="utf-8").splitlines():
         if line.startswith("# ----"):
             found.append((line[6:].strip(), []))
-        elif line.strip() and not line.startswith("#"):
+        elif line.strip() and not line.startswith(("#", " ")):
             found[-1][1].append(line.split(maxsplit=1))
     return [(title, headers) for title, headers in found if not title.startswith("Generated code")]
 
 
 def bases_of(root):
     """The classes of headers that are installed and not public: what public classes inherit stands there."""
-    public = {header for _, header, _ in surface.listed(root)}
+    public = {header for _, header, _ in surface.listed(root)} | {header for _, header, _ in surface.companions(root)}
     found = {}
     for header in sorted(surface.installed(root) - public):
         if header.endswith(".h") and (root / header).is_file():
@@ -215,6 +215,9 @@ def collect(text, code, begin, end, found):
 
 def page(root):
     lines, bases = [HEAD], bases_of(root)
+    beside = {}
+    for _, header, above in surface.companions(root):
+        beside.setdefault(above, []).append(header)
     for title, headers in sections(root):
         lines += [f"## {title}", ""]
         for header, purpose in headers:
@@ -222,7 +225,38 @@ def page(root):
             code = blanked(text)
             lines += [f"### [weft/{header}](../{header})", "", purpose[0].upper() + purpose[1:] + ".", ""]
             lines += [*declared(text, code, 0, len(code), True, 0, bases), ""]
+            for other in beside.get(header, ()):
+                text = (root / other).read_text(encoding="utf-8")
+                code = blanked(text)
+                lines += [f"With it comes [weft/{other}](../{other}):", ""]
+                lines += [*declared(text, code, 0, len(code), True, 0, bases), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def names(root):
+    """The names in namespace weft that the public headers and those that come with them declare."""
+    found = set()
+    for _, header, _ in (*surface.listed(root), *surface.companions(root)):
+        text = (root / header).read_text(encoding="utf-8")
+        names_of(text, blanked(text), 0, len(text), found)
+    return found
+
+
+def names_of(text, code, begin, end, found):
+    for item in items(text, code, begin, end, True):
+        head = _MACRO.sub("", item.head)
+        namespace = re.match(r"(?:inline )?namespace ?([\w:]*)$", head)
+        if namespace:
+            if namespace.group(1) == "weft":
+                names_of(text, code, item.body[0] + 1, item.body[1] - 1, found)
+            continue
+        kind = _CLASS.match(head) if item.body else None
+        shape = kind.group(2) if kind else re.sub(r"^template <.*?> (?=[^>])", "", head)
+        using = re.match(r"using (\w+) =", shape)
+        other = using or re.search(r"(\w+)(?:<[^<>]*>)?\s*(?:\(|=|$)", shape)
+        forward = not kind and re.match(r"(?:class|struct|enum class) \w+$|using namespace|static_assert", shape)
+        if other and not forward:
+            found.add(other.group(1))
 
 
 def main():

@@ -242,6 +242,13 @@ PLANTED = {
          "codegen/file_template.cc:2: not a public header"),
         ({"docs/public_headers.txt": "rpc/base/b.h  b\n", "docs/x.md": '#include "weft/rpc/base/b.h"\n',
           "codegen/file_template.cc": '#include "weft/codegen/none.h"\n'}, None),
+        ({"docs/public_headers.txt": "core/a.h  a\n  core/none.h\n"}, "txt:2: no such file: core/none.h"),
+        ({"docs/public_headers.txt": "core/a.h  a\n  core/a.h\n"}, "txt:2: stands here twice"),
+        ({"docs/public_headers.txt": "  core/a.h\n"}, "txt:1: comes with no header"),
+        ({"docs/public_headers.txt": "core/a.h  a\n", "core/own.h": HEAD + "namespace weft {\nint x;\n}\n"},
+         "core/own.h:5: in namespace weft, and not public"),
+        ({"docs/public_headers.txt": "core/a.h  a\n  core/own.h\n", "core/own.h": HEAD + "namespace weft {\nint x;\n}\n",
+          "core/ahead.h": HEAD + "namespace weft {\nclass X;\n}\nnamespace weft::internal {\nint y;\n}\n"}, None),
     ],
     "headers": [
         ({"core/x.h": HEAD + "std::string Name();\n"}, "core/x.h:1: does not compile alone"),

@@ -1,6 +1,7 @@
 """Holds the list of public headers, docs/public_headers.txt: short, true, and all that anybody is told to include.
 
-The documentation, its examples, the projects of tests/install and generated code include headers of the list only.
+The documentation, its examples, the projects of tests/install and generated code include headers of the list only. An
+indented header comes with the one above it. Names of all other headers stand in weft::internal.
 """
 
 import re
@@ -57,6 +58,25 @@ def installed(root):
     return closure(root, (header for _, header, _ in listed(root))) | set(BESIDE)
 
 
+# Of a header that is not public, all that may stand in namespace weft: names of public classes, told before their time.
+_AHEAD = re.compile(r"(?:template <[^<>]*>|(?:class|struct) \w+;|enum class \w+ : \w+;|//.*)?")
+_OUTSIDE = re.compile(r"^namespace weft \{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+
+
+def check_names(root, public):
+    """Names of headers that are not public stand in weft::internal, or in a namespace of their room."""
+    for folder in ("core", "rpc"):
+        for path in sorted((root / folder).rglob("*.h")):
+            name = path.relative_to(root).as_posix()
+            text = path.read_text(encoding="utf-8") if name not in public else ""
+            for block in _OUTSIDE.finditer(text):
+                first = text.count("\n", 0, block.start(1)) + 1
+                for number, line in enumerate(block.group(1).splitlines(), first):
+                    if not _AHEAD.fullmatch(line.strip()):
+                        yield broken(name, number, f"in namespace weft, and not public ({LIST}): {line.strip()}")
+                        break
+
+
 def check(root):
     if not (root / LIST).is_file():
         return []
@@ -71,6 +91,16 @@ def check(root):
         public.add(header)
         if len(public) == LIMIT + 1:
             faults.append(broken(LIST, number, f"more than {LIMIT} public headers"))
+    beside = set()
+    for number, header, above in companions(root):
+        if header in public or header in beside:
+            faults.append(broken(LIST, number, f"stands here twice: {header}"))
+        elif not (root / header).is_file():
+            faults.append(broken(LIST, number, f"no such file: {header}"))
+        elif not above:
+            faults.append(broken(LIST, number, f"comes with no header: {header}"))
+        beside.add(header)
+    faults.extend(check_names(root, public | beside))
     for pattern in SHOWN:
         for path in sorted(root.glob(pattern)):
             text = path.read_text(encoding="utf-8")
