@@ -1,3 +1,5 @@
+// Comments of a .proto as comments of C++. Anybody may have written their text: no part of it may
+// end the comment, or swallow the line behind it.
 #include "weft/codegen/comment.h"
 
 #include <gtest/gtest.h>
@@ -27,15 +29,18 @@ TEST(Comment, DropsEmptyLinesAtBothEnds) {
 
 TEST(Comment, NoLineEndsInABackslash) {
   EXPECT_EQ(CommentLines(" a \\\n b\n", ""), "// a \\ //\n// b");
+  // gcc takes a backslash for the end of a line even if blanks follow it.
   EXPECT_EQ(CommentLines(" a \\ \t\n", ""), "// a \\ //");
 }
 
 TEST(Comment, NoLineEndsInTheTrigraphForABackslash) {
+  // The trigraph is escaped in this file, where it would act as well.
   EXPECT_EQ(CommentLines(" a ?\?/\n", ""), "// a ?\?/ //");
 }
 
 TEST(Comment, OtherLineEndsDoNotEndIt) {
   EXPECT_EQ(CommentLines(" a\r\n b\r\n", ""), "// a\n// b");
+  // A compiler that ends a line at a carriage return would read code here.
   EXPECT_EQ(CommentLines(" a\rint x;\f\v b\n", ""), "// a int x;   b");
 }
 

@@ -1,3 +1,4 @@
+// C++ names for the names of a .proto: unchanged wherever C++ allows them, else with underscores.
 #include "weft/codegen/cpp_names.h"
 
 #include <gmock/gmock.h>
@@ -32,14 +33,17 @@ TEST(CppNames, GoodNamesStayAsTheyAre) {
 }
 
 TEST(CppNames, KeywordsAndMacrosGetAnUnderscore) {
+  // The names are keywords, one of them of C++20, and macros of headers that generated code
+  // includes.
   EXPECT_THAT(AssignNames({"delete", "co_await", "char8_t", "NULL", "EOF", "errno"}, {}),
               ElementsAre("delete_", "co_await_", "char8_t_", "NULL_", "EOF_", "errno_"));
 }
 
-// tests/codegen/macros.py has them all.
+// tests/codegen/macros.py compares generated names with the macros of all these headers.
 TEST(CppNames, NamesThatLookLikeMacrosGetAnUnderscore) {
   EXPECT_THAT(AssignNames({"FOO_BAR", "SYS_read", "A_b", "_x", "B2_"}, {}),
               ElementsAre("FOO_BAR_", "SYS_read_", "A_b_", "_x_", "B2__"));
+  // Names of methods have capitals without an underscore, too, or small letters before it.
   EXPECT_THAT(AssignNames({"KV", "GET", "Get_KV", "get_KV", "kA_B", "x_"}, {}),
               ElementsAre("KV", "GET", "Get_KV", "get_KV", "kA_B", "x_"));
 }
@@ -50,6 +54,7 @@ TEST(CppNames, TakenNamesGetUnderscoresUntilTheyAreFree) {
 }
 
 TEST(CppNames, WhoHasTheNameKeepsIt) {
+  // `class_` stands in the .proto and keeps its name, so the keyword gets a second underscore.
   EXPECT_THAT(AssignNames({"class", "class_"}, {}), ElementsAre("class__", "class_"));
 }
 

@@ -26,7 +26,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-// Takes what the generator writes.
+// Keeps the files that the generator writes.
 class MemoryContext : public google::protobuf::compiler::GeneratorContext {
  public:
   google::protobuf::io::ZeroCopyOutputStream* Open(const std::string& name) override {
@@ -152,6 +152,8 @@ TEST(Generator, PutsServicesIntoTheNamespaceItIsTold) {
   const auto* file = files.Load("x.proto",
                                 "syntax = 'proto3'; package demo.v1; message Q {} "
                                 "service Greeter { rpc Say(Q) returns (stream Q); }");
+  // The last two hide namespaces that generated code names, so that code has to begin these names
+  // with `::`.
   for (const char* name : {"rpc", "a::b", "weft", "demo"}) {
     const auto result = Generate(file, absl::StrCat("services_namespace=", name));
     ASSERT_TRUE(result->ok) << result->error;
@@ -160,13 +162,14 @@ TEST(Generator, PutsServicesIntoTheNamespaceItIsTold) {
       EXPECT_THAT(text, HasSubstr("::demo::v1::Q")) << path;
       EXPECT_THAT(text, Not(HasSubstr(absl::StrCat(name, "::Q")))) << path;
     }
-    // The wire knows nothing of it.
+    // The name on the wire stays the same.
     EXPECT_THAT(result->context.files().at("x.weft.h"), HasSubstr("\"demo.v1.Greeter/Say\""));
   }
   EXPECT_THAT(Generate(files.Load("y.proto", kGreeter), "services_namespace=rpc")
                   ->context.files()
                   .at("y.weft.h"),
               HasSubstr("\nnamespace rpc {"));
+  // An empty value means the same as no parameter.
   EXPECT_EQ(Generate(file, "services_namespace=")->context.files(),
             Generate(file, "")->context.files());
 }
@@ -184,6 +187,8 @@ TEST(Generator, RefusesANamespaceThatCannotBe) {
     EXPECT_THAT(result->error, HasSubstr(absl::StrCat("services_namespace=", name, ": '"))) << name;
     EXPECT_THAT(result->context.files(), IsEmpty()) << name;
   }
+  // The .proto itself has these names there: a message, a nested one, an enum, one of its values,
+  // and a service.
   for (const char* name : {"Qq", "Qq_In", "Kind", "Kind::a", "ZERO", "Greeter"}) {
     const auto result = Generate(file, absl::StrCat("services_namespace=", name));
     EXPECT_FALSE(result->ok) << name;
@@ -200,6 +205,7 @@ TEST(Generator, ServicesGiveWayToMessagesOfThePackageTheyAreIn) {
                                 "service Greeter { rpc Say(rpc.Greeter) returns (rpc.Greeter); }");
   EXPECT_THAT(Generate(file, "")->context.files().at("x.weft.h"),
               HasSubstr("struct Greeter final"));
+  // The services are in package demo.rpc now, which has a class of that name already.
   EXPECT_THAT(Generate(file, "services_namespace=rpc")->context.files().at("x.weft.h"),
               HasSubstr("struct Greeter_ final"));
 }
@@ -237,6 +243,7 @@ TEST(Generator, DollarsInCommentsAreNoHoles) {
 
 TEST(Generator, LeavesNoHolesAndNoTrailingSpace) {
   ProtoFiles files;
+  // This .proto has every name that could come in the way of generated C++.
   const auto result = Generate(files.Load("tests/protos/awkward_names.proto"), "");
   ASSERT_TRUE(result->ok) << result->error;
   for (const auto& [name, text] : result->context.files()) {

@@ -1,3 +1,5 @@
+// One .proto as the templates see it: its services and methods, their options, names that clash
+// with one another or with C++, and files that are refused.
 #include "weft/codegen/model.h"
 
 #include <string>
@@ -18,7 +20,7 @@ using ::testing::SizeIs;
 
 constexpr char kMessages[] = "message Q { message Part {} } message R {} ";
 
-// The model of x.proto with that text.
+// Returns the model of x.proto with that text.
 FileModel ModelOf(const std::string& text) {
   ProtoFiles files;
   const auto* file = files.Load("x.proto", text);
@@ -45,7 +47,7 @@ std::vector<std::string> ServiceNames(const FileModel& model) {
   return names;
 }
 
-// name, async_name, coro_name and constant of each method.
+// Returns name, async_name, coro_name and constant of each method.
 std::vector<std::string> MethodNames(const FileModel& model) {
   std::vector<std::string> names;
   for (const MethodModel& method : model.services.at(0).methods) {
@@ -111,6 +113,8 @@ TEST(Model, KnowsWhatIsDeprecated) {
   EXPECT_FALSE(model.services.at(0).methods.at(0).deprecated);
   EXPECT_FALSE(model.services.at(1).deprecated);
   EXPECT_TRUE(model.services.at(1).methods.at(0).deprecated);
+  // The deprecated service alone counts: callers name a deprecated method, and generated code does
+  // not.
   EXPECT_TRUE(model.uses_deprecated);
 }
 
@@ -170,12 +174,14 @@ TEST(MethodOptions, ProtobufsOwnIdempotencyCounts) {
 }
 
 TEST(MethodOptions, ProtobufsOwnIdempotencyNeedsNoImport) {
+  // Nothing imports descriptor.proto here, so the file's pool does not know the type of options.
   const FileModel model = ModelOfService(
       "service S { rpc Run(Q) returns (R) { option idempotency_level = IDEMPOTENT; } }");
   EXPECT_TRUE(model.services.at(0).methods.at(0).options.idempotent);
 }
 
 TEST(MethodOptions, StrangersWithOurNumbersAreNotOurs) {
+  // Another package's extension has the number of weft.inline.
   const FileModel model = ModelOf(
       absl::StrCat("syntax = 'proto3'; package other; import 'google/protobuf/descriptor.proto'; ",
                    "extend google.protobuf.MethodOptions { bool inline = 59330; } ", kMessages,
@@ -183,7 +189,7 @@ TEST(MethodOptions, StrangersWithOurNumbersAreNotOurs) {
   EXPECT_FALSE(model.services.at(0).methods.at(0).options.run_inline);
 }
 
-// Once a .proto is compiled with them somewhere, the numbers can never change.
+// The numbers can never change: a .proto may be compiled with them anywhere.
 TEST(MethodOptions, NumbersStayAsPublished) {
   ProtoFiles files;
   ASSERT_NE(files.Load("weft/rpc/options.proto"), nullptr);
@@ -199,6 +205,7 @@ TEST(MethodOptions, NumbersStayAsPublished) {
 // ---- Names
 
 TEST(Model, ServiceMayBeNamedLikeAKeywordOrAGeneratedClass) {
+  // A class inside a service's struct cannot have the struct's name.
   EXPECT_THAT(ServiceNames(ModelOfService("service class {} service Stub {} service Service {} "
                                           "service MixedService {} service Derived {}")),
               ElementsAre("class_", "Stub_", "Service_", "MixedService_", "Derived_"));
@@ -211,6 +218,7 @@ TEST(Model, ServiceGivesWayToMessagesOfItsPackage) {
 
 TEST(Model, ServiceGivesWayToImportedMessagesOfItsPackageOnly) {
   ProtoFiles files;
+  // protoc makes the classes Aa_B and Cc_D of the nested messages; only Aa_B is in this namespace.
   files.Add("same.proto", "syntax = 'proto3'; package demo; message Aa { message B {} }");
   files.Add("other.proto", "syntax = 'proto3'; package other; message Cc { message D {} }");
   const auto* file =
@@ -250,6 +258,7 @@ TEST(Model, MethodMayBeNamedLikeAKeyword) {
 }
 
 TEST(Model, MethodMayBeNamedLikeAMember) {
+  // The service has a constant kFullName, and its classes have methods() and full_name().
   EXPECT_THAT(MethodNames(ModelOfService("service S { rpc methods(Q) returns (R); "
                                          "rpc full_name(Q) returns (R); "
                                          "rpc FullName(Q) returns (R); "
@@ -275,7 +284,7 @@ TEST(Model, RefusesProtobufsOwnServices) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("option cc_generic_services"));
 }
 
-// protoc takes such names in descriptors that other programs have made.
+// protoc accepts such names in descriptors that other programs have made.
 TEST(Model, RefusesAFileWhoseNameNoIncludeCanHold) {
   for (const char* name : {"a\nint x;.proto", "a\"b.proto", "a\\b.proto", "\x7F.proto"}) {
     google::protobuf::FileDescriptorProto file;

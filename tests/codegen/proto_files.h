@@ -51,7 +51,7 @@ class ProtoFiles {
     return Load(path);
   }
 
-  // nullptr, and a failed expectation, where the file is not right.
+  // Returns nullptr, and fails the test, if the file is not right.
   const google::protobuf::FileDescriptor* Load(const std::string& path) {
     if (const auto* known = pool_.FindFileByName(path)) return known;
     google::protobuf::FileDescriptorProto file;

@@ -1,3 +1,5 @@
+// Text with holes: values, lines that repeat or vanish, and mistakes that are named with their
+// line.
 #include "weft/codegen/template.h"
 
 #include <string>
@@ -37,10 +39,12 @@ TEST(Template, DollarIsWrittenTwice) { EXPECT_EQ(MustExpand("cost: $$5\n", {}), 
 TEST(Template, DropsOneLineFeedAtTheStart) { EXPECT_EQ(MustExpand("\n\na\n", {}), "\na\n"); }
 
 TEST(Template, DoesNotExpandValues) {
+  // A value may hold comments of a .proto, with dollars in them.
   EXPECT_EQ(MustExpand("<$x$>\n", Values({{"x", "$y$ $for z$"}})), "<$y$ $for z$>\n");
 }
 
 TEST(Template, HoleAloneIndentsEveryLineOfItsValue) {
+  // An empty line of the value stays without blanks.
   EXPECT_EQ(MustExpand("{\n  $x$\n}\n", Values({{"x", "// one\n//\n\n// two"}})),
             "{\n  // one\n  //\n\n  // two\n}\n");
 }
@@ -58,11 +62,13 @@ TEST(Template, KeepsEmptyLines) { EXPECT_EQ(MustExpand("a\n\nb\n", {}), "a\n\nb\
 TEST(Template, RepeatsLinesForEachElement) {
   TemplateValues values = Values({{"outer", "o"}, {"name", "hidden"}});
   values.lists["items"] = {Values({{"name", "a"}}), Values({{"name", "b"}})};
+  // The element's `name` hides the one outside, which is there again behind the loop.
   EXPECT_EQ(MustExpand("$for items$\n  $name$$outer$\n$end$\n$name$\n", values),
             "  ao\n  bo\nhidden\n");
 }
 
 TEST(Template, NestsLoopsAndBlocks) {
+  // `on` is empty inside and set outside: each $if$ asks the innermost.
   TemplateValues inner = Values({{"name", "x"}, {"on", ""}});
   TemplateValues outer = Values({{"on", "yes"}});
   outer.lists["inner"] = {inner, inner};
@@ -98,6 +104,7 @@ TEST(Template, IfAsksWhetherAListHasElements) {
 }
 
 TEST(Template, ElseOfANestedBlockIsNotTheOuterOne) {
+  // The inner block is left out as a whole, with its own $else$.
   EXPECT_EQ(
       MustExpand("$if no$\n$if no$\na\n$else$\nb\n$end$\n$else$\nc\n$end$\n", Values({{"no", ""}})),
       "c\n");

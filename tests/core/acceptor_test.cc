@@ -1,3 +1,5 @@
+// An acceptor over the kernel's own TCP and unix sockets, from bind to Stop; and what it does when
+// the process has no descriptor left.
 #include "weft/core/acceptor.h"
 
 #include <errno.h>
@@ -36,7 +38,7 @@ Socket Connect(const SocketAddress& address) {
   return socket.ok() ? *std::move(socket) : Socket();
 }
 
-// The server has closed its end: reading says so.
+// Says that the server has closed its end: a read returns the end of the file.
 bool SeesTheEnd(const Socket& socket) {
   pollfd wait{socket.fd(), POLLIN, 0};
   if (::poll(&wait, 1, 30'000) != 1) return false;
@@ -62,6 +64,7 @@ struct Accepted {
   [[nodiscard]] bool Await(size_t n) const {
     return list.WaitFor([&](const auto& v) { return v.size() >= n; });
   }
+  // Shared, since Get() copies the list.
   struct One {
     One(std::shared_ptr<Socket> s, std::string p, std::thread::id t)
         : socket(std::move(s)), peer(std::move(p)), thread(t) {}
@@ -81,6 +84,7 @@ TEST(Acceptor, GivesOutConnectionsInOrderFromOneThreadOfItsOwn) {
   std::vector<std::string> expected;
   std::vector<Socket> clients;
   for (size_t i = 0; i < 20; ++i) {
+    // The next client dials only when this one was given out, so the expected order is known.
     clients.push_back(Connect(*address));
     expected.push_back(clients.back().LocalAddress()->ToString());
     ASSERT_TRUE(accepted.Await(i + 1));
@@ -116,6 +120,8 @@ TEST(Acceptor, TakesABurstLargerThanOneTurn) {
   auto acceptor = *Acceptor::Create({}, accepted.Callback());
   const SocketAddress address = *acceptor->AddListener(Address("127.0.0.1:0"));
   std::vector<Socket> clients;
+  // One turn takes kAcceptAtOnce of them. The watch is level-triggered, so it calls again for the
+  // rest.
   for (int i = 0; i < 3 * Acceptor::kAcceptAtOnce; ++i) clients.push_back(Connect(address));
   EXPECT_TRUE(accepted.Await(clients.size()));
 }
@@ -153,6 +159,7 @@ TEST(Acceptor, ListensOnEveryAddressOfAName) {
   ASSERT_EQ(addresses->size(), 3u);
   size_t n = 0;
   for (const SocketAddress& address : *addresses) {
+    // Port 0 was asked for: the port that the first address got is the one of all.
     EXPECT_EQ(address.port(), addresses->front().port());
     const Socket client = Connect(address);
     EXPECT_TRUE(accepted.Await(++n)) << address.ToString();
@@ -164,6 +171,7 @@ TEST(Acceptor, StopEndsALookupThatSomebodyWaitsFor) {
   const ScriptedDns dns(
       [](const ScriptedDns::Question&) { return ScriptedDns::Reply{.silent = true}; });
   AcceptorOptions options;
+  // No such file: the name is left to the name server, which never answers.
   options.resolver.hosts = dir.path() + "/hosts";
   options.resolver.resolv_conf = dir.path() + "/resolv.conf";
   options.resolver.dns_port = dns.port();
@@ -172,11 +180,13 @@ TEST(Acceptor, StopEndsALookupThatSomebodyWaitsFor) {
   absl::Status status;
   std::thread waiting(
       [&] { status = acceptor->LookUp(*HostPort::Parse("web.example:0")).status(); });
+  // The lookup is under way from here on, and its thread is blocked.
   EXPECT_TRUE(dns.WaitUntilAsked("web.example A"));
   acceptor->Stop();
   waiting.join();
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_TRUE(
+      // A lookup after Stop is told so, too: its closure is cancelled by the closed loop.
       absl::IsFailedPrecondition(acceptor->LookUp(*HostPort::Parse("web.example:0")).status()));
 }
 
@@ -184,6 +194,7 @@ TEST(Acceptor, StopMayComeTwiceAndFromSeveralThreads) {
   auto acceptor = *Acceptor::Create({}, [](Socket, const SocketAddress&) {});
   ASSERT_TRUE(acceptor->AddListener(Address("127.0.0.1:0")).ok());
   std::vector<std::thread> threads;
+  // One of the three joins the acceptor's thread. A second join of it would end the process.
   for (int i = 0; i < 3; ++i) threads.emplace_back([&] { acceptor->Stop(); });
   for (std::thread& t : threads) t.join();
   acceptor->Stop();
@@ -194,6 +205,8 @@ TEST(Acceptor, StoppedItRefusesListenersAndLeavesNoFile) {
   auto acceptor = *Acceptor::Create({}, [](Socket, const SocketAddress&) {});
   acceptor->Stop();
   const std::string file = dir.path() + "/s";
+  // The socket is bound on this thread, before the loop is asked: its file exists for a moment and
+  // has to go with it.
   absl::StatusOr<SocketAddress> address = acceptor->AddListener(Address("unix:" + file));
   EXPECT_TRUE(absl::IsFailedPrecondition(address.status())) << address.status();
   EXPECT_FALSE(Exists(file));
@@ -207,14 +220,18 @@ TEST(Acceptor, CallsNobodyAfterStop) {
   });
   const SocketAddress address = *acceptor->AddListener(Address("127.0.0.1:0"));
   std::vector<Socket> clients;
+  // More than one turn takes, so that Stop finds connections that nobody has accepted.
   for (int i = 0; i < 200; ++i) clients.push_back(Connect(address));
   acceptor->Stop();
   stopped.store(true);
+  // The destructor joins the acceptor's thread, so a late callback would have run before it
+  // returns.
   acceptor.reset();
   EXPECT_EQ(late.load(), 0);
 }
 
-// ---- Out of descriptors. In a process of its own, for the limit holds for all of it.
+// ---- Out of descriptors. The test runs in a process of its own: a limit on descriptors holds for
+// a whole process.
 
 class CollectingSink final : public LogSink {
  public:
@@ -224,8 +241,8 @@ class CollectingSink final : public LogSink {
   Watched<std::vector<std::string>> lines;
 };
 
-// Leaves room for `spare` more descriptors. The limit is one of numbers, not of how many: holes
-// below are filled.
+// Leaves room for `spare` more descriptors. The limit bounds the number of a descriptor, not how
+// many are open, so free numbers below the highest one are used up first.
 bool LimitDescriptors(size_t spare) {
   int highest = 0;
   for (int fd = 0; fd < 4096; ++fd) {
@@ -248,6 +265,8 @@ void LiftLimit() {
   ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// Ends the process with 0. Each step that fails has an exit code of its own, for the parent sees
+// nothing else of this process.
 void SurvivesAStorm() {
   auto sink = std::make_shared<CollectingSink>();
   Accepted accepted;
@@ -256,8 +275,8 @@ void SurvivesAStorm() {
   auto acceptor = *Acceptor::Create(options, accepted.Callback());
   const SocketAddress address = *acceptor->AddListener(Address("127.0.0.1:0"));
 
-  // Once through all of it with descriptors left: the undefined behaviour sanitizer opens a pipe to
-  // look at an object of a class that it has not met.
+  // Log and accept once while descriptors are left: the undefined behaviour sanitizer opens a pipe
+  // when it checks an object of a class for the first time.
   options.log.Info("before the storm");
   {
     const Socket first = Connect(address);
@@ -266,7 +285,8 @@ void SurvivesAStorm() {
   accepted.list.Update([](auto& v) { v.clear(); });
   sink->lines.Set({});
 
-  // The clients have theirs before the limit falls; then there is room for two accepted ones.
+  // Open the sockets of the clients before the limit falls. The limit then leaves room for two
+  // accepted connections.
   constexpr size_t kClients = 12;
   std::vector<Socket> clients;
   for (size_t i = 0; i < kClients; ++i) {
@@ -278,7 +298,8 @@ void SurvivesAStorm() {
     if (::connect(client.fd(), address.get(), address.length()) != 0) _exit(12);
   }
   if (!accepted.Await(2)) _exit(13);
-  // It refuses with its reserve, one a pause; refused clients see the end.
+  // The acceptor refuses one connection a pause, with the descriptor that it keeps in reserve. A
+  // refused client sees the end of its connection.
   if (!PollUntil([&] { return acceptor->counts().out_of_descriptors >= 3; })) _exit(14);
   int ended = 0;
   for (const Socket& client : clients) {
@@ -286,15 +307,15 @@ void SurvivesAStorm() {
     if (::poll(&wait, 1, 0) == 1) ++ended;
   }
   if (ended == 0) _exit(15);
-  // Ten milliseconds, doubling: some ten failures in as many seconds, where a spin makes a million
-  // in one.
+  // The pauses double from 10 ms to 1 s, which makes some ten failures in as many seconds. A spin
+  // makes a million in one.
   if (acceptor->counts().out_of_descriptors > 50) _exit(16);
   const std::vector<std::string> lines = sink->lines.Get();
   if (lines.empty() || lines.size() > 50 ||
       lines[0].find("Too many open files") == std::string::npos) {
     _exit(17);
   }
-  // Room again: the rest of the queue and new ones are taken.
+  // There is room again: the acceptor takes the rest of the queue and new connections.
   accepted.list.Update([](auto& v) { v.clear(); });
   LiftLimit();
   const Socket late = Connect(address);
@@ -307,11 +328,11 @@ void SurvivesAStorm() {
       })) {
     _exit(18);
   }
-  // The reserve is back: a second storm is survived too.
+  // The acceptor has its reserve again, so it survives a second storm too.
   if (!LimitDescriptors(0)) _exit(19);
   const int64_t before = acceptor->counts().out_of_descriptors;
   clients.back() = Socket();
-  const Socket again = Connect(address);  // with the one just closed
+  const Socket again = Connect(address);  // uses the descriptor that the line above closed
   if (!PollUntil([&] { return acceptor->counts().out_of_descriptors > before; })) _exit(20);
   if (!SeesTheEnd(again)) _exit(21);
   LiftLimit();
@@ -320,6 +341,8 @@ void SurvivesAStorm() {
 }
 
 TEST(AcceptorDeathTest, PausesInsteadOfSpinningWhenDescriptorsRunOutAndRecovers) {
+  // Run the binary anew: a plain fork would inherit the open descriptors of this process and none
+  // of its threads.
   testing::GTEST_FLAG(death_test_style) = "threadsafe";
   EXPECT_EXIT(SurvivesAStorm(), testing::ExitedWithCode(0), "");
 }

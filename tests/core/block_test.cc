@@ -1,3 +1,5 @@
+// References to a block, and the arena that a loop reads into: when the same bytes are filled
+// again, and when a slice that somebody keeps prevents that.
 #include "weft/core/block.h"
 
 #include <cstring>
@@ -33,12 +35,14 @@ TEST(BlockRef, AssignsOverItselfAndOthers) {
   Block* const kept = a.get();
   b = a;
   EXPECT_EQ(b.get(), kept);
+  // Assign through a reference: compilers warn of `a = a`.
   const BlockRef& self = a;
   a = self;
   EXPECT_EQ(a.get(), kept);
   a.reset();
   a.reset();
   EXPECT_FALSE(a);
+  // This fails if the self-assignment leaked a reference.
   EXPECT_TRUE(b->Sole());
 }
 
@@ -60,7 +64,7 @@ TEST(BlockRef, IsLetGoByManyThreadsAtOnce) {
         copy.reset();
       });
     }
-    // Sole means that what the others read is over: its bytes may be written again.
+    // Sole() means that the others have stopped reading, so the bytes may be written again.
     while (!block->Sole()) std::this_thread::yield();
     std::memset(block->data(), 8, 64);
     for (std::thread& t : threads) t.join();
@@ -89,6 +93,7 @@ TEST(InputArena, LeavesBytesAloneAsLongAsASliceLives) {
   EXPECT_EQ(arena.room(), InputArena::kBlock - 1'000);
   std::memset(arena.space(), 'b', 500);
   EXPECT_EQ(first[999], 'a');
+  // Release finds no slice left, so the block is filled from its beginning again.
   kept.reset();
   arena.Release(500);
   EXPECT_EQ(arena.space(), first);
@@ -99,6 +104,7 @@ TEST(InputArena, TakesANewBlockWhenThereIsLittleRoomLeft) {
   InputArena arena(pool);
   arena.space();
   BlockRef kept = arena.block();
+  // One byte less than the least room is left.
   arena.Release(InputArena::kBlock - InputArena::kMinRoom + 1);
   EXPECT_EQ(arena.room(), InputArena::kBlock);
   EXPECT_NE(arena.space(), kept->data());
@@ -123,6 +129,7 @@ TEST(InputArena, TakesABlockBackOnceNobodyRefersToIt) {
   EXPECT_EQ(arena.space(), second);  // the first one is still in use
   BlockRef again;
   GiveUpBlock(arena, &again);
+  // `again` holds the second block, so only the first can come back.
   first_slice.reset();
   EXPECT_EQ(arena.space(), first);
 }
@@ -130,6 +137,8 @@ TEST(InputArena, TakesABlockBackOnceNobodyRefersToIt) {
 TEST(BlockRef, IsAlignedToHugePagesWhereItIsLargeEnough) {
   for (size_t size : {size_t{2} << 20, (size_t{2} << 20) + 1, size_t{7'000'001}}) {
     const BlockRef block = BlockRef::New(size);
+    // Write every byte: the block has given back the pages before and behind its aligned range, and
+    // must not have given back any of its own.
     std::memset(block->data(), 5, size);
     EXPECT_EQ(block->capacity(), size);
 #if !defined(__SANITIZE_ADDRESS__)

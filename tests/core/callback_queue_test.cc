@@ -1,3 +1,6 @@
+// When and where callbacks of the user's run: here, behind the user's code on the stack, or on
+// another thread. The tests also look at their order and at exceptions that they throw. Loops run
+// on threads of their own.
 #include "weft/core/callback_queue.h"
 
 #include <atomic>
@@ -47,6 +50,7 @@ TEST(CallbackQueue, CallsBehindTheCodeOfTheUsersThatRegistersIt) {
   thread.Run([&] {
     CallbackQueue::Call(nullptr, kWhat, [&] {
       CallbackQueue::Call(&thread.loop(), kWhat, [&] {
+        // Callback 3 is queued already when this one runs, so 4 comes behind it.
         CallbackQueue::Call(nullptr, kWhat, [&] { order.push_back(4); });
         order.push_back(2);
       });
@@ -70,6 +74,7 @@ TEST(CallbackQueue, PostsFromAnyOtherThread) {
     std::thread([&] { CallbackQueue::Call(&one.loop(), kWhat, note); }).join();
     EXPECT_TRUE(on_its_loop.Get().empty());
   });
+  // The thread of another loop counts as any other thread, although it has a queue of its own.
   other.Run([&] { CallbackQueue::Call(&one.loop(), kWhat, note); });
   ASSERT_TRUE(on_its_loop.WaitFor([](const auto& all) { return all.size() == 2; }));
   EXPECT_THAT(on_its_loop.Get(), ElementsAre(true, true));
@@ -77,6 +82,7 @@ TEST(CallbackQueue, PostsFromAnyOtherThread) {
 
 TEST(CallbackQueue, AMillionThatRegisterEachOtherDoNotNestAndLeaveTheLoopItsTurns) {
   LoopThread thread;
+  // A million nested calls would overflow the stack.
   constexpr int kMany = 1'000'000;
   int called = 0, depth = 0, deepest = 0;
   bool other_ran_between = false;
@@ -91,6 +97,8 @@ TEST(CallbackQueue, AMillionThatRegisterEachOtherDoNotNestAndLeaveTheLoopItsTurn
     --depth;
   };
   thread.loop().Post([&](TaskFate) {
+    // This is posted before any callback is queued, yet it runs behind the present closure. It gets
+    // its turn once the queue lets go of the loop, after kInARow callbacks.
     thread.loop().Post([&](TaskFate) { other_ran_between = called < kMany; });
     CallbackQueue::Call(nullptr, kWhat, [&] { next(); });
   });
@@ -104,6 +112,8 @@ TEST(CallbackQueue, AMillionThatRegisterEachOtherDoNotNestAndLeaveTheLoopItsTurn
 TEST(CallbackQueue, CallsWhatIsLeftWhenItsLoopCloses) {
   LoopThread thread;
   int called = 0;
+  // The chain is three times as long as a run of callbacks in a row, so callbacks are left when the
+  // loop closes.
   std::function<void()> next = [&] {
     if (++called < 3 * CallbackQueue::kInARow) CallbackQueue::Call(nullptr, kWhat, [&] { next(); });
   };
@@ -113,7 +123,7 @@ TEST(CallbackQueue, CallsWhatIsLeftWhenItsLoopCloses) {
   });
   thread.Stop();
   EXPECT_EQ(called, 3 * CallbackQueue::kInARow);
-  // A closed loop has nobody to call later.
+  // A closed loop never runs anything later, so the callback is called at once.
   CallbackQueue::Call(&thread.loop(), kWhat, [&] { ++called; });
   EXPECT_EQ(called, 3 * CallbackQueue::kInARow + 1);
 }
@@ -122,6 +132,8 @@ TEST(CallbackQueue, WhatACallbackHoldsGoesBeforeTheNextOneIsCalled) {
   LoopThread thread;
   std::vector<int> order;
   thread.Run([&] {
+    // The destructor of what the callback holds is code of the user's, too: a callback that it
+    // registers waits until it has returned.
     CallbackQueue::Call(nullptr, kWhat, [&order, held = std::shared_ptr<void>(nullptr, [&](void*) {
                                                    order.push_back(2);
                                                    CallbackQueue::Call(&thread.loop(), kWhat,
@@ -144,6 +156,7 @@ TEST(CallbackQueue, SaysWhetherACallbackIsOnTheStack) {
   auto pool = WorkerPool::Create({.threads = 1});
   ASSERT_TRUE(pool.ok());
   Watched<int> in_pool{0};
+  // A handler on a worker may wait; a callback that was handed to an executor may not.
   (*pool)->Execute([&] { in_pool.Set(CallbackQueue::InCallback() ? 1 : 2); });
   ASSERT_TRUE(in_pool.WaitForValue(2));
   CallbackQueue::Execute(**pool, kWhat, [&] { in_pool.Set(CallbackQueue::InCallback() ? 1 : 2); });
@@ -173,7 +186,7 @@ TEST(CallbackQueue, WhatIsThrownIsLoggedAndCountedAndGoesNoFurther) {
                           "a posted closure threw: posted"));
 }
 
-// An executor of the user's that fails.
+// An executor of the user's that fails to take any closure.
 class Throws final : public Executor {
  public:
   void Execute(absl::AnyInvocable<void() &&>) override { throw std::runtime_error("no threads"); }
@@ -204,6 +217,8 @@ TEST(CallbackQueue, ThrowsBeyondTenASecondAreCountedAndNotLogged) {
   CallbackFaults faults(Log(sink, LogLevel::kWarning));
   for (int i = 0; i < 1000; ++i) GuardedCall(&faults, kWhat, [] { throw 1; });
   EXPECT_EQ(faults.count(), 1000);
+  // The limit of ten a second counts on the system's clock. A hundred lines allow for a machine on
+  // which the thousand throws take ten seconds.
   EXPECT_LE(sink->lines.Get().size(), 100U);
 }
 

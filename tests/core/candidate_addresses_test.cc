@@ -1,3 +1,5 @@
+// The order in which a dial tries the addresses of a target, after the results of earlier dials.
+// Nothing is dialled: the tests say which address connected, failed or was slow.
 #include "weft/core/candidate_addresses.h"
 
 #include <string>
@@ -15,6 +17,8 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
+// Loopback addresses are all of one family and have a route on every machine, so they are tried in
+// the order in which they were found.
 SocketAddress At(int last) { return *SocketAddress::Parse(absl::StrCat("127.0.0.", last, ":80")); }
 
 class CandidateAddressesTest : public testing::Test {
@@ -44,12 +48,14 @@ TEST_F(CandidateAddressesTest, EachOnceInTheOrderInWhichTheyWereFound) {
 
 TEST_F(CandidateAddressesTest, ThoseThatFailedComeLastInLaterDialsTheLongestAgoFirst) {
   addresses_.Begin();
+  // The first address fails twice: only its last failure counts.
   addresses_.TryLast(At(1));
   addresses_.TryLast(At(2));
   addresses_.TryLast(At(1));
   addresses_.Begin();
   Add({1, 2, 3});
   EXPECT_THAT(TakeAll(), ElementsAre("127.0.0.3:80", "127.0.0.2:80", "127.0.0.1:80"));
+  // A connection clears the failure; the other failure stays.
   addresses_.SetConnected(At(2));
   addresses_.Begin();
   Add({1, 2, 3});
@@ -60,6 +66,7 @@ TEST_F(CandidateAddressesTest, AConnectionThatCameToNothingCountsForItsOwnDialOn
   addresses_.Begin();
   Add({1, 2});
   addresses_.SetConnected(addresses_.TakeNext());
+  // The connection came to nothing, for example because its handshake failed.
   addresses_.TryConnectedLast();
   addresses_.Begin();
   Add({1, 2});
@@ -67,7 +74,7 @@ TEST_F(CandidateAddressesTest, AConnectionThatCameToNothingCountsForItsOwnDialOn
 
   addresses_.SetConnected(At(2));
   addresses_.Begin();
-  addresses_.TryConnectedLast();  // this dial has made none
+  addresses_.TryConnectedLast();  // this dial has made no connection
   Add({2, 3});
   EXPECT_THAT(TakeAll(), ElementsAre("127.0.0.2:80", "127.0.0.3:80"));
 }
@@ -84,6 +91,8 @@ TEST_F(CandidateAddressesTest, NothingIsRememberedOfAnAddressThatHadNoOtherBesid
   Add({1});
   addresses_.SetConnected(addresses_.TakeNext());
   addresses_.Clear();
+  // A connector calls this behind Clear: its dial is over when the connection proves useless. The
+  // count of the dial's addresses must still be known then.
   addresses_.TryConnectedLast();
   EXPECT_FALSE(addresses_.remembers());
 
@@ -106,6 +115,7 @@ TEST_F(CandidateAddressesTest, FurtherOnesThanTheLimitAreNotTried) {
   Add(many);
   EXPECT_EQ(addresses_.size(), CandidateAddresses::kMax);
   addresses_.Clear();
+  // Clear drops the addresses within the limit too.
   EXPECT_THAT(TakeAll(), IsEmpty());
 }
 

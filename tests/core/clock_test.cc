@@ -1,3 +1,4 @@
+// The system's clock, and arithmetic of times at its far ends.
 #include "weft/core/clock.h"
 
 #include <gtest/gtest.h>
@@ -23,6 +24,7 @@ TEST(Clock, AddsUpToNeverAndNotBeyond) {
   EXPECT_EQ(SaturatingAdd(now, Nanos(-5)), MonoTime(Nanos(995)));
   EXPECT_EQ(SaturatingAdd(now, Nanos::max()), kNever);
   EXPECT_EQ(SaturatingAdd(kNever, Nanos(1)), kNever);
+  // The sum is exactly kNever; a nanosecond more would overflow.
   EXPECT_EQ(SaturatingAdd(now, Nanos::max() - Nanos(1'000)), kNever);
 }
 

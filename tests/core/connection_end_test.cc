@@ -1,4 +1,5 @@
-// The end of a TCP connection whose peer has not received all of its output.
+// The end of a TCP connection whose peer has not received all of its output: over real sockets,
+// with the time of a manual clock.
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -57,6 +58,8 @@ class ConnectionEndTest : public testing::Test {
     socklen_t size = sizeof address;
     ASSERT_EQ(::getsockname(listener.fd(), reinterpret_cast<sockaddr*>(&address), &size), 0);
     peer_ = Socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    // A receive window of a few KiB keeps all other bytes in the kernel's buffer on this side,
+    // which has room for all of them.
     const int little = 4'096;
     ::setsockopt(peer_.fd(), SOL_SOCKET, SO_RCVBUF, &little, sizeof little);
     ASSERT_EQ(::connect(peer_.fd(), reinterpret_cast<sockaddr*>(&address), size), 0);
@@ -81,6 +84,8 @@ class ConnectionEndTest : public testing::Test {
       handle_->output().Commit(kOutput);
       ASSERT_TRUE(handle_->output().Claim());
     }
+    // Flush from this thread, before the connection closes: its queue is then empty while the
+    // kernel's buffer still holds most of the output.
     handle_->FlushNow();
     {
       MutexLock lock(handle_->output().mutex());
@@ -120,6 +125,8 @@ TEST_F(ConnectionEndTest, WhatThePeerStillSaysTakesNothingFromIt) {
   Open();
   WriteAndClose(hours(1));
   EXPECT_FALSE(owner_.closed.Get().has_value()) << "the peer has not all of it";
+  // Bytes that reach a closed socket are answered with a reset, which drops the rest of its output.
+  // So the connection has to read them first.
   ASSERT_EQ(::send(peer_.fd(), "credit", 6, MSG_NOSIGNAL), 6);
   thread_.Settle();
   int error;
@@ -135,6 +142,7 @@ TEST_F(ConnectionEndTest, WhatThePeerStillSaysTakesNothingFromIt) {
 TEST_F(ConnectionEndTest, WaitsForThePeerNoLongerThanItsLimit) {
   Open();
   WriteAndClose(seconds(2));
+  // The peer reads nothing while the limit passes.
   thread_.Advance(seconds(2) - Nanos(1));
   EXPECT_FALSE(owner_.closed.Get().has_value());
   thread_.Advance(Nanos(1));
@@ -145,6 +153,7 @@ TEST_F(ConnectionEndTest, WaitsForThePeerNoLongerThanItsLimit) {
 TEST_F(ConnectionEndTest, TakesNothingMoreToWriteOnceItsOutputHasEnded) {
   Open();
   WriteAndClose(hours(1));
+  // The stream has its end of file: bytes behind it would be a write error.
   MutexLock lock(handle_->output().mutex());
   EXPECT_TRUE(handle_->output().sealed());
 }

@@ -1,3 +1,5 @@
+// A connection between a socket and its owner: frames in all splits, direct reads, slices that the
+// owner keeps, ends of every kind, watermarks, and the handle that other threads hold.
 #include "weft/core/connection.h"
 
 #include <errno.h>
@@ -68,7 +70,8 @@ class ChoppingTransport final : public Transport {
   const std::function<size_t()> next_;
 };
 
-// A session as small as can be: cuts frames, keeps slices of the small ones.
+// An owner as small as can be, in place of a session: it cuts frames and keeps the slices of small
+// ones.
 class FrameOwner final : public ConnectionOwner {
  public:
   struct Kept {
@@ -136,11 +139,11 @@ class FrameOwner final : public ConnectionOwner {
 
   Watched<std::vector<std::string>> frames;
   Watched<std::optional<absl::Status>> closed;
-  // The loop's; read by the test after the loop was waited for.
+  // The loop writes these; the test reads them once it has waited for the loop.
   std::deque<Kept> kept;
   size_t left_over = 0;
   bool stop_cutting = false;
-  bool says_header = true;  // how much it needs for one that was split
+  bool says_header = true;  // whether it says how much a split frame needs
   std::function<void()> on_bytes, on_direct, on_read_end, on_closed;
   std::function<void(const std::string&)> on_frame;
 
@@ -160,7 +163,7 @@ class FrameOwner final : public ConnectionOwner {
 class ConnectionTest : public testing::Test {
  protected:
   ConnectionTest() : thread_(LoopThread::Options()) {}
-  // On the test's clock.
+  // Runs the loop on `clock_`.
   explicit ConnectionTest(EventLoopOptions options)
       : thread_((options.clock = &clock_, std::move(options))) {}
   ~ConnectionTest() override { Forget(); }
@@ -193,7 +196,7 @@ class ConnectionTest : public testing::Test {
     });
   }
 
-  // From the test's end; all of it, however long it takes.
+  // Sends all of `bytes` from the test's end, however long it takes.
   void Send(const std::string& bytes) {
     size_t sent = 0;
     ASSERT_TRUE(PollUntil([&] {
@@ -203,7 +206,7 @@ class ConnectionTest : public testing::Test {
       return sent == bytes.size();
     }));
   }
-  // At the test's end: `n` bytes, or fewer when the connection ends.
+  // Reads `n` bytes at the test's end, or fewer if the connection ends.
   std::string Receive(size_t n) {
     std::string bytes;
     const bool done = PollUntil([&] {
@@ -239,7 +242,7 @@ class ConnectionTest : public testing::Test {
   [[nodiscard]] bool AwaitClosed() {
     return owner_->closed.WaitFor([](const auto& c) { return c.has_value(); });
   }
-  // No byte that somebody still holds was written over.
+  // Fails if bytes that somebody still holds were overwritten.
   void ExpectKeptSlicesUnchanged() {
     thread_.Run([&] {
       const std::vector<std::string> frames = owner_->frames.Get();
@@ -265,11 +268,14 @@ class ConnectionTest : public testing::Test {
 // ---- Reading
 
 TEST_F(ConnectionTest, CutsFramesSplitAtEveryByteBoundary) {
+  // The last payload is one that the owner reads directly; an empty one is a header alone.
   const std::vector<size_t> sizes = {0, 1, 30, 200, 0, 2'000};
   std::string bytes;
   for (size_t i = 0; i < sizes.size(); ++i) bytes += Frame(sizes[i], static_cast<char>('A' + i));
   for (size_t i = 1; i < 2 * bytes.size(); ++i) {
     if (i == bytes.size()) continue;
+    // Try each boundary twice: an owner may say how long the frame of a split header is, or leave
+    // it open.
     owner_->says_header = i < bytes.size();
     const size_t split = i % bytes.size();
     // The first read ends at the split; then everything comes at once.
@@ -290,6 +296,7 @@ TEST_F(ConnectionTest, CopiesOnlyTheFrameThatASplitGoesThrough) {
   constexpr size_t kFrames = 100;
   std::string bytes;
   for (size_t i = 0; i < kFrames; ++i) bytes += Frame(34, 'a');
+  // The splits go through every byte of the first two frames.
   for (size_t split = 1; split < 2 * (kHeader + 34); ++split) {
     bool first = true;
     Open([&first, split] { return std::exchange(first, false) ? split : size_t{1} << 20; });
@@ -310,6 +317,7 @@ TEST_F(ConnectionTest, CopiesOnlyTheFrameThatASplitGoesThrough) {
 TEST_F(ConnectionTest, CutsFramesThatComeByteByByte) {
   Open([] { return size_t{1}; });
   std::string bytes;
+  // 1,500 is above what is read directly: it is read into the owner's memory a byte at a time.
   for (size_t size : {0, 5, 70, 1'500, 3}) bytes += Frame(size, 'a');
   Send(bytes);
   ASSERT_TRUE(AwaitFrames(5));
@@ -325,6 +333,8 @@ TEST_F(ConnectionTest, CutsRandomFramesInRandomPieces) {
     std::string bytes;
     std::vector<std::string> expected;
     for (int i = 0; i < 150; ++i) {
+      // Most fit into a read, some are around the size that is read directly, and a few are larger
+      // than the arena's block.
       const size_t size = sizes() % (sizes() % 12 == 0 ? 200'000 : sizes() % 5 == 0 ? 3'000 : 150);
       const std::string frame = Frame(size, static_cast<char>('0' + i % 40));
       expected.push_back(frame.substr(kHeader));
@@ -338,7 +348,8 @@ TEST_F(ConnectionTest, CutsRandomFramesInRandomPieces) {
   }
 }
 
-// Its owner takes long with the input, as inline handlers may: others have their turn meanwhile.
+// The owner is slow with its input, as inline handlers may be. The loop must still let other work
+// have its turn.
 TEST_F(ConnectionTest, ReadsNoLongerThanItsTimeInATurn) {
   Open();
   int reads = 0;
@@ -347,13 +358,15 @@ TEST_F(ConnectionTest, ReadsNoLongerThanItsTimeInATurn) {
     if (++reads == 1) {
       thread_.loop().Post([&](TaskFate) { reads_before_others.Set(reads); });
     }
+    // Twice the time that a connection has in a turn, so that one read is enough to use it up.
     const auto until = std::chrono::steady_clock::now() + milliseconds(2);
     while (std::chrono::steady_clock::now() < until) {
     }
   };
   size_t frames = 0;
   thread_.Run([&] {
-    // As many as the socket takes, before the loop looks at it.
+    // Fill the socket in a turn of the loop, so that all of it is there when the loop looks at the
+    // socket.
     const std::string frame = Frame(900, 'a');
     int buffer = 1 << 20;
     ::setsockopt(peer_.fd(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
@@ -363,6 +376,7 @@ TEST_F(ConnectionTest, ReadsNoLongerThanItsTimeInATurn) {
       ++frames;
     }
   });
+  // These frames are more than two reads bring: each read takes 64 KiB at most.
   ASSERT_GT(frames, 180u);
   ASSERT_TRUE(AwaitFrames(frames));
   ASSERT_TRUE(reads_before_others.WaitFor([](int n) { return n > 0; }));
@@ -381,8 +395,8 @@ TEST_F(ConnectionTest, ReadsALargePayloadIntoTheOwnersMemory) {
   EXPECT_GT(directs, 0);
 }
 
-// The header came in two reads, the second of which brought a part of a payload to be read
-// directly, too.
+// The header comes in two reads. The second of them also brings the beginning of a payload that the
+// owner wants to read directly.
 TEST_F(ConnectionTest, GivesDirectMemoryWhatCameWithTheEndOfASplitHeader) {
   for (size_t first = 1; first < kHeader; ++first) {
     int reads = 0;
@@ -400,6 +414,8 @@ TEST_F(ConnectionTest, GivesDirectMemoryWhatCameWithTheEndOfASplitHeader) {
 
 TEST_F(ConnectionTest, LeavesSlicesAloneThatTheOwnerKept) {
   Open();
+  // Each frame comes in a read of its own, into the bytes behind the ones that are kept; together
+  // they need several blocks of the arena.
   for (int i = 0; i < 300; ++i) {
     Send(Frame(static_cast<size_t>(i) * 3, static_cast<char>('a' + i % 26)));
     ASSERT_TRUE(AwaitFrames(static_cast<size_t>(i) + 1));
@@ -407,8 +423,8 @@ TEST_F(ConnectionTest, LeavesSlicesAloneThatTheOwnerKept) {
   ExpectKeptSlicesUnchanged();
 }
 
-// The slices of a connection that was closed while it cut frames are as good as any; a neighbour's
-// read comes next.
+// A connection is closed while it cuts frames. Its slices must stay as they are when a neighbour
+// reads next.
 TEST_F(ConnectionTest, LeavesSlicesAloneThatWereKeptByOneThatClosedInside) {
   Open();
   owner_->on_frame = [&](const std::string&) {
@@ -420,6 +436,8 @@ TEST_F(ConnectionTest, LeavesSlicesAloneThatWereKeptByOneThatClosedInside) {
   ASSERT_EQ(owner_->kept.size(), 1u);
   thread_.Run([&] { connection_.reset(); });
 
+  // All connections of a loop share the arena. If the closed connection had not released its bytes
+  // there, the neighbour's bytes would be written over them.
   const FrameOwner::Kept kept = owner_->kept[0];
   FrameOwner neighbour;
   int fds[2];
@@ -459,6 +477,7 @@ TEST_F(ConnectionTest, TellsTheEndOfEachReadAfterItsBytes) {
 
 TEST_F(ConnectionTest, AnOrderlyEndIsOkAndTellsHowMuchWasLeftOver) {
   Open();
+  // The end comes after 50 bytes of a frame of 108.
   Send(Frame(10, 'a') + Frame(100, 'b').substr(0, 50));
   ASSERT_TRUE(AwaitFrames(1));
   peer_.Close();
@@ -482,7 +501,7 @@ TEST_F(ConnectionTest, AnEndBetweenFramesLeavesNothingOver) {
 }
 
 TEST_F(ConnectionTest, AReadErrorNamesCallPeerAndErrno) {
-  // A TCP connection that is reset.
+  // The peer resets its TCP connection.
   Socket listener = *Socket::Listen(*SocketAddress::Parse("127.0.0.1:0"), 1);
   bool connected = false;
   Socket client = *Socket::StartConnect(*listener.LocalAddress(), &connected);
@@ -497,6 +516,7 @@ TEST_F(ConnectionTest, AReadErrorNamesCallPeerAndErrno) {
     connection_ = std::make_unique<Connection>(thread_.loop(), arena_, handle_, owner_.get());
     ASSERT_TRUE(connection_->Start().ok());
   });
+  // A linger time of 0 makes close() send a reset instead of an orderly end.
   linger abrupt{1, 0};
   ::setsockopt(accepted, SOL_SOCKET, SO_LINGER, &abrupt, sizeof abrupt);
   ::close(accepted);
@@ -514,6 +534,7 @@ TEST_F(ConnectionTest, CloseTellsTheOwnerOnceBeforeItReturns) {
     connection_->CloseAfterFlush(absl::AbortedError("third"), seconds(1));
   });
   EXPECT_EQ(owner_->closed.Get()->message(), "first");
+  // Another thread may write at any time: its bytes are dropped.
   Append("too late");
   EXPECT_EQ(Receive(1), "") << "the socket is closed";
 }
@@ -545,7 +566,8 @@ TEST_F(ConnectionTest, MayBeClosedInEachCallback) {
         break;
     }
     Open();
-    // Large enough that a part of it comes directly; it need not all be taken.
+    // The bytes are enough that a part of the payload is read directly. The connection may close
+    // before it has taken all of them.
     const std::string bytes =
         (where == Where::kDirect ? "" : Frame(10, 'a')) + Frame(400'000, 'b') + Frame(10, 'c');
     size_t sent = 0;
@@ -556,6 +578,7 @@ TEST_F(ConnectionTest, MayBeClosedInEachCallback) {
     }));
     ASSERT_TRUE(AwaitClosed());
     EXPECT_EQ(owner_->closed.Get()->message(), "inside");
+    // The owner fails the test when a callback follows the end.
     thread_.Settle();
     Forget();
   }
@@ -566,6 +589,7 @@ TEST_F(ConnectionTest, DestroyedWithoutAnEndItTellsNobody) {
   thread_.Run([&] { connection_.reset(); });
   EXPECT_FALSE(owner_->closed.Get().has_value());
   thread_.Run([&] { EXPECT_EQ(handle_->connection(), nullptr); });
+  // The handle is still there, and its output is closed.
   Append("dropped");
   EXPECT_EQ(Receive(1), "");
 }
@@ -578,6 +602,7 @@ TEST_F(ConnectionTest, WritesFromTheCallersThreadAndFromItsLoop) {
   EXPECT_EQ(Receive(4), "now ");
   Append("later", By::kLoop);
   EXPECT_EQ(Receive(5), "later");
+  // Both are written together, at the end of this turn.
   thread_.Run([&] {
     Append("a", By::kLoop);
     Append("b", By::kLoop);
@@ -587,6 +612,7 @@ TEST_F(ConnectionTest, WritesFromTheCallersThreadAndFromItsLoop) {
 }
 
 TEST_F(ConnectionTest, GoesOnWhenThePeerReadsAgain) {
+  // 2 MB against a buffer of a few KiB: writes are blocked again and again, on either thread.
   Open(nullptr, 4'096);
   std::string all;
   for (int i = 0; i < 200; ++i) {
@@ -616,13 +642,14 @@ TEST_F(ConnectionTest, ManyThreadsWriteWhileThePeerReadsSlowly) {
   for (std::thread& t : threads) t.join();
   ASSERT_EQ(all.size(), static_cast<size_t>(kThreads * kRecords * 100));
   for (size_t at = 0; at < all.size(); at += 100) {
+    // A record that another thread's bytes had cut would not be whole here.
     ASSERT_EQ(all.substr(at, 100), std::string(99, all[at]) + ';');
   }
 }
 
 TEST_F(ConnectionTest, AWriteErrorEndsItAndNamesTheStep) {
   Open();
-  // The end of the peer's reading; its end of writing would be told first.
+  // In one turn of the loop: the write meets the closed peer before a read can see the end of file.
   thread_.Run([&] {
     peer_.Close();
     Append("nobody reads this", By::kCaller);
@@ -636,15 +663,15 @@ TEST_F(ConnectionTest, AWriteErrorEndsItAndNamesTheStep) {
 
 TEST_F(ConnectionTest, AWriteErrorOnAnotherThreadEndsItToo) {
   Open();
-  // It does not read, so that only the write can notice.
+  // Reading is paused above one unsent byte, so that only the write can notice the end.
   thread_.Run([&] { connection_->PauseReadsAbove(0, 1); });
-  Append(std::string(8 << 20, 'x'));  // more than fits: blocked, and so above the mark
+  Append(std::string(8 << 20, 'x'));  // more than fits, so the write is blocked
   thread_.Settle();
   peer_.Close();
   ASSERT_TRUE(AwaitClosed());
   EXPECT_NE(owner_->closed.Get()->message().find("write: "), absl::string_view::npos)
       << *owner_->closed.Get();
-  // The code is the same for every errno.
+  // The test looks at the code only, which is the same for every errno.
   EXPECT_TRUE(absl::IsUnavailable(*owner_->closed.Get())) << *owner_->closed.Get();
 }
 
@@ -653,6 +680,7 @@ TEST_F(ConnectionTest, ThatWasToEndAnywayKeepsItsReasonWhenItsLastWordsFail) {
   Append(std::string(8 << 20, 'x'));  // more than fits
   thread_.Settle();
   thread_.Run([&] { connection_->CloseAfterFlush(absl::AbortedError("its reason"), hours(1)); });
+  // The write that waits for room fails now.
   peer_.Close();
   ASSERT_TRUE(AwaitClosed());
   EXPECT_EQ(*owner_->closed.Get(), absl::AbortedError("its reason"));
@@ -678,6 +706,7 @@ TEST_F(ConnectionTest, NoLongerPausesWhenTheMarksAreTakenAway) {
   Send(Frame(5, 'a'));
   thread_.Settle();
   EXPECT_EQ(owner_->frames.Get().size(), 0u);
+  // The output is as full as before.
   thread_.Run([&] { connection_->PauseReadsAbove(0, 0); });
   EXPECT_TRUE(AwaitFrames(1));
 }
@@ -694,12 +723,14 @@ TEST_F(ConnectionTest, CloseAfterFlushWithNothingQueuedClosesAtOnce) {
 }
 
 TEST_F(ConnectionTest, CloseAfterFlushWritesFirst) {
+  // The output is idle, blocked behind a flush of this thread's, or behind one of the loop's.
   for (const By by : {By::kNobody, By::kCaller, By::kLoop}) {
     Open(nullptr, 4'096);
     const std::string last(500'000, 'l');
     Append(last, by);
     thread_.Run([&] {
       connection_->CloseAfterFlush(absl::UnavailableError("going"), hours(1));
+      // The second call must change neither reason nor limit.
       connection_->CloseAfterFlush(absl::UnavailableError("again"), Nanos::zero());
       EXPECT_FALSE(connection_->closed());
     });
@@ -717,6 +748,7 @@ TEST_F(ConnectionTest, ReadsNoMoreOnceItClosesAfterItsFlush) {
   thread_.Settle();
   Send(Frame(5, 'a'));
   thread_.Run([&] { connection_->CloseAfterFlush(absl::UnavailableError("going"), hours(1)); });
+  // A pause alone would end here, and the frame would be read.
   Receive(499'000);  // below the low mark
   thread_.Settle();
   EXPECT_EQ(owner_->frames.Get().size(), 0u);
@@ -726,6 +758,9 @@ TEST_F(ConnectionTest, ReadsNoMoreOnceItClosesAfterItsFlush) {
 }
 
 TEST_F(ConnectionTest, ClosesAfterAFlushThatAnotherThreadFinishes) {
+  // This is a race: the loop finds that the output is not empty, and leaves the end to the thread
+  // that flushes it. If that thread did not report its end, the connection would stay for an hour.
+  // The window is small, so there are many rounds.
   for (int round = 0; round < 200; ++round) {
     Open();
     std::thread writer([&] {
@@ -739,6 +774,7 @@ TEST_F(ConnectionTest, ClosesAfterAFlushThatAnotherThreadFinishes) {
   }
 }
 
+// The same fixture on the manual clock, for behaviour that depends on time.
 class ConnectionOnManualClock : public ConnectionTest {
  protected:
   ConnectionOnManualClock() : ConnectionTest(LoopThread::Options()) {}
@@ -774,12 +810,15 @@ TEST_F(ConnectionTest, AHandleOutlivesItsConnectionAndItsLoop) {
   thread_.Run([&] { connection_.reset(); });
   thread_.Stop();
   Append("dropped", By::kCaller);
+  // The closed loop cancels the flush that is posted to it.
   Append("dropped", By::kLoop);
   EXPECT_EQ(handle_->peer(), "the test");
 }
 
 TEST_F(ConnectionTest, AFlushQueuedWhileTheLoopClosesLetsGoOfItsHandle) {
   Open();
+  // A flush that waits in the loop holds its own handle. If the closing loop dropped the flush
+  // without telling it, the handle would never be destroyed.
   const std::weak_ptr<ConnectionHandle> watch = handle_;
   thread_.Run([&] {
     thread_.loop().Stop();
@@ -793,6 +832,7 @@ TEST_F(ConnectionTest, AFlushQueuedWhileTheLoopClosesLetsGoOfItsHandle) {
 }
 
 TEST(ConnectionHandle, LeavesTheWriteToTheLoopWhereOnlyThatMayWrite) {
+  // TLS behaves like this: its library allows one thread at a time.
   class LoopOnlyTransport final : public Transport {
    public:
     explicit LoopOnlyTransport(Watched<std::thread::id>* writer) : writer_(writer) {}

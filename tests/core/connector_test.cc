@@ -1,3 +1,5 @@
+// Dials of a connector: over real sockets and the system's clock in the first part, and from there
+// on over a manual clock, with names from a hosts file or a scripted name server.
 #include "weft/core/connector.h"
 
 #include <poll.h>
@@ -45,6 +47,8 @@ class SilentListener {
       absl::StatusOr<Socket> socket = Socket::StartConnect(address_, &connected);
       EXPECT_TRUE(socket.ok()) << socket.status();
       pollfd wait{socket->fd(), POLLOUT, 0};
+      // The kernel drops the packets of a connect when the queue is full. 100 ms are long for an
+      // answer from loopback.
       const bool answered = connected || ::poll(&wait, 1, 100) == 1;
       queued_.push_back(*std::move(socket));
       if (!answered) return;
@@ -72,7 +76,7 @@ class ConnectorTest : public testing::Test {
   void Start(const std::string& text, Nanos limit, Connector::OnConnected done) {
     thread_.Run([&] { connector_->Start(*HostPort::Parse(text), text, limit, std::move(done)); });
   }
-  // Waits for the end of one connect; says its error, or "" and the connected transport.
+  // Waits for the end of one connect. Returns its error, or OK and sets the connected transport.
   absl::Status Connect(const std::string& text, Nanos limit,
                        std::unique_ptr<Transport>* transport = nullptr) {
     Watched<std::optional<absl::Status>> ended;
@@ -104,6 +108,7 @@ TEST_F(ConnectorTest, ConnectsOverTcpAndUnix) {
 TEST_F(ConnectorTest, NeverCallsBackInsideStart) {
   const TempDir dir;
   const Socket listener = Listen("unix:" + dir.path() + "/s");
+  // One connect succeeds at once, one fails at once, and one address cannot be dialled.
   for (const std::string& text :
        {listener.LocalAddress()->ToString(), "unix:" + dir.path() + "/none",
         std::string("[fe80::1%none]:1")}) {
@@ -132,6 +137,7 @@ TEST_F(ConnectorTest, ConnectsToAName) {
 TEST_F(ConnectorTest, ARefusalNamesPhasePeerReasonAndTime) {
   std::string text;
   {
+    // Nobody listens at this port once the listener has gone.
     const Socket listener = Listen("127.0.0.1:0");
     text = listener.LocalAddress()->ToString();
   }
@@ -141,6 +147,7 @@ TEST_F(ConnectorTest, ARefusalNamesPhasePeerReasonAndTime) {
   EXPECT_NE(message.find("connect: Connection refused (to " + text + ", after "), std::string::npos)
       << message;
   EXPECT_NE(message.find(" ms)"), std::string::npos) << message;
+  // The time is said once, by the connector alone.
   EXPECT_EQ(message.find("after "), message.rfind("after ")) << message;
 }
 
@@ -194,12 +201,13 @@ TEST_F(ConnectorTest, CancelIsLegalInEveryState) {
     thread_.Run([&] {
       if (state == State::kIdle) return;
       connector_->Start(*HostPort::Parse(text), text, seconds(9), [&](Result) {
-        // A name server near by may have answered before.
+        // A name server near by may have answered before the cancel.
         EXPECT_FALSE(cancelled);
       });
       if (state == State::kBegun) connector_->Cancel();
       cancelled = state == State::kBegun;
     });
+    // The lookup or the connect has begun when the loop has settled.
     thread_.Settle();
     thread_.Run([&] {
       connector_->Cancel();
@@ -236,14 +244,16 @@ TEST_F(ConnectorTest, MayBeDestroyedOrRestartedInsideItsCallback) {
     const Socket gone = Listen("127.0.0.1:0");
     bad = gone.LocalAddress()->ToString();
   }
-  // One connects, one is refused by its peer, one fails before any packet is sent.
+  // The first target connects, the second is refused by its peer, and the third fails before any
+  // packet is sent.
   for (const std::string& text : {good, bad, std::string("[fe80::1%none]:1")}) {
     Notification done;
     std::unique_ptr<Connector> connector;
     thread_.Run([&] {
       connector = std::make_unique<Connector>(thread_.loop());
       connector->Start(*HostPort::Parse(text), text, seconds(30), [&](Result) {
-        // Once more, from inside; and then its end.
+        // Start once more from inside the callback, then destroy the connector from inside the
+        // second one.
         connector->Start(*HostPort::Parse(good), good, seconds(30), [&](Result r) {
           EXPECT_TRUE(r.ok()) << r.status();
           connector.reset();
@@ -256,7 +266,7 @@ TEST_F(ConnectorTest, MayBeDestroyedOrRestartedInsideItsCallback) {
   }
 }
 
-// ---- Several addresses of a name, in time that stands still but for Advance
+// ---- Several addresses of a name. The manual clock moves only by Advance.
 
 // A connector whose names come from a hosts file of the test's.
 class ConnectorToAName : public testing::Test {
@@ -270,7 +280,7 @@ class ConnectorToAName : public testing::Test {
     thread_.Run([this] { connector_.reset(); });
     thread_.Settle();
   }
-  // "name" has these addresses.
+  // Writes a hosts file in which "name" has these addresses.
   void Hosts(const std::vector<std::string>& addresses) {
     std::ofstream hosts(options_.hosts);
     for (const std::string& address : addresses) hosts << address << " name\n";
@@ -293,7 +303,7 @@ class ConnectorToAName : public testing::Test {
     });
     thread_.Settle();
   }
-  // The peer's address, or the error.
+  // Returns the peer's address, or the error.
   std::string End() {
     EXPECT_TRUE(ended_.WaitFor([](const auto& e) { return e.has_value(); }));
     return ended_.Get().value_or("");
@@ -304,6 +314,7 @@ class ConnectorToAName : public testing::Test {
   }
   // "name" has two addresses: the first answers nobody, the second listens.
   struct DeadAndLive {
+    // All of 127.0.0.0/8 is this machine, so two of its addresses may use the same port.
     explicit DeadAndLive(ConnectorToAName& test)
         : port(dead.port()), live_at(At("127.0.0.2", port)), live(Listen(live_at)) {
       test.Hosts({"127.0.0.1", "127.0.0.2"});
@@ -313,7 +324,7 @@ class ConnectorToAName : public testing::Test {
     const std::string live_at;
     const Socket live;
   };
-  // A name server that never says whether there are IPv6 addresses.
+  // A name server that answers for IPv4 and never for IPv6.
   static ScriptedDns::Reply SilentOfIpv6(const ScriptedDns::Question& q) {
     return q.ipv6 ? ScriptedDns::Reply{.silent = true}
                   : ScriptedDns::Reply{.addresses = {"127.0.0.1"}};
@@ -368,6 +379,7 @@ TEST_F(ConnectorToAName, TriesTheNextAddressAtOnceWhereOneRefuses) {
   const uint16_t port = live.LocalAddress()->port();
   Hosts({"127.0.0.1", "127.0.0.2"});
   Start(port);
+  // The clock stands still: no head start can have passed.
   EXPECT_EQ(End(), At("127.0.0.2", port));
 }
 
@@ -376,6 +388,7 @@ TEST_F(ConnectorToAName, TakesBothFamilies) {
   const uint16_t port = live.LocalAddress()->port();
   Hosts({"::1", "127.0.0.1"});
   Start(port);
+  // Nobody listens at ::1, which is tried first and refuses.
   EXPECT_EQ(End(), At("127.0.0.1", port));
 }
 
@@ -416,6 +429,7 @@ TEST_F(ConnectorToAName, WaitsForTheIpv6AnswerNoLongerThanTheResolutionDelay) {
   const uint16_t port = live.LocalAddress()->port();
   Start(port, seconds(3), "web.example");
   ASSERT_TRUE(dns.WaitUntilAnswered("web.example A"));
+  // The loop has read the answer for IPv4; the delay counts from here.
   thread_.Settle();
   thread_.Advance(Connector::kResolutionDelay - Nanos(1));
   EXPECT_FALSE(Ended());
@@ -431,6 +445,7 @@ TEST_F(ConnectorToAName, HasAResolutionDelayThatFitsIntoAShortLimit) {
   Start(port, milliseconds(40), "web.example");
   ASSERT_TRUE(dns.WaitUntilAnswered("web.example A"));
   thread_.Settle();
+  // The delay shrinks to a quarter of the limit, which is less than kResolutionDelay.
   thread_.Advance(milliseconds(10));
   EXPECT_EQ(End(), At("127.0.0.1", port));
 }
@@ -443,6 +458,7 @@ TEST_F(ConnectorToAName, BeginsWithIpv6WhileTheIpv4AnswerIsMissing) {
   const Socket live = Listen("[::1]:0");
   const uint16_t port = live.LocalAddress()->port();
   Start(port, seconds(3), "web.example");
+  // The clock stands still, so this connect waited for no delay.
   EXPECT_EQ(End(), At("[::1]", port));
 }
 
@@ -450,6 +466,7 @@ TEST_F(ConnectorToAName, GivesTheLookupTwoThirdsOfTheTime) {
   const ScriptedDns dns(
       [](const ScriptedDns::Question&) { return ScriptedDns::Reply{.silent = true}; });
   options_.dns_port = dns.port();
+  // Nothing is dialled, so the port means nothing.
   Start(1, seconds(3), "web.example");
   thread_.Advance(seconds(2) - Nanos(1));
   EXPECT_FALSE(Ended());
@@ -469,6 +486,7 @@ TEST_F(ConnectorToAName, ClosesTheAttemptsThatLost) {
     return n;
   };
   Start(peers.port);
+  // The socket of the attempt that nobody answers is among them.
   const size_t before = open_descriptors();
   thread_.Advance(Connector::kHeadStart);
   EXPECT_EQ(End(), peers.live_at);

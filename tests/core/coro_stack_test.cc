@@ -1,3 +1,6 @@
+// The depth of the stack while coroutines that need not wait follow one another, and the place
+// where the end of a spawned coroutine runs. The bounds hold without optimization and under
+// sanitizers, too.
 #include "weft/core/coro_stack.h"
 
 #include <algorithm>
@@ -21,8 +24,10 @@ namespace {
 
 using ::testing::ElementsAre;
 
+// This many nested resumptions would overflow any stack.
 constexpr int64_t kMany = 1'000'000;
 
+// The ends of the stack as the coroutines saw them.
 struct Depths {
   uintptr_t highest = 0;
   uintptr_t lowest = UINTPTR_MAX;
@@ -62,6 +67,8 @@ TEST(CoroStack, AMillionCoroutinesThatNeedNotWaitDoNotGrowTheStack) {
   std::optional<int64_t> sum;
   Spawn(SumOfReady(kMany, &depths), [&](std::optional<int64_t> s, std::exception_ptr) { sum = s; });
   EXPECT_EQ(sum, kMany * (kMany - 1) / 2);
+  // The stack may grow to kMax below each Resume, and further by the frames of the coroutine that
+  // runs there, which are large under a sanitizer.
   EXPECT_LE(depths.highest - depths.lowest, 4 * CoroStack::kMax);
 }
 
@@ -72,6 +79,7 @@ TEST(CoroStack, NorDoTheyWhereSomebodyElseResumesThem) {
   Spawn(SumBehind(&gate, kMany, &depths),
         [&](std::optional<int64_t> s, std::exception_ptr) { sum = s; });
   ASSERT_TRUE(gate.waiting);
+  // The CoroStack that Spawn opened has gone by now.
   CoroStack::Resume(gate.waiting);
   EXPECT_EQ(sum, kMany * (kMany - 1) / 2);
   EXPECT_LE(depths.highest - depths.lowest, 4 * CoroStack::kMax);
@@ -83,6 +91,7 @@ TEST(Coro, TheEndOfASpawnedOneDoesNotRunInsideSpawnOnALoop) {
   Depths depths;
   thread.Run([&] {
     CallbackQueue::Call(nullptr, "a test", [&] {
+      // The coroutine ends inside Spawn. Its `done` waits until the running callback has returned.
       Spawn(Ready(1, &depths),
             [&](std::optional<int64_t>, std::exception_ptr) { order.push_back(2); });
       order.push_back(1);
@@ -99,6 +108,8 @@ TEST(Coro, WhatTheEndOfASpawnedOneThrowsIsCounted) {
     throw std::runtime_error("at its end");
   };
   thread.Run([&] {
+    // One ends inside Spawn, the other when the gate opens: their `done` is called from different
+    // places.
     Spawn(Ready(1, &depths), throws);
     Spawn(SumBehind(&gate, 1, &depths), throws);
     CoroStack::Resume(gate.waiting);

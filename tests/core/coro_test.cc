@@ -1,3 +1,5 @@
+// Coroutines without a result, several at once (WhenAll), and a thread that waits for one
+// (BlockOn). The tests open gates to decide when each coroutine ends.
 #include "weft/core/coro.h"
 
 #include <coroutine>
@@ -34,7 +36,8 @@ struct Gate {
   void Open() { CoroStack::Resume(std::exchange(waiting, nullptr)); }
 };
 
-// Suspends, and goes on on the executor that was current, behind what a thread of its own does.
+// Suspends; a thread of its own then resumes the coroutine on the executor that was current, or on
+// itself where there was none.
 class Elsewhere {
  public:
   ~Elsewhere() {
@@ -126,6 +129,7 @@ TEST(WhenAll, AllRunAtOnceAndTheirResultsAreInOrder) {
   Spawn(WhenAll(Give(&first, 1), Pass(&second, &order, 2), Give(&third, 3)),
         [&](auto all, std::exception_ptr) { results = all; });
   ASSERT_TRUE(first.waiting && second.waiting && third.waiting);
+  // The coroutines end in another order than WhenAll names them.
   third.Open();
   first.Open();
   EXPECT_FALSE(results.has_value());
@@ -155,12 +159,13 @@ TEST(WhenAll, NeedsNobodyToWait) {
   std::vector<int> order;
   const auto many = [](std::vector<int>* o) -> Coro<void> {
     int64_t sum = 0;
-    // So many that nested resumptions would overflow the stack.
+    // This many nested resumptions would overflow the stack.
     for (int i = 0; i < 100'000; ++i) {
       const auto [a, b] = co_await WhenAll(Ready(i), Ready(1));
       sum += a + b;
     }
     EXPECT_EQ(sum, int64_t{100'000} * 99'999 / 2 + 100'000);
+    // WhenAll of nothing must not suspend: nobody could resume it later.
     co_await WhenAll(std::vector<Coro<void>>());
     o->push_back(1);
   };
@@ -183,15 +188,15 @@ TEST(WhenAll, ThrowsTheFirstInOrderWhenAllHaveEnded) {
       caught = e.what();
     }
   });
-  // Two have thrown, and the first still runs: WhenAll waits for it, since it may use what the
-  // others' owner holds.
+  // Two coroutines have thrown, and the first still runs. WhenAll waits for it, since it may use
+  // objects that belong to the coroutine that awaits.
   EXPECT_EQ(caught, "");
   gate.Open();
   EXPECT_EQ(caught, "the second");
   EXPECT_THAT(order, ElementsAre(1));
 }
 
-// Counts those that live.
+// Counts the objects that live.
 struct Alive {
   explicit Alive(int* alive) : count(alive) { ++*count; }
   Alive(Alive&& o) noexcept : count(std::exchange(o.count, nullptr)) {}
@@ -210,9 +215,10 @@ TEST(WhenAll, DestroyedBeforeItsEndDestroysWhatItAwaits) {
     const auto all = WhenAll(Hold(&first, Alive(&alive)), Hold(&second, Alive(&alive)));
     EXPECT_EQ(alive, 2);
   }
-  EXPECT_EQ(alive, 0);  // never begun
+  EXPECT_EQ(alive, 0);  // none of the coroutines has begun
   {
     auto all = WhenAll(Hold(&first, Alive(&alive)), Hold(&second, Alive(&alive)));
+    // Begin it by hand, as awaiting it would, so that the test can still destroy it.
     CoroStack::Resume(all.await_suspend(std::noop_coroutine()));
     ASSERT_TRUE(second.waiting);
     first.Open();
@@ -222,6 +228,9 @@ TEST(WhenAll, DestroyedBeforeItsEndDestroysWhatItAwaits) {
 }
 
 TEST(WhenAll, TheLastThatEndsResumesItWhicheverThreadsTheyEndOn) {
+  // All four end at about the same time. Each must count itself out, and exactly one must resume
+  // the awaiting coroutine: if two did, a finished coroutine would be resumed; if none did, BlockOn
+  // would wait for ever.
   for (int round = 0; round < 200; ++round) {
     auto hop = [](int number) -> Coro<int> {
       Elsewhere elsewhere;
@@ -244,6 +253,7 @@ TEST(BlockOn, GivesWhatTheCoroutineReturns) {
   const auto fails = []() -> Coro<absl::Status> { co_return absl::NotFoundError("none"); };
   EXPECT_TRUE(absl::IsNotFound(BlockOn(fails())));
   const auto fails_too = []() -> Coro<absl::StatusOr<int>> { co_return absl::DataLossError(""); };
+  // BlockOn does not wrap a StatusOr into another one.
   const absl::StatusOr<int> flat = BlockOn(fails_too());
   EXPECT_TRUE(absl::IsDataLoss(flat.status()));
 }
@@ -259,13 +269,14 @@ TEST(BlockOn, TheCoroutineRunsOnTheThreadThatWaits) {
       Elsewhere elsewhere;
       co_await elsewhere;
       same += std::this_thread::get_id() == here ? 1 : 0;
-      // It may wait there, as between its waits.
+      // No callback is on the stack here, so the coroutine may call BlockOn itself.
       EXPECT_FALSE(CallbackQueue::InCallback());
       EXPECT_EQ(*BlockOn(Ready(i)), i);
     }
     co_return same;
   };
   EXPECT_EQ(*BlockOn(hops(std::this_thread::get_id())), 3);
+  // The thread lends itself only until BlockOn returns.
   EXPECT_EQ(Executor::Current(), nullptr);
 }
 
@@ -275,6 +286,8 @@ TEST(BlockOn, WhatItSpawnsGoesOnElsewhereAndMayOutliveIt) {
   std::vector<int> order;
   const auto spawns = [&]() -> Coro<void> {
     Spawn([](Gate* g, Notification* e) -> Coro<void> {
+      // The waiting thread is no executor for the spawned coroutine: it may have left BlockOn
+      // before the coroutine ends.
       EXPECT_EQ(Executor::Current(), nullptr);
       co_await *g;
       e->Notify();
@@ -295,6 +308,7 @@ TEST(BlockOn, IsRefusedOnALoop) {
     *b = true;
     co_return;
   };
+  // Waiting would keep the loop from the very event that is waited for.
   thread.Run([&] { status = BlockOn(begins(&begun)); });
   EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
   EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr("I/O thread"));
@@ -302,6 +316,7 @@ TEST(BlockOn, IsRefusedOnALoop) {
 }
 
 TEST(BlockOn, HoldsItsWorkerAndNeedsNoOther) {
+  // The only worker waits in BlockOn: a coroutine that went on in the pool would never be resumed.
   absl::StatusOr<std::unique_ptr<WorkerPool>> pool = WorkerPool::Create({.threads = 1});
   ASSERT_TRUE(pool.ok());
   Notification ended;

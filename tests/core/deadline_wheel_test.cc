@@ -1,3 +1,5 @@
+// The wheel of deadlines on a loop of its own: with a manual clock, against a sorted map over many
+// random steps, and once with the system's clock.
 #include "weft/core/deadline_wheel.h"
 
 #include <map>
@@ -19,6 +21,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+// Deadlines that are a revolution apart share a slot.
 constexpr Nanos kRevolution = DeadlineWheel::kTick * DeadlineWheel::kSlots;
 
 class Entry final : public DeadlineEntry {
@@ -58,6 +61,7 @@ class DeadlineWheelTest : public testing::Test {
 
 TEST_F(DeadlineWheelTest, TellsAnEntryOnceAndNotBeforeItsDeadline) {
   Entry entry;
+  // The deadline lies within a tick, while slots are whole ticks.
   InsertAfter(entry, milliseconds(10) + microseconds(300));
   EXPECT_TRUE(entry.in_wheel());
   thread_.Advance(milliseconds(10) + microseconds(300) - Nanos(1));
@@ -65,13 +69,14 @@ TEST_F(DeadlineWheelTest, TellsAnEntryOnceAndNotBeforeItsDeadline) {
   thread_.Advance(Nanos(1));
   EXPECT_EQ(entry.told, 1);
   EXPECT_FALSE(entry.in_wheel());
+  // The wheel passes the entry's slot three more times.
   thread_.Advance(kRevolution * 3);
   EXPECT_EQ(entry.told, 1);
   EXPECT_EQ(Size(), 0u);
 }
 
 TEST_F(DeadlineWheelTest, KeepsEntriesOfLaterRoundsApart) {
-  // All in the same slot.
+  // All five deadlines fall into the same slot.
   Entry entries[5];
   for (int i = 0; i < 5; ++i) InsertAfter(entries[i], milliseconds(3) + kRevolution * i);
   for (int i = 0; i < 5; ++i) {
@@ -99,6 +104,7 @@ TEST_F(DeadlineWheelTest, ARemovedEntryIsNotTold) {
   Entry stays, goes;
   InsertAfter(stays, milliseconds(5));
   InsertAfter(goes, milliseconds(5));
+  // The second one finds nothing to remove, which is legal.
   Remove(goes);
   Remove(goes);
   EXPECT_FALSE(goes.in_wheel());
@@ -112,11 +118,13 @@ TEST_F(DeadlineWheelTest, AnEntryMayComeAgainEarlierOrLater) {
   Entry entry;
   InsertAfter(entry, milliseconds(50));
   Remove(entry);
+  // Remove has left the timer at 50 ms; an earlier deadline has to move it.
   InsertAfter(entry, milliseconds(5));
   thread_.Advance(milliseconds(5));
   EXPECT_EQ(entry.told, 1);
   InsertAfter(entry, milliseconds(5));
   Remove(entry);
+  // The timer still rings after 5 ms, for nothing, and has to be set anew.
   InsertAfter(entry, milliseconds(80));
   thread_.Advance(milliseconds(79));
   EXPECT_EQ(entry.told, 1);
@@ -158,6 +166,7 @@ TEST_F(DeadlineWheelTest, ACallbackMayInsertItselfAndOthers) {
   Entry again, other;
   again.on_deadline = [&] {
     if (again.told < 3) wheel_->Insert(&again, clock_.Now() + milliseconds(2));
+    // Insert a deadline that has passed, while the wheel looks through that very slot.
     if (again.told == 1) wheel_->Insert(&other, clock_.Now() - milliseconds(1));
   };
   InsertAfter(again, milliseconds(2));
@@ -178,7 +187,7 @@ TEST_F(DeadlineWheelTest, ACallbackMayDestroyItsEntry) {
 
 TEST_F(DeadlineWheelTest, AgreesWithASortedMapOverTenThousandRandomSteps) {
   constexpr int kEntries = 500;
-  // A fixed seed: a failure comes again.
+  // The seed is fixed, so that a failure can be repeated.
   std::mt19937 random(20'240'607);
   std::vector<Entry> entries(kEntries);
   std::multimap<MonoTime, int> model;
@@ -199,7 +208,7 @@ TEST_F(DeadlineWheelTest, AgreesWithASortedMapOverTenThousandRandomSteps) {
         Remove(entries[i]);
         break;
       case 1: {
-        // Mostly small steps, and now and then one over several revolutions (of 512 ms).
+        // Most steps are small; now and then one spans several revolutions (of 512 ms).
         const Nanos d = microseconds(random() % (random() % 10 == 0 ? 5'000'000 : 20'000));
         clock_.Advance(d);
         thread_.Settle();
@@ -215,7 +224,7 @@ TEST_F(DeadlineWheelTest, AgreesWithASortedMapOverTenThousandRandomSteps) {
         const Nanos d = microseconds(random() % (random() % 4 == 0 ? 3'000'000 : 50'000));
         model.emplace(clock_.Now() + d, i);
         InsertAfter(entries[i], d);
-        // Due already: told in the next turn, without Advance.
+        // A deadline of now is told in the next turn, without Advance.
         if (d == Nanos::zero()) {
           thread_.Settle();
           ++expected[i];
@@ -227,6 +236,7 @@ TEST_F(DeadlineWheelTest, AgreesWithASortedMapOverTenThousandRandomSteps) {
       ASSERT_EQ(Size(), model.size());
     }
   }
+  // Remove the entries first: the wheel must be empty when it is destroyed.
   for (Entry& entry : entries) Remove(entry);
 }
 
@@ -242,11 +252,12 @@ TEST(DeadlineWheelOnSystemClock, IsNeverEarlyAndSleepsWhenEmpty) {
   };
   thread.Run([&] {
     wheel = std::make_unique<DeadlineWheel>(thread.loop());
+    // The deadline is no whole number of ticks: rounding it down would be early.
     at = Clock::System().Now() + microseconds(2'345);
     wheel->Insert(&entry, at);
   });
   ASSERT_TRUE(told.Wait());
-  // No upper bound: how late it is depends on the machine's load.
+  // There is no upper bound, since the machine's load decides how late the callback runs.
   EXPECT_GE(seen, at);
   thread.Run([&] { wheel.reset(); });
 }

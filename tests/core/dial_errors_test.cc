@@ -1,3 +1,4 @@
+// The words of a dial's errors, literally: they are what an operator reads.
 #include "weft/core/dial_errors.h"
 
 #include <chrono>
@@ -23,6 +24,8 @@ std::string Text(const absl::Status& status) {
 TEST(DialErrors, NameEachAddressOnceAndTheTargetBehindThem) {
   DialErrors errors;
   errors.Begin("db1:80");
+  // The first reason names the system call and the address, as a socket's error does; the second
+  // names neither.
   errors.Add(At(1), "connect 127.0.0.1:80: Connection refused");
   errors.Add(At(2), "No route to host");
   EXPECT_EQ(Text(errors.AllFailed(kTook)),
@@ -41,6 +44,7 @@ TEST(DialErrors, ATargetThatIsTheAddressIsNamedOnce) {
 TEST(DialErrors, CountTheReasonsThatAreNotNamed) {
   DialErrors errors;
   errors.Begin("db1:80");
+  // Two of the six are more than the text names.
   for (int i = 1; i <= 6; ++i) errors.Add(At(i), "x");
   EXPECT_EQ(Text(errors.AllFailed(kTook)),
             "connect: 127.0.0.1:80: x; 127.0.0.2:80: x; 127.0.0.3:80: x; 127.0.0.4:80: x; "
@@ -58,6 +62,7 @@ TEST(DialErrors, NoAnswerNamesThePhaseAndWhoWasAsked) {
   EXPECT_EQ(Text(errors.NoAnswer({At(1)}, kTook)),
             "connect: no answer from 127.0.0.1:80 (to db1:80, after 3.0 ms); before that: "
             "127.0.0.3:80: Connection refused");
+  // A new dial: the reasons of the one before are gone.
   errors.Begin("127.0.0.1:80");
   errors.set_phase(DialErrors::Phase::kConnect);
   EXPECT_EQ(Text(errors.NoAnswer({At(1)}, kTook)),

@@ -1,3 +1,5 @@
+// An event_base in a process with hardly any descriptors left, and the destination of libevent's
+// log lines. A test that takes the descriptors takes them from all threads of this process.
 #include "weft/core/event_base.h"
 
 #include <fcntl.h>
@@ -25,6 +27,7 @@ using ::testing::HasSubstr;
 // libevent ends the process when it gets the first of its descriptors and not the others.
 TEST(EventBase, IsRefusedWhereDescriptorsAreFewInsteadOfEndingTheProcess) {
   const int before = OpenDescriptors();
+  // The loop goes beyond the need of a base, so that both outcomes are seen.
   for (int left = 0; left <= 20; ++left) {
     absl::StatusOr<event_base*> base = nullptr;
     {
@@ -50,7 +53,8 @@ TEST(EventBase, UsesEpollAlone) {
   event_base_free(*base);
 }
 
-// As where several threads make a Runtime each: libevent's list of back ends is shared by them.
+// Several threads may make a Runtime each at the same time: they share libevent's list of back
+// ends.
 TEST(EventBase, SeveralAreMadeAtOnce) {
   std::atomic<int> made{0};
   std::vector<std::thread> threads;
@@ -72,6 +76,8 @@ TEST(EventBase, SeveralAreMadeAtOnce) {
 TEST(EventBase, OtherThreadsMayTakeDescriptorsMeanwhile) {
   std::atomic<bool> stop{false};
   {
+    // Two descriptors are to spare, and the other threads hold up to six, so some bases are
+    // refused.
     const FewDescriptors few(EventBase::kDescriptors + EventBase::kSpare + 2);
     std::vector<std::thread> threads;
     for (int t = 0; t < 3; ++t) {
@@ -93,7 +99,7 @@ TEST(EventBase, OtherThreadsMayTakeDescriptorsMeanwhile) {
     stop.store(true);
     for (std::thread& t : threads) t.join();
   }
-  // The process is still here, whoever got the descriptors.
+  // This process must still be alive, whoever got the descriptors.
   absl::StatusOr<event_base*> base = EventBase::New();
   ASSERT_TRUE(base.ok()) << base.status();
   event_base_free(*base);
@@ -102,6 +108,7 @@ TEST(EventBase, OtherThreadsMayTakeDescriptorsMeanwhile) {
 TEST(EventBase, AnEventLoopIsMadeOrRefusedAndLeavesNothing) {
   const int before = OpenDescriptors();
   int made = 0;
+  // A loop has a pipe and a timerfd beside its base: it fails at each of them in turn.
   for (int left = 0; left <= 24; ++left) {
     const FewDescriptors few(left);
     absl::StatusOr<std::unique_ptr<EventLoop>> loop = EventLoop::Create({});
@@ -139,6 +146,7 @@ TEST(EventBase, LinesOfLibeventGoToTheLogOfTheRuntimeAtWork) {
   }
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
   EXPECT_THAT(lines->Text(), HasSubstr("libevent: event_base_loop: reentrant invocation"));
+  // The limit holds for each second: three times as many lines allow for a slow run.
   EXPECT_LE(lines->Count(), 3u * Log::kForeignLines) << "thinned out";
   event_base_free(*base);
 }

@@ -1,3 +1,5 @@
+// The turns of a loop: their order, the loop's sleep and its wake-ups, and its end, with tasks from
+// many threads. Then the readiness of descriptors, which the loop reports.
 #include "weft/core/event_loop.h"
 
 #include <sys/resource.h>
@@ -35,7 +37,7 @@ bool AwaitSleeps(const EventLoop& loop, int64_t n) {
   return PollUntil([&] { return loop.counts().sleeps >= n; });
 }
 
-// Counts its fates, and may do something when run.
+// Counts its runs and cancellations, and calls the functions that a test sets.
 class FateTask final : public LoopTask {
  public:
   void Run() override {
@@ -50,7 +52,7 @@ class FateTask final : public LoopTask {
   int runs = 0, cancels = 0;
 };
 
-// Tasks of different posters may mix; those of one must not.
+// Tasks of different posters may mix; tasks of one poster must stay in order.
 TEST(EventLoop, RunsPostedTasksInTheOrderOfEachPoster) {
   constexpr int kPosters = 4;
   constexpr int kTasks = 3'000;
@@ -84,6 +86,8 @@ TEST(EventLoop, ServesEveryPostOfThreadsThatWaitForIt) {
     std::vector<std::thread> posters;
     for (int p = 0; p < 3; ++p) {
       posters.emplace_back([&] {
+        // Each poster waits until its task has run, so the loop goes to sleep between posts. A lost
+        // wake-up leaves all posters waiting.
         for (int i = 0; i < 2'000; ++i) thread.Run([] {});
       });
     }
@@ -94,6 +98,7 @@ TEST(EventLoop, ServesEveryPostOfThreadsThatWaitForIt) {
 TEST(EventLoop, IsWokenOnceForManyPosts) {
   LoopThread thread;
   ASSERT_TRUE(AwaitSleeps(thread.loop(), 1));
+  // The loop went to sleep by itself, and nobody has posted yet.
   EXPECT_EQ(thread.loop().counts().wakes, 0);
   // The first task holds the loop awake while the others come.
   Notification running, go_on;
@@ -107,7 +112,7 @@ TEST(EventLoop, IsWokenOnceForManyPosts) {
   Notification last;
   thread.loop().Post([&](TaskFate) { last.Notify(); });
   ASSERT_TRUE(last.Wait());
-  // The last may have found the loop asleep again.
+  // The last post may have found the loop asleep again, which makes a second wake-up.
   EXPECT_LE(thread.loop().counts().wakes, 2);
   EXPECT_GE(thread.loop().counts().wakes, 1);
 }
@@ -138,8 +143,8 @@ TEST(EventLoop, IsNotWokenWhileItRunsCallbacks) {
     watch.WatchRead(true);
     sleeps = thread.loop().counts().sleeps;
   });
-  // It has to be asleep before the byte comes: the callback then runs in the turn that the poll
-  // woke.
+  // The loop has to be asleep before the byte comes, so that the callback runs in the turn that the
+  // poll woke.
   ASSERT_TRUE(AwaitSleeps(thread.loop(), sleeps + 1));
   const int64_t wakes = thread.loop().counts().wakes;
   ASSERT_EQ(::write(b.fd(), "x", 1), 1);
@@ -151,7 +156,7 @@ TEST(EventLoop, IsNotWokenWhileItRunsCallbacks) {
 }
 
 TEST(EventLoop, RunsPostedTasksWhileADescriptorIsReadyAllTheTime) {
-  // Reads nothing, as of a peer that sends faster than it is read from.
+  // Never reads, like an end whose peer sends faster than it reads.
   class Listener final : public WatchEvents {
    public:
     void OnReadable() override {
@@ -170,7 +175,7 @@ TEST(EventLoop, RunsPostedTasksWhileADescriptorIsReadyAllTheTime) {
   int fds[2];
   ASSERT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
   const Socket a(fds[0]), b(fds[1]);
-  // Never read, so the descriptor is ready all the time.
+  // Nobody reads this byte, so the descriptor is ready all the time.
   ASSERT_EQ(::write(b.fd(), "x", 1), 1);
   for (const bool busy : {false, true}) {  // the wait that sleeps, and the one that polls
     EventLoopOptions options = LoopThread::Options();
@@ -183,7 +188,8 @@ TEST(EventLoop, RunsPostedTasksWhileADescriptorIsReadyAllTheTime) {
       listener.watch.WatchRead(true);
     });
     ASSERT_TRUE(listener.ended.Wait());
-    // 8: kMaxRounds. Without the bound the poll goes on until the listener gives up, at 1,000.
+    // The 8 is kMaxRounds. Without that bound the poll goes on until the listener gives up, at
+    // 1,000.
     thread.Run([&] { EXPECT_LE(listener.at_task, 8) << (busy ? "busy" : "asleep"); });
   }
 }
@@ -201,9 +207,11 @@ TEST(EventLoop, WakesNobodyWhileIdle) {
   };
   thread.Run([&] { before = switches(); });
   const int64_t turns = thread.loop().counts().turns;
-  // How long is measured in what others do meanwhile: a loop that polls would turn about as often.
+  // The work of another loop measures the time: a loop that polls meanwhile would turn about as
+  // often as the other one.
   LoopThread other;
   for (int i = 0; i < 2'000; ++i) other.Run([] {});
+  // The turn that read `before` may be counted late, and one may follow before the loop sleeps.
   EXPECT_LE(thread.loop().counts().turns - turns, 2);
   thread.Run([&] { after = switches(); });
   EXPECT_LE(after - before, 3);
@@ -213,6 +221,7 @@ TEST(EventLoop, StopBeforeRunMakesRunReturnAndCancelsWhatIsQueued) {
   std::unique_ptr<EventLoop> loop = NewLoop();
   FateTask task;
   loop->Post(&task);
+  // Call Stop twice, since it may come more than once.
   loop->Stop();
   loop->Stop();
   loop->Run();
@@ -225,6 +234,7 @@ TEST(EventLoop, CancelsWhatIsPostedAfterItHasClosed) {
   thread.Stop();
   FateTask task;
   thread.loop().Post(&task);
+  // The task was cancelled on this thread, before Post returned.
   EXPECT_EQ(task.cancels, 1);
   TaskFate fate = TaskFate::kRun;
   thread.loop().Post([&](TaskFate f) { fate = f; });
@@ -255,10 +265,11 @@ TEST(EventLoop, RunsOrCancelsEachTaskPostedWhileItCloses) {
         }
       });
     }
-    // Into the middle of the posting: some tasks are queued, others are still to come.
+    // Stop the loop in the middle of the posting: some tasks are queued, others are still to come.
     ASSERT_TRUE(PollUntil([&] { return posted.load() > 50; }));
     thread.Stop();
     for (std::thread& t : posters) t.join();
+    // A task that slips between the loop's last look and its closing would be missing.
     EXPECT_EQ(answered.load(), posted.load());
   }
 }
@@ -320,6 +331,8 @@ TEST(EventLoop, RunsTheTurnsEndAfterPostedTasksAndAtMostTwoRoundsOfIt) {
   });
   ASSERT_TRUE(done.Wait());
   thread.Settle();
+  // `third` is scheduled in the second round. It waits for the next turn, whose posted tasks come
+  // before it.
   EXPECT_EQ(order, (std::vector<std::string>{"task", "end", "second", "posted", "third"}));
 }
 
@@ -329,6 +342,7 @@ TEST(EventLoop, AnswersTasksOfTheTurnsEndWhenItCloses) {
   forever.on_run = [&] { thread.loop().RunAtEndOfTurn(&forever); };
   thread.Run([&] { thread.loop().RunAtEndOfTurn(&forever); });
   thread.Stop();
+  // The closing loop runs the task in its last rounds, cancels it once, and does not run it again.
   EXPECT_GE(forever.runs, 1);
   EXPECT_EQ(forever.cancels, 1);
 }
@@ -353,6 +367,8 @@ TEST(EventLoop, ClosesThoughCallbacksBringUpOneAnotherForEver) {
   };
   thread.Run([&] { again(); });
   thread.Stop();
+  // The closing loop called every generation that it allows, and dropped the callback that the last
+  // one queued.
   EXPECT_GE(called, CallbackQueue::kGenerations);
 }
 
@@ -372,10 +388,11 @@ TEST(EventLoop, IsStillTheCurrentOneForTasksCancelledWhileItCloses) {
   LoopThread thread;
   EventLoop* seen = nullptr;
   FateTask late;
+  // A task that is cancelled may use objects that belong to the loop.
   late.on_cancel = [&] { seen = EventLoop::Current(); };
   thread.Run([&] {
     thread.loop().Stop();
-    // Behind the stop: the loop ends after this turn.
+    // The loop has been told to stop, so this task comes too late and is cancelled.
     thread.loop().Post(&late);
   });
   thread.Stop();
@@ -389,7 +406,7 @@ TEST(EventLoop, ReadsItsClockOnceForWhatCameTogether) {
     MonoTime Now() const override { return MonoTime(Nanos(1'000'000'000 + reads.fetch_add(1))); }
     mutable std::atomic<int64_t> reads{0};
   };
-  // Each reading gives another time, so two that are equal were one reading.
+  // Each reading gives another time, so two equal times come from one reading.
   CountingClock clock;
   EventLoopOptions options = LoopThread::Options();
   options.clock = &clock;
@@ -400,7 +417,8 @@ TEST(EventLoop, ReadsItsClockOnceForWhatCameTogether) {
   });
 }
 
-// A spin measures its budget by the loop's clock: with one that stands still it would never end.
+// A spin measures its budget by the loop's clock. With a clock that stands still the spin would
+// never end.
 TEST(EventLoop, DoesNotSpinOnAClockThatStandsStill) {
   ManualClock clock;
   EventLoopOptions options = LoopThread::Options();
@@ -410,7 +428,7 @@ TEST(EventLoop, DoesNotSpinOnAClockThatStandsStill) {
   EXPECT_TRUE(AwaitSleeps(thread.loop(), 1));
 }
 
-// ---- FdWatch, which is the loop's other half.
+// ---- FdWatch, the loop's way to watch a descriptor.
 
 struct SocketPair {
   SocketPair() {
@@ -428,6 +446,7 @@ TEST(FdWatch, TellsReadinessAsLongAsItLasts) {
   WatchRecorder recorder;
   FdWatch watch;
   recorder.on_readable = [&] {
+    // The byte stays unread in the first two calls, so the watch must call again.
     if (recorder.reads.Get() == 3) {
       char byte;
       EXPECT_EQ(::read(pair.here.fd(), &byte, 1), 1);
@@ -442,6 +461,7 @@ TEST(FdWatch, TellsReadinessAsLongAsItLasts) {
   ASSERT_EQ(::write(pair.there.fd(), "x", 1), 1);
   EXPECT_TRUE(recorder.reads.WaitForValue(3));
   thread.Settle();
+  // A fourth call would come after the byte was read, or because WatchRead was called twice.
   EXPECT_EQ(recorder.reads.Get(), 3);
   thread.Run([&] { watch.Stop(); });
 }
@@ -454,6 +474,7 @@ TEST(FdWatch, StoppedWhileTheOtherEventIsReadyTooSaysNothingMore) {
     auto watch = std::make_unique<FdWatch>();
     const auto end = [&] { watch.reset(); };  // the harder case: destroyed inside its callback
     (stop_in_read ? recorder.on_readable : recorder.on_writable) = end;
+    // The socket is readable and writable before it is watched, so one poll brings both events.
     ASSERT_EQ(::write(pair.there.fd(), "x", 1), 1);
     thread.Run([&] {
       ASSERT_TRUE(watch->Start(thread.loop(), pair.here.fd(), &recorder).ok());
@@ -463,7 +484,7 @@ TEST(FdWatch, StoppedWhileTheOtherEventIsReadyTooSaysNothingMore) {
     thread.Settle();
     if (stop_in_read) {
       EXPECT_EQ(recorder.reads.Get(), 1);
-      EXPECT_LE(recorder.writes.Get(), 1);  // it may have come first
+      EXPECT_LE(recorder.writes.Get(), 1);  // the write event may have come first
     } else {
       EXPECT_EQ(recorder.writes.Get(), 1);
       EXPECT_LE(recorder.reads.Get(), 1);
@@ -484,6 +505,7 @@ TEST(FdWatch, MayMoveToAnotherDescriptorInsideItsCallback) {
     }
     ASSERT_TRUE(watch.Start(thread.loop(), second.here.fd(), &recorder).ok());
     watch.WatchWrite(true);
+    // The number of the closed descriptor may be given to another one from now on.
     first.here.Close();
   };
   thread.Run([&] {

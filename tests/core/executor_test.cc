@@ -1,3 +1,4 @@
+// Executor::Current of a thread: inside an executor, inside a nested one, and outside of all.
 #include "weft/core/executor.h"
 
 #include <gtest/gtest.h>
@@ -5,6 +6,8 @@
 namespace weft {
 namespace {
 
+// Runs the closure inside Execute, which a real executor must not do. The test needs only its
+// Scope.
 class OnTheSpot final : public Executor {
  public:
   void Execute(absl::AnyInvocable<void() &&> closure) override {

@@ -1,3 +1,4 @@
+// The texts that name the limit a machine has met, each for the errno that a system call gives.
 #include "weft/core/exhausted.h"
 
 #include <errno.h>

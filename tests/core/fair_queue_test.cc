@@ -1,3 +1,6 @@
+// The order in which a worker pool's queue gives out items of several shares, and what the queue
+// refuses at its limit. Tests with threads show that no item is lost and none overtakes another of
+// its share.
 #include "weft/core/fair_queue.h"
 
 #include <algorithm>
@@ -22,12 +25,12 @@ class Item final : public WorkItem {
   int number = 0;
 };
 
-// A connection that submits.
+// A connection that submits items, with a share of its own.
 class Peer {
  public:
   Peer(FairQueue& queue, int name) : queue_(queue), name_(name) {}
 
-  // That many more; says how many were taken.
+  // Pushes `count` new items. Returns how many the queue took.
   size_t Push(size_t count) {
     std::vector<WorkItem*> batch;
     for (size_t i = 0; i < count; ++i) batch.push_back(&New());
@@ -68,7 +71,7 @@ class FairQueueTest : public testing::Test {
     }
     return owners;
   }
-  // Items that are taken before the first of `owner`.
+  // Takes items until one is `owner`'s. Returns how many came before it.
   size_t Before(int owner) {
     size_t before = 0;
     for (std::vector<int> next = Take(1); !next.empty() && next[0] != owner; next = Take(1)) {
@@ -77,12 +80,14 @@ class FairQueueTest : public testing::Test {
     return before;
   }
 
+  // A quantum of 0 stands for the least one, kQuantum.
   FairQueue queue_{1'000, 0};
   std::vector<int> last_ = std::vector<int>(8, -1);
   Peer hog_{queue_, 1}, other_{queue_, 2}, third_{queue_, 3};
 };
 
 TEST_F(FairQueueTest, TakesTheItemsOfAShareInTheirOrder) {
+  // Single items for the express, small batches for the ring, and large ones for the share's line.
   for (const size_t batch : {1u, 1u, 3u, 1u, 20u, 1u, 7u, 40u}) {
     EXPECT_EQ(hog_.Push(batch), batch);
     Take(batch / 2);
@@ -96,6 +101,7 @@ TEST_F(FairQueueTest, TakesTheItemsOfAShareInTheirOrder) {
 TEST_F(FairQueueTest, ASingleItemGoesAheadOfAnothersThousand) {
   hog_.Push(900);
   other_.Push(1);
+  // The single item goes by the express, which comes before the other share's items in the ring.
   EXPECT_EQ(Before(2), 0u);
   EXPECT_EQ(queue_.size(), 900u);
   Take();
@@ -103,6 +109,7 @@ TEST_F(FairQueueTest, ASingleItemGoesAheadOfAnothersThousand) {
 
 TEST_F(FairQueueTest, ABatchWaitsForAQuantumOfAnothersAtTheMost) {
   hog_.Push(900);
+  // Only a single item may use the express.
   other_.Push(5);
   EXPECT_LE(Before(2), kQuantum);
   EXPECT_THAT(Take(4), ElementsAre(2, 2, 2, 2));
@@ -137,7 +144,8 @@ TEST_F(FairQueueTest, TheExpressStarvesNobody) {
       sparse[static_cast<size_t>(next[0] - 100)]->Push(1);
     }
   }
-  // Its quantum in each round of once everybody.
+  // The items taken make 20 rounds: in each, every sparse peer has one turn and the hog its quantum
+  // of 8. A starved hog would get none.
   EXPECT_GE(of_hog, 28u);
   Take();
 }
@@ -145,6 +153,8 @@ TEST_F(FairQueueTest, TheExpressStarvesNobody) {
 TEST_F(FairQueueTest, AnExpressItemIsNotOvertakenByWhatComesBehindIt) {
   hog_.Push(20);
   other_.Push(1);
+  // These items wait in the line until the first one has been taken. In the ring they could come
+  // before it.
   other_.Push(5);
   other_.Push(1);
   EXPECT_EQ(Before(2), 0u);
@@ -158,6 +168,7 @@ TEST_F(FairQueueTest, RefusesWhatGoesBeyondItsLimitAndLeavesItAtTheEnd) {
   std::vector<WorkItem*> batch;
   for (int i = 0; i < 30; ++i) batch.push_back(&peer.New());
   ASSERT_EQ(queue.TryPush(batch.data(), 30), 20u);
+  // The refused items keep their order, so that the caller can answer them or try them again.
   for (size_t i = 20; i < 30; ++i) EXPECT_EQ(batch[i], peer.items[i].get());
   EXPECT_EQ(queue.size(), 20u);
   for (int i = 0; i < 20; ++i) EXPECT_EQ(queue.TryTake(), peer.items[static_cast<size_t>(i)].get());
@@ -168,12 +179,13 @@ TEST_F(FairQueueTest, OfABatchOfSeveralThoseAreRefusedThatHoldTheMost) {
   FairQueue queue(40, 0);
   Peer hog(queue, 1), other(queue, 2);
   ASSERT_EQ(hog.Push(100), 40u);
-  // One batch of a loop's turn: of both, in turn.
+  // One batch holds items of both shares in turn, as a batch of a loop's turn does.
   std::vector<WorkItem*> batch;
   for (int i = 0; i < 3; ++i) {
     for (int k = 0; k < 5; ++k) batch.push_back(&hog.New());
     for (int k = 0; k < 5; ++k) batch.push_back(&other.New());
   }
+  // The limit is reached already. The other share holds nothing yet and may have 20, its part.
   EXPECT_EQ(queue.TryPush(batch.data(), batch.size()), 15u);
   for (size_t i = 15; i < 30; ++i) EXPECT_EQ(static_cast<Item*>(batch[i])->owner, 1) << i;
   while (queue.TryTake() != nullptr) {
@@ -184,11 +196,11 @@ TEST_F(FairQueueTest, AtTheLimitAShareGetsItsPartAndNoMore) {
   FairQueue queue(100, 0);
   Peer hog(queue, 1), other(queue, 2);
   ASSERT_EQ(hog.Push(500), 100u);
-  // Half of the limit, for two share it.
+  // Two shares have a line, so the part of each is half of the limit.
   EXPECT_EQ(other.Push(500), 50u);
   EXPECT_EQ(other.Push(1), 0u);
   EXPECT_EQ(hog.Push(1), 0u);
-  // Of all lines at most twice the limit; beside it those that stand in the ring.
+  // All lines together hold at most twice the limit, and the ring may hold the limit beside them.
   std::vector<std::unique_ptr<Peer>> more;
   for (int i = 0; i < 50; ++i) more.emplace_back(std::make_unique<Peer>(queue, 3 + i))->Push(500);
   EXPECT_LE(queue.size(), 300u);
@@ -201,6 +213,7 @@ TEST_F(FairQueueTest, ASingleItemIsTakenAtTheLimit) {
   FairQueue queue(4, 0);
   Peer hog(queue, 1), other(queue, 2);
   ASSERT_EQ(hog.Push(100), 4u);
+  // The express has room of its own.
   EXPECT_EQ(other.Push(1), 1u);
   EXPECT_EQ(static_cast<Item*>(queue.TryTake())->owner, 2);
   while (queue.TryTake() != nullptr) {
@@ -211,6 +224,7 @@ TEST_F(FairQueueTest, ItemsOfNobodyAreBoundedByTheLimit) {
   FairQueue queue(10, 0);
   Peer peer(queue, 1);
   ASSERT_EQ(peer.Push(9), 9u);
+  // Items without a share go straight to the ring, and have no line to wait in.
   Item items[2];
   WorkItem* batch[] = {&items[0], &items[1]};
   EXPECT_EQ(queue.TryPush(batch, 2), 1u);
@@ -222,6 +236,7 @@ TEST_F(FairQueueTest, ItemsOfNobodyAreBoundedByTheLimit) {
 TEST_F(FairQueueTest, TakesBackWhatStandsInTheLine) {
   hog_.Push(30);
   EXPECT_FALSE(queue_.Withdraw(*hog_.items[0])) << "it is in the ring";
+  // The last of the line, one in its middle, and its first.
   for (const size_t i : {size_t{29}, size_t{15}, kQuantum}) {
     EXPECT_TRUE(queue_.Withdraw(*hog_.items[i]));
     EXPECT_FALSE(queue_.Withdraw(*hog_.items[i]));
@@ -252,8 +267,10 @@ TEST_F(FairQueueTest, WhatGoesOnIsNeverRefusedAndStandsBehindTheOthers) {
   FairQueue queue(1, 0);
   Peer hog(queue, 1), other(queue, 2);
   ASSERT_EQ(hog.Push(5), 1u);
+  // Ring and express have no room for so many, so most of these items wait in the share's line.
   for (int i = 0; i < 20; ++i) queue.Push(other.New());
   Item nobodys;
+  // An item without a share has no line to wait in, and the ring is full.
   queue.Push(nobodys);
   EXPECT_EQ(queue.size(), 22u);
   int last = -1, taken = 0;
@@ -268,8 +285,8 @@ TEST_F(FairQueueTest, WhatGoesOnIsNeverRefusedAndStandsBehindTheOthers) {
   EXPECT_EQ(queue.size(), 0u);
 }
 
-// Producers with a share each, one of them withdrawing, against consumers: each item comes out
-// once.
+// Producers have a share each, and one of them withdraws items, while consumers take them. Each
+// item must come out once.
 TEST_F(FairQueueTest, LosesNothingBetweenThreads) {
   constexpr int kProducers = 3, kConsumers = 2, kRounds = 3'000;
   FairQueue queue(1'000, 0);
@@ -301,7 +318,7 @@ TEST_F(FairQueueTest, LosesNothingBetweenThreads) {
     });
   }
   for (int p = 0; p < kProducers; ++p) threads[static_cast<size_t>(p)].join();
-  while (ended.load() < pushed.load()) std::this_thread::yield();  // stays when one is lost
+  while (ended.load() < pushed.load()) std::this_thread::yield();  // never ends if an item is lost
   done.store(true);
   for (size_t t = kProducers; t < threads.size(); ++t) threads[t].join();
   EXPECT_EQ(ended.load(), pushed.load());
@@ -309,8 +326,12 @@ TEST_F(FairQueueTest, LosesNothingBetweenThreads) {
   for (const auto& peer : peers) EXPECT_EQ(peer->share.waiting(), 0u);
 }
 
-// A worker counts a line out at the moment in which its connection asks how much room it has.
+// A worker counts a line out at the moment in which the connection asks how much room its share
+// has.
 TEST_F(FairQueueTest, HasRoomForAShareWhoseLineHasJustGone) {
+  // A batch has one item more than the ring takes of a share, so each batch makes a line, and
+  // taking its items ends the line. The number of lines may then be 0 for a moment, and a share's
+  // part is the limit divided by that number.
   constexpr size_t kRounds = 60'000, kBatch = FairQueue::kMinQuantum + 1;
   FairQueue queue(1'000, 0);
   Peer peer(queue, 1);
@@ -329,8 +350,8 @@ TEST_F(FairQueueTest, HasRoomForAShareWhoseLineHasJustGone) {
   EXPECT_EQ(queue.size(), 0u);
 }
 
-// With one consumer the order of a share is that in which it was pushed, whatever way each item
-// took.
+// With one consumer, the items of a share come in the order in which they were pushed, whichever
+// way each of them took.
 TEST_F(FairQueueTest, KeepsTheOrderOfAShareBetweenThreads) {
   constexpr size_t kItems = 30'000;
   FairQueue queue(1'000, 0);
@@ -339,10 +360,11 @@ TEST_F(FairQueueTest, KeepsTheOrderOfAShareBetweenThreads) {
   std::thread producer([&] {
     for (size_t i = 0; i < kItems;) {
       WorkItem* batch[20];
+      // Every third batch is a single item, which may go by the express.
       const size_t count = std::min(kItems - i, i % 3 == 0 ? size_t{1} : 1 + i % 20);
       for (size_t k = 0; k < count; ++k) batch[k] = peer.items[i + k].get();
       for (size_t k = 0; k < count;) {
-        // The refused ones again, in their order.
+        // Push the refused items again, in their order.
         const size_t taken = queue.TryPush(batch + k, count - k);
         k += taken;
         if (k < count) std::this_thread::yield();

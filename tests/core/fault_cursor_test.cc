@@ -1,3 +1,4 @@
+// The effect of a fault script on each write and read of one direction, without any connection.
 #include "weft/core/fault_cursor.h"
 
 #include <gtest/gtest.h>
@@ -27,6 +28,7 @@ TEST(FaultCursor, CutsBehindExactlyTheByteItWasTold) {
   FaultCursor cursor(FaultScript{.cut_at = 10});
   EXPECT_FALSE(cursor.Write(9).cut);
   const FaultCursor::Written last = cursor.Write(5);
+  // The tenth byte still arrives; the rest of this write is lost.
   EXPECT_EQ(last.taken, 1u);
   EXPECT_EQ(last.arriving, 1u);
   EXPECT_TRUE(last.cut);
@@ -43,6 +45,7 @@ TEST(FaultCursor, BytesFromAPositionOnVanishButAreTaken) {
   FaultCursor cursor(FaultScript{.drop_from = 4});
   EXPECT_FALSE(cursor.silent());
   FaultCursor::Written written = cursor.Write(6);
+  // The writer is not told, as with a cable that was pulled.
   EXPECT_EQ(written.taken, 6u);
   EXPECT_EQ(written.arriving, 4u);
   EXPECT_TRUE(cursor.silent());
@@ -59,6 +62,7 @@ TEST(FaultCursor, DrawsDelaysBetweenTheTwoFromItsSeed) {
   Nanos last{};
   for (int i = 0; i < 100; ++i) {
     const Nanos delay = one.Write(1).delay;
+    // The seed alone decides, so that a simulation can be repeated.
     EXPECT_EQ(same.Write(1).delay, delay);
     EXPECT_GE(delay, std::chrono::milliseconds(2));
     EXPECT_LE(delay, std::chrono::milliseconds(5));

@@ -1,3 +1,5 @@
+// Faults that are drawn from a seed: the same each time, as often as their mix says, and none of a
+// kind whose share is nothing.
 #include "weft/core/fault_script.h"
 
 #include <gtest/gtest.h>
@@ -7,6 +9,7 @@
 namespace weft::internal {
 namespace {
 
+// Compares all faults but bytes_per_second, which is never drawn.
 bool Same(const FaultScript& a, const FaultScript& b) {
   return a.delay == b.delay && a.max_delay == b.max_delay && a.drop_from == b.drop_from &&
          a.cut_at == b.cut_at && a.max_write == b.max_write && a.max_read == b.max_read &&
@@ -22,6 +25,7 @@ TEST(ConnectionFaults, AreTheSameForTheSameSeedNumberAndMix) {
     EXPECT_TRUE(Same(one.to_listener, again.to_listener));
     EXPECT_TRUE(Same(one.to_dialer, again.to_dialer));
     EXPECT_EQ(one.refused, again.refused);
+    // A neighbouring seed has other draws for every connection.
     const ConnectionFaults other = ConnectionFaults::Drawn(4, number, mix);
     different += Same(one.to_listener, other.to_listener) ? 0 : 1;
   }
@@ -35,7 +39,7 @@ TEST(ConnectionFaults, AShareOfNothingHasNoFaults) {
     ConnectionFaults faults = ConnectionFaults::Drawn(1, number, none);
     EXPECT_FALSE(faults.refused);
     for (FaultScript* script : {&faults.to_listener, &faults.to_dialer}) {
-      script->seed = 0;  // of delays, of which there are none
+      script->seed = 0;  // the seed of delays, of which there are none
       EXPECT_TRUE(Same(*script, FaultScript()));
     }
   }
@@ -55,6 +59,8 @@ TEST(ConnectionFaults, TheirSharesAreWhatTheMixSays) {
       EXPECT_TRUE(script->drop_from == kNoByte || script->drop_from < 1'000);
     }
   }
+  // Cuts and drops are half as likely in each of the two directions. The seed is fixed, so the
+  // counts are the same in every run.
   EXPECT_NEAR(refused, kConnections * 0.5, kConnections * 0.03);
   EXPECT_NEAR(cut, kConnections * 0.2, kConnections * 0.03);
   EXPECT_NEAR(dropped, kConnections * 0.4, kConnections * 0.03);

@@ -1,3 +1,5 @@
+// The memory that libevent keeps for each descriptor number. The amount that malloc gives out when
+// a descriptor is watched shows whether that memory was made before.
 #include "weft/core/fd_slots.h"
 
 #include <dirent.h>
@@ -19,6 +21,7 @@ namespace weft::internal {
 namespace {
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+// Sanitizers have a malloc of their own, which mallinfo2 does not count.
 constexpr bool kCountsMemory = false;
 #else
 constexpr bool kCountsMemory = true;
@@ -32,7 +35,7 @@ int OpenDescriptors() {
   return count;
 }
 
-// A copy with that number, or the next that is free.
+// Returns a copy of `fd` with the number `number`, or with the next number that is free.
 Socket CopyAt(int fd, int number) { return Socket(::fcntl(fd, F_DUPFD_CLOEXEC, number)); }
 
 class FdSlotsTest : public testing::Test {
@@ -48,8 +51,8 @@ class FdSlotsTest : public testing::Test {
   }
   void Cover(int fd) WEFT_NO_THREAD_ANALYSIS { slots_.Cover(base_.get(), one_.fd(), fd); }
 
-  // Watches the descriptor. Returns the bytes that malloc gave out for it; `*told`: a byte was
-  // noticed.
+  // Watches the descriptor. Returns the bytes that malloc gave out for it, and sets `*told` if the
+  // watch noticed a byte.
   size_t Watch(int fd, bool* told) {
     *told = false;
     event* const watch = event_new(
@@ -75,8 +78,10 @@ class FdSlotsTest : public testing::Test {
 };
 
 TEST_F(FdSlotsTest, AreMadeForAWholeGroupAtOnce) {
-  const Socket taken = CopyAt(one_.fd(), 700);  // in use already, as an accepted connection is
+  const Socket taken = CopyAt(one_.fd(), 700);  // in use before Cover, as an accepted connection is
   Cover(600);
+  // All three are in the group from 512 to 1023: its first number, the number it was made for, and
+  // one near its end.
   for (int number : {512, 600, 1000}) {
     const Socket copy = CopyAt(one_.fd(), number);
     bool told;
@@ -96,6 +101,8 @@ TEST_F(FdSlotsTest, AreMadeForAWholeGroupAtOnce) {
 
 TEST_F(FdSlotsTest, OfOtherGroupsAreLibeventsToMake) {
   Cover(600);
+  // Cover makes nothing for a number below kFirst. 400 is in the group from 128 on, which nobody
+  // has asked for.
   Cover(FdSlots::kFirst - 1);
   const Socket copy = CopyAt(one_.fd(), 400);
   bool told;
@@ -116,6 +123,7 @@ TEST_F(FdSlotsTest, KeepNoDescriptor) {
 TEST_F(FdSlotsTest, LeaveDescriptorsThatAreNoSocketsAlone) {
   const Socket file(::open("/proc/self/exe", O_RDONLY | O_CLOEXEC));
   const Socket copy = CopyAt(file.fd(), 650);
+  // epoll refuses a regular file, and libevent writes a line for it.
   testing::internal::CaptureStderr();
   Cover(600);
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");

@@ -1,3 +1,5 @@
+// A watch of a descriptor by the kernel's own means: refusals, a change of its listener, and
+// readiness. Further cases stand beside those of the event loop.
 #include "weft/core/fd_watch.h"
 
 #include <fcntl.h>
@@ -29,7 +31,7 @@ class Recorder final : public WatchEvents {
   Watched<std::vector<std::string>> failures;
 };
 
-// A regular file cannot be watched by epoll: the kernel refuses it as it would for want of memory.
+// epoll refuses to watch a regular file, as it would refuse any descriptor for want of memory.
 TEST(FdWatch, TellsWhenTheKernelRefusesToWatch) {
   auto lines = std::make_shared<LogLines>();
   EventLoopOptions options = LoopThread::Options();
@@ -47,12 +49,12 @@ TEST(FdWatch, TellsWhenTheKernelRefusesToWatch) {
   ASSERT_TRUE(recorder.failures.WaitFor([](const auto& all) { return all.size() == 1; }));
   EXPECT_THAT(recorder.failures.Get()[0], HasSubstr("cannot watch fd"));
   EXPECT_THAT(lines->Text(), HasSubstr("libevent: Epoll ADD")) << "and libevent's line is ours";
-  // Asked again, it fails again.
+  // A second request fails in the same way.
   thread.Run([&] { watch.WatchRead(true); });
   EXPECT_TRUE(recorder.failures.WaitFor([](const auto& all) { return all.size() == 2; }));
   thread.Run([&] {
     watch.WatchRead(true);
-    watch.Stop();  // no callback any more
+    watch.Stop();  // a stopped watch reports no failure
   });
   thread.Settle();
   EXPECT_EQ(recorder.failures.Get().size(), 2u);
@@ -68,6 +70,7 @@ TEST(FdWatch, TellsAnotherListenerFromThenOn) {
   thread.Run([&] {
     ASSERT_TRUE(watch.Start(thread.loop(), ends[0], &first).ok());
     watch.WatchRead(true);
+    // The listener changes before the byte comes, so only the other one may hear of it.
     watch.SetEvents(&other);
   });
   ASSERT_EQ(::write(ends[1], "x", 1), 1);

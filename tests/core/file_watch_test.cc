@@ -1,3 +1,5 @@
+// A watch of a file by inotify, in a directory of the test's: all that may become of a file, of the
+// links on the way to it, and of its directories.
 #include "weft/core/file_watch.h"
 
 #include <fcntl.h>
@@ -22,8 +24,8 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::HasSubstr;
 
-// Events are in the kernel's queue when the call that brought them up has returned: two whole turns
-// later they have been told.
+// The kernel has queued its events when the call that causes them returns. Settle waits for two
+// whole turns of the loop, after which the watch has told them.
 class FileWatchTest : public testing::Test {
  protected:
   ~FileWatchTest() override {
@@ -59,7 +61,7 @@ class FileWatchTest : public testing::Test {
   const std::string path_ = dir_.path() + "/file";
   LoopThread thread_;
   std::string said_;                  // the loop's
-  std::unique_ptr<FileWatch> watch_;  // the loop's
+  std::unique_ptr<FileWatch> watch_;  // used on the loop only
 };
 
 TEST_F(FileWatchTest, TellsWhatBecomesOfAFile) {
@@ -81,6 +83,7 @@ TEST_F(FileWatchTest, TellsWhatBecomesOfAFile) {
   fs::remove(path_);
   EXPECT_EQ(Said(), "t");
   Write(path_);
+  // The file is created, written and closed: these events may come in one turn or in several.
   EXPECT_THAT(Said(), HasSubstr("t"));
   fs::rename(path_, path_ + ".old");
   EXPECT_EQ(Said(), "t");
@@ -99,7 +102,8 @@ TEST_F(FileWatchTest, DoesNotTellOfReaders) {
 TEST_F(FileWatchTest, TellsOnceForWhatComesTogetherAsTheLastSays) {
   Write(path_);
   ASSERT_TRUE(Watch(path_).ok());
-  thread_.Run([&] {  // the loop is held up meanwhile
+  thread_.Run([&] {  // holds up the loop while the events gather
+    // More events than one read of the descriptor gives.
     for (int i = 0; i < 1000; ++i) {
       Write(path_ + ".new");
       fs::rename(path_ + ".new", path_);
@@ -131,6 +135,7 @@ TEST_F(FileWatchTest, FollowsEachLinkOnTheWay) {
   fs::create_symlink("two", dir_.path() + "/far/.now");
   fs::rename(dir_.path() + "/far/.now", dir_.path() + "/far/now");
   EXPECT_EQ(Said(), "r") << "a link in the middle";
+  // The old way stays watched until Follow is called.
   ASSERT_TRUE(Follow().ok());
   Write(dir_.path() + "/far/one/file");
   EXPECT_EQ(Said(), "") << "is not on the way any more";
@@ -153,12 +158,14 @@ TEST_F(FileWatchTest, WaitsForDirectoriesThatAreNotThereYet) {
 }
 
 TEST_F(FileWatchTest, TellsWhenItsDirectoryGoes) {
+  // Follow watches the parent for this name while it is missing.
   fs::create_directory(dir_.path() + "/a");
   Write(dir_.path() + "/a/file");
   ASSERT_TRUE(Watch(dir_.path() + "/a/file").ok());
   fs::rename(dir_.path() + "/a", dir_.path() + "/old");
   EXPECT_EQ(Said(), "t");
   ASSERT_TRUE(Follow().ok());
+  // The old directory is not watched any more, whatever its name.
   Write(dir_.path() + "/old/file");
   EXPECT_EQ(Said(), "");
   fs::create_directory(dir_.path() + "/a");
@@ -178,6 +185,7 @@ TEST_F(FileWatchTest, EndsWhereLinksGoRound) {
 }
 
 TEST_F(FileWatchTest, MayEndInsideItsCallback) {
+  // Two writes make at least two events. The second event finds no watch.
   Write(path_);
   int told = 0;
   thread_.Run([&] {
@@ -197,6 +205,7 @@ TEST_F(FileWatchTest, SaysWhichLimitKeepsItFromWatching) {
   Write(path_);
   absl::Status status;
   thread_.Run([&] {
+    // Take the descriptors inside a turn of the loop, so that the loop itself needs none meanwhile.
     const FewDescriptors none(0);
     watch_ = std::make_unique<FileWatch>(thread_.loop(), path_, [](FileWatch::Change) {});
     status = watch_->Follow();

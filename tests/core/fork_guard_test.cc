@@ -1,3 +1,4 @@
+// Objects that a parent process has made, as seen in real forked children.
 #include "weft/core/fork_guard.h"
 
 #include <sys/wait.h>
@@ -19,7 +20,9 @@ namespace {
 bool InChild(const std::function<bool()>& is_so) {
   const pid_t pid = ::fork();
   if (pid == 0) {
+    // A child that waits for a lock or a thread of its parent's would wait for ever.
     ::alarm(60);
+    // Leave without the parent's destructors and exit handlers, which a child must not run.
     ::_exit(is_so() ? 0 : 1);
   }
   int status = -1;
@@ -39,6 +42,8 @@ TEST(ForkGuard, OfWhatTheChildMakesIsTheChild) {
   EXPECT_TRUE(InChild([&] {
     const ForkGuard own;
     return !own.InForkedChild() &&
+           // Fork a grandchild as well: the guard counts forks, so each generation differs from the
+           // one before.
            InChild([&] { return own.InForkedChild() && home.InForkedChild(); });
   }));
 }
@@ -67,6 +72,7 @@ TEST(ForkGuard, ALoopTellsTasksOfTheChildThatItIsClosed) {
     (*loop)->Post([&](TaskFate fate) { cancelled = fate == TaskFate::kCancelled; });
     return cancelled;
   }));
+  // The child shares the parent's descriptors: the parent's loop has to be as it was.
   (*loop)->Post([&](TaskFate fate) { ran = fate == TaskFate::kRun; });
   (*loop)->Post([&](TaskFate) { (*loop)->Stop(); });
   (*loop)->Run();
@@ -78,6 +84,7 @@ TEST(ForkGuard, APoolRunsClosuresOfTheChildAtOnce) {
   ASSERT_TRUE(pool.ok());
   EXPECT_TRUE(InChild([&] {
     bool ran = false;
+    // The child has none of the pool's threads, and nobody else would run it.
     (*pool)->Execute([&] { ran = true; });
     return ran;
   }));

@@ -1,3 +1,5 @@
+// Memory that malloc holds free goes back to the system, by the kernel's own count of this
+// process's pages; and live memory between it is left alone.
 #include "weft/core/free_pages.h"
 
 #include <unistd.h>
@@ -14,6 +16,7 @@ namespace weft::internal {
 namespace {
 
 constexpr size_t kMiB = 1 << 20;
+// Pieces of this size come from malloc's heap, and several of them share a page.
 constexpr size_t kSmall = 1000;
 
 size_t Resident() {
@@ -26,7 +29,7 @@ size_t Resident() {
 
 using Piece = std::unique_ptr<char[]>;
 
-// Written to, all of it.
+// Returns a piece with all of its bytes written.
 Piece Small(char fill) {
   Piece piece(new char[kSmall]);
   std::memset(piece.get(), fill, kSmall);
@@ -34,11 +37,12 @@ Piece Small(char fill) {
 }
 
 TEST(FreePages, GoBackFromBelowAPieceThatLives) {
-  // On a thread of its own, so with a heap whose end nobody else's piece is.
+  // A new thread has a heap of its own, so no other code's piece lies at its end.
   std::thread([] {
     FreePages pages;
     std::vector<Piece> burst;
     for (size_t i = 0; i < 32 * kMiB / kSmall; ++i) burst.push_back(Small('b'));
+    // This piece lies at the heap's end, so malloc cannot give back the free pages below it.
     const Piece lives = Small('l');
     burst.clear();
     const size_t before = Resident();
@@ -47,6 +51,7 @@ TEST(FreePages, GoBackFromBelowAPieceThatLives) {
       EXPECT_EQ(given, 0u);
       return;
     }
+    // The burst held 32 MiB. One page of each piece that GiveBack asks malloc for stays.
     EXPECT_GT(given, 24 * kMiB);
     EXPECT_LT(Resident() + 24 * kMiB, before);
     for (size_t i = 0; i < kSmall; ++i) ASSERT_EQ(lives[i], 'l');
@@ -57,6 +62,7 @@ TEST(FreePages, LeavesWhatLivesBetweenThem) {
   std::thread([] {
     FreePages pages;
     std::vector<Piece> live;
+    // From the second round on the burst gets the pages that the round before gave back.
     for (int round = 0; round < 3; ++round) {
       std::vector<Piece> burst;
       for (size_t i = 0; i < 16 * kMiB / kSmall; ++i) {
@@ -81,7 +87,7 @@ TEST(FreePages, AreFoundBehindThoseThatWentBefore) {
     const Piece lives = Small('l');
     first.clear();
     const size_t given = pages.GiveBack();
-    second.clear();  // behind 16 MiB that are free and hold nothing
+    second.clear();  // lies behind 16 MiB that are free and hold no pages
     const size_t more = pages.GiveBack();
     if (!FreePages::Works()) return;
     EXPECT_GT(given, 12 * kMiB);
@@ -94,6 +100,7 @@ TEST(FreePages, GrowNoHeapWhereNothingIsFree) {
     FreePages pages;
     pages.GiveBack();
     const size_t before = Resident();
+    // Each call asks malloc for pieces. If it did not free all of them again, they would add up.
     for (int i = 0; i < 100; ++i) pages.GiveBack();
     EXPECT_LT(Resident(), before + kMiB);
   }).join();

@@ -1,3 +1,4 @@
+// A gate's callback comes once, after all that was under way; and the gate may be gone by then.
 #include "weft/core/gate.h"
 
 #include <atomic>
@@ -28,7 +29,7 @@ TEST(Gate, TellsWhenTheLastOneHasLeft) {
   gate.Leave();
   EXPECT_FALSE(told);
   EXPECT_EQ(gate.under_way(), 1u);
-  gate.Enter();  // one that is under way brings another up
+  gate.Enter();  // work under way begins further work
   gate.Leave();
   EXPECT_FALSE(told);
   gate.Leave();
@@ -49,7 +50,7 @@ TEST(Gate, TellsOnceAfterAllThatTheThreadsInItHaveDone) {
   for (int round = 0; round < 2000; ++round) {
     auto gate = std::make_unique<Gate>();
     for (int i = 0; i < kThreads; ++i) gate->Enter();
-    int written[kThreads] = {};  // plain: seen by who is told, or the thread sanitizer says so
+    int written[kThreads] = {};  // plain: the thread sanitizer sees a race on them
     std::atomic<int> told{0};
     std::vector<std::thread> threads;
     for (int i = 0; i < kThreads; ++i) {
@@ -78,6 +79,8 @@ TEST(Gate, IsWaitedForOnTheStackOfWhoDestroysIt) {
         written = 1;
         gate.Leave();
       });
+      // The gate is destroyed as soon as this returns, while the other thread may still be inside
+      // Leave.
       gate.WaitUntilEmpty();
       ASSERT_EQ(written, 1);
     }

@@ -1,3 +1,4 @@
+// Lookups in a hosts file that the tests write.
 #include "weft/core/hosts_file.h"
 
 #include <fstream>
@@ -30,6 +31,7 @@ class HostsFile : public testing::Test {
 
 TEST_F(HostsFile, HasBothFamiliesOfANameInTheFilesOrder) {
   Write("127.0.0.1 localhost\n10.0.0.1\tdb db.example\n::2 other db\n10.0.0.2 db\n10.0.0.1 db\n");
+  // The last line repeats an address, which is given once.
   EXPECT_THAT(Find("db"), ElementsAre("10.0.0.1:7", "[::2]:7", "10.0.0.2:7"));
   EXPECT_THAT(Find("db.example"), ElementsAre("10.0.0.1:7"));
 }

@@ -1,3 +1,5 @@
+// The moments at which a loop gives back memory, by a manual clock: it looks at the end of each
+// period. The tests look at the blocks that stay and at the keepers that the trimmer asks.
 #include "weft/core/idle_trimmer.h"
 
 #include <memory>
@@ -23,7 +25,7 @@ class Keeper final : public Trimmable {
   int more = 0;
 };
 
-// Counts what is taken and not given back.
+// Counts the allocations that have not been given back.
 template <typename T>
 struct Counted {
   using value_type = T;
@@ -89,6 +91,7 @@ TEST_F(IdleTrimmerTest, KeepsWhatTrafficNeeds) {
   Active();
   for (BlockRef& block : burst) block = blocks().Get(kMiB);
   for (BlockRef& block : burst) block.reset();
+  // From here on one block at a time is in use, of the eight that the burst left.
   for (int i = 0; i < 5; ++i) {
     Active();
     blocks().Get(kMiB);
@@ -103,7 +106,7 @@ TEST_F(IdleTrimmerTest, HasNoTimerWithoutTraffic) {
   Active();
   EXPECT_TRUE(Watching());
   thread_.Advance(IdleTrimmer::kPeriod);
-  EXPECT_TRUE(Watching());  // there was traffic
+  EXPECT_TRUE(Watching());  // the period before had traffic
   thread_.Advance(IdleTrimmer::kPeriod);
   EXPECT_FALSE(Watching());
   Active();
@@ -121,6 +124,7 @@ TEST_F(IdleTrimmerTest, LetsNothingGatherWhileItDoesNotLook) {
   thread_.Advance(IdleTrimmer::kPeriod);
   thread_.Advance(IdleTrimmer::kPeriod);
   ASSERT_FALSE(Watching());
+  // No timer is left that would give it back later.
   late.reset();
   EXPECT_EQ(blocks().counts().free_bytes, 0u);
 }
@@ -131,6 +135,7 @@ TEST_F(IdleTrimmerTest, AsksUntilThereIsNoMoreToGive) {
   thread_.Run([&] {
     thread_.loop().AssertInLoop();
     trimmer_->Add(added);
+    // The second call changes nothing: a keeper is asked once a look.
     trimmer_->Watch(watched);
     trimmer_->Watch(watched);
   });
@@ -139,6 +144,8 @@ TEST_F(IdleTrimmerTest, AsksUntilThereIsNoMoreToGive) {
     last->more = 4;
     Active();
     for (int i = 0; i < 10; ++i) thread_.Advance(IdleTrimmer::kPeriod);
+    // The fourth look finds no more to give, and there was no traffic since the first, so no fifth
+    // look comes.
     EXPECT_EQ(watched->asked, 4);
     EXPECT_EQ(added.asked, 4);
   }
@@ -149,6 +156,8 @@ TEST_F(IdleTrimmerTest, AsksNobodyWhoHasLeftOrEnded) {
   Keeper stays;
   auto leaves = std::make_unique<Keeper>();
   int held = 0;
+  // A weak reference to an object of make_shared keeps its memory. The allocator shows when that
+  // memory goes.
   auto ends = std::allocate_shared<Keeper>(Counted<Keeper>(held));
   thread_.Run([&] {
     thread_.loop().AssertInLoop();

@@ -1,3 +1,5 @@
+// Dials and listeners of a network in memory, on the test's own thread: numbers, faults, single
+// connections that are cut or held, and a tap that decides and hears.
 #include "weft/core/in_process_network.h"
 
 #include <errno.h>
@@ -115,6 +117,7 @@ TEST_F(InProcessNetworkTest, ConnectionsAreNumberedAsTheyWereDialled) {
   const std::unique_ptr<Transport> third = Dial("store");
   EXPECT_EQ(asked, (std::vector<uint64_t>{0, 1, 2}));
   EXPECT_EQ(network_->dialled(), 3u);
+  // The refused dial has used up its number.
   EXPECT_EQ(network_->connections(), (std::vector<uint64_t>{0, 2}));
   first.reset();
   accepted_[0].reset();
@@ -129,6 +132,7 @@ TEST_F(InProcessNetworkTest, OneConnectionIsCutAndTheOthersGoOn) {
   EXPECT_EQ(Read(*accepted_[0]), "<error>");
   EXPECT_EQ(Write(*second, "well"), 4);
   EXPECT_EQ(Read(*accepted_[1]), "well");
+  // The first connection is over already, and connection 2 has never existed.
   EXPECT_FALSE(network_->Cut(0));
   EXPECT_FALSE(network_->Cut(2));
 }
@@ -145,7 +149,7 @@ TEST_F(InProcessNetworkTest, AHeldConnectionIsOvertakenByAnother) {
   EXPECT_EQ(Read(*accepted_[0]), "first");
 }
 
-// Decides about dials, and keeps what it hears.
+// Decides about dials, and keeps the events that it hears of.
 class RecordingTap final : public InProcessTap {
  public:
   Dialled OnDial(const InProcessRoute& route, ConnectionFaults* faults) override {
@@ -189,6 +193,7 @@ TEST_F(InProcessNetworkTest, ATapDecidesAndHears) {
   network_ = network->For("a");
   tap->answer = InProcessTap::Dialled::kSilence;
   EXPECT_EQ(Dial("store"), nullptr);
+  // A dial that nobody answers has its number, and is no connection.
   EXPECT_EQ(network->dialled(), 1u);
   EXPECT_TRUE(network->connections().empty());
   tap->answer = InProcessTap::Dialled::kConnects;
@@ -210,6 +215,7 @@ TEST_F(InProcessNetworkTest, FaultsMayChangeUnderWay) {
   EXPECT_EQ(Write(*dialled, "before"), 6);
   EXPECT_TRUE(network_->Change(0, {.to_listener = {.drop_from = 2}}));
   EXPECT_EQ(Write(*dialled, "after"), 5);
+  // Positions count from the change: two bytes of what is written after it arrive.
   EXPECT_EQ(Read(*accepted_[0]), "beforeaf");
 }
 

@@ -1,3 +1,5 @@
+// The two ends of a connection in memory, byte by byte, compared with the behaviour of sockets:
+// room, closes, resets, delays, loss and holds. There are no loops and no threads.
 #include "weft/core/in_process_pipe.h"
 
 #include <errno.h>
@@ -24,7 +26,7 @@ class CountingWaker final : public InProcessWaker {
 
 class InProcessPipeTest : public testing::Test {
  protected:
-  // Time is the test's: delays pass only by clock_.Advance.
+  // Time passes only by clock_.Advance, and with it the delays.
   void Open(const ConnectionFaults& faults = {}, size_t buffer = 1'000) {
     link_ = std::make_unique<InProcessPipe>(0, buffer, faults, clock_, clock_);
   }
@@ -34,7 +36,7 @@ class InProcessPipeTest : public testing::Test {
     const ssize_t n = link_->Write(side, &piece, 1);
     return n < 0 ? -errno : n;
   }
-  // Bytes, or "<end>", "<again>", "<reset>".
+  // Returns the bytes, or "<end>", "<again>" or "<reset>".
   std::string Read(Side side, size_t most = 10'000) {
     std::string bytes(most, '\0');
     const iovec piece{bytes.data(), bytes.size()};
@@ -79,14 +81,16 @@ TEST_F(InProcessPipeTest, WakesTheReaderOfBytesAndTheWriterThatFoundItFull) {
   const auto listener = std::make_shared<CountingWaker>();
   link_->SetWaker(Side::kDialer, dialer);
   link_->SetWaker(Side::kListener, listener);
+  // Each wake posts a task to a loop, so wakes come only when a read or write may have become
+  // possible.
   Write(Side::kDialer, "0123456");
   EXPECT_EQ(listener->wakes, 1);
   Read(Side::kListener, 1);
-  EXPECT_EQ(dialer->wakes, 0);  // it had room
+  EXPECT_EQ(dialer->wakes, 0);  // the buffer still had room
   Write(Side::kDialer, "0123456");
   Read(Side::kListener, 1);
   EXPECT_EQ(dialer->wakes, 1);
-  // Without a waker nobody is woken, and nothing is called that may be gone.
+  // A waker that was taken away is not called: its owner may be gone.
   link_->SetWaker(Side::kListener, nullptr);
   Write(Side::kDialer, "0");
   EXPECT_EQ(listener->wakes, 2);
@@ -98,8 +102,9 @@ TEST_F(InProcessPipeTest, ACloseComesBehindTheBytesAndBreaksWritesToIt) {
   link_->Close(Side::kDialer);
   EXPECT_EQ(Write(Side::kDialer, "x"), -EPIPE);
   EXPECT_EQ(Read(Side::kDialer), "<end>");
+  // The write fails at once, before this end has read the close.
   EXPECT_EQ(Write(Side::kListener, "x"), -EPIPE);
-  // One end is still open: what it has not read must stay.
+  // One end is still open, so the bytes that it has not read must stay.
   EXPECT_TRUE(link_->open());
   EXPECT_EQ(Read(Side::kListener), "last");
   EXPECT_EQ(Read(Side::kListener), "<end>");
@@ -116,7 +121,7 @@ TEST_F(InProcessPipeTest, BytesArriveWhenTheyAreDueAndInOrder) {
   EXPECT_FALSE(look.readable);
   EXPECT_EQ(look.readable_at, clock_.Now() + milliseconds(5));
   clock_.Advance(milliseconds(3));
-  // The second has less of a delay, and comes behind the first all the same.
+  // The second write has a shorter delay, and its bytes come behind the first all the same.
   link_->Change({.to_listener = {.delay = absl::Milliseconds(1)}});
   Write(Side::kDialer, "two");
   link_->Close(Side::kDialer);
@@ -153,11 +158,12 @@ TEST_F(InProcessPipeTest, ACutAtAByteLetsTheBytesBeforeItArrive) {
   Open({.to_listener = {.cut_at = 6}});
   Write(Side::kListener, "on its way back");
   EXPECT_EQ(Write(Side::kDialer, "0123"), 4);
+  // The write that crosses the cut is taken up to it.
   EXPECT_EQ(Write(Side::kDialer, "4567"), 2);
   EXPECT_FALSE(link_->open());
   EXPECT_EQ(Read(Side::kListener), "012345");
   EXPECT_EQ(Read(Side::kListener), "<reset>");
-  EXPECT_EQ(Read(Side::kDialer), "<reset>");  // and what was on its way is lost
+  EXPECT_EQ(Read(Side::kDialer), "<reset>");  // bytes that were on their way are lost
   EXPECT_EQ(Write(Side::kDialer, "x"), -ECONNRESET);
   EXPECT_EQ(Write(Side::kListener, "x"), -ECONNRESET);
 }
@@ -177,6 +183,7 @@ TEST_F(InProcessPipeTest, ACutNowLosesWhatIsUnderWay) {
 TEST_F(InProcessPipeTest, APulledCableSwallowsBytesAndTheNewsOfTheClose) {
   Open({.to_listener = {.drop_from = 2}}, 10);
   EXPECT_EQ(Write(Side::kDialer, "0123456789"), 10);
+  // Lost bytes need no room: the writer does not notice the loss by being held up.
   EXPECT_EQ(Write(Side::kDialer, "more than the buffer holds"), 26);
   EXPECT_EQ(Read(Side::kListener), "01");
   EXPECT_EQ(Read(Side::kListener), "<again>");
@@ -184,7 +191,7 @@ TEST_F(InProcessPipeTest, APulledCableSwallowsBytesAndTheNewsOfTheClose) {
   clock_.Advance(std::chrono::hours(1));
   EXPECT_EQ(Read(Side::kListener), "<again>");
   EXPECT_FALSE(link_->Look(Side::kListener).readable);
-  // Nor does it learn it by writing.
+  // A write to the other end does not show it either.
   EXPECT_EQ(Write(Side::kListener, "are you there?"), 14);
 }
 
@@ -233,6 +240,7 @@ TEST_F(InProcessPipeTest, OneWayMayBeHeldWhileTheOtherGoesOn) {
   EXPECT_EQ(Read(Side::kListener), "<again>") << "the news of the reset is held, too";
   // The held end does not know of the reset yet, so its write succeeds as on a real network.
   EXPECT_EQ(Write(Side::kListener, "unheard"), 7);
+  // The way to this end is not held, so it hears at once.
   EXPECT_EQ(Read(Side::kDialer), "<reset>");
   link_->Hold(Side::kDialer, false);
   EXPECT_EQ(Read(Side::kListener), "<reset>");
@@ -245,7 +253,7 @@ TEST_F(InProcessPipeTest, OneEndAloneMayHearOfACut) {
   EXPECT_EQ(Read(Side::kListener), "<reset>");
   EXPECT_EQ(Write(Side::kListener, "x"), -ECONNRESET);
   link_->Close(Side::kListener);
-  // However long: the other end is never told.
+  // The other end is never told, however long it waits.
   clock_.Advance(milliseconds(1'000'000));
   EXPECT_EQ(Read(Side::kDialer), "<again>");
   EXPECT_EQ(Write(Side::kDialer, "is anybody there"), 16);
@@ -264,6 +272,8 @@ TEST_F(InProcessPipeTest, FallsSilentForBothEnds) {
 TEST_F(InProcessPipeTest, SoManyBytesASecondArrive) {
   Open({.to_listener = {.delay = absl::Milliseconds(10), .bytes_per_second = 1'000'000}}, 100'000);
   EXPECT_EQ(Write(Side::kDialer, std::string(10'000, 'x')), 10'000);
+  // 4 KiB arrive together, and are on the wire for 4.096 ms at a megabyte a second: the pieces are
+  // due after 14.1, 18.2 and 20 ms.
   EXPECT_EQ(link_->Look(Side::kListener).readable_at,
             clock_.Now() + milliseconds(10) + std::chrono::microseconds(4'096));
   clock_.Advance(milliseconds(15));
@@ -293,6 +303,8 @@ TEST_F(InProcessPipeTest, KnowsWhatTheOtherEndHasNotRead) {
 }
 
 TEST_F(InProcessPipeTest, KeepsEveryByteInOrderWhateverThePiecesAre) {
+  // The buffer is no multiple of the bytes that one write takes, so the ring wraps at many
+  // positions.
   Open({.to_listener = {.max_delay = absl::Milliseconds(1), .max_write = 37, .seed = 3}}, 100);
   uint64_t random = 11;
   std::string sent, received;

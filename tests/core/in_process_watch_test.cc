@@ -1,3 +1,5 @@
+// Readiness of one end of a connection in memory, reported to a loop on another thread:
+// level-triggered, as with sockets.
 #include "weft/core/in_process_watch.h"
 
 #include <errno.h>
@@ -18,7 +20,7 @@ namespace {
 using std::chrono::milliseconds;
 using Side = InProcessPipe::Side;
 
-// The listener's end, watched on a loop; the test has the dialer's.
+// Watches the listener's end on a loop; the test itself has the dialer's end.
 class InProcessWatchTest : public testing::Test {
  protected:
   void Open(const ConnectionFaults& faults = {}, size_t buffer = 1'000) {
@@ -55,6 +57,7 @@ class InProcessWatchTest : public testing::Test {
 TEST_F(InProcessWatchTest, TellsReadinessAsLongAsItLasts) {
   Open();
   recorder_.on_readable = [&] {
+    // The byte stays unread in the first two calls, so the watch must call again.
     if (recorder_.reads.Get() == 3) {
       EXPECT_EQ(Read(*here_, 10), 1);
     }
@@ -74,6 +77,7 @@ TEST_F(InProcessWatchTest, SaysWhatWasReadyBeforeItWasWatchedFor) {
   thread_.Settle();
   EXPECT_EQ(recorder_.reads.Get(), 0);
   recorder_.on_readable = [&] { Read(*here_, 10); };
+  // No write comes from here on, so no other event would wake the loop.
   thread_.Run([&] { watch_->WatchRead(true); });
   EXPECT_TRUE(recorder_.reads.WaitForValue(1));
 }
@@ -81,6 +85,7 @@ TEST_F(InProcessWatchTest, SaysWhatWasReadyBeforeItWasWatchedFor) {
 TEST_F(InProcessWatchTest, SaysWhenThereIsRoomAgain) {
   Open({}, 4);
   EXPECT_EQ(Write(*here_, "full"), 4);
+  // The end stays writable, so one call is enough.
   recorder_.on_writable = [&] { watch_->WatchWrite(false); };
   thread_.Run([&] { watch_->WatchWrite(true); });
   thread_.Settle();
@@ -118,6 +123,7 @@ TEST_F(InProcessWatchTest, BytesThatAreDueLaterAreReadableThen) {
   recorder_.on_readable = [&] { Read(*here_, 10); };
   thread_.Run([&] { watch_->WatchRead(true); });
   EXPECT_EQ(Write(*there_, "x"), 1);
+  // The loop has looked, and found nothing that is due: only its timer can tell.
   thread_.Settle();
   clock_.Advance(milliseconds(5) - Nanos(1));
   EXPECT_EQ(recorder_.reads.Get(), 0);
@@ -136,7 +142,7 @@ TEST_F(InProcessWatchTest, TellsAnotherListenerFromThenOn) {
   EXPECT_EQ(Write(*there_, "x"), 1);
   EXPECT_TRUE(other.reads.WaitForValue(1));
   EXPECT_EQ(recorder_.reads.Get(), 0);
-  thread_.Run([&] { watch_.reset(); });  // before `other` goes
+  thread_.Run([&] { watch_.reset(); });  // while `other` still exists
 }
 
 TEST_F(InProcessWatchTest, MayBeStoppedOrDestroyedInsideItsCallback) {
@@ -145,6 +151,7 @@ TEST_F(InProcessWatchTest, MayBeStoppedOrDestroyedInsideItsCallback) {
     recorder_.reads.Set(0);
     EXPECT_EQ(Write(*there_, "x"), 1);
     recorder_.on_readable = [&] { destroy ? watch_.reset() : watch_->Stop(); };
+    // Both events become due in the same look.
     thread_.Run([&] {
       watch_->WatchRead(true);
       watch_->WatchWrite(true);
@@ -161,6 +168,7 @@ TEST_F(InProcessWatchTest, MayBeDestroyedWhileItsTaskIsQueued) {
   Open();
   thread_.Run([&] {
     watch_->WatchRead(true);
+    // The write posts a task to this loop, which runs the task in a later turn.
     EXPECT_EQ(Write(*there_, "x"), 1);
     watch_.reset();
   });
@@ -179,6 +187,8 @@ TEST_F(InProcessWatchTest, AClosedLoopIsToldNothing) {
     watch->WatchRead(true);
   });
   other->Stop();
+  // The link still knows the watch. The first write's task is cancelled by the closed loop, and the
+  // second posts none.
   EXPECT_EQ(Write(*here_, "x"), 1);
   EXPECT_EQ(Write(*here_, "y"), 1);
   EXPECT_EQ(recorder.reads.Get(), 0);

@@ -1,3 +1,5 @@
+// The count of the bytes that one connection holds: in whole steps for the budgets that it shares,
+// and byte by byte as long as its peer is not known.
 #include "weft/core/input_account.h"
 
 #include <memory>
@@ -31,6 +33,7 @@ TEST(InputAccount, PassesOnWholeStepsOnly) {
   account.Add(3 * kStep + 5);
   EXPECT_EQ(runtime->held(), 4 * kStep);
   EXPECT_EQ(account.held(), 4 * kStep + 5);
+  // One byte less than four steps is held now.
   account.Remove(6);
   EXPECT_EQ(server->held(), 3 * kStep);
   account.Remove(account.held());
@@ -60,6 +63,7 @@ TEST(InputAccount, OfAConnectionThatHoldsLittleIsNeverRefused) {
   InputAccount hog({.runtime = nullptr, .server = full, .unknown = nullptr});
   hog.Add(kStep);
   InputAccount account({.runtime = nullptr, .server = full, .unknown = nullptr});
+  // Another connection has used up the budget. A small amount is taken all the same.
   EXPECT_TRUE(account.TryAdd(kUnasked).ok());
   EXPECT_FALSE(account.TryAdd(kStep).ok());
 }
@@ -70,6 +74,8 @@ TEST(InputAccount, CountsEachByteOfAPeerThatIsNotKnownYet) {
   InputAccount account({.runtime = nullptr, .server = server, .unknown = unknown});
   EXPECT_TRUE(account.TryAdd(60).ok());
   EXPECT_EQ(unknown->held(), 60u);
+  // The refused amount is one byte more than the budget for unknown peers has left, and far below a
+  // step.
   EXPECT_FALSE(account.TryAdd(41).ok());
   account.Remove(20);
   EXPECT_TRUE(account.TryAdd(60).ok());
@@ -77,6 +83,8 @@ TEST(InputAccount, CountsEachByteOfAPeerThatIsNotKnownYet) {
   EXPECT_EQ(unknown->held(), 0u);
   account.SetKnown();
   EXPECT_TRUE(account.TryAdd(10 * kStep).ok());
+  // These bytes were counted before the peer was known. They may not be taken from the budget for
+  // unknown peers a second time.
   account.Remove(50);
   EXPECT_EQ(unknown->held(), 0u);
 }

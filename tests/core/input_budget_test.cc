@@ -1,3 +1,4 @@
+// A shared limit of input bytes, and the text of a refusal.
 #include "weft/core/input_budget.h"
 
 #include <string>
@@ -23,6 +24,7 @@ TEST(InputBudget, RefusesWhatGoesBeyondWithTheNumbersAndTheSetting) {
                     HasSubstr("max_input_bytes of the server")));
   budget.Change(600, 0);
   EXPECT_EQ(budget.held(), 0u);
+  // The sum would overflow to a small number.
   EXPECT_FALSE(budget.Check(SIZE_MAX).ok()) << "nothing is larger than all there is";
 }
 

@@ -1,3 +1,5 @@
+// Listening on several addresses of this machine with one port: the addresses that are left out,
+// and the cases that fail.
 #include "weft/core/listening.h"
 
 #include <string>
@@ -36,15 +38,18 @@ TEST(ListenOnAll, TakesOnePortForAllAddresses) {
 TEST(ListenOnAll, TakesBothWildcards) {
   std::vector<std::string> left_out;
   const auto all = ListenOnAll(Addresses({"0.0.0.0:0", "[::]:0"}), {}, &left_out);
+  // An IPv6 socket for both families would find its port in use by the IPv4 one.
   ASSERT_TRUE(all.ok()) << all.status();
   EXPECT_EQ(all->size(), 2u);
 }
 
 TEST(ListenOnAll, LeavesOutAnAddressOfAnotherMachine) {
   std::vector<std::string> left_out;
+  // 240.0.0.0/4 is reserved: no machine has an address of it.
   const auto all = ListenOnAll(Addresses({"240.0.0.1:0", "127.0.0.1:0"}), {}, &left_out);
   ASSERT_TRUE(all.ok()) << all.status();
   ASSERT_EQ(all->size(), 1u);
+  // The port is the one that the first usable address got.
   EXPECT_NE((*all)[0].address.port(), 0);
   EXPECT_THAT(left_out, ElementsAre(HasSubstr("240.0.0.1")));
 }
@@ -65,10 +70,11 @@ TEST(ListenOnAll, FailsAndLeavesNothingWhereAGivenPortIsInUse) {
   const auto all = ListenOnAll(wanted, {}, &left_out);
   ASSERT_FALSE(all.ok());
   EXPECT_THAT(std::string(all.status().message()), HasSubstr(wanted[1].ToString()));
+  // The first address was listened on before the second failed.
   EXPECT_TRUE(Socket::Listen(wanted[0], 1).ok());
 }
 
-// The second is the first again, so that its port is in use each time.
+// The second address is the first again, so its port is in use at each try.
 TEST(ListenOnAll, TriesAnotherPortTenTimesAndThenSaysSo) {
   std::vector<std::string> left_out;
   const auto all = ListenOnAll(Addresses({"127.0.0.1:0", "127.0.0.1:0"}), {}, &left_out);

@@ -1,3 +1,5 @@
+// Levels and sinks of logs that follow one another, lines made printable, and limits on the lines
+// in a second.
 #include "weft/core/log.h"
 
 #include <atomic>
@@ -14,6 +16,7 @@ namespace {
 
 MonoTime At(double seconds) { return MonoTime(Nanos(static_cast<int64_t>(seconds * 1e9))); }
 
+// Keeps each line with its level's number in front.
 class Lines final : public LogSink {
  public:
   void Write(LogLevel level, std::string_view line) override {
@@ -82,6 +85,7 @@ TEST(Log, BelowAnotherHasThatOnesLevelAndSinkUntilItHasItsOwn) {
   EXPECT_EQ(above.level(), LogLevel::kInfo);
   inherits.SetLevel(std::nullopt);
   EXPECT_EQ(deeper.level(), LogLevel::kInfo);
+  // Without a sink of its own, the log writes to the sink of the log above again.
   own_sink.SetSink(nullptr);
   above.SetSink(own_lines);
   own_sink.Error("e");
@@ -94,6 +98,7 @@ TEST(Log, ThatFollowsAnotherHasNothingOfItsOwnAnyMore) {
   const Log log(std::make_shared<Lines>(), LogLevel::kDebug);
   const Log below = log.Below({});
   log.Follow(above);
+  // A warning is below the level of `above`, which `below` follows through `log`.
   below.Warning("w");
   above.SetLevel(LogLevel::kWarning);
   below.Warning("w");
@@ -102,6 +107,7 @@ TEST(Log, ThatFollowsAnotherHasNothingOfItsOwnAnyMore) {
 
 TEST(Log, OutlivesThoseBelowIt) {
   const Log above(std::make_shared<Lines>(), LogLevel::kError);
+  // The log above forgets from time to time the logs below it that have gone.
   for (int i = 0; i < 1'000; ++i) EXPECT_EQ(above.Below({}).level(), LogLevel::kError);
   const Log last = above.Below({});
   above.SetLevel(LogLevel::kInfo);
@@ -124,9 +130,11 @@ TEST(Log, IsChangedWhileOthersWrite) {
   for (int i = 0; i < 500; ++i) {
     above.SetSink(i % 2 == 0 ? other : one);
     above.SetLevel(i % 3 == 0 ? LogLevel::kError : LogLevel::kDebug);
+    // This also changes the list of the logs below `above`.
     (void)above.Below({.level = LogLevel::kInfo});
   }
   writer.join();
+  // Errors are above every level that is set: each line reached one of the two sinks.
   EXPECT_EQ(one->lines.load() + other->lines.load(), 2'000);
 }
 
@@ -154,6 +162,7 @@ TEST(Log, GivesASinkOnePrintableLineWhateverItHolds) {
   log.Error(std::string(100'000, '\n'));
   ASSERT_EQ(sink->lines.size(), 2u);
   EXPECT_EQ(sink->lines[0], "3unknown method a\\nE forged \\x1b[2J\\x00\\xff");
+  // The 1 is the level's number.
   EXPECT_LE(sink->lines[1].size(), Log::kMaxLine + 1);
 }
 
@@ -167,7 +176,7 @@ TEST(Log, ThinsOutLinesOfOtherLibrariesOverAllItsCopies) {
   }
   ASSERT_FALSE(sink->lines.empty());
   EXPECT_EQ(sink->lines[0], "3protobuf: a field");
-  EXPECT_LE(sink->lines.size(), 3u * Log::kForeignLines);  // a second may begin meanwhile
+  EXPECT_LE(sink->lines.size(), 3u * Log::kForeignLines);  // a second may begin during the loop
 }
 
 TEST(LogLimiter, LetsABurstThroughInEachSecondAndCountsTheRest) {
@@ -211,6 +220,7 @@ TEST(LogLimiter, CountsEveryLineOfManyThreads) {
   }
   for (std::thread& t : threads) t.join();
   int64_t before = 0;
+  // The next second reports the rest of the count.
   EXPECT_TRUE(limiter.Allow(At(6), &before));
   EXPECT_EQ(allowed.load() + dropped.load() + before, kThreads * kLines);
   // Threads that begin the second together may each have the count set back.

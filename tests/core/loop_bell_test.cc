@@ -1,3 +1,4 @@
+// A bell that other threads ring for a loop: how often it calls, and when it ends.
 #include "weft/core/loop_bell.h"
 
 #include <atomic>
@@ -40,12 +41,15 @@ TEST(LoopBell, MissesNothingThatWasDoneBeforeARing) {
   for (int t = 0; t < kThreads; ++t) {
     ringers.emplace_back([&] {
       for (int i = 0; i < kRings; ++i) {
+        // The order is relaxed: only the ring makes the write visible to the loop.
         done.fetch_add(1, std::memory_order_relaxed);
         bell->Ring();
       }
     });
   }
   for (std::thread& ringer : ringers) ringer.join();
+  // The last ring of all may find the bell rung already. If the call for that earlier ring had read
+  // the count by then, `seen` would stay below it.
   EXPECT_TRUE(seen.WaitForValue(kThreads * kRings));
   thread.Run([&] { bell->Silence(); });
 }
@@ -59,6 +63,7 @@ TEST(LoopBell, CallsNobodyWhenItIsSilentAndLivesUntilItIsThrough) {
     bell->Ring();
     bell->Silence();
     bell.reset();
+    // The posted bell holds itself.
     EXPECT_FALSE(alive.expired());
   });
   thread.Run([&] {
@@ -73,6 +78,7 @@ TEST(LoopBell, OfALoopThatHasClosedCallsNobodyAndIsFreed) {
   auto bell = std::make_shared<LoopBell>(thread.shared_loop(), [&] { ++calls; });
   const std::weak_ptr<LoopBell> alive = bell;
   thread.Stop();
+  // The closed loop cancels each ring, which has to let go of the bell.
   bell->Ring();
   bell->Ring();
   bell.reset();

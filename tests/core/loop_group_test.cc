@@ -1,3 +1,5 @@
+// The loops of a group, each on its thread: how the group deals them out, and how a loop behaves
+// that outlives its group.
 #include "weft/core/loop_group.h"
 
 #include <atomic>
@@ -22,7 +24,7 @@ std::unique_ptr<LoopGroup> GroupOf(int threads) {
   return *std::move(group);
 }
 
-// Runs on that loop and waits; false when it has closed.
+// Runs `f` on that loop and waits for it. Returns false if the loop has closed.
 bool RunOn(EventLoop& loop, std::function<void()> f) {
   Watched<int> fate{-1};
   loop.Post([&](TaskFate how) {
@@ -61,6 +63,7 @@ TEST(LoopGroup, DealsItsLoopsOutInTurnAndByKey) {
   IoThread* const third = &group->Next();
   EXPECT_EQ((std::set<IoThread*>{first, second, third}).size(), 3u);
   EXPECT_EQ(&group->Next(), first);
+  // Keys are taken by the number of loops.
   EXPECT_EQ(&group->At(7), &group->At(1));
 }
 

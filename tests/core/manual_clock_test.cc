@@ -1,3 +1,5 @@
+// A clock that moves by hand: loops act on each move before it returns, and may come and go
+// meanwhile.
 #include "weft/core/manual_clock.h"
 
 #include <atomic>
@@ -37,7 +39,7 @@ TEST(ManualClock, WhatIsDueHasHappenedWhenAdvanceReturns) {
     second = std::make_unique<Timer>(two.loop(), [&] { fired.fetch_add(10); });
     second->StartAfter(seconds(6));
   });
-  one.Settle();  // both sleep now
+  one.Settle();  // both loops sleep now
   two.Settle();
   clock.Advance(seconds(5) - Nanos(1));
   EXPECT_EQ(fired.load(), 0);
@@ -58,6 +60,7 @@ TEST(ManualClock, MayBeMovedOnALoopItself) {
     timer = std::make_unique<Timer>(thread.loop(), [&] { fired.fetch_add(1); });
     timer->StartAfter(seconds(5));
     clock.Advance(seconds(5));
+    // A wait for this loop would never end here, so the timer fires later.
     EXPECT_EQ(fired.load(), 0);
   });
   thread.Settle();
@@ -73,6 +76,7 @@ TEST(ManualClock, MayBeMovedWhileLoopsComeAndGo) {
   });
   for (int i = 0; i < 50; ++i) {
     LoopThread thread(clock);
+    // Every other loop ends before or in its first turns, while the clock may wait for it.
     if (i % 2 == 0) thread.Settle();
   }
   stop.store(true);
@@ -89,6 +93,7 @@ TEST(ManualClock, WaitsAtItsEndForLoopsThatGoByIt) {
     told_to_end.store(true);
     thread->loop().Stop();
   });
+  // This blocks until the loop has ended, which the other thread brings about.
   clock.reset();
   EXPECT_TRUE(told_to_end.load());
   ender.join();
@@ -100,6 +105,7 @@ TEST(ManualClock, ALoopThatNeverRanKeepsNobodyWaiting) {
   options.clock = &clock;
   absl::StatusOr<std::unique_ptr<EventLoop>> loop = EventLoop::Create(options);
   ASSERT_TRUE(loop.ok());
+  // The clock waits only for loops that turn: an answer of this one would never come.
   clock.Advance(seconds(1));
 }
 

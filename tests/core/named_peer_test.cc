@@ -1,3 +1,4 @@
+// A peer's name stands once in a text, and as a whole.
 #include "weft/core/named_peer.h"
 
 #include <gtest/gtest.h>
@@ -21,6 +22,7 @@ TEST(NamedPeer, IsNoPartOfAnotherName) {
   for (const char* text : {"refused (to 10.0.0.1:8000)", "to 110.0.0.1:80", "10.0.0.1:80a"}) {
     EXPECT_FALSE(NamedPeer::In(text, "10.0.0.1:80")) << text;
   }
+  // The first place is part of another name: the search goes on.
   EXPECT_TRUE(NamedPeer::In("10.0.0.1:8000, 10.0.0.1:80", "10.0.0.1:80"));
 }
 

@@ -1,3 +1,4 @@
+// The pipe that wakes a loop, judged by the number of bytes that the kernel reports in it.
 #include "weft/core/notify_pipe.h"
 
 #include <fcntl.h>
@@ -50,6 +51,7 @@ TEST(NotifyPipe, IsClosedInProgramsThatAreExecuted) {
   NotifyPipe pipe;
   ASSERT_TRUE(pipe.Open().ok());
   EXPECT_NE(::fcntl(pipe.read_fd(), F_GETFD) & FD_CLOEXEC, 0);
+  // A loop that drains an empty pipe must not stand still.
   EXPECT_NE(::fcntl(pipe.read_fd(), F_GETFL) & O_NONBLOCK, 0);
 }
 
@@ -63,6 +65,7 @@ TEST(NotifyPipe, ManySignallersWriteOneByteARound) {
     for (int i = 0; i < 3; ++i) {
       threads.emplace_back([&] { wrote.fetch_add(pipe.Signal() ? 1 : 0); });
     }
+    // Two of the three write nothing: they rely on the byte of the third.
     pollfd wait{pipe.read_fd(), POLLIN, 0};
     EXPECT_EQ(::poll(&wait, 1, 30'000), 1);
     for (std::thread& t : threads) t.join();

@@ -1,3 +1,4 @@
+// How the bytes of one output queue reach the budget that it shares.
 #include "weft/core/output_account.h"
 
 #include <memory>
@@ -29,9 +30,11 @@ TEST(OutputAccount, ChecksWhatTheBudgetDoesNotKnowYet) {
   OutputAccount account(std::make_shared<OutputBudget>(2 * kStep));
   EXPECT_FALSE(account.NeedsCheck(0, kStep));
   EXPECT_TRUE(account.NeedsCheck(1, kStep));
+  // The budget knows of no bytes yet, so the account adds the queue's own to it.
   EXPECT_EQ(account.Check(kStep, kStep, "server", "the reply's"), absl::OkStatus());
   EXPECT_EQ(account.Check(kStep + 1, kStep, "server", "the reply's").code(),
             absl::StatusCode::kResourceExhausted);
+  // The budget knows of these bytes now, so they may not be added a second time.
   account.SetMore(kStep);
   EXPECT_EQ(account.Check(kStep, kStep, "server", "the reply's"), absl::OkStatus());
   account.Set(0);

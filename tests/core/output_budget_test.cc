@@ -1,3 +1,4 @@
+// The limit of all output that waits: the budget alone, and with several queues that share it.
 #include "weft/core/output_budget.h"
 
 #include <cstring>
@@ -36,6 +37,7 @@ TEST(OutputBudget, RefusesWhatGoesBeyondWithBothNumbersAndTheSetting) {
 TEST(OutputBudget, LetsOneMessageOverTheLimitGoAlone) {
   OutputBudget budget(1000);
   EXPECT_EQ(budget.Check(0, 5000, "", ""), absl::OkStatus());
+  // One byte that waits is enough to refuse: it will be written, and then there is room.
   budget.Change(0, 1);
   EXPECT_FALSE(budget.Check(0, 5000, "", "").ok());
 }
@@ -55,6 +57,7 @@ TEST(OutputBudget, TellsWhenWhatIsAwaitedFitsAndHalfIsFree) {
   EXPECT_EQ(large, 1);
   budget.AwaitRoom(800, [&] { ++large; });
   EXPECT_EQ(large, 2) << "there is room already";
+  // More than the whole limit fits only when nothing else waits.
   budget.AwaitRoom(9000, [&] { ++large; });
   budget.Change(200, 0);
   EXPECT_EQ(large, 3) << "what is larger than the limit goes alone";
@@ -69,6 +72,8 @@ TEST(OutputBudget, WithoutALimitRefusesNothing) {
   EXPECT_EQ(budget.Check(0, size_t{1} << 40, "", ""), absl::OkStatus());
 }
 
+// Queues that share a budget of four steps. Their transports take all bytes at once when they are
+// flushed.
 class BudgetOfQueues : public ::testing::Test {
  protected:
   std::unique_ptr<OutputQueue> Queue() {
@@ -107,9 +112,10 @@ TEST_F(BudgetOfQueues, CountsAllTogether) {
   Append(*one, 2 * kStep);
   Append(*two, kStep + 100);
   EXPECT_EQ(budget_->held(), 3 * kStep + 100);
+  // The first check reaches the limit exactly, the second is one byte more.
   EXPECT_EQ(Check(*two, kStep - 100), absl::OkStatus());
   EXPECT_EQ(Check(*two, kStep - 99).code(), absl::StatusCode::kResourceExhausted);
-  // A queue that holds little is not checked.
+  // A queue with one step in all is not checked, although its bytes would pass the limit.
   EXPECT_EQ(Check(*three, kStep), absl::OkStatus());
   EXPECT_EQ(Check(*three, kStep + 1).code(), absl::StatusCode::kResourceExhausted);
 }
@@ -119,6 +125,8 @@ TEST_F(BudgetOfQueues, CountsWhatAQueueHasNotToldYet) {
   Append(*one, 3 * kStep);
   Append(*two, kStep - 1);
   EXPECT_EQ(budget_->held(), 3 * kStep);
+  // The queue's own bytes are less than a step: the budget does not know of them, and they count
+  // all the same.
   EXPECT_EQ(Check(*two, 1), absl::OkStatus());
   EXPECT_FALSE(Check(*two, 2).ok());
 }
@@ -126,6 +134,7 @@ TEST_F(BudgetOfQueues, CountsWhatAQueueHasNotToldYet) {
 TEST_F(BudgetOfQueues, GetsBackWhatIsWrittenDroppedAndDestroyed) {
   auto written = Queue(), closed = Queue(), destroyed = Queue();
   for (OutputQueue* queue : {written.get(), closed.get(), destroyed.get()}) {
+    // The byte beyond the step has to come back, too.
     Append(*queue, kStep + 1);
   }
   EXPECT_EQ(budget_->held(), 3 * (kStep + 1));

@@ -1,3 +1,6 @@
+// A queue of output over a transport whose writes go as a script says: who has to flush, partial
+// writes, blocking, errors, closes in each state; and races of threads that append, flush and
+// close.
 #include "weft/core/output_queue.h"
 
 #include <errno.h>
@@ -20,7 +23,7 @@ using Flushed = OutputQueue::Flushed;
 
 class OutputQueueTest : public testing::Test {
  protected:
-  // Appends by copy; true: has to flush.
+  // Appends a copy. Returns true if the caller has to flush.
   static bool Append(OutputQueue& queue, const std::string& bytes) {
     MutexLock lock(queue.mutex());
     char* room = queue.Reserve(bytes.size());
@@ -74,13 +77,15 @@ TEST_F(OutputQueueTest, WithNothingQueuedThereIsNothingToClaim) {
 TEST_F(OutputQueueTest, KnowsWhatTheOtherEndHasTaken) {
   EXPECT_EQ(queue_.Acknowledged(), 0u);
   EXPECT_TRUE(Append(queue_, "0123456789"));
+  // Six bytes of ten are written, and four wait.
   record_->Take(6);
   record_->Block();
   EXPECT_EQ(queue_.Flush(), Flushed::kBlocked);
   EXPECT_EQ(queue_.Acknowledged(), 6u) << "what is queued was not written";
   record_->unacknowledged = 4;
   EXPECT_EQ(queue_.Acknowledged(), 2u);
-  // A unix socket tells more than was written; others cannot tell.
+  // A unix socket reports more than was written. SIZE_MAX is the answer of a transport that cannot
+  // tell.
   record_->unacknowledged = 1'000;
   EXPECT_EQ(queue_.Acknowledged(), 0u);
   record_->unacknowledged = SIZE_MAX;
@@ -100,7 +105,7 @@ TEST_F(OutputQueueTest, IgnoresEmptyAppends) {
 TEST_F(OutputQueueTest, GoesOnAfterEachPartialWriteUntilAllIsTaken) {
   std::string all;
   for (int i = 0; i < 50; ++i) {
-    // Sizes from 0 to 22: empty pieces must not stop a write.
+    // The sizes go from 0 to 22: empty pieces must not stop a write.
     const std::string piece(static_cast<size_t>(i * 7 % 23), static_cast<char>('a' + i % 26));
     all += piece;
     if (i % 3 == 0) {
@@ -147,6 +152,8 @@ TEST_F(OutputQueueTest, AnErrorBreaksItForGood) {
   EXPECT_FALSE(Append(queue_, "more")) << "nobody tries again";
   EXPECT_FALSE(queue_.Unblock());
   queue_.Close();
+  // The flusher that failed keeps its claim and does not come back, so Close itself destroys the
+  // transport.
   EXPECT_TRUE(record_->destroyed());
 }
 
@@ -157,6 +164,7 @@ TEST_F(OutputQueueTest, ClosedItDropsAllAndTakesNothing) {
   queue_.Close();
   EXPECT_TRUE(Closed(queue_));
   EXPECT_TRUE(record_->destroyed());
+  // The shared bytes are given up at once, although the claimer has not come yet.
   EXPECT_EQ(keeper.use_count(), 1);
   EXPECT_EQ(queue_.Flush(), Flushed::kClosed) << "the claimer comes late";
   EXPECT_FALSE(Append(queue_, "more"));
@@ -172,11 +180,11 @@ TEST_F(OutputQueueTest, IsClosedInEachState) {
   const auto make = [](const std::shared_ptr<WriteRecord>& record) {
     return std::make_unique<OutputQueue>(std::make_unique<ScriptedTransport>(record));
   };
-  // Idle, claimed, blocked, broken.
+  // The states are idle, claimed, blocked and broken.
   for (int state = 0; state < 4; ++state) {
     auto record = std::make_shared<WriteRecord>();
     auto queue = make(record);
-    // Blocked and broken come by way of claimed.
+    // A queue becomes blocked or broken only by a flush of the claimer.
     if (state >= 1) {
       EXPECT_TRUE(Append(*queue, "x"));  // claimed
     }
@@ -210,6 +218,7 @@ TEST_F(OutputQueueTest, ClosedWhileAFlusherWritesIsGivenBackByTheFlusher) {
   queue_.Close();
   EXPECT_TRUE(record_->shut_down());
   EXPECT_FALSE(record_->destroyed()) << "its descriptor number must not be given away yet";
+  // The write still reads these bytes.
   EXPECT_EQ(keeper.use_count(), 2);
   EXPECT_FALSE(Append(queue_, "more"));
   go_on.Notify();
@@ -231,6 +240,7 @@ TEST_F(OutputQueueTest, KeepsASharedSegmentUntilItsLastByteIsWritten) {
   AppendShared(queue_, keeper);
   Append(queue_, "tail");
   EXPECT_EQ(keeper.use_count(), 2) << "by reference, not by copy";
+  // Write all but the last byte of the shared segment.
   record_->Take(4 + 99'999);
   record_->Block();
   EXPECT_EQ(queue_.Flush(), Flushed::kBlocked);
@@ -260,7 +270,7 @@ TEST_F(OutputQueueTest, KeepsABlockUntilItIsWritten) {
 }
 
 TEST_F(OutputQueueTest, FillsItsTailBlockAgainWhenAllIsWritten) {
-  const std::string more(400, 'm');  // than a connection's first words, whose block goes
+  const std::string more(400, 'm');  // too much for the small first block, which does not stay
   ASSERT_TRUE(Append(queue_, more));
   const char* room;
   {
@@ -273,6 +283,7 @@ TEST_F(OutputQueueTest, FillsItsTailBlockAgainWhenAllIsWritten) {
 }
 
 TEST_F(OutputQueueTest, ReservesMoreThanABlock) {
+  // This is more than the largest block that the tail makes by itself.
   const std::string large(300'000, 'l');
   EXPECT_TRUE(Append(queue_, "small"));
   Append(queue_, large);
@@ -284,6 +295,7 @@ TEST_F(OutputQueueTest, ReservesMoreThanABlock) {
 TEST_F(OutputQueueTest, CommitsLessThanWasReserved) {
   MutexLock lock(queue_.mutex());
   for (const char* part : {"ab", "", "cde"}) {
+    // Reserve far more than is used: the next reservation begins behind the committed bytes.
     char* room = queue_.Reserve(3'000);
     std::memcpy(room, part, std::strlen(part));
     queue_.Commit(std::strlen(part));
@@ -298,6 +310,7 @@ TEST_F(OutputQueueTest, CommitsLessThanWasReserved) {
 
 TEST_F(OutputQueueTest, WritesThousandsOfSegmentsInOrder) {
   std::string all;
+  // These are many more segments than one write takes.
   for (int i = 0; i < 5'000; ++i) {
     const std::string piece = std::to_string(i) + ",";
     all += piece;
@@ -308,7 +321,7 @@ TEST_F(OutputQueueTest, WritesThousandsOfSegmentsInOrder) {
 }
 
 TEST_F(OutputQueueTest, ForgetsWrittenSegmentsWhileOthersKeepComing) {
-  // Never quite empty: each flush leaves one byte.
+  // The queue is never quite empty: each flush leaves one byte.
   auto keeper = std::make_shared<std::string>("xy");
   ASSERT_TRUE(AppendShared(queue_, keeper));
   record_->Take(1);
@@ -320,8 +333,8 @@ TEST_F(OutputQueueTest, ForgetsWrittenSegmentsWhileOthersKeepComing) {
     record_->Block();
     ASSERT_TRUE(queue_.Unblock());
     ASSERT_EQ(queue_.Flush(), Flushed::kBlocked);
-    // One here, one in the segment that waits, one in that which is partly written. A queue that
-    // kept written segments would hold 5,000.
+    // One reference is the test's, one is in the segment that waits, and one in the segment that is
+    // partly written. A queue that kept written segments would hold 5,000.
     ASSERT_LE(keeper.use_count(), 3);
     ASSERT_EQ(Queued(queue_), 1u);
   }
@@ -331,6 +344,7 @@ TEST_F(OutputQueueTest, ForgetsWrittenSegmentsWhileOthersKeepComing) {
 }
 
 TEST_F(OutputQueueTest, TrimGivesBackTheTailOnlyWhenNothingIsQueued) {
+  // Trim a queue without a tail, one whose tail holds a queued byte, and one whose tail is written.
   queue_.Trim();
   ASSERT_TRUE(Append(queue_, "x"));
   queue_.Trim();
@@ -345,6 +359,7 @@ TEST_F(OutputQueueTest, AnAppenderDuringAWriteLeavesItToTheFlusher) {
   bool first = true;
   record_->in_write = [&] {
     if (std::exchange(first, false)) {
+      // The flusher looks again before it leaves, so this appender need not flush.
       EXPECT_FALSE(Append(queue_, "during"));
     }
   };
@@ -363,6 +378,7 @@ std::string Record(int thread, int number) {
 
 TEST_F(OutputQueueTest, ManyAppendersEachFlushingWhatTheyClaimLoseNothing) {
   constexpr int kThreads = 4, kRecords = 2'000;
+  // Writes of 1 to 40 bytes end inside records of 16, at their ends and behind several.
   for (int i = 0; i < 3'000; ++i) {
     record_->Take(static_cast<size_t>(i % 40 + 1));
     if (i % 16 == 0) record_->Block();
@@ -375,7 +391,7 @@ TEST_F(OutputQueueTest, ManyAppendersEachFlushingWhatTheyClaimLoseNothing) {
                                  ? AppendShared(queue_, std::make_shared<std::string>(Record(t, i)))
                                  : Append(queue_, Record(t, i));
         if (!claimed) continue;
-        // Blocked: the kernel has room again at once.
+        // The kernel has room again at once.
         while (queue_.Flush() == Flushed::kBlocked) {
           ASSERT_TRUE(queue_.Unblock());
         }
@@ -390,6 +406,7 @@ TEST_F(OutputQueueTest, ManyAppendersEachFlushingWhatTheyClaimLoseNothing) {
   for (size_t at = 0; at < written.size(); at += 16) {
     const int thread = written[at] - '0';
     ASSERT_TRUE(thread >= 0 && thread < kThreads);
+    // Each record is whole and comes in the order of its thread.
     ASSERT_EQ(written.substr(at, 16), Record(thread, next[thread]++));
   }
 }
@@ -398,6 +415,7 @@ TEST_F(OutputQueueTest, CloseRacesWithAppendersAndFlushers) {
   for (int round = 0; round < 100; ++round) {
     auto record = std::make_shared<WriteRecord>();
     OutputQueue queue(std::make_unique<ScriptedTransport>(record));
+    // The writes are short, so that the close often falls between two writes of one flush.
     for (int i = 0; i < 50; ++i) record->Take(3);
     std::vector<std::thread> threads;
     for (int t = 0; t < 3; ++t) {

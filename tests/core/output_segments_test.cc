@@ -1,3 +1,5 @@
+// Pieces of memory that wait to be written: gathered, taken in parts, extended, and copied if they
+// were only borrowed.
 #include "weft/core/output_segments.h"
 
 #include <memory>
@@ -69,6 +71,7 @@ TEST_F(OutputSegmentsTest, ExtendsOnlyTheNewestAndOnlyByWhatFollowsIt) {
   char* const data = block->data();
   EXPECT_FALSE(segments_.TryExtend(block.get(), data, 1)) << "nothing waits";
   ASSERT_TRUE(segments_.TryPush({data, 2, block, nullptr}));
+  // The first is another block; the second leaves a gap of one byte in the right block.
   EXPECT_FALSE(segments_.TryExtend(other.get(), data + 2, 1));
   EXPECT_FALSE(segments_.TryExtend(block.get(), data + 3, 1));
   EXPECT_TRUE(segments_.TryExtend(block.get(), data + 2, 3));
@@ -85,6 +88,7 @@ TEST_F(OutputSegmentsTest, OwnsWhatIsBorrowedAndNotWrittenYet) {
   ASSERT_TRUE(Push(kept, std::make_shared<int>(1)));
   segments_.Take(2);
   ASSERT_TRUE(segments_.OwnBorrowed(tail_));
+  // The owner overwrites its memory. Bytes that were still borrowed would change with it.
   borrowed.assign(6, '-');
   EXPECT_THAT(Gathered(), ElementsAre("cdef", "kept"));
   iovec pieces[2];
@@ -99,6 +103,7 @@ TEST_F(OutputSegmentsTest, MovesUpWhatWaitsWhenThousandsAreWritten) {
     ASSERT_TRUE(Push(std::string_view(bytes).substr(i, 1)));
   }
   std::string written;
+  // Take them one by one, so that written segments gather until they are dropped in bulk.
   while (!segments_.empty()) {
     written += Gathered(1)[0];
     segments_.Take(1);

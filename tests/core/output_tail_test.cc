@@ -1,3 +1,5 @@
+// The block in which small appends run together: how it grows, when it goes, and when it is filled
+// again.
 #include "weft/core/output_tail.h"
 
 #include <cstring>
@@ -9,6 +11,7 @@ namespace {
 
 TEST(OutputTail, AppendsRunTogetherUntilTheBlockIsFull) {
   OutputTail tail(nullptr);
+  // This is more than a small first block holds.
   std::memset(tail.Reserve(600), 'a', 600);
   const char* const first = tail.Use(300);
   const Block* const block = tail.block().get();
@@ -27,6 +30,7 @@ TEST(OutputTail, BlocksGrowWithWhatIsWritten) {
     const size_t capacity = tail.block()->capacity();
     EXPECT_GE(capacity, last);
     last = capacity;
+    // The block is full, so the next reservation needs another one.
     tail.Use(capacity);
   }
   EXPECT_EQ(last, (size_t{64} << 10) - sizeof(Block));
@@ -34,6 +38,7 @@ TEST(OutputTail, BlocksGrowWithWhatIsWritten) {
 
 TEST(OutputTail, BeginsWithASmallBlockThatDoesNotStay) {
   OutputTail tail(nullptr);
+  // Two blocks may be small; the tail makes larger ones until the next Trim.
   for (int i = 0; i < 2; ++i) {
     tail.Reserve(10);
     EXPECT_EQ(tail.block()->capacity(), 256 - sizeof(Block));
@@ -58,6 +63,7 @@ TEST(OutputTail, FillsItsBlockAgainOnlyWhenNobodyElseRefersToIt) {
   const char* const first = tail.Use(300);
   BlockRef reader = tail.block();
   tail.SetAllWritten();
+  // The bytes that somebody refers to may still be read.
   EXPECT_EQ(tail.Reserve(10), first + 300);
   reader.reset();
   tail.SetAllWritten();

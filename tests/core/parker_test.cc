@@ -1,3 +1,4 @@
+// A thread that sleeps until it is called: no call is lost, and none counts twice.
 #include "weft/core/parker.h"
 
 #include <atomic>
@@ -15,6 +16,7 @@ using std::chrono::milliseconds;
 TEST(Parker, DoesNotSleepWhenItWasCalledBefore) {
   Parker parker;
   parker.Unpark();
+  // Without the call before, this would sleep for ever.
   parker.Park();
   parker.Unpark();
   EXPECT_TRUE(parker.ParkFor(Nanos::max()));
@@ -34,6 +36,7 @@ TEST(Parker, ReturnsFalseWhenNobodyCalls) {
   EXPECT_FALSE(parker.ParkFor(Nanos(-5)));
   parker.Unpark();
   EXPECT_TRUE(parker.ParkFor(Nanos::zero())) << "a call counts also when the limit is over";
+  // The wait before took the only call.
   EXPECT_FALSE(parker.TryPark());
 }
 
@@ -52,12 +55,14 @@ TEST(Parker, WakesWhoeverSleeps) {
   });
   for (int i = 0; i < 100; ++i) {
     parker.Unpark();
+    // The next call comes only after this one was answered: two calls in a row would add up to one.
     while (rounds.load() == i) std::this_thread::yield();
   }
   sleeper.join();
 }
 
-// Two threads play ball through two parkers: one lost call and both sleep for ever.
+// Two threads wake each other in turn through two parkers. If one call is lost, both sleep for
+// ever.
 TEST(Parker, LosesNoCallUnderStress) {
   Parker here, there;
   constexpr int kRounds = 20'000;
@@ -106,11 +111,12 @@ TEST(Parker, SurvivesCallsAtTheMomentTheTimeIsOver) {
   std::thread caller([&] {
     while (!stop.load()) {
       parker.Unpark();
-      // At any moment of the other's wait.
+      // The number of yields changes, so that calls come at any moment of the other thread's wait.
       for (int i = calls.fetch_add(1) % 64; i > 0; --i) std::this_thread::yield();
     }
   });
   int woken = 0;
+  // The limit is so short that many calls come just when it ends.
   for (int i = 0; i < 2'000; ++i) woken += parker.ParkFor(microseconds(50)) ? 1 : 0;
   stop.store(true);
   caller.join();

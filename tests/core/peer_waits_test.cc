@@ -1,3 +1,4 @@
+// How many threads of a pool may wait for peers at once.
 #include "weft/core/peer_waits.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,4 @@
+// Bytes that the peer's side has not acknowledged, over the kernel's own TCP and unix sockets.
 #include "weft/core/plain_transport.h"
 
 #include <errno.h>
@@ -53,7 +54,7 @@ ssize_t Write(PlainTransport& to, size_t size) {
   return to.Write(&piece, 1);
 }
 
-// Until there is nothing to read at this moment.
+// Reads until no byte is left at this moment. Returns how many came.
 size_t Drain(PlainTransport& from) {
   std::string room(64 << 10, '\0');
   const iovec piece{room.data(), room.size()};
@@ -62,7 +63,7 @@ size_t Drain(PlainTransport& from) {
   return all;
 }
 
-// Fills the way to the far end, and says how many bytes that took.
+// Fills the way to the far end. Returns how many bytes that took.
 size_t Fill(PlainTransport& near) {
   size_t all = 0;
   for (ssize_t n; (n = Write(near, 256 << 10)) > 0;) all += static_cast<size_t>(n);
@@ -73,10 +74,11 @@ size_t Fill(PlainTransport& near) {
 TEST(PlainTransport, KnowsWhatThePeersTcpHasNotAcknowledged) {
   Ends ends = TcpPair();
   EXPECT_EQ(ends.near->Unacknowledged(), 0u);
-  // A little is acknowledged though nobody reads.
+  // The peer's kernel acknowledges a few bytes although nobody reads them.
   ASSERT_EQ(Write(*ends.near, 100), 100);
   EXPECT_TRUE(PollUntil([&] { return ends.near->Unacknowledged() == 0; }));
-  // The kernel takes more than the peer's.
+  // Both kernels' buffers are full: the peer's kernel has acknowledged its part, and the rest is on
+  // this side.
   const size_t written = Fill(*ends.near);
   EXPECT_GT(ends.near->Unacknowledged(), 0u);
   EXPECT_LT(ends.near->Unacknowledged(), written);

@@ -1,3 +1,5 @@
+// The moment at which a pool gets another worker. The growth runs on a thread of its own, over a
+// pool that only reports its state.
 #include "weft/core/pool_growth.h"
 
 #include <atomic>
@@ -17,8 +19,10 @@ class Pool final : public GrowthHost {
   explicit Pool(bool is_busy) : busy(is_busy) {}
 
   bool Overloaded() const override { return overloaded.load(); }
+  // A busy pool returns another number each time, so two looks never see the same.
   uint64_t taken() const override { return busy ? ++taken_ : 0; }
   bool AllBlocked(std::vector<Nanos>*) override {
+    // Ends the test if no worker has been added by then.
     if (++looks == kLooks) End();
     return true;
   }
@@ -33,7 +37,7 @@ class Pool final : public GrowthHost {
   const bool busy;
   std::atomic<bool> overloaded{true};
   int looks = 0;       // its growth's thread's
-  bool grown = false;  // likewise
+  bool grown = false;  // used by the growth's thread, and by the test after Stop
   std::promise<void> done;
 
  private:
@@ -54,6 +58,7 @@ TEST(PoolGrowth, AddsAWorkerWhenAllHaveStoodStill) {
   pool.done.get_future().wait();
   growth.Stop();
   EXPECT_TRUE(pool.grown);
+  // The new worker has ended the test, before the looks were used up.
   EXPECT_LT(pool.looks, Pool::kLooks);
 }
 

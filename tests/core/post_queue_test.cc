@@ -1,3 +1,5 @@
+// Tasks of many threads for one loop: the push that has to wake the loop, the order of tasks, and
+// the queue's end.
 #include "weft/core/post_queue.h"
 
 #include <atomic>
@@ -66,6 +68,7 @@ TEST(PostQueue, RefusesEverythingAfterClose) {
   EXPECT_TRUE(last.empty());
   EXPECT_TRUE(queue.empty());
   EXPECT_EQ(queue.Push(&b), PostQueue::Pushed::kClosed);
+  // A second close must not open it again.
   EXPECT_TRUE(queue.Close().empty());
   EXPECT_EQ(queue.Push(&b), PostQueue::Pushed::kClosed);
 }
@@ -90,6 +93,7 @@ TEST(PostQueue, KeepsTheOrderOfEachPosterAndLosesNothing) {
   std::vector<int> next(kPosters, 0);
   int taken = 0, batches = 0;
   while (taken < kPosters * kTasks) {
+    // Take batches while the posters push: each batch is a new chain.
     TaskList batch = queue.TakeAll();
     if (batch.empty()) {
       std::this_thread::yield();
@@ -119,6 +123,7 @@ TEST(PostQueue, EachTaskIsEitherTakenOrRefusedWhenItClosesMeanwhile) {
       pushed.fetch_add(1);
     }
   });
+  // Close in the middle of the pushing, so that some tasks are taken and others refused.
   while (pushed.load() < 100) std::this_thread::yield();
   int taken = 0;
   TaskList last = queue.Close();

@@ -1,3 +1,4 @@
+// Text of a peer, made fit for a line: what is kept, what is escaped, and where it is cut.
 #include "weft/core/printable.h"
 
 #include <string>
@@ -53,6 +54,7 @@ TEST(Printable, EscapesBytesThatAreNoUtf8) {
 
 TEST(Printable, ChangesNothingTheSecondTime) {
   std::string all;
+  // The text holds every byte, be it valid UTF-8 or not.
   for (int c = 0; c < 256; ++c) all += static_cast<char>(c);
   const std::string once = Printable::Text(all, 4096);
   EXPECT_EQ(Printable::Text(once, 4096), once);
@@ -61,9 +63,11 @@ TEST(Printable, ChangesNothingTheSecondTime) {
 TEST(Printable, CutsWhatIsTooLongBetweenCharactersAndSaysSo) {
   EXPECT_EQ(Printable::Text("abcdef", 6), "abcdef");
   EXPECT_EQ(Printable::Text("abcdef", 4), "abcd... (2 bytes more)");
+  // The cut goes neither through an escape nor through a character of several bytes.
   EXPECT_EQ(Printable::Text("ab\n\n", 5), "ab\\n... (1 bytes more)");
   EXPECT_EQ(Printable::Text("ab接", 4), "ab... (3 bytes more)");
   const std::string huge(size_t{1} << 20, '\x1b');
+  // Each byte becomes four: the limit counts the bytes of the result.
   EXPECT_LE(Printable::Text(huge).size(), Printable::kMaxText + 32);
 }
 

@@ -1,3 +1,4 @@
+// Random numbers that a seed decides, and the source that a thread names as its own.
 #include "weft/core/random_source.h"
 
 #include <vector>
@@ -19,6 +20,7 @@ TEST(RandomSource, DrawsTheSameOfTheSameSeed) {
 }
 
 TEST(RandomSource, SeedsComeFromTheThreadsOwn) {
+  // A twin of each source says what is to be drawn.
   RandomSource outer(1), inner(2), outer_again(1), inner_again(2);
   EXPECT_EQ(RandomSource::Here(), nullptr);
   {
@@ -31,6 +33,7 @@ TEST(RandomSource, SeedsComeFromTheThreadsOwn) {
     EXPECT_EQ(RandomSeed(), outer_again.Next());
   }
   EXPECT_EQ(RandomSource::Here(), nullptr);
+  // Without a source they come from the kernel.
   EXPECT_NE(RandomSeed(), RandomSeed());
 }
 

@@ -1,3 +1,5 @@
+// Lookups with hosts and resolv.conf files of the tests', against name servers that answer by a
+// script over real UDP and TCP on loopback.
 #include "weft/core/resolver.h"
 
 #include <fstream>
@@ -65,7 +67,7 @@ class ResolverTest : public testing::Test {
     dns_ = std::make_unique<ScriptedDns>(std::move(script));
     options_.dns_port = dns_->port();
   }
-  // Time that stands still but for Advance.
+  // Runs the loop on a clock that moves only by Advance.
   void UseManualClock() { thread_ = std::make_unique<LoopThread>(clock_); }
 
   void Start(const std::string& text, Nanos limit = seconds(30)) {
@@ -111,6 +113,7 @@ class ResolverTest : public testing::Test {
 TEST_F(ResolverTest, AnswersNumericAndUnixAddressesInside) {
   for (const char* text : {"10.0.0.7:7000", "[::1]:7", "unix:/x", "unix:@x", "[::1%1]:7"}) {
     Start(text);
+    // The test need not wait: the answer has come inside Resolve.
     const Told told = told_.Get();
     EXPECT_TRUE(told.over) << text;
     EXPECT_THAT(told.addresses, ElementsAre(text));
@@ -120,6 +123,7 @@ TEST_F(ResolverTest, AnswersNumericAndUnixAddressesInside) {
 TEST_F(ResolverTest, FindsBothFamiliesInTheHostsFileAndAsksNobody) {
   Serve(BothFamilies);
   EXPECT_THAT(Resolve("db:80").addresses, ElementsAre("10.1.1.1:80", "[2001:db8::db]:80"));
+  // A dot at the end means a complete name, and is not part of it in the file.
   EXPECT_THAT(Resolve("localhost.:7").addresses, ElementsAre("127.0.0.1:7", "[::1]:7"));
   EXPECT_THAT(dns_->asked(), IsEmpty());
 }
@@ -166,6 +170,8 @@ TEST_F(ResolverTest, DoesNotWaitForTheFamilyWhoseAnswerNeverComes) {
       return q.ipv6 == ipv6_silent ? Reply{.silent = true} : BothFamilies(q);
     });
     Start("web.example:80", seconds(2));
+    // The addresses come while the other family is still asked for. Only the lookup's limit ends
+    // its time.
     ASSERT_TRUE(WaitForAddresses(1));
     EXPECT_FALSE(told_.Get().over);
     thread_->Advance(seconds(2));
@@ -176,6 +182,7 @@ TEST_F(ResolverTest, DoesNotWaitForTheFamilyWhoseAnswerNeverComes) {
 }
 
 TEST_F(ResolverTest, IsContentWithOneFamilyWhereTheOtherFails) {
+  // The other family has no address, a failure, or a refusal.
   for (const Reply& bad :
        {Reply{}, Reply{.code = ScriptedDns::kServerFailed}, Reply{.code = ScriptedDns::kRefused}}) {
     thread_->Run([this] { resolver_.reset(); });
@@ -193,6 +200,7 @@ TEST_F(ResolverTest, AsksAgainOverTcpWhereAnAnswerIsTruncated) {
     }
     return reply;
   });
+  // The 20 addresses of the truncated answer are not mixed in.
   EXPECT_THAT(Resolve("web.example:80").addresses, SizeIs(40));
   EXPECT_THAT(dns_->asked(), testing::Contains("web.example A tcp"));
 }
@@ -207,6 +215,7 @@ TEST_F(ResolverTest, AsksTheNextServerWhereOneFailsOrRefuses) {
                           dns_->port());
     WriteResolvConf("nameserver 127.0.0.2\nnameserver 127.0.0.1\n");
     EXPECT_THAT(Resolve("web.example:80").addresses, SizeIs(2));
+    // The bad server is asked once for each family.
     EXPECT_THAT(bad.asked(), SizeIs(2));
   }
 }
@@ -214,6 +223,7 @@ TEST_F(ResolverTest, AsksTheNextServerWhereOneFailsOrRefuses) {
 TEST_F(ResolverTest, AsksTheNextServerWhereNobodyListens) {
   Serve(BothFamilies);
   WriteResolvConf("nameserver 127.0.0.3\nnameserver 127.0.0.1\n");
+  // The kernel answers at once that the port is closed.
   EXPECT_THAT(Resolve("web.example:80").addresses, SizeIs(2));
 }
 
@@ -251,6 +261,7 @@ TEST_F(ResolverTest, AsksForAnAbsoluteNameAsItIs) {
   Serve([](const Question&) { return Reply{.code = ScriptedDns::kNoSuchName}; });
   WriteResolvConf("nameserver 127.0.0.1\nsearch a.example b.example\n");
   EXPECT_TRUE(absl::IsUnavailable(Resolve("web.:80").error));
+  // The name is asked for with neither domain of the search list.
   for (const std::string& question : dns_->asked()) {
     EXPECT_THAT(question, testing::AnyOf("web A", "web AAAA"));
   }
@@ -263,6 +274,7 @@ TEST_F(ResolverTest, GoesThroughTheSearchListUntilANameIsThere) {
   WriteResolvConf("nameserver 127.0.0.1\nsearch a.example b.example\n");
   EXPECT_THAT(Resolve("web:80").addresses, SizeIs(2));
   EXPECT_THAT(dns_->asked()[0], HasSubstr("web.a.example "));
+  // The name without a domain would come last, and was not needed.
   EXPECT_THAT(dns_->asked(), Not(testing::Contains(HasSubstr("web A"))));
 }
 
@@ -282,6 +294,7 @@ TEST_F(ResolverTest, GoesOnFromANameThatIsNotThereWithoutItsOtherAnswer) {
     return q.ipv6 ? Reply{.silent = true} : Reply{.code = ScriptedDns::kNoSuchName};
   });
   WriteResolvConf("nameserver 127.0.0.1\nsearch a.example b.example\n");
+  // No time passes, so the lookup cannot have waited for the silent answers.
   UseManualClock();
   EXPECT_THAT(Resolve("web:80").addresses, SizeIs(2));
 }
@@ -299,6 +312,7 @@ TEST(SearchNames, FollowNdots) {
 // ---- Errors
 
 TEST_F(ResolverTest, ErrorsNameTheNameTheVerdictAndTheServer) {
+  // With a search list the error has several names to tell.
   WriteResolvConf("nameserver 127.0.0.1\nsearch a.example\n");
   const std::pair<Reply, std::string> cases[] = {
       {{.code = ScriptedDns::kNoSuchName}, "no such name (NXDOMAIN)"},
@@ -341,12 +355,15 @@ TEST_F(ResolverTest, DoesNotCallBackAfterCancelNorForALookupThatANewOneReplaced)
     resolver_->Cancel();
   });
   Start("web.example:80");
+  // The new lookup replaces the silent one, which must not report anything.
   EXPECT_THAT(Resolve("db:80").addresses, SizeIs(2)) << "it goes on to work";
 }
 
 TEST_F(ResolverTest, MayBeDestroyedWithALookupUnderWayOrInsideItsCallback) {
   for (const bool silent : {true, false}) {
     Serve([=](const Question& q) { return silent ? Reply{.silent = true} : BothFamilies(q); });
+    // The first name is asked of a name server, the second is in the hosts file, and the third is
+    // numeric. The last two call back inside Resolve.
     for (const std::string text : {"web.example:80", "db:80", "127.0.0.1:1"}) {
       Notification done;
       std::unique_ptr<Resolver> resolver;
@@ -386,6 +403,8 @@ TEST_F(ResolverTest, LeavesNothingBehindWhenItsLoopStopsWithALookupUnderWay) {
     under_way->Resolve(*HostPort::Parse("web.example:1"), seconds(30),
                        [&](auto, bool) { ADD_FAILURE(); });
     thread.loop().Stop();
+    // The loop has been told to stop. It cancels this task while it closes, on its own thread,
+    // where a resolver may be destroyed.
     thread.loop().Post(&destroyer);
   });
   thread.Stop();

@@ -1,3 +1,4 @@
+// The line of items that go on.
 #include "weft/core/resumed_items.h"
 
 #include <gtest/gtest.h>
@@ -24,7 +25,7 @@ TEST(ResumedItems, AreTakenInTheOrderInWhichTheyCame) {
   EXPECT_EQ(items.TryTake(), &c);
   EXPECT_EQ(items.TryTake(), nullptr);
   EXPECT_EQ(items.size(), 0u);
-  items.Push(a);  // once more: it has left
+  items.Push(a);  // once more, after it has left the line
   EXPECT_EQ(items.TryTake(), &a);
 }
 

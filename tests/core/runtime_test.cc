@@ -1,3 +1,5 @@
+// A runtime's threads and its shared parts, a runtime that is stepped by the test's own thread, and
+// the end of a runtime on the thread that drops it last.
 #include "weft/core/runtime.h"
 
 #include <atomic>
@@ -37,7 +39,7 @@ TEST(Runtime, HasExactlyTheThreadsItWasAskedFor) {
   EXPECT_EQ((*workers)->threads(), 3);
 }
 
-// Steps what is ready, the first of it each time, until nothing is.
+// Steps the first ready one again and again, until none is ready.
 void StepAll(StepSet& steps) {
   for (;;) {
     std::vector<Steppable*> ready;
@@ -49,6 +51,7 @@ void StepAll(StepSet& steps) {
 
 class SteppedRuntime : public testing::Test {
  protected:
+  // The runtime has two loops, and workers once they are asked for, all on the test's thread.
   SteppedRuntime() {
     RuntimeOptions options;
     options.io_threads = 2;
@@ -87,6 +90,7 @@ TEST_F(SteppedRuntime, GoesByItsClockAlone) {
   int fired = 0;
   auto timer = std::make_shared<Timer>(loop, [&] { ++fired; });
   loop.Post([timer](TaskFate) { timer->StartAfter(std::chrono::seconds(5)); });
+  // Nothing is ready any more: the timer waits for the clock.
   StepAll(*steps_);
   EXPECT_EQ(steps_->next_step(), clock_.Now() + std::chrono::seconds(5));
   EXPECT_EQ(fired, 0);
@@ -101,6 +105,7 @@ TEST_F(SteppedRuntime, DrawsWhatItsSeedSays) {
   uint64_t drawn = 0;
   runtime_->loops().At(0).loop->Post([&](TaskFate) { drawn = RandomSeed(); });
   StepAll(*steps_);
+  // The source has given no number before, so the first one comes.
   EXPECT_EQ(drawn, same.Next());
 }
 
@@ -110,6 +115,7 @@ TEST_F(SteppedRuntime, MayEndInAStepOfItsOwn) {
   loop.Post([&, last = std::move(runtime_)](TaskFate) mutable {
     loop.Post([&told](TaskFate fate) { told = fate == TaskFate::kCancelled; });
     last.reset();
+    // The loop is inside its step, and closes behind it.
     EXPECT_FALSE(told);
   });
   StepAll(*steps_);
@@ -123,6 +129,7 @@ TEST(Runtime, StartsItsWorkersOnceAtTheirFirstUse) {
   auto runtime = NewRuntime();
   std::vector<std::thread> threads;
   std::vector<WorkerPool*> pools(4);
+  // All threads ask at once: if each started a pool they would get different ones.
   for (size_t i = 0; i < pools.size(); ++i) {
     threads.emplace_back([&, i] { pools[i] = *runtime->workers(); });
   }
@@ -146,6 +153,7 @@ TEST(Runtime, IsSharedAndEndsWithTheLastReference) {
   std::shared_ptr<Runtime> other = runtime;
   const std::shared_ptr<EventLoop> loop = runtime->loops().Next().loop;
   runtime.reset();
+  // The other reference keeps the loop running.
   Notification ran;
   loop->Post([&](TaskFate fate) {
     EXPECT_EQ(fate, TaskFate::kRun);
@@ -164,7 +172,7 @@ TEST(Runtime, WithoutItsOwnTheyShareNothing) {
   EXPECT_NE(*one->workers(), *two->workers());
 }
 
-// The thread that drops it cannot join itself; everything ends all the same.
+// The thread that drops the runtime cannot join itself. The runtime must end all the same.
 TEST(Runtime, MayEndOnItsOwnLoopThread) {
   for (int round = 0; round < 20; ++round) {
     auto runtime = NewRuntime();
@@ -185,7 +193,7 @@ TEST(Runtime, MayEndOnItsOwnLoopThread) {
       });
       return answered.Wait() && fate == TaskFate::kCancelled;
     }));
-    // Ours is the last reference when the thread that joins it is done.
+    // Once the joining thread is done, the test has the last reference.
     EXPECT_TRUE(PollUntil([&] { return loop.use_count() == 1; }));
   }
 }
@@ -201,6 +209,8 @@ TEST(Runtime, MayEndOnItsOwnWorker) {
       dropped.Notify();
     });
     ASSERT_TRUE(dropped.Wait());
+    // A short-lived thread joins the worker. The only sign of its end is the reference that it
+    // drops.
     EXPECT_TRUE(PollUntil([&] { return loop.use_count() == 1; }));
   }
 }
@@ -212,11 +222,12 @@ TEST(Runtime, EndsWithWorkUnderWay) {
   const auto held = std::make_shared<int>(0);
   const std::shared_ptr<EventLoop> loop = runtime->loops().Next().loop;
   for (int i = 0; i < 200; ++i) {
-    // A handler that answers through its loop, which must still be there.
+    // This stands for a handler that answers through its loop, which must still be there.
     workers->Execute(
         [&ended, held, loop] { loop->Post([&ended](TaskFate) { ended.fetch_add(1); }); });
   }
   runtime.reset();
+  // Each closure has run or was destroyed by now.
   EXPECT_EQ(held.use_count(), 1);
   EXPECT_LE(ended.load(), 200);
 }

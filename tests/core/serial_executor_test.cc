@@ -1,3 +1,5 @@
+// Order by key: with a carrier that the test steps by hand, so that the test decides each
+// interleaving, and on a pool with several threads.
 #include "weft/core/serial_executor.h"
 
 #include <atomic>
@@ -20,7 +22,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
-// Keeps what it is given until the test lets it run.
+// Keeps the items that it is given until the test runs them.
 class HandCarrier final : public WorkQueue {
  public:
   bool TrySubmit(WorkItem& item) override {
@@ -31,7 +33,7 @@ class HandCarrier final : public WorkQueue {
   void Requeue(WorkItem& item) override { requeued.push_back(&item); }
   void Resume(WorkItem&) override { FAIL() << "an order is nothing that goes before others"; }
 
-  // Runs one step, those that go on last; false when there is none.
+  // Runs or cancels one item; requeued items come last. Returns false if there is none.
   bool Step(bool cancel = false) {
     std::vector<WorkItem*>& from = submitted.empty() ? requeued : submitted;
     if (from.empty()) return false;
@@ -49,7 +51,7 @@ class HandCarrier final : public WorkQueue {
   std::vector<WorkItem*> submitted, requeued;
 };
 
-// Notes its run; is over at once unless told otherwise.
+// Notes its run. Ends inside Run unless `over_at_once` is false.
 class Note final : public WorkItem {
  public:
   Note(std::string name, std::vector<std::string>& log) : name_(std::move(name)), log_(log) {}
@@ -106,6 +108,7 @@ TEST_F(SerialExecutorTest, RunsOneKeysItemsInOrder) {
 
 TEST_F(SerialExecutorTest, AnItemThatIsNotOverHoldsUpItsOwnKeyOnly) {
   Note& first = Add("a", "1");
+  // The first item stands for a handler that answers later.
   first.over_at_once = false;
   ASSERT_TRUE(Submit("a", first));
   Submitted("a", "2");
@@ -120,6 +123,7 @@ TEST_F(SerialExecutorTest, AnItemThatIsNotOverHoldsUpItsOwnKeyOnly) {
 TEST_F(SerialExecutorTest, KeysThatDifferInAnyPartAreTwo) {
   int x = 0, y = 0;
   std::vector<Note*> notes;
+  // The last key equals the first, so its item waits for the first one.
   const std::vector<SerialKey> keys = {{&x, nullptr, ""},  {&y, nullptr, ""}, {&x, &y, ""},
                                        {&x, nullptr, "k"}, {&x, &x, ""},      {&x, nullptr, ""}};
   for (const SerialKey& key : keys) {
@@ -150,6 +154,7 @@ TEST_F(SerialExecutorTest, Case05AnItemByAnEarlierWayIsLateWhenOneHasComeByALate
   EXPECT_TRUE(submit(Add("a", "1"), 2));
   EXPECT_TRUE(submit(Add("a", "2"), 2));
   EXPECT_TRUE(submit(Add("a", "3"), 4));
+  // The late item is refused. Items of rank 2 that were accepted earlier still run.
   EXPECT_FALSE(submit(Add("a", "4"), 2));
   carrier_.RunAll();
   EXPECT_FALSE(submit(Add("a", "5"), 2)) << "also when nothing waits";
@@ -176,7 +181,7 @@ TEST_F(SerialExecutorTest, TakesOutThoseThatAreAskedFor) {
 TEST_F(SerialExecutorTest, AQueueGoesWithItsLastItem) {
   for (int i = 0; i < 100; ++i) Submitted(absl::StrCat("key ", i % 10), "x");
   EXPECT_EQ(executor_->queues(), 10u);
-  carrier_.full = true;  // nothing is to go to the end
+  carrier_.full = true;  // the end of a queue submits nothing more
   carrier_.RunAll();
   EXPECT_EQ(executor_->queues(), 0u);
   EXPECT_EQ(log_.size(), 100u);
@@ -188,7 +193,7 @@ TEST_F(SerialExecutorTest, RefusesBeyondItsLimit) {
   Submitted("b", "1");
   Note& more = Add("c", "1");
   EXPECT_FALSE(Submit("c", more));
-  ASSERT_TRUE(carrier_.Step());  // one fewer waits
+  ASSERT_TRUE(carrier_.Step());  // one item fewer waits
   EXPECT_TRUE(Submit("c", more));
   carrier_.RunAll();
   EXPECT_THAT(log_, ElementsAre("a1", "b1", "c1"));
@@ -198,6 +203,7 @@ TEST_F(SerialExecutorTest, RefusesWhatItsCarrierRefuses) {
   carrier_.full = true;
   Note& note = Add("a", "1");
   EXPECT_FALSE(Submit("a", note));
+  // Nothing is left of the refused item, so the next item of its key begins anew.
   EXPECT_EQ(executor_->queues(), 0u);
   EXPECT_EQ(executor_->waiting(), 0u);
   carrier_.full = false;
@@ -206,7 +212,7 @@ TEST_F(SerialExecutorTest, RefusesWhatItsCarrierRefuses) {
   EXPECT_THAT(log_, ElementsAre("a1"));
 }
 
-// Items in a queue were accepted: a work queue that is full meanwhile changes nothing for them.
+// Items in a queue were accepted. They must run although the work queue is full by then.
 TEST_F(SerialExecutorTest, GoesOnThoughItsCarrierIsFull) {
   Note& first = Add("a", "1");
   first.over_at_once = false;
@@ -214,6 +220,7 @@ TEST_F(SerialExecutorTest, GoesOnThoughItsCarrierIsFull) {
   ASSERT_TRUE(carrier_.Step());
   carrier_.full = true;
   Submitted("a", "2");
+  // Requeue hands the queue back to the carrier, and never refuses it.
   first.Finish();
   carrier_.RunAll();
   EXPECT_THAT(log_, ElementsAre("a1", "a2"));
@@ -271,6 +278,7 @@ TEST_F(SerialExecutorTest, AQueueWhoseOnlyItemEndsWhileItWaitsForTheCarrierGoes)
   Note& only = Submitted("a", "1");
   only.Finish();
   EXPECT_EQ(executor_->waiting(), 0u);
+  // The carrier still has the queue, and finds no item in it.
   carrier_.RunAll();
   EXPECT_THAT(log_, IsEmpty());
   EXPECT_EQ(executor_->queues(), 0u);
@@ -278,6 +286,7 @@ TEST_F(SerialExecutorTest, AQueueWhoseOnlyItemEndsWhileItWaitsForTheCarrierGoes)
 
 TEST_F(SerialExecutorTest, AnItemMayBringTheNext) {
   Note& second = Add("a", "2");
+  // Submit inside Run, when the queue is empty and must not be freed.
   Submitted("a", "1").during = [&] { EXPECT_TRUE(Submit("a", second)); };
   carrier_.RunAll();
   EXPECT_THAT(log_, ElementsAre("a1", "a2"));
@@ -293,7 +302,8 @@ TEST_F(SerialExecutorTest, CancelsAllWhenItsCarrierHasStopped) {
   EXPECT_EQ(executor_->queues(), 0u);
 }
 
-// The queue keeps the executor while it runs. Without that Done would be called on freed memory.
+// The queue holds the executor while it runs. Without that reference Done would be called on freed
+// memory.
 TEST_F(SerialExecutorTest, ItsOwnerMayLetGoInTheLastItem) {
   Submitted("a", "1").during = [&] { executor_.reset(); };
   notes_[0]->over_at_once = false;
@@ -313,7 +323,7 @@ class Counted final : public WorkItem {
  public:
   struct Key {
     std::atomic<bool> busy{false};
-    int64_t next = 0;  // guarded by the order itself
+    int64_t next = 0;  // guarded by the order that is tested
   };
   Counted(SerialExecutor& executor, Key& key, int64_t number, bool later)
       : executor_(executor), key_(key), number_(number), later_(later) {}
@@ -331,7 +341,7 @@ class Counted final : public WorkItem {
   void Finish() {
     key_.busy.store(false);
     Watched<int64_t>& all = *left;
-    // `left` was read before: after Done this item may be destroyed.
+    // Read `left` first: after Done this item may be destroyed.
     executor_.Done(*queue, *this);
     all.Update([](int64_t& n) { --n; });
   }
@@ -357,7 +367,8 @@ TEST(SerialExecutorOnAPool, KeepsEachKeysOrderWhileKeysRunBesideEachOther) {
   Watched<int64_t> left(int64_t{kKeys} * kItems);
   for (int i = 0; i < kItems; ++i) {
     for (Counted::Key& key : keys) {
-      // Some end on a thread of their own, after Run has returned: the next must wait for that.
+      // Some items end on a thread of their own, after Run has returned. The next item of the key
+      // must wait for that.
       items.push_back(std::make_unique<Counted>(*executor, key, i, /*later=*/i % 100 == 7));
       items.back()->left = &left;
     }
@@ -366,7 +377,7 @@ TEST(SerialExecutorOnAPool, KeepsEachKeysOrderWhileKeysRunBesideEachOther) {
   for (int s = 0; s < 2; ++s) {
     submitters.emplace_back([&, s] {
       for (size_t i = 0; i < items.size(); ++i) {
-        // Each key has one submitter, so there is an order to be kept.
+        // Each key has one submitter, so its items have an order.
         if (static_cast<int>(i % kKeys) % 2 != s) continue;
         EXPECT_TRUE(executor->TrySubmit({.owner = &keys[i % kKeys]}, *items[i], &items[i]->queue));
       }
@@ -374,6 +385,7 @@ TEST(SerialExecutorOnAPool, KeepsEachKeysOrderWhileKeysRunBesideEachOther) {
   }
   for (std::thread& thread : submitters) thread.join();
   EXPECT_TRUE(left.WaitForValue(0));
+  // The last items told of their end inside Run; their queues go when Run has returned.
   (*pool)->Stop();
   EXPECT_EQ(executor->queues(), 0u);
 }

@@ -1,3 +1,4 @@
+// Small files that are read whole, or refused; and stamps that tell their states apart.
 #include "weft/core/small_file.h"
 
 #include <sys/stat.h>
@@ -29,6 +30,7 @@ class SmallFileTest : public testing::Test {
 };
 
 TEST_F(SmallFileTest, IsReadWhole) {
+  // A read takes 64 KiB: the sizes are exactly that, a byte more, and exactly the limit.
   for (const size_t size :
        {size_t{0}, size_t{1}, size_t{64} << 10, (size_t{64} << 10) + 1, size_t{1} << 20}) {
     const std::string text(size, 'x');
@@ -47,7 +49,7 @@ TEST_F(SmallFileTest, IsRefusedBeyondItsLimit) {
 }
 
 TEST_F(SmallFileTest, OfUnknownSizeHasTheSameLimit) {
-  // Files of /proc have size 0, and more in them.
+  // Files of /proc report size 0 although they have content.
   const absl::StatusOr<std::string> read = SmallFile::Read("/proc/self/maps", size_t{4} << 20);
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_THAT(*read, HasSubstr("[stack]"));
@@ -74,6 +76,7 @@ TEST_F(SmallFileTest, HasAnotherStampWithEachReplacementAndEachWrite) {
   EXPECT_EQ(one.size, 3u);
   EXPECT_FALSE(one == none);
   EXPECT_TRUE(one == SmallFile::StampOf(path_));
+  // The size changes, since both writes may fall into one tick of the file system's clock.
   Write("four");
   EXPECT_FALSE(one == SmallFile::StampOf(path_));
   std::ofstream(path_ + ".new") << "one";

@@ -1,3 +1,5 @@
+// Addresses as text, both ways, and the names of hosts that a resolver may be asked for. Text may
+// come from a peer: damaged text is refused and quoted.
 #include "weft/core/socket_address.h"
 
 #include <net/if.h>
@@ -95,6 +97,7 @@ TEST(SocketAddress, RefusesDamagedTextAndQuotesIt) {
 }
 
 TEST(SocketAddress, BoundsTheUnixPath) {
+  // There is room for 108 bytes. The slash and the zero at the end take two of them.
   const std::string longest = "unix:/" + std::string(sizeof(sockaddr_un::sun_path) - 2, 'x');
   absl::StatusOr<SocketAddress> address = SocketAddress::Parse(longest);
   ASSERT_TRUE(address.ok()) << address.status();
@@ -108,6 +111,7 @@ TEST(SocketAddress, KeepsTheInterfaceOfALinkLocalAddress) {
   absl::StatusOr<SocketAddress> named = SocketAddress::Parse("[fe80::1%lo]:7");
   ASSERT_TRUE(named.ok()) << named.status();
   EXPECT_EQ(reinterpret_cast<const sockaddr_in6*>(named->get())->sin6_scope_id, lo);
+  // The text has the interface's number, which Parse reads as well.
   absl::StatusOr<SocketAddress> again = SocketAddress::Parse(named->ToString());
   ASSERT_TRUE(again.ok()) << again.status();
   EXPECT_EQ(reinterpret_cast<const sockaddr_in6*>(again->get())->sin6_scope_id, lo);
@@ -135,6 +139,7 @@ TEST(SocketAddress, SaysWhatItIs) {
 TEST(SocketAddress, CopiesASockaddrAndNoMoreThanFits) {
   const SocketAddress address = *SocketAddress::Parse("[::1]:8");
   EXPECT_EQ(SocketAddress::FromSockaddr(address.get(), address.length()).ToString(), "[::1]:8");
+  // accept gives such an address for a client that is bound to nothing.
   sockaddr_un unnamed{};
   unnamed.sun_family = AF_UNIX;
   EXPECT_EQ(SocketAddress::FromSockaddr(reinterpret_cast<sockaddr*>(&unnamed), sizeof(sa_family_t))
@@ -171,6 +176,7 @@ TEST(HostPort, TakesTheLongestNamesAndAbsoluteOnes) {
                                   std::string(63, 'x') + "." + std::string(63, 'x') + "." +
                                       std::string(63, 'x') + "." + std::string(61, 'x') + "."}) {
     absl::StatusOr<HostPort> parsed = HostPort::Parse(host + ":1");
+    // The longest one has 253 bytes; the dot at its end is not counted.
     ASSERT_TRUE(parsed.ok()) << parsed.status();
     EXPECT_EQ(parsed->host, host);
   }
@@ -183,6 +189,7 @@ TEST(HostPort, KeepsNamesForTheResolver) {
   EXPECT_EQ(name->port, 5432);
   EXPECT_FALSE(name->is_unix());
   EXPECT_TRUE(absl::IsNotFound(SocketAddress::From(*name).status()));
+  // The end of a path is no port.
   absl::StatusOr<HostPort> file = HostPort::Parse("unix:@x:1");
   ASSERT_TRUE(file.ok()) << file.status();
   EXPECT_TRUE(file->is_unix());

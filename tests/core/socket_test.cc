@@ -1,3 +1,5 @@
+// System calls of sockets, against the kernel: listening and connecting in each family, files of
+// unix sockets, options, and ownership of the descriptor.
 #include "weft/core/socket.h"
 
 #include <errno.h>
@@ -37,7 +39,7 @@ int Option(const Socket& socket, int level, int name) {
   return value;
 }
 
-// Connects to a listener of that address, both ways of it, and says a byte.
+// Listens at `text`, connects to it, and sends a byte over the connection.
 void ConnectsTo(const std::string& text) {
   SCOPED_TRACE(text);
   absl::StatusOr<Socket> listener = Socket::Listen(Address(text), 8);
@@ -50,6 +52,7 @@ void ConnectsTo(const std::string& text) {
   bool connected = false;
   absl::StatusOr<Socket> client = Socket::StartConnect(*bound, &connected);
   ASSERT_TRUE(client.ok()) << client.status();
+  // A unix socket is connected at once; a TCP socket may become connected later.
   if (!connected) {
     ASSERT_TRUE(Writable(*client));
   }
@@ -102,6 +105,7 @@ TEST(Socket, TheIpv6WildcardTakesIpv4Too) {
 TEST(Socket, ReplacesAUnixFileThatNobodyListensOn) {
   const TempDir dir;
   const SocketAddress address = Address("unix:" + dir.path() + "/s");
+  // The listener is closed and its file stays, as after a crash.
   { ASSERT_TRUE(Socket::Listen(address, 8).ok()); }
   struct stat info;
   ASSERT_EQ(::stat(address.unix_file().c_str(), &info), 0) << "the file of a crashed process stays";
@@ -153,6 +157,7 @@ TEST(Socket, ARefusedConnectIsAStatus) {
   bool connected = false;
   absl::StatusOr<Socket> client = Socket::StartConnect(nobody, &connected);
   absl::Status result = client.status();
+  // Loopback may refuse at once, or when the connect is decided.
   if (client.ok()) {
     ASSERT_TRUE(Writable(*client));
     result = client->ConnectResult();
@@ -198,6 +203,7 @@ TEST(Socket, SetsTheTimeAfterWhichAPeerIsLost) {
   ASSERT_TRUE(socket.ok());
   socket->SetTcpOptions(std::chrono::seconds(7));
   EXPECT_EQ(Option(*socket, IPPROTO_TCP, TCP_USER_TIMEOUT), 7'000);
+  // A time of zero leaves the kernel's setting as it is.
   socket->SetTcpOptions(Nanos::zero());
   EXPECT_EQ(Option(*socket, IPPROTO_TCP, TCP_USER_TIMEOUT), 7'000);
 }
@@ -207,6 +213,7 @@ TEST(Socket, SetsHowMuchMayWaitUnsent) {
   ASSERT_TRUE(socket.ok());
   socket->SetMaxUnsent(128 << 10);
   EXPECT_EQ(Option(*socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT), 128 << 10);
+  // The kernel takes an int, so a larger number must not wrap.
   socket->SetMaxUnsent(SIZE_MAX);
   EXPECT_EQ(Option(*socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT), INT_MAX);
 }

@@ -1,3 +1,5 @@
+// How long an idle loop polls before it sleeps, after the outcomes of its last idle periods. No
+// time passes: the tests say how long each period lasted.
 #include "weft/core/spin_policy.h"
 
 #include <gtest/gtest.h>
@@ -43,9 +45,10 @@ TEST(SpinPolicy, MissesDoubleTheSleepsUpToABound) {
   for (int miss = 0; miss < 12; ++miss) {
     ASSERT_EQ(policy.Budget(), kLimit);
     policy.Missed();
-    policy.Slept(kLimit);  // near enough to stay promising
+    policy.Slept(kLimit);  // short enough to stay promising
     int skipped = 0;
     for (; skipped <= 2 * SpinPolicy::kMaxSkipped; ++skipped) {
+      // Use a copy, since Budget counts a skipped period down.
       SpinPolicy peek = policy;
       if (peek.Budget() > Nanos::zero()) break;
       (void)policy.Budget();
@@ -58,6 +61,7 @@ TEST(SpinPolicy, MissesDoubleTheSleepsUpToABound) {
 
 TEST(SpinPolicy, OneCaughtEventForgivesTheMisses) {
   SpinPolicy policy(kLimit);
+  // After an event was caught, the next miss costs a single skipped period again.
   for (int i = 0; i < 5; ++i) policy.Missed();
   policy.Caught();
   EXPECT_EQ(policy.Budget(), kLimit);
@@ -70,6 +74,7 @@ TEST(SpinPolicy, AShortSleepPromisesAgain) {
   SpinPolicy policy(kLimit);
   policy.Slept(seconds(1));
   EXPECT_EQ(policy.Budget(), Nanos::zero());
+  // The first sleep is a nanosecond too long to promise anything, the second is just short enough.
   policy.Slept(kLimit * SpinPolicy::kPromise + Nanos(1));
   EXPECT_EQ(policy.Budget(), Nanos::zero());
   policy.Slept(kLimit * SpinPolicy::kPromise);

@@ -1,3 +1,5 @@
+// A log sink that must never hold up its writer: over pipes, sockets, a terminal and files that
+// take nothing more, and with signals at their default, which would end this process.
 #include "weft/core/stderr_sink.h"
 
 #include <fcntl.h>
@@ -38,7 +40,7 @@ void OpenPipe(Ends* ends) {
   ends->writer = fds[1];
 }
 
-// All that can be read now.
+// Reads all that is there at this moment.
 std::string ReadAll(int fd) {
   std::string all;
   char buffer[4096];
@@ -51,7 +53,7 @@ std::string ReadAll(int fd) {
   }
 }
 
-// More than fits; each line is taken or left out, and none waits.
+// Writes more lines than any of the ends holds. Each line is written or left out, and none waits.
 void WriteUntilFull(StderrSink& sink, int lines = 3'000) {
   for (int i = 0; i < lines; ++i) sink.Write(LogLevel::kInfo, std::string(200, 'x'));
 }
@@ -86,11 +88,12 @@ TEST(StderrSink, DoesNotWaitForAPipeThatNobodyReads) {
   EXPECT_EQ(::fcntl(pipe.writer, F_GETFL) & O_NONBLOCK, 0) << "the flag is shared with others";
 }
 
-// The very time at which a server logs.
+// A lack of descriptors is a time at which a server logs.
 TEST(StderrSink, DoesNotWaitWhereNoDescriptorIsLeft) {
   Ends pipe;
   OpenPipe(&pipe);
   const FewDescriptors none(0);
+  // The sink cannot open the pipe anew, so poll has to say whether there is room.
   ExpectFullThenToldOf(pipe.writer, pipe.reader);
 }
 
@@ -117,12 +120,15 @@ TEST(StderrSink, DoesNotWaitForATerminalThatNobodyReads) {
   WriteUntilFull(sink);
   EXPECT_GT(sink.left_out(), 0);
   ASSERT_EQ(::tcflow(terminal.writer, TCOOFF), 0);  // as Ctrl-S does
+  // A halted terminal takes nothing, although it would have room.
   WriteUntilFull(sink, 10);
   EXPECT_EQ(::fcntl(terminal.writer, F_GETFL) & O_NONBLOCK, 0);
 }
 
 TEST(StderrSink, RaisesNoSignalWhereTheReaderHasGone) {
   ASSERT_NE(::signal(SIGPIPE, SIG_DFL), SIG_ERR);
+  // With descriptors left, the sink can open the pipe anew; without, it has only the descriptor it
+  // was given.
   for (const int left : {8, 0}) {
     Ends pipe;
     OpenPipe(&pipe);
@@ -134,6 +140,7 @@ TEST(StderrSink, RaisesNoSignalWhereTheReaderHasGone) {
   }
   sigset_t pending;
   ::sigpending(&pending);
+  // No signal is pending either.
   EXPECT_EQ(::sigismember(&pending, SIGPIPE), 0);
 }
 
@@ -163,6 +170,7 @@ TEST(StderrSink, RaisesNoSignalWhereItsFileMayNotGrow) {
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
   rlimit none = before;
+  // With this limit a write raises SIGXFSZ.
   none.rlim_cur = 0;
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &none), 0);
   sink.Write(LogLevel::kError, "too much");
@@ -176,6 +184,7 @@ TEST(StderrSink, CutsWhatAPipeWouldNotTakeAsAWhole) {
   StderrSink sink(pipe.writer);
   sink.Write(LogLevel::kError, std::string(100'000, 'y'));
   const std::string text = ReadAll(pipe.reader);
+  // The limit is PIPE_BUF: a write of that size is not mixed with another's.
   EXPECT_EQ(text.size(), 4096u);
   EXPECT_EQ(text.back(), '\n');
 }

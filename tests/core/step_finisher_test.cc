@@ -1,3 +1,5 @@
+// A destructor that waits in a stepped runtime: its finisher takes the steps and the jumps of time
+// that the wait needs.
 #include "weft/core/step_finisher.h"
 
 #include <memory>
@@ -7,6 +9,7 @@
 namespace weft::internal {
 namespace {
 
+// Ready as long as it has steps left.
 class Countdown final : public Steppable {
  public:
   explicit Countdown(const std::shared_ptr<StepSet>& set) : set_(set) {}
@@ -35,6 +38,7 @@ class StepFinisherTest : public testing::Test {
 TEST_F(StepFinisherTest, StepsUntilItIsDone) {
   int jumps = 0;
   StepFinisher finisher(*set_, [&] {
+    // Each jump of time brings two more steps; after the fourth there is nothing to jump to.
     piece_.left = 2;
     return ++jumps < 4;
   });

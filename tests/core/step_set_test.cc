@@ -1,3 +1,5 @@
+// The steppables of a set: which are ready, when the next one will be, and functions that are put
+// off until a step has ended.
 #include "weft/core/step_set.h"
 
 #include <string>
@@ -14,6 +16,7 @@ class Piece final : public Steppable {
   bool Ready() const override { return ready; }
   MonoTime next_step() const override { return next; }
   void Step() override {
+    // The function is asked for inside a step, so it runs behind that step.
     set_.RunBetween([this] { between = true; });
     between_inside = between;
     ready = false;

@@ -1,3 +1,4 @@
+// Tables that stay as they are where there is no memory, by an allocator that runs out.
 #include "weft/core/table_room.h"
 
 #include <memory>
@@ -37,6 +38,7 @@ TEST(TableRoom, IsThereForAllThatWasAskedFor) {
     ASSERT_TRUE(TryMakeRoom(table, table.size() + 1));
     table[i] = i;
   }
+  // None of the calls had to make the table anew.
   EXPECT_EQ(table.bucket_count(), buckets);
 }
 

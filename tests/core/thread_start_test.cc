@@ -1,3 +1,5 @@
+// Threads that cannot be started: by a fault that concerns one thread's starts, or by a lack that
+// concerns the whole process. Every part that starts threads is made with each of them failing.
 #include "weft/core/thread_start.h"
 
 #include <pthread.h>
@@ -37,6 +39,7 @@ TEST(ThreadStart, RunsTheBodyOnAThreadOfThatName) {
 
 TEST(ThreadStart, NamesItsThreadWithoutADescriptor) {
   std::string name;
+  // To name another thread would open a file of /proc, and no descriptor is left for that.
   const FewDescriptors none(0);
   absl::StatusOr<std::thread> thread = StartThread("named", [&] {
     char buffer[16] = {};
@@ -69,7 +72,7 @@ TEST(ThreadStartFault, ConcernsItsThreadAlone) {
   EXPECT_EQ(fault.failed(), 1);
 }
 
-// Makes something that starts `threads` threads, with each of them failing in turn.
+// Calls `make`, which starts `threads` threads, with each of these starts failing in turn.
 template <typename Make>
 void FailEachStart(int threads, Make make) {
   const int threads_before = RunningThreads();
@@ -79,9 +82,12 @@ void FailEachStart(int threads, Make make) {
     const absl::Status made = make();
     EXPECT_TRUE(absl::IsResourceExhausted(made)) << "after " << after << ": " << made;
     EXPECT_EQ(fault.failed(), 1);
+    // The threads that were started before the failure have been joined.
     EXPECT_TRUE(HasThreads(threads_before)) << "after " << after << ": " << RunningThreads();
     EXPECT_EQ(OpenDescriptors(), descriptors_before) << "after " << after;
   }
+  // With room for exactly that many starts everything succeeds, so `threads` was the right number
+  // above.
   const ThreadStartFault enough(threads);
   EXPECT_TRUE(make().ok());
   EXPECT_EQ(enough.failed(), 0);
@@ -99,7 +105,7 @@ TEST(ThreadStart, AWorkerPoolThatLacksOneLeavesNothingBehind) {
   FailEachStart(4, [] {
     WorkerPoolOptions options;
     options.threads = 3;
-    options.max_threads = 5;  // one more: the supervisor
+    options.max_threads = 5;  // the supervisor is a thread more
     return WorkerPool::Create(options).status();
   });
 }
@@ -113,6 +119,7 @@ TEST(ThreadStart, APoolThatLackedAThreadIsStartedByTheNextCall) {
   auto runtime = Runtime::Create();
   ASSERT_TRUE(runtime.ok());
   {
+    // The third of its workers fails to start.
     const ThreadStartFault fault(2);
     EXPECT_TRUE(absl::IsResourceExhausted((*runtime)->workers().status()));
   }
@@ -130,6 +137,8 @@ TEST(ThreadStart, APoolThatCannotGrowSaysSoOnceAndGoesOn) {
   Notification release;
   Watched<int> ran{0};
   {
+    // This lack concerns the whole process: the pool grows on a thread of its own, which a fault of
+    // this thread would not reach.
     const NoThreads none;
     (*pool)->Execute([&] { EXPECT_TRUE(release.Wait()); });
     (*pool)->Execute([&] { ran.Set(1); });
@@ -137,13 +146,13 @@ TEST(ThreadStart, APoolThatCannotGrowSaysSoOnceAndGoesOn) {
     EXPECT_THAT(lines->Text(), AllOf(HasSubstr("worker pool workers: all of its 1 threads"),
                                      HasSubstr("cannot start thread workers1")));
   }
-  // It tries again, and then runs beside the one that is blocked.
+  // The pool tries again, and the second item then runs beside the first, which is blocked.
   EXPECT_TRUE(ran.WaitFor([](int k) { return k == 1; }));
   EXPECT_EQ(lines->Count(), 1u);
   release.Notify();
 }
 
-// The thread that drops it cannot join itself, and there is no other one.
+// The thread that drops the runtime cannot join itself, and no other thread can be started.
 TEST(ThreadStart, ARuntimeThatCannotEndTriesAgain) {
   auto lines = std::make_shared<LogLines>();
   RuntimeOptions options;
@@ -154,6 +163,7 @@ TEST(ThreadStart, ARuntimeThatCannotEndTriesAgain) {
   const std::shared_ptr<EventLoop> loop = runtime->loops().Next().loop;
   Notification tried;
   loop->Post([&tried, last = std::move(runtime)](TaskFate) mutable {
+    // The fault holds for the loop's thread until this task returns, so the second try succeeds.
     const ThreadStartFault fault(0);
     last.reset();
     EXPECT_EQ(fault.failed(), 1);

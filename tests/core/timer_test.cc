@@ -1,3 +1,5 @@
+// Timers of a loop: with a manual clock, where they are exact to the nanosecond; with the system's
+// clock, where only "not early" can be tested; and at the loop's close.
 #include "weft/core/timer.h"
 
 #include <functional>
@@ -81,6 +83,7 @@ TEST_F(TimerTest, StoppedItDoesNotFire) {
   Timer& timer = New([&] { ++fired; });
   StartAfter(timer, milliseconds(10));
   thread_.Run([&] {
+    // A second Stop is legal.
     timer.Stop();
     timer.Stop();
   });
@@ -95,6 +98,7 @@ TEST_F(TimerTest, NeverMeansStopped) {
   thread_.Run([&] {
     timer.StartAt(kNever);
     EXPECT_FALSE(timer.armed());
+    // The sum saturates to never; an overflow would be in the past.
     timer.StartAfter(Nanos::max());
     EXPECT_FALSE(timer.armed());
   });
@@ -121,6 +125,7 @@ TEST_F(TimerTest, TheyFireInTheOrderOfTheirTimesAndThenOfTheirStarts) {
   StartAfter(late, milliseconds(9));
   StartAfter(early, milliseconds(5));
   StartAfter(same, milliseconds(5));
+  // All three are due in the same look.
   thread_.Advance(milliseconds(20));
   EXPECT_EQ(order, (std::vector<int>{1, 2, 3}));
 }
@@ -184,7 +189,8 @@ TEST_F(TimerTest, OneThatRestartsForThePastDoesNotHoldUpTheOthers) {
     eager.StartAt(past);
     modest.StartAt(clock_.Now());
   });
-  // If the eager one held up the modest, twenty restarts would pass without it.
+  // If the eager timer held up the modest one, twenty restarts would pass before the modest one
+  // fires.
   EXPECT_TRUE(restarts.WaitFor([&](int n) { return n > 20 || fired.HasHappened(); }));
   EXPECT_TRUE(fired.HasHappened());
   thread_.Run([&] { eager.Stop(); });
@@ -201,6 +207,7 @@ TEST(TimerOnSystemClock, IsPreciseAndNeverEarly) {
         seen = Clock::System().Now();
         fired.Notify();
       });
+      // The times are now and up to some milliseconds later, and no round numbers.
       at = Clock::System().Now() + microseconds(137 * i);
       timer->StartAt(at);
     });
@@ -220,6 +227,7 @@ TEST(TimerOnSystemClock, AnEarlierOneStartedLaterFiresFirst) {
     early = std::make_unique<Timer>(thread.loop(),
                                     [&] { order.Update([](auto& v) { v.push_back("early"); }); });
     late->StartAfter(milliseconds(20));
+    // The timerfd is set for the late timer and has to be set anew.
     early->StartAfter(milliseconds(2));
   });
   ASSERT_TRUE(order.WaitFor([](const auto& v) { return v.size() == 2; }));
@@ -230,8 +238,8 @@ TEST(TimerOnSystemClock, AnEarlierOneStartedLaterFiresFirst) {
   });
 }
 
-// A keep-alive restarts its timer all the time; the timerfd stays set for the earliest time it ever
-// had.
+// A keep-alive restarts its timer all the time, while the timerfd stays set for the earliest of all
+// these times.
 TEST(TimerOnSystemClock, FiresAfterManyRestartsOfItsOwn) {
   LoopThread thread;
   Notification fired;
@@ -246,7 +254,7 @@ TEST(TimerOnSystemClock, FiresAfterManyRestartsOfItsOwn) {
   thread.Run([&] { timer.reset(); });
 }
 
-// Its loop closes before its time has come.
+// The loop closes before any timer's time has come.
 TEST(Timer, FiresAtTheLoopsCloseIfItAsksForThat) {
   ManualClock clock;
   std::vector<std::string> fired;

@@ -1,3 +1,5 @@
+// The driver of a transport's handshake: over a fake that the test makes ready step by step, with
+// every ending at every step; and between two real ends in memory.
 #include "weft/core/transport_handshake.h"
 
 #include <array>
@@ -31,14 +33,15 @@ using ::testing::StartsWith;
 
 using Result = absl::StatusOr<std::unique_ptr<Transport>>;
 
-// The script of a fake transport, and a record of the requests to it. Outlives it. The loop's.
+// The script of a fake transport, and a record of the calls that it gets. The record outlives the
+// transport; only the loop uses it.
 struct FakeRecord {
-  std::deque<Progress> steps;  // kDone when there are none left
+  std::deque<Progress> steps;  // kDone when none are left
   absl::Status failure = absl::PermissionDeniedError("a wrong name");
-  absl::Status unwatched = absl::OkStatus();  // why it cannot be watched
+  absl::Status unwatched = absl::OkStatus();  // the reason why no watch can be had
   int handshakes = 0, watches = 0, bytes_asked_for = 0;
   bool destroyed = false;
-  // Of the watch.
+  // These three are the state of the fake's watch.
   WatchEvents* events = nullptr;
   bool reading = false, writing = false;
 };
@@ -119,7 +122,7 @@ class TransportHandshakeTest : public testing::Test {
     thread_.Run([this] { StartOnLoop(); });
     thread_.Settle();
   }
-  // Tells it that the event it watches for has come.
+  // Tells the driver that the event it watches for has come.
   void BeReady() {
     thread_.Run([this] {
       ASSERT_NE(record_.events, nullptr);
@@ -200,8 +203,8 @@ TEST_F(TransportHandshakeTest, WatchesForWhatTheTransportWants) {
 TEST_F(TransportHandshakeTest, TakesNoStepForAnEventThatItDoesNotWaitFor) {
   record_.steps = {Progress::kWantRead, Progress::kWantWrite};
   Start();
-  // The other direction's event, which a watch may still tell in the turn in which it was switched
-  // off.
+  // This is the event of the other direction. A watch may still tell it in the turn in which it was
+  // switched off.
   thread_.Run([this] { record_.events->OnWritable(); });
   EXPECT_EQ(record_.handshakes, 1);
   BeReady();
@@ -214,6 +217,7 @@ TEST_F(TransportHandshakeTest, TakesNoStepForAnEventThatItDoesNotWaitFor) {
 TEST_F(TransportHandshakeTest, SaysPhasePeerSideCauseAndTime) {
   record_.steps = {Progress::kWantRead, Progress::kFailed};
   Start();
+  // The time in the text is taken from the manual clock.
   thread_.Advance(milliseconds(12));
   BeReady();
   EXPECT_EQ(End().message(),
@@ -245,6 +249,7 @@ TEST_F(TransportHandshakeTest, WithoutADeadlineWaitsOn) {
   thread_.Run([this] { StartOnLoop(HandshakeRole::kDialer, Nanos::max()); });
   thread_.Advance(std::chrono::hours(1000));
   EXPECT_EQ(ends_, 0);
+  // The handshake still goes on after that time.
   BeReady();
   EXPECT_TRUE(End().ok()) << End();
 }
@@ -253,11 +258,13 @@ TEST_F(TransportHandshakeTest, ThatIsDoneHasNoDeadlineAnyMore) {
   record_.steps = {Progress::kWantRead};
   Start();
   BeReady();
+  // The limit of 100 ms passes.
   thread_.Advance(milliseconds(200));
   EXPECT_TRUE(End().ok()) << End();
 }
 
 TEST_F(TransportHandshakeTest, ANewOneCancelsTheLast) {
+  // The first handshake waits for its peer, or its end is posted already.
   for (const bool waits : {true, false}) {
     record_ = FakeRecord();
     if (waits) record_.steps = {Progress::kWantRead};
@@ -270,7 +277,7 @@ TEST_F(TransportHandshakeTest, ANewOneCancelsTheLast) {
                           ++ends_;
                           result_ = std::move(result);
                         });
-      // The first transport goes inside the second Start, and its end is never told.
+      // The second Start has destroyed the first transport, and nobody is told of its end.
       EXPECT_TRUE(record_.destroyed);
     });
     thread_.Settle();
@@ -280,7 +287,7 @@ TEST_F(TransportHandshakeTest, ANewOneCancelsTheLast) {
   }
 }
 
-// Each way to end, after each number of steps, of either kind.
+// Every way to end is tried after one to three waits, with a wait of either kind as the last one.
 enum class Ending { kDone, kFailed, kDeadline, kUnwatched, kCancelled, kDestroyed };
 class EachEnding : public TransportHandshakeTest,
                    public testing::WithParamInterface<std::tuple<int, Progress, Ending>> {};
@@ -288,6 +295,7 @@ class EachEnding : public TransportHandshakeTest,
 TEST_P(EachEnding, IsToldOnceAtAnyStep) {
   const auto [waits, last, ending] = GetParam();
   for (int i = 0; i < waits; ++i) {
+    // The two kinds take turns, in such a way that the last one is `last`.
     const bool other = (waits - i) % 2 == 0;
     record_.steps.push_back(other == (last == Progress::kWantRead) ? Progress::kWantWrite
                                                                    : Progress::kWantRead);
@@ -317,6 +325,7 @@ TEST_P(EachEnding, IsToldOnceAtAnyStep) {
       thread_.Run([this] { handshake_.reset(); });
       break;
   }
+  // No second end may come, be it by the deadline or by a task that was posted.
   thread_.Advance(milliseconds(200));
   EXPECT_EQ(record_.events, nullptr);
   EXPECT_EQ(record_.destroyed, ending != Ending::kDone);
@@ -343,6 +352,7 @@ TEST_F(TransportHandshakeTest, APostedEndReachesNobodyThatHasGone) {
     record_ = FakeRecord();
     thread_.Run([&] {
       StartOnLoop();
+      // The end was posted in this very turn.
       destroy ? handshake_.reset() : handshake_->Cancel();
       EXPECT_TRUE(record_.destroyed);
     });
@@ -351,7 +361,7 @@ TEST_F(TransportHandshakeTest, APostedEndReachesNobodyThatHasGone) {
   }
 }
 
-// A loop that has never run is closed by the thread that lets go of it, which is not the loop's.
+// A loop that has never run is closed by the thread that drops it, which is not the loop's own.
 TEST(ATransportHandshake, WhosePostedEndIsCancelledWithItsLoopTellsNobody) {
   FakeRecord record;
   int ends = 0;
@@ -368,7 +378,8 @@ TEST(ATransportHandshake, WhosePostedEndIsCancelledWithItsLoopTellsNobody) {
   EXPECT_TRUE(record.destroyed);
 }
 
-// Its own thread closes a loop that has run: a task that is posted in the last turn is cancelled.
+// A loop that has run is closed by its own thread, which cancels a task that was posted in the last
+// turn.
 TEST(ATransportHandshake, WhoseLoopStopsInTheSameTurnTellsNobody) {
   ManualClock clock;
   LoopThread thread(clock);
@@ -380,7 +391,7 @@ TEST(ATransportHandshake, WhoseLoopStopsInTheSameTurnTellsNobody) {
     handshake->Start(std::make_unique<FakeTransport>(record), HandshakeRole::kDialer, "10.0.0.7:80",
                      kNever, [&](Result) { ++ends; });
     thread.loop().Stop();
-    // Behind the end that Start has posted.
+    // This task comes behind the end that Start has posted.
     thread.loop().Post([&](TaskFate fate) {
       EXPECT_EQ(fate, TaskFate::kCancelled);
       handshake.reset();
@@ -402,6 +413,7 @@ TEST_F(TransportHandshakeTest, MayBeDestroyedInsideItsCallback) {
         handshake_ = std::make_unique<TransportHandshake>(thread_.loop());
         handshake_->Start(std::make_unique<FakeTransport>(record_), HandshakeRole::kDialer, "peer",
                           clock_.Now() + milliseconds(100), [&](Result) {
+                            // After this the driver may touch nothing of the handshake.
                             handshake_.reset();
                             ended = true;
                           });
@@ -459,7 +471,7 @@ class ThreeStepsTest : public testing::Test {
                            [&end](Result result) { end.result = std::move(result); });
     });
   }
-  // Both have ended, or the one that there is.
+  // Waits until both ends have a result, or the end `only`.
   void Settle(int only = -1) {
     bool ended = false;
     for (int i = 0; i < 100 && !ended; ++i) {
@@ -493,7 +505,7 @@ class ThreeStepsTest : public testing::Test {
 
 TEST_F(ThreeStepsTest, GiveEachEndTheOthersName) {
   for (const size_t at_once : {SIZE_MAX, size_t{1}}) {
-    // 2 bytes: each step needs several writes, and both ends wait for room.
+    // With a buffer of 2 bytes each step needs several writes, and both ends wait for room.
     for (const size_t buffer : {1000, 2}) {
       Open(buffer);
       Start(0, {.name = "ann", .bytes_at_once = at_once});
@@ -522,7 +534,7 @@ TEST_F(ThreeStepsTest, ThatFailOnOneSideFailOnBoth) {
       Settle();
       EXPECT_EQ(Ended(which).code(), absl::StatusCode::kUnauthenticated) << Ended(which);
       if (which == 1 && step == 2) {
-        // The last word was the dialer's.
+        // The dialer had sent its last word before.
         EXPECT_TRUE(Ended(0).ok()) << Ended(0);
       } else {
         EXPECT_THAT(std::string(Ended(1 - which).message()), HasSubstr("the peer has gone"));
@@ -535,6 +547,7 @@ TEST_F(ThreeStepsTest, ThatFailOnOneSideFailOnBoth) {
 }
 
 TEST_F(ThreeStepsTest, ThatStopHalfWayEndWhenTimeIsUp) {
+  // The dialer stops before its first word, or before its last.
   for (const int step : {0, 2}) {
     Open();
     Start(0, {.name = "ann", .stops_at = step});
@@ -552,11 +565,10 @@ TEST_F(ThreeStepsTest, ThatStopHalfWayEndWhenTimeIsUp) {
 
 TEST_F(ThreeStepsTest, BeginWithTheBytesThatWereReadAhead) {
   const std::string greeting = StepFactory::Greeting('A', "ann");
-  // All of the first step, a part of it, and more than it.
+  // The bytes read ahead are the whole first step, a part of it, or more than it.
   for (const size_t ahead : {greeting.size(), size_t{1}, greeting.size() + 3}) {
     Open();
-    // "xy" stands behind the handshake: it must come out of Read although the handshake has read
-    // it.
+    // "xy" stands behind the handshake. Read must return it even where the handshake has read it.
     const std::string said = greeting + "Cxy";
     Start(1, {.name = "bob"}, said.substr(0, ahead));
     if (ahead < said.size()) Write(*ends_[0].plain, said.substr(ahead));

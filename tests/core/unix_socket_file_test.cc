@@ -1,3 +1,5 @@
+// Files of unix sockets in a folder of the test's: the owner of a file, the files that may be
+// replaced, and the files that may be removed.
 #include "weft/core/unix_socket_file.h"
 
 #include <dirent.h>
@@ -29,7 +31,7 @@ Socket NewSocket() {
   return Socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 }
 
-// A socket that is bound and listens, or does not yet, and its file.
+// A bound socket and its file. The socket may be listening or not.
 struct Bound {
   Socket socket;
   UnixSocketFile file;
@@ -59,6 +61,7 @@ std::vector<std::string> FilesIn(const std::string& folder) {
   std::vector<std::string> names;
   DIR* const open = ::opendir(folder.c_str());
   while (const dirent* entry = ::readdir(open)) {
+    // Skip hidden names, except those of files that were put aside (".weft-…").
     if (entry->d_name[0] != '.' || entry->d_name[1] == 'w') names.emplace_back(entry->d_name);
   }
   ::closedir(open);
@@ -70,7 +73,7 @@ bool Connects(const std::string& path) {
   return Socket::StartConnect(Address(path), &connected).ok() && connected;
 }
 
-// The working directory of a test that changes it.
+// Restores the working directory after a test that changes it.
 class WorkingDirectory {
  public:
   WorkingDirectory() : old_(::getcwd(nullptr, 0)) {}
@@ -112,6 +115,7 @@ TEST(UnixSocketFile, LeavesTheFileThatWasBoundAfterItsOwnWasUnlinked) {
   Bound old_one = Bind(path);
   ASSERT_EQ(::unlink(path.c_str()), 0);
   const Bound new_one = Bind(path);
+  // The old socket is still open, so the new file cannot have got its inode.
   old_one.file.Remove();
   EXPECT_TRUE(Connects(path));
 }
@@ -121,6 +125,7 @@ TEST(UnixSocketFile, PutsBackAFileThatTookItsPlaceWhileItLooked) {
   const std::string path = dir.path() + "/s";
   const Bound old_one = Bind(dir.path() + "/old");
   const Bound new_one = Bind(path);
+  // The identity is another file's, as if the name had been taken over after the look.
   UnixSocketFile::TakeAway(path, Identity(dir.path() + "/old"));
   EXPECT_TRUE(Connects(path));
   EXPECT_EQ(FilesIn(dir.path()).size(), 2u) << "nothing stays aside";
@@ -135,6 +140,7 @@ TEST(UnixSocketFile, IsFoundAgainAfterAChangeOfTheWorkingDirectory) {
   Bound bound = Bind("s");
   EXPECT_EQ(bound.file.path(), dir.path() + "/s");
   working.Change(elsewhere.path());
+  // This file has the same relative name in the new directory.
   const Bound namesake = Bind("s");
   bound.file.Remove();
   EXPECT_FALSE(Exists(dir.path() + "/s"));
@@ -150,7 +156,7 @@ TEST(UnixSocketFile, ReplacesOneWhoseSocketIsGone) {
   EXPECT_EQ(FilesIn(dir.path()).size(), 1u);
 }
 
-// Its binder has not come to listen yet; a connect is refused, as from a dead one.
+// The first socket is bound and does not listen yet: a connect is refused, as from a dead socket.
 TEST(UnixSocketFile, IsNotReplacedBetweenItsBindAndItsListen) {
   const TempDir dir;
   const std::string path = dir.path() + "/s";
@@ -160,6 +166,7 @@ TEST(UnixSocketFile, IsNotReplacedBetweenItsBindAndItsListen) {
   ASSERT_FALSE(file.ok());
   EXPECT_NE(file.status().message().find("bind unix:" + path), absl::string_view::npos)
       << file.status();
+  // The first socket goes on as if nobody had looked at its file.
   ASSERT_EQ(::listen(first.socket.fd(), 4), 0);
   EXPECT_TRUE(Connects(path));
 }
@@ -170,6 +177,7 @@ TEST(UnixSocketFile, AProbeLeavesNoConnectionInTheQueueOfTheLiving) {
   const Bound first = Bind(path);
   const Socket second = NewSocket();
   EXPECT_FALSE(UnixSocketFile::Bind(second.fd(), Address(path), 0).ok());
+  // A probe by a stream socket would stand in this queue.
   EXPECT_EQ(::accept4(first.socket.fd(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK), -1);
   ASSERT_TRUE(Connects(path));
 }
@@ -200,12 +208,14 @@ TEST(UnixSocketFile, WorksWithTheLongestPathThereIs) {
   const TempDir dir;
   const std::string path =
       dir.path() + "/" + std::string(sizeof(sockaddr_un::sun_path) - 2 - dir.path().size(), 's');
+  // The first file is left, so that the next socket has to put it aside under another name.
   Bind(path).file.Leave();
   Bound again = Bind(path, 0600);
   EXPECT_TRUE(Connects(path));
   again.file.Remove();
   EXPECT_TRUE(FilesIn(dir.path()).empty());
-  // A short name in a long folder: the name aside is longer than an address takes.
+  // With a short name in a long folder, the name for files put aside is longer than an address
+  // takes.
   const std::string folder =
       dir.path() + "/" + std::string(sizeof(sockaddr_un::sun_path) - 4 - dir.path().size(), 'd');
   ASSERT_EQ(::mkdir(folder.c_str(), 0700), 0);

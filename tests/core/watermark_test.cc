@@ -1,3 +1,4 @@
+// A level between two marks.
 #include "weft/core/watermark.h"
 
 #include <gtest/gtest.h>

@@ -1,3 +1,5 @@
+// The line of one share's items: its order, holes in its middle, and a table that grows and is
+// given back.
 #include "weft/core/work_line.h"
 
 #include <memory>
@@ -44,6 +46,7 @@ class WorkLineTest : public testing::Test {
 TEST_F(WorkLineTest, IsFirstInFirstOutAsItGrowsAndGoesRound) {
   std::vector<WorkItem*> expected, taken;
   for (int round = 0; round < 50; ++round) {
+    // 37 does not divide the size of the table, so the line begins and ends at every place of it.
     for (WorkItem* item : Append(37)) expected.push_back(item);
     for (WorkItem* item : Take(round % 3 == 0 ? 10 : 40)) taken.push_back(item);
   }
@@ -59,7 +62,7 @@ TEST_F(WorkLineTest, LetsOneOutOfTheMiddle) {
   EXPECT_FALSE(line_.Remove(*items[2])) << "once";
   EXPECT_TRUE(line_.Remove(*items[0]));
   EXPECT_EQ(line_.size(), 3u);
-  // Holes do not count, also when it grows over them.
+  // Holes do not count, also when the table grows while it has some.
   std::vector<WorkItem*> more = Append(100);
   std::vector<WorkItem*> expected = {items[1], items[3], items[4]};
   expected.insert(expected.end(), more.begin(), more.end());
@@ -70,6 +73,7 @@ TEST_F(WorkLineTest, KnowsOnlyThoseThatStandInIt) {
   std::vector<WorkItem*> gone = Append(3);
   EXPECT_EQ(Take(3).size(), 3u);
   std::vector<WorkItem*> others = Append(3);
+  // The places of these items may belong to others by now.
   for (WorkItem* item : gone) EXPECT_FALSE(line_.Remove(*item));
   for (WorkItem* item : New(2)) EXPECT_FALSE(line_.Remove(*item)) << "was never here";
   EXPECT_THAT(Take(5), ElementsAreArray(others));
@@ -78,6 +82,7 @@ TEST_F(WorkLineTest, KnowsOnlyThoseThatStandInIt) {
 TEST_F(WorkLineTest, TakesThoseBackThatItHasJustGiven) {
   std::vector<WorkItem*> items = Append(64);
   std::vector<WorkItem*> first = Take(64);
+  // The ring had room for ten of them only.
   line_.PutBack(first.data() + 10, 54);
   EXPECT_EQ(line_.size(), 54u);
   EXPECT_TRUE(line_.Remove(*items[20])) << "by its new place";

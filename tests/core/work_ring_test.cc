@@ -1,3 +1,5 @@
+// The ring between producers and consumers: its limit, its batches, and threads that must not lose
+// or reorder items.
 #include "weft/core/work_ring.h"
 
 #include <algorithm>
@@ -31,7 +33,7 @@ TEST(WorkRing, HoldsExactlyItsLimit) {
     WorkRing<Item> ring(limit);
     EXPECT_EQ(ring.limit(), limit);
     Item item;
-    // Round and round, so that each cell has its turn at the border.
+    // Go round several times, so that each cell has its turn at the border.
     for (int round = 0; round < 5; ++round) {
       for (size_t i = 0; i < limit; ++i) ASSERT_TRUE(ring.TryPush(&item)) << limit;
       EXPECT_FALSE(ring.TryPush(&item)) << limit;
@@ -49,7 +51,7 @@ TEST(WorkRing, TakesInTheFirstOfABatchThatItHasRoomFor) {
   WorkRing<Item> ring(5);
   Item items[4];
   Item* batch[4] = {&items[0], &items[1], &items[2], &items[3]};
-  // Round and round, over the end of its cells.
+  // Go round several times, over the end of the cells.
   for (int round = 0; round < 20; ++round) {
     EXPECT_EQ(ring.TryPush(batch, 4), 4u);
     EXPECT_EQ(ring.TryPush(batch, 4), 1u);
@@ -63,6 +65,7 @@ TEST(WorkRing, TakesInTheFirstOfABatchThatItHasRoomFor) {
 
 TEST(WorkRing, LosesNothingAndKeepsEachProducersOrder) {
   constexpr int kProducers = 3, kConsumers = 3, kItems = 20'000;
+  // The ring is far smaller than the number of items, so it is full and empty again and again.
   WorkRing<Item> ring(64);
   std::vector<std::vector<Item>> items(kProducers, std::vector<Item>(kItems));
   std::atomic<int> taken{0};
@@ -70,7 +73,7 @@ TEST(WorkRing, LosesNothingAndKeepsEachProducersOrder) {
   for (int p = 0; p < kProducers; ++p) {
     threads.emplace_back([&, p] {
       for (int i = 0; i < kItems;) {
-        // One at a time, and in batches of up to seven.
+        // Items come singly, and in batches of up to seven.
         Item* batch[7];
         const int wanted = std::min(1 + i % 7, kItems - i);
         for (int k = 0; k < wanted; ++k) {
@@ -105,8 +108,8 @@ TEST(WorkRing, LosesNothingAndKeepsEachProducersOrder) {
   EXPECT_EQ(ring.size(), 0u);
 }
 
-// Each producer has one item in it at most, so it can never be full; a producer that was overtaken
-// while it looked must not believe so.
+// Each producer has one item in the ring at most, so the ring is never full. A producer that was
+// overtaken while it looked must not take it for full.
 TEST(WorkRing, IsNeverFullBelowItsLimit) {
   constexpr int kThreads = 4, kRounds = 30'000;
   WorkRing<Item> ring(2 * kThreads);
@@ -117,6 +120,7 @@ TEST(WorkRing, IsNeverFullBelowItsLimit) {
       Item item;
       for (int i = 0; i < kRounds; ++i) {
         if (!ring.TryPush(&item)) refused.fetch_add(1);
+        // Take any item, not necessarily the one pushed above.
         while (ring.TryTake() == nullptr && ring.size() > 0) std::this_thread::yield();
       }
     });

@@ -1,3 +1,5 @@
+// Workers of a pool: order, wake-ups under stress, growth and shrinking, Stop at any moment, and
+// threads that wait for workers inside an item.
 #include "weft/core/worker_pool.h"
 
 #include <atomic>
@@ -33,7 +35,7 @@ std::unique_ptr<WorkerPool> PoolOf(int threads) {
   return NewPool(options);
 }
 
-// Counts its ends; may do something when run.
+// Counts how often it was run and cancelled; calls the function of a test when run.
 class Item final : public WorkItem {
  public:
   Item() = default;
@@ -66,7 +68,7 @@ class Blockers {
       }));
     }
   }
-  // They have left it, or were cancelled.
+  // Waits until all of them have left the pool or were cancelled.
   ~Blockers() {
     EXPECT_TRUE(PollUntil([&] {
       for (auto& item : items_) {
@@ -107,8 +109,8 @@ TEST(WorkerPool, RunsWhatOneWorkerIsGivenInOrder) {
   pool->Stop();
 }
 
-// `kept` is a plain array on purpose: where ForEachIdle lets a worker run meanwhile, the thread
-// sanitizer reports the race.
+// `kept` is a plain array on purpose: if ForEachIdle let a worker run meanwhile, the thread
+// sanitizer would report the race.
 TEST(WorkerPool, LetsAnotherThreadTouchWhatIdleWorkersKeep) {
   auto pool = PoolOf(3);
   const auto idle = [&pool] {
@@ -130,7 +132,7 @@ TEST(WorkerPool, LetsAnotherThreadTouchWhatIdleWorkersKeep) {
     go.Notify();
     EXPECT_TRUE(PollUntil([&] { return idle().size() == 3; }));
   }
-  // An item's writes are seen, and those made meanwhile are seen by the next.
+  // ForEachIdle sees the writes of the item before it, and the next item sees those of ForEachIdle.
   int kept[3] = {};
   for (int round = 0; round < 200; ++round) {
     Item item([&] { ++kept[item.worker]; });
@@ -141,8 +143,8 @@ TEST(WorkerPool, LetsAnotherThreadTouchWhatIdleWorkersKeep) {
   pool->Stop();
 }
 
-// A worker that is called to give back pages is not idle, and takes no wake-up of an item. If both
-// were mixed up, an item would stay in the queue.
+// A worker that is called to give back pages is not idle, and takes no wake-up of an item. If the
+// pool mixed up the two, an item would stay in the queue.
 TEST(WorkerPool, IdleWorkersAreCalledForFreePagesBesideItems) {
   auto pool = PoolOf(3);
   for (int round = 0; round < 300; ++round) {
@@ -174,8 +176,7 @@ TEST(WorkerPool, AnIdleWorkerGivesBackWhatOnlyItsThreadWouldGetFromMalloc) {
   std::vector<std::string> burst;
   Item item([&] {
     while (burst.size() < kBytes / 1000) burst.emplace_back(1000, 'b');
-    // Made after the burst, so it stands above it: malloc alone would give nothing of the heap
-    // back.
+    // This piece lies above the burst in the heap, so malloc alone would give nothing back.
     lives = std::make_unique<std::string>(1000, 'l');
   });
   ASSERT_TRUE(Submit(*pool, item));
@@ -198,6 +199,7 @@ TEST(WorkerPool, RefusesWhatDoesNotFitAndSaysHowManyDo) {
   EXPECT_EQ(pool->queue_limit(), 3u);
   Blockers blocker(1);
   blocker.SubmitAll(*pool);
+  // The only worker is held, so nothing leaves the queue.
   ASSERT_TRUE(blocker.AwaitInside(1));
   Item items[5];
   WorkItem* list[5];
@@ -233,7 +235,7 @@ TEST(WorkerPool, AWorkerBlockedHoldsUpNobody) {
 TEST(WorkerPool, OneWakeUpOfABatchSetsAllWorkersToWork) {
   auto pool = PoolOf(4);
   for (int round = 0; round < 50; ++round) {
-    // All four have to be inside at once for any to end.
+    // All four must be inside at once before any of them ends.
     Watched<int> inside{0};
     std::vector<std::unique_ptr<Item>> items;
     std::vector<WorkItem*> batch;
@@ -251,8 +253,8 @@ TEST(WorkerPool, OneWakeUpOfABatchSetsAllWorkersToWork) {
   }
 }
 
-// The wake-up protocol under stress: submitters that wait for their item's end before the next,
-// while one worker is blocked for good. A wake-up that is lost stays lost, and the test hangs.
+// The wake-up protocol under stress: submitters wait for the end of their item before the next,
+// while one worker is blocked for good. A lost wake-up stays lost, and the test hangs.
 TEST(WorkerPool, LosesNoWakeUp) {
   auto pool = PoolOf(4);
   Blockers blocker(1);
@@ -270,7 +272,7 @@ TEST(WorkerPool, LosesNoWakeUp) {
           Item item([&] { ended.Unpark(); });
           ASSERT_TRUE(Submit(*pool, item));
           ASSERT_TRUE(ended.ParkFor(kTestPatience));
-          // Run counts after the closure has returned, and the item must not go before.
+          // The item counts its run after its closure, and must not be destroyed before that.
           while (item.runs.load() == 0) std::this_thread::yield();
         }
       }
@@ -320,8 +322,9 @@ TEST(WorkerPool, StopWaitsForRunningItemsAndCancelsQueuedOnes) {
   std::thread stopper([&] { pool->Stop(); });
   blocker.LetGo();
   stopper.join();
+  // Stop and the end of the blocker race, so an item was either run or cancelled.
   for (Item& item : queued) EXPECT_EQ(item.ends(), 1);
-  // Once more is harmless.
+  // A second Stop is harmless.
   pool->Stop();
   Item late;
   Submit(*pool, late);
@@ -332,8 +335,9 @@ TEST(WorkerPool, StopWaitsForRunningItemsAndCancelsQueuedOnes) {
 TEST(WorkerPool, CancelsAllThatIsQueuedExactlyOnce) {
   auto pool = PoolOf(1);
   Item queued[10];
-  // Stop comes from outside while the only worker stands in this item, until something queued was
-  // cancelled: by a submission that came after Stop.
+  // The only worker stands in this item while Stop is called from outside, and Stop waits for it.
+  // So a submission that comes after Stop has begun cancels the queued items; the item submits
+  // `last` again and again for that.
   Notification inside;
   Item last;
   Item blocker([&] {
@@ -353,8 +357,8 @@ TEST(WorkerPool, CancelsAllThatIsQueuedExactlyOnce) {
   }
 }
 
-// The only worker stands in a blocker while all three are queued, so the order is the queue's
-// decision and not a race.
+// The only worker stands in a blocker while all three are queued, so the queue decides the order
+// and no race does.
 TEST(WorkerPool, ServesWhatGoesOnBeforeWhatIsNew) {
   auto pool = PoolOf(1);
   Blockers blocker(1);
@@ -379,6 +383,7 @@ TEST(WorkerPool, WhatGoesOnIsNotBoundByTheQueue) {
   options.queue_limit = 1;
   auto pool = NewPool(options);
   Watched<int> ran{0};
+  // A step of a coroutine must not be refused: its call could never end.
   for (int i = 0; i < 1'000; ++i) pool->Execute([&] { ran.Update([](int& n) { ++n; }); });
   EXPECT_TRUE(ran.WaitForValue(1'000));
 }
@@ -390,6 +395,7 @@ TEST(WorkerPool, DestroysAClosureThatComesTooLate) {
   bool ran = false;
   pool->Execute([held, &ran] { ran = true; });
   EXPECT_FALSE(ran);
+  // The closure has gone when Execute returns, with all that it held.
   EXPECT_EQ(held.use_count(), 1);
 }
 
@@ -407,6 +413,7 @@ TEST(WorkerPool, NumbersItsWorkersAndKnowsThem) {
       EXPECT_FALSE(other->InPool());
       EXPECT_EQ(Executor::Current(), pool.get());
       inside.Update([](int& n) { ++n; });
+      // Each stays until all three are inside, so each has a worker of its own.
       EXPECT_TRUE(inside.WaitForValue(3));
     };
     ASSERT_TRUE(Submit(*pool, item));
@@ -440,7 +447,7 @@ TEST(WorkerPool, GrowsWhileAllAreBlockedAndItemsWait) {
   auto pool = NewPool(options);
   Blockers blockers(4);
   blockers.SubmitAll(*pool);
-  // Only with four threads can four be inside.
+  // Four items can be inside at once only with four threads.
   EXPECT_TRUE(blockers.AwaitInside(4));
   EXPECT_EQ(pool->threads(), 4);
   Item one_more;
@@ -451,7 +458,8 @@ TEST(WorkerPool, GrowsWhileAllAreBlockedAndItemsWait) {
   pool->Stop();
 }
 
-// One submission, one wake-up, nobody else who calls: the supervisor has to learn of the rest.
+// There is one submission, one wake-up, and no other call, so the supervisor has to learn of the
+// rest of the batch.
 TEST(WorkerPool, GrowsForTheRestOfABatchToo) {
   WorkerPoolOptions options;
   options.threads = 2;
@@ -493,6 +501,7 @@ TEST(WorkerPool, ShrinksToItsFirstSizeWhenIdleAndGrowsAgain) {
     blockers.SubmitAll(*pool);
     ASSERT_TRUE(blockers.AwaitInside(3));
     blockers.LetGo();
+    // The added workers end, and give no signal of it.
     ASSERT_TRUE(PollUntil([&] { return pool->threads() == 1; }));
   }
   pool->Stop();
@@ -511,8 +520,8 @@ TEST(WorkerPool, LosesNothingWhileItGrowsAndShrinks) {
       for (int i = 0; i < 300; ++i) {
         Parker ended;
         Item item([&] {
-          // Every few, a worker stands still until the supervisor has made another one, while there
-          // are items that wait for it.
+          // Now and then a worker stands still until the supervisor has made another one, while
+          // items wait.
           if (i % 10 == 0) {
             EXPECT_TRUE(PollUntil([&] { return pool->threads() > 1 || submitting.load() < 3; }));
           }
@@ -544,6 +553,7 @@ TEST(WorkerPool, ItemsMaySubmitOthers) {
 
 TEST(WorkerPool, SaysThatThereIsNoMemoryForItsQueue) {
   WorkerPoolOptions options;
+  // The cells of so many items, at 16 bytes each, exceed the address space.
   options.queue_limit = size_t{1} << 60;
   const absl::Status made = WorkerPool::Create(options).status();
   EXPECT_TRUE(absl::IsResourceExhausted(made)) << made;
@@ -551,7 +561,7 @@ TEST(WorkerPool, SaysThatThereIsNoMemoryForItsQueue) {
 
 // ---- Watching workers
 
-// A flag of each worker, set and taken back inside an item as who is watched does.
+// A flag for each worker, set and cleared inside an item, as the code that is watched does.
 struct Inside {
   explicit Inside(int threads) : flags(static_cast<size_t>(threads)) {}
   std::vector<std::atomic<bool>> flags;
@@ -599,6 +609,7 @@ TEST(WorkerPool, SaysWhenThoseThatWereInsideAreThrough) {
     EXPECT_FALSE(inside.Get(0) || inside.Get(1));
     told.Notify();
   });
+  // The item is still inside its closure.
   EXPECT_FALSE(told.HasHappened());
   go.Notify();
   EXPECT_TRUE(told.Wait()) << "it is idle now";
@@ -622,11 +633,12 @@ TEST(WorkerPool, SaysSoToOneWhoseWorkersAreStopped) {
   std::thread stopper([&] { pool->Stop(); });
   go.Notify();
   stopper.join();
+  // Stop has joined the worker, which took no next item and did not become idle.
   EXPECT_TRUE(told.HasHappened());
 }
 
-// Workers that never rest: who waits is told when they take their next item. If one were missed, he
-// would wait for it in vain.
+// These workers never rest, so a waiter is told when they take their next item. If the pool missed
+// a worker, the waiter would wait in vain.
 TEST(WorkerPool, MissesNobodyThatIsThroughWhileItIsAsked) {
   constexpr int kThreads = 2, kItems = 16;
   auto pool = PoolOf(kThreads);
@@ -639,6 +651,7 @@ TEST(WorkerPool, MissesNobodyThatIsThroughWhileItIsAsked) {
         : pool_(pool), inside_(inside), over_(over), left_(left) {}
     void Run(int worker) override {
       inside_.Set(worker, true);
+      // Stay inside for some time, so that the watcher finds workers there.
       for (int i = 0; i < 200; ++i) (void)over_.load();
       inside_.Set(worker, false);
       over_.load() ? Cancel() : pool_.Requeue(*this);

@@ -24,6 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       weft::internal::SocketAddress::Parse(text);
   if (!address.ok()) return 0;
   Check(host_port.ok());
+  // The printed text may differ ("::0" becomes "::"), but it means the same bytes.
   const std::string said = address->ToString();
   const absl::StatusOr<weft::internal::SocketAddress> again =
       weft::internal::SocketAddress::Parse(said);

@@ -41,7 +41,7 @@ using fuzz::Check;
 constexpr int kDials = 1;
 constexpr size_t kSlots = 4, kStreamSlot = 3;
 constexpr uint64_t kStreamCall = 1;
-// Calls of a dialer, and what one input may ask for.
+// The calls of a dialer, and the bytes that one input may ask for.
 constexpr size_t kCalls = 8, kMaxWire = 400 << 10, kMaxWireByByte = 4 << 10;
 constexpr int kRequest = 0x01, kResponse = 0x02, kData = 0x03, kMessage = 0x0A;
 constexpr int kEndFlag = 0x01, kMoreFlag = 0x02, kAttachmentFlag = 0x10, kNamedFlag = 0x40,
@@ -58,6 +58,7 @@ struct Sent {
 
 std::string Bytes(size_t size, uint32_t seed) {
   std::string bytes(size, '\0');
+  // Neighbouring bytes differ, so that a piece at a wrong place is noticed.
   uint32_t random = seed * 2'654'435'761u + 1;
   for (char& c : bytes) {
     random = random * 1'664'525u + 1'013'904'223u;
@@ -115,10 +116,12 @@ class Script {
     to.id = streamed ? kStreamCall : next_id_++;
     Sent sent{Bytes(attached ? size / 3 : size, seed_ + ++made_), {}};
     if (attached) sent.attachment = Bytes(size - size / 3, seed_ + ++made_);
+    // The message is a Hello, whose token may hold any bytes.
     Hello hello;
     hello.set_auth_token(sent.token);
     to.whole = hello.SerializeAsString() + sent.attachment;
 
+    // Some messages are whole in their first frame; others only begin there.
     const size_t first = std::min(to.whole.size(), size_t{made_} * 977 % 60'000);
     to.left = to.whole.size() - first;
     int flags = streamed ? 0 : kEndFlag;
@@ -156,7 +159,7 @@ class Script {
   const size_t max_wire_;
   std::string wire_;
   std::array<UnderWay, kSlots> under_way_;
-  // Behind the stream's call; a dialer's own calls begin with 1.
+  // The number 1 is the stream's call, unless this side dials: its own calls begin with 1.
   uint64_t next_id_ = dials_ ? 1 : kStreamCall + 1;
   uint32_t made_ = 0;
   std::map<uint64_t, Sent> messages_;
@@ -217,7 +220,7 @@ class CheckingSink final : public InboundSink {
   size_t requests_ = 0, read_ = 0;
 };
 
-// Compares its reply with the script.
+// A call that compares its reply with the script.
 class CheckingCall final : public OutboundCall {
  public:
   CheckingCall(const Script& script, uint64_t number, const google::protobuf::MessageLite& message)
@@ -244,7 +247,7 @@ class CheckingCall final : public OutboundCall {
   const uint64_t id_;
 };
 
-// A host whose peer keeps to the protocol: so the session ends only when the peer closes, and every
+// A host whose peer keeps to the protocol. So the session ends only when the peer closes, and every
 // call has its reply by then.
 class CheckingHost final : public SessionHost {
  public:
@@ -288,6 +291,7 @@ void RunOne(const uint8_t* data, size_t size) {
   uint32_t random = data[1];
   const bool dials = (how & kDials) != 0;
   const size_t largest = size_t{4} << (how >> 4);
+  // Tiny reads of a long script would take too long for one input.
   Script script(dials, data[1], largest < 256 ? kMaxWireByByte : kMaxWire);
   for (size_t at = 2; at + 3 <= size; at += 3) {
     script.Step(data[at], static_cast<uint16_t>(data[at + 1] | data[at + 2] << 8));
@@ -299,12 +303,13 @@ void RunOne(const uint8_t* data, size_t size) {
   CheckingSink sink(script);
   stream.next_read = [&] {
     random = random * 1'664'525u + 1'013'904'223u;
-    // Now and then a few bytes, so that headers are cut.
+    // Some reads bring only a few bytes, so that headers are cut.
     const size_t most = random >> 30 == 0 ? 20 : largest;
     return 1 + (random >> 8) % most;
   };
   IoThread& io = fuzz::FuzzLoop();
-  // Before the end of the bytes as well: what a stream has not read then goes with its call.
+  // Read before the end of the bytes as well: messages that a stream has not read by then go with
+  // its call.
   stream.before_read = [&] { sink.ReadStream(); };
   CheckingHost host(dials, script, sink);
   auto pool = std::make_shared<CallPool>(nullptr);

@@ -28,10 +28,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const absl::Status s = weft::internal::Inflate(codec, bytes, declared, kLimit, &message);
   Check(s.ok() == static_cast<bool>(message));
   Check(!s.ok() || (declared <= kLimit && message->capacity() == declared));
+  // Bytes that do not inflate serve as a message to be compressed.
   const std::string_view whole =
       s.ok() ? std::string_view(message->data(), message->capacity()) : bytes;
 
   std::vector<weft::internal::MessagePiece> pieces;
+  // Compress two pieces, since messages come in pieces.
   const weft::internal::MessagePiece cut[] = {
       {weft::internal::BlockRef(), whole.data(), whole.size() / 2},
       {weft::internal::BlockRef(), whole.data() + whole.size() / 2,
@@ -44,6 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const weft::internal::MessagePiece& piece : pieces) {
     compressed.insert(compressed.end(), piece.data, piece.data + piece.size);
   }
+  // TryCompress has refused bytes that would not become smaller.
   Check(compressed.size() < whole.size());
   weft::internal::BlockRef again;
   Check(weft::internal::Inflate(codec, std::string_view(compressed.data(), compressed.size()),

@@ -28,10 +28,12 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "%s: cannot be read\n", entry.path().c_str());
         return 1;
       }
-      // Said before it runs, so that the last line names the input that brought the target down.
+      // Print the name before the run, so that the last line names the input that brought the
+      // target down.
       std::printf("%s: %zu bytes\n", entry.path().c_str(), bytes.size());
       std::fflush(stdout);
-      // An exact copy on the heap: a read past its end is seen by the address sanitizer.
+      // Copy the input to a block of its exact size, so that the address sanitizer sees a read past
+      // its end.
       const std::vector<std::uint8_t> input(bytes.begin(), bytes.end());
       LLVMFuzzerTestOneInput(input.data(), input.size());
       ++count;

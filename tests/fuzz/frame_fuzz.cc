@@ -25,6 +25,7 @@ using weft::fuzz::Check;
 constexpr size_t kLimit = 64 << 10;
 
 void CheckInside(std::string_view part, std::string_view whole) {
+  // An empty part may point anywhere.
   if (part.empty()) return;
   Check(part.data() >= whole.data() && part.data() + part.size() <= whole.data() + whole.size());
 }
@@ -44,14 +45,14 @@ std::string Written(Write&& write) {
 }
 
 // True if a writer writes such messages: it names a codec and the size of an attachment only where
-// there are such, and cuts messages that go on in other frames by itself.
+// the message has them, and cuts a message into frames by itself.
 bool IsWritten(const FrameHeader& header, const Payload& payload) {
   return header.has(kEnd) && !header.has(kMore) &&
          header.has(kCompressed) == (payload.codec != 0) &&
          header.has(kAttachment) == (payload.attachment_size > 0);
 }
 
-// The payload as what it was made of. `pieces` outlives it.
+// Returns a message to write with the contents of `payload`. `pieces` must outlive it.
 OutMessage ToWrite(const Payload& payload, std::vector<MessagePiece>* pieces) {
   OutMessage message;
   message.size = payload.bytes.size();
@@ -102,6 +103,7 @@ void CheckResponse(const FrameHeader& header, std::string_view frame, std::strin
   }
   Metadata metadata;
   if (!metadata.ReadFrom(response.metadata).ok()) return;
+  // A writer makes an error out of a status; status_fuzz covers that.
   if (header.aux != 0 || header.has(kNotExecuted)) return;
   if (!IsWritten(header, response.payload) || header.has(kMetadata) == metadata.empty()) return;
   ResponseHead head;
@@ -140,6 +142,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   FrameHeader header = ReadHeader(frame.data());
   char written[kHeaderSize];
   WriteHeader(written, header);
+  // Any 16 bytes are a header that is written back unchanged, whether or not it is allowed.
   Check(std::string_view(written, kHeaderSize) == frame.substr(0, kHeaderSize));
   if (FrameReader::CheckHeader(header, kLimit) != FrameError::kNone) return 0;
   Check(header.length <= kLimit && (header.flags & ~AllowedFlags(header.type)) == 0);

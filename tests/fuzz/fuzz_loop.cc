@@ -10,6 +10,8 @@ namespace weft::fuzz {
 using namespace internal;
 
 IoThread& FuzzLoop() {
+  // The loop is made once and never destroyed: a thread for each input would cost more than the
+  // input.
   static LoopGroup* const kGroup = [] {
     EventLoopOptions options;
     options.spin = std::chrono::milliseconds(1);

@@ -24,6 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Check(agreement->max_message < size_t{1} << 31);
   Check(agreement->max_metadata <= kMaxMetadata);
   Check(agreement->max_methods <= 65'535);
+  // Names that a peer sends go into logs and errors.
   for (const std::string& name :
        {agreement->facts.node, agreement->facts.cluster, agreement->facts.wanted_node}) {
     Check(name.size() <= weft::internal::HelloFacts::kMaxNameBytes);

@@ -42,12 +42,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return 0;
   }
   CheckWhole(*view);
+  // Write the members again in the opposite order, with other blanks, comments and line ends.
   std::string backwards;
   for (auto member = view->members().rbegin(); member != view->members().rend(); ++member) {
     // The file has one version line at most, and no member of that name.
     Check(member->name != "version");
     absl::StrAppend(&backwards, "\t", member->name, "  ", member->address, " # again\r\n");
   }
+  // Without its version line, the version is a hash of the members.
   const absl::StatusOr<View> hashed = weft::internal::MembersFileParser::Parse(backwards);
   Check(hashed.ok());
   Check(ViewDifference::Between(*view, *hashed).empty());

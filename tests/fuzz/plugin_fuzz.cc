@@ -58,7 +58,7 @@ class MemoryContext final : public google::protobuf::compiler::GeneratorContext 
   std::map<std::string, std::string> files;
 };
 
-// C++ without what backslashes at line ends hide, then without comments and literals.
+// The text after a compiler has joined the lines that end in a backslash.
 std::string Spliced(std::string_view text) {
   std::string spliced;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -71,6 +71,7 @@ std::string Spliced(std::string_view text) {
   return spliced;
 }
 
+// Returns the code without comments and literals, and checks that each of them ends.
 std::string CodeOf(std::string_view text) {
   std::string code;
   size_t i = 0;
@@ -104,7 +105,6 @@ void CheckClosed(std::string_view text) {
     if (c != ')' && c != '}' && c != ']') continue;
     Check(!open.empty() && open.back() == (c == ')' ? '(' : c == '}' ? '{' : '['));
     open.pop_back();
-    // Nothing of a namespace or a class stands outside of it.
   }
   Check(open.empty());
 }
@@ -117,6 +117,8 @@ void Generate(const FileDescriptor* file) {
     Check(ok == error.empty());
     if (!ok) continue;
     const bool none = file->service_count() == 0 && parameter != "empty=true";
+    // A file without services gives nothing unless the parameter asks for it. Otherwise only the
+    // mock may be left out.
     Check(context.files.size() == (none ? 0u : parameter == "mock=false" ? 2u : 3u));
     for (const auto& [name, text] : context.files) CheckClosed(text);
   }
@@ -147,7 +149,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     return true;
   }();
   (void)kQuiet;
-  // Files import weft's options, and what those import.
+  // Files may import weft's options and the files that those import, so link them.
   (void)weft::service_pool.number();
   FileDescriptorSet set = Parsed(data, size);
   DescriptorPool pool(DescriptorPool::generated_pool());

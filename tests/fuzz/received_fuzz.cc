@@ -50,7 +50,7 @@ void CheckAgain(const weft::internal::native::Hello& hello, std::string_view att
     Check(message.Parse(plain.size(), &again).ok());
     Check(again.SerializeAsString() == plain);
     Check(std::string(message.Attachment()) == attachment);
-    // One byte less than it takes.
+    // The limit is one byte less than the message takes.
     Check(absl::IsResourceExhausted(message.Parse(plain.size() - 1, &again)));
   }
 }
@@ -73,8 +73,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   message.inflated_size = inflated_size;
   weft::internal::native::Hello hello;
   const absl::Status status = message.Parse(kLimit, &hello);
+  // The input is damaged, too large, or of an unknown codec. No other code has a meaning here.
   Check(status.ok() || absl::IsInternal(status) || absl::IsResourceExhausted(status) ||
         absl::IsUnimplemented(status));
+  // The attachment is never compressed, so it is there whatever happens to the message.
   Check(std::string(message.Attachment()) == attachment);
   if (status.ok()) CheckAgain(hello, attachment);
   return 0;

@@ -41,7 +41,7 @@ constexpr int kDials = 1, kOpened = 2, kAnswersLater = 4, kCancels = 8;
 
 using fuzz::Check;
 
-// The state of one run. Touched on the loop alone.
+// The state of one run. Only the loop touches it.
 struct Run {
   int how = 0;
   uint32_t random = 0;
@@ -53,7 +53,7 @@ struct Run {
   std::function<void()> step;  // what streams do between two reads
 
   uint32_t Random() { return random = random * 1'664'525u + 1'013'904'223u; }
-  // Between two reads other things happen.
+  // Cancels a call, or moves a stream on, between two reads.
   void BeforeRead() {
     if ((how & kCancels) != 0 && link != nullptr && Random() % 4 == 0) {
       link->CancelCall(next_cancel++);
@@ -62,7 +62,7 @@ struct Run {
   }
 };
 
-// Of each kind; the peer calls them by their names, or by one letter.
+// There is a method of each kind. The peer names it in full, or by one letter.
 constexpr MethodInfo kMethods[] = {
     {"fuzz.Service", "Method", "fuzz.Service/Method"},
     {"fuzz.Service", "Add", "fuzz.Service/Add", MethodKind::kClientStreaming},
@@ -71,7 +71,7 @@ constexpr MethodInfo kMethods[] = {
 };
 constexpr const MethodInfo& kMethod = kMethods[0];
 
-// Reads what is there, and writes a little.
+// Reads the messages that are there, and writes a small one or a large one.
 void UseStream(Run& run, StreamPort& port, MethodKind kind, bool is_client) {
   Hello message;
   if (is_client ? ServerStreams(kind) : ClientStreams(kind)) {
@@ -107,7 +107,7 @@ class FuzzSink final : public InboundSink {
     const bool waits = (run_.how & kAnswersLater) != 0 || call.stream != nullptr;
     if (!waits || held_.size() > 3) AnswerAll();
   }
-  // Of some calls something goes before their messages and their answer.
+  // For some calls metadata goes ahead of their messages and their answer.
   static void SayFirst(InboundCall& call) {
     const uint64_t id = call.id.load(std::memory_order_relaxed);
     if (id % 2 == 0) (void)call.context().initial_metadata().Add("k", std::string(id % 256, 'v'));
@@ -156,12 +156,12 @@ class FuzzCall final : public OutboundCall {
     Metadata trailers;
     (void)trailers.ReadFrom(end.trailers);
   }
-  bool taken = false;  // by the link
+  bool taken = false;  // the link has taken it
   int ends = 0;
 };
 
-// A host that starts a few calls of each kind when the session dials, and demands that each ends
-// once, at the latest with the session.
+// A host that starts a few calls of each kind when the session dials. It demands that each call
+// ends once, at the latest with the session.
 class FuzzHost final : public SessionHost {
  public:
   FuzzHost(Run& run, FuzzSink& sink) : run_(run), sink_(sink) {
@@ -177,6 +177,7 @@ class FuzzHost final : public SessionHost {
     Check(!up_ && !ended_);
     up_ = true;
     run_.io->loop->AssertInLoop();
+    // The answer of the probe must not come when the session has ended.
     session.Probe([this] { Check(!ended_); });
     if ((run_.how & kDials) == 0) return;
     run_.link = static_cast<NativeSession&>(session).native_link();
@@ -197,13 +198,14 @@ class FuzzHost final : public SessionHost {
     Check(!ended_);
     ended_ = true;
     sink_.AnswerAll();
+    // The link must not end a call that it did not take.
     for (const auto& call : calls_) Check(call->ends == (call->taken ? 1 : 0));
     for (const auto& call : streams_) {
       call->TellEnd([this](absl::Status) { ++stream_ends_; });
     }
     ended.Notify();
   }
-  // When everything is over.
+  // To be called when everything is over: each stream has ended.
   void CheckStreams() { Check(stream_ends_ == streams_.size()); }
   void Authenticate(Session&, std::string_view token, Verdict verdict) override {
     if (token == "no") {
@@ -229,7 +231,7 @@ class FuzzHost final : public SessionHost {
   bool ended_ = false;
 };
 
-// That everything written is the preface and frames.
+// Checks that the output is the preface, followed by frames.
 void CheckOutput(std::string_view output, bool opened) {
   if (output.empty()) return;
   Check(output.substr(0, 8) == raw::Preface());
@@ -238,7 +240,7 @@ void CheckOutput(std::string_view output, bool opened) {
     const FrameHeader header = ReadHeader(output.data());
     Check(FrameReader::CheckHeader(header, kLargestFrame) == FrameError::kNone);
     Check(!opened || header.length <= size_t{64} << 10);
-    // A frame that was being written when it closed is cut off.
+    // A frame that was being written at the close is cut off.
     if (output.size() - kHeaderSize < header.length) return;
     output.remove_prefix(kHeaderSize + header.length);
   }
@@ -283,7 +285,7 @@ void RunOne(const uint8_t* data, size_t size) {
   });
   Check(host.ended.Wait());
   run.link.reset();
-  // The next task runs after all that were posted before.
+  // A task runs after all that were posted before it, so the second one finds the session gone.
   fuzz::RunOnLoop([&]() WEFT_NO_THREAD_ANALYSIS { session.reset(); });
   fuzz::RunOnLoop([&]() WEFT_NO_THREAD_ANALYSIS {
     pool->Close();

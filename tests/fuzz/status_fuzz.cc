@@ -38,6 +38,8 @@ void CheckFrame(const absl::Status& status) {
   OutputQueue queue(std::make_unique<ScriptedTransport>(record));
   {
     MutexLock lock(queue.mutex());
+    // This is the smallest frame that a peer may demand, so text and details have to be cut or left
+    // out.
     FrameWriter writer(queue, kMinFrame);
     ResponseHead head;
     head.id = 7;

@@ -23,7 +23,8 @@ class Serving : public std::enable_shared_from_this<Serving<Stream>> {
   StreamExecution& run() { return run_; }
   Stream& stream() { return stream_; }
 
-  // `then` behind `most` more replies, or as many as there is to write, told whether more can be.
+  // Calls `then` behind `most` more replies, or behind all that there are to write, and tells it
+  // whether the stream is still open.
   void Write(bool (StreamExecution::*more)() const, int64_t most, std::function<void(bool)> then) {
     for (; most > 0 && (run_.*more)(); --most) {
       if (stream_.TryWrite(run_.out())) {
@@ -38,7 +39,8 @@ class Serving : public std::enable_shared_from_this<Serving<Stream>> {
     }
     then(true);
   }
-  // `each` behind every message, with what goes on reading; `then` when there are no more.
+  // Calls `each` behind every message, with the function that goes on reading, and `then` when
+  // there are no more.
   using Next = std::function<void()>;
   void Read(std::function<void(Next)> each, std::function<void()> then) {
     if (!run_.wants_more()) return then();

@@ -24,6 +24,7 @@ class Back {
     request_.set_number(key_);
     request_.set_payload(std::string(static_cast<size_t>(wish.bytes), 'b'));
     own_.key = key_;
+    // At most six messages, at times none.
     own_.requests = own_.replies = key_ % 7;
     own_.bytes = wish.bytes;
     const CallKind kind{method_, style};
@@ -60,7 +61,8 @@ class Back {
   }
 
  private:
-  // It ends with its connection, and with the call that is being served.
+  // The call back ends with its connection, with the call that is being served, and at the world's
+  // limits. Nothing else accounts for an error.
   CallEnding EndingOf(const absl::Status& status) const {
     CallEnding ending;
     ending.code = status.code();

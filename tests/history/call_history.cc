@@ -100,6 +100,7 @@ std::vector<std::string> CallHistory::BrokenRules(size_t key) const {
   const Record& record = records_[key];
   if (record.endings.load() == 0) return {"never ended"};
   std::vector<std::string> broken;
+  // Stream handlers of other processes tell nothing of their side.
   if (ledger_ == nullptr) {
     broken = BrokenStreamRules(record);
   } else if (record.ending.stream.has_value() && !record.ending.stream->in_order) {

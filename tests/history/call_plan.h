@@ -29,7 +29,7 @@ struct CallPlan {
     kLarge,
     kWaitForReady,
     kCallsBack,  // the handler calls its caller
-    // Of streams:
+    // Fates of streams alone:
     kCancelledMidway,  // by its own writer or reader
     kDropped,          // destroyed before its end
     kLeftUnread,       // finished while messages wait to be read

@@ -67,6 +67,7 @@ CallRef Caller::Draw(size_t key, uint64_t* random) const {
   call->key = key;
   call->plan = CallPlan::Drawn(random);
   CallPlan& plan = call->plan;
+  // Handlers of this world call nobody back.
   if (first_back_ == 0 && plan.fate == CallPlan::Fate::kCallsBack) {
     plan.fate = CallPlan::Fate::kPlain;
   }
@@ -75,6 +76,7 @@ CallRef Caller::Draw(size_t key, uint64_t* random) const {
   if (plan.fate == CallPlan::Fate::kFailing) call->request.set_text("fail");
   if (plan.fate == CallPlan::Fate::kSlow) call->request.set_text("slow");
   if (plan.fate == CallPlan::Fate::kCallsBack) {
+    // The call back has a key of its own, behind those of all callers.
     call->request.add_words(absl::StrCat(first_back_ + static_cast<int64_t>(key)));
   }
   return call;
@@ -202,7 +204,9 @@ StreamCaller::Wishes Caller::StreamOf(const HistoryCall& call) const {
     script.order = Order::kInTurn;  // it writes and reads in turn, too
   } else if (plan.fate == Fate::kLeftUnread) {
     wishes.at_midway = Midway::kFinish;
+    // At least one message is read.
     wishes.midway += 1;
+    // The handler only writes, so that its replies are left.
     script.order = Order::kRepliesFirst;
     script.requests = 0;
   } else if (plan.fate == Fate::kCallsBack) {
@@ -223,6 +227,7 @@ bool Caller::Explained(const CallPlan& plan, absl::StatusCode code) {
     case absl::StatusCode::kOk:
     case absl::StatusCode::kAborted:
     case absl::StatusCode::kUnavailable:
+    // Limits of calls and queues are low: see session_limits.h.
     case absl::StatusCode::kResourceExhausted:
       return true;
     case absl::StatusCode::kDeadlineExceeded:
@@ -246,7 +251,7 @@ void Caller::Ended(const HistoryCall& call, const absl::StatusOr<EchoReply>& res
 
 void Caller::Ended(const HistoryCall& call, const StreamOutcome& outcome) {
   CallEnding ending = EndingOf(call, outcome.status);
-  // Of one that was dropped nobody hears more.
+  // The end of a dropped call is told to nobody, so its context cannot know.
   if (outcome.dropped) ending.may_have_been_executed = true;
   ending.matches &= outcome.matches;
   ending.stream = outcome.tally;

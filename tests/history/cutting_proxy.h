@@ -2,8 +2,9 @@
 //
 //   channel ◄──► port() ◄──forwards, late and in pieces; cuts; ends one way; falls silent──► server
 //
-// The fate of a connection is drawn from the seed and the connection's number. Bytes are never
-// changed, nor is their order.
+// The fate of a connection is drawn when it is accepted, from the seed on. Delays and cuts are
+// drawn between, as they come, so a seed does not repeat a run. Bytes are never changed, nor is
+// their order.
 //
 // Threads  any; it forwards on its own
 // Owns     its sockets; knows the server by its port alone
@@ -30,7 +31,7 @@ class CuttingProxy {
   CuttingProxy& operator=(const CuttingProxy&) = delete;
 
   int port() const { return port_; }
-  // Where connections go from now on.
+  // Sends connections to this server from now on.
   void SetServer(int port) { server_port_.store(port); }
   // Cuts a connection, or all there are, soon.
   void CutOne() { cuts_wanted_.fetch_add(1); }

@@ -37,6 +37,7 @@ inline void AddToSum(const Row& row, RowSum* sum) {
 // Executes one request.
 inline absl::Status ExecuteInHistory(HistorySink& history, CallStyle style,
                                      const EchoRequest& request, EchoReply* reply) {
+  // Before anything else, so that no end of the call comes without it.
   history.OnExecuted(static_cast<size_t>(request.number()), style);
   if (request.text() == "fail") return absl::AbortedError(FailureOf(request.number()));
   if (request.text() == "slow") {

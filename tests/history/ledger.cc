@@ -24,6 +24,7 @@ absl::StatusOr<std::unique_ptr<Ledger>> Ledger::Open(const std::string& path, si
   const absl::Status status = mapped == MAP_FAILED ? failed("map") : absl::OkStatus();
   ::close(fd);
   if (!status.ok()) return status;
+  // The file's bytes are the counters: other processes add to them without a lock.
   static_assert(sizeof(std::atomic<uint8_t>) == 1 && std::atomic<uint8_t>::is_always_lock_free);
   return std::unique_ptr<Ledger>(new Ledger(static_cast<std::atomic<uint8_t>*>(mapped), keys));
 }

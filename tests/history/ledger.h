@@ -33,7 +33,7 @@ class Ledger {
     if (key < keys_) executions_[key].fetch_add(1);
   }
   int executions(size_t key) const { return key < keys_ ? executions_[key].load() : 0; }
-  // For plants.
+  // Overwrites a count: for plants.
   void Falsify(size_t key, uint8_t executions) { executions_[key].store(executions); }
 
  private:

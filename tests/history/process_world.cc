@@ -59,7 +59,7 @@ void ProcessWorld::Trouble(uint64_t* random) {
   } else if (kind < 9) {
     proxies_[at]->CutOne();
   } else {
-    // Long enough, at times, for heartbeats to miss it.
+    // The hold is long enough, at times, for heartbeats to miss the server.
     server.Hold();
     std::this_thread::sleep_for(std::chrono::microseconds(below(300'000)));
     server.Release();

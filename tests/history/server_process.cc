@@ -107,12 +107,14 @@ int ServerProcess::Serve(const std::string& ledger, size_t keys, size_t style) {
   sigset_t signals;
   ::sigemptyset(&signals);
   ::sigaddset(&signals, SIGTERM);
+  // Before any thread starts, for all of them inherit the mask.
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   auto opened = Ledger::Open(ledger, keys);
   if (!opened.ok() || style >= kCallStyles) return 1;
   LedgerSink sink(**opened);
   const std::unique_ptr<Service> echoes = Echoes(sink, CallStyle(style));
   const std::unique_ptr<Service> streams = Streams(sink, CallStyle(style));
+  // A short queue, so that calls are refused at times.
   auto runtime = Runtime::Create({.io_threads = 2,
                                   .worker_threads = 4,
                                   .max_worker_threads = 16,
@@ -129,7 +131,7 @@ int ServerProcess::Serve(const std::string& ledger, size_t keys, size_t style) {
   }
   std::printf("%d\n", server.port());
   std::fflush(stdout);
-  // It does not outlive a run that is killed.
+  // Looks for its parent once a second: the server must not outlive a run that was killed.
   const timespec look{1, 0};
   while (::sigtimedwait(&signals, nullptr, &look) != SIGTERM) {
     if (::getppid() != parent) return 1;

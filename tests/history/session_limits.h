@@ -16,6 +16,7 @@ namespace weft::test {
 
 inline SessionLimits HistoryLimits() {
   SessionLimits limits;
+  // Low limits and short times: refusals and silent peers are to come often.
   limits.max_calls = 300;
   limits.handshake_timeout = absl::Milliseconds(300);
   limits.heartbeat_interval = absl::Milliseconds(100);
@@ -35,6 +36,7 @@ inline ChannelOptions HistoryChannelOptions(size_t kind) {
   options.backoff = absl::Milliseconds(1);
   options.max_backoff = absl::Milliseconds(20);
   options.limits = HistoryLimits();
+  // Every success pays for a retry, so the budget seldom stops them.
   options.retry_budget.per_success = 1;
   if (kind >= 1) {
     options.retry.attempts = 3;

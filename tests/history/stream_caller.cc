@@ -52,7 +52,7 @@ StreamOutcome StreamCaller::Ended(absl::Status status) {
   // brought anything up to that.
   if (by_handler) {
     outcome.matches = outcome.status.ok() == !script_.fails;
-    // Not of a stream that was left unread: the rest may have come or not.
+    // A stream that was left unread is not judged: the rest may have come or not.
     if (wishes_.kind != Kind::kAdd && tally_.whole) {
       const int64_t expected =
           wishes_.kind == Kind::kList ? script_.ToBeListed() : script_.ToBeTalked();

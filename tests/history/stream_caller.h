@@ -56,7 +56,7 @@ class StreamCaller : public std::enable_shared_from_this<StreamCaller> {
   // `done` once, from any thread.
   void BeginCallbacks(Done done);
   void BeginCoroutines(Done done);
-  // Where both stream, in turn alone.
+  // Where both sides stream: in turn only.
   Coro<StreamOutcome> Await();
 
  private:

@@ -23,7 +23,7 @@ namespace weft::test {
 struct StreamScript {
   static constexpr std::string_view kMetadataKey = "history";
   static constexpr int64_t kNever = -1;
-  // In which order the handler of a call in which both stream reads and writes.
+  // The order in which a handler reads and writes, where both sides stream.
   enum class Order : uint8_t { kInTurn, kRepliesFirst, kRepliesLast, kAtOnce };
 
   int64_t key = 0;
@@ -67,6 +67,7 @@ struct StreamScript {
 
  private:
   int64_t NumberOf(int64_t index, bool reply) const {
+    // Different for each message of each call, and in each direction.
     return key << 20 | index << 1 | (reply ? 1 : 0);
   }
   char LetterOf(int64_t index) const { return static_cast<char>('a' + (key + index) % 26); }

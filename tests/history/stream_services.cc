@@ -10,7 +10,7 @@
 namespace weft::test {
 namespace {
 
-// A coroutine awaits it when it is through itself: it goes on when another one is, too.
+// Lets a coroutine that is through wait for another one.
 class BothParts {
  public:
   // The other one is through.
@@ -108,8 +108,8 @@ absl::Status BlockingStreamService::Talk(ServerContext& call, ServerStream<Row, 
   return run.End();
 }
 
-// ---- coroutines. Each co_await stands alone: of one behind a && in a loop's condition gcc 12
-// makes code that does not ask what stands before it.
+// ---- coroutines. Each co_await stands alone: where one stands behind && in a loop's condition,
+// gcc 12 makes code that does not test what stands before it.
 
 Coro<absl::Status> CoroStreamService::Add(ServerContext& call, ServerReader<Row>& rows,
                                           RowSum& sum) {

@@ -62,7 +62,7 @@ std::string NameOf(int64_t thread) {
   return name;
 }
 
-// Its stack into g_answer; false when it does not answer within a second.
+// Puts the thread's stack into g_answer; false when it does not answer within a second.
 bool Ask(int64_t thread) {
   while (::sem_trywait(&g_answer.given) == 0) {
   }

@@ -15,7 +15,7 @@
 namespace weft::test {
 namespace {
 
-// A run cannot go on without it.
+// Ends the program with the error: a run cannot go on without what was to be made.
 template <typename T>
 T Must(absl::StatusOr<T> made) {
   if (!made.ok()) {

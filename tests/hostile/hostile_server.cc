@@ -68,7 +68,7 @@ class TargetService final : public Target::Service {
   }
 
   int64_t executed() const { return executed_.load(); }
-  // Of calls to DoOrdered.
+  // The ids of DoOrdered, as its handlers began.
   std::vector<int64_t> order() const {
     weft::internal::MutexLock lock(mutex_);
     return order_;
@@ -162,6 +162,7 @@ int Run(Settings settings) {
   sigset_t signals;
   ::sigemptyset(&signals);
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1}) ::sigaddset(&signals, signal);
+  // Before the server starts its threads, which inherit the mask.
   ::pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
   Guard guard(settings.token, settings.auth_ms);

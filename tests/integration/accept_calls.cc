@@ -18,7 +18,7 @@
 
 namespace {
 
-// Of the descriptor that was accepted last.
+// The descriptor that was accepted last, and the calls on it.
 std::atomic<int> accepted{-1};
 std::atomic<int> reads{0}, writes{0}, added{0}, changed{0};
 
@@ -85,8 +85,10 @@ TEST_P(AcceptedConnection, IsWatchedOnceAndReadOnceForItsHandshakeAndOnceForItsC
   peer.Send(raw::Opening());
   ASSERT_EQ(peer.Read(8), raw::Preface());
   ASSERT_TRUE(peer.ReadFrame(internal::native::FrameType::kHello).has_value());
+  // Preface and Hello are read at once, and answered by one write.
   EXPECT_EQ(reads, 1);
   EXPECT_EQ(writes, 1);
+  // Inline: the loop itself writes the answer.
   peer.Send(raw::Request({.id = 1, .name = "weft.test.EchoService/EchoInline"}));
   ASSERT_TRUE(peer.ReadFrame(internal::native::FrameType::kResponse).has_value());
   EXPECT_EQ(reads, 2);

@@ -1,4 +1,5 @@
-// Raw bytes beside messages, and messages that travel compressed.
+// Raw bytes beside messages, and messages that travel compressed: over TCP, with single calls and
+// with streams.
 #include <atomic>
 #include <string>
 
@@ -49,6 +50,8 @@ TEST_P(Attachments, AfterTheCallerLetGoOfTheirs) {
   ClientContext context;
   context.attachment() = absl::Cord(bytes);
   echo.EchoAsync(PayloadOf(GetParam()), {.context = &context}, Into(result));
+  // The first call waits for its connection, so its request may not be written yet: the call has to
+  // hold the attachment by a reference of its own.
   context.attachment().Clear();
   ASSERT_TRUE(result.Wait().ok());
   EXPECT_EQ(context.reply_attachment(), bytes);
@@ -59,6 +62,7 @@ TEST_P(Attachments, BesideCompressedMessages) {
   const std::string bytes = Pattern(GetParam(), 2);
   context.attachment() = absl::Cord(bytes);
   EchoRequest request;
+  // Far over kCompressFrom (1 KiB), below which a message travels as it is.
   request.set_payload(std::string(100'000, 'x'));
   for (const Compression codec : {Compression::kGzip, Compression::kZstd}) {
     const absl::StatusOr<EchoReply> reply =
@@ -68,6 +72,7 @@ TEST_P(Attachments, BesideCompressedMessages) {
     EXPECT_EQ(context.reply_attachment(), bytes);
   }
 }
+// The largest of one frame is 64 KiB: the last two sizes travel in pieces.
 INSTANTIATE_TEST_SUITE_P(Sizes, Attachments,
                          testing::Values(size_t{1}, size_t{200}, size_t{5'000}, size_t{70'000},
                                          size_t{3'000'000}));
@@ -90,6 +95,7 @@ TEST(AttachmentsOfRetries, GoWithEveryAttempt) {
   options.retry.backoff = options.retry.max_backoff = absl::Milliseconds(1);
   const auto channel = server.Connect(options);
   EchoService::Stub echo(*channel);
+  // More than a frame. Each attempt writes it anew, so the first one must not give it away.
   const std::string bytes = Pattern(70'000);
   ClientContext context;
   context.attachment() = absl::Cord(bytes);
@@ -115,6 +121,7 @@ TEST_F(CompressedCalls, ChannelAndHandlerChoose) {
   ChannelOptions options;
   options.compression = Compression::kGzip;
   const auto channel = server.Connect(std::move(options));
+  // The request travels as gzip, the reply as zstd: each side has its own choice.
   const absl::StatusOr<EchoReply> reply = EchoService::Stub(*channel).EchoInline(request);
   ASSERT_TRUE(reply.ok()) << reply.status();
   EXPECT_EQ(reply->payload(), request.payload());
@@ -219,6 +226,7 @@ class StreamAttachments : public testing::TestWithParam<size_t> {
       const std::string bytes = i % 4 == 3 ? "" : Pattern(GetParam(), static_cast<uint64_t>(i) + 1);
       ASSERT_TRUE(talk.Write(row, absl::Cord(bytes)));
       Row back;
+      // Read has to replace what the cord holds, also where nothing came beside the message.
       absl::Cord beside("from the message before");
       ASSERT_TRUE(talk.Read(&back, &beside));
       EXPECT_EQ(back.number(), i);
@@ -250,6 +258,7 @@ TEST_P(StreamAttachments, ByCallbacks) {
   const auto channel = server.Connect();
   auto talk = Rows::Stub(*channel).Talk();
   const std::string bytes = Pattern(GetParam());
+  // TryWrite may be too early: without a connection there is no credit yet. Write waits for it.
   ASSERT_TRUE(talk.TryWrite(RowOf(1, 10), absl::Cord(bytes)) ||
               talk.Write(RowOf(1, 10), absl::Cord(bytes)));
   Row back;
@@ -264,6 +273,8 @@ TEST_P(StreamAttachments, ByCallbacks) {
 TEST_P(StreamAttachments, AreHeldBackByCredit) {
   AttachingRows service;
   ServerOptions options;
+  // Attachments count against the window. Of the three larger sizes 20 rows are more than that, so
+  // the writer has to wait for credit that reading gives back.
   options.limits.stream_window_bytes = 64 << 10;
   TestServer server{service, options};
   const auto channel = server.Connect();
@@ -281,7 +292,9 @@ INSTANTIATE_TEST_SUITE_P(Sizes, StreamAttachments,
                          testing::Values(size_t{1}, size_t{200}, size_t{5'000}, size_t{70'000},
                                          size_t{3'000'000}));
 
-// Where nobody asks for it the attachment is dropped, and its credit comes back.
+// Where nobody asks for it the attachment is dropped, and its credit comes back. 30 of them are
+// eight times the default window of 256 KiB: without the credit the eighth write or so would wait
+// for ever.
 TEST(StreamAttachmentsThatNobodyReads, CostNothing) {
   CompressedRows service;
   TestServer server{service};

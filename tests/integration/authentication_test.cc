@@ -1,5 +1,6 @@
 // A server's authenticator, and everybody who does not wait for it: the calls of others, Stop, and
-// connections that have gone.
+// connections that have gone. Peers made of bytes hold their handshakes open for as long as the
+// test says.
 #include <atomic>
 #include <memory>
 #include <mutex>
@@ -59,7 +60,8 @@ std::vector<RawPeer> Open(const TestServer& server, int n, const std::string& to
   }
   return peers;
 }
-// That what `peer` has sent so far was read.
+// Expects the server to have read all that `peer` has sent so far: PING is answered behind it, also
+// before the verdict.
 void ExpectPong(RawPeer& peer) {
   peer.Send(raw::Ping(1));
   EXPECT_TRUE(peer.ReadFrame(native::FrameType::kPing).has_value());
@@ -74,6 +76,7 @@ TEST(Authenticator, NeverHoldsUpTheCallsOfOthers) {
   EchoService::Stub stub(*channel);
   EXPECT_TRUE(stub.Echo(RequestOf("x"), {.timeout = kForever}).ok());
   std::vector<RawPeer> slow = Open(server, 20, "slow");
+  // The channel's own question, and one for each of the two threads that a server has by default.
   ASSERT_TRUE(gate.AskedFor(1 + 2));
   for (int i = 0; i < 20; ++i) {
     EXPECT_TRUE(stub.Echo(RequestOf("x"), {.timeout = kForever}).ok());
@@ -90,11 +93,14 @@ TEST(Authenticator, IsNotAskedForConnectionsThatHaveGone) {
   std::vector<RawPeer> slow = Open(server, 1, "slow");
   ASSERT_TRUE(gate.AskedFor(1));
   std::vector<RawPeer> gone = Open(server, 5, "bad");
+  // A request behind the Hello is kept until the verdict. PING is answered at once, so its answer
+  // says that all before it has been read.
   for (RawPeer& peer : gone) {
     peer.Send(raw::Request({.id = 1}));
     ExpectPong(peer);
   }
   gone.clear();
+  // The server has forgotten the five, and their questions with them.
   EXPECT_TRUE(PollUntil([&] { return server->connections().open == 1; }));
   const auto channel = server.Connect({.auth_token = "good"});
   EchoResult result;
@@ -117,6 +123,7 @@ TEST(Authenticator, RefusesThoseThatWouldWaitBehindTooMany) {
   std::vector<RawPeer> slow = Open(server, 1, "slow");
   ASSERT_TRUE(gate.AskedFor(1));
   for (RawPeer& peer : Open(server, 2, "good")) slow.push_back(std::move(peer));
+  // Each Hello was read, so both places to wait are taken.
   for (RawPeer& peer : slow) ExpectPong(peer);
   RawPeer late = std::move(Open(server, 1, "good")[0]);
   const std::optional<RawFrame> last = late.ReadFrame(native::FrameType::kGoAway);
@@ -129,7 +136,8 @@ TEST(Authenticator, RefusesThoseThatWouldWaitBehindTooMany) {
   EXPECT_TRUE(gate.AskedFor(3));
 }
 
-// Its time is over at once; who waits for nobody's thread is not waited for.
+// The drain is zero. Stop waits for the two authenticators that run, and drops the 18 connections
+// that wait for a thread.
 TEST(Authenticator, IsWaitedForByStopOnlyWhereItRuns) {
   HookedEcho service;
   Gatekeeper gate;
@@ -146,6 +154,8 @@ TEST(Authenticator, IsWaitedForByStopOnlyWhereItRuns) {
   for (RawPeer& peer : peers) ExpectPong(peer);
   std::thread stopper([&] { server->Stop(); });
   for (RawPeer& peer : peers) EXPECT_TRUE(peer.WaitForClose());
+  // Advances in small steps: the thread of Stop may arm its timer of five seconds behind the first
+  // of them.
   EXPECT_TRUE(PollUntil([&] {
     clock.Advance(std::chrono::seconds(1));
     return !log->lines.Get().empty();
@@ -170,6 +180,7 @@ TEST(Authenticator, ThatThrowsRefusesTheConnectionAndIsLogged) {
   const auto channel = server.Connect();
   const absl::Status status =
       EchoService::Stub(*channel).Echo(RequestOf("x"), {.timeout = kForever}).status();
+  // The text of the exception is for the operator alone. The client must not see it.
   EXPECT_THAT(status,
               IsStatus(absl::StatusCode::kInternal,
                        AllOf(HasSubstr("the authenticator threw"), Not(HasSubstr("store")))));
@@ -220,8 +231,10 @@ TEST(Authenticator, ThatRefusesAChannelIsAskedAgainAfterPausesThatGrow) {
   TestServer server(service, ServerOptions{.authenticator = gate.Authenticate()});
   RefusedChannel channel(server, "bad");
   channel.ExpectRefused("the token is refused: who are you?");
+  // The first pause is a second, 0.8 s at least with its jitter: one more question fits in.
   channel.Advance(9);
   EXPECT_LE(gate.asked.Get().size(), 2u) << "within the first second";
+  // Then pauses of 1.6, 2.6 and 4.1 s, each up to a fifth longer or shorter.
   channel.Advance(91);
   EXPECT_LE(gate.asked.Get().size(), 6u) << "within ten";
   EXPECT_GE(gate.asked.Get().size(), 4u) << "it goes on";
@@ -236,7 +249,8 @@ TEST(Authenticator, ThatRefusesAChannelWithoutATokenSaysSo) {
   RefusedChannel(server, "").ExpectRefused("no token was shown (auth_token): who are you?");
 }
 
-// Its server is stopped by the last one that would notice: the authenticator itself.
+// The authenticator itself stops the server: Stop must not wait for the thread that it is called
+// on.
 TEST(Authenticator, MayStopItsServer) {
   HookedEcho service;
   Server* stopped = nullptr;
@@ -265,13 +279,15 @@ class NumbersKept final : public Ledger::Service {
   }
 };
 
-// The first is large: its first piece comes before the verdict, the last long after.
+// The first call is large: its first piece comes before the verdict, the last one long after.
 TEST(Authenticator, LeavesOrderedCallsInTheOrderInWhichTheyBegan) {
   NumbersKept service;
   Gatekeeper gate;
   TestServer server(service, ServerOptions{.authenticator = gate.Authenticate()});
   RawPeer peer = std::move(Open(server, 1, "slow")[0]);
   ASSERT_TRUE(gate.AskedFor(1));
+  // The first piece is 1,000 of 40,000 bytes, so the call is known to the server before the
+  // verdict, and complete only when the test sends the rest.
   const std::string name = "weft.test.Ledger/Append";
   const std::string payload = std::string(40'000, 'x');
   Entry first;
@@ -292,7 +308,7 @@ TEST(Authenticator, LeavesOrderedCallsInTheOrderInWhichTheyBegan) {
   peer.Send(calls);
   ExpectPong(peer);
   gate.open.Notify();
-  // The verdict is there when what it was asked for again is served.
+  // Another request is answered, so the verdict is there.
   peer.Send(raw::Request({.id = 7, .name = "no.Such/Method"}));
   ASSERT_TRUE(peer.ReadFrame(native::FrameType::kResponse).has_value());
   EXPECT_TRUE(service.numbers.Get().empty()) << "something overtook the first";
@@ -303,8 +319,8 @@ TEST(Authenticator, LeavesOrderedCallsInTheOrderInWhichTheyBegan) {
   EXPECT_THAT(service.numbers.Get(), ElementsAre(1, 2, 3, 4, 5, 6));
 }
 
-// More than the server keeps before the verdict: the client's own connection waits, and nothing is
-// lost or overtaken.
+// The first request is more than the 64 KiB that the server keeps before the verdict. The server
+// stops reading, the client's own connection waits, and nothing is lost or overtaken.
 TEST(Authenticator, LeavesOrderedCallsOfAChannelInOrder) {
   NumbersKept service;
   Gatekeeper gate;

@@ -12,7 +12,7 @@ namespace {
 
 using testing::HasSubstr;
 
-// Adds what the caller's own service says.
+// Replies with what the caller's own service says.
 class CallingBack : public EchoService::Service {
  public:
   absl::Status Echo(ServerContext& call, EchoRequest& request, EchoReply& reply) override {
@@ -39,6 +39,7 @@ class CallingBack : public EchoService::Service {
     return rows.Finish();
   }
 
+  // Written on a worker, read by the test once the reply of that call is there.
   std::shared_ptr<CallTarget> kept;
 };
 
@@ -80,6 +81,7 @@ TEST_F(BothDirections, HandlerCallsItsCaller) {
   const absl::StatusOr<EchoReply> reply = EchoService::Stub(*channel).Echo(RequestOf("hi"));
   ASSERT_TRUE(reply.ok()) << reply.status();
   EXPECT_EQ(reply->text(), "back: hi");
+  // No second connection was dialled to call the caller.
   EXPECT_EQ(server->connections().accepted, 1);
 }
 
@@ -111,6 +113,7 @@ TEST_F(BothDirections, ErrorsOfLimitsNameTheSideThatDialled) {
   const auto channel = server.Connect(std::move(options));
   ASSERT_TRUE(EchoService::Stub(*channel).EchoIdempotent(RequestOf("")).ok());
   EchoService::Stub back(*calling_back.kept);
+  // 3,003: the text, its tag, and its length of two bytes.
   EXPECT_THAT(back.Echo(RequestOf(std::string(3000, 'x'))).status(),
               IsStatus(absl::StatusCode::kResourceExhausted,
                        HasSubstr("the request of 3003 bytes is over the limit of 2000 "
@@ -127,7 +130,7 @@ TEST_F(BothDirections, ErrorsOfLimitsNameTheSideThatDialled) {
   auto adding = rows.Add();
   Row row;
   row.set_text(std::string(3000, 'x'));
-  // The message is refused, for it is known by now how much the channel takes.
+  // A write that fails at once: the channel's Hello has said by now how much it takes.
   EXPECT_FALSE(adding.Write(row));
   EXPECT_THAT(adding.Finish().status(), IsStatus(absl::StatusCode::kResourceExhausted,
                                                  HasSubstr("(max_message_bytes of the channel)")));
@@ -177,6 +180,8 @@ TEST_F(BothDirections, ChannelWaitsForItsHandlers) {
   EchoService::Stub back(*calling_back.kept);
   back.EchoAsync(RequestOf(""), {}, Into(result));
   ASSERT_TRUE(slow.entered.WaitFor([](bool e) { return e; }));
+  // The destructor cancels the handler and returns only when it has left the service, which the
+  // test may destroy next.
   channel.reset();
   EXPECT_TRUE(slow.left.load());
   EXPECT_TRUE(absl::IsUnavailable(result.Wait().status()));
@@ -190,6 +195,7 @@ class CallingOptions : public testing::Test {
     options.calls = std::move(calls);
     server = std::make_unique<TestServer>(calling_back, std::move(options));
     channel = server->Connect({.services = {&own}});
+    // The handler keeps the way back, which stays open after its call.
     ASSERT_TRUE(EchoService::Stub(*channel).EchoIdempotent(RequestOf("")).ok());
     back = std::make_unique<EchoService::Stub>(*calling_back.kept);
   }
@@ -242,6 +248,7 @@ TEST_F(CallingOptions, RunsInterceptors) {
 
 TEST_F(CallingOptions, EndsAtOnceWhenItsOneConnectionHasGone) {
   StartOptions options;
+  // An hour, so that a call that waits or tries again cannot end within the test's time.
   options.retry.attempts = 5;
   options.retry.backoff = absl::Hours(1);
   Connect(options);

@@ -1,4 +1,4 @@
-// Streams from several servers, read as one.
+// Streams from several servers, read as one: over connections in memory, see members.h.
 #include <map>
 #include <optional>
 #include <string>
@@ -33,6 +33,7 @@ TEST(BroadcastStreams, EachPeersRowsComeInTheirOrder) {
   BroadcastReader<Row> rows = BroadcastStream(members, Rows::kList, Asking(500), kLong);
   std::map<std::string, int64_t> next;
   PeerItem<Row> one;
+  // Rows of different peers come mixed; those of one peer in their order.
   while (rows.Next(&one)) ASSERT_EQ(one.message.number(), next[one.peer]++);
   EXPECT_EQ(next, (std::map<std::string, int64_t>{{"b", 500}, {"c", 500}, {"d", 500}}));
   const BroadcastStreamResult end = rows.Finish();
@@ -56,6 +57,7 @@ TEST(BroadcastStreams, AreReadWithCallbacks) {
     rows.NextAsync(&one, take);
   };
   rows.NextAsync(&one, take);
+  // The sum of 0 to 99, from three members.
   EXPECT_EQ(done.Wait(), 3 * 99 * 100 / 2);
 }
 
@@ -83,6 +85,8 @@ TEST(BroadcastStreams, OneWhoFailsEndsTheOthers) {
   PeerItem<Row> one;
   int read = 0;
   while (rows.Next(&one)) ++read;
+  // All rows of c come before its error. The rows of b and d count as far as they were read by
+  // then.
   EXPECT_GE(read, 3);
   const BroadcastStreamResult end = rows.Finish();
   EXPECT_EQ(end.status.code(), StatusCode::kDataLoss);
@@ -91,6 +95,7 @@ TEST(BroadcastStreams, OneWhoFailsEndsTheOthers) {
 
 TEST(BroadcastStreams, EachIsReadToItsEndWhereAllAreWanted) {
   Members members(3);
+  // c cannot be reached; the other two are read to their ends all the same.
   members.Stop(1);
   BroadcastReader<Row> rows =
       BroadcastStream(members, Rows::kList, Asking(10),
@@ -107,6 +112,7 @@ TEST(BroadcastStreams, EachIsReadToItsEndWhereAllAreWanted) {
 
 TEST(BroadcastStreams, WhatNobodyReadsIsHeldBack) {
   Members members(2);
+  // A row costs at least 16 bytes of credit, and a stream's window is 256 KiB.
   constexpr int64_t kMany = 1'000'000;
   {
     BroadcastReader<Row> rows = BroadcastStream(members, Rows::kList, Asking(kMany), kLong);
@@ -117,6 +123,7 @@ TEST(BroadcastStreams, WhatNobodyReadsIsHeldBack) {
       EXPECT_TRUE(members.rows(i).written.WaitFor([](int64_t n) { return n > 1'000; }));
     }
   }
+  // The reader is gone, so the handlers' writes have failed by now or will soon.
   for (int i = 0; i < 2; ++i) EXPECT_LT(members.rows(i).written.Get(), kMany);
 }
 
@@ -124,6 +131,7 @@ TEST(BroadcastStreams, FinishDropsWhatWasNotRead) {
   Members members(2);
   BroadcastReader<Row> rows = BroadcastStream(members, Rows::kList, Asking(100), kLong);
   PeerItem<Row> one;
+  // 100 rows fit into a stream's window: both servers come to their end without a reader.
   ASSERT_TRUE(rows.Next(&one));
   EXPECT_EQ(rows.Finish().status, absl::OkStatus());
 }

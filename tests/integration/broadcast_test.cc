@@ -1,5 +1,5 @@
-// Broadcasts over real servers: every form and want, peers that do not read, cancelling, and what
-// is left behind.
+// Broadcasts over real servers in memory (members.h): every form and want, peers that do not read,
+// cancelling, and what is left behind.
 #include "weft/rpc/broadcast.h"
 
 #include <malloc.h>
@@ -41,6 +41,8 @@ Coro<Result> AwaitEach(Members& members, const UnaryMethod<EchoRequest, EchoRepl
   PeerReply<EchoReply> one;
   while (co_await call.NextCoro(&one)) seen.push_back(std::move(one));
   Result result = call.Finish();
+  // Finish leaves out replies that Next has given. They are put back, so that all forms have one
+  // kind of result.
   for (PeerReply<EchoReply>& each : seen) {
     for (PeerReply<EchoReply>& peer : result.peers) {
       if (peer.name == each.name) peer.reply = std::move(each.reply);
@@ -75,6 +77,7 @@ class BroadcastForms : public testing::TestWithParam<Form> {};
 
 TEST_P(BroadcastForms, ReachesEachMemberOnce) {
   Members members(5);
+  // From 8 KiB on all connections write the request from one block; below that each has a copy.
   for (const size_t size : {0, 100, 10'000, 1'000'000}) {
     const EchoRequest request = PayloadOf(size, 7);
     const Result result = Make(GetParam(), members, kEcho, request, {});
@@ -93,6 +96,7 @@ TEST_P(BroadcastForms, AMajorityWaitsForNobodyElse) {
   members.service(1).echo = [&](ServerContext& call, EchoRequest& request, EchoReply& reply) {
     return members.service(1).Hang(call, request, reply);
   };
+  // A majority of five with this node, which counts itself: two of the four others have to answer.
   const Result result = Make(
       GetParam(), members, kEcho, RequestOf("x"),
       {.want = Want::Majority(), .timeout = absl::InfiniteDuration(), .self = Self::kCountsItself});
@@ -116,6 +120,7 @@ TEST_P(BroadcastForms, OneFailureEndsWhatIsForAll) {
   const Result result =
       Make(GetParam(), members, kEcho, RequestOf("x"), {.timeout = absl::InfiniteDuration()});
   EXPECT_EQ(result.status.code(), StatusCode::kPermissionDenied);
+  // Both others hang, so nobody has answered when c fails.
   EXPECT_THAT(std::string(result.status.message()), HasSubstr("0 of 3 answered, 3 needed: c: "));
   for (const int i : {0, 2}) EXPECT_TRUE(members.service(i).hanging.WaitForValue(0));
 }
@@ -186,6 +191,8 @@ TEST(BroadcastCallbacks, NeverRunInsideTheCall) {
   };
   {
     std::lock_guard<std::mutex> lock(mu);
+    // Three ways to end: by a reply, by an error at once, and at once because this node alone is
+    // enough.
     BroadcastAsync(members, kEcho, RequestOf("x"), {}, into);
     BroadcastAsync(members, kEcho, RequestOf("x"), {.want = Want::AtLeast(9)}, into);
     BroadcastAsync(members, kEcho, RequestOf("x"),
@@ -210,6 +217,7 @@ TEST(BroadcastCallbacks, RunOnTheExecutorThatIsWished) {
   BroadcastAsync(members, kEcho, RequestOf("x"), {.executor = &later},
                  [&](Result r) { result = std::move(r); });
   ASSERT_TRUE(later.closures.WaitFor([](const auto& all) { return all.size() == 1; }));
+  // The executor has the closure and has not run it.
   EXPECT_FALSE(result.has_value());
   std::move (*later.closures.Get()[0])();
   EXPECT_EQ(result->status, absl::OkStatus());
@@ -245,6 +253,7 @@ TEST(BroadcastLife, ACoroutineThatIsDestroyedCancelsItsCalls) {
   Members members(2);
   {
     auto call =
+        // The calls start here, before anything awaits them.
         BroadcastCoro(members, kHang, RequestOf("x"), {.timeout = absl::InfiniteDuration()});
     for (int i = 0; i < 2; ++i) ASSERT_TRUE(members.service(i).hanging.WaitForValue(1));
   }
@@ -273,6 +282,7 @@ TEST(BroadcastLife, InAHandlerItEndsWithTheCallThatItServes) {
   Members members(2);
   HookedEcho front;
   Watched<std::optional<Result>> inner;
+  // Neither a deadline nor a context of its own: only the scope of the outer call can end it.
   front.echo = [&](ServerContext&, EchoRequest& request, EchoReply&) {
     inner.Set(Broadcast(members, kHang, request, {.timeout = absl::InfiniteDuration()}));
     return absl::OkStatus();
@@ -301,7 +311,9 @@ ChannelOptions WithOutput(size_t bytes) {
   return options;
 }
 
-// A broadcast of 1 MiB to three, until the connection to the first, which is held, takes no more.
+// Broadcasts 1 MiB to three, until the connection to the first, which is held, takes no more. The
+// pipe in memory takes 256 KiB of it all the same, so four messages with their heads fit into 4
+// MiB.
 void FillFirst(Members& members, std::vector<std::shared_ptr<Awaited<Result>>>* waiting) {
   ASSERT_TRUE(members.network().Hold(0));
   for (int i = 0; i < 4; ++i) {
@@ -326,6 +338,8 @@ class SlowPeer : public testing::Test {
   }
   void Begin(Slow slow, Awaited<Result>& result, absl::Duration timeout = absl::InfiniteDuration(),
              Want want = Want::Each(), ClientContext* context = nullptr) {
+    // 1 KiB less, so that two of them with their heads fit into half of the output, see
+    // OnlySoMuchWaits.
     BroadcastAsync(members_, kEcho, PayloadOf(kMiB - 1024),
                    {.want = want, .timeout = timeout, .slow = slow, .context = context},
                    [&result](Result r) { result.Add(std::move(r)); });
@@ -377,7 +391,7 @@ TEST_F(SlowPeer, WhoHasWaitedIsSentWhenThereIsRoom) {
   Awaited<Result> first, second;
   Begin(Slow::kWait, first);
   Begin(Slow::kWait, second);
-  Awaited<Result> hasty;  // whoever does not wait fails still
+  Awaited<Result> hasty;  // a call that does not wait still fails
   Begin(Slow::kFail, hasty);
   EXPECT_EQ(hasty.Wait().Find("b")->end, PeerEnd::kFailed);
   EXPECT_EQ(first.count() + second.count(), 0u);
@@ -399,7 +413,7 @@ TEST_F(SlowPeer, WhoWaitsWhenTheConnectionIsLostIsLikeOneThatIsNew) {
   Awaited<Result> result;
   Begin(Slow::kWait, result);
   ASSERT_TRUE(members_.network().Cut(0));
-  // It goes over the next connection, or there is none at the moment.
+  // The call goes over the next connection, or finds none at the moment.
   const Result ended = result.Wait();
   const PeerReply<EchoReply>& peer = *ended.Find("b");
   if (peer.end != PeerEnd::kOk) {
@@ -415,7 +429,7 @@ TEST_F(SlowPeer, OnlySoMuchWaits) {
   for (int i = 0; i < 10; ++i) {
     Begin(Slow::kWait, *results.emplace_back(std::make_unique<Awaited<Result>>()));
   }
-  // Half of the output.
+  // Requests that wait may take half of the 4 MiB: two of them.
   for (size_t i = 2; i < 10; ++i) {
     EXPECT_EQ(results[i]->Wait().Find("b")->reply.status().code(), StatusCode::kResourceExhausted);
   }
@@ -425,7 +439,8 @@ TEST_F(SlowPeer, OnlySoMuchWaits) {
 
 // ---- cases from other systems' faults
 
-// Messages of both sides fill the pipe, and their answers stand behind them.
+// Requests fill the pipes, and their answers have to pass through the same connections. A side that
+// stopped reading until its own output has left would stop both.
 TEST(BroadcastCases, Case16BothSidesSendMuchAtOnce) {
   constexpr int kEach = 32;
   Members left(2), right(2);
@@ -475,6 +490,7 @@ TEST(BroadcastCases, Case18AQuorumLeavesNothingBehind) {
 TEST(BroadcastCases, Case18ARestThatRunsIsCountedToItsEnd) {
   Members members(2);
   std::vector<std::shared_ptr<const RestOfBroadcast>> rests;
+  // A majority needs `self`. It is refused before a call starts, so nothing of these runs on.
   for (int i = 0; i < 20; ++i) {
     Result result = Broadcast(
         members, kHang, RequestOf("x"),
@@ -492,6 +508,7 @@ TEST(BroadcastCases, Case18ARestThatRunsIsCountedToItsEnd) {
     ASSERT_NE(result.rest, nullptr);
     rests.push_back(result.rest);
   }
+  // The calls that were let run hang until here.
   members.service(1).release.Notify();
   for (const auto& rest : rests) {
     EXPECT_TRUE(PollUntil([&] { return rest->under_way == 0; }));

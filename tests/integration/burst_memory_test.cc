@@ -1,4 +1,5 @@
-// The memory that a burst of large messages takes is given back.
+// The memory that a burst of large messages takes is given back. The clock is manual: idle time
+// passes at once, and no look of a trimmer falls between two steps of a test.
 #include <fstream>
 #include <memory>
 #include <optional>
@@ -83,14 +84,17 @@ size_t Resident() {
 
 TEST_F(BurstMemory, OfCallsWithMetadataLeavesTheProcess) {
   constexpr int kCalls = 3000;
+  // Just under the 16 KiB that metadata of one message may have. All calls hold 48 MB, far more
+  // than the process's size varies by itself.
   constexpr size_t kMetadata = 16'000;
-  // The client's are there before and after.
+  // The client's own metadata are there before and after the burst.
   std::vector<std::unique_ptr<ClientContext>> contexts;
   while (contexts.size() < kCalls) {
     contexts.push_back(std::make_unique<ClientContext>());
     ASSERT_EQ(contexts.back()->metadata().Add("burst", std::string(kMetadata, 'm')),
               absl::OkStatus());
   }
+  // Connects, so that the connection's own memory is in `before`.
   Echo(100);
   Notification go;
   service_.echo = [&](ServerContext&, EchoRequest&, EchoReply&) {
@@ -106,14 +110,16 @@ TEST_F(BurstMemory, OfCallsWithMetadataLeavesTheProcess) {
                        ended.Update([](int& count) { ++count; });
                      });
   }
-  // All but what a connection may hold uncounted.
+  // Nearly all: a connection passes its bytes on to the server's count in steps of 64 KiB.
   EXPECT_TRUE(PollUntil([&] { return server_->input_bytes() >= kCalls * kMetadata * 9 / 10; }));
   const size_t most = Resident();
   EXPECT_GT(most, before + kCalls * kMetadata * 8 / 10);
   go.Notify();
   EXPECT_TRUE(ended.WaitFor([](int count) { return count == kCalls; }));
+  // Loops give back free pages after a period with few reads; workers follow when they had no call
+  // for two looks.
   for (int i = 0; i < 4; ++i) clock_.Advance(IdleTrimmer::kPeriod);
-  // Workers are woken for theirs.
+  // Workers are woken to give back their part, which takes a moment.
   EXPECT_TRUE(PollUntil([&] { return Resident() < before + (most - before) / 4; }))
       << before << " bytes, " << most << ", then " << Resident();
 }

@@ -53,7 +53,7 @@ class CallKeeper {
   Watched<std::vector<std::string>> asked;
 };
 
-// A call with its metadata.
+// The options of a call that carries these authorizations.
 struct With {
   explicit With(const std::string& authorization, const std::string& second = "") {
     EXPECT_TRUE(context.metadata().Add("authorization", authorization).ok());
@@ -100,6 +100,8 @@ class CallAuthenticationOfAServer : public testing::Test {
 TEST_F(CallAuthenticationOfAServer, AsksForEachCallWithItsOwnToken) {
   TestServer server(service_, Options());
   const auto channel = server.Connect({.auth_token = "of Hello"});
+  // The scheme is compared in lower case, a token may have spaces, and a value of one word is a
+  // token without a scheme.
   With ann("Bearer ann"), bob("BASIC  bob b"), bare("bare");
   EXPECT_EQ(IdentityOf(*channel, ann.options()), "caller ann");
   EXPECT_EQ(IdentityOf(*channel, bob.options()), "caller bob b");
@@ -127,6 +129,7 @@ TEST_F(CallAuthenticationOfAServer, RefusesACallAndNotItsConnection) {
               AllOf(HasSubstr("UNAUTHENTICATED"), HasSubstr("two authorizations")));
   EXPECT_EQ(service_.entered, 0) << "no handler has seen them";
   EXPECT_EQ(IdentityOf(*channel, {.timeout = kForever}), "caller good");
+  // The connection that carried the refused calls carries this one.
   EXPECT_EQ(server->connections().accepted, 1);
 }
 
@@ -158,7 +161,8 @@ TEST_F(CallAuthenticationOfAServer, HoldsUpNoOtherCallOfTheConnection) {
   EXPECT_EQ(result.Wait()->text(), "caller slow");
 }
 
-// Its handler is never entered, and where it only waited the authenticator is not asked.
+// The handler of neither call is entered, and the authenticator is not asked for the one that only
+// waited.
 TEST_F(CallAuthenticationOfAServer, LetsCallsBeCancelledWhileTheyWait) {
   ServerOptions options = Options();
   options.authenticator_threads = 1;
@@ -170,6 +174,7 @@ TEST_F(CallAuthenticationOfAServer, LetsCallsBeCancelledWhileTheyWait) {
   stub.EchoAsync(RequestOf(""), running.options(), Into(first));
   ASSERT_TRUE(keeper_.AskedFor(1));
   stub.EchoAsync(RequestOf(""), waiting.options(), Into(second));
+  // Both have come to the server: one is at the authenticator, the other waits for the thread.
   ASSERT_TRUE(PollUntil([&] {
     const auto list = server->connection_list();
     return list.size() == 1 && list[0].calls == 2;
@@ -178,16 +183,17 @@ TEST_F(CallAuthenticationOfAServer, LetsCallsBeCancelledWhileTheyWait) {
   waiting.context.Cancel();
   EXPECT_THAT(first.Wait().status(), HasCode(absl::StatusCode::kCancelled));
   EXPECT_THAT(second.Wait().status(), HasCode(absl::StatusCode::kCancelled));
+  // Both have ended at the server, although the authenticator still runs for the first one.
   EXPECT_TRUE(PollUntil([&] { return server->connection_list()[0].calls == 0; }));
   keeper_.open.Notify();
   With last("last");
   EXPECT_EQ(IdentityOf(*channel, last.options()), "caller last");
-  // "slow" and "last": the call that waited behind "slow" was taken out before its turn.
+  // The second one was taken out of the queue before its turn.
   EXPECT_EQ(keeper_.asked.Get().size(), 2u);
   EXPECT_EQ(service_.entered, 1);
 }
 
-// A peer that does not say that it waits no more: the server knows by itself.
+// The client sends nothing at its deadline: the server has a deadline of its own.
 TEST_F(CallAuthenticationOfAServer, EndsCallsWhoseDeadlinePassesWhileTheyWait) {
   ManualClock clock;
   ServerOptions options = Options();
@@ -211,6 +217,7 @@ TEST_F(CallAuthenticationOfAServer, EndsCallsWhoseDeadlinePassesWhileTheyWait) {
 TEST_F(CallAuthenticationOfAServer, BoundsWhatWaitsOnTheWholeServer) {
   ServerOptions options = Options();
   options.authenticator_threads = 1;
+  // A place is for those that wait. Calls whose authenticator runs take none.
   options.max_waiting_authentications = 1;
   Server server(std::move(options));
   ASSERT_EQ(server.Register(service_), absl::OkStatus());
@@ -227,6 +234,7 @@ TEST_F(CallAuthenticationOfAServer, BoundsWhatWaitsOnTheWholeServer) {
   EchoResult first, second_result, third;
   EchoService::Stub(*one).EchoAsync(RequestOf(""), running.options(), Into(first));
   EchoService::Stub(*other).EchoAsync(RequestOf(""), running_too.options(), Into(second_result));
+  // Two warm calls, and the two that keep both threads busy.
   ASSERT_TRUE(keeper_.AskedFor(4));
   EchoService::Stub(*one).EchoAsync(RequestOf(""), waiting.options(), Into(third));
   ASSERT_TRUE(PollUntil([&] {
@@ -253,11 +261,13 @@ TEST_F(CallAuthenticationOfAServer, EndsWithItsConnectionAndItsServer) {
     peers.push_back(RawPeer::ConnectTo(server.port()));
     peers.back().Send(raw::Opening({.token = "slow"}));
     ASSERT_EQ(peers.back().Read(8), raw::Preface());
+    // Only the first peer's call reaches the authenticator, whose one thread it keeps.
     if (i == 0) {
       peers.back().Send(raw::Request({.id = 1, .message = raw::Text("")}));
       ASSERT_TRUE(keeper_.AskedFor(1));
     }
   }
+  // The connection ends while its question runs; its verdict will find nothing.
   peers.erase(peers.begin());
   EXPECT_TRUE(PollUntil([&] { return server->connections().open == 2; }));
   std::thread stopper([&] { server->Stop(absl::ZeroDuration()); });
@@ -346,6 +356,8 @@ TEST(CallAuthenticationOfStreams, AsksBeforeTheHandlerSeesAMessage) {
   Rows::Stub stub(*channel);
   With good("good"), bad("bad"), lists("ann");
   auto sends = stub.Add(good.options());
+  // 100 rows are 1 MB, four times the window: most of them wait at the client until the verdict has
+  // let a handler read.
   Row row;
   row.set_data(std::string(10'000, 'x'));
   for (int i = 0; i < 100; ++i) EXPECT_TRUE(sends.Write(row));
@@ -353,6 +365,7 @@ TEST(CallAuthenticationOfStreams, AsksBeforeTheHandlerSeesAMessage) {
   ASSERT_TRUE(sum.ok()) << sum.status();
   EXPECT_EQ(sum->rows(), 100);
   auto refused = stub.Add(bad.options());
+  // True or false: the refusal may be there already.
   (void)refused.Write(row);
   EXPECT_THAT(refused.Finish().status(),
               IsStatus(absl::StatusCode::kUnauthenticated, HasSubstr("who are you?")));
@@ -374,6 +387,7 @@ TEST(CallAuthentication, IsOfEveryProtocol) {
   ServerOptions options;
   options.authenticator = keeper.Authenticate();
   options.authenticate_calls = true;
+  // Lines carry no metadata, so every call goes by its connection's token.
   options.protocols = {kLineProtocol};
   TestServer server(service, std::move(options));
   ChannelOptions good, bad;
@@ -462,6 +476,8 @@ TEST_F(CallAuthenticationOfAChannel, HoldsUpNothingElseAndIsWaitedForByTheChanne
   ASSERT_TRUE(keeper_.AskedFor(1));
   EXPECT_EQ(IdentityOf(*channel_, {.timeout = kForever}), "");
   std::thread closer([&] { channel_.reset(); });
+  // The connection ends the server's call at once. The destructor itself waits for the
+  // authenticator, which still runs.
   EXPECT_THAT(result.Wait().status(), HasCode(absl::StatusCode::kUnavailable));
   keeper_.open.Notify();
   closer.join();

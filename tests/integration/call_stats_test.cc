@@ -1,4 +1,4 @@
-// A channel counts its calls by method, over sockets and in memory.
+// A channel counts its calls by method, over sockets and in memory, from several threads at once.
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -49,6 +49,8 @@ void CallFromManyThreads(Channel& channel) {
         EXPECT_TRUE(stub.Echo(RequestOf("x")).ok());
         EXPECT_THAT(stub.Fail(Failing(absl::StatusCode::kAborted)).status(),
                     HasCode(absl::StatusCode::kAborted));
+        // Starts and ends are counted by different threads meanwhile. A snapshot may lack the last
+        // of them, but never shows an end without its start.
         for (const CallStatsSnapshot& stats : channel.Stats()) EXPECT_GE(stats.in_flight, 0);
       }
       result.WaitForAll(kCalls);
@@ -60,9 +62,11 @@ void CallFromManyThreads(Channel& channel) {
   EXPECT_EQ(echo.calls, 2 * kThreads * kCalls);
   EXPECT_EQ(echo.errors(), 0);
   EXPECT_EQ(echo.in_flight, 0);
+  // Each end stands in the histogram once.
   EXPECT_EQ(MeasuredOf(echo), echo.calls);
   EXPECT_EQ(fail.calls, kThreads * kCalls);
   EXPECT_EQ(fail.by_code[static_cast<size_t>(absl::StatusCode::kAborted)], fail.calls);
+  // Only methods that were called are there.
   EXPECT_EQ(channel.Stats().size(), 2u);
 }
 
@@ -97,6 +101,7 @@ TEST(CallStatistics, SayWhatIsUnderWayAndHowLongItTook) {
   ASSERT_TRUE(service.hanging.WaitForValue(3));
   EXPECT_EQ(StatsOf(*channel, kHang).in_flight, 3);
   EXPECT_EQ(StatsOf(*channel, kHang).calls, 0);
+  // The client's clock measures. The server's own goes on as always.
   clock.Advance(std::chrono::seconds(5));
   service.Release();
   result.WaitForAll(3);
@@ -111,6 +116,7 @@ TEST(CallStatistics, CountCallsThatNeverLeftAndThoseGivenUp) {
   TestServer server(service);
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
+  // A deadline that has passed: the call ends before it is sent, and counts nevertheless.
   EXPECT_FALSE(stub.Echo(RequestOf("late"), {.timeout = absl::Nanoseconds(-1)}).ok());
   EchoResult result;
   ClientContext context;
@@ -168,6 +174,7 @@ TEST(CallStatistics, CountAStreamAsOneCall) {
   Rows::Stub rows(*channel);
   auto adding = rows.Add();
   EXPECT_TRUE(adding.Write(Row()));
+  // The call counts from its start, which is before its first message.
   EXPECT_EQ(StatsOf(*channel, "weft.test.Rows/Add").in_flight, 1);
   EXPECT_TRUE(adding.Write(Row()));
   const absl::StatusOr<RowSum> sum = adding.Finish();

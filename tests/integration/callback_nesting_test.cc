@@ -14,6 +14,7 @@
 namespace weft::test {
 namespace {
 
+// A tenth with a sanitizer, under which each message takes so much longer.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr int64_t kRows = 100'000;
 #else
@@ -52,6 +53,7 @@ struct CallbackReader : std::enable_shared_from_this<CallbackReader<Stream>> {
   CallbackReader(Stream s, Depth& d, std::function<void(Stream&, int64_t)> at_end)
       : stream(std::move(s)), depth(d), end(std::move(at_end)) {}
   void Next() {
+    // The callback keeps the reader alive. The last one, at the end, lets go of it.
     stream.ReadAsync(&row, [self = this->shared_from_this()](bool more) {
       const Depth::Enter enter(self->depth);
       if (!more) return self->end(self->stream, self->rows);
@@ -110,6 +112,7 @@ class CallbackRows final : public Rows::AsyncService {
 };
 
 // Each step of a coroutine is user's code as well: it must not be resumed inside another one's.
+// Depth cannot be counted here, but a million nested steps would overflow any stack.
 class CoroRows final : public Rows::CoroService {
  public:
   Coro<absl::Status> Add(ServerContext&, ServerReader<Row>& rows, RowSum& sum) override {
@@ -248,8 +251,7 @@ TEST_F(CallbackNesting, AFakeThatHasAllMessagesThereAlready) {
   EXPECT_EQ(depth_.most(), 1);
 }
 
-// A reply's callback that makes the next call, which fails at once: for want of time, of a
-// connection that takes it.
+// Each callback makes the next call, which fails at once because its deadline has passed.
 TEST_F(CallbackNesting, CallsThatFailAtOnceMadeInTheCallbackOfTheOneBefore) {
   CoroRows service;
   Begin(service);

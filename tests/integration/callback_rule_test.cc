@@ -45,6 +45,7 @@ class UserLock {
   void Take(const char* by) {
     // A real lock would hang the test here. The holder is known, so it fails with the callback's
     // name instead.
+    // Read without the mutex: only this thread itself can have put its own id there.
     if (holder_ == std::this_thread::get_id()) {
       ADD_FAILURE() << by << " runs inside a call, under the lock held around it";
       return;
@@ -125,6 +126,7 @@ struct World {
     channel_options.network = network;
     channel_options.on_connection = listener;
     if (change) change(server_options, channel_options);
+    // Around the listener of the test, so that the world knows when its server has stopped.
     server_options.on_state = [this, told = server_options.on_state](ServerState state) {
       told(state);
       if (state == ServerState::kStopped) stopped.Notify();
@@ -140,6 +142,7 @@ struct World {
   }
   // Returns when no handler runs any more.
   void End() {
+    // First of all: streams that the service keeps would hold up the server's end.
     service.Close();
     channel.reset();
     server.reset();
@@ -189,7 +192,7 @@ struct NonWaiting {
 
 using Talk = ClientStream<Row, Row>;
 
-// A stream of both sides, with what it is read into.
+// Both ends of one stream.
 struct Pair {
   explicit Pair(World& w) : client(std::make_unique<Talk>(w.stub->Talk(kLong))) {
     server = w.service.NextTalk();
@@ -260,6 +263,7 @@ std::vector<NonWaiting> NonWaitingCalls() {
            p.client->WaitForInitialMetadataAsync(w.Locks<bool>("WaitForInitialMetadataAsync"));
          });
        }},
+      // A read that is told of the end shows that the end has come to the client.
       {"FinishAsync of a call that has ended",
        [](World& w) {
          return OnPair(
@@ -290,6 +294,7 @@ std::vector<NonWaiting> NonWaitingCalls() {
          return OnPair(
              w, [&w](Pair& p) { ReadBoth(w, p); },
              [](Pair& p) {
+               // Each write makes the read of the other end due.
                EXPECT_TRUE(p.client->TryWrite(Row()));
                EXPECT_TRUE(p.server->TryWrite(Row()));
                p.client->HalfClose();
@@ -336,7 +341,8 @@ std::vector<NonWaiting> NonWaitingCalls() {
                p.client->Cancel();
              },
              [first](Pair& p) { (void)p.server->context().stop_token(); });
-         // Gone before its call, it is never called.
+         // A stop callback that is destroyed before its turn is never called, so it has to be kept
+         // until then.
          prepared.then = [&w, first] { EXPECT_TRUE(w.AllCalled()); };
          return prepared;
        }},
@@ -367,6 +373,7 @@ std::vector<NonWaiting> NonWaitingCalls() {
        }},
       {"a call that is too large",
        [](World& w) {
+         // Over a limit of one byte, so the call fails before it is sent.
          auto large = std::make_shared<RowQuery>();
          w.channel_options.limits.max_message_bytes = 1;
          w.Connect();
@@ -394,6 +401,7 @@ std::vector<NonWaiting> NonWaitingCalls() {
        }},
       {"Connect, connections and counts of a channel",
        [](World& w) {
+         // A channel that is not connected: its listener is told of the attempt.
          w.Connect();
          return Prepared{[&w] {
            w.channel->Connect();
@@ -405,6 +413,7 @@ std::vector<NonWaiting> NonWaitingCalls() {
        }},
       {"Start of a server",
        [](World& w) {
+         // Its on_state, which takes the same lock, is due when Start has begun to serve.
          auto other = std::make_shared<Server>(w.server_options);
          return Prepared{[other] { EXPECT_EQ(other->Start("inproc:other"), absl::OkStatus()); },
                          other};
@@ -505,6 +514,7 @@ class Once {
  public:
   explicit Once(std::function<void()> code) : code_(std::move(code)) {}
   void operator()() {
+    // A listener is told of many things. The code runs for the first of them.
     if (called_.exchange(true)) return;
     code_();
     ran_.Notify();
@@ -549,10 +559,11 @@ void In(World& w, const std::function<void(World&)>& code,
   const auto once = std::make_shared<Once>([&] { code(w); });
   come(once);
   EXPECT_TRUE(once->Wait());
+  // All that the code has begun ends here, or hangs.
   w.End();
 }
 
-// A listener's, which is made before it.
+// Holds the Once that a listener calls: the listener is made before its Once.
 struct Slot {
   void Set(const OnceRef& once) { *to_ = once; }
   void operator()() const {
@@ -611,6 +622,7 @@ std::vector<CallbackPlace> CallbackPlaces() {
            pair.server->ReadAsync(w.NewRow(), [once](bool) { (*once)(); });
            pair.client->HalfClose();
            EXPECT_TRUE(once->Wait());
+           // A stream that is kept would hold up the world's end.
            pair.server.reset();
          });
        }},
@@ -753,6 +765,7 @@ std::vector<CallbackPlace> CallbackPlaces() {
   };
 }
 
+// KeptRows never answers its streams: blocking reads of them end by this deadline.
 constexpr CallOptions kBrief{.timeout = absl::Milliseconds(20)};
 
 struct AnyCall {
@@ -805,10 +818,13 @@ std::vector<AnyCall> AnyCalls() {
        }},
       {"Stop", [](World& w) { w.server->Stop(absl::ZeroDuration()); }},
       {"Wait", [](World& w) { w.server->Wait(); }},
+      // Taken out of the world first: code that runs meanwhile finds no server instead of half of
+      // one.
       {"the server's destructor", [](World& w) { std::exchange(w.server, nullptr).reset(); }},
       {"another server",
        [](World& w) {
          ServerOptions options = w.server_options;
+         // The other server's end must not be taken for that of the world's server.
          options.on_state = nullptr;
          Server other(options);
          (void)other.Start("inproc:other");

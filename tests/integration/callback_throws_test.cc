@@ -29,7 +29,7 @@ class BrokenExecutor final : public Executor {
 class ListedRows final : public Rows::AsyncService {
  public:
   void Get(ServerContext&, RowQuery&, Responder<Row> responder) override { responder.Finish(); }
-  // Its read throws, and the call is ended by what it has passed on.
+  // The callback of the read ends the call and throws behind that.
   void Talk(ServerContext&, AsyncServerStream<Row, Row> stream) override {
     auto kept = std::make_shared<AsyncServerStream<Row, Row>>(std::move(stream));
     auto row = std::make_shared<Row>();
@@ -134,6 +134,7 @@ TEST_F(CallbackThrows, AnExecutor) {
   BrokenExecutor executor;
   const CallOptions options{.timeout = absl::Minutes(1), .executor = &executor};
   stub_->GetAsync({}, options, [](absl::StatusOr<Row>) { ADD_FAILURE(); });
+  // The callback is lost with the closure that the executor dropped; the channel goes on.
   EXPECT_TRUE(Says(*channel_log_, "an executor threw: no threads"));
   EXPECT_EQ(stub_->Get({}, kLong).status(), absl::OkStatus());
 }
@@ -145,8 +146,8 @@ Coro<int> AwaitGet(Rows::Stub& stub) {
 
 TEST_F(CallbackThrows, TheEndOfASpawnedCoroutine) {
   Begin();
-  // On the loop, where the reply cannot come before the coroutine waits for it: it would go on in
-  // the thread that has spawned it, which is nobody's.
+  // Spawned on the loop, where the reply cannot come before the coroutine waits for it. On this
+  // thread the coroutine might end inside Spawn, and no runtime's log would tell of the exception.
   stub_->GetAsync({}, kLong, [this](absl::StatusOr<Row>) {
     Spawn(AwaitGet(*stub_),
           [](std::optional<int>, std::exception_ptr) { throw std::runtime_error("at its end"); });

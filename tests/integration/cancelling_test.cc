@@ -15,7 +15,8 @@ using ::testing::HasSubstr;
 
 constexpr absl::Duration kForever = absl::InfiniteDuration();
 
-// A server whose kernel accepts connections, and which never says a word.
+// Connections are accepted by the kernel alone: nobody ever says a word on them, so a channel's
+// handshake goes on until its timeout.
 class SilentListener {
  public:
   SilentListener() {
@@ -57,6 +58,7 @@ TEST(Cancel, WhileWaitingForAConnection) {
   context.Cancel();
   EXPECT_THAT(cancelled.Wait().status(), HasCode(absl::StatusCode::kCancelled));
   EXPECT_FALSE(context.may_have_been_executed());
+  // The other call waits on, in the same room.
   EXPECT_EQ(other.count(), 0u);
   other_context.Cancel();
   EXPECT_THAT(other.Wait().status(), HasCode(absl::StatusCode::kCancelled));
@@ -76,6 +78,7 @@ TEST(Cancel, InFlightReachesTheHandler) {
   EXPECT_THAT(result.Wait().status(), HasCode(absl::StatusCode::kCancelled));
   EXPECT_TRUE(context.may_have_been_executed());
   EXPECT_TRUE(service.seen_cancelled.WaitForValue(1));
+  // The handler's answer still comes, and is dropped.
   EXPECT_TRUE(PollUntil([&] { return channel->counts().late_replies == 1; }));
   context.Cancel();
   EXPECT_TRUE(stub.Echo(RequestOf("after")).ok());
@@ -108,7 +111,8 @@ TEST(Cancel, OfACallInTheServersQueueMeansNotExecuted) {
   ASSERT_TRUE(service.hanging.WaitForValue(1));
   ClientContext context;
   stub.EchoAsync(RequestOf("x"), {.timeout = kForever, .context = &context}, Into(second));
-  // Behind it on the same connection: when this has been answered, that has been queued.
+  // Behind the queued call on the same connection: when this has been answered, the other has been
+  // read and queued.
   ASSERT_TRUE(stub.EchoInline(RequestOf("y")).ok());
   context.Cancel();
   EXPECT_THAT(second.Wait().status(), HasCode(absl::StatusCode::kCancelled));
@@ -116,6 +120,8 @@ TEST(Cancel, OfACallInTheServersQueueMeansNotExecuted) {
   const int64_t entered = service.entered.load();
   service.release.Notify();
   EXPECT_TRUE(first.Wait().ok());
+  // The refusal of the cancelled call comes as a late reply: its place in the queue has been
+  // passed.
   EXPECT_TRUE(PollUntil([&] { return channel->counts().late_replies == 1; }));
   EXPECT_EQ(service.entered.load(), entered);
 }
@@ -173,6 +179,7 @@ TEST(DroppedCall, IsCancelledInFlight) {
 }
 
 Coro<absl::Status> HangWithContext(EchoService::Stub& stub) {
+  // The call refers to this context, which goes with the coroutine's frame.
   ClientContext context;
   EXPECT_TRUE(context.metadata().Add("key", std::string(1000, 'x')).ok());
   const auto reply = co_await stub.HangCoro(
@@ -205,6 +212,8 @@ TEST(DroppedCoroutine, MayTakeItsContextWithItWhileItsCallIsInFlight) {
   ASSERT_TRUE(stub.Echo(RequestOf("connects")).ok());
   for (int i = 1; i <= 50; ++i) {
     const Owned coroutine = Begin(stub);
+    // Every second one is destroyed only when its handler runs; the others race with their own
+    // request.
     if (i % 2 == 0) {
       ASSERT_TRUE(service.hanging.WaitFor([](int n) { return n > 0; }));
     }
@@ -220,12 +229,15 @@ TEST(DroppedCoroutine, MayTakeItsContextWithItWhileItsCallWaits) {
     TestServer server(service, Family::kUnix);
     const auto channel = server.Connect();
     EchoService::Stub stub(*channel);
+    // The loop takes calls out of the waiting room as the connection comes up, while this thread
+    // cancels them.
     std::vector<Owned> coroutines;
     for (int j = 0; j < 20; ++j)
       coroutines.push_back(Begin(stub));  // the connection comes meanwhile
     for (const Owned& coroutine : coroutines) coroutine.handle.destroy();
     EXPECT_TRUE(stub.Echo(RequestOf("after")).ok());
   }
+  // Here no connection ever comes up: all calls are cancelled where they wait.
   SilentListener listener;
   const auto channel = ChannelTo(listener.target());
   EchoService::Stub stub(*channel);

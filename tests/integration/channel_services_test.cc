@@ -172,6 +172,7 @@ TEST_F(ChannelServices, InterceptorsMayRefuseACallWhichThenWasNotExecuted) {
   EXPECT_FALSE(context.may_have_been_executed());
   EXPECT_THAT(interceptor->TakeLines(), ElementsAre("start weft.test.Rows/Get"));
 
+  // The same of a stream.
   interceptor->refused_method = "weft.test.Rows/Talk";
   EXPECT_THAT(Rows::Stub(*back).Talk({.context = &context}).Finish(),
               IsStatus(absl::StatusCode::kPermissionDenied, HasSubstr("not this one")));
@@ -180,13 +181,16 @@ TEST_F(ChannelServices, InterceptorsMayRefuseACallWhichThenWasNotExecuted) {
 
 TEST_F(ChannelServices, InterceptorsMayRefuseAMessageOfAStream) {
   interceptor->refused_size = RowOf(300).ByteSizeLong();
+  // The number 300 takes one byte more than 1: the interceptor knows the row by its size alone.
   ASSERT_NE(interceptor->refused_size, RowOf(1).ByteSizeLong());
   Connect();
   auto add = Rows::Stub(*back).Add();
   ASSERT_TRUE(add.Write(RowOf(1)));
+  // True or false: the refusal comes while it is written or after.
   (void)add.Write(RowOf(300));
   EXPECT_THAT(add.Finish().status(),
               IsStatus(absl::StatusCode::kPermissionDenied, HasSubstr("not this message")));
+  // The refused message counts as received.
   EXPECT_THAT(interceptor->TakeLines(), Contains("end PERMISSION_DENIED 2/0"));
 }
 
@@ -198,11 +202,12 @@ TEST_F(ChannelServices, AnInterceptorThatThrowsIsSaidToBeTheChannels) {
       IsStatus(absl::StatusCode::kUnknown, HasSubstr("an interceptor of the channel threw: boom")));
 }
 
-// The calls that the channel makes have its own interceptors, and no limit of these.
+// Service interceptors and service limits do not concern the calls that the channel itself makes.
 TEST_F(ChannelServices, CallsOfTheChannelAreNoneOfTheirs) {
   interceptor->refused_method = "weft.test.EchoService/Echo";
   ChannelOptions options;
   options.service_interceptors = {interceptor};
+  // Both would stop ten calls of Echo, if they counted for the channel's own.
   options.max_service_calls = 1;
   Connect(std::move(options));
   EchoResult results;
@@ -222,12 +227,13 @@ TEST_F(ChannelServices, MoreCallsThanTheLimitAreRefusedAndNotExecuted) {
   EchoResult held;
   for (int i = 0; i < 2; ++i) stub.HangAsync(RequestOf("x"), {}, Into(held));
   ASSERT_TRUE(echo.hanging.WaitForValue(2));
+  // Drops the lines of the calls that are held.
   (void)interceptor->TakeLines();
   const auto refused =
       IsStatus(absl::StatusCode::kResourceExhausted,
                AllOf(HasSubstr("the channel is overloaded: 2 calls are under way, the limit is 2"),
                      HasSubstr("(max_service_calls of the channel)")));
-  // Of all services and kinds together.
+  // The limit counts calls of all services and kinds together.
   ClientContext context;
   EXPECT_THAT(stub.Echo(RequestOf("x"), {.context = &context}).status(), refused);
   EXPECT_FALSE(context.may_have_been_executed());

@@ -95,14 +95,17 @@ TEST(Connecting, CallsBetweenAttemptsFailFastAndMakeNone) {
                    {.timeout = kForever, .context = contexts.back().get(), .wait_for_ready = true},
                    Into(waiting));
   }
-  // They would wait for ever: no attempt is made within the test's time.
+  // These calls would wait for ever: no attempt is made within the test's time.
   for (const auto& context : contexts) context->Cancel();
   waiting.WaitForAll(100);
+  // The attempt of the first call, and none since.
   EXPECT_EQ(channel->counts().failed_connects, 1);
   EXPECT_EQ(channel->counts().connects, 0);
 }
 
 TEST(Connecting, AnUnknownHostIsAStatusWithinTheTimeForConnecting) {
+  // A name that is reserved and never resolves. Where no name server answers, the timeout ends the
+  // attempt.
   ChannelOptions options = OneAttempt();
   options.connect_timeout = absl::Milliseconds(300);
   const auto channel = ChannelTo("no-such-host.invalid:7", std::move(options));
@@ -146,6 +149,7 @@ TEST(Connecting, APeerThatClosesDuringTheHandshake) {
   const auto channel = ChannelTo(target, OneAttempt());
   EchoResult result;
   EchoService::Stub(*channel).EchoAsync(RequestOf("x"), {.timeout = kForever}, Into(result));
+  // The accepted socket is closed at the end of this expression.
   ASSERT_TRUE(PollUntil(
       [&] { return Socket(::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC)).valid(); }));
   EXPECT_THAT(result.Wait().status(), IsStatus(absl::StatusCode::kUnavailable,
@@ -181,9 +185,8 @@ TEST(Waiting, CallsGoOutInTheOrderInWhichTheyCame) {
   };
   const auto runtime = RuntimeOf();
   TestServer server(service, ServerOptions{.runtime = runtime});
-  // The server answers no handshake before all of them wait.
   Notification all_wait;
-  // The server's only loop is held, so no handshake is answered.
+  // Holds the server's only loop: no handshake is answered before all of them wait.
   runtime->loops().At(0).loop->Post([&](TaskFate) { EXPECT_TRUE(all_wait.Wait()); });
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
@@ -195,6 +198,7 @@ TEST(Waiting, CallsGoOutInTheOrderInWhichTheyCame) {
   }
   all_wait.Notify();
   for (const auto& reply : results.WaitForAll(200)) EXPECT_TRUE(reply.ok()) << reply.status();
+  // No handler runs behind Stop, so `order` may be read.
   server->Stop();
   ASSERT_EQ(order.size(), 200u);
   EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
@@ -259,6 +263,7 @@ TEST(LostConnection, SaysWhetherTheRequestWasSent) {
   ClientContext context;
   stub.HangAsync(RequestOf("x"), {.timeout = kForever, .context = &context}, Into(result));
   ASSERT_TRUE(service.hanging.WaitForValue(1));
+  // On a thread of its own: Stop waits for the responder that the service still holds.
   std::thread stopper([&] { server.Stop(absl::ZeroDuration()); });
   EXPECT_THAT(result.Wait().status(),
               IsStatus(absl::StatusCode::kUnavailable,
@@ -298,6 +303,7 @@ TEST(LostConnection, BehindAPeerThatReadsNothingMeansNotSent) {
   EXPECT_THAT(stub.Echo(RequestOf("x"), {.timeout = absl::Milliseconds(10)}).status(),
               IsStatus(absl::StatusCode::kDeadlineExceeded, HasSubstr("still waited to be sent")));
   channel.reset();
+  // A part of the large request has left, and nothing of the one behind it.
   EXPECT_THAT(second.Wait(), IsStatus(absl::StatusCode::kUnavailable,
                                       HasSubstr("was sent and may have been executed")));
   EXPECT_TRUE(large_context.may_have_been_executed());
@@ -319,6 +325,7 @@ TEST(DestroyedChannel, EndsItsCallsFirst) {
   }
   ASSERT_TRUE(service.hanging.WaitForValue(10));
   channel.reset();
+  // The destructor has returned, so all callbacks have run.
   EXPECT_EQ(results.count(), 10u);
   for (const auto& reply : results.WaitForAll(10)) {
     EXPECT_THAT(reply.status(),
@@ -335,6 +342,7 @@ TEST(DestroyedChannel, WhileItConnects) {
   for (int i = 0; i < 20; ++i) {
     auto channel = ChannelTo(target);
     EchoService::Stub(*channel).EchoAsync(RequestOf("x"), {.timeout = kForever}, Into(results));
+    // Half of them go when their connection waits in the backlog, half when this end has closed it.
     if (i % 2 == 0) {
       ASSERT_TRUE(PollUntil([&] {
         return Socket(::accept4(listener.fd(), nullptr, nullptr, SOCK_CLOEXEC)).valid();
@@ -342,6 +350,7 @@ TEST(DestroyedChannel, WhileItConnects) {
     }
   }
   EXPECT_EQ(results.count(), 20u);
+  // A name is looked up when this one goes.
   auto channel = ChannelTo("no-such-host.invalid:7");
   EchoService::Stub(*channel).EchoAsync(RequestOf("x"), {.timeout = kForever}, Into(results));
   channel.reset();
@@ -361,7 +370,8 @@ TEST(DestroyedChannel, UnusedOrJustUsed) {
   EXPECT_TRUE(PollUntil([&] { return server->connections().open == 0; }));
 }
 
-// With a runtime of its own, and with one that others use.
+// With a runtime of its own, whose last reference then goes on its own I/O thread, and with one
+// that others use.
 class InItsCallback : public testing::TestWithParam<bool> {
  protected:
   std::shared_ptr<Runtime> runtime_ = RuntimeOf();
@@ -412,6 +422,7 @@ TEST_P(InItsCallback, AChannelMayGoWithOtherCallsUnderWay) {
 }
 
 TEST_P(InItsCallback, AChannelMayGoWhenItCannotConnect) {
+  // An error of the kernel at once, a refusal by the peer's machine, and a name without an address.
   for (const std::string target : {"unix:/nowhere/at/all", "127.0.0.1:1", "nowhere.invalid:1"}) {
     ChannelOptions options = Options();
     options.connect_timeout = absl::Milliseconds(100);
@@ -494,6 +505,8 @@ TEST(RetryInACallback, WaitsForTheNextConnection) {
     }
   };
   again(absl::UnavailableError("begin"));
+  // Between attempts each call fails at once, and its callback makes the next. They have to leave
+  // the loop time for its timer, or no second attempt comes.
   ASSERT_TRUE(PollUntil([&] { return channel->counts().failed_connects >= 2; }));
   Server server;
   ASSERT_TRUE(server.Register(service).ok());

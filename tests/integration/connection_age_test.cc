@@ -71,6 +71,7 @@ class AgeOfARawClient : public testing::Test {
     ServerOptions options{.runtime = RuntimeOf({.clock = &clock_}),
                           .max_connection_age = absl::Hours(10),
                           .max_connection_age_grace = kGrace};
+    // One test moves the clock by the whole age while a handshake is under way.
     options.limits.handshake_timeout = absl::Hours(24);
     server_.emplace(service_, std::move(options));
     peer_ = RawPeer::ConnectTo((*server_)->port());
@@ -122,8 +123,9 @@ TEST_F(AgeOfARawClient, IsOverWhenItHasConfirmedAndARequestThatWasOnItsWayIsServ
   clock_.Advance(kOld);
   EXPECT_EQ(ReadGoAway(), native::kNoCallNamed);
   EXPECT_EQ((*server_)->connection_list().at(0).state, ConnectionState::kGoingAway);
+  // Still open: nothing has been confirmed.
   Settle();
-  // It left the client before the client heard of the end.
+  // The request left the client before the client heard of the end.
   peer_.Send(raw::Request({.id = 1}));
   const std::optional<RawFrame> served = peer_.ReadFrame(FrameType::kResponse);
   ASSERT_TRUE(served.has_value()) << "the connection has ended";
@@ -141,6 +143,7 @@ TEST_F(AgeOfARawClient, GoesOnForCallsThatWereTakenBefore) {
   clock_.Advance(kOld);
   EXPECT_EQ(ReadGoAway(), native::kNoCallNamed);
   ConfirmBoth(1);
+  // Both steps are confirmed, and the call alone keeps the connection.
   Settle();
   service_.release.Notify();
   const std::optional<RawFrame> reply = peer_.ReadFrame(FrameType::kResponse);
@@ -154,6 +157,7 @@ TEST_F(AgeOfARawClient, ThatDoesNotConfirmIsToldTheLastCallAfterASecond) {
   Open();
   clock_.Advance(kOld);
   EXPECT_EQ(ReadGoAway(), native::kNoCallNamed);
+  // A nanosecond short of the second for which the server waits for the first confirmation.
   clock_.Advance(absl::Seconds(1) - absl::Nanoseconds(1));
   peer_.Send(raw::Request({.id = 1}));
   std::optional<RawFrame> answer = peer_.ReadFrame(FrameType::kResponse);
@@ -180,6 +184,7 @@ TEST_F(AgeOfARawClient, ThatNeverConfirmsEndsWithItsGrace) {
   clock_.Advance(kOld);
   EXPECT_EQ(ReadGoAway(), native::kNoCallNamed);
   clock_.Advance(kGrace - absl::Seconds(1));
+  // The second without a confirmation has passed on the way. No call was taken, so 0 is named.
   EXPECT_EQ(ReadGoAway(), 0u);
   Settle();
   clock_.Advance(absl::Seconds(1));
@@ -190,6 +195,7 @@ TEST_F(AgeOfARawClient, IsOverWhenTheServersOwnLastCallIs) {
   EchoResult own;
   service_.echo = [&own](ServerContext& call, EchoRequest&, EchoReply&) {
     EchoService::Stub(*call.caller())
+        // Detached: the call outlasts the one that its handler serves.
         .EchoAsync(RequestOf("back"), {.timeout = absl::InfiniteDuration(), .detached = true},
                    Into(own));
     return absl::OkStatus();

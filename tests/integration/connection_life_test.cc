@@ -59,6 +59,7 @@ TEST(ConnectionEvents, TellBothSidesInOrder) {
   ASSERT_TRUE(stub.Echo(RequestOf("hi")).ok());
   EXPECT_THAT(of_channel.states(), ElementsAre(ConnectionState::kConnecting, ConnectionState::kUp));
   channel.reset();
+  // The destructor returns when the listener has been told of the end.
   EXPECT_EQ(of_channel.last().state, ConnectionState::kDown);
   EXPECT_EQ(of_channel.last().reason, CloseReason::kLocal);
   EXPECT_THAT(std::string(of_channel.last().why.message()), HasSubstr("the channel was closed"));
@@ -144,6 +145,7 @@ TEST(IdleTimeout, ClosesAChannelsConnectionAndTheNextCallMakesAnother) {
     EXPECT_TRUE(PollUntil([&] { return server->connections().open == 0; }));
     EXPECT_EQ(channel->counts().connects, i);
   }
+  // Announced, not cut: a server that found a reset would count kBroken.
   EXPECT_THAT(events.states(), Contains(ConnectionState::kGoingAway));
   EXPECT_EQ(server->closed(CloseReason::kBroken), 0) << "both know that it is over";
 }
@@ -200,8 +202,8 @@ TEST(ServerState, TurnsBeforeAnyClientIsTold) {
   ServerOptions options;
   options.on_state = [&](ServerState state) {
     if (state == ServerState::kDraining) {
-      // Asked inside the listener of the state: what the client has not been told yet, it is told
-      // later.
+      // The client's events are looked at inside the listener of the state: they must not tell of
+      // the end yet.
       const std::vector<ConnectionState> seen = events.states();
       told_first = std::find(seen.begin(), seen.end(), ConnectionState::kGoingAway) == seen.end();
     }
@@ -228,6 +230,7 @@ TEST(ServerState, StopsWhileItStarts) {
     HookedEcho service;
     Server server;
     ASSERT_EQ(server.Register(service), absl::OkStatus());
+    // Stop meets Start at another point in each round. Either may win.
     std::thread stopper([&] { server.Stop(); });
     const absl::Status started = server.Start("127.0.0.1:0");
     stopper.join();
@@ -248,6 +251,7 @@ TEST(CallTiming, SaysWhereTheTimeWent) {
   ClientContext context;
   ASSERT_TRUE(stub.Echo(RequestOf("hi"), {.context = &context}).ok());
   EXPECT_GT(context.queued(), absl::ZeroDuration()) << "for the connection";
+  // The handler's time is the server's measure, so only a bound can be asked for.
   EXPECT_GE(context.total(), context.queued() + context.handler_time());
   ClientContext second;
   ASSERT_TRUE(stub.Echo(RequestOf("hi"), {.context = &second}).ok());

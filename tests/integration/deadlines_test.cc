@@ -52,6 +52,7 @@ TEST(Deadline, EndsACallThatIsNeverAnsweredOnceAndKeepsTheConnection) {
   }
   ASSERT_TRUE(service.hanging.WaitForValue(4));
   EXPECT_EQ(result.count(), 0u);
+  // The client's clock alone: for the server no time passes.
   runtime.Advance(std::chrono::minutes(1));
   for (const auto& reply : result.WaitForAll(4)) {
     EXPECT_THAT(
@@ -61,7 +62,7 @@ TEST(Deadline, EndsACallThatIsNeverAnsweredOnceAndKeepsTheConnection) {
                                 HasSubstr(server.target()), HasSubstr("60000.0 ms"))));
   }
   for (ClientContext& context : contexts) EXPECT_TRUE(context.may_have_been_executed());
-  // The answers come late, are counted, and are nobody's second end.
+  // The answers come late: they are counted, and end no call a second time.
   service.Release();
   EXPECT_TRUE(stub.Echo(RequestOf("after")).ok());
   EXPECT_TRUE(PollUntil([&] { return channel->counts().late_replies == 4; }));
@@ -101,7 +102,7 @@ TEST(Deadline, InTheServersQueueMeansNotExecuted) {
   EXPECT_FALSE(context.may_have_been_executed());
   EXPECT_TRUE(PollUntil([&] { return channel->counts().late_replies == 1; }));
   EXPECT_EQ(service.entered.load(), entered);
-  // Counted for what they were.
+  // Neither of the two counts as OK.
   for (const MethodStatsSnapshot& stats : server->Stats()) {
     if (stats.method != "weft.test.EchoService/Echo") continue;
     EXPECT_EQ(stats.calls, 2);
@@ -135,6 +136,7 @@ TEST(Deadline, IsTheCallsElseTheMethodsElseTheChannels) {
   const auto left = [&](CallOptions options = {}) {
     return stub.Where(WhereRequest(), options)->remaining_micros();
   };
+  // Neither the call nor the method says, so the channel's two hours hold.
   EXPECT_GT(left(), absl::ToInt64Microseconds(absl::Hours(1)));
   EXPECT_LE(left(), absl::ToInt64Microseconds(absl::Hours(2)));
   EXPECT_LE(left({.timeout = absl::Minutes(1)}), absl::ToInt64Microseconds(absl::Minutes(1)));
@@ -163,6 +165,7 @@ TEST(Deadline, IsSeenByTheHandler) {
   EchoResult result;
   stub.HangAsync(RequestOf("x"), {.timeout = absl::Hours(1)}, Into(result));
   ASSERT_TRUE(service.hanging.WaitForValue(1));
+  // The server's clock alone: for the client no time passes, and it takes the handler's answer.
   runtime.Advance(std::chrono::hours(1));
   EXPECT_THAT(result.Wait().status(),
               IsStatus(absl::StatusCode::kCancelled, HasSubstr("seen by the handler")));
@@ -178,6 +181,7 @@ TEST(Deadline, FiresWhileEveryWorkerIsBlocked) {
   EchoResult hung, late;
   stub.HangAsync(RequestOf("x"), {.timeout = kForever}, Into(hung));
   ASSERT_TRUE(service.hanging.WaitForValue(1));
+  // All of them wait behind the call that hangs. Only the loops' timers can end them.
   for (int i = 0; i < 50; ++i) stub.EchoAsync(RequestOf("y"), {.timeout = kSoon}, Into(late));
   for (const auto& reply : late.WaitForAll(50)) {
     EXPECT_THAT(reply.status(), HasCode(absl::StatusCode::kDeadlineExceeded));
@@ -195,6 +199,7 @@ TEST(Deadline, HoldsForCallsThatWaitForAConnection) {
   ASSERT_TRUE(address.ok());
   absl::StatusOr<Socket> listener = Socket::Listen(*address, 16);
   ASSERT_TRUE(listener.ok());
+  // Nothing but their own deadlines ends these calls.
   const auto channel = ChannelTo(address->ToString(), {.connect_timeout = absl::Hours(1)});
   EchoService::Stub stub(*channel);
   EchoResult result;
@@ -290,6 +295,7 @@ TEST_P(Timeouts, ManyShortOnesEndEachOnce) {
   std::atomic<int> expired{0}, ended_here{0};
   const auto burst = [&] {
     for (int i = 0; i < kCalls; ++i) {
+      // From 1 µs, which passes before the request is written, to 11 ms.
       stub.HangAsync(RequestOf("x"), {.timeout = absl::Microseconds(1 + i * 37 % 20'000)},
                      [&](absl::StatusOr<EchoReply> r) {
                        if (absl::IsDeadlineExceeded(r.status())) expired.fetch_add(1);
@@ -334,6 +340,7 @@ TEST(Deadline, AndTheAnswerMayMeetAndTheCallEndsOnce) {
   Watched<int> ended{0};
   std::atomic<int> ok{0}, expired{0}, ended_here{0};
   for (int i = 0; i < kCalls; ++i) {
+    // Up to 1.5 ms, about as long as a call takes, so that answers and deadlines meet.
     stub.EchoAsync(RequestOf("x"), {.timeout = absl::Microseconds(1 + i % 1500)},
                    [&](absl::StatusOr<EchoReply> r) {
                      (r.ok() ? ok : expired).fetch_add(1);

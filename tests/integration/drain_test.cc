@@ -1,4 +1,5 @@
-// The end of a server, where it waits for what is under way: told of its end, not found by looking.
+// The end of a server that waits for what is under way: it is told of each end, and does not look
+// again and again.
 #include <memory>
 #include <string>
 #include <thread>
@@ -15,7 +16,7 @@
 namespace weft::test {
 namespace {
 
-// Its clock is never moved, so no time passes for server and client.
+// The clock is never moved, so no time passes for server and client.
 class Drain : public testing::Test {
  protected:
   ~Drain() override {
@@ -103,6 +104,8 @@ TEST_F(Drain, EndsWhenTheLastHandlerHasLeftItsService) {
   EXPECT_TRUE(result.Wait().ok());
   ASSERT_TRUE(service.inside.Wait());
   BeginStop(*server);
+  // The connection has gone, for its only call is answered. The handler is still inside the
+  // service.
   EXPECT_TRUE(PollUntil([&] { return server->connections().open == 0; }));
   EXPECT_FALSE(stopped_.HasHappened());
   service.go.Notify();
@@ -143,6 +146,7 @@ TEST_F(Drain, EndsWhenTheAuthenticatorsOfAllListenersHaveEnded) {
   }
   BeginStop(*server);
   for (RawPeer& peer : peers) EXPECT_TRUE(peer.WaitForClose());
+  // Stop may end only with the second one.
   for (SlowGate* gate : {&first, &second}) {
     ExpectLoopsToSleep();
     EXPECT_FALSE(stopped_.HasHappened());

@@ -32,6 +32,7 @@ struct Row {
   const char* name;
   Of of;
   std::function<absl::Duration&(All&)> in;
+  // True: this value is taken. False: it is refused.
   bool zero = true;
   bool infinite = true;
 };
@@ -123,6 +124,7 @@ absl::Status Try(All all, Of of) {
       return s;
     }
   }
+  // A zero or infinite time must not end the connection between two of the calls.
   EXPECT_EQ(server.connections().accepted, 1);  // none was ended early
   server.Stop();
   return absl::OkStatus();

@@ -86,6 +86,7 @@ class ErrorTexts : public testing::Test {
     EXPECT_EQ(SaidTwice(std::string_view(status.message().data(), status.message().size())), "")
         << status;
   }
+  // All lines of the log are judged, whatever a test looks at besides.
   ~ErrorTexts() override {
     for (const std::string& line : log_->lines.Get()) {
       EXPECT_EQ(SaidTwice(line), "") << line;
@@ -103,6 +104,7 @@ TEST_F(ErrorTexts, OfAConnectionThatIsClosed) {
   Check(CallWhile([](RawPeer& peer) { peer.Close(); }));
 }
 TEST_F(ErrorTexts, OfAFrameThatIsBad) {
+  // No frame has type 200.
   Check(CallWhile([](RawPeer& peer) { peer.Send(raw::Frame(200, 0, 0, 9, "?")); }));
 }
 TEST_F(ErrorTexts, OfAPeerThatSpeaksSomethingElse) {
@@ -116,6 +118,7 @@ TEST_F(ErrorTexts, OfAPeerThatSpeaksSomethingElse) {
 }
 TEST_F(ErrorTexts, OfAPortWhereNobodyListens) {
   std::string address;
+  // A port that was free a moment ago: nobody listens there when the call comes.
   { address = RawListener().address(); }
   const auto channel = To(address);
   Check(EchoService::Stub(*channel).Echo(RequestOf("x"), kLong).status());

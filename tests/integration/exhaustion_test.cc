@@ -19,12 +19,13 @@ namespace {
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
-// Named in every refusal for want of descriptors.
+// Every refusal for want of descriptors names the limit, which FewDescriptors sets to 512.
 auto NamesTheLimit() { return HasSubstr("RLIMIT_NOFILE of this process: 512"); }
 
 TEST(Exhaustion, AChannelIsMadeOrRefusedWhateverDescriptorsAreLeft) {
   const int descriptors = OpenDescriptors();
   int made = 0;
+  // A loop takes 6 descriptors and wants 13 more free while it is made: from none to enough.
   for (int left = 0; left <= 24; ++left) {
     absl::StatusOr<std::unique_ptr<Channel>> channel = nullptr;
     {
@@ -127,6 +128,7 @@ TEST(Exhaustion, WhatIsConnectedGoesOnWithoutADescriptor) {
   ASSERT_TRUE(stub.Echo(RequestOf("connects")).ok());
   const FewDescriptors none(0);
   for (int i = 0; i < 50; ++i) {
+    // From 1 byte to 128 KiB: in one frame and in pieces.
     const auto reply = stub.Echo(PayloadOf(size_t{1} << (i % 18)), {.timeout = absl::Seconds(20)});
     EXPECT_TRUE(reply.ok()) << reply.status();
   }

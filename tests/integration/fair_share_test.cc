@@ -1,5 +1,6 @@
-// A connection that keeps thousands of calls waiting makes no other connection wait for them: on
-// the pool that all share, on a pool of its own, with an order, with coroutines' next steps.
+// A connection that keeps hundreds of calls waiting makes no other connection wait for them: on the
+// pool that all share, on a pool of its own, and with an order. One worker stands still until all
+// calls are queued.
 #include <algorithm>
 #include <functional>
 #include <memory>
@@ -17,8 +18,8 @@ using ::testing::HasSubstr;
 
 constexpr absl::Duration kForever = absl::InfiniteDuration();
 constexpr size_t kMany = 400;
-// Of a connection that keeps many waiting so many run before another's: what stands in the ring,
-// and one that came alone and so went ahead.
+// So many calls of a connection that keeps many waiting may run before another connection's: those
+// that stand in the ring. One more may have come alone and gone ahead.
 constexpr size_t kQuantum = 32;
 
 // Calls of all connections that the server has read and not answered.
@@ -86,6 +87,7 @@ TEST_F(FairShareTest, ACallGoesAheadOfAnotherConnectionsHundreds) {
   Start();
   Send(*hog_, "hog", kMany);
   Send(*other_, "other", 1);
+  // The hog's first call may have come alone and gone ahead, too.
   EXPECT_LE(BeforeTheOther(), 1u);
 }
 
@@ -94,8 +96,9 @@ TEST_F(FairShareTest, CallsOfAConnectionWaitForAQuantumOfAnothersAtTheMost) {
   Send(*hog_, "hog", kMany);
   Send(*other_, "other", 3 * kQuantum);
   EXPECT_LE(BeforeTheOther(), kQuantum + 1);
-  // They take turns.
+  // The two connections take turns.
   const std::vector<std::string> all = ran_.Get();
+  // About half of the first six quanta is each connection's; a third is asked for.
   EXPECT_GE(std::count(all.begin(), all.begin() + 6 * kQuantum, "other"), 2 * kQuantum);
 }
 
@@ -131,6 +134,8 @@ TEST_F(FairShareTest, CallsOfOneConnectionRunInTheirOrder) {
     EchoService::Stub(*hog_).EchoAsync(RequestOf(absl::StrCat(i)), {.timeout = kForever},
                                        Into(results_));
     ++sent_;
+    // Now and then a call comes alone and may go ahead; others come in groups. The order has to
+    // hold across both.
     if (i % 20 < 3) {
       ASSERT_TRUE(PollUntil([&] { return UnderWay(*server_) > i + 1; }));
     }
@@ -147,10 +152,11 @@ TEST_F(FairShareTest, ACancelledCallLeavesTheQueueAtOnce) {
   EchoResult cancelled;
   EchoService::Stub(*hog_).EchoAsync(RequestOf("hog"), {.timeout = kForever, .context = &context},
                                      Into(cancelled));
+  // The call that hangs, those that fill the ring, and this one behind them.
   ASSERT_TRUE(PollUntil([&] { return UnderWay(*server_) == kQuantum + 3; }));
   context.Cancel();
   EXPECT_FALSE(cancelled.Wait().ok());
-  // Though the worker still stands in the first.
+  // The call has left the queue although the worker still stands in the first call.
   EXPECT_TRUE(PollUntil([&] {
     int64_t count = 0;
     for (const MethodStatsSnapshot& each : server_->Stats()) {
@@ -161,6 +167,7 @@ TEST_F(FairShareTest, ACancelledCallLeavesTheQueueAtOnce) {
 }
 
 TEST_F(FairShareTest, TheCallsOfAConnectionThatHasGoneLeaveTheQueueAtOnce) {
+  // Room for 90 or for 60, not for both.
   Start({.worker_queue = 100});
   auto gone = ChannelTo(server_->addresses().at(0));
   EchoResult ended;
@@ -220,6 +227,8 @@ TEST(FairOrder, KeysOfOneConnectionMakeNoOtherWait) {
   };
   send(*hog, "gate", 0, gate);
   ASSERT_TRUE(service.inside.WaitForValue(1));
+  // 100 of them fill the queue. The 30 of the other connection are fewer than its half, so all are
+  // taken.
   for (int i = 0; i < 150; ++i) send(*hog, "hog", i, refused);
   refused.WaitForAll(50);
   for (int i = 0; i < 30; ++i) send(*other, "other", i, taken);

@@ -24,7 +24,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-// For a child that hangs: then its parent learns so.
+// A child that hangs ends by SIGALRM after this time, and its parent learns so.
 constexpr unsigned kChildSeconds = 60;
 
 std::string ReadAll(int fd) {
@@ -67,6 +67,7 @@ std::string InChild(const std::function<std::string()>& child) {
     ::alarm(kChildSeconds);
     const std::string said = child();
     const bool written = ::write(ends[1], said.data(), said.size()) >= 0;
+    // Not exit: no destructor of the parent's objects may run here.
     ::_exit(written ? 0 : 1);
   }
   EXPECT_GT(pid, 0);
@@ -112,6 +113,7 @@ TEST_F(Fork, CallsOfEveryStyleFailInTheChild) {
     if (context.may_have_been_executed()) all += "executed?";
     stub_.EchoAsync(RequestOf("x"), {},
                     [&](absl::StatusOr<EchoReply> r) { all += Of(r.status()); });
+    // Awaited by hand, so that a call that would wait says so instead of hanging.
     CoroCall<EchoReply> call = stub_.EchoCoro(RequestOf("x"));
     if (!call.await_ready() && call.await_suspend(std::noop_coroutine())) return all + "waits";
     return all + Of(call.await_resume().status());
@@ -123,6 +125,7 @@ TEST_F(Fork, CallsOfEveryStyleFailInTheChild) {
   for (size_t at = 0; (at = said.find("FAILED_PRECONDITION", at)) != std::string::npos; ++at) {
     ++count;
   }
+  // One refusal for each style.
   EXPECT_EQ(count, 3u) << said;
   EXPECT_EQ(service_.entered.load(), 1);
   ExpectTheParentGoesOn();
@@ -134,6 +137,8 @@ TEST_F(Fork, ACallWhoseCallbackHasAnExecutorFailsInTheChild) {
   ASSERT_TRUE(pool.ok());
   EXPECT_THAT(InChild([&] {
                 std::string all;
+                // The executor's threads do not exist in the child, so the callback has to run
+                // inside this call.
                 stub_.EchoAsync(RequestOf("x"), {.executor = *pool},
                                 [&](absl::StatusOr<EchoReply> r) { all += Of(r.status()); });
                 return all;
@@ -176,6 +181,7 @@ TEST_F(Fork, TearingDownInTheChildIsNothingToTheParent) {
               return std::string();
             }),
             "");
+  // All that the child tore down is the parent's, and goes on here.
   EXPECT_TRUE(EchoService::Stub(*shared).Echo(RequestOf("after")).ok());
   EXPECT_EQ(shared->counts().connects, 1);
   EXPECT_TRUE(EchoService::Stub(*to_other).Echo(RequestOf("after")).ok());
@@ -275,6 +281,7 @@ TEST_F(Fork, InsideAHandlerAndInsideACallback) {
   ASSERT_TRUE(stub_.Echo(RequestOf("fork")).ok());
   EXPECT_THAT(by_handler, IsRefusal());
   ASSERT_TRUE(stub_.EchoInline(RequestOf("fork")).ok());
+  // On the loop a blocking call is refused in any case. The text is not looked at.
   EXPECT_THAT(by_handler, HasSubstr("FAILED_PRECONDITION"));
 
   Awaited<std::string> by_callback;
@@ -318,6 +325,7 @@ TEST(ForkAndExec, FindsNoDescriptorOfOurs) {
   const auto one = tcp.Connect(), two = unix_server.Connect();
   ASSERT_TRUE(EchoService::Stub(*one).Echo(RequestOf("x")).ok());
   ASSERT_TRUE(EchoService::Stub(*two).Echo(RequestOf("x")).ok());
+  // There is something to find: loops, listeners and connections are open.
   EXPECT_GE(Descriptors(/*inherited=*/false).size(), before + 8);
 
   int ends[2];

@@ -51,6 +51,7 @@ std::vector<std::string> MethodNames(const ::weft::Service& service) {
 // ---- Constants
 
 TEST(GeneratedCode, ConstantsSayWhatTheProtoSays) {
+  // Checked by the compiler: the constants have to be usable there.
   static_assert(EchoService::kFullName == "weft.test.EchoService");
   static_assert(EchoService::kEcho.service == "weft.test.EchoService");
   static_assert(EchoService::kEcho.name == "Echo");
@@ -98,6 +99,7 @@ TEST(GeneratedCode, MethodsNamedLikeMembersAreListedByTheirOwnNames) {
                           "kMethods"));
 }
 
+// Compiles only where the handler of the method `delete` has this name.
 class Overriding final : public awkward::Keywords::Service {
   absl::Status delete_(ServerContext&, awkward::int_&, awkward::class_&) override {
     return absl::OkStatus();
@@ -159,7 +161,7 @@ TEST(GeneratedCode, MocksACoroutineCall) {
   EXPECT_EQ(status, absl::UnavailableError("gone"));
 }
 
-// Counts the calls that are started on it, and ends none.
+// Counts the calls that are started on it, and ends each with an error inside Start.
 class CountingTarget final : public CallTarget {
  public:
   void Start(internal::OutboundCall& call) override {
@@ -189,6 +191,7 @@ TEST(GeneratedCode, AStubKeepsATargetThatItIsGivenByASharedPointer) {
   stub = nullptr;
   EXPECT_EQ(copy.Echo({}).status().message(), "counted");
   EXPECT_EQ(counts.started, 2);
+  // The stub has gone, and its copy alone keeps the target.
   EXPECT_EQ(there.use_count(), 1);
   copy = EchoService::Stub(std::make_unique<CountingTarget>());
   EXPECT_TRUE(there.expired());
@@ -213,6 +216,7 @@ TEST(GeneratedCode, MocksEveryStyleOfAnAwkwardMethod) {
   stub.deleteAsync({}, {}, [](absl::StatusOr<awkward::class_> result) {
     EXPECT_EQ(result.status().message(), "callback");
   });
+  // A call made of a result is over already, so nothing has to be awaited.
   CoroCall<awkward::class_> call = stub.deleteCoro({});
   ASSERT_TRUE(call.await_ready());
   EXPECT_EQ(call.await_resume().status().message(), "coroutine");

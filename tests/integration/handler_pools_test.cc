@@ -24,7 +24,7 @@ std::string ThreadName() {
   return name;
 }
 
-// Says by its number on which pool it ran.
+// Notes for each method the name of the thread that ran it, which begins with its pool's.
 class NamedArchive : public Archive::Service {
  public:
   Watched<std::string> store, fetch, look;
@@ -81,6 +81,8 @@ TEST(HandlerPools, WhatTheProgramSaysGoesBeforeTheProto) {
     return absl::OkStatus();
   };
   Server server(TwoPools());
+  // The .proto file names pools for all of its methods: Register overrides them, and Configure
+  // overrides Register.
   ASSERT_EQ(server.Register(service, {.pool = "fetch"}), absl::OkStatus());
   ASSERT_EQ(server.Register(echo, {.pool = "archive"}), absl::OkStatus());
   ASSERT_EQ(server.Configure(Archive::kStore, {.pool = "default"}), absl::OkStatus());
@@ -107,11 +109,13 @@ TEST(HandlerPools, AServiceThatBlocksItsPoolStarvesNobodyElse) {
   EchoResult hung, waiting;
   echo.HangAsync(RequestOf("x"), {.timeout = kForever}, Into(hung));
   ASSERT_TRUE(blocked.hanging.WaitForValue(1));
+  // These two fill the pool's queue.
   for (int i = 0; i < 2; ++i) echo.EchoAsync(RequestOf("x"), {.timeout = kForever}, Into(waiting));
   EXPECT_THAT(echo.Echo(RequestOf("x")).status(),
               IsStatus(absl::StatusCode::kResourceExhausted,
                        AllOf(HasSubstr("2 calls wait for 1 workers"),
                              HasSubstr("limit is 2 (queue of the pool archive)"))));
+  // The other service runs on the pool that all share, whose one thread nobody blocks.
   for (int i = 0; i < 10; ++i) EXPECT_TRUE(Archive::Stub(*channel).Store(Entry()).ok());
   EXPECT_EQ(waiting.count(), 0u);
   blocked.release.Notify();
@@ -156,6 +160,7 @@ TEST(HandlerPools, PoolsOfASharedRuntimeServeTwoServers) {
   const auto to_second = second.Connect();
   EXPECT_TRUE(Archive::Stub(*to_first).Store(Entry()).ok());
   EXPECT_TRUE(Archive::Stub(*to_second).Store(Entry()).ok());
+  // The pool has one thread, so both handlers ran on it.
   EXPECT_EQ(one.store.Get(), two.store.Get());
 }
 
@@ -179,9 +184,10 @@ TEST(HandlerPools, HeartbeatsAndCancellingWaitForNoWorker) {
   ASSERT_TRUE(service.hanging.WaitForValue(2));
   // The server's heartbeats, and its answers to the client's, are all that comes.
   const auto come = [&] { return channel->connections().at(0).bytes_in; };
+  // Ten more headers' worth of bytes: PING frames and their answers have no body.
   const uint64_t before = come();
   EXPECT_TRUE(PollUntil([&] { return come() >= before + 10 * internal::native::kHeaderSize; }));
-  // Its own end waits for no worker either.
+  // The end of a call by its deadline waits for no worker either.
   EXPECT_THAT(stub.Echo(RequestOf("x"), {.timeout = absl::Milliseconds(50)}).status(),
               HasCode(absl::StatusCode::kDeadlineExceeded));
   EXPECT_EQ(server->connections().accepted, 1);

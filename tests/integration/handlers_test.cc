@@ -34,19 +34,24 @@ class ThrowingAsync : public EchoService::AsyncService {
  public:
   void Throw(ServerContext&, FailRequest& request, Responder<FailReply> responder) override {
     if (request.message() == "from inside a moved one") {
+      // Unwinding destroys this responder: the call still ends with the exception's text.
       const Responder<FailReply> own = std::move(responder);
       throw std::runtime_error(request.message());
     }
     if (request.message() == "after the answer") {
+      // The answer is given before the exception comes, and stays.
       responder.Finish(absl::NotFoundError("answered"));
       throw std::runtime_error(request.message());
     }
     if (request.message() == "passed on") {
+      // From here on only the new holder answers. The exception must not.
       passed_on.Update([&](auto& all) { all.push_back(std::move(responder)); });
       throw std::runtime_error("the request may have gone");
     }
     if (request.message() == "caught") {
       try {
+        // The responder goes while an exception passes, which never leaves the handler: the call
+        // was dropped, and nothing threw.
         const Responder<FailReply> own = std::move(responder);
         throw std::runtime_error("caught");
       } catch (const std::exception&) {
@@ -70,6 +75,7 @@ TYPED_TEST(Throwing, EndsItsCallWithUnknownAndWhatItSays) {
     TestServer server(service, ServerOptions{.run_inline = run_inline});
     const auto channel = server.Connect();
     EchoService::Stub stub(*channel);
+    // The first throws a std::exception, the second an int.
     for (int i = 0; i < 20; ++i) {
       EXPECT_THAT(stub.Throw(FailWith(absl::StatusCode::kOk, "no such luck")).status(),
                   IsStatus(absl::StatusCode::kUnknown,
@@ -128,7 +134,7 @@ constexpr UnaryMethod<EchoRequest, EchoReply> kNoMethod{
      .full_name = "weft.test.EchoService/Nothing"}};
 constexpr UnaryMethod<EchoRequest, EchoReply> kNoService{
     {.service = "weft.test.Nobody", .name = "Echo", .full_name = "weft.test.Nobody/Echo"}};
-// With a request of another type than the server's.
+// The server's request is a FailRequest.
 constexpr UnaryMethod<EchoRequest, EchoReply> kDamaged{{.service = "weft.test.EchoService",
                                                         .name = "Fail",
                                                         .full_name = "weft.test.EchoService/Fail"}};
@@ -243,6 +249,7 @@ TEST(Status, IsCutToWhatAFrameHoldsAndEndsTheCallAllTheSame) {
   TestServer server(service);
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
+  // Far more than one frame, which an error has to fit into.
   EXPECT_THAT(stub.Fail(FailWith(absl::StatusCode::kAborted, std::string(1'000'000, 'x'))).status(),
               IsStatus(absl::StatusCode::kAborted, HasSubstr("xxxx")));
   EXPECT_TRUE(stub.Echo(RequestOf("after")).ok());
@@ -265,6 +272,7 @@ TEST(MetadataAndTrailers, GoBothWays) {
   TestServer server(service);
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
+  // Objects of earlier calls are used again: nothing of those calls may be left in them.
   for (int i = 0; i < 3; ++i) {
     ClientContext context;
     ASSERT_TRUE(context.metadata().Add("tenant", "blue").ok());
@@ -278,7 +286,7 @@ TEST(MetadataAndTrailers, GoBothWays) {
                             "tenant=green", "empty="));
     EXPECT_THAT(context.trailers().GetAll("re-tenant"), ElementsAre("blue", "green"));
     EXPECT_EQ(context.trailers().Get("re-trace-bin"), bytes);
-    // And a call without any has none left over from this one.
+    // A call without metadata has none left over from this one.
     EXPECT_EQ(stub.Echo(RequestOf("y"))->words_size(), 0);
   }
 }
@@ -295,6 +303,7 @@ TEST(MetadataAndTrailers, GoWithLargeMessagesAndWithErrors) {
   TestServer server(service);
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
+  // An error, and a message in pieces: trailers go with either.
   for (const size_t size : {size_t{0}, size_t{1} << 20}) {
     ClientContext context;
     ASSERT_TRUE(context.metadata().Add("key", "value").ok());
@@ -336,6 +345,7 @@ TEST(MetadataAndTrailers, OverTheLimitWhileConnectingIsRefusedToo) {
   HookedEcho service;
   TestServer server(service);
   const auto channel = server.Connect();
+  // The server's limit is not known yet: the call is refused when its Hello is there.
   ClientContext context;
   ASSERT_TRUE(context.metadata().Add("much", std::string(20'000, 'x')).ok());
   EXPECT_THAT(EchoService::Stub(*channel).Echo(RequestOf("x"), {.context = &context}).status(),
@@ -435,6 +445,7 @@ TEST(Handlers, ASlowOneHoldsUpNobodyElse) {
 
 class MixedRows final : public Rows::MixedService<MixedRows> {
  public:
+  // noexcept is a part of the function's type, by which its style is known.
   absl::Status Get(ServerContext&, RowQuery& query, Row& row) noexcept {
     row.set_number(query.rows());
     return absl::OkStatus();

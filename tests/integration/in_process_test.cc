@@ -131,6 +131,7 @@ TEST_F(InProcessTest, ACallThatNeverLeftIsCertainlyNotExecuted) {
 
 TEST_F(InProcessTest, ACutInsideTheRequestEndsTheCallAndTheHandlerNeverSeesIt) {
   InProcessNetworkOptions options;
+  // The first connection alone, so that the second call gets through.
   options.faults = [](uint64_t connection) {
     ConnectionFaults faults;
     if (connection == 0) faults.to_listener.cut_at = 50'000;
@@ -153,6 +154,7 @@ TEST_F(InProcessTest, AQueuedRequestThatIsGivenUpMayBeExecutedLater) {
   ASSERT_TRUE(stub.Echo(RequestOf("x")).ok());
   ASSERT_TRUE(network_->Hold(0));
   EchoResult filler, cancelled, expired;
+  // More than the pipe takes: what follows waits in this side's output.
   stub.EchoAsync(PayloadOf(10'000), {}, Into(filler));
   ClientContext cancelled_context, expired_context;
   stub.EchoInlineAsync(RequestOf("x"), {.context = &cancelled_context}, Into(cancelled));
@@ -216,6 +218,8 @@ TEST_F(InProcessTimeTest, SilenceIsNoticedByHeartbeatsAndByNothingElse) {
   // A pulled cable: no byte and no close arrives any more.
   const ConnectionFaults pulled{.to_listener = {.drop_from = 0}, .to_dialer = {.drop_from = 0}};
   ASSERT_TRUE(network_->Change(0, pulled));
+  // An interval of 10 s without a sign, then two misses, and up to a tenth of an interval more: the
+  // connection must live after 20 s and be over after 40 s.
   for (int i = 0; i < 2; ++i) clock_.Advance(absl::Seconds(10));
   EXPECT_EQ(result.count(), 0u);
   for (int i = 0; i < 2; ++i) clock_.Advance(absl::Seconds(10));
@@ -238,7 +242,7 @@ TEST_F(InProcessTimeTest, BytesThatAreDelayedArriveWhenTheClockSaysSo) {
   Begin(options);
   EchoResult result;
   EchoService::Stub(*channel_).EchoAsync(RequestOf("late"), {}, Into(result));
-  // The server's Hello, and then its answer.
+  // Two delays, one behind the other: that of the server's Hello, and that of its answer.
   ASSERT_TRUE(PollUntil([&] {
     clock_.Advance(absl::Milliseconds(100));
     return result.count() == 1;

@@ -1,5 +1,5 @@
-// Compressed messages that ask for too much are refused by whoever gets them, on every way that a
-// message can take.
+// Compressed messages that ask for too much are refused by the side that gets them, on every way
+// that a message can take.
 #include <memory>
 #include <string>
 
@@ -15,6 +15,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
+// So many zeros come to a thousandth with gzip, to less with zstd: over the default max_ratio.
 constexpr size_t kBomb = size_t{8} << 20;
 constexpr Compression kCodecs[] = {Compression::kGzip, Compression::kZstd};
 
@@ -40,6 +41,7 @@ TEST(Inflate, ARequestThatIsABombDoesNotReachItsHandler) {
   }
   EXPECT_EQ(service.entered.load(), 0);
   for (const Compression codec : kCodecs) {
+    // Below min_ratio_bytes (1 MiB), where the ratio does not count.
     EXPECT_TRUE(stub.Echo(Zeros(1'000'000), {.compression = codec}).ok());
   }
 }
@@ -62,7 +64,7 @@ TEST(Inflate, ACodecThatASideDoesNotTakeIsNotUsed) {
                               .compression = Compression::kZstd});
   const auto channel = server.Connect({.limits = {.inflate = {.zstd = false}}});
   for (const Compression codec : kCodecs) {
-    // Its requests and replies travel as they are.
+    // The server takes no codec, and the channel not the server's: all travels as it is.
     EXPECT_TRUE(EchoService::Stub(*channel).Echo(Zeros(kBomb), {.compression = codec}).ok());
   }
 }
@@ -89,7 +91,7 @@ TEST(Inflate, MoreThanMayBeInflatedAtOnceIsRefused) {
   }
 }
 
-// Takes rows, and sends back each as large as the first one asks, compressed.
+// Sends back each row as large as its number says, compressed.
 class LargeRows : public Rows::Service {
  public:
   absl::Status Talk(ServerContext& call, ServerStream<Row, Row>& stream) override {
@@ -112,6 +114,7 @@ TEST(Inflate, AStreamsMessageThatIsABombEndsItsCall) {
     Row row;
     row.set_data(std::string(kBomb, '\0'));
     Row back;
+    // True or false: the message may be refused while it is written, or after.
     if (talk.Write(row)) {
       EXPECT_FALSE(talk.Read(&back));
     }

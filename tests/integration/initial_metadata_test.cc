@@ -1,4 +1,5 @@
-// Initial metadata over the whole stack: all kinds of method, both directions of a connection.
+// Initial metadata over the whole stack: all kinds of method, both directions of a connection, and
+// handlers that send it at different moments.
 #include <memory>
 #include <string>
 #include <utility>
@@ -30,7 +31,7 @@ void ExpectSaid(const Metadata& initial) {
                                    Metadata::Entry("shard", "n-8")));
 }
 
-// Says something first, and that it is there as soon as its caller may want to know.
+// Adds the same in each method, and sends it at once, before it reads, or with the first row.
 class SayingRows : public Rows::Service {
  public:
   absl::Status Get(ServerContext& call, RowQuery& query, Row&) override {
@@ -102,6 +103,7 @@ class SayingCoroutineRows : public Rows::CoroService {
 // One call of each kind.
 void ExpectSaidInAllKinds(CallTarget& target) {
   Rows::Stub stub(target);
+  // 5: NOT_FOUND. Initial metadata comes before an error as well.
   for (const int code : {0, 5}) {
     for (const bool at_once : {false, true}) {
       ClientContext context;
@@ -116,6 +118,7 @@ void ExpectSaidInAllKinds(CallTarget& target) {
   }
   {
     ClientContext context;
+    // The handler sends it before it reads, so it comes before anything is written here.
     auto adding = stub.Add({.context = &context});
     EXPECT_TRUE(adding.WaitForInitialMetadata());
     ExpectSaid(context.initial_metadata());
@@ -126,6 +129,7 @@ void ExpectSaidInAllKinds(CallTarget& target) {
     ExpectSaid(context.initial_metadata());
     EXPECT_EQ(context.trailers().Get("end"), "1");
   }
+  // Without a row the end of the call brings it.
   for (const int64_t rows : {0, 1, 1'000}) {
     ClientContext context;
     RowQuery query;
@@ -188,6 +192,7 @@ TEST(InitialMetadata, OfARefusedCallIsNone) {
   TestServer server(echo);
   const auto channel = server.Connect();
   ClientContext context;
+  // The server has no such service: no handler could say anything.
   auto rows = Rows::Stub(*channel).List({}, {.context = &context});
   EXPECT_FALSE(rows.WaitForInitialMetadata());
   EXPECT_THAT(rows.Finish(), HasCode(absl::StatusCode::kUnimplemented));

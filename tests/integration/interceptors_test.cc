@@ -77,7 +77,7 @@ std::shared_ptr<ServerInterceptor> OnServer(Script script) {
   return std::make_shared<ServerScript>(std::move(script));
 }
 
-// Does what its functions say; those left out, nothing.
+// Calls the functions that the test has set.
 class Free final : public ClientInterceptor {
  public:
   std::function<void(const ClientCallStart&)> start;
@@ -116,6 +116,7 @@ class FreeOnServer final : public ServerInterceptor {
   };
 };
 
+// Interceptors nest: the first of a list is the outermost.
 TEST(Interceptors, StartInOrderSeeMessagesAndEndInReverse) {
   Lines lines;
   HookedEcho service;
@@ -162,6 +163,7 @@ TEST(Interceptors, OfAServerMayRefuseACallWhichThenWasNotExecuted) {
   TestServer server(service, std::move(options));
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
+  // On a worker, and on the loop.
   for (int i = 0; i < 2; ++i) {
     ClientContext context;
     const absl::Status s = i == 0 ? stub.Echo(RequestOf("x"), {.context = &context}).status()
@@ -193,6 +195,7 @@ TEST(Interceptors, MayRefuseAMessage) {
                 IsStatus(absl::StatusCode::kPermissionDenied, HasSubstr("not by a")));
     EXPECT_FALSE(context.may_have_been_executed());
     EXPECT_EQ(service.entered.load(), 0);
+    // 3 bytes: "x", its tag and its length.
     EXPECT_THAT(lines.Get(), ElementsAre("a start", on_server ? "a received 3" : "a sent 3",
                                          "a end PERMISSION_DENIED"));
   }
@@ -302,6 +305,7 @@ TEST(Interceptors, MeasureAndExchangeTrailers) {
     EXPECT_EQ(end.volume.sent_messages, 1u);
     EXPECT_EQ(end.volume.received_bytes, RequestOf("four").ByteSizeLong());
     EXPECT_EQ(end.volume.sent_bytes, RequestOf("four").ByteSizeLong());
+    // The end hook runs before the answer leaves, so this still goes with it.
     EXPECT_EQ(end.trailers.Add("by-server", "2"), absl::OkStatus());
   };
   ServerOptions options;
@@ -387,6 +391,7 @@ TEST(Interceptors, SeeTheEndOfACallOnceHoweverItEnds) {
   EXPECT_THAT(stub.Echo(RequestOf("too late"), {.timeout = absl::Milliseconds(-1)}).status(),
               HasCode(absl::StatusCode::kDeadlineExceeded));
   ended.push_back(absl::StatusCode::kDeadlineExceeded);
+  // The next steps count handlers that hang, so this one has to be gone.
   EXPECT_TRUE(service.hanging.WaitFor([](int n) { return n == 0; }));
 
   {
@@ -400,6 +405,7 @@ TEST(Interceptors, SeeTheEndOfACallOnceHoweverItEnds) {
     EXPECT_TRUE(service.hanging.WaitFor([](int n) { return n == 0; }));
   }
   {
+    // Nobody holds this call to its end: only the interceptor hears of it.
     const CoroCall<EchoReply> dropped = stub.HangCoro(RequestOf("dropped"));
     EXPECT_TRUE(service.hanging.WaitFor([](int n) { return n == 1; }));
   }
@@ -426,6 +432,7 @@ TEST(Interceptors, SeeTheEndOfACallOnceHoweverItEnds) {
   EXPECT_EQ(codes, ended);
   EXPECT_EQ(counted.client_starts.load(), static_cast<int>(ended.size()));
   EXPECT_EQ(counted.client_ends.load(), static_cast<int>(ended.size()));
+  // Two of the calls never came to the server: one was out of time, one had no connection.
   EXPECT_EQ(counted.server_starts.load(), served);
   EXPECT_EQ(counted.server_ends.Get(), served);
 }
@@ -442,7 +449,7 @@ TEST(Interceptors, SeeTheEndOfCallsThatEndWithTheirChannel) {
     EchoService::Stub stub(*channel);
     stub.HangAsync(RequestOf("under way"), {.timeout = absl::InfiniteDuration()}, Into(under_way));
     EXPECT_TRUE(service.hanging.WaitFor([](int n) { return n == 1; }));
-    // Its call waits for a server that never comes, until the channel goes.
+    // A call that waits for a server that never comes, until the channel goes.
     const auto nowhere = ChannelTo("unix:/nowhere/at/all", options);
     EchoService::Stub(*nowhere).EchoAsync(
         RequestOf("waiting"), {.timeout = absl::InfiniteDuration(), .wait_for_ready = true},
@@ -481,6 +488,7 @@ TEST(Interceptors, SeeACallThatIsTriedAgainAsOne) {
     }
     const auto channel = server.Connect(std::move(options));
     EXPECT_TRUE(EchoService::Stub(*channel).Echo(RequestOf("x"), {.idempotent = true}).ok());
+    // Three attempts by either policy: a hedge that fails starts the next one at once.
     EXPECT_EQ(handled.load(), 3);
     EXPECT_EQ(counted.client_starts.load(), 1);
     EXPECT_EQ(counted.client_ends.load(), 1);
@@ -498,6 +506,7 @@ TEST(Interceptors, SeeCallsOfEveryKindOfHandler) {
     const auto channel = server.Connect();
     EXPECT_TRUE(EchoService::Stub(*channel).Echo(RequestOf("async")).ok());
   }
+  // The server has stopped, so the end has been told.
   EXPECT_EQ(counted.server_ends.Get(), 1);
   {
     TestServer server(coro, options);
@@ -517,6 +526,7 @@ TEST(Interceptors, ThatThrowEndTheCallWithAnError) {
       ChannelOptions options;
       Script throwing{"t", &lines};
       throwing.fail = hook;
+      // Stands around the one that throws, and has to hear of the end all the same.
       const Script calm{"c", &other};
       if (on_server) {
         server_options.interceptors = {OnServer(calm), OnServer(throwing)};
@@ -541,6 +551,7 @@ TEST(Interceptors, ThatThrowEndTheCallWithAnError) {
 
 TEST(Interceptors, ThatWantNoMoreOfACallAreNotAsked) {
   HookedEcho service;
+  // Without functions their Start returns no Call, and nothing more is told to them.
   const auto indifferent = std::make_shared<FreeOnServer>();
   const auto on_client = std::make_shared<Free>();
   ServerOptions server_options;
@@ -583,6 +594,7 @@ TEST(Interceptors, CountEveryOneOfManyCalls) {
   results.WaitForAll(kCalls);
   EXPECT_EQ(counted.client_starts.load(), kCalls);
   EXPECT_EQ(counted.client_ends.load(), kCalls);
+  // Calls that their callers gave up may still be served. Stop waits for them.
   server->Stop(absl::Seconds(5));
   EXPECT_EQ(counted.server_ends.Get(), counted.server_starts.load());
 }

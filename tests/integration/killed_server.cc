@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", status.ToString().c_str());
     return 1;
   }
+  // Until SIGKILL, after which nothing of an orderly end runs.
   ::pause();
   return 0;
 }

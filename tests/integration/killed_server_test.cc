@@ -46,6 +46,7 @@ TEST(KilledServer, EndsEveryCall) {
   Child child(address);
   auto channel = ChannelTo(address);
   EchoService::Stub stub(*channel);
+  // The child takes a moment to listen.
   ASSERT_TRUE(
       stub.Echo(RequestOf("hi"), {.timeout = absl::Seconds(30), .wait_for_ready = true}).ok());
   constexpr int kCalls = 20;
@@ -56,7 +57,8 @@ TEST(KilledServer, EndsEveryCall) {
     stub.HangAsync(RequestOf("hi"),
                    {.timeout = absl::Seconds(60), .context = contexts.back().get()}, Into(results));
   }
-  // All have been sent when a later one has been answered.
+  // An answer behind them on the same connection says that all have been sent. It is inline because
+  // every worker hangs.
   ASSERT_TRUE(stub.EchoInline(RequestOf("hi"), {.timeout = absl::Seconds(30)}).ok());
   child.Kill();
   for (const absl::StatusOr<EchoReply>& result : results.WaitForAll(kCalls)) {

@@ -11,6 +11,7 @@ namespace {
 
 constexpr absl::Duration kForever = absl::InfiniteDuration();
 constexpr size_t kSize = size_t{60} << 20;  // of max_message_bytes, 64 MiB
+// 180 MiB together, below max_output_bytes: by default that is four times 64 MiB.
 constexpr size_t kCalls = 3;
 
 class LargeMessages : public testing::Test {
@@ -40,6 +41,7 @@ class LargeMessages : public testing::Test {
 };
 
 TEST_F(LargeMessages, SeveralRequestsMayWaitOnOneConnection) {
+  // The callers write what the kernel takes; all the rest has to wait in the client's output.
   HoldClient();
   ConsumeRequest request;
   request.set_payload(std::string(kSize, 'x'));
@@ -68,6 +70,7 @@ TEST_F(LargeMessages, SeveralRepliesMayWaitOnOneConnection) {
     stub_->ProduceAsync(request, {.timeout = kForever},
                         [&](absl::StatusOr<ProduceReply> r) { replies.Add(std::move(r)); });
   }
+  // Behind them on the same connection: when it is answered, all requests have been read.
   ASSERT_TRUE(stub_->EchoInline(RequestOf("behind them"), {.timeout = kForever}).ok());
   HoldClient();
   service_.release.Notify();

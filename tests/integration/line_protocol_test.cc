@@ -49,6 +49,7 @@ TEST(ASecondProtocol, CallsBesideNativeOnesOnOnePort) {
       EXPECT_EQ(reply->payload(), request.payload());
     }
   }
+  // One connection each for all hundred calls.
   EXPECT_EQ(lines->counts().connects, 1);
   EXPECT_EQ(server->connection_list().size(), 2u);
 }
@@ -98,7 +99,7 @@ TEST(ASecondProtocol, DrainsBeforeItsServerStops) {
       {}, {}, [&](absl::StatusOr<EchoReply> r) { ended.Set(r.status()); });
   ASSERT_TRUE(service.hanging.WaitFor([](int n) { return n == 1; }));
   std::thread stops([&] { server->Stop(absl::InfiniteDuration()); });
-  // It waits for the call.
+  // The server waits for the call that hangs.
   ASSERT_TRUE(PollUntil([&] { return server->state() == ServerState::kDraining; }));
   service.release.Notify();
   stops.join();
@@ -114,6 +115,7 @@ TEST(ASecondProtocol, AsksTheSameAuthenticator) {
     if (token == "let me in") return "somebody";
     return absl::UnauthenticatedError("wrong token");
   };
+  // Written by a handler that has answered when the test reads it.
   std::string identity;
   service.echo = [&](ServerContext& context, EchoRequest&, EchoReply&) {
     identity = context.identity();
@@ -133,6 +135,7 @@ TEST(ASecondProtocol, AFirstByteOfNeitherIsRefused) {
   HookedEcho service;
   TestServer server(service, BothProtocols());
   RawPeer peer = RawPeer::ConnectTo(server.port());
+  // Differs from LINE in its third byte, and from the native preface in its first.
   peer.Send("LIME juice\n");
   EXPECT_TRUE(peer.WaitForClose());
   EXPECT_TRUE(PollUntil([&] { return server->closed(CloseReason::kUnknownProtocol) == 1; }));
@@ -145,6 +148,7 @@ TEST(ASecondProtocol, IsKnownByItsFirstBytesHoweverTheyCome) {
   HookedEcho service;
   TestServer server(service, BothProtocols());
   RawPeer peer = RawPeer::ConnectTo(server.port());
+  // An opening with an empty token.
   peer.SendByByte("LINE \n");
   EXPECT_EQ(peer.Read(8), "WELCOME\n");
   RawPeer other = RawPeer::ConnectTo(server.port());

@@ -61,6 +61,7 @@ TEST_F(Listeners, TakeEachItsProtocols) {
   const std::string native = Add(), line = Add(std::move(lines));
   EXPECT_EQ(EchoAt(native), absl::OkStatus());
   EXPECT_EQ(EchoAt(line, OverLines()), absl::OkStatus());
+  // Each refuses the protocol of the other.
   EXPECT_FALSE(EchoAt(line).ok());
   EXPECT_FALSE(EchoAt(native, OverLines()).ok());
   EXPECT_EQ(server_.addresses().size(), 2u);
@@ -71,6 +72,7 @@ TEST_F(Listeners, OfferEachItsServices) {
   only.services = {"weft.test.CounterService"};
   const std::string all = Add(), one = Add(std::move(only));
   EXPECT_EQ(EchoAt(all), absl::OkStatus());
+  // The service is registered and unknown here: the text says of whom, and what there is.
   EXPECT_THAT(EchoAt(one),
               IsStatus(absl::StatusCode::kUnimplemented,
                        AllOf(HasSubstr("weft.test.EchoService/Echo"), HasSubstr("this listener"),
@@ -83,9 +85,11 @@ TEST_F(Listeners, OfferEachItsServices) {
 
 TEST_F(Listeners, OfferNothingThatIsNotRegistered) {
   ListenerOptions wrong;
+  // One of the two is registered, which is not enough.
   wrong.services = {"weft.test.CounterService", "weft.test.Nobody"};
   EXPECT_THAT(server_.AddListener(kAnyPort, std::move(wrong)),
               IsStatus(absl::StatusCode::kInvalidArgument, HasSubstr("weft.test.Nobody")));
+  // The address is not listened on when its options are refused.
   EXPECT_TRUE(server_.addresses().empty());
 }
 
@@ -131,6 +135,7 @@ TEST_F(ListenersOfACarefulServer, AskEachItsAuthenticator) {
                     everybodys = Add(std::move(open));
   EXPECT_EQ(EchoAt(servers, With("sesame")), absl::OkStatus());
   EXPECT_EQ(who.Get(), "of the server");
+  // The word of one is wrong at the other.
   EXPECT_THAT(EchoAt(servers, With("open up")), HasCode(absl::StatusCode::kUnauthenticated));
   EXPECT_EQ(EchoAt(listeners, With("open up")), absl::OkStatus());
   EXPECT_EQ(who.Get(), "of the listener");
@@ -142,6 +147,7 @@ TEST_F(ListenersOfACarefulServer, AskEachItsAuthenticator) {
 TEST_F(Listeners, AreAddedWhileTheServerServes) {
   const std::string first = Add();
   const auto channel = ChannelTo(first);
+  // Connected before the second listener is there, and still so afterwards.
   EXPECT_TRUE(EchoService::Stub(*channel).Echo(RequestOf("x")).ok());
   const std::string second = Add();
   EXPECT_EQ(EchoAt(second), absl::OkStatus());

@@ -25,7 +25,8 @@ using ::testing::HasSubstr;
 
 constexpr auto kExhausted = absl::StatusCode::kResourceExhausted;
 
-// Answers each call of Echo with a reply that was made before, when the test says so.
+// Answers Echo at once. A call of Hang has its reply made when it comes, and is answered when the
+// test says so.
 class PreparedEcho final : public EchoService::AsyncService {
  public:
   void Echo(ServerContext&, EchoRequest& request, Responder<EchoReply> responder) override {
@@ -97,6 +98,8 @@ class LittleMemory : public ::testing::Test {
 TEST_F(LittleMemory, AReplyWithoutMemoryEndsItsCallAndNothingElse) {
   TestServer server(echo_);
   auto channel = server.Connect();
+  // Small fields are copied into the output, and a compressed reply into memory of its own. A plain
+  // payload would be sent from where it stands, without more memory.
   EchoService::Stub stub(*channel);
   for (const auto& [bytes, text] :
        {std::pair<int64_t, std::string>{-16'000'000, "words"}, {4'000'000, "compressed"}}) {
@@ -125,6 +128,7 @@ TEST_F(LittleMemory, AMessageOfAStreamWithoutMemoryEndsItsStreamAndNothingElse) 
   Rows::Stub stub(*channel);
   RowQuery query;
   query.set_bytes(4'000'000);
+  // The first row is read while there is memory, so only the second write can fail.
   auto rows = stub.List(query, {.timeout = absl::InfiniteDuration()});
   Row row;
   ASSERT_TRUE(rows.Read(&row));
@@ -160,6 +164,8 @@ TEST_F(LittleMemory, CallsThatTheTableHasNoRoomForAreRefusedByTheClient) {
   EchoService::Stub stub(*channel);
   EXPECT_TRUE(stub.Echo(RequestOf("connects")).ok());
   constexpr size_t kCalls = 1'500;
+  // A table is doubled when it is half full. Twice 2,048 slots of 16 bytes would be 64 KiB, which
+  // is refused: 1,024 calls fit.
   EchoResult results;
   {
     const NoLargeMemory none(NoLargeMemory::Of::kNew);
@@ -195,6 +201,7 @@ TEST_F(LittleMemory, CallsThatTheTableHasNoRoomForAreRefusedByTheServer) {
   EXPECT_TRUE(refusal->header.has(native::kNotExecuted));
   EXPECT_THAT(refusal->body, HasSubstr("no memory for a call more beside the "));
   echo_.AwaitHeld(refusal->header.id - 1);
+  // The connection goes on: it still takes a cancel and answers.
   peer.Send(raw::Cancel(1) + raw::Ping(7));
   EXPECT_TRUE(peer.ReadFrame(native::FrameType::kPing).has_value());
   echo_.Release();
@@ -209,6 +216,7 @@ TEST_F(LittleMemory, AMethodNumberThatTheTableHasNoRoomForClosesItsConnection) {
   EXPECT_EQ(peer.Read(8), raw::Preface());
   ASSERT_TRUE(peer.ReadFrame(native::FrameType::kHello).has_value());
   const NoLargeMemory none(NoLargeMemory::Of::kNew);
+  // The table is as long as its highest number, which the peer chooses.
   peer.Send(raw::Request({.id = 1, .number = 60'000}));
   const std::optional<RawFrame> last = peer.ReadFrame(native::FrameType::kGoAway);
   ASSERT_TRUE(last.has_value());

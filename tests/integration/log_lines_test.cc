@@ -78,6 +78,7 @@ TEST(LogLines, BadStringsOfAClientGoToTheServersSinkThinnedOut) {
   auto channel = server.Connect();
   EchoService::Stub stub(*channel);
   const auto request = WithBadText<EchoRequest>(2);
+  // Nothing may come here: the sink gets all lines.
   testing::internal::CaptureStderr();
   for (int i = 0; i < 300; ++i) {
     EXPECT_TRUE(absl::IsInternal(stub.Echo(request).status()));
@@ -85,6 +86,7 @@ TEST(LogLines, BadStringsOfAClientGoToTheServersSinkThinnedOut) {
   }
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
   EXPECT_THAT(sink->Text(), HasSubstr("protobuf: String field 'weft.test.EchoRequest.text'"));
+  // 600 requests were bad; ten lines a second are let through.
   EXPECT_LT(sink->Count(), 200u);
 }
 
@@ -106,7 +108,7 @@ TEST(LogLines, BadStringsOfAServerGoToTheChannelsSink) {
   EXPECT_THAT(sink->Text(), HasSubstr("protobuf: String field 'weft.test.EchoReply.text'"));
 }
 
-// An application's own use of protobuf is none of ours.
+// Lines about messages that the application parses itself go where they went before.
 TEST(LogLines, BadStringsThatTheApplicationParsesGoWhereTheyWent) {
   const std::string bytes = WithBadText<EchoRequest>(2).SerializeAsString();
   HookedEcho service;
@@ -134,6 +136,7 @@ TEST(LogLines, HellosWhoseNamesAreNoTextAreTakenWithoutALine) {
     EXPECT_TRUE(peer.ReadFrame(native::FrameType::kPing).has_value()) << "it was taken";
   }
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+  // The names are bytes in the .proto file, so protobuf does not look for UTF-8.
   EXPECT_THAT(sink->Text(), Not(HasSubstr("protobuf")));
 }
 
@@ -201,6 +204,7 @@ TEST(LogLines, AServerThatIsLostIsToldAsLongAsItLasts) {
   EchoService::Stub stub(*channel);
   const CallOptions patient = {.timeout = absl::InfiniteDuration(), .wait_for_ready = true};
   ASSERT_TRUE(stub.Echo(RequestOf("x"), patient).ok());
+  // Longer than the second after which a connection counts as one that has lasted.
   clock.Advance(absl::Seconds(5));
   server.reset();
   // Each step waits for the attempt that it may have begun.
@@ -255,6 +259,7 @@ TEST(LogLines, EachServerAndChannelHasALevelThatIsChangedWhileItRuns) {
   EXPECT_TRUE(own_log->lines.WaitFor([](const auto& all) { return all.size() == 1; }));
   EXPECT_THAT(own_log->lines.Get()[0], HasSubstr("server: unknown protocol"));
   EXPECT_TRUE(runtime_log->lines.Get().empty());
+  // Only a log without a level of its own follows the runtime's.
   runtime->log().SetLevel(LogLevel::kInfo);
   EXPECT_TRUE(quiet->log().Wants(LogLevel::kInfo));
   EXPECT_FALSE(loud->log().Wants(LogLevel::kInfo));
@@ -277,6 +282,7 @@ TEST(LogLines, AServersOwnThreadsHaveItsLevelToo) {
   server->log().SetLevel(LogLevel::kInfo);
   refuse();
   EXPECT_TRUE(log->lines.WaitFor([](const auto& all) { return !all.empty(); }));
+  // The first refusal has no line, for the level was kOff then.
   EXPECT_EQ(log->lines.Get().size(), 1u);
 }
 
@@ -291,6 +297,7 @@ TEST(LogLines, AStandardErrorThatNobodyReadsStopsNothing) {
   auto channel = server.Connect({.runtime = *runtime});
   EchoService::Stub stub(*channel);
   const auto bad = WithBadText<EchoRequest>(2);
+  // Each round makes lines of weft's own and one of protobuf's, on I/O threads that must not wait.
   for (int i = 0; i < 100; ++i) {
     RawPeer peer = RawPeer::ConnectTo(server->port());
     peer.Send("GET / HTTP/1.1\r\n\r\n");

@@ -47,6 +47,7 @@ class Members final : public BroadcastTargets {
         runtime_(RuntimeOf({.io_threads = 2, .worker_threads = 32})) {
     channels.runtime = runtime_;
     channels.network = network_;
+    // A connection that a test holds is silent on purpose, and must not be given up for it.
     channels.limits.heartbeat_interval = absl::ZeroDuration();
     auto set = std::make_shared<PeerSet>();
     for (int i = 0; i < count; ++i) {
@@ -75,6 +76,7 @@ class Members final : public BroadcastTargets {
   }
   ~Members() override {
     for (auto& member : members_) {
+      // Handlers that hang end first: the server's destructor waits for them.
       member->service.release.Notify();
       member->server.reset();
     }

@@ -113,6 +113,7 @@ TEST_F(NamesInANamespace, AnAddressOfAFamilyThatIsOffIsLeftOut) {
 
 TEST_F(NamesInANamespace, APortThatIsTakenOnOneAddressIsGivenUpForAnother) {
   Write("hosts", "127.0.0.1 localhost\n::1 localhost\n");
+  // The system has four ports to give, and three of them are taken on one of the two addresses.
   std::ofstream("/proc/sys/net/ipv4/ip_local_port_range") << "40000 40003";
   std::vector<Socket> taken;
   for (const int port : {40000, 40001, 40002}) {
@@ -129,6 +130,7 @@ TEST_F(NamesInANamespace, APortThatIsTakenOnOneAddressIsGivenUpForAnother) {
 
 TEST_F(NamesInANamespace, ADeadAddressHoldsUpNoAttempt) {
   Write("hosts", "127.0.0.1 two\n127.0.0.2 two\n");
+  // With a full backlog the kernel answers no more: the address looks dead.
   const Socket dead = *Socket::Listen(*SocketAddress::Parse("127.0.0.1:0"), 0);
   const SocketAddress address = *dead.LocalAddress();
   std::vector<Socket> queue;
@@ -137,6 +139,7 @@ TEST_F(NamesInANamespace, ADeadAddressHoldsUpNoAttempt) {
     queue.push_back(*Socket::StartConnect(address, &connected));
   }
   Serving server(absl::StrCat("127.0.0.2:", address.port()));
+  // No second attempt within the test's time: the first one has to get to the other address.
   ChannelOptions options;
   options.backoff = absl::Hours(1);
   options.max_backoff = absl::Hours(1);

@@ -9,7 +9,7 @@
 namespace weft::test {
 namespace {
 
-// Serves Where and Echo by asking another server, in the style of `relay`.
+// Serves Where and Hang by blocking calls to another server.
 class Relay : public EchoService::Service {
  public:
   explicit Relay(const std::string& target) : channel_(ChannelTo(target)), stub_(*channel_) {}
@@ -27,6 +27,7 @@ class Relay : public EchoService::Service {
     return status;
   }
 
+  // Later than the deadline of the outer call, unless a test says otherwise.
   absl::Duration timeout = absl::Minutes(5);
   bool detached = false;
   Awaited<absl::Status> inner;
@@ -57,7 +58,7 @@ class CoroRelay : public EchoService::CoroService {
   EchoService::Stub stub_;
 };
 
-// A caller, a server that asks another one, and that one.
+// A caller, a near server that asks a far one, and the far one.
 template <typename AnyRelay = Relay>
 struct Chain {
   HookedEcho far;
@@ -92,6 +93,7 @@ TEST(NestedCalls, InheritNothingWhenTheyAreDetached) {
   absl::StatusOr<WhereReply> reply =
       chain.stub.Where(WhereRequest(), {.timeout = absl::Seconds(20)});
   ASSERT_EQ(reply.status(), absl::OkStatus());
+  // Five minutes of its own, not the outer call's 20 seconds.
   EXPECT_GT(reply->remaining_micros(), 20'000'000);
 }
 
@@ -121,13 +123,14 @@ TEST(NestedCalls, AreCancelledWhenTheCallersConnectionIsLost) {
   EchoResult result;
   chain.stub.HangAsync(EchoRequest(), {.timeout = absl::InfiniteDuration()}, Into(result));
   ASSERT_TRUE(chain.far.hanging.WaitForValue(1));
+  // No deadline, and nobody cancels: the end of the outer call's connection has to be enough.
   chain.channel.reset();
   EXPECT_EQ(result.Wait().status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(chain.relay.inner.Wait().code(), absl::StatusCode::kCancelled);
   EXPECT_TRUE(chain.far.seen_cancelled.WaitForValue(1));
 }
 
-// Its handlers wait for the token of their call.
+// A service whose handlers wait for the stop token of their call.
 class TokenEcho : public EchoService::Service {
  public:
   absl::Status Hang(ServerContext& call, EchoRequest&, EchoReply&) override {
@@ -161,7 +164,7 @@ TEST(StopToken, IsStoppedByTheDeadlineThoughNobodySaysSo) {
   TestServer server(echo);
   std::unique_ptr<Channel> channel = ChannelTo(server.target());
   EchoService::Stub stub(*channel);
-  // Until one gets there before its time: a machine may be slow.
+  // Tries longer timeouts until one call reaches its handler in time: a machine may be slow.
   for (absl::Duration timeout = absl::Milliseconds(50); echo.hanging.Get() == 0; timeout *= 2) {
     EXPECT_EQ(stub.Hang(EchoRequest(), {.timeout = timeout}).status().code(),
               absl::StatusCode::kDeadlineExceeded);

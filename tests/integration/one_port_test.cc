@@ -86,6 +86,7 @@ TEST_F(OnePort, TakesClientsWithAndWithoutTheTransportInEveryProtocol) {
     EXPECT_EQ(Call(/*wrapped=*/true, /*lines=*/false), "<ann>");
     EXPECT_EQ(Call(/*wrapped=*/true, /*lines=*/true), "<ann>");
   }
+  // Three rounds with two wrapped ones each.
   EXPECT_EQ(factory_->requests.Get().size(), 6u) << "plain ones are not wrapped";
 }
 
@@ -97,6 +98,7 @@ TEST_F(OnePort, GoesByWhatTheTransportHasAgreedOnAndNotByFirstBytes) {
   // one.
   RawPeer peer = Connect();
   peer.Send(StepFactory::Greeting('A', "ann") + "C" + raw::Opening() + "\n");
+  // Five bytes: 'B', the length of the name, and "bob".
   EXPECT_EQ(peer.Read(5), StepFactory::Greeting('B', "bob"));
   EXPECT_TRUE(peer.WaitForClose());
   EXPECT_TRUE(Says("a line that begins with"));
@@ -145,6 +147,7 @@ TEST_F(OnePort, ServesWhatCameWithTheHandshakesFirstBytes) {
 TEST_F(OnePort, RefusesFirstBytesOfNobody) {
   Serve();
   RawPeer peer = Connect();
+  // The second byte of a greeting is a length below 32, so these bytes are no greeting.
   peer.Send("A~ neither a greeting nor a preface");
   EXPECT_TRUE(peer.WaitForClose());
   EXPECT_TRUE(Closed(CloseReason::kUnknownProtocol, 1));
@@ -164,7 +167,7 @@ TEST_F(OnePort, GivesEveryWayInTheSameTimeFromItsFirstMomentOn) {
     ASSERT_EQ(peer->Read(5), StepFactory::Greeting('B', "bob"));
   }
   clock_.Advance(absl::ToChronoNanoseconds(absl::Seconds(4)));
-  // It begins to shake hands now, and has no second more for that.
+  // This client begins to shake hands now, and has only the one second that is left.
   slow.Send(StepFactory::Greeting('A', "ann").substr(1));
   ASSERT_EQ(slow.Read(5), StepFactory::Greeting('B', "bob"));
   shaken.Send("C");

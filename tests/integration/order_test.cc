@@ -35,7 +35,7 @@ Callback<EntryReply> Into(EntryResult& result) {
 // Records what handlers saw: the numbers of each account in order, and how many ran at once.
 class Journal {
  public:
-  // Returns when `hold` does; sees to it that two of one account never run at once.
+  // Returns when `hold` does; notes whether two of one account run at once.
   void Run(const Entry& entry, const std::function<void(const Entry&)>& hold) {
     Enter(entry);
     if (hold) hold(entry);
@@ -139,7 +139,8 @@ class CoroutineLedger : public Ledger::CoroService {
   }
 };
 
-// Calls that wait for the connection may be overtaken by those that come when it is there.
+// Makes the connection, so that the calls of the test go straight to it. The server does not have
+// the method, which is enough of an answer.
 void Connect(Channel& channel) {
   EXPECT_THAT(EchoService::Stub(channel).Echo(RequestOf("x")).status(),
               HasCode(absl::StatusCode::kUnimplemented));
@@ -158,6 +159,7 @@ TEST(Order, ACallOfAnOrderedMethodWaitsForTheOneBefore) {
   Ledger::Stub stub(*channel);
   Connect(*channel);
   EntryResult replies;
+  // Many more than the 16 that a worker runs in a row: the order has to hold across the change.
   for (int i = 0; i < 300; ++i)
     stub.AppendAsync(EntryOf("a", i), {.timeout = kForever}, Into(replies));
   replies.WaitForAll(300);
@@ -189,7 +191,7 @@ TEST(Order, OtherConnectionsAndOtherMethodsGoOnBesideIt) {
   EXPECT_THAT(service.journal.state.Get().numbers["a"], ElementsAre(0, 1));
 }
 
-// That of 20 calls each starts when the responder of the one before has answered.
+// Expects of 20 calls that each starts when the responder of the one before has answered.
 void ExpectOneAfterTheOther(void (Ledger::Stub::*append)(const Entry&, CallOptions,
                                                          Callback<EntryReply>),
                             int worker_threads) {
@@ -261,6 +263,7 @@ TEST(Order, HoldsForCallsThatWaitForTheConnection) {
   Ledger::Stub* at_up = nullptr;
   Notification all_wait;
   ChannelOptions options;
+  // Holds the loop before it dials, so that all calls come to the waiting room.
   options.on_connection = [&](const ConnectionEvent& event) {
     if (event.state == ConnectionState::kConnecting) {
       EXPECT_TRUE(PollUntil([&] { return all_wait.HasHappened(); }));
@@ -282,6 +285,7 @@ TEST(Order, HoldsForCallsThatWaitForTheConnection) {
 TEST(Order, HoldsWhileTheConnectionComesUp) {
   BlockingLedger service;
   TestServer server(service, ServerOptions{.worker_threads = 4});
+  // Nothing is held: in each round the connection comes up at another point among the calls.
   for (int round = 0; round < 20; ++round) {
     const std::string account = absl::StrCat("round ", round);
     const auto channel = server.Connect();
@@ -321,14 +325,14 @@ TEST(Order, CallsOfOneKeyRunOneAtATimeAndOthersBesideThem) {
     ASSERT_TRUE(contexts[i].metadata().Add("account", "held").ok());
     stub.NoteAsync(EntryOf("held", i), {.timeout = kForever, .context = &contexts[i]}, Into(held));
   }
-  // One worker is held by one of the ten; the other serves whoever has another key.
+  // One worker is held by one of the ten; the other serves the calls with another key.
   for (int i = 0; i < 5; ++i) {
     ClientContext context;
     ASSERT_TRUE(context.metadata().Add("account", "free").ok());
     EXPECT_TRUE(stub.Note(EntryOf("free", i), {.timeout = kForever, .context = &context}).ok());
   }
   EXPECT_EQ(held.count(), 0u);
-  // Its worker may have taken it and not begun yet.
+  // A worker may have taken the first of the ten, and its handler not begun yet.
   EXPECT_TRUE(service.journal.state.WaitFor(
       [](const auto& state) { return state.numbers.contains("held"); }));
   EXPECT_THAT(service.journal.state.Get().numbers["held"], ElementsAre(0));
@@ -354,6 +358,7 @@ TEST(Order, TheKeyMayStandInTheRequestAndJoinMethods) {
   EntryResult replies;
   for (int i = 0; i < 200; ++i) {
     for (const char* account : {"a", "b", "c"}) {
+      // Another method with the same key: the two share one order.
       if (i % 3 == 0) {
         stub.StrikeAsync(EntryOf(account, i), {.timeout = kForever}, Into(replies));
       } else {
@@ -367,7 +372,8 @@ TEST(Order, TheKeyMayStandInTheRequestAndJoinMethods) {
   for (const char* account : {"a", "b", "c"}) EXPECT_EQ(state.numbers[account], UpTo(200));
 }
 
-// Compressed, with an attachment, with both: the key is the same message's.
+// The key is read from the message itself, also where the request is compressed, has an attachment,
+// or both.
 TEST(Order, AKeyInTheRequestIsFoundHoweverTheRequestTravels) {
   BlockingLedger service;
   Server server({.worker_threads = 4});
@@ -375,6 +381,7 @@ TEST(Order, AKeyInTheRequestIsFoundHoweverTheRequestTravels) {
   std::atomic<int> unparsed{0};
   const RequestKey by_account = [&](const ServerContext&, std::string_view bytes) {
     Entry entry;
+    // The key function has to get the message alone: inflated, and without the attachment.
     if (!entry.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) ++unparsed;
     return entry.account();
   };
@@ -458,6 +465,7 @@ TEST(Order, ACallThatIsGivenUpWhileItWaitsDoesNotHoldUpTheNext) {
   ASSERT_TRUE(service.waiting.WaitForValue(1));
   service.Answer();
   replies.WaitForAll(2);
+  // The cancelled call was passed over, and the order of the others kept.
   EXPECT_THAT(service.journal.state.Get().numbers["a"], ElementsAre(0, 2));
 }
 
@@ -480,6 +488,7 @@ TEST(Order, RefusesMoreThanTheQueueHolds) {
                                          AllOf(HasSubstr("4 calls wait for their turn"),
                                                HasSubstr("limit is 4 (worker_queue)"))));
   }
+  // One at a time: each answer lets the next one in.
   for (int i = 0; i < 5; ++i) {
     ASSERT_TRUE(service.waiting.WaitForValue(1));
     service.Answer();
@@ -510,6 +519,7 @@ TEST(Order, StopEndsWhatWaits) {
     replies.WaitForAll(10);
   }
   auto state = service.journal.state.Get();
+  // As many as have begun, without a gap.
   EXPECT_EQ(state.numbers["a"], UpTo(static_cast<int64_t>(state.numbers["a"].size())));
   EXPECT_FALSE(state.overlapped);
   EXPECT_EQ(replies.count(), 10u);

@@ -62,6 +62,7 @@ TEST(Overload, MaxCallsRefusesOnTheClientsSideAlready) {
   TestServer server(service, std::move(options));
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
+  // The client knows the server's limit from its Hello, and refuses the sixth call by itself.
   ASSERT_TRUE(stub.Echo(RequestOf("connects")).ok());
   EchoResult hung;
   for (int i = 0; i < 5; ++i) stub.HangAsync(RequestOf("x"), {.timeout = kForever}, Into(hung));
@@ -117,7 +118,7 @@ TEST(Overload, AnElasticPoolServesBehindBlockedWorkers) {
 
 // ---- Limits of calls under way
 
-// Each answers with what it was, and no handler saw it.
+// Expects a call to be refused with these words, and no handler to see it.
 void ExpectRefused(EchoService::Stub& stub, const std::vector<std::string>& words) {
   ClientContext context;
   const auto reply = stub.Echo(RequestOf("x"), {.timeout = kForever, .context = &context});
@@ -131,6 +132,7 @@ void ExpectRefused(EchoService::Stub& stub, const std::vector<std::string>& word
 TEST(Overload, TheServersLimitCountsAllConnectionsAndMethods) {
   AnsweringEcho service;
   TestServer server(service, ServerOptions{.io_threads = 2, .overload = {.max_calls = 4}});
+  // The connections are on different loops, and the count is the server's.
   const auto one = server.Connect();
   const auto two = server.Connect();
   EchoService::Stub first(*one), second(*two);
@@ -157,6 +159,7 @@ TEST(Overload, AConnectionThatFillsTheServersLimitLeavesRoomForAnother) {
   ASSERT_TRUE(innocent.Echo(RequestOf("connects")).ok());
   EchoResult hung;
   for (int i = 0; i < 16; ++i) hog.HangAsync(RequestOf("x"), {.timeout = kForever}, Into(hung));
+  // An eighth of 16 is kept for connections that hold less, so 14 are taken.
   for (const auto& refused : hung.WaitForAll(2)) {
     EXPECT_THAT(refused.status(), IsStatus(absl::StatusCode::kResourceExhausted,
                                            HasSubstr("the last are for connections with fewer")));
@@ -218,6 +221,7 @@ TEST(Overload, TheAdaptiveLimitRefusesWhatItsPoolCannotTakeAndOtherPoolsGoOn) {
   EchoResult all;
   stub.HangAsync(RequestOf("x"), {.timeout = kForever}, Into(all));
   ASSERT_TRUE(service.hanging.WaitForValue(1));
+  // With the one that hangs these are six, the highest that the limit may be.
   for (int i = 0; i < 5; ++i) stub.EchoAsync(RequestOf("x"), {.timeout = kForever}, Into(all));
   ExpectRefused(stub, {"6 calls are under way", "limit is 6 at present", "overload.adaptive"});
   service.release.Notify();
@@ -247,6 +251,7 @@ TEST(Overload, AQueueThatStandsGivesUpWhatWaitedTooLong) {
                 IsStatus(absl::StatusCode::kResourceExhausted,
                          AllOf(HasSubstr("the call waited"), HasSubstr("overload.queue_target"))));
   }
+  // The first calls may be served: a queue stands only when an interval has passed.
   EXPECT_EQ(served, service.entered.load());
   EXPECT_LT(served, 10);
 }
@@ -342,6 +347,7 @@ TEST_P(SlowReader, CostsNoMoreThanTheLimitAndNobodyElse) {
     EXPECT_THAT(frame->body, AllOf(HasSubstr("server side"), HasSubstr("max_output_bytes")));
     ++refused;
   }
+  // Eight fit into the limit of 8 MiB, and the kernel's buffers take some more.
   EXPECT_LE(whole, 40);
   EXPECT_GE(refused, 100);
   EXPECT_TRUE(stub.Echo(RequestOf("x")).ok());
@@ -401,6 +407,7 @@ TEST_P(SlowReader, ThatStartsToReadGetsEverything) {
     stub.ProduceAsync(request, {.timeout = kForever},
                       [&](absl::StatusOr<ProduceReply> r) { replies.Add(std::move(r)); });
   }
+  // Replies wait for the client by now, which reads none.
   EXPECT_TRUE(PollUntil([&] { return service.entered.load() >= 4; }));
   go_on.Notify();
   const std::string expected = Pattern(256 << 10);
@@ -431,7 +438,7 @@ TEST_P(SlowReader, ThatIsLeftByItsServerRaisesNoSignal) {
 INSTANTIATE_TEST_SUITE_P(Families, SlowReader, testing::Values(Family::kTcp4, Family::kUnix),
                          [](const auto& p) { return NameOf(p.param); });
 
-// Each is within the limit of its connection.
+// Each connection stays within its own limit; together they would be over the runtime's.
 TEST(SlowReaders, TogetherCostNoMoreThanTheLimitOfTheRuntime) {
   constexpr int kCalls = 40;
   HookedEcho service;
@@ -463,6 +470,7 @@ TEST(SlowReaders, TogetherCostNoMoreThanTheLimitOfTheRuntime) {
   }));
   int whole = 0, refused = 0;
   for (RawClient* reader : readers) {
+    // The first two also have the call that held a worker.
     for (int i = 0; i < kCalls + (reader == &three ? 1 : 2); ++i) {
       const std::optional<RawFrame> frame = reader->peer().ReadFrame(native::FrameType::kResponse);
       ASSERT_TRUE(frame.has_value());
@@ -478,7 +486,7 @@ TEST(SlowReaders, TogetherCostNoMoreThanTheLimitOfTheRuntime) {
   }
   EXPECT_LE(whole, 40);
   EXPECT_GE(refused, 60);
-  // All is read: what was held is free again.
+  // The replies are read, so what was held is free again.
   const auto channel = server.Connect();
   // Replies that they have not read go with their connections.
   for (RawClient* reader : readers) reader->peer().ShutDownWrites();
@@ -504,7 +512,7 @@ TEST(ClientOutput, OverItsLimitIsRefusedOnTheClientsSide) {
     stub.ConsumeAsync(request, {.timeout = kForever, .context = contexts.back().get()},
                       [&](absl::StatusOr<ConsumeReply> r) { results.Add(std::move(r)); });
   }
-  // Five fit.
+  // Five of 200,000 bytes fit into 1 MiB.
   for (const auto& result : results.WaitForAll(3)) {
     EXPECT_THAT(result.status(), IsStatus(absl::StatusCode::kResourceExhausted,
                                           AllOf(HasSubstr("client side"), HasSubstr("1048576"),
@@ -513,6 +521,7 @@ TEST(ClientOutput, OverItsLimitIsRefusedOnTheClientsSide) {
   EXPECT_EQ(results.count(), 3u);
   for (const auto& context : contexts) context->Cancel();
   results.WaitForAll(8);
+  // The calls waited for the handshake, which never came.
   for (const auto& context : contexts) EXPECT_FALSE(context->may_have_been_executed());
 }
 

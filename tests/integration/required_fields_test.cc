@@ -73,6 +73,7 @@ class Answering final : public Proto2Service::Service {
     Proto2Reply reply;
     reply.set_number(1);
     EXPECT_TRUE(replies.Write(reply));
+    // The second reply lacks its field, so its write has to fail.
     reply.clear_number();
     EXPECT_EQ(replies.Write(reply), complete);
     return absl::OkStatus();

@@ -44,6 +44,7 @@ TEST(Retries, RepeatAnIdempotentCallInEveryStyle) {
   HookedEcho service;
   std::atomic<int> calls{0};
   service.echo = [&](ServerContext&, EchoRequest& request, EchoReply& reply) {
+    // Every third attempt succeeds: each of the calls below needs three.
     if (calls.fetch_add(1) % 3 < 2) return absl::UnavailableError("not now");
     FillEcho(request, &reply);
     return absl::OkStatus();
@@ -76,6 +77,7 @@ TEST(Retries, RepeatAnIdempotentCallInEveryStyle) {
 }
 
 TEST(Retries, DoNotRepeatWhatMayHaveBeenExecuted) {
+  // A second attempt would succeed.
   FlakyEcho service(1);
   TestServer server(service);
   auto channel = server.Connect(Retrying(3));
@@ -100,6 +102,7 @@ TEST(Retries, NameTheLastAttempt) {
 
 TEST(Retries, HonourTheServersPushBack) {
   FlakyEcho service(1);
+  // Below zero: the server asks for no further attempt.
   service.push_back = -absl::Seconds(1);
   TestServer server(service);
   auto channel = server.Connect(Retrying(3));
@@ -120,6 +123,7 @@ TEST(Retries, OutliveAServerThatIsNotThereYet) {
   ChannelOptions options = Retrying(1000);
   options.backoff = absl::Milliseconds(1);
   options.max_backoff = absl::Milliseconds(5);
+  // The default of 100 tokens could be used up before the server is there.
   options.retry_budget.tokens = 1'000'000;
   auto channel = ChannelTo(absl::StrCat("127.0.0.1:", port), options);
   EchoService::Stub stub(*channel);
@@ -137,6 +141,7 @@ TEST(Retries, EndWithTheirChannel) {
   FlakyEcho flaky(1000);
   TestServer server(flaky);
   ChannelOptions options = Retrying(100);
+  // A pause that lasts until the channel goes.
   options.retry.backoff = options.retry.max_backoff = absl::Seconds(5);
   auto channel = server.Connect(options);
   EchoService::Stub stub(*channel);
@@ -153,6 +158,7 @@ TEST(Retries, EndWhenTheirCallerCancelsThem) {
   FlakyEcho flaky(1000);
   TestServer server(flaky);
   ChannelOptions options = Retrying(100);
+  // A pause that lasts until the caller cancels.
   options.retry.backoff = options.retry.max_backoff = absl::Seconds(5);
   auto channel = server.Connect(options);
   EchoService::Stub stub(*channel);

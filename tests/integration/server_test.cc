@@ -33,6 +33,7 @@ TEST(ServerStart, RefusesAServiceTwiceAndSaysSoAgainWhenItStarts) {
   EXPECT_TRUE(server.Register(one).ok());
   EXPECT_THAT(server.Register(other),
               IsStatus(absl::StatusCode::kAlreadyExists, HasSubstr("weft.test.EchoService")));
+  // Said again, in case the program has ignored it.
   EXPECT_THAT(server.Start("127.0.0.1:0"), HasCode(absl::StatusCode::kAlreadyExists));
 }
 
@@ -90,7 +91,7 @@ TEST(ServerStart, ListensOnSeveralAddresses) {
   EXPECT_EQ(server.connections().accepted, 4);
 }
 
-// ---- Authentication
+// ---- Files of unix sockets
 
 bool Exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
@@ -134,7 +135,7 @@ TEST(UnixSocket, HasTheModeThatTheServersOptionsSay) {
               IsStatus(absl::StatusCode::kInvalidArgument, HasSubstr("unix_socket_mode")));
 }
 
-// Both halves understand it the same way.
+// Client and server resolve the name in the same way.
 TEST(ServerStart, OfLocalhostIsReachedByEachOfItsAddressesAndByItsName) {
   HookedEcho service;
   Server server;
@@ -148,6 +149,8 @@ TEST(ServerStart, OfLocalhostIsReachedByEachOfItsAddressesAndByItsName) {
     EXPECT_TRUE(EchoService::Stub(*channel).Echo(RequestOf("x")).ok()) << target;
   }
 }
+
+// ---- Authentication
 
 TEST(Authentication, TellsHandlersWhoCalls) {
   HookedEcho service;
@@ -238,7 +241,7 @@ TEST(Authentication, HoldsCallsUntilItHasDecided) {
   constexpr absl::Duration kBrief = absl::Milliseconds(5);
   const absl::Status expired = stub.Fail(FailRequest(), {.timeout = kBrief}).status();
   EXPECT_THAT(expired, HasCode(absl::StatusCode::kDeadlineExceeded));
-  // Unless it expired before there was a connection.
+  // False: it expired before there was a connection, and was never sent.
   const bool sent = expired.message().find("no reply within") != std::string::npos;
   // The server's time for it begins when it comes, and its cancelling may come later still.
   EXPECT_TRUE(PollUntil([&] {
@@ -249,7 +252,7 @@ TEST(Authentication, HoldsCallsUntilItHasDecided) {
   }));
   const absl::Time over = absl::Now() + kBrief;
   EXPECT_TRUE(PollUntil([&] { return absl::Now() >= over; }));
-  // More than is kept: the rest waits with the client.
+  // More than the 64 KiB that are kept: the rest waits with the client.
   const EchoRequest request = PayloadOf(300'000);
   stub.EchoAsync(request, {.timeout = kForever}, Into(large));
   EXPECT_TRUE(PollUntil([&] { return asked.load() == 1; }));
@@ -323,6 +326,7 @@ TEST(ServerStats, AreWhatClientsCounted) {
     });
   }
   for (std::thread& thread : threads) thread.join();
+  // Nothing is under way any more, so the counts are complete.
   server->Stop();
   for (const MethodStatsSnapshot& stats : server->Stats()) {
     EXPECT_EQ(stats.by_code, counted[stats.method]) << stats.method;
@@ -353,6 +357,7 @@ TEST(ServerStats, CountConnectionsByTheReasonOfTheirEnd) {
   server->Stop();
   EXPECT_EQ(server->connections().accepted, 3);
   EXPECT_EQ(server->connections().open, 0);
+  // Either end may have been the first to close the third one.
   EXPECT_EQ(server->closed(CloseReason::kPeerClosed) + server->closed(CloseReason::kLocal), 3);
 }
 
@@ -420,6 +425,7 @@ TEST(IoThreads, GetConnectionsInTurn) {
   std::vector<uint64_t> order;
   for (int i = 0; i < 9; ++i) {
     channels.push_back(server.Connect());
+    // An inline handler says on which loop's thread its connection is.
     const auto where = EchoService::Stub(*channels.back()).WhereInline(WhereRequest());
     ASSERT_TRUE(where.ok());
     EXPECT_TRUE(where->on_loop());
@@ -528,6 +534,7 @@ TEST_P(StopInside, AHandlerReturnsAtOnceAndTheServerStops) {
   HookedEcho service;
   TestServer server(service, ServerOptions{.run_inline = run_inline});
   service.echo = [&](ServerContext&, EchoRequest&, EchoReply&) {
+    // Begins to stop and returns: the server waits for this very handler.
     server->Stop();
     return absl::OkStatus();
   };
@@ -551,6 +558,7 @@ TEST(Stop, WhileClientsKeepSending) {
     for (int t = 0; t < 3; ++t) {
       threads.emplace_back([&] {
         ChannelOptions options;
+        // Short pauses, so that many calls meet the stopping server.
         options.backoff = options.max_backoff = absl::Milliseconds(1);
         const auto channel = server.Connect(std::move(options));
         EchoService::Stub stub(*channel);
@@ -573,9 +581,9 @@ TEST(Stop, WhileClientsKeepSending) {
     EXPECT_TRUE(PollUntil([&] { return not_executed.load() > 3; }));
     stop.store(true);
     for (std::thread& thread : threads) thread.join();
-    // Each call that was executed was answered, or its caller was told that it may have been.
+    // No call was answered without being executed.
     EXPECT_GE(entered, ok.load());
-    // A call that was executed without either would have been reported as certainly not executed.
+    // Each executed call was answered, or its caller was told that it may have been executed.
     EXPECT_LE(entered, ok.load() + maybe.load());
     EXPECT_EQ(service.entered.load(), entered);
   }
@@ -615,7 +623,7 @@ TEST(Stop, LosesNoAnswerOfADrainedCall) {
 }
 
 TEST(Stop, WaitsForHandlersThatHaveAnswered) {
-  // With threads that outlive the server, and a service that does not.
+  // The runtime's threads outlive the server; the service does not.
   const auto runtime = RuntimeOf({.worker_threads = 2});
   class Late : public EchoService::AsyncService {
    public:

@@ -79,6 +79,7 @@ class SlowReaderTest : public testing::Test {
   }
   // Moves the clock, a read a step, until every call has ended.
   void Play() {
+    // 40 MiB in pieces of 60 KiB are 700 steps.
     for (int i = 0; i < 2'000 && Done() < kCalls; ++i) {
       const uint64_t before = BytesIn();
       clock_.Advance(step_);
@@ -120,6 +121,7 @@ TEST_F(SlowReaderTest, FortyMebibytesAtThreeHundredKilobytesASecondLoseNothing) 
 
 // As with a large send buffer: the system takes everything at once, and then nothing for long.
 TEST_F(SlowReaderTest, WhatTheSystemBelowHoldsIsNoSilenceEither) {
+  // Room for all 40 MiB: the server has nothing left to write while the client reads for minutes.
   Begin(absl::Milliseconds(200), size_t{64} << 20);
   ExpectNothingLost();
 }
@@ -131,8 +133,9 @@ TEST_F(SlowReaderTest, AReaderThatStopsIsSilentThoughItsServerHasPausedReading) 
     clock_.Advance(step_);
     ASSERT_TRUE(PollUntil([&] { return BytesIn() != before; }));
   }
-  // It takes nothing more, and says nothing.
+  // The client takes nothing more, and says nothing.
   ASSERT_TRUE(network_->Hold(0));
+  // Suspect after two intervals, given up after three.
   for (int i = 0; i < 5; ++i) clock_.Advance(absl::Seconds(1));
   EXPECT_EQ(server_->closed(CloseReason::kSilent), 1);
 }

@@ -41,6 +41,7 @@ class SpreadCalls : public testing::Test {
     stub = std::make_unique<EchoService::Stub>(*target);
     target->source().Connect(true);
     for (const auto& connection : target->source().connections()) {
+      // All are up, so a call's place depends on the source's turn alone.
       ASSERT_TRUE(PollUntil([&] { return connection->connects() == 1; }));
     }
   }
@@ -70,6 +71,7 @@ TEST_F(SpreadCalls, RetriesLandOnDifferentServers) {
     EXPECT_THAT(s, IsStatus(absl::StatusCode::kUnavailable, testing::HasSubstr("attempt 3 of 3")));
     for (const HookedEcho& service : services) EXPECT_EQ(service.entered.load(), calls);
   }
+  // Two retries for each of four calls.
   EXPECT_EQ(target->starter().attempt_counts().retries.load(), 8);
 }
 
@@ -122,6 +124,7 @@ TEST_F(SpreadCalls, RepliesFromOtherLoopsComeWhole) {
       EXPECT_EQ(std::string(context.reply_attachment()), Pattern(70'000, 7));
     }
   }
+  // Dealt in turn: a third of 30 each.
   for (const HookedEcho& service : services) EXPECT_EQ(service.entered.load(), 10);
 }
 
@@ -142,6 +145,7 @@ TEST_F(SpreadCalls, SaysOfEachAttemptHowItEnded) {
     failed += bad ? 1 : 0;
   }
   EXPECT_GT(failed, 0);
+  // A call that met the bad server has one report more.
   EXPECT_EQ(reports.size(), 6u + static_cast<size_t>(failed));
 }
 
@@ -149,6 +153,7 @@ TEST_F(SpreadCalls, GoToWhoIsLeft) {
   Make();
   servers[0]->Stop();
   servers[2]->Stop();
+  // A link counts as gone when its connection's next attempt has failed.
   for (const size_t i : {size_t{0}, size_t{2}}) {
     ASSERT_TRUE(
         PollUntil([&] { return target->source().connections()[i]->failed_connects() > 0; }));

@@ -84,7 +84,8 @@ inline std::string ListenAddressOf(Family family, const TempDir& dir) {
 
 // ---- Services
 
-// Echo and Hang as the test says, everything else as the .proto says.
+// Echo and Hang as the test says, everything else as the .proto says, but for Sleep, which does not
+// wait by itself.
 class HookedEcho : public EchoService::Service {
  public:
   std::function<absl::Status(ServerContext&, EchoRequest&, EchoReply&)> echo;
@@ -110,6 +111,7 @@ class HookedEcho : public EchoService::Service {
     entered.fetch_add(1);
     absl::Status status(static_cast<absl::StatusCode>(request.code()), request.message());
     if (!status.ok()) {
+      // Details that a test can look for at the client.
       status.SetPayload("type.googleapis.com/weft.test.FailRequest",
                         absl::Cord(request.SerializeAsString()));
     }
@@ -117,6 +119,7 @@ class HookedEcho : public EchoService::Service {
   }
   absl::Status Throw(ServerContext&, FailRequest& request, FailReply&) override {
     entered.fetch_add(1);
+    // An int, in the place of an exception object, is the harder case: it has no text.
     if (request.code() == 0) throw std::runtime_error(request.message());
     throw request.code();
   }
@@ -169,14 +172,15 @@ class HookedEcho : public EchoService::Service {
   }
 };
 
-// Answers Echo from a thread of its own, and Hang when the test says.
+// Answers Echo from a thread of its own, and Hang when the test says. A request stays valid until
+// its responder has answered, so a pointer to it is enough.
 class AnsweringEcho : public EchoService::AsyncService {
  public:
   using Waiting = std::vector<std::pair<EchoRequest*, Responder<EchoReply>>>;
 
   AnsweringEcho() : thread_([this] { Work(); }) {}
   ~AnsweringEcho() override { Stop(); }
-  // Before the service's members go: it answers what is left.
+  // Call it before members of a derived class go: it answers calls of Echo that are left.
   void Stop() {
     if (!thread_.joinable()) return;
     queue_.Update([](Queue& q) { q.stop = true; });
@@ -185,7 +189,7 @@ class AnsweringEcho : public EchoService::AsyncService {
 
   // Calls of Hang that have come and wait.
   Watched<int> hanging{0};
-  // Answers them all.
+  // Answers all calls of Hang that wait.
   void Release() {
     Waiting waiting;
     {
@@ -218,6 +222,7 @@ class AnsweringEcho : public EchoService::AsyncService {
   void Work() {
     for (bool stop = false; !stop;) {
       Waiting waiting;
+      // Nothing came within the patience of tests. An idle service is no failure: wait again.
       if (!queue_.WaitFor([](const Queue& q) { return q.stop || !q.waiting.empty(); })) continue;
       queue_.Update([&](Queue& q) {
         stop = q.stop;
@@ -233,6 +238,7 @@ class AnsweringEcho : public EchoService::AsyncService {
   Watched<Queue> queue_;
   std::mutex mu_;
   Waiting hung_;
+  // The last member: the thread uses all others from its first step.
   std::thread thread_;
 };
 
@@ -252,6 +258,7 @@ class CoroutineEcho : public EchoService::CoroService {
   Coro<absl::Status> Throw(ServerContext&, FailRequest& request, FailReply&) override {
     if (request.code() == 0) throw std::runtime_error(request.message());
     throw request.code();
+    // Never reached; makes this function a coroutine.
     co_return absl::OkStatus();
   }
 };
@@ -299,6 +306,7 @@ class CollectedLog final : public LogSink {
 // ---- Both sides
 
 inline std::shared_ptr<Runtime> RuntimeOf(RuntimeOptions options = {}) {
+  // Without a sink the lines would go to standard error, where nobody looks at them.
   if (options.log_sink == nullptr) options.log_level = LogLevel::kOff;
   absl::StatusOr<std::shared_ptr<Runtime>> runtime = Runtime::Create(std::move(options));
   if (!runtime.ok()) {
@@ -337,6 +345,7 @@ class TestServer {
   }
 
  private:
+  // Declared before the server, which removes its socket's file from this directory when it ends.
   TempDir dir_;
   Server server_;
 };

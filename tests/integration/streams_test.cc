@@ -199,6 +199,7 @@ TYPED_TEST(StreamsIn, ServerStreams) {
   int64_t next = 0;
   while (reader.Read(&row)) {
     EXPECT_EQ(row.number(), next);
+    // Each row has bytes of its own, which show one that was lost, doubled or moved.
     EXPECT_EQ(row.data(), Pattern(100, static_cast<uint64_t>(next) + 1));
     ++next;
   }
@@ -207,6 +208,7 @@ TYPED_TEST(StreamsIn, ServerStreams) {
 }
 
 TYPED_TEST(StreamsIn, ServerStreamEndsWithItsStatusBehindItsMessages) {
+  // 10: ABORTED, behind three rows, which the status must not overtake.
   auto reader = this->rows.List(QueryOf(3, 0, 10));
   Row row;
   int read = 0;
@@ -257,7 +259,7 @@ TYPED_TEST(StreamsIn, BothStreamAtOnceFarBeyondTheirCredit) {
 TYPED_TEST(StreamsIn, LargeMessagesTravelInPieces) {
   auto talk = this->rows.Talk();
   Row row;
-  // One frame and a little, several frames, and more than a stream's window at once.
+  // Within one frame, a little more than one, more than a stream's window, and far more than that.
   for (const size_t size : {size_t{40'000}, size_t{70'000}, size_t{1'000'000}, size_t{5'000'000}}) {
     ASSERT_TRUE(talk.Write(RowOf(7, size)));
     ASSERT_TRUE(talk.Read(&row));
@@ -304,6 +306,7 @@ TYPED_TEST(StreamsIn, CoroutineClient) {
   const auto client = [&]() -> Coro<absl::Status> {
     auto talk = stub.Talk();
     Row row;
+    // 900 KB each way, more than three of the stream's windows.
     for (int64_t i = 0; i < 300; ++i) {
       const Row out = RowOf(i, 3000);
       if (!co_await talk.WriteCoro(out)) co_return absl::InternalError("write");
@@ -324,6 +327,7 @@ TYPED_TEST(StreamsIn, CallbackClient) {
   auto adding = this->rows.Add();
   int64_t next = 0;
   std::function<void()> write = [&] {
+    // 3,000 rows of 500 bytes are nearly six windows, so the writer has to wait for room.
     while (next < 3000) {
       if (!adding.TryWrite(RowOf(next, 500))) {
         adding.OnReady(write);
@@ -360,6 +364,7 @@ TEST_F(Streams, SlowReaderStopsItsWriterAndNobodyElse) {
 
 TEST_F(Streams, DroppedReaderCancelsItsCall) {
   {
+    // A gigabyte: the handler cannot come to its end before it is cancelled.
     auto reader = rows.List(QueryOf(1'000'000, 1000));
     Row row;
     ASSERT_TRUE(reader.Read(&row));
@@ -370,7 +375,7 @@ TEST_F(Streams, DroppedReaderCancelsItsCall) {
 }
 
 TEST_F(Streams, WhoFinishesWithoutReadingGetsTheEndAllTheSame) {
-  // Far beyond the credit of its stream.
+  // 5 MB, far beyond the credit of its stream.
   auto reader = rows.List(QueryOf(5000, 1000), {.timeout = absl::InfiniteDuration()});
   const absl::Status s = reader.Finish();
   EXPECT_TRUE(s.ok()) << s;
@@ -406,6 +411,7 @@ TEST_F(Streams, DestroyedWhileItsEndIsAwaitedTellsSo) {
     reader.FinishAsync([&](const absl::Status& s) { done.Add(s); });
   }
   EXPECT_TRUE(absl::IsCancelled(done.Wait())) << done.Wait();
+  // Told once, although the stream that would have told it has gone.
   EXPECT_EQ(done.count(), 1u);
 }
 
@@ -413,6 +419,7 @@ TEST_F(Streams, DeadlineEndsBothSides) {
   auto reader = rows.List(QueryOf(1'000'000, 1000), {.timeout = absl::Milliseconds(50)});
   Row row;
   while (reader.Read(&row)) {
+    // Reading stops in the middle: the deadline has to end a handler that still writes.
     if (service.written.load() > 100) break;
   }
   const absl::Status s = reader.Finish();
@@ -435,6 +442,7 @@ TEST_F(Streams, LostConnectionEndsThemOnBothSides) {
   Row row;
   ASSERT_TRUE(talk.Write(RowOf(1)));
   ASSERT_TRUE(talk.Read(&row));
+  // The channel ends before its stream, which must stay usable and say so.
   channel.reset();
   EXPECT_FALSE(talk.Read(&row));
   const absl::Status s = talk.Finish();
@@ -523,6 +531,7 @@ TEST_F(Streams, MessageOverTheLimitEndsItsCallAlone) {
   const absl::Status s = adding.Finish().status();
   EXPECT_TRUE(absl::IsResourceExhausted(s)) << s;
   EXPECT_THAT(std::string(s.message()), HasSubstr("max_message_bytes of the channel"));
+  // The limit holds for the server's messages, too: it knows the limit from the channel's Hello.
   auto reader = stub.List(QueryOf(2, 20'000));
   Row row;
   EXPECT_FALSE(reader.Read(&row));

@@ -50,7 +50,7 @@ std::string NameOf(Handler handler) {
   return "";
 }
 
-// Where something ran.
+// Where something ran. Its members are set on the thread that makes it.
 struct Place {
   std::thread::id thread = std::this_thread::get_id();
   internal::EventLoop* loop = internal::EventLoop::Current();
@@ -172,12 +172,13 @@ TEST_P(Large, FiftyMebibytesGoBothWays) {
   TestServer server(service, GetParam());
   const auto channel = server.Connect();
   EchoService::Stub stub(*channel);
+  // Below max_message_bytes (64 MiB), and far more than any buffer on the way.
   constexpr size_t kSize = size_t{50} << 20;
   const EchoRequest request = PayloadOf(kSize);
   const absl::StatusOr<EchoReply> reply = stub.Echo(request, {.timeout = absl::InfiniteDuration()});
   ASSERT_TRUE(reply.ok()) << reply.status();
   EXPECT_TRUE(reply->payload() == request.payload());
-  // And the connection goes on.
+  // The connection goes on.
   EXPECT_TRUE(stub.Echo(RequestOf("after")).ok());
   EXPECT_EQ(server->connections().accepted, 1);
 }
@@ -289,6 +290,8 @@ TEST(CallbackStyle, TellsErrorsOnTheExecutorToo) {
     EXPECT_THAT(r.status(), HasCode(absl::StatusCode::kUnavailable));
     places.Add(Place());
   };
+  // Two that end with the attempt to connect or in the pause behind it, and one whose deadline has
+  // passed.
   stub.EchoAsync(RequestOf("a"), {.executor = *runtime->workers()}, note);
   stub.EchoAsync(RequestOf("b"), {}, note);
   stub.EchoAsync(RequestOf("c"), {.timeout = absl::Nanoseconds(-1)},
@@ -360,6 +363,7 @@ TEST(CoroutineStyle, InAHandlerResumesOnTheWorkerPool) {
   Awaited<Place> places;
   CoroutineEcho outer;
   outer.before = [&](EchoRequest&) -> Coro<absl::Status> {
+    // Before and behind the inner call: both times on a worker, and on no loop.
     places.Add(Place());
     const absl::StatusOr<EchoReply> reply = co_await inner_stub.EchoCoro(RequestOf("inner"));
     places.Add(Place());
@@ -448,6 +452,8 @@ TEST(Stubs, TheRequestMayGoWhenTheCallHasStarted) {
   EchoService::Stub stub(*channel);
   EchoResult result;
   for (int i = 0; i < 3; ++i) {
+    // A request of 256 KiB and more is sent from the caller's message while its call starts, and is
+    // copied before that returns.
     auto request = std::make_unique<EchoRequest>(PayloadOf(i == 2 ? 500'000 : 100));
     stub.EchoAsync(*request, {}, Into(result));
     // A call that still referred to the caller's message would send this.
@@ -477,6 +483,7 @@ TEST(ManyCalls, FromManyThreadsAndChannelsOnOneRuntime) {
       for (int i = 0; i < kCalls; ++i) {
         EchoService::Stub stub(*channels[static_cast<size_t>((t + i) % kChannels)]);
         const auto seed = static_cast<uint64_t>(t * kCalls + i);
+        // On both sides of the 256 bytes that a call keeps by itself, and some far above.
         EchoRequest request = PayloadOf(seed % 5 == 0 ? 5000 : seed % 300, seed);
         request.set_number(static_cast<int64_t>(seed));
         const auto check = [&, seed, payload = request.payload()](absl::StatusOr<EchoReply> r) {
@@ -503,10 +510,12 @@ TEST(ManyCalls, FromManyThreadsAndChannelsOnOneRuntime) {
   ASSERT_TRUE(callbacks.WaitForValue(kThreads * kCalls));
   EXPECT_EQ(right.load(), kThreads * kCalls);
   EXPECT_EQ(ended.load(), kThreads * kCalls);
+  // One connection for each channel, however many threads call on it.
   EXPECT_EQ(server->connections().accepted, kChannels);
 }
 
 TEST(ManyCalls, ThousandsUnderWayAtOnce) {
+  // Below the default max_calls of 10,000.
   constexpr int kCalls = 5000;
   AnsweringEcho service;
   TestServer server(service);
@@ -538,6 +547,7 @@ TEST(ManyCalls, OneThreadServes256Channels) {
   const auto runtime = RuntimeOf();
   std::vector<std::unique_ptr<Channel>> channels;
   EchoResult result;
+  // All at once: their handshakes go on beside one another on the client's one loop.
   for (int i = 0; i < 256; ++i) {
     channels.push_back(server.Connect({.runtime = runtime, .connect_timeout = absl::Seconds(60)}));
     EchoService::Stub(*channels.back())

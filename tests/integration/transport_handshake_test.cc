@@ -52,6 +52,7 @@ std::string NameSeenBy(CallTarget& target) {
 
 TEST(TransportHandshake, TellsEachSidesHandlersTheOthersName) {
   for (const bool loop_only : {false, true}) {
+    // One byte a step: each byte of the handshake needs the socket to be ready again.
     for (const size_t at_once : {SIZE_MAX, size_t{1}}) {
       NamingEcho service, of_client;
       TestServer server(service, ServerOptions{.transport = FactoryOf({.name = "bob",
@@ -77,6 +78,7 @@ TEST(TransportHandshake, TellsEachSidesHandlersTheOthersName) {
 
 TEST(TransportHandshake, TravelsThroughMemoryToo) {
   NamingEcho service;
+  // Less than a greeting of 5 bytes: each end has to wait in the middle of one.
   const auto network = InProcessNetwork::Create({.buffer_bytes = 3});
   Server server({.network = network, .transport = FactoryOf({.name = "bob"})});
   ASSERT_EQ(server.Register(service), absl::OkStatus());
@@ -108,6 +110,7 @@ TEST(TransportHandshake, IsAskedForWhatTheAddressAndTheLimitsSay) {
   EXPECT_EQ(dialled[0].role, HandshakeRole::kDialer);
   EXPECT_EQ(dialled[0].server_name, "127.0.0.1");
   EXPECT_THAT(dialled[0].alpn, ElementsAre("weft/1"));
+  // No time has passed on the manual clock, so the deadlines are exact.
   EXPECT_EQ(dialled[0].deadline - clock.Now(), std::chrono::seconds(3));
   ASSERT_EQ(accepted.size(), 1u);
   EXPECT_EQ(accepted[0].role, HandshakeRole::kListener);
@@ -150,7 +153,7 @@ struct LoggedServer {
   [[nodiscard]] bool Closed(CloseReason reason, int64_t times) {
     return PollUntil([&] { return (*server)->closed(reason) == times; });
   }
-  // A line with both pieces.
+  // Waits for a line that has both pieces.
   [[nodiscard]] bool Says(const std::string& piece, const std::string& other) {
     return log->lines.WaitFor([&](const std::vector<std::string>& lines) {
       return std::ranges::any_of(lines, [&](const std::string& line) {
@@ -165,6 +168,7 @@ struct LoggedServer {
 
 TEST(TransportHandshake, ThatTheServerRefusesIsCountedAndLoggedThere) {
   NamingEcho service;
+  // At step 1 the server would answer: it has read the client's name by then.
   LoggedServer logged(service, {.transport = FactoryOf({.name = "bob", .fails_at = 1})});
   auto channel = logged.server->Connect({.transport = FactoryOf({.name = "ann"})});
   const absl::StatusOr<EchoReply> reply =
@@ -176,6 +180,7 @@ TEST(TransportHandshake, ThatTheServerRefusesIsCountedAndLoggedThere) {
                                       logged.server->target(), ", after "))));
   channel.reset();
   Server& server = **logged.server;
+  // The channel may have dialled again before it went, so all attempts are counted.
   EXPECT_TRUE(PollUntil([&] {
     return server.closed(CloseReason::kHandshakeFailed) == server.connections().accepted;
   }));
@@ -188,6 +193,7 @@ TEST(TransportHandshake, ThatTheClientRefusesEndsItsCalls) {
   NamingEcho service;
   LoggedServer logged(service, {.transport = FactoryOf({.name = "bob"})});
   const auto channel =
+      // At step 2 the dialer would confirm: it has read the server's name by then.
       logged.server->Connect({.transport = FactoryOf({.name = "ann", .fails_at = 2})});
   const absl::StatusOr<EchoReply> reply =
       EchoService::Stub(*channel).Echo(RequestOf(""), {.timeout = kForever});
@@ -261,7 +267,8 @@ TEST(TransportHandshake, LeavesTheProtocolsTheRestOfTheTime) {
   client.Send(StepFactory::Greeting('A', "ann"));
   ASSERT_EQ(client.Read(5), StepFactory::Greeting('B', "bob"));
   logged.clock->Advance(absl::Seconds(4));
-  // Half a preface: the server has seen the end of the transport's handshake when it refuses more.
+  // The transport's handshake ends here, and no preface follows. The answer to another client, on
+  // the same loop, says that the server has read it.
   client.Send("C");
   RawPeer other = RawPeer::ConnectTo(logged.server->port());
   other.Send(StepFactory::Greeting('A', "one that comes later"));
@@ -269,6 +276,7 @@ TEST(TransportHandshake, LeavesTheProtocolsTheRestOfTheTime) {
   logged.clock->Advance(absl::Seconds(1));
   EXPECT_TRUE(client.WaitForClose());
   EXPECT_TRUE(logged.Closed(CloseReason::kHandshakeTimeout, 1));
+  // The other client began four seconds later and has time left.
   EXPECT_EQ((*logged.server)->connections().open, 1);
 }
 
@@ -311,6 +319,7 @@ class HalfOpenConnections : public testing::Test {
 
 TEST_F(HalfOpenConnections, AThousandHoldUpNobodyAndEndInTime) {
   Begin({.limits = {.handshake_timeout = absl::Seconds(5)}});
+  // Nothing, a part of the greeting, all but its end, all of it: each waits at another step.
   Open(300, "");
   Open(300, "A");
   Open(300, StepFactory::Greeting('A', "mallory").substr(0, 4));

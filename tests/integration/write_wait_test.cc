@@ -69,6 +69,7 @@ class WriteWait : public testing::Test {
     return read;
   }
 
+  // 200 KiB, three times the stream's window: a handler stands still unless somebody reads.
   static constexpr int64_t kRows = 200;
   ManualClock clock_;
   PouringRows service_;
@@ -83,6 +84,7 @@ TEST_F(WriteWait, AWriteThatGetsNoCreditForSoLongEndsItsCall) {
   Begin(/*workers=*/4);
   ClientReader<Row> rows = Unread();
   ASSERT_TRUE(Waiting(1));
+  // A second before and a second behind the default max_write_wait of 30 s.
   clock_.Advance(absl::Seconds(29));
   EXPECT_EQ(service_.poured.Get(), 0);
   clock_.Advance(absl::Seconds(2));
@@ -99,6 +101,7 @@ TEST_F(WriteWait, AReaderThatReadsInTimeGetsEverything) {
   Begin(/*workers=*/4);
   ClientReader<Row> rows = Unread();
   ASSERT_TRUE(Waiting(1));
+  // A second before the limit of one write, which begins anew with each.
   clock_.Advance(absl::Seconds(29));
   EXPECT_EQ(ReadAll(rows), kRows);
   EXPECT_EQ(rows.Finish(), absl::OkStatus());
@@ -119,6 +122,7 @@ TEST_F(WriteWait, TheLimitIsTheServersToSetAndZeroIsNone) {
 TEST_F(WriteWait, AtMostHalfOfThePoolWaitsAndOthersAreServed) {
   Begin(/*workers=*/4);
   std::vector<ClientReader<Row>> unread;
+  // A handler for each worker: two may wait, and two are refused at once.
   for (int i = 0; i < 4; ++i) unread.push_back(Unread());
   ASSERT_TRUE(service_.poured.WaitForValue(2));
   ASSERT_TRUE(Waiting(2));
@@ -147,6 +151,7 @@ TEST_F(WriteWait, TheThreadOfAPoolOfOneMayWait) {
   Begin(/*workers=*/1);
   ClientReader<Row> rows = Unread();
   ASSERT_TRUE(Waiting(1));
+  // Waits behind the handler that holds the only thread.
   auto waits = std::async(std::launch::async, [&] { return stub_->Get({}, kLong).status(); });
   clock_.Advance(absl::Seconds(31));
   EXPECT_EQ(waits.get(), absl::OkStatus());

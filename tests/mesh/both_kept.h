@@ -1,5 +1,5 @@
-// A fault of its own: the native protocol, but that a connection which another one of the same pair
-// has beaten is not left. So both stay, at both ends.
+// The native protocol with a planted fault: a connection that has lost against another one of the
+// same pair is not left. So both stay, at both ends.
 //
 // Threads  as Session and SessionHost
 // Owns     the session

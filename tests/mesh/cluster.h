@@ -66,7 +66,7 @@ class Cluster {
     if (tune_ != nullptr) tune_(i, options);
     return options;
   }
-  // A node that has not been started.
+  // Creates node i without starting it.
   absl::Status Prepare(int i) {
     absl::StatusOr<std::unique_ptr<Node>> node = Node::Create(OptionsOf(i));
     if (!node.ok()) return node.status();
@@ -88,7 +88,8 @@ class Cluster {
   void Kill(int i) { nodes_[i] = nullptr; }
 
   StaticMembers& members(int i) { return *members_[i]; }
-  // Waits for an event of this kind about that peer; its text. "none": it has not come.
+  // Waits for an event of this kind about that peer, and returns its text. "none": no such event
+  // has come.
   std::string EventOf(int i, NodeEvent::Kind kind, const std::string& peer) {
     std::string text = "none";
     (void)events_[i]->WaitFor([&](const std::vector<NodeEvent>& all) {
@@ -100,7 +101,7 @@ class Cluster {
     return text;
   }
   std::vector<NodeEvent> events(int i) const { return events_[i]->Get(); }
-  // Waits until the peer is in that state, and says why it is.
+  // Waits until the peer is in that state, and returns the reason for the state.
   std::string WhyIn(int i, const std::string& peer, PeerState state) {
     std::string why = "never";
     (void)PollUntil([&] {

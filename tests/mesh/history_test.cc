@@ -1,3 +1,5 @@
+// The rules of a history, each broken on purpose: the tests tell it of calls, executions and ends,
+// and look at the lines of Check. The order of these reports stands for time.
 #include "weft/rpc/history.h"
 
 #include <optional>
@@ -20,7 +22,7 @@ using Outcome = History::Outcome;
 class HistoryTest : public testing::Test {
  protected:
   Id Call() { return history_.Began({.what = "Say"}); }
-  // Of a register: begun, and executed on one node.
+  // Begins a write to a register, and has it executed on one node.
   Id Write(const std::string& value) {
     const Id id = history_.Began({.kind = Kind::kWrite, .key = "k", .value = value});
     history_.Executed(id, "a");
@@ -41,7 +43,7 @@ TEST_F(HistoryTest, FindsNothingWrongWithWhatIsRight) {
   const Id ok = Call();
   history_.Executed(ok, "a");
   history_.Ended(ok, Outcome::kOk);
-  const Id twice = Call();  // sent again; the caller knows
+  const Id twice = Call();  // sent again, and the caller knows
   history_.Executed(twice, "a");
   history_.Executed(twice, "b");
   history_.Ended(twice, Outcome::kUnknown);
@@ -78,7 +80,7 @@ TEST_F(HistoryTest, SeesAnOkThatWasNotExecuted) {
 TEST_F(HistoryTest, SeesAnExecutionThatNeverWas) {
   const Id id = Call();
   history_.Ended(id, Outcome::kNotExecuted);
-  history_.Executed(id, "b");  // even later
+  history_.Executed(id, "b");  // a later execution counts as well
   EXPECT_THAT(history_.Check(), ElementsAre(HasSubstr("but it was, on b")));
 }
 
@@ -99,6 +101,7 @@ TEST_F(HistoryTest, SeesABroadcastThatReachedSomebodyTwice) {
 
 TEST_F(HistoryTest, SeesAnOkThatCameBeforeTheExecution) {
   const Id id = Call();
+  // The end comes before the execution, so the answer was not the handler's.
   history_.Ended(id, Outcome::kOk);
   history_.Executed(id, "a");
   EXPECT_THAT(history_.Check(), ElementsAre(HasSubstr("OK, and was not executed by then")));
@@ -117,7 +120,7 @@ TEST_F(HistoryTest, SeesAMajorityThatIsNone) {
   history_.Executed(id, "a");
   history_.Executed(id, "b");
   history_.Ended(id, Outcome::kOk);
-  history_.Executed(id, "c");  // too late
+  history_.Executed(id, "c");  // comes too late to count
   EXPECT_THAT(history_.Check(), ElementsAre(HasSubstr("executed on 2 nodes by then, not on 3")));
 }
 
@@ -130,6 +133,7 @@ TEST_F(HistoryTest, HoldsWhatWasSaidOfEachNode) {
   history_.Ended(id, Outcome::kOk);
   EXPECT_THAT(history_.Check(), IsEmpty());
   history_.Executed(id, "b");
+  // The outcome on c is unknown, so its execution is legal.
   history_.Executed(id, "c");
   history_.EndedAt(id, "d", Outcome::kOk);
   EXPECT_THAT(history_.Check(), ElementsAre(HasSubstr("but it was, on b"),
@@ -139,13 +143,14 @@ TEST_F(HistoryTest, HoldsWhatWasSaidOfEachNode) {
 TEST_F(HistoryTest, SeesAnOrderThatIsNotKept) {
   std::vector<Id> ids;
   for (int i = 0; i < 3; ++i) ids.push_back(history_.Began({.in_order = "a to b"}));
+  // This call belongs to another order, which is not compared with the first.
   const Id other = history_.Began({.in_order = "c to b"});
   history_.Executed(other, "b");
   history_.Executed(ids[0], "b");
   history_.Executed(ids[2], "b");
   for (const Id id : {ids[0], ids[2], other}) history_.Ended(id, Outcome::kOk);
   history_.Ended(ids[1], Outcome::kUnknown);
-  EXPECT_THAT(history_.Check(), IsEmpty());  // the one between was not executed
+  EXPECT_THAT(history_.Check(), IsEmpty());  // the call between was not executed
   history_.Executed(ids[1], "b");
   EXPECT_THAT(history_.Check(),
               ElementsAre("call 2 was executed on b before call 1, which began before it"));
@@ -177,6 +182,7 @@ TEST_F(HistoryTest, AnAcknowledgedWriteIsNotLost) {
 }
 
 TEST_F(HistoryTest, AWriteThatMayHaveBeenMayBeWhatIsLeft) {
+  // A write without a known end may take effect behind the write that comes after it.
   const Id unknown = Write("7");
   history_.Ended(unknown, Outcome::kUnknown);
   Acknowledged("8");
@@ -187,6 +193,7 @@ TEST_F(HistoryTest, AWriteThatMayHaveBeenMayBeWhatIsLeft) {
 
 TEST_F(HistoryTest, OfTwoAtOnceEitherMayBeLeft) {
   const Id one = Write("1");
+  // The second write begins and ends while the first is under way.
   Acknowledged("2");
   history_.Ended(one, Outcome::kOk);
   history_.FinallyRead("a", "k", "1");
@@ -196,6 +203,7 @@ TEST_F(HistoryTest, OfTwoAtOnceEitherMayBeLeft) {
 TEST_F(HistoryTest, SeesAValueThatNobodyWrote) {
   history_.Ended(history_.Began({.kind = Kind::kWrite, .key = "k", .value = "1"}),
                  Outcome::kNotExecuted);
+  // The caller was told that this write was not executed, so no node may have its value.
   history_.FinallyRead("a", "k", "1");
   history_.FinallyRead("a", "k", "2");
   EXPECT_THAT(history_.Check(),
@@ -209,9 +217,11 @@ TEST_F(HistoryTest, ReadsFindWhatWasWrittenLast) {
   Acknowledged("1");
   Found("1");
   history_.Ended(Write("2"), Outcome::kUnknown);
+  // The write of 2, whose end is unknown, has not taken effect yet, or never will.
   Found("1");
   Found("2");  // now it has taken effect
   EXPECT_THAT(history_.Check(), IsEmpty());
+  // A read has found 2, so no later read may find 1 again.
   Found("1");
   EXPECT_THAT(history_.Check(),
               ElementsAre(HasSubstr("found \"1\", which no order of the operations on k allows")));
@@ -237,7 +247,7 @@ TEST_F(HistoryTest, AWriteThatNobodyExecutedIsNotFound) {
 
 TEST_F(HistoryTest, WhatIsLeftIsReadBehindAllThatWasRead) {
   history_.Ended(Write("7"), Outcome::kUnknown);
-  Found("7");  // it was there before 8 was begun: it cannot come once more
+  Found("7");  // it was there before 8 began, so it cannot come once more
   Acknowledged("8");
   history_.FinallyRead("a", "k", "8");
   EXPECT_THAT(history_.Check(), IsEmpty());
@@ -248,7 +258,8 @@ TEST_F(HistoryTest, WhatIsLeftIsReadBehindAllThatWasRead) {
 
 TEST_F(HistoryTest, WhatIsTooMuchToCheckIsNotRight) {
   std::vector<Id> ids;
-  // Forty writes at once have 40! orders: the search gives up, and must not call that right.
+  // Forty writes at once have 40! orders. The search gives up, and must not call such a history
+  // right.
   for (int i = 0; i < 40; ++i) ids.push_back(Write(std::to_string(i)));
   for (const Id id : ids) history_.Ended(id, Outcome::kOk);
   Acknowledged("last");

@@ -87,7 +87,7 @@ class MemberProgram final : public RegisterProgram {
     }
   }
 
-  // To each, itself too, with time enough, once.
+  // Sends one write to all nodes, this one too. There is time enough, and no second attempt.
   void TellAll() {
     const History::Id id = Began(History::Kind::kBroadcast, "", members());
     auto round = std::make_shared<Round>();
@@ -100,7 +100,7 @@ class MemberProgram final : public RegisterProgram {
   void Append(ServerContext&, RegisterWrite& request, Responder<RegisterReply> responder) override {
     AnswerLater(request, std::move(responder));
   }
-  // Keeps the order of each connection's calls, and no other.
+  // Keeps the order of the calls of one connection only.
   void Push(ServerContext& call, RegisterWrite& request,
             Responder<RegisterReply> responder) override {
     absl::Duration& free_at = free_at_[call.peer()];
@@ -110,7 +110,8 @@ class MemberProgram final : public RegisterProgram {
                  [this, request, later]() mutable { AnswerLater(request, std::move(*later)); });
   }
 
-  // Registers of all are read from a majority, for itself.
+  // Reads the registers that all nodes share from a majority, and records the results for this
+  // node.
   void ReadFinally() override {
     RegisterProgram::ReadFinally();
     for (const auto& [where, key] : world().keys) {
@@ -145,12 +146,13 @@ class MemberProgram final : public RegisterProgram {
     Newest<RegisterReply, int64_t> newest{[](const RegisterReply& r) { return r.version(); }};
   };
 
-  // The node keeps its peers.
+  // The node owns its peers, so a target outlives the call.
   CallTarget& TargetOf(const std::string& name) override { return *member_->To(name); }
   int members() { return static_cast<int>(world().names.size()); }
   int Majority() { return members() / 2 + 1; }
 
-  // A broadcast that is executed on so many nodes when it is OK.
+  // Records the beginning of a broadcast that has to be executed on `needed` nodes if it ends with
+  // OK.
   History::Id Began(History::Kind kind, const std::string& key, int needed,
                     const std::string& value = "") {
     return world().Began({.kind = kind,
@@ -160,7 +162,8 @@ class MemberProgram final : public RegisterProgram {
                           .needed = needed});
   }
 
-  // Options of any kind for a round that wants a majority; they refer to it.
+  // Returns options, drawn at random, for a round that wants a majority. The options refer to
+  // `round`.
   Options Wishes(Round& round, absl::Duration timeout) {
     if (world().plants.counts_reachable) {
       const std::shared_ptr<const PeerSet> all = member_->Snapshot();
@@ -180,7 +183,7 @@ class MemberProgram final : public RegisterProgram {
             .idempotent = world().plants.resends};
   }
 
-  // Tells the history how it ended, as a whole and on each node.
+  // Tells the history how the broadcast ended, as a whole and on each node.
   static Heard Hear(World& world, History::Id id, const Round& round,
                     const BroadcastResult<RegisterReply>& result) {
     for (const PeerReply<RegisterReply>& peer : result.peers) {
@@ -199,7 +202,7 @@ class MemberProgram final : public RegisterProgram {
     return heard;
   }
 
-  // One round each. `then` may come when this program is being destroyed.
+  // These two run one broadcast each. `then` may be called while this program is being destroyed.
   void ReadRound(History::Id id, const std::string& key, absl::Duration timeout, Then then) {
     RegisterRead request;
     request.set_key(key);
@@ -266,7 +269,8 @@ class MemberProgram final : public RegisterProgram {
     auto later = std::make_shared<Responder<RegisterReply>>(std::move(responder));
     node().After(Soon(), [later] { later->Finish(); });
   }
-  // Several to another node, one soon after the other. A retry would be a call of its own.
+  // Makes several calls to another node, one soon after the other. Each is tried once: a retry
+  // would be a call of its own.
   void CallInOrder(std::string to) {
     while (to == node().name()) to = world().AnyName();
     for (int64_t i = 0; i < 6; ++i) {
@@ -291,7 +295,7 @@ class MemberProgram final : public RegisterProgram {
     }
   }
 
-  // To as many as it likes, and with whatever it says about itself.
+  // Broadcasts with a random wish for answers, and with a random rule for this node itself.
   void TellSome() {
     const int n = members();
     constexpr Self kSelves[] = {Self::kCall, Self::kCountsItself, Self::kLeftOut};
@@ -329,7 +333,7 @@ class MemberProgram final : public RegisterProgram {
                    });
   }
 
-  // Adds notes in the order of a map of hashes, which differs from process to process.
+  // Appends names to the key in the order of their hashes, which differs from process to process.
   static void AddInOrderOfHashes(RegisterWrite* request) {
     struct Hash {
       size_t operator()(const std::string& text) const {
@@ -342,7 +346,7 @@ class MemberProgram final : public RegisterProgram {
   }
 
   std::unique_ptr<Node> member_;
-  std::map<std::string, absl::Duration> free_at_;  // of Push, by connection
+  std::map<std::string, absl::Duration> free_at_;  // used by Push, by connection
 };
 
 }  // namespace weft::test

@@ -1,4 +1,5 @@
-// Broadcasts of a node: to its view, itself among them, and while members die.
+// Broadcasts of a node to the members of its view, with the node itself among them, and while
+// members die.
 #include <map>
 #include <memory>
 #include <optional>
@@ -33,6 +34,7 @@ TEST(NodeBroadcast, ReachesTheOthersAndOneselfIfWished) {
   EXPECT_THAT(TextsOf(others), ElementsAre("b:x", "c:x"));
   const auto all = Broadcast(cluster[1], EchoService::kEcho, RequestOf("y"), {.self = Self::kCall});
   EXPECT_EQ(all.status, absl::OkStatus());
+  // The answer of the node itself comes last.
   EXPECT_THAT(TextsOf(all), ElementsAre("a:y", "c:y", "b:y"));
 }
 
@@ -44,6 +46,7 @@ TEST(NodeBroadcast, HasAMajorityWhileMostMembersLive) {
   cluster.Kill(4);
   EXPECT_EQ(Broadcast(cluster[0], EchoService::kEcho, RequestOf("x"), options).status,
             absl::OkStatus());
+  // Two of five are alive, and dead members still count.
   cluster.Kill(2);
   const auto result = Broadcast(cluster[0], EchoService::kEcho, RequestOf("x"), options);
   EXPECT_FALSE(result.status.ok());
@@ -106,7 +109,7 @@ TEST(NodeBroadcast, TakesAsLongAsOneCall) {
   }
   ASSERT_TRUE(sim.RunUntil([&] { return programs["a"].lock()->Sees(kOthers); }, absl::Minutes(5)));
   Node& node = *programs["a"].lock()->node;
-  // How long it takes; `begin` starts it with what is to be told of its end.
+  // Returns the time that a call takes. `begin` starts it, and gets the closure to call at its end.
   const auto took = [&](const auto& begin) {
     std::optional<absl::Status> ended;
     const absl::Duration began = sim.Now();
@@ -115,6 +118,7 @@ TEST(NodeBroadcast, TakesAsLongAsOneCall) {
     EXPECT_EQ(ended, absl::OkStatus());
     return sim.Now() - began;
   };
+  // The sizes go from a byte to a mebibyte, which takes many frames.
   for (const size_t size : {size_t{1}, size_t{1} << 16, size_t{1} << 20}) {
     const EchoRequest request = PayloadOf(size);
     const absl::Duration one = took([&](auto done) {
@@ -126,6 +130,7 @@ TEST(NodeBroadcast, TakesAsLongAsOneCall) {
       BroadcastAsync(node, EchoService::kEcho, request, {},
                      [done](BroadcastResult<EchoReply> result) { done(result.status); });
     });
+    // The way there takes a millisecond, and so does the way back.
     EXPECT_GE(one, absl::Milliseconds(2)) << size;
     EXPECT_LE(all, one * 1.01) << size << ": " << one << " for one";
   }

@@ -1,5 +1,5 @@
-// Calls that have an order, from one node to another, while their connections come and go: in
-// simulation, where the moments are the test's, and with threads.
+// Ordered calls from one node to another, while their connections come and go: in simulation, where
+// the test decides every moment, and with threads.
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
@@ -84,8 +84,8 @@ class Bookkeeper final : public Ledger::AsyncService {
 
 using AppendMethod = void (Ledger::Stub::*)(const Entry&, CallOptions, Callback<EntryReply>);
 
-// Nodes "a", which calls, and "b". The first connection is one that b has dialled; the one that a
-// dialled before, whose bytes were slow, takes its place.
+// Node "a" calls node "b". The first connection in use is one that b has dialled. The connection
+// that a had dialled before, with slow bytes, replaces it later.
 class NodeOrderTest : public testing::TestWithParam<AppendMethod> {
  protected:
   static constexpr LinkQuality kQuick{.delay = absl::Milliseconds(1),
@@ -95,6 +95,8 @@ class NodeOrderTest : public testing::TestWithParam<AppendMethod> {
 
   void Begin(uint64_t seed) {
     sim_ = std::make_unique<Simulation>(SimulationOptions{.seed = seed, .io_threads = 3});
+    // The first bytes of a take 400 ms; the connection that b dials meanwhile is up before they
+    // come.
     sim_->network().SetLink("a", "b", {.delay = absl::Milliseconds(400)});
     for (const char* name : {"b", "a"}) {
       sim_->AddNode(name, [this](SimulatedNode& node) {
@@ -116,7 +118,7 @@ class NodeOrderTest : public testing::TestWithParam<AppendMethod> {
     sim_ = nullptr;
   }
   std::shared_ptr<Bookkeeper> At(const std::string& name) { return programs_[name].lock(); }
-  // The connection that a calls over; `slot` 99: there is none.
+  // Returns the connection that a calls over. A `slot` of 99 means that there is none.
   PeerConnectionInfo Held() {
     const std::vector<PeerInfo> peers = At("a")->member().peers();
     for (const PeerConnectionInfo& each : peers[0].connections) {
@@ -165,7 +167,7 @@ TEST_P(NodeOrderTest, Case05CallsAreExecutedInOrderWhileTheConnectionChanges) {
   }
 }
 
-// The caller has given the first one up, and its handler runs on.
+// The caller has given up the first call, while its handler still runs.
 TEST_P(NodeOrderTest, Case05ACallWaitsForOneThatItsCallerDoesNotWaitFor) {
   Begin(1);
   At("b")->takes = [] { return absl::Seconds(2); };
@@ -180,12 +182,13 @@ TEST_P(NodeOrderTest, Case05ACallWaitsForOneThatItsCallerDoesNotWaitFor) {
   End();
 }
 
-// Its request is still on its way when the next one has been executed.
+// The request of the first call is still on its way when the second has been executed.
 TEST_P(NodeOrderTest, Case05ACallThatComesTooLateIsNotExecuted) {
   Begin(1);
   sim_->network().SetLink("a", "b", {.delay = absl::Milliseconds(500)});
-  // Messages on their way by the other connection come before the call.
+  // Messages that are on their way by the other connection arrive before the call.
   sim_->RunFor(absl::Milliseconds(10));
+  // The caller gives up long before the bytes of this call arrive.
   Call(1, {.timeout = absl::Milliseconds(20)});
   sim_->RunFor(absl::Milliseconds(1));
   sim_->network().SetLink("a", "b", kQuick);
@@ -193,6 +196,7 @@ TEST_P(NodeOrderTest, Case05ACallThatComesTooLateIsNotExecuted) {
   ASSERT_TRUE(sim_->RunUntil([this] { return Replaced(); }, absl::Seconds(1)));
   Call(2);
   ASSERT_TRUE(sim_->RunUntil([this] { return ended_ == 2; }, absl::Seconds(1)));
+  // The bytes of the first call have arrived by now.
   sim_->RunFor(absl::Seconds(60));
   EXPECT_THAT(failed_, ElementsAre(1));
   EXPECT_THAT(At("b")->executed, ElementsAre(2));
@@ -208,7 +212,7 @@ INSTANTIATE_TEST_SUITE_P(Methods, NodeOrderTest,
 
 // ---- with threads
 
-// Sees to it that no two run at once, and that numbers rise.
+// Counts as wrong if two calls run at once, or if a number does not rise.
 class WatchfulLedger final : public Ledger::Service {
  public:
   absl::Status Append(ServerContext&, Entry& entry, EntryReply& reply) override {
@@ -257,13 +261,14 @@ TEST(NodeOrderThreadsTest, Case05CallsAreExecutedInOrderWhileConnectionsAreCut) 
       for (const uint64_t connection : cluster.network().connections()) {
         (void)cluster.network().Cut(connection);
       }
-      // Some of those behind it come while nothing is under way.
+      // After some of the cuts, wait until nothing is under way before the next call.
       if (n % 600 == 0) {
         ASSERT_TRUE(ended.WaitFor([n](int e) { return e == n; }));
       }
     }
     ASSERT_TRUE(ended.WaitForValue(kCalls));
     EXPECT_EQ(ledger.wrong, 0);
+    // More calls may have been executed: some answers were lost with their connection.
     EXPECT_GE(ledger.executed, well);
     EXPECT_GT(well, kCalls / 10) << "most of it has to work for the rest to mean something";
   }

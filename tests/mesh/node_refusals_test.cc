@@ -1,4 +1,5 @@
-// Peers that a node does not take: of another cluster, of another name, of a name that lives.
+// Peers that a node refuses: from another cluster, with another name, or with the name of a node
+// that is alive.
 #include <memory>
 #include <string>
 #include <utility>
@@ -27,8 +28,9 @@ std::string Say(Node& node, const std::string& to, CallOptions options = {.wait_
   return reply.ok() ? reply->text() : reply.status().ToString();
 }
 
-// A field of a Hello with a text.
+// Returns a field of a Hello that holds a text.
 std::string Field(int number, const std::string& text) {
+  // Varint writes the tag and a value. Drop the value, and make the tag's type that of a text.
   std::string tag = raw::Varint(number, 0);
   tag.pop_back();
   tag.front() = static_cast<char>(tag.front() | 2);
@@ -46,7 +48,7 @@ TEST(NodeRefusals, ANodeOfAnotherClusterIsRefusedByBoth) {
   EXPECT_THAT(Say(cluster[0], "b", {}), HasSubstr("peer b is not to be had"));
 }
 
-// c has been started at the address that the view has for b.
+// c is started at the address that the view has for b.
 TEST(NodeRefusals, Case06AnotherNodeAtTheExpectedAddressIsNotTakenForIt) {
   Cluster cluster(3, [](int i, NodeOptions& options) {
     if (i == 2) options.listen = {"inproc:b"};
@@ -56,9 +58,10 @@ TEST(NodeRefusals, Case06AnotherNodeAtTheExpectedAddressIsNotTakenForIt) {
   EXPECT_THAT(cluster.WhyIn(0, "b", PeerState::kRefused),
               AllOf(HasSubstr("NOT_FOUND"), HasSubstr("this is c, not b")));
   EXPECT_THAT(cluster.EventOf(0, Kind::kWrongNode, "b"), HasSubstr("this is c, not b"));
+  // No call for b has reached c.
   EXPECT_EQ(cluster.service(2).entered.load(), 0);
   EXPECT_THAT(Say(cluster[0], "b", {}), HasSubstr("UNAVAILABLE"));
-  // c itself has dialled a, and is taken for what it is.
+  // c itself has dialled a, and a knows it as c.
   EXPECT_EQ(Say(cluster[0], "c"), "c:hi");
 }
 
@@ -68,6 +71,7 @@ TEST(NodeRefusals, Case09OfTwoProcessesWithOneNameTheLivingOneStays) {
   const uint64_t living = cluster[1].incarnation();
   NodeOptions options = cluster.OptionsOf(1);
   options.listen = {"inproc:b2"};
+  // The newcomer starts later, at another address. Its number alone would make it the successor.
   options.incarnation = living + 1;
   absl::StatusOr<std::unique_ptr<Node>> newcomer = Node::Create(std::move(options));
   ASSERT_TRUE(newcomer.ok());
@@ -87,7 +91,7 @@ TEST(NodeRefusals, Case09OfTwoProcessesWithOneNameTheLivingOneStays) {
   EXPECT_EQ(cluster[0].To("b")->Info().incarnation, living);
 }
 
-// The authenticator knows its peers by their tokens.
+// Gives the node a token, and an authenticator that takes the peer's name from its token.
 void KnowByToken(NodeOptions& options, const std::string& token) {
   options.server.auth_token = token;
   options.server.authenticator = [](std::string_view shown,
@@ -99,6 +103,7 @@ void KnowByToken(NodeOptions& options, const std::string& token) {
 
 TEST(NodeRefusals, NodesWithTheirOwnTokensComeTogether) {
   Cluster cluster(3, [](int i, NodeOptions& options) {
+    // The token of each node has that node's own name.
     KnowByToken(options, absl::StrCat("is-", std::string(1, static_cast<char>('a' + i))));
   });
   cluster.StartAll();
@@ -110,7 +115,7 @@ TEST(NodeRefusals, AVerdictThatNamesAnotherIsRefusedAtBothEnds) {
       2, [](int i, NodeOptions& options) { KnowByToken(options, i == 0 ? "is-a" : "is-x"); });
   ASSERT_EQ(cluster.Start(0).ToString(), "OK");
   ASSERT_EQ(cluster.Start(1).ToString(), "OK");
-  // As it dials, and as it answers.
+  // a refuses b for its token, and b learns that it is refused.
   EXPECT_THAT(cluster.EventOf(0, Kind::kRefused, "b"),
               AllOf(HasSubstr("PERMISSION_DENIED"), HasSubstr("known as x")));
   EXPECT_THAT(cluster.WhyIn(0, "b", PeerState::kRefused), HasSubstr("PERMISSION_DENIED"));
@@ -118,7 +123,7 @@ TEST(NodeRefusals, AVerdictThatNamesAnotherIsRefusedAtBothEnds) {
   EXPECT_EQ(cluster.service(0).entered.load() + cluster.service(1).entered.load(), 0);
 }
 
-// With pauses that do not grow there would be a dial in each step.
+// If the pauses did not grow, there would be a dial in each step.
 TEST(NodeRefusals, ANodeThatIsRefusedDialsAboutOnceASecond) {
   ManualClock clock;
   Cluster cluster(2, [&clock](int, NodeOptions& options) {
@@ -137,6 +142,7 @@ TEST(NodeRefusals, ANodeThatIsRefusedDialsAboutOnceASecond) {
   ASSERT_EQ(cluster.Start(0).ToString(), "OK");
   ASSERT_EQ(cluster.Start(1).ToString(), "OK");
   PeerInfo b;
+  // No dial is under way once all dials have failed, so the clock may move again.
   const auto judged = [&] {
     b = cluster[0].peers().front();
     return b.dials > 0 && b.dials == b.failures;
@@ -158,6 +164,7 @@ TEST(NodeRefusals, OfStrangersThatSayNothingTheOldestGoes) {
   Cluster cluster(2, [](int, NodeOptions& options) { options.listen.push_back("127.0.0.1:0"); });
   cluster.StartAll();
   std::vector<RawPeer> strangers;
+  // Connect one stranger more than an address may have.
   for (size_t i = 0; i <= internal::HelloPlaces::kEach; ++i) {
     strangers.push_back(RawPeer::ConnectTo(cluster[0].server().port()));
   }
@@ -165,13 +172,15 @@ TEST(NodeRefusals, OfStrangersThatSayNothingTheOldestGoes) {
   EXPECT_EQ(Say(cluster[0], "b"), "b:hi");
 }
 
-// Names are believed here; a number is not.
+// There is no authenticator, so names are believed. The stranger's numbers must change nothing all
+// the same.
 TEST(NodeRefusals, AStrangerWhoClaimsAMembersNameChangesNothingWhileTheMemberLives) {
   Cluster cluster(3, [](int, NodeOptions& options) { options.listen.push_back("127.0.0.1:0"); });
   cluster.StartAll();
   const uint64_t living = cluster[0].To("b")->Info().connections.at(0).id;
   for (int i = 0; i < 20; ++i) {
     RawPeer stranger = RawPeer::ConnectTo(cluster[0].server().port());
+    // The stranger has another incarnation, and the highest dial number that there is.
     stranger.Send(raw::Preface() + raw::Frame(0x10, 0, 0, 0,
                                               raw::HelloBody() + Field(11, "b") +
                                                   Field(12, "test") + raw::Varint(13, 77) +
@@ -184,11 +193,12 @@ TEST(NodeRefusals, AStrangerWhoClaimsAMembersNameChangesNothingWhileTheMemberLiv
   EXPECT_EQ(Say(cluster[1], "a"), "a:hi");
 }
 
-// It knows all that a client is told.
+// The stranger uses all that a client is told.
 TEST(NodeRefusals, AStrangerIsNotTakenForTheNodeItself) {
   Cluster cluster(1, [](int, NodeOptions& options) { options.listen.push_back("127.0.0.1:0"); });
   cluster.StartAll();
   RawPeer stranger = RawPeer::ConnectTo(cluster[0].server().port());
+  // These are the node's own name, cluster and incarnation.
   stranger.Send(raw::Preface() +
                 raw::Frame(0x10, 0, 0, 0,
                            raw::HelloBody() + Field(11, "a") + Field(12, "test") +
@@ -218,6 +228,7 @@ TEST(NodeRefusals, OptionsThatCannotBeAreNamed) {
 TEST(NodeRefusals, AtLeastNineOfThreeIsRefusedAtOnce) {
   Cluster cluster(3);
   cluster.StartAll();
+  // The wait is refused at once: no amount of waiting makes nine of three.
   EXPECT_THAT(cluster[0].WaitUntilUp(Want::AtLeast(9), absl::Hours(1)).ToString(),
               AllOf(HasSubstr("INVALID_ARGUMENT"), HasSubstr("9"), HasSubstr("3")));
 }

@@ -1,4 +1,5 @@
-// Nodes that find each other, call each other, and go.
+// Nodes that find each other, call each other, and end: over memory, with threads of their own and
+// the system's clock.
 #include "weft/rpc/node.h"
 
 #include <algorithm>
@@ -42,6 +43,7 @@ TEST(NodeTest, APairHasOneConnectionTheSameAtBothEnds) {
     ASSERT_EQ(peers.size(), 4u);
     for (const PeerInfo& peer : peers) {
       EXPECT_EQ(peer.state, PeerState::kUp);
+      // If two connections crossed, the one that is left may still have calls to finish.
       int staying = 0;
       for (const PeerConnectionInfo& c : peer.connections) staying += c.leaving ? 0 : 1;
       EXPECT_EQ(staying, 1) << cluster.name(i) << " with " << peer.name;
@@ -51,6 +53,7 @@ TEST(NodeTest, APairHasOneConnectionTheSameAtBothEnds) {
 
 TEST(NodeTest, AHandlerCallsTheNodeThatCallsIt) {
   Cluster cluster(2);
+  // This call goes the other way over the same connection, while the first call waits for it.
   cluster.service(1).echo = [](ServerContext& call, EchoRequest& request, EchoReply& reply) {
     reply.set_text(
         absl::StrCat("b heard ", Say(*call.caller(), request.text()), " of ", call.node()));
@@ -86,6 +89,7 @@ TEST(NodeTest, APlainClientIsServed) {
   Cluster cluster(2);
   cluster.StartAll();
   ChannelOptions options;
+  // The client is outside the cluster and gives no name.
   options.network = cluster.network().shared_from_this();
   auto channel = Channel::Create("inproc:a", std::move(options));
   ASSERT_TRUE(channel.ok());
@@ -98,19 +102,20 @@ TEST(NodeTest, ANodeThatComesBackIsCalledAgain) {
   for (int round = 0; round < 3; ++round) {
     cluster.Kill(1);
     ASSERT_EQ(cluster.Start(1).ToString(), "OK");
+    // Call from both sides: either of them may be the one that dials.
     EXPECT_EQ(Say(*cluster[0].To("b"), "again", {.wait_for_ready = true}), "b:again");
     EXPECT_EQ(Say(*cluster[1].To("c"), "again", {.wait_for_ready = true}), "c:again");
   }
 }
 
-// One line for each turn, and none of the node's server about the same connection.
+// There is one line for each change, and no line of the node's server about the same connection.
 TEST(NodeTest, TheLogTellsOfAPeerThatIsLostAndBack) {
   const auto log = std::make_shared<CollectedLog>();
   Cluster cluster(2, [&log](int i, NodeOptions& options) {
     options.server.log = {.level = i == 0 ? LogLevel::kInfo : LogLevel::kOff, .sink = log};
   });
   cluster.StartAll();
-  const size_t before = log->lines.Get().size();  // a slow start may have had its line
+  const size_t before = log->lines.Get().size();  // a slow start may have written its line
   cluster.Kill(1);
   EXPECT_TRUE(log->lines.WaitFor([&](const auto& all) { return all.size() > before; }));
   EXPECT_EQ(cluster.Start(1).ToString(), "OK");
@@ -127,6 +132,7 @@ TEST(NodeTest, StopWakesWhoeverWaitsForOthers) {
   Cluster cluster(2);
   ASSERT_EQ(cluster.Start(0).ToString(), "OK");
   absl::Status waited;
+  // Nobody starts b, so only Stop can end the wait.
   std::thread waiter(
       [&] { waited = cluster[0].WaitUntilUp(Want::All(), absl::InfiniteDuration()); });
   cluster[0].Stop();
@@ -139,6 +145,7 @@ TEST(NodeTest, SeveralConnectionsAPairAreAllUsed) {
     options.connections_per_peer = i == 0 ? 3 : 2;  // the smaller wish holds
   });
   cluster.StartAll();
+  // One connection is enough to be up. The second comes a little later, and gives no signal.
   while (cluster[0].peers()[0].connections.size() < 2) std::this_thread::yield();
   EXPECT_EQ(Say(*cluster[0].To("b"), "hi"), "b:hi");
   EXPECT_EQ(Say(*cluster[1].To("a"), "hi"), "a:hi");

@@ -1,4 +1,4 @@
-// Views that change while calls run.
+// Views that change while calls run: members that join, leave or move, and lists that are refused.
 #include <memory>
 #include <string>
 #include <utility>
@@ -34,6 +34,7 @@ TEST(NodeViews, OneThatJoinsIsCalled) {
   EXPECT_THAT(Say(cluster[0], "c", {}), HasSubstr("c is no member any more"));
   for (int i = 0; i < 3; ++i) ASSERT_EQ(cluster.members(i).Set(all).ToString(), "OK");
   EXPECT_EQ(Say(cluster[0], "c"), "c:hi");
+  // The node has had three views: all members, two of them, and all again.
   EXPECT_EQ(cluster[0].view().epoch, 3u);
 }
 
@@ -47,6 +48,7 @@ TEST(NodeViews, OneThatLeavesEndsItsCallsAndTheOthersGoOn) {
   EXPECT_EQ(c->Info().state, PeerState::kLeft);
   EXPECT_THAT(Say(cluster[0], "c"), HasSubstr("UNAVAILABLE"));
   EXPECT_EQ(Say(cluster[0], "b"), "b:hi");
+  // The connection is the same: a change of the view disturbs no member that stays.
   EXPECT_EQ(cluster[0].To("b")->Info().connections.at(0).id, with_b);
   EXPECT_TRUE(PollUntil([&] { return c->Info().connections.empty(); }));
 }
@@ -55,11 +57,12 @@ TEST(NodeViews, Case07ANewAddressIsDialledAndTheOldOneNeverAgain) {
   Cluster cluster(2, [](int i, NodeOptions& options) {
     if (i == 1) options.listen = {"inproc:b.new"};
   });
-  // Nothing listens at the address that the view has for b, and b knows none of a.
+  // Nothing listens at the address that a's view has for b.
   ASSERT_EQ(cluster.Start(0).ToString(), "OK");
   EXPECT_THAT(cluster.WhyIn(0, "b", PeerState::kDown), HasSubstr("inproc:b"));
   std::vector<Member> members = cluster.Members();
   members[1].address = "inproc:b.new";
+  // b listens at its new address, which a learns from its own view alone.
   ASSERT_EQ(cluster.Start(1).ToString(), "OK");
   ASSERT_EQ(cluster.members(0).Set(members).ToString(), "OK");
   EXPECT_EQ(Say(cluster[0], "b"), "b:hi");
@@ -79,6 +82,7 @@ TEST(NodeViews, Case23AViewThatCannotBeLeavesTheLastOne) {
 TEST(NodeViews, OneMembershipServesOneNode) {
   std::shared_ptr<Membership> members;
   Cluster cluster(2, [&](int i, NodeOptions& options) {
+    // Gives the first node's membership to the second node as well.
     if (i == 0) members = options.members;
     if (i == 1) options.members = members;
   });
@@ -97,7 +101,7 @@ TEST(NodeViews, Case23ItselfIsTakenAsSelfByName) {
   members[0].address = "inproc:another.name.of.a";
   ASSERT_EQ(cluster.members(0).Set(members).ToString(), "OK");
   EXPECT_EQ(Say(cluster[0], "a"), "a:hi");
-  ASSERT_EQ(cluster.members(0).Set({members[1]}).ToString(), "OK");  // itself is not listed
+  ASSERT_EQ(cluster.members(0).Set({members[1]}).ToString(), "OK");  // a does not list itself
   EXPECT_EQ(Say(cluster[0], "a"), "a:hi");
   EXPECT_EQ(Say(cluster[0], "b"), "b:hi");
 }

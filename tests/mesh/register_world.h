@@ -54,7 +54,7 @@ struct SeedRange {
 struct Plants {
   bool forgets = false;           // a node's death takes its disk with it
   bool resends = false;           // calls are said to be idempotent, which they are not
-  bool counts_reachable = false;  // a majority is one of those that are up
+  bool counts_reachable = false;  // a majority is taken from the nodes that are up
   bool keeps_both = false;        // of two connections of a pair none is left
   bool loses_order = false;       // what has an order has only that of each connection
   bool hashes = false;            // what is sent is in the order of a map of hashes
@@ -92,14 +92,14 @@ struct World {
 
   History history;
   std::vector<std::string> names;                            // of the nodes
-  std::map<std::string, std::map<std::string, Cell>> disks;  // of each node, by key
+  std::map<std::string, std::map<std::string, Cell>> disks;  // by node and by key
   std::set<std::pair<std::string, std::string>> keys;        // written: node, "" for all, and key
   int open = 0;                                              // calls that have not ended
   int ended = 0;
   int answered = 0;     // of those, well
-  absl::Status unread;  // why something could not be read in the end
+  absl::Status unread;  // why a value could not be read in the end
   Plants plants;
-  Simulation sim;  // the first to go
+  Simulation sim;  // destroyed first
 };
 
 // Keeps registers on its disk, and calls the others.
@@ -128,7 +128,7 @@ class RegisterProgram : public Register::AsyncService {
     responder.Finish();
   }
 
-  // A call of any kind. `number` is nobody else's.
+  // Makes a call of any kind. No other call has this `number`.
   virtual void CallAnything(int number) {
     const std::string to = world_.AnyName();
     const uint64_t kind = world_.sim.Random(5);
@@ -138,7 +138,7 @@ class RegisterProgram : public Register::AsyncService {
       CallOne(to, kind < 3, number);
     }
   }
-  // When all is healed: what it has, to the history.
+  // Tells the history, when all is healed, which values this node has.
   virtual void ReadFinally() {
     for (const auto& [node, key] : world_.keys) {
       if (node != node_.name()) continue;
@@ -149,12 +149,12 @@ class RegisterProgram : public Register::AsyncService {
   }
 
  protected:
-  // Its way to a node; stays as long as this program.
+  // Returns the target for calls to a node. The target lives as long as this program.
   virtual CallTarget& TargetOf(const std::string& name) = 0;
   World& world() { return world_; }
   SimulatedNode& node() { return node_; }
 
-  // Writes or reads one of the registers that one node alone has.
+  // Writes or reads one of the registers that a single node has.
   void CallOne(const std::string& to, bool writes, int64_t value) {
     const std::string key = absl::StrCat(to, "/", world_.sim.Random(3));
     if (writes) {
@@ -201,7 +201,7 @@ class RegisterProgram : public Register::AsyncService {
                          found);
                    });
   }
-  // The same call to all, one by one; over when all have answered or failed.
+  // Makes the same call to all nodes, one by one. It is over when all have answered or failed.
   void CallAll() {
     const History::Id id = world_.Began(
         {.kind = History::Kind::kBroadcast, .needed = static_cast<int>(world_.names.size())});
@@ -231,7 +231,7 @@ class RegisterProgram : public Register::AsyncService {
   SimulatedNode& node_;
 };
 
-// One run: so many calls and breaks in so much time, then all is healed, and what the history says.
+// One run: a storm of calls and breaks, then everything is healed, and the history is checked.
 template <typename Program>
 class RegisterRun {
  public:
@@ -275,7 +275,7 @@ class RegisterRun {
     return world.history.CheckStatus();
   }
 
-  // Null: its node is down.
+  // Null if the node is down.
   std::shared_ptr<Program> program(const std::string& name) { return programs_[name].lock(); }
 
   World world;

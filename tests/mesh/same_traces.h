@@ -21,14 +21,15 @@
 
 namespace weft::test {
 
-// Runs with that seed, and returns the trace's text.
+// Makes a run with that seed, and returns the trace's text.
 using TraceOf = std::function<std::string(uint64_t seed)>;
 
 inline std::string TextOfTrace(Simulation& sim) {
   return absl::StrCat(sim.trace().hash(), " ", sim.trace().size(), " ", sim.steps());
 }
 
-// The running test is run again in a process of its own, where this prints and returns none.
+// Runs the current test again in a process of its own, where this function prints the traces and
+// returns none.
 inline std::optional<std::vector<std::string>> TracesInAnotherProcess(uint64_t seeds,
                                                                       const TraceOf& trace_of) {
   constexpr char kPrints[] = "WEFT_PRINT_TRACES";
@@ -67,7 +68,7 @@ inline void ExpectSameInAnotherProcess(uint64_t seeds, const TraceOf& trace_of) 
   EXPECT_EQ(different.size(), seeds);
 }
 
-// Where something differs from process to process, the traces of one of so many seeds do.
+// If something differs from process to process, the trace of at least one of these seeds does.
 inline void ExpectToDifferInAnotherProcess(uint64_t seeds, const TraceOf& trace_of) {
   const std::optional<std::vector<std::string>> theirs = TracesInAnotherProcess(seeds, trace_of);
   if (!theirs.has_value()) return;

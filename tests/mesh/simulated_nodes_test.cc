@@ -28,7 +28,7 @@ using ::testing::AnyOf;
 using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 
-// Fewer where programs have checks in them.
+// Builds with assertions run fewer seeds.
 constexpr int kSeeds =
 #ifdef NDEBUG
     10'000;
@@ -90,12 +90,12 @@ TEST(SimulatedNodes, KeepTheirPromisesAndComeTogetherWhateverBreaks) {
   EXPECT_GT(answered * 3, ended) << "most of it has to work for the rest to mean something";
 }
 
-// ---- plants: what is wrong is found, and by the rule that is broken
+// ---- plants: a fault is found, and by the rule that it breaks
 
-// By one of so many seeds.
+// One of these seeds must find the fault.
 constexpr uint64_t kPlantSeeds = 200;
 
-// Returns the message of the first seed that finds it; empty: none does.
+// Returns the message of the first seed that finds the fault, or "" if none does.
 std::string Found(const Plants& plants) {
   for (uint64_t seed = 1; seed <= kPlantSeeds; ++seed) {
     ClusterRun run(seed, plants);
@@ -140,7 +140,7 @@ TEST(SimulatedNodesPlants, TheOrderOfAMapOfHashesShowsInTraces) {
 
 // ---- many
 
-// Fewer where programs have checks in them.
+// Builds with assertions have fewer nodes.
 constexpr int kMany =
 #ifdef NDEBUG
     100;
@@ -148,7 +148,7 @@ constexpr int kMany =
     40;
 #endif
 
-// A mesh of many nodes that make no calls and lose nothing: for how it comes up.
+// A mesh of many nodes that make no calls and lose nothing. The tests look at how it comes up.
 class ManyNodes : public testing::Test {
  protected:
   ManyNodes() : run_(1, {.calls = 0, .breaks = 0, .lasts = absl::ZeroDuration()}) {
@@ -157,7 +157,7 @@ class ManyNodes : public testing::Test {
     run_.AddNodes(std::move(names));
   }
   Simulation& sim() { return run_.world.sim; }
-  // Each node has each other one up.
+  // True if each node has each other one up.
   bool AllUp() {
     for (const std::string& name : run_.world.names) {
       for (const PeerInfo& peer : run_.program(name)->member().peers()) {
@@ -166,7 +166,7 @@ class ManyNodes : public testing::Test {
     }
     return true;
   }
-  // The time until then.
+  // Runs until AllUp, and returns the time that took.
   absl::Duration UntilAllUp() {
     const absl::Duration began = sim().Now();
     do {
@@ -174,8 +174,8 @@ class ManyNodes : public testing::Test {
     } while (!AllUp() && sim().Now() - began < absl::Minutes(1));
     return sim().Now() - began;
   }
-  // The most connections that one node has accepted in one second, since the trace had so many
-  // lines. 0: those are not all kept.
+  // Returns the most connections that one node has accepted in one second, since the trace had
+  // `lines_before` lines. 0 means that not all of these lines were kept.
   size_t BusiestSecond(size_t lines_before) {
     std::map<std::string, size_t> by_node_and_second;
     size_t most = 0;
@@ -192,14 +192,14 @@ class ManyNodes : public testing::Test {
     return most;
   }
 
-  static constexpr int kTell = 10;  // so many call all the others meanwhile
+  static constexpr int kTell = 10;  // nodes that call all the others meanwhile
   static constexpr size_t kPairs = kMany * (kMany - 1) / 2;
   RegisterRun<MemberProgram> run_;
 };
 
 TEST_F(ManyNodes, ComeTogetherSoonWhenAllConnectionsAreCutAtOnce) {
   UntilAllUp();
-  sim().RunFor(absl::Seconds(6));  // connections that are young have failed, which is another case
+  sim().RunFor(absl::Seconds(6));  // young connections have failed, which is another case
   ASSERT_EQ(sim().network().connections().size(), kPairs);
   const uint64_t before = sim().network().dialled();
   const size_t lines_before = sim().trace().size();
@@ -216,6 +216,8 @@ TEST_F(ManyNodes, ComeTogetherSoonWhenAllConnectionsAreCutAtOnce) {
       "%d nodes: up again after %s, %d dials of %d pairs, at most %d a second at one node\n", kMany,
       absl::FormatDuration(again).c_str(), static_cast<int>(dialled), static_cast<int>(kPairs),
       static_cast<int>(busiest));
+  // At most half of the pairs dial from both ends, and no node is flooded although all dial at
+  // once.
   EXPECT_LE(again, absl::Seconds(5));
   EXPECT_LE(dialled * 2, kPairs * 3);
   EXPECT_GT(busiest, 0u);

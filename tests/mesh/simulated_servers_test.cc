@@ -1,5 +1,5 @@
-// Servers and channels on three nodes of a simulation, in a network that breaks: what histories and
-// traces say of them.
+// Servers and channels on three nodes of a simulation, in a network that breaks, judged by
+// histories and traces.
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -49,6 +49,7 @@ class ServerProgram final : public RegisterProgram {
   std::map<std::string, std::unique_ptr<Channel>> channels_;
 };
 
+// Three servers, each with channels to all, in a storm of three seconds.
 class ServersRun final : public RegisterRun<ServerProgram> {
  public:
   explicit ServersRun(uint64_t seed)
@@ -79,6 +80,7 @@ TEST(SimulatedServers, AHistoryTellsOfADiskThatForgets) {
     run.world.plants.forgets = true;
     caught += run.Go().ok() ? 0 : 1;
   }
+  // A storm need not kill a node behind an acknowledged write, so not every seed finds the fault.
   EXPECT_GT(caught, 0);
 }
 
@@ -89,6 +91,7 @@ TEST(SimulatedServers, SeedsAreANumberOrARange) {
   };
   EXPECT_EQ(parsed("500"), "1 and 500");
   EXPECT_EQ(parsed("501-1000"), "501 and 500");
+  // A wrong text gives no seeds, and a storm without seeds fails.
   for (const char* wrong : {"", "some", "5-1", "1-2-3", "x-3"}) {
     EXPECT_EQ(SeedRange::Parse(wrong).count, 0) << wrong;
   }

@@ -1,3 +1,5 @@
+// A simulation by itself: virtual time, nodes that pause, die and come back, a network that breaks,
+// calls that are refused inside a step, and a seed that decides all of it.
 #include "weft/rpc/simulation.h"
 
 #include <map>
@@ -64,7 +66,7 @@ class Program final : public Register::AsyncService {
   }
   void Slow(ServerContext&, RegisterRead&, Responder<RegisterReply> responder) override {
     auto shared = std::make_shared<Responder<RegisterReply>>(std::move(responder));
-    // By the node's time: a sleep would stop the one thread that all nodes share.
+    // Wait in the node's time: a sleep would stop the one thread that all nodes share.
     node_.After(absl::Seconds(1), [shared] { shared->Finish(); });
   }
 
@@ -93,15 +95,18 @@ class SimulationTest : public testing::Test {
   Register::Stub Stub(const std::string& from, const std::string& to) {
     return Register::Stub(At(from)->To(to));
   }
-  // Writes from one node to another and waits for the end.
+  // Writes from one node to another, runs the simulation until the call has ended, and returns its
+  // status.
   absl::Status Write(const std::string& from, const std::string& to, int64_t value,
                      CallOptions options = {}) {
     RegisterWrite request;
     request.set_key("k");
     request.set_value(value);
-    // Shared: when RunUntil gives up, the call may still end after this function has returned.
+    // The status is shared: when RunUntil gives up, the call may still end after this function has
+    // returned.
     auto ended = std::make_shared<std::optional<absl::Status>>();
-    // Async: nothing may wait inside a simulation, and its time passes only in RunUntil and RunFor.
+    // The call is asynchronous: nothing may wait inside a simulation, and its time passes only in
+    // RunUntil and RunFor.
     Stub(from, to).WriteAsync(request, options, [ended](absl::StatusOr<RegisterReply> reply) {
       *ended = reply.status();
     });
@@ -111,7 +116,8 @@ class SimulationTest : public testing::Test {
     return **ended;
   }
 
-  // Weak: the simulation owns the programs, and a killed node's is gone at once.
+  // The references are weak: the simulation owns the programs, and a killed node's program is gone
+  // at once.
   std::map<std::string, std::weak_ptr<Program>> programs_;
   std::unique_ptr<Simulation> sim_;
 };
@@ -121,7 +127,7 @@ TEST_F(SimulationTest, CallsTravelBetweenNodesInVirtualTime) {
   EXPECT_EQ(Write("a", "b", 7), absl::OkStatus());
   EXPECT_EQ(At("b")->values["k"], 7);
   EXPECT_EQ(At("b")->peers, std::vector<std::string>{"inproc:a#0"});
-  // Virtual time has passed for the way there and back, and not more.
+  // The virtual time that passed is enough for the way there and back, and little more.
   EXPECT_GT(sim_->Now(), absl::Microseconds(100));
   EXPECT_LT(sim_->Now(), absl::Milliseconds(10));
 }
@@ -143,7 +149,7 @@ TEST_F(SimulationTest, DeadlinesPassInVirtualTime) {
   Begin();
   sim_->network().Partition("a", "b");
   CallOptions waits{.timeout = absl::Minutes(3)};
-  // Without it the call would end at the first failed dial, before its deadline.
+  // Without wait_for_ready the call would end at the first failed dial, before its deadline.
   waits.wait_for_ready = true;
   EXPECT_EQ(Write("a", "b", 1, waits).code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_GE(sim_->Now(), absl::Minutes(3));
@@ -156,6 +162,7 @@ TEST_F(SimulationTest, NothingMayWaitInside) {
   const absl::Status blocking = Stub("a", "b").Read(request).status();
   EXPECT_EQ(blocking.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(blocking.message()), HasSubstr("inside a simulation"));
+  // A stream in the blocking style is refused as well.
   auto stream = Stub("a", "b").Watch(request);
   RegisterReply row;
   EXPECT_FALSE(stream.Read(&row));
@@ -165,6 +172,7 @@ TEST_F(SimulationTest, NothingMayWaitInside) {
 TEST_F(SimulationTest, APartitionKeepsBytesUntilItIsHealed) {
   Begin();
   ASSERT_EQ(Write("a", "b", 1), absl::OkStatus());
+  // The partition holds the answer, and not the call.
   sim_->network().PartitionOneWay("b", "a");
   std::optional<absl::Status> ended;
   RegisterWrite request;
@@ -188,11 +196,12 @@ TEST_F(SimulationTest, ACutEndsCallsAtBothEnds) {
   Stub("a", "b").SlowAsync(RegisterRead(), {},
                            [&](absl::StatusOr<RegisterReply> reply) { ended = reply.status(); });
   sim_->RunFor(absl::Milliseconds(100));
-  // The other way round than it was dialled: a cut goes by the two names alone.
+  // The names stand the other way round than in the dial: a cut looks at the pair only.
   EXPECT_EQ(sim_->network().Cut("b", "a"), 1u);
   sim_->RunFor(absl::Milliseconds(1));
   ASSERT_TRUE(ended.has_value());
   EXPECT_EQ(ended->code(), absl::StatusCode::kUnavailable);
+  // The pause before the next dial is over by then.
   sim_->RunFor(absl::Seconds(5));
   EXPECT_EQ(Write("a", "b", 2), absl::OkStatus());
 }
@@ -211,6 +220,7 @@ TEST_F(SimulationTest, APausedNodeGoesOnWhereItWas) {
 TEST_F(SimulationTest, AKilledNodeIsGoneAndComesBackEmpty) {
   Begin();
   ASSERT_EQ(Write("a", "b", 1), absl::OkStatus());
+  // The node has connections in both directions, so accepted and dialled ones go with it.
   ASSERT_EQ(Write("b", "c", 1), absl::OkStatus());
   const absl::Duration at = sim_->Now();
   sim_->Kill("b");
@@ -232,6 +242,7 @@ TEST_F(SimulationTest, TheNewsOfADeathComesWhenThePartitionIsHealed) {
                            [&](absl::StatusOr<RegisterReply> reply) { ended = reply.status(); });
   sim_->RunFor(absl::Milliseconds(100));
   sim_->network().Partition("a", "b");
+  // The reset is on its way, and is held like all bytes.
   sim_->Kill("b");
   sim_->RunFor(absl::Seconds(1));
   EXPECT_FALSE(ended.has_value());
@@ -395,6 +406,7 @@ TEST_F(RefusalTest, ToRunInsideAStep) {
     step = sim_->Step();
     ++ran;
   });
+  // This runs inside the code of a node, whose name the log line gives.
   sim_->node("b").After(absl::Seconds(2), [&] { sim_->RunFor(absl::Seconds(10)); });
   sim_->RunFor(absl::Seconds(3));
   EXPECT_EQ(ran, 1);
@@ -411,7 +423,7 @@ TEST_F(RefusalTest, ANodesEndInItsOwnStep) {
   sim_->node("a").After(absl::Seconds(1), [&] {
     sim_->Kill("a");
     sim_->Restart("a");
-    sim_->Kill("b");  // another one it may
+    sim_->Kill("b");  // of another node it may
   });
   sim_->RunFor(absl::Seconds(2));
   EXPECT_EQ(sim_->node("a").state(), SimulatedNode::State::kUp);
@@ -425,6 +437,7 @@ TEST_F(RefusalTest, ANodesStartInsideItsDeathAndItsDeathInsideItsStart) {
   sim_->AddNode("c", [this](SimulatedNode&) {
     sim_->Kill("c");
     sim_->RunFor(absl::Seconds(1));
+    // The program's own end tries to start the node again.
     return std::shared_ptr<void>(nullptr, [this](void*) { sim_->Restart("c"); });
   });
   EXPECT_EQ(sim_->node("c").state(), SimulatedNode::State::kUp);
@@ -448,13 +461,13 @@ TEST_F(RefusalTest, NodesThatAreNotThereOrAreThereTwice) {
   EXPECT_EQ(starts_, 2);
 }
 
-// Everything that a run is made of.
+// Makes a run and returns all that it is made of, as a text.
 std::string RunOf(uint64_t seed) {
   Simulation sim({.seed = seed});
   std::map<std::string, std::shared_ptr<Program>> programs;
   for (const char* name : {"a", "b", "c"}) {
     sim.AddNode(name, [&](SimulatedNode& node) {
-      // Not kept alive by the test: a node's program goes with the node.
+      // The test must not keep the program alive: it ends with its node.
       auto program = std::make_shared<Program>(node);
       programs[node.name()] = std::shared_ptr<Program>(std::shared_ptr<Program>(), program.get());
       return program;
@@ -465,8 +478,8 @@ std::string RunOf(uint64_t seed) {
     sim.After(absl::Milliseconds(sim.Random(500)), [&, i] {
       RegisterWrite request;
       request.set_key(absl::StrCat("k", i));
-      // A map of twenty: in an order that depended on addresses the bytes would differ from run to
-      // run.
+      // The map has twenty entries. If their order depended on addresses, the bytes would differ
+      // from run to run.
       for (int n = 0; n < 20; ++n) (*request.mutable_notes())[absl::StrCat("note ", n)] = "text";
       const std::string from(1, static_cast<char>('a' + sim.Random(3)));
       const std::string to(1, static_cast<char>('a' + sim.Random(3)));
@@ -492,7 +505,7 @@ TEST_F(SimulationTest, TheSameSeedGivesTheSameRun) {
   const std::string one = RunOf(5);
   EXPECT_EQ(one, RunOf(5));
   EXPECT_NE(one, RunOf(6));
-  // The trace has to contain what happened, or two empty ones would be equal.
+  // The trace must contain the events, since two empty traces would be equal.
   EXPECT_THAT(one, AllOf(HasSubstr("partition a>b"), HasSubstr("OK")));
 }
 

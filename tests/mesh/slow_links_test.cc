@@ -22,8 +22,8 @@ namespace {
 
 using ::testing::IsEmpty;
 
-// A peer whose last byte is so old is down: after the first interval it is asked, and it has two
-// more to answer.
+// A peer whose last byte is older than this is down: it is asked after the first interval, and has
+// two more to answer.
 constexpr absl::Duration kLostAfter = absl::Milliseconds(3200);
 // The longest pause between two dials.
 constexpr absl::Duration kLongestPause = absl::Seconds(10);
@@ -44,7 +44,7 @@ class Store final : public Register::AsyncService {
     };
     options.server.runtime = node.runtime();
     options.server.network = node.network();
-    // Reading is paused when a quarter of this waits.
+    // Reading pauses when a quarter of this limit waits.
     options.server.limits.max_message_bytes = 16 * kMiB;
     options.server.limits.max_output_bytes = 64 * kMiB;
     member_ = *Node::Create(std::move(options));
@@ -85,8 +85,8 @@ class SlowLinksTest : public testing::Test {
   }
   std::shared_ptr<Store> At(const std::string& name) { return stores_[name].lock(); }
   bool BothUp() { return At("a")->state() == PeerState::kUp && At("b")->state() == PeerState::kUp; }
-  // Returns the dialer of the connection that a node holds, and that has brought bytes; none: it
-  // holds none.
+  // Returns the dialer of the connection that a node holds and that has brought bytes, or none if
+  // there is no such connection.
   std::optional<std::string> DialledBy(const std::string& name) {
     const std::string other = name == "a" ? "b" : "a";
     for (const PeerConnectionInfo& each : At(name)->connections()) {
@@ -94,7 +94,7 @@ class SlowLinksTest : public testing::Test {
     }
     return std::nullopt;
   }
-  // Starts a read; `*left` is counted down when it has been answered.
+  // Starts a read, and counts `*left` down when it has been answered.
   void Read(const std::string& from, const std::string& to, int* left) {
     Register::Stub stub(At(from)->member().To(to));
     stub.ReadAsync(RegisterRead(), {.timeout = absl::Minutes(5)},
@@ -108,8 +108,8 @@ class SlowLinksTest : public testing::Test {
   std::unique_ptr<Simulation> sim_;
 };
 
-// Bytes of one node vanish for 30 s, from some moment of the crossing on: the other cannot hear
-// which connection was left.
+// The bytes of one node are held for 30 s, from some moment of the crossing on, so the other cannot
+// hear which connection was left.
 TEST_F(SlowLinksTest, Case02NodesWhoseDialsCrossedAndThatLoseADirectionTalkAgain) {
   for (uint64_t seed = 1; seed <= 40; ++seed) {
     SCOPED_TRACE(seed);
@@ -143,7 +143,7 @@ TEST_F(SlowLinksTest, Case02NodesWhoseDialsCrossedAndThatLoseADirectionTalkAgain
   }
 }
 
-// Both ways: only one of the two nodes ever stops reading.
+// The test runs both ways round, since only one of the two nodes ever stops reading.
 TEST_F(SlowLinksTest, Case14APeerThatReadsSlowlyIsNeverSuspect) {
   for (const bool to_a : {true, false}) {
     SCOPED_TRACE(to_a);

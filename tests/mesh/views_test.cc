@@ -27,7 +27,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::UnorderedElementsAre;
 
-// Lets no questions for views out while it refuses.
+// Refuses calls that compare views while `refuses` is set.
 class Refuser final : public ClientInterceptor {
  public:
   absl::StatusOr<std::unique_ptr<Call>> Start(const ClientCallStart& start) override {
@@ -39,7 +39,7 @@ class Refuser final : public ClientInterceptor {
   std::atomic<int> refused{0};
 };
 
-// Nodes whose time the test moves, and whose members it sets, with a version for each of them.
+// Nodes whose time the test moves. The test sets the members of each node, with a version.
 class ViewsTest : public testing::Test {
  protected:
   void StartAll(const std::vector<uint64_t>& versions) {
@@ -47,6 +47,7 @@ class ViewsTest : public testing::Test {
         static_cast<int>(versions.size()), [&](int i, NodeOptions& options) {
           sources_.push_back(*StaticMembers::Create(cluster_->Members(), versions[i]));
           options.members = sources_.back();
+          // No heartbeat comes due when the test moves time by half a minute.
           options.heartbeat = absl::Hours(1000);
           RuntimeOptions runtime;
           runtime.clock = &clock_;
@@ -63,7 +64,7 @@ class ViewsTest : public testing::Test {
           };
         });
     for (int i = 0; i < cluster_->size(); ++i) ASSERT_EQ(cluster_->Start(i).ToString(), "OK");
-    // Dials are a little late, and time moves here only.
+    // Dials begin a little later, and time moves here only.
     ASSERT_TRUE(PollUntil([&] {
       clock_.Advance(absl::Milliseconds(50));
       for (int i = 0; i < cluster_->size(); ++i) {
@@ -87,9 +88,11 @@ class ViewsTest : public testing::Test {
     EchoService::Stub stub(*(*cluster_)[from].To(cluster_->name(to)));
     EXPECT_TRUE(stub.Echo(RequestOf("hi")).ok());
   }
-  // Time goes on until so many differences have been told; each once, so no more will come.
+  // Moves time until `count` differences have been told, and then some more. Each is told once, so
+  // no more may come.
   std::vector<std::string> Differences(size_t count) {
     EXPECT_TRUE(PollUntil([&] {
+      // The step is a second longer than a difference has to last.
       clock_.Advance(absl::Seconds(31));
       return said_.Get().size() >= count;
     }));
@@ -124,7 +127,7 @@ TEST_F(ViewsTest, ANewViewIsToldToThePeers) {
   ASSERT_TRUE(sources_[1]->Set(cluster_->Members(), 7).ok());
   EXPECT_EQ((*cluster_)[1].view().epoch, epoch + 1);
   Settle(1, 0);
-  // That they have agreed shows by the next difference, which is told anew.
+  // The next difference is told anew, which shows that the two had agreed before.
   ASSERT_TRUE(sources_[0]->Set(cluster_->Members(), 9).ok());
   EXPECT_THAT(Differences(2), UnorderedElementsAre(HasSubstr("a: peer b has version 7"),
                                                    HasSubstr("b: peer a has version 9")));
@@ -141,7 +144,7 @@ TEST_F(ViewsTest, ADifferenceWithAPeerThatHasGoneIsNotTold) {
       });
     }));
   }
-  // b and c begin to differ: that is told, and nothing about a is.
+  // b and c begin to differ. That difference is told, and none with a.
   ASSERT_TRUE(sources_[2]->Set(cluster_->Members(), 9).ok());
   EXPECT_THAT(Differences(2), UnorderedElementsAre(HasSubstr("b: peer c has version 9"),
                                                    HasSubstr("c: peer b has version 8")));
@@ -151,13 +154,14 @@ TEST_F(ViewsTest, APeerThatDidNotAnswerIsAskedAgain) {
   StartAll({7, 7});
   refuser_->refuses = true;
   ASSERT_TRUE(sources_[0]->Set(cluster_->Members(), 8).ok());
+  // The peer has been asked at least once, and the call was refused.
   ASSERT_TRUE(PollUntil([&] { return refuser_->refused.load() > 0; }));
   refuser_->refuses = false;
   EXPECT_THAT(Differences(2), UnorderedElementsAre(HasSubstr("a: peer b has version 7"),
                                                    HasSubstr("b: peer a has version 8")));
 }
 
-// Its version comes when its end has been heard of.
+// The version of a peer arrives when its end is known already.
 TEST(ViewExchangeTest, ForgetsAPeerWhoseLastWordComesBehindItsEnd) {
   LoopThread thread;
   ViewExchange::Around around;
@@ -170,6 +174,7 @@ TEST(ViewExchangeTest, ForgetsAPeerWhoseLastWordComesBehindItsEnd) {
   views->Hear("a", 7);
   thread.Settle();
   EXPECT_EQ(views->log().heard(), 1u);
+  // The end of a is known now. A version that was noted from here on would never be forgotten.
   views->OnPeer("a", PeerState::kDown);
   views->Hear("a", 7);
   thread.Settle();
@@ -188,6 +193,7 @@ TEST_F(ViewsTest, OnlyMembersCompareViews) {
   ASSERT_TRUE(channel.ok());
   ViewExchange::Version version;
   version.set_value(9);
+  // The client knows the method's name and is no member.
   const auto answer = CallBlocking<ViewExchange::Version, ViewExchange::Version>(
       **channel, ViewExchange::kCompare, version, CallOptions());
   EXPECT_EQ(answer.status().code(), absl::StatusCode::kPermissionDenied) << answer.status();

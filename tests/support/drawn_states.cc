@@ -15,7 +15,7 @@ namespace {
 constexpr absl::string_view kHead = "►";
 constexpr absl::string_view kLine = "─";
 
-// This file's name without its own place in the tree.
+// The root of the tree: this file's name without its own place there.
 std::string Root() {
   absl::string_view name = __FILE__;
   (void)absl::ConsumeSuffix(&name, "tests/support/drawn_states.cc");
@@ -41,6 +41,7 @@ Transitions DrawnInText(const std::string& text, const std::vector<std::string>&
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     if (!absl::ConsumePrefix(&line, "//")) break;  // the first comment's end
     std::vector<std::string> from;
+    // The states of each part go to those of the next one, which an arrow parts from it.
     for (const absl::string_view part : absl::StrSplit(line, kHead)) {
       const std::vector<std::string> states = StatesOf(part.substr(0, part.find(kLine)), names);
       for (const std::string& one : from) {

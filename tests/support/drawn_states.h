@@ -19,7 +19,7 @@
 
 namespace weft::test {
 
-// From, to.
+// Pairs of states: from, to.
 using Transitions = std::set<std::pair<std::string, std::string>>;
 
 // Returns the transitions that the first comment of `header` draws, as "rpc/call/stream_inbox.h",

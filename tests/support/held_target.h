@@ -43,6 +43,7 @@ class HeldTarget final : public CallTarget {
   bool under_way(size_t n = 0) const { return n < started() && calls_.Get()[n] != nullptr; }
   bool cancelled(size_t n = 0) const {
     for (const uint64_t id : canceller_->ids.Get()) {
+      // A call's handle has its number counted from 1.
       if (id == n + 1) return true;
     }
     return false;

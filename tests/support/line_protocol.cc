@@ -58,7 +58,7 @@ class LineLink final : public ConnectionHandle,
       output().Commit(line.size() + 1);
       claimed = output().Claim();
     }
-    // Without the mutex, which flushing takes by itself.
+    // Flushing takes the mutex by itself.
     if (claimed) FlushNow();
   }
 
@@ -115,7 +115,7 @@ class LineLink final : public ConnectionHandle,
       call = it->second;
       calls_.erase(it);
     }
-    // By the loop, which alone may touch the wheel.
+    // Only the loop may touch the wheel.
     wheel_.Remove(call);
     return call;
   }

@@ -22,7 +22,7 @@ class LogLines final : public LogSink {
     const std::lock_guard<std::mutex> lock(mu_);
     return lines_.size();
   }
-  // All of them, a newline behind each.
+  // All lines, a newline behind each.
   std::string Text() const {
     const std::lock_guard<std::mutex> lock(mu_);
     std::string all;

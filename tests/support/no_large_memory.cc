@@ -67,8 +67,8 @@ void* Allocate(size_t size) {
 }  // namespace
 }  // namespace weft
 
-// All forms but the aligned ones: under a sanitizer the others would be the sanitizer's.
-// Not inlined: gcc would see new[] with free, and warn.
+// All forms but the aligned ones are replaced: under a sanitizer those left out would be the
+// sanitizer's. Nothing is inlined: gcc would see new[] with free, and warn.
 [[gnu::noinline]] void* operator new(size_t size) {
   void* const memory = weft::Allocate(size);
   if (memory == nullptr) throw std::bad_alloc();

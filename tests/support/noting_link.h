@@ -41,7 +41,7 @@ class NotingLink final : public internal::CallLink {
   ConnectionVolume Volume() override { return {}; }
   void CancelCall(uint64_t) override {}
 
-  // Tells who has asked last. False: he is gone, or nobody has.
+  // Tells the observer that has asked last. False: it is gone, or nobody has asked.
   [[nodiscard]] bool TellRoom() {
     const auto all = asked.Get();
     const auto observer = all.empty() ? nullptr : all.back().second.lock();

@@ -16,8 +16,8 @@ namespace weft {
 int OpenDescriptors();
 // Threads that have not ended, this one included.
 int RunningThreads();
-// False: they still did not equal that many after ten seconds. A thread that was joined may be
-// listed for a moment more.
+// False: they still did not equal that many when the patience of tests was over. A thread that was
+// joined may be listed for a moment more.
 bool HasThreads(int expected);
 
 // While it lives exactly `left` descriptors can be had.

@@ -62,6 +62,7 @@ inline std::string HelloBody(const HelloFields& f = {}) {
                      Varint(4, f.max_message) + Varint(5, f.max_metadata) + Varint(6, f.max_calls) +
                      Varint(7, f.max_methods) + Varint(8, f.heartbeat_ms) + Varint(9, 2);
   if (!f.token.empty()) {
+    // Field 10 as bytes, with a length below 128.
     body += std::string("\x52", 1) + static_cast<char>(f.token.size()) + f.token;
   }
   if (f.features != 0) body += Varint(17, f.features);
@@ -78,9 +79,11 @@ inline std::string Opening(const HelloFields& f = {}) { return Preface() + Hello
 
 // EchoRequest and EchoReply with a text or a payload.
 inline std::string Text(std::string_view text) {
+  // Field 2 as bytes, with a length below 128.
   return "\x12" + std::string(1, static_cast<char>(text.size())) + std::string(text);
 }
 inline std::string Payload(std::string_view bytes) {
+  // Varint writes a number's tag; a field of bytes has wire type 2.
   std::string field = Varint(1, bytes.size());
   field[0] = '\x0A';
   return field + std::string(bytes);
@@ -95,11 +98,12 @@ struct RequestFields {
   std::string message = {};
   // The whole size, where the message goes on in DATA.
   uint32_t more = 0;
-  // Its messages follow in a stream.
+  // The call's messages follow in a stream.
   bool opens = false;
 };
 
 inline std::string Request(const RequestFields& f) {
+  // END, unless messages follow in a stream.
   int flags = f.opens ? 0 : 0x01;
   std::string body = Number(f.timeout_us);
   if (!f.name.empty()) {
@@ -140,7 +144,7 @@ inline std::string Data(uint64_t id, bool reply, bool more, std::string_view byt
 inline std::string Message(uint64_t id, bool reply, std::string_view bytes, bool last = false) {
   return Frame(0x0A, (reply ? 0x80 : 0) | (last ? 0x01 : 0), 0, id, bytes);
 }
-// One of `whole` bytes that goes on in DATA.
+// The beginning of a message of `whole` bytes that goes on in DATA.
 inline std::string MessageBegin(uint64_t id, bool reply, uint32_t whole, std::string_view first,
                                 bool last = false) {
   return Frame(0x0A, (reply ? 0x82 : 0x02) | (last ? 0x01 : 0), 0, id,
@@ -169,6 +173,7 @@ inline std::string Pong(uint64_t id, std::string_view clock = {}) {
   return Frame(0x06, 0x80, 0, id, clock);
 }
 inline std::string GoAway(uint64_t last, std::string_view why) {
+  // 14: UNAVAILABLE.
   return Frame(0x07, 0, 14, last, why);
 }
 // The first of two: the second names the last call.

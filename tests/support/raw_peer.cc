@@ -92,7 +92,7 @@ void RawPeer::Reset() {
   Close();
 }
 
-// Until `kept_` has `n` bytes, or the connection ends.
+// Reads until `kept_` has `n` bytes, or the connection ends.
 bool RawPeer::Fill(size_t n) {
   while (kept_.size() < n && !ended_) {
     if (!WaitFor(fd_, POLLIN)) {
@@ -142,7 +142,8 @@ bool RawPeer::WaitForClose() {
     kept_.clear();
     if (!Fill(1) && !ended_) return false;
   }
-  // As any peer does that has read the end of file: the other side waits for it.
+  // Ends this direction too, as any peer does that has read the end of file: the other side waits
+  // for it.
   ::shutdown(fd_, SHUT_WR);
   return true;
 }

@@ -131,6 +131,7 @@ void ScriptedDns::Run() {
 
 std::string ScriptedDns::Answer(const std::string& query, bool tcp) {
   Question question;
+  // The question's name stands behind the header, in labels with a length each.
   size_t at = 12;
   for (; query[at] != 0; at += static_cast<size_t>(query[at]) + 1) {
     if (!question.name.empty()) question.name += '.';

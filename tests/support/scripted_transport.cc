@@ -46,6 +46,7 @@ ssize_t ScriptedTransport::Read(const iovec*, int) {
 }
 
 ssize_t ScriptedTransport::Write(const iovec* pieces, int count) {
+  // Without the lock, so that the hook may look at the record.
   if (record_->in_write) record_->in_write();
   std::lock_guard<std::mutex> lock(record_->mu_);
   ++record_->writes_;

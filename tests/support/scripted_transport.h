@@ -68,7 +68,7 @@ class ScriptedTransport final : public internal::Transport {
   ssize_t Write(const iovec* pieces, int count) override;
   size_t Unacknowledged() const override;
   void ShutDown() override;
-  // It has nothing to be ready for.
+  // The transport is never ready for anything, so it cannot be watched.
   absl::StatusOr<std::unique_ptr<internal::Watch>> NewWatch(internal::EventLoop&,
                                                             internal::WatchEvents*) override {
     return absl::UnimplementedError("a scripted transport is not watched");

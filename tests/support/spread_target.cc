@@ -38,8 +38,8 @@ PickedLink SpreadSource::PickAt(size_t place, const PickRequest& request, absl::
   return picked;
 }
 
-// Calls begin at one after the other; further attempts where the last call began, but those where
-// none of their attempts has been go first.
+// Calls begin at one connection after the other. A further attempt begins where the last call
+// began, and goes first to connections that none of its call's attempts has used.
 PickedLink SpreadSource::Pick(const PickRequest& request, absl::Status* why) {
   const size_t first = request.attempt == 1 ? next_.fetch_add(1, std::memory_order_relaxed)
                                             : next_.load(std::memory_order_relaxed) - 1;
@@ -68,7 +68,7 @@ void SpreadSource::Connect(bool at_once) {
   for (const auto& connection : connections_) connection->Connect(at_once);
 }
 
-// Bad news only when no other connection is up, or may come.
+// Tells the bad news only when no connection is up and none may come.
 void SpreadSource::OnNoLink(const absl::Status& why, NoLink how) {
   absl::Status none;
   if (Pick({}, &none).link == nullptr && !none.ok()) observer_->OnNoLink(why, how);

@@ -39,7 +39,7 @@ struct StepScript {
   int stops_at = INT_MAX;
   // The protocol that both have agreed on, as this end reports it; empty: none.
   std::string alpn = {};
-  // As TLS, it is written by its loop only.
+  // Only its loop may write it, as with TLS.
   bool loop_only = false;
 };
 

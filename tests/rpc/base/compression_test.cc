@@ -1,3 +1,5 @@
+// Compression and inflation of messages with each codec, over pieces of any cut and over damaged
+// bytes.
 #include "weft/rpc/base/compression.h"
 
 #include <cstring>
@@ -33,6 +35,7 @@ std::string Text(size_t size) {
 }
 
 std::string Noise(size_t size) {
+  // A fixed seed: these bytes compress as badly in each run.
   std::mt19937 random(42);
   std::string noise(size, '\0');
   for (char& c : noise) c = static_cast<char>(random());
@@ -88,9 +91,12 @@ TEST(Compression, NamesEachCodecAndFindsItByName) {
 
 TEST(Compression, GivesBackMessagesOfAnySizeHoweverTheyAreCut) {
   for (const Compression codec : kCodecs) {
+    // Sizes on both sides of a block of 64 KiB, and of many blocks.
     for (const size_t size : {100, 4096, 65535, 65536, 65537, 300'000, 3'000'000}) {
       const std::string message = Text(size);
       for (const size_t piece : {size_t{7}, size_t{4096}, size_t{65536}, size}) {
+        // Pieces of 7 bytes are cut only from the smaller messages: the list of pieces alone would
+        // take long.
         if (size / piece > 50'000) continue;
         std::vector<MessagePiece> out;
         ASSERT_TRUE(TryCompress(codec, Cut(message, piece), &out)) << NameOf(codec) << " " << size;
@@ -106,6 +112,7 @@ TEST(Compression, GivesBackMessagesOfAnySizeHoweverTheyAreCut) {
 
 TEST(Compression, GivesPiecesThatLieInTheirBlocks) {
   for (const Compression codec : kCodecs) {
+    // Half of the message does not shrink, so the result fills many blocks.
     std::string message = Noise(1'000'000);
     message += std::string(1'000'000, 'x');
     std::vector<MessagePiece> out;
@@ -160,6 +167,7 @@ TEST(Compression, RefusesASizeOverTheLimitBeforeAnythingIsAllocated) {
   for (const Compression codec : kCodecs) {
     const std::string message(1 << 20, 'b');
     const std::string bytes = Compressed(codec, message);
+    // A message of just the limit is inflated.
     EXPECT_TRUE(Inflated(codec, bytes, message.size(), message.size()).ok());
     const absl::Status s = Inflated(codec, bytes, message.size(), message.size() - 1).status();
     EXPECT_EQ(s.code(), absl::StatusCode::kResourceExhausted);
@@ -174,9 +182,11 @@ TEST(Compression, RefusesASizeOverTheLimitBeforeAnythingIsAllocated) {
 
 TEST(Compression, RefusesASizeThatSoFewBytesCannotBecome) {
   const std::string gzip = Compressed(Compression::kGzip, std::string(100'000, 'b'));
+  // gzip gets at most 1,032 bytes out of one.
   absl::Status s = Inflated(Compression::kGzip, gzip, gzip.size() * 1100).status();
   EXPECT_EQ(s.code(), absl::StatusCode::kInternal);
   EXPECT_THAT(std::string(s.message()), HasSubstr("no bytes of this codec do that"));
+  // zstd gets at most 32,769 bytes out of one. The bytes are no frame, which nobody looks at.
   s = Inflated(Compression::kZstd, "1234", size_t{4} << 20).status();
   EXPECT_THAT(std::string(s.message()), HasSubstr("no bytes of this codec do that"));
   // The densest there is comes through.
@@ -199,6 +209,7 @@ TEST(Compression, RefusesBytesCutAnywhere) {
   for (const Compression codec : kCodecs) {
     const std::string message = Text(2'000);
     const std::string bytes = Compressed(codec, message);
+    // The declared size stays that of the whole message.
     for (size_t n = 0; n < bytes.size(); ++n) {
       const absl::Status s = Inflated(codec, bytes.substr(0, n), message.size()).status();
       EXPECT_EQ(s.code(), absl::StatusCode::kInternal) << NameOf(codec) << " cut at " << n;
@@ -270,6 +281,7 @@ TEST(Compression, DamagedBytesNeverBecomeAnotherMessageUnseen) {
 TEST(Compression, ServesSeveralThreadsAtOnce) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
+    // Each thread has working memory of its own, and uses both codecs in turn.
     threads.emplace_back([t] {
       for (int i = 0; i < 20; ++i) {
         const Compression codec = kCodecs[(t + i) % 2];

@@ -1,3 +1,4 @@
+// The gate in front of inflation: ratio, codecs and bytes at once.
 #include "weft/rpc/base/inflate_gate.h"
 
 #include <string>
@@ -26,6 +27,7 @@ TEST(InflateGate, TakesWhatIsNotTooDense) {
   InflateGate gate({.max_ratio = 100, .min_ratio_bytes = 1'000}, "server");
   for (const Compression codec : kCodecs) {
     EXPECT_TRUE(gate.Check(codec, 1, 1'000).ok()) << "small ones may be as dense as they like";
+    // Just the ratio passes; one byte more does not.
     EXPECT_TRUE(gate.Check(codec, 11, 1'100).ok());
     EXPECT_TRUE(gate.Check(codec, 50'000, 100'000).ok());
     const absl::Status refused = gate.Check(codec, 11, 1'101);
@@ -34,6 +36,7 @@ TEST(InflateGate, TakesWhatIsNotTooDense) {
                                      HasSubstr("the limit is 100 times as many"),
                                      HasSubstr("inflate.max_ratio of the server")));
     EXPECT_FALSE(gate.Check(codec, 0, 5'000).ok());
+    // The product of ratio and size must not overflow.
     EXPECT_FALSE(gate.Check(codec, 1, SIZE_MAX).ok());
   }
   EXPECT_TRUE(gate.Check(Compression::kNone, 1, 100'000).ok());
@@ -41,6 +44,7 @@ TEST(InflateGate, TakesWhatIsNotTooDense) {
 
 TEST(InflateGate, WithoutARatioEverythingGoesThatItsCodecCanDo) {
   InflateGate gate({.max_ratio = 0}, "server");
+  // More than 32,000 bytes out of one: far beyond the ratio of 1,000 that holds by default.
   EXPECT_TRUE(gate.Check(Compression::kZstd, 2'000, 64 * kMiB).ok());
 }
 
@@ -65,6 +69,7 @@ TEST(InflateGate, CountsWhatIsBeingInflated) {
   first = InflateGate::Entry();
   EXPECT_EQ(gate.inflating(), 400u);
   EXPECT_TRUE(gate.TryEnter(Compression::kZstd, 100, 600, &third).ok());
+  // The second entry's own 400 bytes leave, and the third's go over without being counted twice.
   second = std::move(third);
   EXPECT_EQ(gate.inflating(), 600u);
   second = InflateGate::Entry();
@@ -133,6 +138,7 @@ TEST(InflateGate, WhatIsBeyondTheBytesAtOnceIsRefused) {
     InflateGate gate({.max_inflating_bytes = kMiB}, "server");
     const Compressed message(codec, kMiB / 2);
     InflateGate::Entry others;
+    // Other messages take the whole limit.
     ASSERT_TRUE(gate.TryEnter(codec, kMiB, kMiB, &others).ok());
     test::EchoRequest parsed;
     EXPECT_EQ(message.message.Parse(64 * kMiB, &parsed, &gate).code(),

@@ -1,3 +1,5 @@
+// Messages cut into pieces must give the bytes that protobuf gives, whatever their sizes. Pieces
+// that refer to a message are told from copies by their addresses.
 #include "weft/rpc/base/message_codec.h"
 
 #include <string>
@@ -58,6 +60,8 @@ void ExpectSameBytes(const EchoRequest& message, const std::string& what) {
         EXPECT_LE(piece.data + piece.size, piece.block.get()->data() + piece.block->capacity())
             << what;
       } else {
+        // A piece without a block refers to the message, and only large fields are worth a
+        // reference.
         EXPECT_TRUE(share) << what;
         EXPECT_GE(piece.size, MessageCodec::kShareFrom) << what;
       }
@@ -69,6 +73,8 @@ std::vector<size_t> SizesAroundTheBorders() {
   std::vector<size_t> sizes = {0, 1, 127, 128};
   for (const size_t border : {size_t{4} << 10, MessageCodec::kShareFrom, size_t{32} << 10,
                               MessageCodec::kBlock, 2 * MessageCodec::kBlock, size_t{1} << 20}) {
+    // A field's tag and length take a few bytes before it, so the border is met up to so much
+    // earlier.
     for (size_t n = border - 12; n <= border + 3; ++n) sizes.push_back(n);
   }
   return sizes;
@@ -87,6 +93,7 @@ TEST(MessageCodec, WritesSmallFieldsBetweenLargeOnes) {
     EchoRequest message;
     message.set_payload(std::string(size, 'p'));
     message.set_text(std::string(size / 2, 't'));
+    // A negative number takes ten bytes, the longest varint.
     message.set_number(-1);
     for (int i = 0; i < 20; ++i) message.add_words(std::string(static_cast<size_t>(i * i), 'w'));
     message.add_words(std::string(size, 'x'));
@@ -98,6 +105,7 @@ TEST(MessageCodec, WritesSmallFieldsBetweenLargeOnes) {
 TEST(MessageCodec, WritesManySmallFieldsThatFillSeveralBlocks) {
   for (const size_t word : {size_t{0}, size_t{1}, size_t{13}, size_t{1'000}, size_t{5'000}}) {
     EchoRequest message;
+    // Tag and length take two bytes, so the message fills about five blocks.
     for (size_t i = 0; i * (word + 2) < 300'000; ++i) message.add_words(std::string(word, 'w'));
     ExpectSameBytes(message, "words of " + std::to_string(word));
   }
@@ -113,6 +121,7 @@ TEST(MessageCodec, WritesAnEmptyMessageAsNothing) {
 TEST(MessageCodec, ReferencesLargeFieldsOnlyWhenTheyMayBeShared) {
   EchoRequest message;
   message.set_payload(std::string(MessageCodec::kShareFrom, 'p'));
+  // One byte too small for a reference.
   message.set_text(std::string(MessageCodec::kShareFrom - 1, 't'));
   const size_t size = MessageCodec::ByteSize(message);
   int referenced = 0;
@@ -145,6 +154,7 @@ TEST(MessageCodec, CopiedPiecesOutliveTheirMessage) {
 
 TEST(MessageCodec, KeepsToTheOrderOfMapsThatTheProcessHasChosen) {
   test::RegisterWrite message;
+  // So many keys hardly ever lie in order by chance.
   for (int i = 0; i < 60; ++i) (*message.mutable_notes())[absl::StrCat("note", i)] = "text";
   google::protobuf::internal::MapTestForceDeterministic();
   const std::string in_order = message.SerializeAsString();

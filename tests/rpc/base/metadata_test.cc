@@ -1,3 +1,4 @@
+// Metadata in memory and on the wire.
 #include "weft/rpc/base/metadata.h"
 
 #include <string>
@@ -64,7 +65,9 @@ TEST(Metadata, RefusesKeysThatCannotBe) {
     const absl::Status s = m.Add(key, "v");
     EXPECT_EQ(s.code(), absl::StatusCode::kInvalidArgument) << key;
     EXPECT_TRUE(m.empty());
+    // The message does not repeat a key of 64 KiB.
     EXPECT_LT(s.message().size(), 300u);
+    // A longer key has no place in the two bytes of its length.
     if (key.size() < 65'536) {
       EXPECT_FALSE(m.ReadFrom(RawPair(key, "v")).ok()) << key;
     }
@@ -113,6 +116,7 @@ TEST(Metadata, IsRefusedTruncatedAtEveryByte) {
   ASSERT_TRUE(m.Add("first", "value").ok());
   ASSERT_TRUE(m.Add("second-bin", std::string(300, '\0')).ok());
   const std::string bytes = Wire(m);
+  // Six bytes of lengths, key and value.
   const size_t first_pair = 6 + 5 + 5;
   for (size_t n = 0; n <= bytes.size(); ++n) {
     // On the heap and exactly so long: a look beyond the end is seen.

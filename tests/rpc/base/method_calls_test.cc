@@ -1,3 +1,5 @@
+// The counts of a client's calls. Latencies come from the time of a loop's turn where a thread is a
+// loop's.
 #include "weft/rpc/base/method_calls.h"
 
 #include <atomic>
@@ -68,6 +70,7 @@ TEST_F(OnLoop, CallsAreCountedByCodeAndByLatency) {
   EXPECT_EQ(stats.errors(), 2);
   EXPECT_EQ(stats.by_code[0], 2);
   EXPECT_EQ(stats.by_code[static_cast<size_t>(absl::StatusCode::kUnavailable)], 1);
+  // Codes that are not known count with the last one.
   EXPECT_EQ(stats.by_code[16], 1);
   // In the server's buckets.
   std::vector<int64_t> expected(MethodStats::kBuckets);
@@ -82,7 +85,9 @@ TEST_F(OnLoop, EveryLatencyHasTheBucketOfTheServers) {
     EndAfter(Nanos(ns));
     ++expected[MethodStats::BucketOf(Nanos(std::max<int64_t>(16, ns)))];
   };
+  // The first bucket is wider here: latencies below 16 ns count as 16 ns.
   for (const int64_t ns : {0, 1, 15, 16, 17, 31, 32}) end_after(ns);
+  // Both sides of each power of two, where one chunk of the histogram ends and the next begins.
   for (int bit = 6; bit < 60; ++bit) {
     for (const int64_t around : {-1, 0, 1}) end_after((int64_t{1} << bit) + around);
   }
@@ -99,6 +104,7 @@ TEST_F(OnLoop, AStartBehindTheTimeOfTheTurnTookNoTime) {
 TEST(MethodCalls, AnEndWithoutALoopTookNoTime) {
   MethodCalls calls("m");
   calls.Started();
+  // This thread is no loop's, so it has no time of a turn.
   calls.Ended(absl::UnavailableError("closed"), MonoTime());
   const CallStatsSnapshot stats = SnapshotOf(calls);
   EXPECT_EQ(stats.errors(), 1);
@@ -136,6 +142,7 @@ TEST(MethodCalls, LosesNothingWhenManyThreadsCount) {
         }
       });
     }
+    // Snapshots beside the counting: an end that is seen was started before.
     for (int i = 0; i < 50; ++i) {
       const CallStatsSnapshot stats = SnapshotOf(calls);
       EXPECT_GE(stats.in_flight, 0);
@@ -144,6 +151,7 @@ TEST(MethodCalls, LosesNothingWhenManyThreadsCount) {
     for (std::thread& thread : threads) thread.join();
   }
   const CallStatsSnapshot stats = SnapshotOf(calls);
+  // Exact, for all threads have ended.
   EXPECT_EQ(stats.started, kRounds * kThreads * kCalls);
   EXPECT_EQ(stats.in_flight, 0);
   EXPECT_EQ(stats.errors(), kRounds * kThreads / 2 * kCalls);

@@ -1,3 +1,4 @@
+// The counts and the histogram of a method's calls.
 #include "weft/rpc/base/method_stats.h"
 
 #include <algorithm>
@@ -38,6 +39,7 @@ TEST(MethodStats, SaysZeroWithoutCalls) {
 
 TEST(MethodStats, PutsEveryLatencyIntoABucketThatIsCloseToIt) {
   std::vector<int64_t> values = {0, 1, 15, 16, 17, 31, 32, 33, INT64_MAX - 1, INT64_MAX};
+  // Both sides of each power of two, where the width of buckets changes.
   for (int bit = 5; bit < 63; ++bit) {
     for (const int64_t around : {-1, 0, 1}) values.push_back((int64_t{1} << bit) + around);
   }
@@ -61,6 +63,7 @@ TEST(MethodStats, BucketsRiseAndHoldTheirOwnMiddle) {
 }
 
 TEST(MethodStats, QuantilesAreThoseOfTheSortedLatencies) {
+  // A fixed seed, and latencies over several powers of ten as real ones have.
   std::mt19937_64 random(7);
   std::lognormal_distribution<double> latency(10.0, 2.0);
   MethodStats stats("m");
@@ -72,11 +75,13 @@ TEST(MethodStats, QuantilesAreThoseOfTheSortedLatencies) {
   std::sort(exact.begin(), exact.end());
   const MethodStatsSnapshot snapshot = stats.Snapshot();
   for (const double q : {0.0, 0.001, 0.1, 0.5, 0.9, 0.99, 0.999, 1.0}) {
+    // The smallest latency that the share `q` of all stays within, by the sorted list.
     const size_t rank = std::max<size_t>(1, static_cast<size_t>(std::ceil(q * 10'000)));
     const auto expected = static_cast<double>(exact[rank - 1]);
     EXPECT_NEAR(static_cast<double>(snapshot.Quantile(q).count()), expected, expected * kStep + 1)
         << q;
   }
+  // Shares outside 0 to 1 are taken for the nearer end.
   EXPECT_EQ(snapshot.Quantile(1.5), snapshot.Quantile(1.0));
   EXPECT_EQ(snapshot.Quantile(-1.0), snapshot.Quantile(0.0));
 }

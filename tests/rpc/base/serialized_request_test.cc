@@ -1,3 +1,5 @@
+// A request as bytes for several senders. A form that is made once keeps its address: a second one
+// would have other memory, for the first is still held.
 #include "weft/rpc/base/serialized_request.h"
 
 #include <memory>
@@ -49,12 +51,14 @@ TEST(SerializedRequest, HasTheBytesOfItsMessage) {
     const test::EchoRequest request = RequestOf(Text(size));
     const auto made = Of(request);
     ASSERT_NE(made, nullptr);
+    // Not EXPECT_EQ: it would print a megabyte.
     EXPECT_TRUE(made->bytes() == request.SerializeAsString());
     EXPECT_EQ(made->size(), request.ByteSizeLong());
     EXPECT_EQ(made->piece().data, made->bytes().data());
     const auto copy = SerializedRequest::Copy(made->bytes());
     ASSERT_NE(copy, nullptr);
     EXPECT_TRUE(copy->bytes() == made->bytes());
+    // Nothing is shared with the bytes that were copied.
     EXPECT_NE(copy->bytes().data(), made->bytes().data());
   }
 }
@@ -83,6 +87,7 @@ TEST(SerializedRequest, IsCompressedOnceForThreadsThatAskTogether) {
   std::vector<SerializedRequest::Form> forms(kThreads);
   std::vector<std::thread> threads;
   for (int i = 0; i < kThreads; ++i) {
+    // A megabyte takes long enough that threads ask while the first compresses.
     threads.emplace_back([&, i] { forms[i] = *request->Compressed(Compression::kZstd); });
   }
   for (std::thread& thread : threads) thread.join();
@@ -96,6 +101,7 @@ TEST(SerializedRequest, HasNoCompressedFormThatIsNoSmaller) {
   const auto request = Of(RequestOf("short"));
   for (const Compression codec : kCodecs) {
     EXPECT_EQ(request->Compressed(codec), nullptr);
+    // The second time the answer is remembered.
     EXPECT_EQ(request->Compressed(codec), nullptr);
   }
   EXPECT_EQ(request->Compressed(Compression::kNone), nullptr);
@@ -107,6 +113,7 @@ TEST(SerializedRequest, OutlivesNothingButItsBlocks) {
   const MessagePiece whole = request->piece();
   const SerializedRequest::Form form = *request->Compressed(Compression::kZstd);
   const std::string bytes(request->bytes());
+  // The copied form holds references to its blocks.
   request.reset();
   EXPECT_TRUE(std::string_view(whole.data, whole.size) == bytes);
   EXPECT_TRUE(Inflated(Compression::kZstd, form, bytes.size()) == bytes);
@@ -118,6 +125,7 @@ TEST(SerializedRequest, IsNotMadeWithoutMemory) {
   const size_t size = MessageCodec::ByteSize(request);
   std::shared_ptr<const SerializedRequest> made;
   {
+    // Only here: the request above needs its memory, and so do the checks below.
     const NoLargeMemory little(NoLargeMemory::Of::kMappings);
     made = SerializedRequest::Of(request, size);
   }

@@ -1,3 +1,4 @@
+// Room in huge pages for large strings. The kernel tells in smaps which mappings asked for them.
 #include "weft/rpc/base/string_room.h"
 
 #include <unistd.h>
@@ -32,6 +33,7 @@ bool AsksForHugePages(const std::string& string) {
     if (std::sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " ", &from, &to) == 2) {
       here = from <= middle && middle < to;
     } else if (here && line.rfind("VmFlags:", 0) == 0) {
+      // Asking is enough: the kernel may have no such page free.
       return line.find(" hg") != std::string::npos;
     }
   }
@@ -56,6 +58,7 @@ TEST(StringRoom, IsInHugePages) {
   message.set_payload(std::string(kLarge, 'p'));
   EchoRequest out;
   ParseBoth(message.SerializeAsString(), &out);
+  // Just the size: a string that grew while it was parsed would have more.
   EXPECT_EQ(out.payload().capacity(), kLarge);
   EXPECT_EQ(AsksForHugePages(out.payload()), KernelHasHugePages());
 }

@@ -1,3 +1,4 @@
+// Status codes and details between this process and the wire.
 #include "weft/rpc/base/wire_status.h"
 
 #include <map>
@@ -21,6 +22,7 @@ std::map<std::string, std::string> PayloadsOf(const absl::Status& status) {
 absl::Status WithDetails() {
   absl::Status status = absl::NotFoundError("no such cat");
   status.SetPayload("type.googleapis.com/a", absl::Cord("one"));
+  // More than 64 KiB: its length takes three bytes.
   status.SetPayload("type.googleapis.com/b", absl::Cord(std::string(70'000, '\0')));
   status.SetPayload("type.googleapis.com/c", absl::Cord());
   return status;
@@ -65,6 +67,7 @@ TEST(WireStatus, DetailsComeBackAsTheyWere) {
   const absl::Status sent = WithDetails();
   absl::Status received(sent.code(), sent.message());
   SetStatusDetails(StatusDetails(sent), &received);
+  // Payloads take part in the comparison.
   EXPECT_EQ(received, sent);
   EXPECT_EQ(StatusDetails(absl::InternalError("plain")), "");
 }
@@ -77,6 +80,7 @@ TEST(WireStatus, DetailsStandOnTheWireAsRepeatedAny) {
 
 TEST(WireStatus, DamagedDetailsNeverHideTheMessage) {
   const std::string whole = StatusDetails(WithDetails());
+  // Every byte near both ends; the middle is the one long detail, where samples are enough.
   for (size_t n = 0; n < whole.size(); n += n < 200 || n + 50 > whole.size() ? 1 : 997) {
     absl::Status status = absl::NotFoundError("no such cat");
     SetStatusDetails(std::string(whole, 0, n), &status);

@@ -1,3 +1,4 @@
+// Texts of errors that name the call and its attempt.
 #include "weft/rpc/call/attempt_text.h"
 
 #include <gtest/gtest.h>
@@ -20,6 +21,7 @@ TEST(AttemptText, NamesTheCallOfAHandlersError) {
   absl::Status status = absl::AbortedError("no");
   status.SetPayload("type", absl::Cord("payload"));
   const absl::Status named = WithAttempt(status, kPut, "attempt 2");
+  // A handler's text does not begin with the call's name.
   EXPECT_EQ(named.message(), "call demo.Store/Put: attempt 2: no");
   EXPECT_EQ(named.code(), absl::StatusCode::kAborted);
   EXPECT_EQ(named.GetPayload("type"), absl::Cord("payload"));

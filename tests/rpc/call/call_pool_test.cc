@@ -1,3 +1,4 @@
+// The calls of a loop that are used again: one thread plays the loop, and others give calls back.
 #include "weft/rpc/call/call_pool.h"
 
 #include <malloc.h>
@@ -26,6 +27,7 @@ class Origin final : public CallOrigin {
     refused.fetch_add(call.refused() ? 1 : 0);
     errors.fetch_add(status.ok() ? 0 : 1);
   }
+  // On the loop, when it collects; the answers come on any thread.
   void OnCallReturned(InboundCall& call) override { returned.push_back(call.id.load()); }
   void WatchDeadline(InboundCall&) override {}
   const std::string& peer() const override { return peer_; }
@@ -52,6 +54,7 @@ TEST(CallPool, GivesACallOutAgainOnlyWhenItWasCollected) {
   CallPool pool(nullptr);
   InboundCall& first = TakeFor(pool, origin, 1);
   first.Answer(absl::OkStatus(), nullptr);
+  // Answered, but not collected yet.
   EXPECT_EQ(pool.out(), 1u);
   InboundCall& second = TakeFor(pool, origin, 2);
   // The answered call is still the worker's until the loop collects: used again at once, two
@@ -100,6 +103,7 @@ TEST(CallPool, MakesACollectedCallAsNew) {
   EXPECT_TRUE(again.ParseMetadata().ok());
   EXPECT_TRUE(again.metadata().empty());
   EXPECT_TRUE(again.trailers().empty());
+  // Neither the old deadline nor the old cancelling is left.
   EXPECT_TRUE(again.CheckStillWanted().ok());
   again.Answer(absl::OkStatus(), nullptr);
   pool.Collect();
@@ -117,8 +121,10 @@ TEST(CallPool, FreesWhatComesBackAfterItsEnd) {
     pool.Close();
     EXPECT_EQ(origin->returned, std::vector<uint64_t>{1});
     after.Answer(absl::OkStatus(), nullptr);
+    // Nobody collects for a pool that has closed: the call frees itself.
     EXPECT_EQ(origin->returned.size(), 1u);
     pool.Collect();  // harmless
+    // The pool that is closed still keeps what its calls refer to.
     EXPECT_EQ(keeper.use_count(), 2);
   }
   EXPECT_EQ(keeper.use_count(), 1);
@@ -152,6 +158,7 @@ TEST(CallPool, GivesBackTheCallsThatWereNotNeededSinceTheLastTime) {
   };
   burst(500);
   EXPECT_TRUE(pool.GiveBack(MonoTime()));
+  // All were needed since the look before, so none goes yet.
   EXPECT_EQ(pool.free(), 500u);
   // Three were needed since the last look, so 497 go.
   burst(3);
@@ -176,11 +183,13 @@ TEST(CallPool, KeepsNoLargeMetadataOfACallThatHasEnded) {
     InboundCall& call = TakeFor(pool, origin, 7);
     call.SetMetadata(raw);
     ASSERT_TRUE(call.ParseMetadata().ok());
+    // The reply's side can be as large as the request's.
     call.trailers().Append(metadata);
     call.initial_metadata().pairs.Append(metadata);
     call.Answer(absl::OkStatus(), nullptr);
     pool.Collect();
   };
+  // The first call and its block are made before the measurement.
   TakeFor(pool, origin, 6).Answer(absl::OkStatus(), nullptr);
   pool.Collect();
   [[maybe_unused]] const size_t before = held();
@@ -241,6 +250,7 @@ TEST(CallPool, RingsForTheFirstCallThatComesBackAfterACollect) {
     EXPECT_FALSE(rung());
     answer(1);
     EXPECT_TRUE(rung());
+    // The bell was rung by the call before, and is not rung again until the loop has collected.
     answer(2);
     EXPECT_EQ(pool.out(), 5u);
     pool.Collect();
@@ -257,6 +267,7 @@ TEST(CallPool, RingsForTheFirstCallThatComesBackAfterACollect) {
     pool.Close();
     EXPECT_EQ(pool.out(), 0u);
     EXPECT_EQ(origin->returned, (std::vector<uint64_t>{1, 3, 2, 4, 5, 6}));
+    // The posted task refers to `rings`, which goes with this one.
     bell->Silence();
   });
 }
@@ -289,6 +300,7 @@ TEST(CallPool, LosesNoCallThatOtherThreadsReturnWhileItIsWatched) {
       }
     });
   }
+  // A call that came back without a ring would never be collected.
   EXPECT_TRUE(out.WaitForValue(0));
   for (std::thread& t : answering) t.join();
   thread.Run([&] {

@@ -1,3 +1,4 @@
+// The cancelling of a call by its context, wherever the call is at that moment.
 #include "weft/rpc/call/client_context.h"
 
 #include <thread>
@@ -10,6 +11,7 @@
 namespace weft::internal {
 namespace {
 
+// A connection, or a place to wait for one, that has a call with a number.
 class Carrier final : public CallCanceller {
  public:
   void CancelCall(uint64_t id) override {
@@ -50,6 +52,7 @@ TEST(ClientContext, CancelsACallThatStartsLater) {
   auto carrier = std::make_shared<Carrier>();
   ClientContext context;
   context.Cancel();
+  // The cancelling came first, so the carrier is told as soon as it has the call.
   ContextWriter(context).SetHandle(CallHandle(carrier, 3));
   EXPECT_EQ(carrier->cancelled(), Ids{3});
 }
@@ -61,6 +64,7 @@ TEST(ClientContext, CancelsWhereTheCallIsNow) {
   ContextWriter(context).SetHandle(CallHandle(waiting, 1));
   ContextWriter(context).SetHandle(CallHandle(session, 9));
   context.Cancel();
+  // The call has left this carrier, which would look for it in vain.
   EXPECT_EQ(waiting->cancelled(), Ids{});
   EXPECT_EQ(session->cancelled(), Ids{9});
 }
@@ -87,6 +91,7 @@ TEST(ClientContext, NeverLosesACancelThatComesWhileTheCallMoves) {
     auto session = std::make_shared<Carrier>();
     ClientContext context;
     ContextWriter(context).SetHandle(CallHandle(waiting, 1));
+    // Many rounds, for the cancelling falls before, into or behind the move by chance.
     std::thread canceller([&] { context.Cancel(); });
     ContextWriter(context).SetHandle(CallHandle(session, 2));
     canceller.join();

@@ -1,3 +1,4 @@
+// A client's stream whose holder goes while the call has no link yet.
 #include "weft/rpc/call/client_stream_call.h"
 
 #include <memory>

@@ -1,3 +1,5 @@
+// A call that a coroutine awaits, on a target that the test plays: it ends before or after the
+// coroutine awaits it, or outlives it.
 #include "weft/rpc/call/coro_call.h"
 
 #include <memory>
@@ -20,6 +22,7 @@ using test::EchoRequest;
 
 constexpr UnaryMethod<EchoRequest, EchoReply> kMethod{MethodInfo{"s.S", "M", "s.S/M"}};
 
+// A connection, or a place to wait for one, that is told of cancelled calls.
 class Carrier final : public CallCanceller {
  public:
   void CancelCall(uint64_t id) override { cancelled.push_back(id); }
@@ -66,6 +69,7 @@ TEST(CoroCall, ResumesItsAwaiterOnceWithTheResult) {
             EXPECT_TRUE(status.has_value() && status->ok());
             ++ends;
           });
+    // A call that had ended does not suspend its coroutine at all.
     EXPECT_EQ(ends, ended_before ? 1 : 0);
     if (!ended_before) target.End(absl::OkStatus(), ReplyOf("hi"));
     EXPECT_EQ(ends, 1);
@@ -83,6 +87,7 @@ TEST(CoroCall, CancelsWhenItIsDestroyed) {
   }
   EXPECT_EQ(carrier->cancelled, std::vector<uint64_t>{3});
   target.End(absl::CancelledError(""));  // for nobody
+  // The ended call has let go of the carrier.
   EXPECT_EQ(carrier.use_count(), 1);
 }
 
@@ -107,6 +112,7 @@ TEST(CoroCall, CancelsNothingAfterItsEnd) {
     CoroCall<EchoReply> call = CallCoro(target, kMethod, EchoRequest(), {});
     target.started->Started(CallHandle(carrier, 3));
     target.End(absl::OkStatus());
+    // The call has ended, so there is nothing to wait for.
     EXPECT_FALSE(call.await_suspend({}));
     EXPECT_TRUE(call.await_resume().ok());
   }
@@ -120,6 +126,8 @@ TEST(CoroCall, KeepsItsHandsOffTheContextOfACoroutineThatIsGone) {
     const CoroCall<EchoReply> call =
         CallCoro(target, kMethod, EchoRequest(), {.context = context.get()});
   }
+  // The context has gone with the coroutine. An access to it would be seen by the address
+  // sanitizer.
   target.started->Started(CallHandle(std::make_shared<Carrier>(), 3));
   target.End(absl::UnavailableError(""));
 }
@@ -127,6 +135,7 @@ TEST(CoroCall, KeepsItsHandsOffTheContextOfACoroutineThatIsGone) {
 // As a pool that has stopped.
 class Stopped final : public Executor {
  public:
+  // The closure is destroyed without being run.
   void Execute(absl::AnyInvocable<void() &&> closure) override { closure = nullptr; }
 };
 

@@ -1,3 +1,5 @@
+// A table of calls by number, compared with a map, for numbers that rise and for those that a peer
+// may choose.
 #include "weft/rpc/call/id_table.h"
 
 #include <malloc.h>
@@ -31,6 +33,7 @@ TEST(IdTable, ChecksTheWholeNumberNotOnlyItsSlot) {
   Thing thing;
   ASSERT_TRUE(table.Insert(5, &thing));
   for (int bit = 4; bit < 64; ++bit) {
+    // The low bits, and so the slot, are those of 5.
     EXPECT_EQ(table.Find(5 | uint64_t{1} << bit), nullptr) << bit;
     EXPECT_EQ(table.Take(5 | uint64_t{1} << bit), nullptr) << bit;
   }
@@ -44,6 +47,7 @@ TEST(IdTable, KeepsAnOldOneBesideItsRivals) {
   IdTable<Thing> table;
   Thing old, rival, other;
   ASSERT_TRUE(table.Insert(1, &old));
+  // 1, 17, 33 and 49 have the same slot, so all but the first go to the overflow.
   ASSERT_TRUE(table.Insert(1 + 16, &rival));
   ASSERT_TRUE(table.Insert(1 + 32, &other));
   EXPECT_EQ(table.Find(1), &old);
@@ -62,6 +66,7 @@ TEST(IdTable, KeepsAnOldOneBesideItsRivals) {
 // Against a map, with numbers as `next` makes them.
 template <typename Next>
 void CompareWithMap(Next&& next, int steps, size_t most) {
+  // Fixed seeds: a failure comes again.
   std::mt19937_64 random(3);
   IdTable<Thing> table;
   std::map<uint64_t, std::unique_ptr<Thing>> model;
@@ -117,6 +122,7 @@ TEST(IdTable, IsAMapForNumbersThatDifferInTheirHighestBits) {
 
 TEST(IdTable, StaysAsItWasWhereThereIsNoMemoryToGrow) {
   if (!NoLargeMemory::kPossible) GTEST_SKIP() << "a sanitizer needs memory itself";
+  // Numbers that fill the slots, and numbers that fill the overflow.
   for (const uint64_t step : {1, 1 << 20}) {
     std::vector<Thing> things(10'000);
     IdTable<Thing> table;

@@ -1,3 +1,5 @@
+// The end of a call that is cancelled, stopped or out of time: as its worker finds it, and as its
+// caller hears it.
 #include "weft/rpc/call/inbound_call.h"
 
 #include <functional>
@@ -60,14 +62,14 @@ TEST(InboundCall, ThatItsCallerGaveUpIsCancelled) {
   EXPECT_TRUE(absl::IsCancelled(status)) << status;
 }
 
-// Its caller has cancelled nothing.
+// The caller has cancelled nothing, so CANCELLED would be untrue.
 TEST(InboundCall, ThatTheServerHasNoTimeForIsUnavailable) {
   const absl::Status status =
       WantedAfter([](InboundCall& call, ManualClock&) { call.MarkStopped(); });
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
 }
 
-// Something happens whenever its time is read.
+// A clock that lets something happen whenever its time is read.
 class EventfulClock final : public Clock {
  public:
   explicit EventfulClock(std::function<void()> happening) : happening_(std::move(happening)) {}

@@ -1,3 +1,4 @@
+// The cancelling of an inbound call, before and after somebody asks for its scope.
 #include "weft/rpc/call/inbound_cancel.h"
 
 #include <gtest/gtest.h>
@@ -17,6 +18,7 @@ TEST(InboundCancel, HandsOutTheScopeThatIsToBeStopped) {
 
 TEST(InboundCancel, StopsAScopeThatIsAskedForLater) {
   InboundCancel cancel;
+  // Nobody has asked for a scope, so there is none to be stopped.
   EXPECT_EQ(cancel.Mark(), nullptr);
   EXPECT_TRUE(cancel.Scope(kNever)->stop_token().stop_requested());
 }
@@ -30,6 +32,7 @@ TEST(InboundCancel, IsAsNewForTheNextCall) {
   cancel.Reset();
   EXPECT_FALSE(cancel.cancelled());
   EXPECT_FALSE(cancel.stopped());
+  // The old scope is still held here, so a new one cannot have its address by chance.
   EXPECT_NE(cancel.Scope(kNever), scope);
 }
 

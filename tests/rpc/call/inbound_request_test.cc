@@ -1,3 +1,4 @@
+// The bytes of an inbound request, small and large, and how long they keep a block of the input.
 #include "weft/rpc/call/inbound_request.h"
 
 #include <string>
@@ -33,6 +34,7 @@ TEST(InboundRequest, ThatIsSmallKeepsNoBlock) {
   InboundRequest request;
   {
     const BlockRef block = BlockOf(bytes);
+    // The block goes at the end of this scope; the request has copied the bytes.
     request.Set(block, block->data(), bytes.size());
   }
   EXPECT_EQ(request.kept_input(), 0u);
@@ -42,6 +44,7 @@ TEST(InboundRequest, ThatIsSmallKeepsNoBlock) {
 }
 
 TEST(InboundRequest, ThatIsLargeKeepsItsBlockUntilItIsParsedOrLetsGo) {
+  // With the field's tag and length, a little more than is copied at once.
   const std::string text(InboundRequest::kSmall, 'x');
   const std::string bytes = BytesOf(text);
   BlockRef block = BlockOf(bytes);
@@ -49,6 +52,7 @@ TEST(InboundRequest, ThatIsLargeKeepsItsBlockUntilItIsParsedOrLetsGo) {
   request.Set(block, block->data(), bytes.size());
   EXPECT_EQ(request.kept_input(), bytes.size());
   request.LetGoOfInput();
+  // The input's memory is used again. A request that still looked there would read these.
   std::string(bytes.size(), '?').copy(block->data(), bytes.size());
   EchoRequest message;
   ASSERT_EQ(request.Parse(kMethod, &message), absl::OkStatus());
@@ -61,6 +65,7 @@ TEST(InboundRequest, HandsItsAttachmentOutWhenItIsParsed) {
   const std::string bytes = message_bytes + "attached";
   InboundRequest request;
   request.Set(BlockRef(), bytes.data(), bytes.size());
+  // The last 8 bytes are the attachment.
   request.SetPayload(Compression::kNone, 0, 8, /*max_message=*/1000, nullptr);
   const auto whole = request.MessageBytes(kMethod);
   ASSERT_TRUE(whole.ok());

@@ -1,3 +1,5 @@
+// The hooks of one call's interceptors, on a call that is held by the test: which run, in which
+// order, and never two at once.
 #include "weft/rpc/call/interception.h"
 
 #include <atomic>
@@ -55,6 +57,7 @@ class Checker final : public ClientInterceptor {
     ~One() override { checker.gone.fetch_add(1); }
     absl::Status OnMessage(MessageDirection, size_t) override {
       EXPECT_FALSE(inside.exchange(true));
+      // A message behind the end would find the interceptor's call gone.
       EXPECT_EQ(checker.ends.load(), 0);
       checker.messages.fetch_add(1);
       inside.store(false);
@@ -75,6 +78,7 @@ TEST(Interception, IsNoneWithoutInterceptors) {
   EchoRequest request;
   HeldCall call(request);
   EXPECT_EQ(call.OnMessage(MessageDirection::kSent, 1), absl::OkStatus());
+  // Nothing is allocated for a call that nobody looks at.
   EXPECT_EQ(call.metadata(), nullptr);
   call.End(EndWith(absl::AbortedError("x")));
   EXPECT_EQ(call.ended->status, absl::AbortedError("x"));
@@ -86,6 +90,7 @@ TEST(Interception, MeasuresByTheClockOfItsLoop) {
   EchoRequest request;
   request.set_text("four");
   HeldCall call(request);
+  // The starter's time; the interceptors measure from there.
   call.MakePlan().started = clock.Now();
   ASSERT_EQ(ClientInterception::Start({checker}, call, "there", clock), absl::OkStatus());
   clock.Advance(std::chrono::milliseconds(250));
@@ -98,6 +103,7 @@ TEST(Interception, MeasuresByTheClockOfItsLoop) {
   EXPECT_EQ(checker->last->elapsed, absl::Milliseconds(250));
   EXPECT_EQ(checker->last->handler_time, absl::Milliseconds(100));
   EXPECT_EQ(checker->last->volume.sent_messages, 1u);
+  // The field's tag and length, and four bytes.
   EXPECT_EQ(checker->last->volume.sent_bytes, 6u);
   EXPECT_EQ(checker->last->volume.received_messages, 1u);
   EXPECT_EQ(checker->last->volume.received_bytes, 5u);
@@ -122,6 +128,7 @@ TEST(Interception, RunsTheHooksOfACallOneAtATime) {
   const auto checker = std::make_shared<Checker>();
   EchoRequest request;
   HeldCall call(request);
+  // The same interceptor twice: both of its calls count in one place.
   ASSERT_EQ(ClientInterception::Start({checker, checker}, call, "there", Clock::System()),
             absl::OkStatus());
   std::vector<std::thread> threads;
@@ -133,6 +140,7 @@ TEST(Interception, RunsTheHooksOfACallOneAtATime) {
     });
   }
   for (std::thread& thread : threads) thread.join();
+  // Two interceptors see the request and what three threads send.
   EXPECT_EQ(checker->messages.load(), 2 * (1 + 1500));
 }
 
@@ -151,6 +159,7 @@ TEST(Interception, TakesMessagesWhileTheCallEnds) {
         writing.store(true);
       }
     });
+    // The end comes while the writer is at it, not before.
     while (!writing.load()) std::this_thread::yield();
     call.End(EndWith(absl::CancelledError("x")));
     writer.join();

@@ -1,3 +1,4 @@
+// The messages that a worker keeps for its next calls, and the bounds on their memory.
 #include "weft/rpc/call/message_cache.h"
 
 #include <memory>
@@ -63,6 +64,7 @@ TEST(MessageCache, GetsAPairBackWhoseReplyIsSentByReference) {
   Pair* const first = pair.get();
   pair->reply.mutable_text()->reserve(size);
   const char* const memory = pair->reply.text().data();
+  // The reply is still being sent: the pair is out.
   std::shared_ptr<const void> sent = cache.Share(method, std::move(pair), size, size);
   EXPECT_NE(cache.Take<Pair>(method).get(), first);
   // By the thread that has sent it.
@@ -80,12 +82,15 @@ TEST(MessageCache, KeepsALargePairOnlyWhereItsBytesAreItsStrings) {
   const size_t size = 4 * MessageCache::kLargest;
   cache.Put(method, cache.Take<Pair>(method), size);
   EXPECT_EQ(cache.bytes(), 0u);
+  // Only a quarter is strings sent by reference. The rest may be many small parts, which hold far
+  // more memory than their size on the wire.
   cache.Share(method, cache.Take<Pair>(method), size, size / 4);
   cache.Take<Pair>(method);
   EXPECT_EQ(cache.bytes(), 0u);
   // Request and reply, the reply by reference.
   cache.Share(method, cache.Take<Pair>(method), size, size / 2).reset();
   std::unique_ptr<Pair> pair = cache.Take<Pair>(method);
+  // Just large enough a message for the pair to stay.
   cache.Put(method, std::move(pair), size / MessageCache::kShrinks);
   EXPECT_EQ(cache.bytes(), size);
 }
@@ -105,6 +110,7 @@ TEST(MessageCache, KeepsNoMoreThanItsBounds) {
   MessageCache cache;
   std::vector<std::shared_ptr<const void>> sent;
   const size_t size = MessageCache::kMaxBytes / 4;
+  // More than twice what may be kept comes back before the worker looks.
   for (int i = 0; i < 10; ++i) {
     sent.push_back(cache.Share(method, cache.Take<Pair>(method), size, size));
   }

@@ -1,3 +1,5 @@
+// The states of a call that this side started, each against each way for it to end; for calls with
+// a stream as well.
 #include "weft/rpc/call/outbound_call.h"
 
 #include <memory>
@@ -23,6 +25,7 @@ using State = OutboundCall::State;
 TEST(OutboundCall, GoesFromStateToStateAsItsHeaderDraws) {
   const std::vector<std::string> states{"kNew", "kWaiting", "kInFlight", "kEnded"};
   const Transitions drawn = DrawnIn("rpc/call/outbound_call.h", states);
+  // A drawing that is not found would be empty.
   EXPECT_EQ(drawn.size(), 7u);
   EXPECT_EQ(drawn, Allowed<State>(states, OutboundCall::MayGo));
 }
@@ -33,11 +36,13 @@ class Played final : public CallTarget, public CallCanceller, public CallResende
   void Start(OutboundCall& started) override {
     call = &started;
     call->MakePlan().resender = this;
+    // A share that owns nothing: this lives on the test's stack.
     call->Started(CallHandle(std::shared_ptr<CallCanceller>(std::shared_ptr<void>(), this), 1));
   }
   void CancelCall(uint64_t) override { cancelled = true; }
   bool SendAgain(OutboundCall& given_back, const CallEnd& end) override {
     EXPECT_EQ(&given_back, call);
+    // Only a call that no server has taken may be sent again.
     EXPECT_FALSE(end.may_have_been_executed);
     return resends && given_back.PrepareAgain();
   }
@@ -91,6 +96,7 @@ constexpr Event kEvents[] = {
     {"cancel", absl::StatusCode::kCancelled, true, false},
     {"deadline", absl::StatusCode::kDeadlineExceeded, true, false},
     {"close", absl::StatusCode::kUnavailable, true, false},
+    // The same code as above, but certainly not executed.
     {"goaway", absl::StatusCode::kUnavailable, false, true},
 };
 constexpr State kStates[] = {State::kNew, State::kWaiting, State::kInFlight};
@@ -114,6 +120,7 @@ TEST(OutboundCallStates, EachMeetsEachEventAndEndsOnce) {
       if (event.goes_on) {  // and ends later, when nothing takes it any more
         EXPECT_EQ(call.state(), State::kWaiting);
         EXPECT_TRUE(ends.codes.empty());
+        // The call has found another link, and comes back from it.
         call.SetInFlight();
         played.resends = false;
         played.End(absl::Status(event.code, ""), event.executed);
@@ -139,6 +146,7 @@ TEST(OutboundCallStates, OfAStreamEachMeetsEachEventAndEndsWithIt) {
           talk.Cancel();
           EXPECT_TRUE(played.cancelled);
         }
+        // The call may go with its end, so the port is held here.
         const std::shared_ptr<StreamPort> port = played.call->stream;
         played.End(absl::Status(event.code, ""), event.executed);
         if (event.goes_on) {
@@ -172,6 +180,7 @@ TEST(OutboundCallStates, ItsStreamsHolderMayGoInEach) {
     EXPECT_TRUE(played.cancelled);
     EXPECT_TRUE(port->ended());
     EXPECT_FALSE(played.call->PrepareAgain()) << "nobody waits for it any more";
+    // The carrier's end comes as late as it likes; only then may the call go.
     played.End(absl::CancelledError(""), /*may_have_been_executed=*/true);
     EXPECT_EQ(port.use_count(), 1) << "the call has gone";
   }

@@ -1,3 +1,4 @@
+// The forms of a request on its way out, and which of them live as long as its call.
 #include "weft/rpc/call/outgoing_request.h"
 
 #include <string>
@@ -14,6 +15,7 @@ using Form = OutgoingRequest::Form;
 class OutgoingRequestTest : public ::testing::Test {
  protected:
   OutgoingRequestTest() {
+    // Long enough to be compressed.
     message_.set_text(std::string(2'000, 't'));
     bytes_ = message_.SerializeAsString();
     room_.resize(bytes_.size());
@@ -31,6 +33,7 @@ TEST_F(OutgoingRequestTest, IsTheCallersMessageAtFirst) {
   EXPECT_EQ(&request.message(), &message_);
   EXPECT_EQ(request.Size(), bytes_.size());
   EXPECT_EQ(request.shared(), nullptr);
+  // The message is the caller's, who may change it when the start returns.
   EXPECT_FALSE(request.stays());
   request.SetStays();
   EXPECT_TRUE(request.stays());
@@ -39,6 +42,7 @@ TEST_F(OutgoingRequestTest, IsTheCallersMessageAtFirst) {
 TEST_F(OutgoingRequestTest, IsKeptInTheMemoryOfItsCall) {
   OutgoingRequest request(message_);
   KeepIn(request);
+  // The caller's message may go: the bytes in the call's memory are what is sent.
   message_.Clear();
   EXPECT_EQ(request.form(), Form::kBytes);
   EXPECT_EQ(request.bytes(), bytes_);
@@ -60,6 +64,7 @@ TEST_F(OutgoingRequestTest, IsSharedFromEitherFormOnce) {
     ASSERT_TRUE(request.Share());
     ASSERT_TRUE(request.ShareToRepeat(Compression::kZstd));
     EXPECT_EQ(request.shared(), shared) << "neither serialized nor copied again";
+    // Another attempt sends the same memory.
     OutgoingRequest other(message_);
     other.ShareWith(shared);
     EXPECT_EQ(other.bytes().data(), request.bytes().data());
@@ -67,6 +72,7 @@ TEST_F(OutgoingRequestTest, IsSharedFromEitherFormOnce) {
 }
 
 TEST_F(OutgoingRequestTest, IsRepeatedFromItsBytesUnlessTheyAreCompressed) {
+  // Bytes can be sent again as they are; compressed ones would be compressed anew each time.
   OutgoingRequest plain(message_);
   KeepIn(plain);
   ASSERT_TRUE(plain.ShareToRepeat(Compression::kNone));

@@ -1,3 +1,4 @@
+// The messages that a reader has taken all at once, and the credit that they cost.
 #include "weft/rpc/call/read_batch.h"
 
 #include <utility>
@@ -39,6 +40,7 @@ TEST(ReadBatch, CostIsGivenBackOnceByTheReaderOrByWhoDropsIt) {
   FillWith(&batch, 3);
   EXPECT_TRUE(batch.TakeCost(batch.Take().cost));
   const size_t second = batch.Take().cost;
+  // The stream's end gives back what was not given back yet, the second message among it.
   EXPECT_EQ(batch.DropCost(), 5u);
   EXPECT_FALSE(batch.TakeCost(second));
   EXPECT_FALSE(batch.TakeCost(batch.Take().cost));

@@ -1,3 +1,5 @@
+// The messages that a client's stream keeps until a server has said something of it: their order,
+// and when they are no longer kept.
 #include "weft/rpc/call/sent_messages.h"
 
 #include <string>
@@ -69,6 +71,7 @@ TEST_F(SentMessagesKept, GoAgainFromTheFirstOneWhenACarrierIsLostHalfWay) {
   for (int64_t i = 1; i <= 3; ++i) EXPECT_TRUE(Add(RowOf(i)));
   ASSERT_TRUE(sent.Unbind());
   Begin();
+  // Lost before the third: the next carrier knows nothing of the first two.
   EXPECT_EQ(Again(2), (std::vector<int64_t>{1, 2}));
   ASSERT_TRUE(sent.Unbind());
   EXPECT_FALSE(sent.sending_again());
@@ -82,6 +85,7 @@ TEST_F(SentMessagesKept, GoAgainWithTheirAttachments) {
   const absl::Cord one("one"), three("three");
   ASSERT_TRUE(sent.Add(RowOf(1), &one, false, &bytes));
   ASSERT_TRUE(sent.Add(RowOf(2), nullptr, false, &bytes));
+  // Taken back below with its attachment: the third message must not get it.
   ASSERT_TRUE(sent.Add(RowOf(9), &one, false, &bytes));
   sent.TakeBack();
   ASSERT_TRUE(sent.Add(RowOf(3), &three, true, &bytes));
@@ -106,6 +110,7 @@ TEST_F(SentMessagesKept, AttachmentsCountAsMessagesDo) {
   std::string_view bytes;
   const absl::Cord large(std::string(SentMessages::kMax - 100, 'a'));
   ASSERT_TRUE(sent.Add(RowOf(1), &large, false, &bytes));
+  // Without the attachment's bytes this message would fit.
   EXPECT_FALSE(sent.Add(RowOf(2, 100), nullptr, false, &bytes));
 }
 
@@ -122,6 +127,7 @@ TEST_F(SentMessagesKept, LeavesOutWhatWasTakenBack) {
 
 TEST_F(SentMessagesKept, AreNoneOnceTheyWouldBeTooMany) {
   EXPECT_TRUE(Again().empty());
+  // There is room for this one. With the next it would be more than kMax.
   EXPECT_TRUE(Add(RowOf(1, SentMessages::kMax - 100)));
   EXPECT_TRUE(sent.keeps());
   EXPECT_FALSE(Add(RowOf(2, 100)));
@@ -137,6 +143,7 @@ TEST_F(SentMessagesKept, GoToTheirEndAlsoWhenTheCallIsToStay) {
   ASSERT_TRUE(sent.Unbind());
   Begin();
   EXPECT_EQ(Again(1), std::vector<int64_t>{1});
+  // Nothing new is kept, but the carrier has not got the last two yet.
   sent.Forget();
   EXPECT_FALSE(sent.Unbind());
   EXPECT_EQ(Again(), (std::vector<int64_t>{2, 3}));
@@ -146,6 +153,7 @@ TEST_F(SentMessagesKept, GoToTheirEndAlsoWhenTheCallIsToStay) {
 TEST_F(SentMessagesKept, StayWhileTheyAreUsed) {
   EXPECT_TRUE(Again().empty());
   std::string_view bytes;
+  // A send is under way with the bytes, while another thread ends the keeping.
   sent.Use();
   ASSERT_TRUE(sent.Add(RowOf(1, 1000), nullptr, false, &bytes));
   const std::string copy(bytes);

@@ -1,3 +1,4 @@
+// Coroutines that sleep, by a clock that the test moves, in calls of handlers, and in virtual time.
 #include "weft/rpc/call/sleep.h"
 
 #include <chrono>
@@ -52,6 +53,7 @@ TEST_F(SleepTest, EndsWhenTheRuntimesClockSaysSoAndNotBefore) {
   const auto second = Begin(absl::Seconds(1));
   const auto two = Begin(absl::Seconds(2));
   clock_.Advance(milliseconds(999));
+  // The manual clock returns when the loops have run their timers, so nothing is still on its way.
   EXPECT_EQ(second->Get(), std::nullopt);
   clock_.Advance(milliseconds(1));
   EXPECT_EQ(second->Get(), absl::OkStatus());
@@ -101,6 +103,7 @@ TEST_F(SleepTest, EndsWithItsRuntime) {
 }
 
 TEST_F(SleepTest, BegunWhenItsRuntimeHasStoppedItEndsAtOnce) {
+  // The sleep is made and not awaited yet: it holds what it needs of the runtime.
   SleepAwaiter sleep = Sleep(*runtime_, absl::Hours(1));
   runtime_.reset();
   const auto waits = [](SleepAwaiter s) -> Coro<absl::Status> { co_return co_await std::move(s); };
@@ -119,6 +122,7 @@ TEST_F(SleepTest, EndsByTheDeadlineOfTheCall) {
   clock_.Advance(seconds(1));
   ASSERT_TRUE(beyond->Get().has_value());
   EXPECT_TRUE(absl::IsDeadlineExceeded(*beyond->Get())) << *beyond->Get();
+  // The deadline has passed: the sleep does not begin.
   const auto too_late = Begin(absl::Seconds(1));
   ASSERT_TRUE(too_late->Get().has_value());
   EXPECT_TRUE(absl::IsDeadlineExceeded(*too_late->Get())) << *too_late->Get();
@@ -141,9 +145,11 @@ TEST_F(SleepTest, IsGivenUpWithItsCoroutine) {
   {
     const CallScope::Enter in_call(scope);
     auto sleeping = Doze(runtime_.get(), absl::Seconds(1));
+    // Runs the coroutine to its sleep; the end of the block destroys it there.
     CoroStack::Resume(sleeping.await_suspend(std::noop_coroutine()));
   }
   clock_.Advance(seconds(1));
+  // The sleep that was given up has let go of its call.
   EXPECT_EQ(scope.use_count(), 1);
   scope->Stop();
 }
@@ -161,6 +167,7 @@ TEST(SimulatedSleep, FollowsTheVirtualTime) {
     }
     const absl::Status last = co_await Sleep(*node->runtime(), absl::Hours(1));
     EXPECT_TRUE(absl::IsCancelled(last)) << last;
+    // Says that the coroutine has come to its end.
     out->push_back(absl::InfiniteDuration());
   };
   sim.AddNode("a", [&](SimulatedNode& node) {
@@ -168,7 +175,9 @@ TEST(SimulatedSleep, FollowsTheVirtualTime) {
     return std::make_shared<int>();
   });
   sim.RunFor(absl::Minutes(10));
+  // Each sleep begins where the one before has ended.
   EXPECT_THAT(woken, ElementsAre(absl::Minutes(1), absl::Minutes(3), absl::Minutes(6)));
+  // The node's runtime stops, and with it the sleep of an hour.
   sim.Kill("a");
   EXPECT_EQ(woken.size(), 4U);
 }

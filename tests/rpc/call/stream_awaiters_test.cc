@@ -1,3 +1,5 @@
+// Coroutines that wait for a stream's event, over a transport that has room when the test says so;
+// and those that are destroyed meanwhile.
 #include "weft/rpc/call/stream_awaiters.h"
 
 #include <coroutine>
@@ -75,6 +77,7 @@ class StreamAwaiters : public testing::Test {
 TEST_F(StreamAwaiters, AWriterWaitsForRoomAsOftenAsThereIsNone) {
   std::optional<bool> written;
   Begun writer(WriteOne(port.get(), &written));
+  // Another writer has taken the room: this one has to wait again.
   port->OnRoom();
   EXPECT_EQ(written, std::nullopt);
   transport->has_room = true;

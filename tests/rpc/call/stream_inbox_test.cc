@@ -1,3 +1,4 @@
+// The receiving half of a stream: its states, its reader, and the memory of messages that wait.
 #include "weft/rpc/call/stream_inbox.h"
 
 #include <string>
@@ -21,6 +22,7 @@ constexpr char kHeader[] = "rpc/call/stream_inbox.h";
 TEST(StreamInbox, GoesFromStateToStateAsItsHeaderDraws) {
   const std::vector<std::string> states{"kOpen", "kClosed", "kDropped"};
   const Transitions drawn = DrawnIn(kHeader, states);
+  // A drawing that is not found would be empty.
   EXPECT_EQ(drawn.size(), 3u);
   EXPECT_EQ(drawn, Allowed<State>(states, StreamInbox::MayGo));
   const std::vector<std::string> beginnings{"kUnknown", "kThere", "kNone"};
@@ -34,6 +36,7 @@ class StreamInboxTest : public testing::Test {
   // In a block of its own.
   static ReceivedMessage MessageOf(size_t size) {
     BlockRef block = BlockRef::New(size + 1);
+    // The first byte tells the messages apart; the rest is not looked at.
     block->data()[0] = static_cast<char>(size);
     const char* const data = block->data();
     return {std::move(block), data, size};
@@ -61,6 +64,7 @@ TEST_F(StreamInboxTest, GivesAllThatCameInOneBatch) {
   EXPECT_EQ(batch.Take().message.size, 1u);
   EXPECT_EQ(batch.Take().message.size, 2u);
   EXPECT_TRUE(batch.empty());
+  // Open and empty: more may come.
   EXPECT_EQ(inbox.Take(&batch), StreamRead::kNothingYet);
 }
 
@@ -69,6 +73,7 @@ TEST_F(StreamInboxTest, WakesItsReaderOnce) {
   Call(inbox.Add(MessageOf(1), kCost));
   EXPECT_EQ(woken, 1);
   Call(inbox.Add(MessageOf(2), kCost));
+  // The reader has not waited again since.
   EXPECT_EQ(woken, 1);
   StreamWake unused = [] {};
   EXPECT_FALSE(inbox.WaitForMessages(unused));
@@ -76,6 +81,7 @@ TEST_F(StreamInboxTest, WakesItsReaderOnce) {
 }
 
 TEST_F(StreamInboxTest, CopiesSmallMessagesTogetherAndKeepsLargeOnesWhereTheyCame) {
+  // The smallest message that is not copied.
   ReceivedMessage large = MessageOf(StreamInbox::kCopyBelow);
   const char* const at = large.data;
   Call(inbox.Add(MessageOf(5), kCost));
@@ -84,6 +90,7 @@ TEST_F(StreamInboxTest, CopiesSmallMessagesTogetherAndKeepsLargeOnesWhereTheyCam
   ASSERT_EQ(inbox.Take(&batch), StreamRead::kMessage);
   const StreamItem first = batch.Take();
   const StreamItem second = batch.Take();
+  // Side by side in one chunk: neither keeps the block that it came in.
   EXPECT_EQ(first.message.data + 5, second.message.data);
   EXPECT_EQ(*first.message.data, 5);
   EXPECT_EQ(*second.message.data, 7);
@@ -96,6 +103,7 @@ TEST_F(StreamInboxTest, DropSaysWhatItCosts) {
   std::vector<StreamItem> dropped;
   EXPECT_EQ(inbox.Drop(&dropped), 2 * kCost);
   EXPECT_EQ(dropped.size(), 2u);
+  // The cost goes back once.
   EXPECT_EQ(inbox.Drop(&dropped), 0u);
 }
 
@@ -104,6 +112,7 @@ TEST_F(StreamInboxTest, KeepsToWhatItFirstKnewOfInitialMetadata) {
   Call(inbox.SetNoInitialMetadata());
   EXPECT_EQ(begun, 1);
   EXPECT_EQ(inbox.beginning(), Beginning::kNone);
+  // Metadata behind the first message comes too late: the reader knows that there is none.
   Call(inbox.SetInitialMetadata());
   EXPECT_EQ(inbox.beginning(), Beginning::kNone);
   StreamWake unused = [] {};
@@ -136,6 +145,7 @@ TEST(StreamInboxStates, EachMeetsEachEvent) {
       {State::kClosed, Event::kMessage, State::kClosed, StreamRead::kMessage},
       {State::kClosed, Event::kClose, State::kClosed, StreamRead::kEnd},
       {State::kClosed, Event::kDrop, State::kDropped, StreamRead::kEnd},
+      // A message in kDropped has no row: its bringer must not add it.
       {State::kDropped, Event::kClose, State::kDropped, StreamRead::kEnd},
       {State::kDropped, Event::kDrop, State::kDropped, StreamRead::kEnd},
   };

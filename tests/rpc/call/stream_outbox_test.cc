@@ -1,3 +1,5 @@
+// The sending half of a stream: its states, its writer, and what is sent again to the next
+// transport.
 #include "weft/rpc/call/stream_outbox.h"
 
 #include <memory>
@@ -21,6 +23,7 @@ using Again = StreamOutbox::Again;
 TEST(StreamOutbox, GoesFromStateToStateAsItsHeaderDraws) {
   const std::vector<std::string> states{"kWriting", "kHalfClosed", "kLastSent", "kEnded"};
   const Transitions drawn = DrawnIn("rpc/call/stream_outbox.h", states);
+  // A drawing that is not found would be empty.
   EXPECT_EQ(drawn.size(), 5u);
   EXPECT_EQ(drawn, Allowed<State>(states, StreamOutbox::MayGo));
 }
@@ -53,6 +56,7 @@ class StreamOutboxTest : public testing::Test {
     outbox.Bind(first);
     ASSERT_TRUE(Open(first));
     StreamOutbox::KeptSend none;
+    // Nothing was sent before, so new messages may go at once.
     ASSERT_EQ(outbox.NextAgain(&none), Again::kDone);
   }
   StreamSent Check(bool* keeps = nullptr) {
@@ -93,11 +97,13 @@ TEST_F(StreamOutboxTest, BlocksUntilItHasATransport) {
 }
 
 TEST_F(StreamOutboxTest, ThatKeepsBlocksUntilTheCallWasSent) {
+  // Bound, but not open: the request itself may not have gone out yet.
   outbox.KeepSent();
   outbox.Bind(first);
   EXPECT_EQ(Check(), StreamSent::kBlocked);
   EXPECT_FALSE(Open(second)) << "that is not its transport";
   ASSERT_TRUE(Open(first));
+  // Opened, a keeping outbox first looks for what is to go again, even if that is nothing.
   EXPECT_TRUE(outbox.sending_again());
   StreamOutbox::KeptSend none;
   EXPECT_EQ(outbox.NextAgain(&none), Again::kDone);
@@ -113,6 +119,7 @@ TEST_F(StreamOutboxTest, RoomIsToldOnceOrRemembered) {
   Call(outbox.SignalRoom());
   // Room that came while nobody waited must not be forgotten: a writer would wait for ever.
   EXPECT_FALSE(Wait()) << "there has been room meanwhile";
+  // The remembered room was used up by the wait above.
   EXPECT_TRUE(Wait());
   Call(outbox.End());
   EXPECT_EQ(woken, 2);
@@ -133,6 +140,7 @@ TEST_F(StreamOutboxTest, SendsItsHalfCloseBehindWhatGoesAgain) {
   ASSERT_TRUE(outbox.Unbind());
   outbox.Bind(second);
   ASSERT_TRUE(Open(second));
+  // A half-close now would overtake the message.
   EXPECT_EQ(half_close, nullptr);
   StreamOutbox::KeptSend send;
   ASSERT_EQ(outbox.NextAgain(&send), Again::kMessage);
@@ -151,6 +159,7 @@ TEST_F(StreamOutboxTest, TakesBackAMessageThatHadNoRoom) {
   ASSERT_TRUE(outbox.Unbind());
   outbox.Bind(second);
   ASSERT_TRUE(Open(second));
+  // The writer was told that there is no room, and will write the message again: the copy has gone.
   EXPECT_EQ(outbox.NextAgain(&send), Again::kDone);
 }
 
@@ -173,6 +182,7 @@ TEST_F(StreamOutboxTest, AMessageThatIsOvertakenByTheNextTransportGoesThere) {
 TEST_F(StreamOutboxTest, StaysWithItsTransportOnceNothingIsKept) {
   OpenKeeping();
   SendKept(1);
+  // A server has answered something: the call must not go anywhere else.
   outbox.StopKeeping();
   EXPECT_FALSE(outbox.Unbind());
   bool keeps = true;

@@ -1,4 +1,5 @@
-// A stream's end with a carrier that keeps books about credit.
+// One side's end of a stream, over carriers that the test plays: the credit that goes back, what is
+// sent again to the next carrier, and each state against each event.
 #include "weft/rpc/call/stream_port.h"
 
 #include <functional>
@@ -18,6 +19,7 @@ using namespace internal;
 
 namespace {
 
+// Counts the credit that comes back, and takes everything else.
 class CountingCarrier final : public StreamTransport {
  public:
   bool HasRoom(StreamPort&) override { return true; }
@@ -94,6 +96,7 @@ TEST_F(StreamPortReading, EndThatDropsNothingLeavesAllToBeRead) {
   for (int64_t i = 0; i < 3; ++i) Deliver(i);
   EXPECT_EQ(Read(), 0);
   Deliver(3);
+  // The call has ended with a reply: messages that came before may still be read.
   port->EndStream(/*drop=*/false);
   for (int64_t i = 1; i < 4; ++i) EXPECT_EQ(Read(), i);
   EXPECT_EQ(Read(), std::nullopt);
@@ -108,6 +111,7 @@ TEST_F(StreamPortReading, ThatStopsGivesTheStreamItsCreditBack) {
   EXPECT_EQ(carrier->returned_to_stream, 4 * kCost);
   Deliver(4);
   EXPECT_EQ(carrier->returned_to_stream, 5 * kCost);
+  // The stream goes on: only its reader has stopped, and the peer must be able to send to its end.
   EXPECT_FALSE(port->ended());
 }
 
@@ -171,6 +175,7 @@ TEST(StreamPortWatched, ShowsAMessageOnceHoweverOftenItHadNoRoom) {
   port->Bind(carrier, 1 << 20);
   Row row;
   row.set_number(1);
+  // The interceptor must not see the message before there is room for it.
   carrier->room = 0;
   EXPECT_EQ(port->TryWrite(row, false), StreamSent::kBlocked);
   EXPECT_EQ(port->TryWrite(row, false), StreamSent::kBlocked);
@@ -260,6 +265,7 @@ TEST_F(StreamPortSendingAgain, GoesOnWhenThereIsRoomAndWakesItsWriterThen) {
   Bind(second);
   EXPECT_EQ(second->sent, (Numbers{1, 2}));
   EXPECT_FALSE(told);
+  // There is something to send again, which goes before a new message.
   EXPECT_EQ(Write(4), StreamSent::kBlocked);
   second->room = 1;
   port->OnRoom();
@@ -278,10 +284,12 @@ TEST_F(StreamPortSendingAgain, WhatWasBeingWrittenWhenTheCarrierWentGoesOnce) {
   EXPECT_EQ(second->sent, (Numbers{1, 2}));
   EXPECT_EQ(Write(3), StreamSent::kSent);
   EXPECT_EQ(second->sent, (Numbers{1, 2, 3}));
+  // The send that had begun found its carrier gone.
   EXPECT_EQ(first->sent, Numbers{1});
 }
 
 TEST_F(StreamPortSendingAgain, WhatHadNoRoomIsNotKept) {
+  // The second message finds no room, and its writer is told so: the writer has it still.
   first->room = 1;
   EXPECT_EQ(Write(1), StreamSent::kSent);
   EXPECT_EQ(Write(2), StreamSent::kBlocked);
@@ -356,6 +364,7 @@ class StreamPortWalked : public StreamPortSendingAgain {
   }
   void StartSendingAgain() {
     Lose();
+    // Opened without room, the second carrier leaves the port in the middle of sending again.
     second->room = 0;
     Bind(second);
   }
@@ -449,6 +458,7 @@ TEST(StreamPortStates, EachMeetsEachEvent) {
       for (const auto what : {StreamPort::For::kMessages, StreamPort::For::kInitialMetadata}) {
         (void)port->Wait(what, [this] { ++woken; });
       }
+      // Room may have been signalled before; the first wait uses that up, and the second one waits.
       if (!port->Wait(StreamPort::For::kRoom, [this] { ++woken; })) {
         (void)port->Wait(StreamPort::For::kRoom, [this] { ++woken; });
       }
@@ -480,6 +490,7 @@ TEST(StreamPortStates, EachMeetsEachEvent) {
     };
     for (const auto& [event, expected] : events) {
       SCOPED_TRACE(testing::Message() << walk.state << ", " << event);
+      // A port of its own for each pair of state and event.
       if (*expected != '\0') Walked().Go(walk, event, expected);
     }
   }

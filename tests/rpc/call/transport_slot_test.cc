@@ -1,3 +1,4 @@
+// The room that a stream has for its transport's data, from one transport to the next.
 #include "weft/rpc/call/transport_slot.h"
 
 #include "gtest/gtest.h"
@@ -13,6 +14,7 @@ struct Part {
 };
 
 TEST(TransportSlot, BelongsToWhoTookItLast) {
+  // Only their addresses count.
   const int places[2] = {};
   const auto* const first = reinterpret_cast<const StreamTransport*>(&places[0]);
   const auto* const second = reinterpret_cast<const StreamTransport*>(&places[1]);

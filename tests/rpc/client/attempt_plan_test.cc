@@ -1,3 +1,4 @@
+// How options of a channel, a service, a method and a call become one plan.
 #include "weft/rpc/client/attempt_plan.h"
 
 #include <gtest/gtest.h>
@@ -23,9 +24,11 @@ TEST(AttemptPlan, HedgesOnlyWhatMayRunTwice) {
   const AttemptPlan get = AttemptPlan::For(options, kIdempotent, {});
   EXPECT_TRUE(get.hedged);
   EXPECT_EQ(get.attempts, 2);
+  // Two at once may both be executed, so this one is left to the retry policy.
   const AttemptPlan put = AttemptPlan::For(options, kPlain, {});
   EXPECT_FALSE(put.hedged);
   EXPECT_EQ(put.attempts, 4);
+  // The caller may know that this call does no harm twice.
   EXPECT_TRUE(AttemptPlan::For(options, kPlain, {.idempotent = true}).hedged);
 }
 
@@ -35,6 +38,7 @@ TEST(AttemptPlan, TakesTheMethodsPolicyBeforeItsServices) {
   options.method_policies["demo.Store/Get"].retry = RetryPolicy{.attempts = 5};
   options.method_policies["demo.Store/Other"].hedging = HedgingPolicy{.attempts = 9};
   EXPECT_TRUE(HasPolicies(options));
+  // The plain method has no policy of its own, so its service's holds.
   EXPECT_EQ(AttemptPlan::For(options, kPlain, {}).attempts, 2);
   EXPECT_EQ(AttemptPlan::For(options, kIdempotent, {}).attempts, 5);
 }
@@ -48,6 +52,7 @@ TEST(AttemptPlan, TakesTheCallsNumber) {
 
 TEST(AttemptPlan, CoversTheCodesOfItsPolicy) {
   StartOptions options;
+  // The hedging policy has codes of its own, with the default.
   options.retry.codes = {absl::StatusCode::kAborted};
   options.hedging.attempts = 2;
   EXPECT_TRUE(AttemptPlan::For(options, kPlain, {}).Covers(absl::StatusCode::kAborted));

@@ -1,3 +1,4 @@
+// Pauses between attempts, from seeds that are fixed: each run draws the same.
 #include "weft/rpc/client/backoff.h"
 
 #include <chrono>
@@ -42,6 +43,7 @@ TEST(Backoff, SpreadsByItsJitterDifferentlyForEachSeed) {
     most = std::max(most, wait);
     equal += wait == other.Next() ? 1 : 0;
   }
+  // Of 1,000 waits some come near both ends of the spread.
   EXPECT_LT(least, milliseconds(85));
   EXPECT_GT(most, milliseconds(115));
   EXPECT_LT(equal, 10);
@@ -53,12 +55,14 @@ TEST(Backoff, TakesOddSettingsForTheNearestSensibleOnes) {
   EXPECT_EQ(shrinking.Next(), milliseconds(50));
   Backoff first_over_most(seconds(5), 2, seconds(1), 0, 1);
   EXPECT_EQ(first_over_most.Next(), seconds(1));
+  // The most spread there is: from nothing to twice the wait.
   Backoff wild(milliseconds(50), 1, seconds(1), 7, 1);
   for (int i = 0; i < 100; ++i) {
     const Nanos wait = wild.Next();
     EXPECT_GE(wait, Nanos::zero());
     EXPECT_LE(wait, milliseconds(100));
   }
+  // As a double the largest wait is rounded up to a number that Nanos cannot hold.
   Backoff endless(milliseconds(50), 1e30, Nanos::max(), 0, 1);
   for (int i = 0; i < 10; ++i) EXPECT_GE(endless.Next(), milliseconds(50));
 }
@@ -72,6 +76,7 @@ TEST(DialPauses, BeginAtASecondWhereThisSidesIdentityIsRefused) {
   EXPECT_EQ(pauses.Next(unknown), seconds(1));
   EXPECT_EQ(pauses.Next(denied), seconds(2));
   EXPECT_EQ(pauses.Next(lost), milliseconds(100)) << "failures grow by themselves";
+  // 4 and 8 s, and then the most, 10.
   for (int i = 0; i < 4; ++i) pauses.Next(unknown);
   EXPECT_EQ(pauses.Next(unknown), seconds(10));
   pauses.Reset();

@@ -36,6 +36,7 @@ class FakeCarrier final : public AttemptHost, public CallCanceller {
       attempt.Started(CallHandle(std::shared_ptr<CallCanceller>(std::shared_ptr<void>(), this),
                                  attempts.size()));
     }
+    // Cleared first, for the closure may come to another sending.
     if (in_send) std::exchange(in_send, nullptr)();
   }
   void Post(std::function<void()> task) override { posted.push_back(std::move(task)); }
@@ -73,6 +74,7 @@ class FakeCarrier final : public AttemptHost, public CallCanceller {
   void Advance(Nanos d) {
     clock.Advance(d);
     RunPosted();
+    // The driver takes itself out, or sets a new time.
     if (to_wake != nullptr && clock.Now() >= wake_at) to_wake->OnDeadline();
     RunPosted();
   }
@@ -143,9 +145,11 @@ class CallDriverTest : public ::testing::Test {
     plan.retry = &retry_;
     plan.hedging = &hedging_;
     call_.emplace(request_);
+    // The starter shares a request before it lets a driver repeat it.
     ASSERT_TRUE(call_->request.Share());
     call_->MakePlan().started = carrier_.Now();
     call_->MakePlan().deadline = carrier_.Now() + std::chrono::seconds(1);
+    // The driver holds this as long as it lives, so the weak pointer tells when it has gone.
     auto keeper = std::make_shared<int>(1);
     watch_ = keeper;
     CallDriver::Start(std::move(keeper), {carrier_, budget_, counts_}, plan, *call_);
@@ -169,6 +173,7 @@ class CallDriverTest : public ::testing::Test {
   void EndCancelled() {
     carrier_.RunPosted();
     for (const uint64_t id : std::exchange(carrier_.cancelled, {})) {
+      // An attempt may have ended while its cancelling was under way.
       if (attempt(id).state() == OutboundCall::State::kEnded) continue;
       attempt(id).End(Failure(StatusCode::kCancelled, true, "cancelled by the caller"));
     }
@@ -246,11 +251,13 @@ TEST_F(CallDriverTest, IsCancelledThoughItsAttemptFailsByItselfMeanwhile) {
   EXPECT_EQ(call_->ends, 1);
   EXPECT_EQ(call_->end.status.code(), StatusCode::kCancelled);
   EXPECT_TRUE(call_->end.may_have_been_executed);
+  // Cancelled, the call does not pause for another attempt, though the method is idempotent.
   EXPECT_EQ(carrier_.to_wake, nullptr);
 }
 
 TEST_F(CallDriverTest, LeavesAnAnswerAsItIs) {
   Start(false, true);
+  // NOT_FOUND is a handler's answer, and no failure of the way there.
   attempt(1).End(Failure(StatusCode::kNotFound, true, "no such key"));
   EXPECT_EQ(call_->ends, 1);
   EXPECT_EQ(call_->end.status, absl::NotFoundError("no such key"));
@@ -265,6 +272,7 @@ TEST_F(CallDriverTest, WaitsAsLongAsTheServerAsks) {
   CallEnd end = Failure(StatusCode::kUnavailable, false);
   end.trailers = raw;
   attempt(1).End(end);
+  // Without jitter: the server's word is taken as it is.
   EXPECT_EQ(carrier_.until_wake(), std::chrono::milliseconds(333));
   carrier_.Advance(carrier_.until_wake());
   Reply(2);
@@ -272,7 +280,9 @@ TEST_F(CallDriverTest, WaitsAsLongAsTheServerAsks) {
 }
 
 TEST_F(CallDriverTest, DoesNotTryAgainWhereTheServerAsksNotTo) {
+  // Negative, no number, and nothing: a damaged wish counts as a no.
   for (const char* value : {"-1", "soon", ""}) {
+    // The numbers of attempts begin with 1 for each call.
     carrier_.attempts.clear();
     Start(false, false);
     Metadata trailers;
@@ -288,6 +298,7 @@ TEST_F(CallDriverTest, DoesNotTryAgainWhereTheServerAsksNotTo) {
 }
 
 TEST_F(CallDriverTest, DoesNotWaitBeyondItsDeadline) {
+  // The deadline is a second away.
   retry_.backoff = absl::Seconds(2);
   retry_.max_backoff = absl::Seconds(2);
   Start(false, false);
@@ -333,6 +344,7 @@ TEST_F(CallDriverTest, HedgesAfterTheDelayAndCancelsTheLosers) {
   EXPECT_EQ(attempt(2).request.shared(), attempt(1).request.shared()) << "serialized once";
   carrier_.Advance(std::chrono::milliseconds(10));
   EXPECT_EQ(carrier_.attempts.size(), 3u);
+  // All three attempts are out: there is no other to wait for.
   EXPECT_EQ(carrier_.to_wake, nullptr);
   Reply(2);
   EXPECT_EQ(call_->ends, 1);
@@ -342,6 +354,7 @@ TEST_F(CallDriverTest, HedgesAfterTheDelayAndCancelsTheLosers) {
   // The losers refer to the driver, so it has to stay until they have ended, although the user's
   // call is over.
   EXPECT_FALSE(watch_.expired()) << "it waits for the losers";
+  // A loser's answer that came before its cancelling changes nothing.
   Reply(3);
   EndCancelled();
   EXPECT_EQ(call_->ends, 1);
@@ -363,6 +376,7 @@ TEST_F(CallDriverTest, WaitsForTheOthersWhenTheLastFails) {
   Start(true, true);
   carrier_.Advance(std::chrono::milliseconds(10));
   carrier_.Advance(std::chrono::milliseconds(10));
+  // The last one that may be tried fails first, and the others are still out.
   Lose(3);
   Lose(1);
   EXPECT_EQ(call_->ends, 0);
@@ -382,6 +396,7 @@ TEST_F(CallDriverTest, TakesTheFirstAnswerThatIsOne) {
 }
 
 TEST_F(CallDriverTest, DoesNotHedgeBeyondTheBudget) {
+  // Just half of the tokens is left. A hedge asks before it starts, so it needs no failure first.
   for (int i = 0; i < 5; ++i) budget_.Take();
   Start(true, true);
   carrier_.Advance(std::chrono::milliseconds(10));
@@ -470,6 +485,7 @@ TEST_P(CallDriverStates, EndOnce) {
       break;
     case By::kClose:
       carrier_.is_closed = true;
+      // As the channel does with drivers that pause.
       if (CallDriver* driver = std::exchange(carrier_.to_wake, nullptr)) driver->OnChannelClosed();
       end_all(Failure(StatusCode::kUnavailable, true, "the channel was closed"));
       expected = StatusCode::kUnavailable;
@@ -486,6 +502,7 @@ TEST_P(CallDriverStates, EndOnce) {
   EXPECT_EQ(call_->ends, 1);
   EXPECT_EQ(call_->end.status.code(), *expected) << call_->end.status;
   EndCancelled();
+  // Too late: the call has ended, and nothing of it may move.
   call_->handle.Cancel();
   call_->handle = CallHandle();
   carrier_.RunPosted();
@@ -603,6 +620,7 @@ TEST_F(CallDriverTest, EndsWhereItsLoopHasClosed) {
   Lose(1);
   EXPECT_EQ(call_->ends, 1) << "here and now, for nobody else would";
   EXPECT_THAT(message(), HasSubstr("the channel was closed"));
+  // An idempotent method is not tried again where its channel has closed.
   EXPECT_EQ(carrier_.attempts.size(), 1u);
 }
 
@@ -625,6 +643,7 @@ TEST_F(CallDriverTest, KnowsWhereItHasBeen) {
               ::testing::ElementsAre(7, 9));
   Reply(3);
   ASSERT_EQ(carrier_.reports.size(), 3u);
+  // The report names the link that took the attempt, not the one that was tried first.
   EXPECT_EQ(carrier_.reports[1].link, 9u);
   EXPECT_EQ(carrier_.reports[1].code, StatusCode::kUnavailable);
   EXPECT_EQ(carrier_.reports[2].code, StatusCode::kOk);

@@ -47,6 +47,8 @@ class Call {
 
   void Start(EchoService::Stub& stub, Style style, const EchoRequest& request,
              absl::Duration timeout = absl::Seconds(60)) {
+    // The context counts the attempts. A blocking call needs a thread of its own, for the test
+    // plays the server.
     const CallOptions options{.timeout = timeout, .context = &context};
     switch (style) {
       case Style::kBlocking:
@@ -95,6 +97,7 @@ class SentAgain : public ::testing::TestWithParam<Style> {
   SentAgain() {
     options_.runtime = test::QuietRuntime();
     options_.limits.heartbeat_interval = absl::ZeroDuration();
+    // A lost connection is dialled again at once.
     options_.backoff = absl::Milliseconds(1);
     options_.max_backoff = absl::Milliseconds(1);
     Start();
@@ -145,6 +148,7 @@ TEST_P(SentAgain, WhenGoAwayDoesNotCountIt) {
   call.Start(*stub_, GetParam(), TextRequest("hi"));
   RawPeer first = Accept();
   EXPECT_THAT(ReadRequest(first).body, HasSubstr("blue"));
+  // The server has taken no call, so the one under way may go elsewhere.
   first.Send(raw::GoAway(0, "bye"));
   RawPeer second = Accept();
   const RawFrame request = ReadRequest(second);
@@ -165,6 +169,7 @@ TEST_P(SentAgain, WhenTheServerSaysThatItWasNotExecuted) {
   call.Start(*stub_, GetParam(), TextRequest("hi"));
   RawPeer server = Accept();
   const RawFrame request = ReadRequest(server);
+  // UNAVAILABLE. The connection lives, so the call goes over it once more.
   server.Send(raw::Error(request.header.id, 14, "stopping", /*not_executed=*/true));
   Serve(server, call, 2);
 }
@@ -173,6 +178,7 @@ TEST_P(SentAgain, ThreeTimesAndNotForEver) {
   Call call;
   call.Start(*stub_, GetParam(), TextRequest("hi"));
   RawPeer server = Accept();
+  // The first time, and each time that it is sent again.
   for (int i = 0; i < 1 + CallStarter::kMaxResends; ++i) {
     server.Send(raw::Error(ReadRequest(server).header.id, 14, "stopping", true));
   }
@@ -188,6 +194,7 @@ TEST_P(SentAgain, NotWhenItMayHaveBeenExecuted) {
   call.Start(*stub_, GetParam(), TextRequest("hi"));
   RawPeer server = Accept();
   ReadRequest(server);
+  // The request has left, and no word came back: the server may have executed it.
   server.Close();
   EXPECT_EQ(call.Wait().status().code(), StatusCode::kUnavailable);
   EXPECT_TRUE(call.context.may_have_been_executed());
@@ -199,6 +206,7 @@ TEST_P(SentAgain, NotWhenTheServerIsOverloaded) {
   Call call;
   call.Start(*stub_, GetParam(), TextRequest("hi"));
   RawPeer server = Accept();
+  // RESOURCE_EXHAUSTED: sent again at once, the call would only add to the load.
   server.Send(raw::Error(ReadRequest(server).header.id, 8, "full", true));
   EXPECT_EQ(call.Wait().status().code(), StatusCode::kResourceExhausted);
   EXPECT_EQ(call.context.attempts(), 1);
@@ -218,6 +226,7 @@ TEST_P(SentAgain, WhenTheConnectionIsLostBeforeItsFirstByte) {
   ASSERT_TRUE(stub.Echo(TextRequest("first")).ok());
   const auto bytes_out = [this] { return channel_->connections().at(0).bytes_out; };
   const auto arrived = [&server] { return server.connection_list().at(0).bytes_in; };
+  // Bytes are written as far as the buffer goes, and do not arrive.
   ASSERT_TRUE(network->Hold(0));
   EchoRequest large;
   large.set_payload(std::string(10 * kBuffer, 'x'));
@@ -230,6 +239,7 @@ TEST_P(SentAgain, WhenTheConnectionIsLostBeforeItsFirstByte) {
   // A blocking caller has its own thread.
   ASSERT_TRUE(PollUntil([&] { return channel_->connections().at(0).calls > under_way; }));
   ASSERT_TRUE(network->Cut(0));
+  // A part of the large request has been written, so it may not be sent again.
   EXPECT_EQ(blocks.Wait().status().code(), StatusCode::kUnavailable);
   const absl::StatusOr<EchoReply> reply = call.Wait();
   ASSERT_TRUE(reply.ok()) << reply.status();
@@ -247,6 +257,7 @@ class CameBack : public SentAgain {
     RawPeer first = Accept();
     ReadRequest(first);
     first.Send(raw::GoAway(0, "bye"));
+    // No Hello follows on the second connection: the call waits for it.
     return AcceptOpening();
   }
 };
@@ -284,6 +295,7 @@ TEST_P(CameBack, LosesItsChannel) {
 TEST_P(CameBack, FailsWithTheNextAttemptToConnect) {
   Call call;
   RawPeer second = ComeBack(call, absl::Seconds(60));
+  // Nobody listens any more, so the next attempt to connect fails.
   listener_.reset();
   second.Close();
   const absl::Status status = call.Wait().status();
@@ -310,10 +322,12 @@ using SentAgainBySize = SentAgain;
 TEST_P(SentAgainBySize, OnlyWhatIsKept) {
   // A blocking caller still has its request, however large; others keep what is small.
   const bool blocking = GetParam() == Style::kBlocking;
+  // Just as much as is kept with the field's tag and length, then more, and more than a frame.
   for (const size_t size : {OutboundCall::kMaxKept - 3, size_t{5000}, size_t{100'000}}) {
     Call call;
     EchoRequest request;
     request.set_payload(std::string(size, 'p'));
+    // The sizes are on the sides that the test means.
     ASSERT_EQ(request.ByteSizeLong() <= OutboundCall::kMaxKept, size == OutboundCall::kMaxKept - 3);
     // A request that waits for the first connection is kept in any case.
     Call first_call;
@@ -322,6 +336,7 @@ TEST_P(SentAgainBySize, OnlyWhatIsKept) {
     Serve(first, first_call, 1);
     call.Start(*stub_, GetParam(), request);
     const uint64_t id = ReadRequest(first).header.id;
+    // The call before was taken, this one was not.
     first.Send(raw::GoAway(id - 1, "bye"));
     if (!blocking && size > OutboundCall::kMaxKept) {
       const absl::Status status = call.Wait().status();
@@ -351,6 +366,7 @@ TEST_F(DroppedCoroutine, IsNotSentAgain) {
   ReadRequest(first);
   call.reset();
   EXPECT_TRUE(first.ReadFrame(FrameType::kCancel).has_value());
+  // The context is gone with the coroutine. Sending the call again would read its metadata.
   context.reset();
   first.Send(raw::GoAway(0, "bye"));
   RawPeer second = AcceptOpening();

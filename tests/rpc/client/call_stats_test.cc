@@ -1,3 +1,4 @@
+// A client's counts by method, whose table grows under its readers.
 #include "weft/rpc/client/call_stats.h"
 
 #include <deque>
@@ -37,7 +38,9 @@ TEST(CallStats, FindsEachMethodAgainWhileItGrows) {
   std::vector<MethodCalls*> found;
   for (size_t i = 0; i < methods.size(); ++i) {
     found.push_back(&stats.Of(methods[i]));
+    // Counts stay where they are, whenever the table has grown.
     for (size_t k = 0; k <= i; ++k) ASSERT_EQ(&stats.Of(methods[k]), found[k]) << i;
+    // Each method has a count of its own, so that mixed-up ones are seen.
     for (size_t n = 0; n <= i; ++n) found[i]->Started();
   }
   const std::vector<CallStatsSnapshot> all = stats.Snapshot();
@@ -56,12 +59,15 @@ TEST(CallStats, CountsMethodsBeyondItsRoomTogether) {
   }
   const std::vector<CallStatsSnapshot> all = stats.Snapshot();
   ASSERT_EQ(all.size(), CallStats::kMaxMethods + 1);
+  // Sorted by name, "other" comes before the methods of the service "s".
   EXPECT_EQ(all.front().method, CallStats::kOther);
+  // Ten methods without a place, twice each.
   EXPECT_EQ(all.front().started, 20);
   for (size_t i = 1; i < all.size(); ++i) EXPECT_EQ(all[i].started, 2);
 }
 
 TEST(CallStats, OneNameAtTwoAddressesIsOneMethod) {
+  // Methods are found by their address, and told by their name.
   const MethodInfo one{.service = "s", .name = "m", .full_name = "s/m"}, two = one;
   CallStats stats;
   stats.Of(one).Started();

@@ -1,3 +1,5 @@
+// A channel's dialer over the in-process network, by a clock that the test moves. The test is the
+// listening side and plays its part of a handshake.
 #include "weft/rpc/client/dialer.h"
 
 #include <memory>
@@ -55,6 +57,7 @@ class DialerTest : public testing::Test {
   std::string Read() {
     char bytes[100];
     const iovec piece{bytes, sizeof(bytes)};
+    // Empty: the other end has closed.
     const ssize_t n = accepted_->Read(&piece, 1);
     return n < 0 ? "nothing yet" : std::string(bytes, static_cast<size_t>(n));
   }
@@ -79,6 +82,7 @@ TEST_F(DialerTest, WithoutAFactoryHandsOverWhatIsConnected) {
   ASSERT_EQ(ends_, 1);
   ASSERT_TRUE(result_->ok()) << result_->status();
   EXPECT_EQ((**result_)->identity().first_name(), "");
+  // No handshake, so no byte was sent.
   EXPECT_EQ(Read(), "nothing yet");
 }
 
@@ -90,6 +94,7 @@ TEST_F(DialerTest, HandsOverATransportThatHasShakenHands) {
   ASSERT_EQ(ends_, 1);
   ASSERT_TRUE(result_->ok()) << result_->status();
   EXPECT_EQ((**result_)->identity().first_name(), "bob");
+  // The dialer has said its last word, and has not waited for more.
   EXPECT_EQ(Read(), "C");
 }
 
@@ -102,6 +107,7 @@ TEST_F(DialerTest, SaysWhyAConnectFailed) {
 
 TEST_F(DialerTest, GivesAHandshakeTheRestOfTheTime) {
   Start(std::make_shared<StepFactory>(StepScript{.name = "ann"}), "inproc:store");
+  // Connecting took no time, so the handshake has the whole limit.
   thread_.Advance(seconds(3) - Nanos(1));
   EXPECT_EQ(ends_, 0);
   thread_.Advance(Nanos(1));
@@ -116,6 +122,7 @@ TEST_F(DialerTest, CancelledDropsAConnectionThatShakesHands) {
   EXPECT_EQ(Read(), StepFactory::Greeting('A', "ann"));
   thread_.Run([this] { dialer_->Cancel(); });
   EXPECT_EQ(Read(), "") << "the other end sees it";
+  // The limit passes: a timer left behind would call back.
   thread_.Advance(seconds(5));
   EXPECT_EQ(ends_, 0);
 }

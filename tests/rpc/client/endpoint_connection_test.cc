@@ -51,7 +51,7 @@ class EndpointConnectionTest : public ::testing::Test {
     ChannelOptions channel;
     channel.network = network_;
     channel.protocol = DefaultProtocols().front();
-    channel.backoff = absl::Hours(1);  // so that a pause stays one
+    channel.backoff = absl::Hours(1);  // a pause does not end by itself
     channel.max_backoff = absl::Hours(1);
     connection_ = std::make_shared<EndpointConnection>(
         runtime_->loops().At(0), runtime_->log(),
@@ -67,6 +67,7 @@ class EndpointConnectionTest : public ::testing::Test {
   }
   void Close() {
     std::promise<void> closed;
+    // The sessions end on the loop. This thread waits for them, for the observer goes next.
     connection_->Close([&closed] { closed.set_value(); });
     closed.get_future().get();
   }
@@ -97,11 +98,13 @@ TEST_F(EndpointConnectionTest, GivesTheLinkThatIsUp) {
   const PickedLink picked = Pick();
   ASSERT_NE(picked.link, nullptr);
   EXPECT_EQ(picked.held.get(), picked.link) << "on another thread it is held";
+  // The slot gives the same link to threads that do not take the connection's mutex.
   LinkSlot::Record* record = nullptr;
   const NumberedLink* const same = connection_->slot()->Read(&record);
   ASSERT_NE(same, nullptr);
   EXPECT_EQ(same->link.get(), picked.link);
   EXPECT_EQ(same->number, picked.number);
+  // A thread that still uses a link could not read it again.
   LinkSlot::LetGo(*record);
   EXPECT_EQ(&picked.link->loop(), runtime_->loops().At(0).loop.get());
   const ConnectedPeer peer = picked.link->connected_peer();
@@ -124,6 +127,7 @@ TEST_F(EndpointConnectionTest, GivesTheSameOnItsLoopWithoutHoldingIt) {
   std::promise<void> done;
   runtime_->loops().At(0).loop->Post([&](TaskFate) {
     absl::Status why;
+    // Nothing can replace the link while this task runs on the loop.
     const PickedLink inside = connection_->Pick({}, &why);
     EXPECT_EQ(inside.link, outside.link);
     EXPECT_EQ(inside.number, outside.number);
@@ -139,6 +143,7 @@ TEST_F(EndpointConnectionTest, SaysWhyWhileItPauses) {
   EXPECT_EQ(Pick().link, nullptr);
   EXPECT_TRUE(absl::IsUnavailable(why_)) << why_;
   EXPECT_THAT(std::string(why_.message()), HasSubstr("next attempt in"));
+  // The same failure is no reason for a call that may wait.
   EXPECT_EQ(Pick({.wait_for_ready = true}).link, nullptr);
   EXPECT_TRUE(why_.ok());
 }
@@ -155,6 +160,7 @@ TEST_F(EndpointConnectionTest, TellsNobodyOfAnythingOnceItIsClosed) {
   Serve();
   connection_->Connect(true);
   ASSERT_TRUE(observer_.links.WaitForValue(1));
+  // This share outlives the session on purpose.
   std::optional<PickedLink> picked = Pick();
   Close();
   EXPECT_EQ(picked->link->Volume().calls, 0u) << "its memory stays while it is in use";

@@ -60,6 +60,7 @@ class GracefulEnd : public ::testing::Test {
     channel_ = *Channel::Create("inproc:graceful", std::move(channel));
     stub_ = std::make_unique<EchoService::Stub>(*channel_);
     EXPECT_TRUE(stub_->Echo(EchoRequest()).ok());
+    // From here on nothing that the channel sends arrives, until the server has begun to stop.
     EXPECT_TRUE(network_->Hold(0));
   }
   // Calls that the channel has sent until here cross the server's GOAWAY.
@@ -75,6 +76,7 @@ class GracefulEnd : public ::testing::Test {
   static EchoRequest Large(int number) {
     EchoRequest request;
     request.set_number(number);
+    // Far more than a call keeps to be sent again: refused by a GOAWAY, it would fail.
     request.set_payload(std::string(64 << 10, 'p'));
     return request;
   }
@@ -128,6 +130,7 @@ TEST_F(GracefulEnd, IsNotSeenByCoroutinesWithLargeRequests) {
 }
 
 TEST_F(GracefulEnd, IsNotSeenByAStreamThatHasWrittenMoreThanItKeeps) {
+  // 400,000 bytes: more than a stream keeps, and less than its window, so that no credit is needed.
   constexpr int kRows = 20;
   constexpr int64_t kBytes = 20'000;
   Rows::Stub stub(*channel_);

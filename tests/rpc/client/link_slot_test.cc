@@ -28,6 +28,7 @@ class SomeLink final : public CallLink {
   void StopStarting() override {}
   EventLoop& loop() const override { std::abort(); }
   ConnectedPeer connected_peer() const override { return {}; }
+  // A number to know a living link by.
   ConnectionVolume Volume() override { return {.calls = 7}; }
   void CancelCall(uint64_t) override {}
 
@@ -65,6 +66,7 @@ TEST_F(LinkSlotTest, GivesTheLinkAgainAndAgain) {
     LinkSlot::LetGo(*record);
   }
   slot_->Set(nullptr);
+  // Nobody uses the link, so the slot has no one to hand it over to.
   EXPECT_EQ(alive_, 0);
   LinkSlot::Record* record = nullptr;
   EXPECT_EQ(slot_->Read(&record), nullptr);
@@ -85,6 +87,7 @@ TEST_F(LinkSlotTest, LeavesTheOldLinkToWhoUsesIt) {
   const NumberedLink* const link = slot_->Read(&record);
   ASSERT_NE(link, nullptr);
   slot_->Set(New());
+  // The record of this thread has inherited the old one.
   EXPECT_EQ(alive_, 2);
   EXPECT_EQ(link->link->Volume().calls, 7u);
   LinkSlot::LetGo(*record);
@@ -96,6 +99,7 @@ TEST_F(LinkSlotTest, MayGoBeforeWhoUsesItsLink) {
   LinkSlot::Record* record = nullptr;
   const NumberedLink* const link = slot_->Read(&record);
   ASSERT_NE(link, nullptr);
+  // The record outlives its slot, and with it the link.
   slot_.reset();
   EXPECT_EQ(link->link->Volume().calls, 7u);
   LinkSlot::LetGo(*record);
@@ -107,6 +111,7 @@ TEST_F(LinkSlotTest, GivesOneUseAtATimeToAThread) {
   LinkSlot::Record* first = nullptr;
   ASSERT_NE(slot_->Read(&first), nullptr);
   {
+    // A thread has one record for a slot, and so one use of it.
     const LinkUse use(first);
     LinkSlot::Record* second = nullptr;
     EXPECT_EQ(slot_->Read(&second), nullptr);
@@ -134,10 +139,12 @@ TEST_F(LinkSlotTest, IsNotMistakenForOneThatStoodInItsPlace) {
 
 TEST_F(LinkSlotTest, ServesMoreSlotsThanAThreadKeepsRecordsFor) {
   std::vector<std::unique_ptr<LinkSlot>> slots;
+  // A thread has places for eight records: most of these slots have to share one.
   for (int i = 0; i < 100; ++i) {
     slots.push_back(std::make_unique<LinkSlot>(*loop_));
     slots.back()->Set(New());
   }
+  // In the second round most slots find their place taken by another one.
   for (int round = 0; round < 2; ++round) {
     for (size_t i = 0; i < slots.size(); ++i) {
       LinkSlot::Record* record = nullptr;
@@ -168,6 +175,8 @@ TEST_F(LinkSlotTest, IsReadWhileItIsSet) {
       }
     });
   }
+  // The readers meet each change of the link, also those to none. Without the second look in Read
+  // one of them would use a link that is gone.
   for (int i = 0; i < 2000 || read.load() < 2000; ++i) slot_->Set(i % 5 == 4 ? nullptr : New());
   stop.store(true);
   for (std::thread& thread : threads) thread.join();

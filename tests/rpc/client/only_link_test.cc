@@ -1,3 +1,4 @@
+// A source that has one link and will have no other.
 #include "weft/rpc/client/only_link.h"
 
 #include <gtest/gtest.h>
@@ -19,6 +20,7 @@ TEST(OnlyLink, IsGivenAsLongAsItTakesCalls) {
   SomeLink link;
   OnlyLink source(link);
   absl::Status why;
+  // The link's number. A link that was tried is given again, because there is no other.
   const uint64_t tried[] = {1};
   EXPECT_EQ(source.Pick({}, &why).link, &link);
   EXPECT_EQ(source.Pick({.attempt = 2, .tried = tried}, &why).link, &link);

@@ -1,3 +1,4 @@
+// The lines about one peer that comes and goes, by times that are given by hand.
 #include "weft/rpc/client/outage_log.h"
 
 #include <chrono>
@@ -20,6 +21,7 @@ using ::testing::IsEmpty;
 class Lines final : public LogSink {
  public:
   void Write(LogLevel level, std::string_view line) override {
+    // The level is the first letter.
     lines.push_back((level == LogLevel::kInfo ? "I " : "W ") + std::string(line));
   }
   std::vector<std::string> Take() { return std::exchange(lines, {}); }
@@ -47,6 +49,7 @@ TEST_F(OutageLogTest, TellsOfALossOfWhatLastsAndOfTheEnd) {
               ElementsAre("W node a: peer lost: silent for 3s (to b at 10.0.0.2:7000)"));
   for (int s = 101; s < 160; ++s) Failed(seconds(s));
   EXPECT_THAT(lines_->Take(), IsEmpty());
+  // A minute behind the last line.
   Failed(seconds(160));
   EXPECT_THAT(lines_->Take(),
               ElementsAre("W node a: peer still unreachable: no route; 60 attempts in 1m "
@@ -60,7 +63,9 @@ TEST_F(OutageLogTest, TellsOfALossOfWhatLastsAndOfTheEnd) {
 
 TEST_F(OutageLogTest, WaitsAMomentForOneThatWasNeverReached) {
   Failed(seconds(100));
+  // Less than kPatience: a peer that is only slow to start has no line.
   Failed(seconds(100) + std::chrono::milliseconds(900));
+  // A peer that was called away by no line is called back by none.
   Back(seconds(101));
   EXPECT_THAT(lines_->Take(), IsEmpty());
   Failed(seconds(200));
@@ -84,7 +89,9 @@ TEST_F(OutageLogTest, IsNotFilledByOneThatComesAndGoes) {
     Lost(seconds(s));
     Back(seconds(s) + std::chrono::milliseconds(500));
   }
+  // Ten minutes give ten warnings beside the burst, and each may have a line of its end.
   EXPECT_LE(lines_->lines.size(), 2u * (OutageLog::kBurst + 10));
+  // The warnings have grown back by now, and the next one counts the losses that had none.
   Lost(minutes(20));
   EXPECT_THAT(lines_->lines.back(), ::testing::HasSubstr("; lost before without a line: "));
 }

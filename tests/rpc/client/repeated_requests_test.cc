@@ -83,6 +83,7 @@ TEST_P(RepeatedRequest, IsTheSameInEveryAttemptAndOnEveryConnection) {
   EchoService::Stub(*channel_).EchoIdempotentAsync(
       request, {.timeout = absl::InfiniteDuration(), .context = &context},
       [&](absl::StatusOr<EchoReply> reply) { end.Set(reply.status()); });
+  // The caller's message may go as soon as the call has begun.
   request.Clear();
   std::vector<std::string> seen;
   const auto read = [&](RawPeer& peer) {
@@ -93,12 +94,15 @@ TEST_P(RepeatedRequest, IsTheSameInEveryAttemptAndOnEveryConnection) {
   RawPeer first = Accept();
   first.Send(raw::Error(read(first), 14, "it failed"));
   read(first);
+  // GOAWAY names the first attempt as the last call taken: the second goes elsewhere, and counts as
+  // no attempt of the policy.
   first.Send(raw::GoAway(1, "bye"));
   RawPeer second = Accept();
   second.Send(raw::Error(read(second), 14, "it failed again"));
   second.Send(raw::Reply(read(second), raw::Text("ho")));
   ASSERT_TRUE(end.WaitFor([](const auto& e) { return e.has_value(); }));
   EXPECT_TRUE(end.Get()->ok()) << *end.Get();
+  // Three by the policy, and the one that the GOAWAY sent elsewhere.
   EXPECT_EQ(context.attempts(), 4);
   ASSERT_EQ(seen.size(), 4u);
   EXPECT_GT(seen[0].size(), 8u);

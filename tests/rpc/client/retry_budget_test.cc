@@ -1,3 +1,4 @@
+// The tokens of a retry budget, taken and given back one by one.
 #include "weft/rpc/client/retry_budget.h"
 
 #include <gtest/gtest.h>
@@ -21,6 +22,7 @@ TEST(RetryBudget, AllowsOneAttemptForTenCallsThatSucceed) {
   AttemptsUntilEmpty(budget);
   for (int i = 0; i < 1000; ++i) budget.GiveBack();
   EXPECT_EQ(AttemptsUntilEmpty(budget), 50) << "no more than it ever had";
+  // A tenth of a token each, by default.
   for (int i = 0; i < 100; ++i) budget.GiveBack();
   EXPECT_EQ(AttemptsUntilEmpty(budget), 10);
 }
@@ -28,6 +30,7 @@ TEST(RetryBudget, AllowsOneAttemptForTenCallsThatSucceed) {
 TEST(RetryBudget, IsEmptyAndNotBelowIt) {
   RetryBudget budget({.tokens = 10, .per_success = 1});
   for (int i = 0; i < 1000; ++i) budget.Take();
+  // Half of the tokens is not enough: there must be more.
   for (int i = 0; i < 5; ++i) budget.GiveBack();
   EXPECT_FALSE(budget.Allows());
   budget.GiveBack();

@@ -110,6 +110,7 @@ class RoomQueueTest : public ::testing::Test {
 };
 
 TEST_F(RoomQueueTest, PlacesCallsInTheirOrderAndAsksOnceAtATime) {
+  // Of its own size, to see for whose the link is asked.
   const auto first = New(500), second = New(), third = New();
   EXPECT_TRUE(queue_->empty());
   queue_->Add(*first, {first_link()});
@@ -120,6 +121,7 @@ TEST_F(RoomQueueTest, PlacesCallsInTheirOrderAndAsksOnceAtATime) {
   placer_.room[0] = 2;
   TellRoom();
   EXPECT_THAT(placer_.placed.Get(), ElementsAre(first.get(), second.get()));
+  // Two were placed, and the third found no room: the link is asked once more.
   EXPECT_EQ(Asked(0), 2u);
   EXPECT_FALSE(queue_->empty());
   placer_.room[0] = 1;
@@ -135,6 +137,7 @@ TEST_F(RoomQueueTest, TriesNobodyWhileNobodyIsTold) {
   queue_->Add(*second, {first_link()});
   InLoop([] {});
   InLoop([] {});
+  // Neither turn of the loop has tried anything by itself.
   EXPECT_EQ(placer_.tried[0], 0);
   TellRoom();
   EXPECT_EQ(placer_.tried[0], 1) << "the second was tried before the first";
@@ -157,12 +160,14 @@ TEST_F(RoomQueueTest, EndsACallWhoseDeadlineComesFirst) {
 TEST_F(RoomQueueTest, RefusesMoreThanMayWait) {
   std::vector<std::unique_ptr<NotingCall>> calls;
   for (int i = 0; i < 3; ++i) {
+    // Half of the output's 4,000 bytes may wait: two of these, and not three.
     queue_->Add(*calls.emplace_back(New(900)), {first_link()});
   }
   EXPECT_EQ(EndOf(*calls[2]), StatusCode::kResourceExhausted);
   EXPECT_TRUE(calls[2]->output_full);
   EXPECT_THAT(std::string(calls[2]->ends.Get()[0].message()),
               HasSubstr("wait for room on the connection; the limits are 1000 calls and 2000"));
+  // More than a message may be.
   const auto large = New(1001);
   queue_->Add(*large, {first_link()});
   EXPECT_EQ(EndOf(*large), StatusCode::kResourceExhausted);
@@ -187,6 +192,7 @@ TEST_F(RoomQueueTest, ACallGoesOverAnyLinkThatHasRoom) {
   UseBoth();
   const auto ordered = NewOrdered(), any = New(), later = New();
   queue_->Add(*ordered, {first_link()});
+  // The second call is not held up by the first, which is for one link only.
   queue_->Add(*any, {first_link(), second_link()});
   EXPECT_EQ(Asked(0), 1u);
   EXPECT_EQ(Asked(1), 1u);
@@ -211,6 +217,7 @@ TEST_F(RoomQueueTest, AsksEachLinkOnceAtATime) {
   queue_->Add(*first, {first_link(), second_link()});
   queue_->Add(*second, {first_link(), second_link()});
   queue_->Add(*third, {first_link()});
+  // Each time the first call is tried, finds the link full and asks again.
   for (int i = 0; i < 3; ++i) TellRoom(1);  // and there is none after all
   EXPECT_EQ(Asked(0), 1u);
   EXPECT_EQ(Asked(1), 4u);
@@ -232,6 +239,7 @@ TEST_F(RoomQueueTest, NobodyWaitsForALinkThatNobodyAsks) {
   TellRoom(1);
   EXPECT_THAT(placer_.placed.Get(), ElementsAre(first.get()));
   EXPECT_EQ(Asked(0), 1u);
+  // The first link was found full on the way, and so was asked.
   placer_.room[0] = 2;
   TellRoom(0);
   EXPECT_THAT(placer_.placed.Get(), ElementsAre(first.get(), second.get(), third.get()));

@@ -87,6 +87,7 @@ class StreamServer {
     if (header.has(native::kNoMessage)) return;
     streamed_.compressed |= header.has(native::kCompressed);
     std::string_view bytes = frame.body;
+    // The attachment's size, which stands before the whole size.
     if (header.has(native::kAttachment)) bytes.remove_prefix(4);
     if (header.has(native::kMore)) {
       unfinished_ = internal::LoadWire<uint32_t>(bytes.data());
@@ -134,6 +135,7 @@ class StreamSentAgain : public ::testing::Test {
     return sum.SerializeAsString();
   }
 
+  // Streams, and nothing else.
   uint64_t features_ = 0x01;
   RawListener listener_;
   ChannelOptions options_;
@@ -153,6 +155,7 @@ TEST_F(StreamSentAgain, WithWhatWasWrittenAndWhatIsWrittenThen) {
   StreamServer second = AcceptStream();
   EXPECT_THAT(second.request(), HasSubstr("blue"));
   ASSERT_TRUE(adding.Write(RowOf(3)));
+  // Finish blocks until the reply has come.
   std::thread answers([&] {
     const Streamed streamed = second.Read(3, true);
     EXPECT_EQ(streamed.messages,
@@ -175,10 +178,12 @@ TEST_F(StreamSentAgain, WhenItsClientHasEndedItsSide) {
   Watched<std::optional<absl::StatusOr<RowSum>>> result;
   adding.FinishAsync([&](absl::StatusOr<RowSum> sum) { result.Set(std::move(sum)); });
   EXPECT_TRUE(first.Read(1, true).ended);
+  // UNAVAILABLE, and certainly not executed.
   first.Send(raw::Error(first.id(), 14, "stopping", /*not_executed=*/true));
   first.ReadRequest();  // the server lives: it is the next one, too
   StreamServer* const second = &first;
   EXPECT_EQ(second->id(), 2u);
+  // The message and the end of the stream.
   for (int i = 0; i < 2; ++i)
     ASSERT_TRUE(second->peer().ReadFrame(FrameType::kMessage).has_value());
   second->Send(raw::Reply(second->id(), Sum(1)));
@@ -210,6 +215,7 @@ TEST_F(StreamSentAgain, InBothDirectionsByACoroutine) {
     end.Set(std::move(status));
   });
   StreamServer first = AcceptStream();
+  // The coroutine may have written any number of its rows by now.
   first.Send(raw::GoAway(0, "bye"));
   StreamServer second = AcceptStream();
   EXPECT_EQ(second.Read(3, true).messages.size(), 3u);
@@ -228,12 +234,15 @@ TEST_F(StreamSentAgain, ByAWriterWhoWaitsForCredit) {
       written.Update([](int& n) { ++n; });
     }
   });
+  // Each message costs its 1,000 bytes and some more: the third still begins within 3,000, the
+  // fourth does not.
   StreamServer first = AcceptStream(/*window=*/3000);
   EXPECT_EQ(first.Read(3, false).messages.size(), 3u);
   EXPECT_TRUE(written.WaitFor([](int n) { return n == 3; }));
   first.Send(raw::GoAway(0, "bye"));
   StreamServer second = AcceptStream(/*window=*/1000);  // what goes again waits for credit, too
   EXPECT_EQ(second.Read(1, false).messages.size(), 1u);
+  // The first message has used up a little more than 1,000: this is credit for one more.
   second.Send(raw::Window(second.id(), true, 1000));
   EXPECT_EQ(second.Read(2, false).messages.size(), 2u);
   second.Send(raw::Window(second.id(), true, 100'000));
@@ -253,6 +262,7 @@ TEST_F(StreamSentAgain, ByAWriterWhoWaitsForCredit) {
 TEST_F(StreamSentAgain, LargeMessagesInPieces) {
   ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
   StreamServer first = AcceptStream();
+  // The message takes two frames, and its end is not the end of the stream.
   ASSERT_TRUE(adding.Write(RowOf(1, 100'000)));
   ASSERT_TRUE(adding.Write(RowOf(2, 10)));
   ASSERT_TRUE(adding.Write(RowOf(3, 50'000)));
@@ -268,6 +278,7 @@ TEST_F(StreamSentAgain, LargeMessagesInPieces) {
 }
 
 TEST_F(StreamSentAgain, WithAttachments) {
+  // Attachments beside the messages of streams.
   features_ |= 0x20;
   ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
   StreamServer first = AcceptStream();
@@ -328,6 +339,7 @@ TEST_P(StreamStays, WhereItsServerHasSaidSomethingOfIt) {
   EXPECT_EQ(status.code(), StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()), HasSubstr("refused, the server is going away: bye"));
   EXPECT_EQ(context_.attempts(), 1);
+  // The GOAWAY says that no call was taken, whatever came before it.
   EXPECT_FALSE(context_.may_have_been_executed());
 }
 
@@ -337,6 +349,7 @@ INSTANTIATE_TEST_SUITE_P(By, StreamStays, ::testing::Values("Window", "Message",
 TEST_F(StreamSentAgain, NotWhenMoreWasWrittenThanIsKept) {
   ClientWriter<Row, RowSum> adding = stub_->Add({.context = &context_});
   StreamServer first = AcceptStream();
+  // With the row's other bytes, more than is kept.
   ASSERT_TRUE(adding.Write(RowOf(1, internal::SentMessages::kMax)));
   EXPECT_EQ(first.Read(1, false).messages.size(), 1u);
   first.Send(raw::GoAway(0, "bye"));
@@ -349,6 +362,7 @@ TEST_F(StreamSentAgain, NotWhenNobodyHoldsItAnyMore) {
   std::optional<ClientWriter<Row, RowSum>> adding = stub_->Add();
   StreamServer first = AcceptStream();
   ASSERT_TRUE(adding->Write(RowOf(1)));
+  // The holder has gone, and with it the reason to send anything again.
   adding.reset();
   EXPECT_TRUE(first.peer().ReadFrame(FrameType::kCancel).has_value());
   first.Send(raw::GoAway(0, "bye"));
@@ -377,6 +391,8 @@ TEST_F(StreamSentAgain, EndsWithItsChannelBetweenConnections) {
   first.Send(raw::GoAway(0, "bye"));
   ASSERT_TRUE(first.peer().WaitForClose());
   RawPeer second = listener_.Accept();
+  // There is no link, so a write has to wait. The writer below may be waiting when the channel
+  // goes.
   EXPECT_FALSE(adding.ready());
   Watched<bool> over{false};
   std::thread writer([&] {

@@ -1,3 +1,5 @@
+// The calls that wait for a link: their numbers, their bytes, and what they keep of their callers.
+// There is neither a link nor a loop.
 #include "weft/rpc/client/waiting_calls.h"
 
 #include <memory>
@@ -49,6 +51,7 @@ class WaitingCallsTest : public testing::Test {
 
   Row row;
   std::vector<std::unique_ptr<Call>> made;
+  // Bytes: nine rows of the test may wait.
   WaitingCalls calls{1000};
 };
 
@@ -80,12 +83,14 @@ TEST_F(WaitingCallsTest, AreRefusedBeyondTheBytesOfTheLimit) {
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(refused.message()), HasSubstr("1000 bytes (max_output_bytes)"));
   EXPECT_EQ(calls.size(), waiting);
+  // One less, and there are bytes for another.
   calls.Take(made.front()->wire().id);
   EXPECT_TRUE(calls.Add(more).ok());
 }
 
 TEST_F(WaitingCallsTest, AreRefusedBeyondTheirNumber) {
   row.Clear();
+  // The requests are empty, so only their number is a limit.
   for (size_t i = 0; i < WaitingCalls::kMax; ++i) Wait();
   Call& more = NewCall();
   ASSERT_TRUE(WaitingCalls::Keep(more, kMaxMessage).ok());
@@ -98,6 +103,8 @@ TEST_F(WaitingCallsTest, ThatALinkGaveBackGoBeforeThoseThatWereNotSent) {
   for (int i = 0; i < 2; ++i) {
     Call& call = NewCall();
     ASSERT_TRUE(WaitingCalls::Keep(call, kMaxMessage).ok());
+    // Marks a call that a link gave back. It was started before all that wait here, so it goes
+    // first.
     call.waits().resent = 1;
     ASSERT_TRUE(calls.Add(call).ok());
     in_order.push_back(call.wire().id);
@@ -116,6 +123,7 @@ TEST_F(WaitingCallsTest, KeepTheirRequests) {
 
 TEST_F(WaitingCallsTest, LeaveARequestThatStaysWhereItIs) {
   Call& call = NewCall();
+  // The caller keeps the message in its place until the call ends: no copy is needed.
   call.request.SetStays();
   ASSERT_TRUE(WaitingCalls::Keep(call, kMaxMessage).ok());
   EXPECT_EQ(call.request.form(), OutgoingRequest::Form::kMessage);
@@ -142,6 +150,7 @@ TEST_F(WaitingCallsTest, FailInTheOrderInWhichTheyCame) {
   const uint64_t hasty = Wait().wire().id;
   const uint64_t patient = Wait({.wait_for_ready = true}).wire().id;
   Call& given_back = Wait();
+  // Behind Add, so that it keeps the number of its arrival.
   given_back.waits().resent = 1;
   EXPECT_THAT(calls.Numbers(WaitingCalls::Which::kAll),
               ElementsAre(hasty, patient, given_back.wire().id));

@@ -39,8 +39,10 @@ class TurnedSource final : public LinkSource {
       const bool gone =
           std::find(request.gone.begin(), request.gone.end(), number) != request.gone.end();
       if (!gone) return {all[number - 1].get(), number, all[number - 1]};
+      // The mark of an ordered call.
       if (request.hash != 0) break;
     }
+    // A call that waits for a link is given no reason to end.
     if (!request.wait_for_ready) *why = error.Get();
     return {};
   }
@@ -59,6 +61,7 @@ class WaitingRoomTest : public ::testing::Test {
  protected:
   WaitingRoomTest() { room_->SetKeeper(room_); }
   ~WaitingRoomTest() override {
+    // Tasks that the room has posted refer to the source, which goes with this object.
     InLoop([] {});
   }
 
@@ -109,6 +112,7 @@ TEST_F(WaitingRoomTest, KeepsCallsInTheirOrderUntilALinkComes) {
   const auto first = New(), second = New(), third = New();
   room_->Send(*first);
   room_->Send(*second);
+  // Each waiting call has looked for a link on the loop, and asked for one.
   EXPECT_TRUE(source_.asked.WaitFor([](int n) { return n >= 2; }));
   EXPECT_FALSE(room_->empty());
   // A link that is there does not let the third overtake those that wait.
@@ -141,11 +145,13 @@ TEST_F(WaitingRoomTest, EndsAtOnceWhatTheSourceHasAnErrorFor) {
   room_->Send(*call);
   EXPECT_EQ(EndOf(*call), StatusCode::kUnavailable);
   EXPECT_TRUE(room_->empty());
+  // A source that pauses is not asked to connect by a call that does not wait.
   EXPECT_EQ(source_.asked.Get(), 0);
 }
 
 TEST_F(WaitingRoomTest, KeepsWhatALinkNoLongerTakes) {
   source_.links.Set({link_});
+  // The source still has the link, which takes no more calls.
   link_->gone = true;
   const auto call = New();
   room_->Send(*call);
@@ -181,6 +187,7 @@ TEST_F(WaitingRoomTest, LetsNobodyInOnceItIsClosed) {
   room_->Send(*before);
   room_->Close();
   room_->Send(*after);
+  // Closed, the room lets the waiting call be; EndAll ends it.
   EXPECT_EQ(EndOf(*after), StatusCode::kUnavailable);
   InLoop([&] { room_->EndAll(absl::UnavailableError("the channel was closed")); });
   EXPECT_EQ(EndOf(*before), StatusCode::kUnavailable);
@@ -204,6 +211,7 @@ TEST_F(WaitingRoomTest, OneFullLinkLeavesTheOthers) {
   link_->full = false;
   ASSERT_TRUE(link_->TellRoom());
   EXPECT_TRUE(Has(*link_, *ordered));
+  // Only the ordered call has asked this link for room.
   EXPECT_EQ(link_->asked.Get().size(), 1u);
 }
 
@@ -217,6 +225,7 @@ TEST_F(WaitingRoomTest, WhereAllAreFullTheFirstWithRoomTakesIt) {
   room_->Send(*first);
   room_->Send(*second);
   InLoop([] {});
+  // Two calls wait for room, and the first of them asks for both.
   EXPECT_EQ(link_->asked.Get().size(), 1u);
   EXPECT_EQ(other_->asked.Get().size(), 1u);
   other_->full = false;
@@ -231,6 +240,7 @@ TEST_F(WaitingRoomTest, ALinkThatComesTakesThoseThatWaitForRoom) {
   const auto call = NewPatient();
   room_->Send(*call);
   InLoop([] {});
+  // The full link has no room yet; the new one takes the call.
   source_.links.Set({link_, other_});
   room_->OnLink();
   EXPECT_TRUE(Has(*other_, *call));

@@ -55,6 +55,7 @@ struct Begun {
   std::coroutine_handle<promise_type> handle;
 };
 
+// A cluster of one other member, "b".
 class OneTarget final : public BroadcastTargets {
  public:
   OneTarget() {
@@ -112,6 +113,7 @@ TEST_P(CoroRace, OneThatIsDestroyedIsNotResumed) {
   for (int i = 0; i < kTimes && Clock::System().Now() < until; ++i) {
     OneTarget targets;
     const Begun coroutine = GetParam()(targets, &strand, &resumed);
+    // Cleared first: the peer's thread may reply as soon as it has the target.
     replied = false;
     to_reply = &targets;
     while (to_reply != nullptr) std::this_thread::yield();
@@ -120,6 +122,8 @@ TEST_P(CoroRace, OneThatIsDestroyedIsNotResumed) {
     }
     coroutine.handle.destroy();
     while (!replied) std::this_thread::yield();
+    // A resumption that was handed to the strand before the destruction runs now. The coroutine
+    // that it was for is gone.
     strand.RunAll();
   }
   over = true;

@@ -85,6 +85,7 @@ class BroadcastTest : public ::testing::Test {
     if (group.self().under_way()) group.self().Fail(absl::CancelledError("it was cancelled"));
   }
 
+  // A code that no result has: there is none yet.
   static constexpr StatusCode kNone = static_cast<StatusCode>(99);
   EchoRequest request_;
   std::optional<Result> result_;
@@ -112,6 +113,7 @@ TEST_F(BroadcastTest, EndsOnceAndAsSoonAsItsOutcomeIsCertain) {
           for (const int peer : order) {
             const bool open = count.outcome() == QuorumCount::Outcome::kOpen;
             ASSERT_EQ(results_, open ? 0 : 1);
+            // Calls go on just as long as their ends can change the outcome.
             ASSERT_EQ(group[peer].under_way() && !group[peer].cancelled(), open);
             // The round has cancelled it, or has never started it.
             if (!group[peer].under_way()) continue;
@@ -150,6 +152,7 @@ TEST_F(BroadcastTest, SaysWhatEachHasSaid) {
   EXPECT_EQ(result_->peers[0].reply->text(), "bs");
   EXPECT_EQ(result_->peers[1].end, PeerEnd::kFailed);
   EXPECT_EQ(result_->peers[1].reply.status().code(), StatusCode::kNotFound);
+  // Two answers were enough, so d had not ended.
   EXPECT_EQ(result_->peers[2].end, PeerEnd::kOpen);
   EXPECT_EQ(result_->peers[2].reply.status().code(), StatusCode::kCancelled);
   EXPECT_EQ(result_->Find("a")->reply->text(), "mine");
@@ -185,17 +188,20 @@ TEST_F(BroadcastTest, WhoIsSkippedRemainsAMember) {
   group[1].Refuse();
   group[2].Reply(ReplyOf("here"));
   EXPECT_EQ(results_, 0);
+  // Two of five have answered. Without this refusal e could still have made the third.
   group[3].Refuse();
   ASSERT_EQ(results_, 1);
   EXPECT_EQ(code(), StatusCode::kResourceExhausted);
   EXPECT_EQ(result_->skipped, 3);
   EXPECT_EQ(result_->failed, 0);
   EXPECT_EQ(result_->peers[0].end, PeerEnd::kSkipped);
+  // A skipped peer was sent nothing.
   EXPECT_FALSE(result_->peers[0].may_have_been_executed);
 }
 
 TEST_F(BroadcastTest, WithoutSkippingWhoHasNoRoomFails) {
   Group group(2);
+  // All are wanted if nothing is said.
   Begin(group, {});
   group[1].Refuse();
   ASSERT_EQ(results_, 1);
@@ -218,6 +224,7 @@ TEST_F(BroadcastTest, WhatCannotBeWantedEndsAtOnceAndCallsNobody) {
   Begin(group, {.want = Want::AtLeast(9), .self = Self::kCall});
   EXPECT_EQ(code(), StatusCode::kFailedPrecondition);
   EXPECT_THAT(text(), HasSubstr("weft.test.EchoService/Echo: 9 answers are wanted, and only 3"));
+  // A majority must know what this node does itself.
   Begin(group, {.want = Want::Majority()});
   EXPECT_EQ(code(), StatusCode::kInvalidArgument);
   EXPECT_EQ(results_, 2);
@@ -228,12 +235,14 @@ TEST_F(BroadcastTest, AGroupHasItsOwnMajority) {
   Group group(5);
   const PeerSet some = group.Snapshot()->Only({"c", "e", "a", "nobody"});
   Begin(group, {.want = Want::Majority(), .to = &some, .self = Self::kCountsItself});
+  // The names b, d and f are not in the group. "nobody" is no member, and is not counted.
   EXPECT_EQ(group[0].started() + group[2].started() + group[4].started(), 0u);
   group[1].Reply(ReplyOf("c"));
   ASSERT_EQ(results_, 1);
   EXPECT_EQ(result_->status, absl::OkStatus());
   EXPECT_EQ(result_->members, 3);
   group[3].Fail(absl::CancelledError("it was cancelled"));
+  // This node is not in the group, and cannot count itself there.
   const PeerSet without = group.Snapshot()->Only({"c", "e"});
   EXPECT_EQ(without.members(), 2);
   Begin(group, {.want = Want::Majority(), .to = &without, .self = Self::kCountsItself});
@@ -257,6 +266,7 @@ TEST_F(BroadcastTest, TheRestRunsOnAndIsCounted) {
   EXPECT_EQ(rest->failed, 1);
   group[3].Reply(ReplyOf("late"));
   EXPECT_EQ(rest->under_way, 0);
+  // The result and this test hold the rest, and nobody else.
   EXPECT_EQ(rest.use_count(), 2) << "the round is still there";
   EXPECT_EQ(results_, 1);
 }
@@ -270,6 +280,7 @@ TEST_F(BroadcastTest, ALargeRequestIsSerializedOnceForAll) {
   EXPECT_EQ(group[0].shared[0], group[2].shared.at(0));
   EXPECT_EQ(group[2].requests[0], request_.SerializeAsString());
   for (int i = 0; i < 3; ++i) group[i].Reply(ReplyOf(""));
+  // The targets keep shares of their own for the test; one is left to count.
   group[1].shared.clear();
   group[2].shared.clear();
   EXPECT_EQ(group[0].shared[0].use_count(), 1) << "it is kept after the last call has ended";
@@ -303,6 +314,7 @@ TEST_F(BroadcastTest, IsCancelledByItsContext) {
   EXPECT_TRUE(group[1].cancelled());
   EndAll(group, 2);
   EXPECT_EQ(code(), StatusCode::kCancelled);
+  // The reply that came before the cancelling still counts.
   EXPECT_THAT(text(), HasSubstr("cancelled by the caller; 1 of 2 had answered"));
   EXPECT_TRUE(context.may_have_been_executed());
 }
@@ -329,6 +341,7 @@ TEST_F(BroadcastTest, NewestIsTheHighestOfThoseWaitedFor) {
   ASSERT_NE(newest.In(*result_), nullptr);
   EXPECT_EQ(newest.In(*result_)->text(), "newest");
   EXPECT_EQ(newest.peer(), "a");
+  // The reply that came last has a lower number.
   EXPECT_EQ(newest.version(), 9);
   EndAll(group, 4);
 }
@@ -363,6 +376,8 @@ TEST_F(BroadcastTest, AgreedKnowsEarlyThatNobodyWill) {
   EXPECT_THAT(text(), HasSubstr("4 have given 2 different replies, 2 of 4 the same one, 3 needed"));
   EXPECT_EQ(agreed.In(*result_), nullptr);
 
+  // The second broadcast has the call number 1 at each target. With two of four gone, three equal
+  // replies cannot come.
   Agreed<EchoReply> again;
   Begin(group, {.want = Want::AtLeast(3)}, again);
   group[0].Fail(absl::UnavailableError("no"), 1);
@@ -375,6 +390,7 @@ TEST_F(BroadcastTest, AgreedKnowsEarlyThatNobodyWill) {
 
 TEST_F(BroadcastTest, FoldMakesOneOfThemAll) {
   Group group(3);
+  // The sum begins with 100, and a failed peer adds nothing.
   Fold<EchoReply, int64_t> sum(100, [](int64_t& all, const EchoReply& r) { all += r.number(); });
   Begin(group, {.want = Want::Each()}, sum);
   group[2].Reply(ReplyOf("", 1));
@@ -389,6 +405,7 @@ TEST_F(BroadcastTest, AFunctionDecides) {
   std::vector<std::string> seen;
   Decide<EchoReply> decide([&](const PeerReply<EchoReply>& peer, const QuorumCount& count) {
     seen.push_back(absl::StrCat(peer.name, count.ok(), count.failed()));
+    // The want says that the first answer is enough; the function overrules it in both directions.
     if (peer.reply.ok() && peer.reply->text() == "veto") return Step::kFail;
     return absl::IsNotFound(peer.reply.status()) ? Step::kDone : Step::kContinue;
   });
@@ -400,6 +417,7 @@ TEST_F(BroadcastTest, AFunctionDecides) {
   EXPECT_EQ(result_->status, absl::OkStatus());
   EXPECT_THAT(seen, ElementsAre("b10", "d11"));
   EndAll(group, 3);
+  // The ends of cancelled calls are not shown to the function.
   EXPECT_EQ(seen.size(), 2u);
 
   Begin(group, {.want = Want::First()}, decide);
@@ -412,6 +430,7 @@ TEST_F(BroadcastTest, AFunctionDecides) {
 
 TEST_F(BroadcastTest, OneThatGoesOnToTheEndFails) {
   Group group(2);
+  // The function has nothing more to wait for when all have ended.
   Decide<EchoReply> decide([](const auto&, const auto&) { return Step::kContinue; });
   Begin(group, {}, decide);
   group[0].Reply(ReplyOf("yes"));
@@ -456,12 +475,14 @@ TEST_F(BroadcastTest, GivesTheRepliesInTheOrderInWhichTheyCome) {
   group[1].Fail(absl::NotFoundError("no"));
   EXPECT_THAT(told, ElementsAre("c"));
   EXPECT_EQ(one.reply.status().code(), StatusCode::kNotFound);
+  // Nobody asks for this reply yet, so it waits.
   group[2].Reply(ReplyOf("ds"));
   next();
   EXPECT_EQ(one.reply->text(), "ds");
   next();
   group[0].Reply(ReplyOf("bs"));
   next();
+  // Failures count among what comes. At the end there is nothing more, which is told once asked.
   EXPECT_THAT(told, ElementsAre("c", "d", "b", "over"));
   EXPECT_EQ(call.Finish().status, absl::OkStatus());
 }
@@ -491,6 +512,7 @@ TEST_F(BroadcastTest, DestroyedItCancelsAndTellsWhoWaits) {
     call.NextAsync(&one, [&](bool more) { told.push_back(more); });
     EXPECT_TRUE(told.empty());
   }
+  // The callback runs inside the destructor, and not again when the cancelled calls end.
   EXPECT_THAT(told, ElementsAre(false));
   EXPECT_TRUE(group[0].cancelled());
   EXPECT_TRUE(group[1].cancelled());
@@ -505,6 +527,7 @@ TEST_F(BroadcastTest, ARestThatRunsOutlivesItsHolder) {
         BroadcastStart(group, kEcho, request_, {.want = Want::First(), .let_rest_run = true});
     group[0].Reply(ReplyOf("yes"));
   }
+  // The round lives on without its holder until the last call has ended.
   EXPECT_FALSE(group[1].cancelled());
   group[1].Reply(ReplyOf("late"));
 }

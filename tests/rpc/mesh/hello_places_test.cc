@@ -1,3 +1,5 @@
+// Places for connections that have not said Hello. Connections are numbered from 1 in the order in
+// which they come.
 #include "weft/rpc/mesh/hello_places.h"
 
 #include <cstdint>
@@ -31,6 +33,7 @@ class HelloPlacesTest : public testing::Test {
 
 TEST_F(HelloPlacesTest, OfOneForeignAddressTheOldestGoes) {
   for (size_t i = 0; i < HelloPlaces::kEach; ++i) EXPECT_EQ(Enter("10.0.0.1"), 0u);
+  // Another address has places of its own, and does not become the oldest of the first.
   EXPECT_EQ(Enter("10.0.0.2"), 0u);
   EXPECT_EQ(Enter("10.0.0.1"), 1u);
   EXPECT_EQ(Enter("10.0.0.1"), 2u);
@@ -61,6 +64,7 @@ TEST_F(HelloPlacesTest, WhereMembersHaveThemAllNobodyGoes) {
 TEST_F(HelloPlacesTest, APlaceThatIsLeftIsFree) {
   Fill(HelloPlaces::kEverybodys);
   places_.Leave(5);
+  // Leaving twice frees one place: both the Hello and the end of a connection leave.
   places_.Leave(5);
   EXPECT_EQ(Enter("10.2.0.1"), 0u);
   EXPECT_EQ(Enter("10.2.0.1"), 1u);

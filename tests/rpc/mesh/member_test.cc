@@ -1,3 +1,4 @@
+// Names and addresses of members, and the texts that refuse wrong ones.
 #include "weft/rpc/mesh/member.h"
 
 #include <string>
@@ -21,9 +22,11 @@ TEST(Member, TakesNamesOfLettersDigitsAndFewSigns) {
 
 TEST(Member, RefusesOtherNames) {
   const std::string expected = "letters, digits";
+  // A sign in front, and signs that separate words in files, in logs and on terminals.
   for (const char* name : {"-a", ".a", "_a", "a b", "a:1", "a/b", "a\n", "ä", "#a", "a\x1b[2J"}) {
     EXPECT_THAT(Said(Member::CheckName(name)), HasSubstr(expected)) << name;
   }
+  // A zero byte inside is part of the name and is quoted as such.
   EXPECT_THAT(Said(Member::CheckName(std::string("a\0b", 3))), HasSubstr("\"a\\x00b\""));
   EXPECT_THAT(Said(Member::CheckName("")), HasSubstr("is empty"));
   const std::string long_one = Said(Member::CheckName(std::string(1 << 20, 'n')));
@@ -57,8 +60,10 @@ TEST(Member, HasOneTextForAddressesThatMeanTheSame) {
   EXPECT_EQ(canonical("[0:0:0::1]:07"), "[::1]:7");
   EXPECT_EQ(canonical("DB-0.Example.:7"), "db-0.example:7");
   EXPECT_EQ(canonical("10.0.0.1:0080"), "10.0.0.1:80");
+  // Case counts in paths and in names inside the process.
   EXPECT_EQ(canonical("unix:/Run/X"), "unix:/Run/X");
   EXPECT_EQ(canonical("inproc:A"), "inproc:A");
+  // The interface belongs to a link-local address.
   EXPECT_NE(canonical("[fe80::1%eth0]:7"), canonical("[fe80::1%eth1]:7"));
 }
 

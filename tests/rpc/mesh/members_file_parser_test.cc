@@ -1,3 +1,5 @@
+// The text of a members file. A file with one fault gives no view at all; the error quotes the
+// line.
 #include "weft/rpc/mesh/members_file_parser.h"
 
 #include <string>
@@ -39,6 +41,7 @@ TEST(MembersFileParser, MakesAVersionOfTheMembersAlone) {
   ASSERT_TRUE(one.ok() && other.ok() && third.ok());
   EXPECT_EQ(one->version(), other->version());
   EXPECT_NE(one->version(), third->version());
+  // A file and a program's own list of the same members have one version.
   EXPECT_EQ(one->version(), View::Create({{"a", "h:1"}, {"b", "h:2"}})->version());
 }
 
@@ -74,11 +77,16 @@ TEST(MembersFileParser, Case23RefusesAWholeFileForOneFault) {
       {"version 0x1f\na h:1\n", "the version is no number"},
       {"version 18446744073709551616\na h:1\n", "the version is no number"},
       {"version 1\nversion 1\n", "line 2 \"version 1\": a second version; the first is in line 1"},
+      // A member cannot be named so.
       {"version h:1\n", "the version is no number"},
+      // A byte order mark is no blank. The text is split, for the escape would take the "a" for a
+      // digit.
       {"\xef\xbb\xbf"
        "a h:1\n",
        "line 1 \"\\xef\\xbb\\xbfa h:1\": member's name"},
+      // Lines that end in \r alone do not end.
       {"a h:1\rb h:2\r", "line 1 \"a h:1\\rb h:2\\r\""},
+      // Control characters are quoted escaped, so that an error cannot colour a terminal.
       {"a h:1\nb h:\x1b[31m1\n", "line 2 \"b h:\\x1b[31m1\""},
       {std::string("a h:1\nb\0 h:2\n", 13), "line 2 \"b\\x00 h:2\""},
   };
@@ -93,6 +101,7 @@ TEST(MembersFileParser, Case23RefusesAWholeFileForOneFault) {
 TEST(MembersFileParser, Case23RefusesEveryBeginningThatEndsWithinALine) {
   const std::string whole = "version 12\na 10.0.0.1:7000\nb 10.0.0.2:7000 # last\n";
   for (size_t size = 1; size < whole.size(); ++size) {
+    // A beginning that ends with a line cannot be told from a whole file.
     if (whole[size - 1] == '\n') continue;
     const absl::StatusOr<View> view = MembersFileParser::Parse(whole.substr(0, size));
     EXPECT_FALSE(view.ok()) << size;
@@ -103,6 +112,7 @@ TEST(MembersFileParser, Case23RefusesEveryBeginningThatEndsWithinALine) {
 
 TEST(MembersFileParser, Case23QuotesLittleOfALineOfAMegabyte) {
   const std::string large(size_t{1} << 20, 'x');
+  // The long word stands in each place of the second line, and last in a line without an end.
   for (const std::string& text :
        {absl::StrCat("a h:1\n", large, "\n"), absl::StrCat("a h:1\nb ", large, "\n"),
         absl::StrCat("a h:1\nb h:2 ", large, "\n"), absl::StrCat("a h:1\n", large)}) {

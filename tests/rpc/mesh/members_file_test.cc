@@ -1,3 +1,5 @@
+// A membership that is read from a file: when the file is read, and when just looked at. Files are
+// real ones, so events come from the kernel; time is the test's.
 #include "weft/rpc/mesh/members_file.h"
 
 #include <fcntl.h>
@@ -33,6 +35,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
+// The default of MembersFileOptions::quiet.
 constexpr absl::Duration kQuiet = absl::Milliseconds(50);
 
 // "17 a=h:1 b=h:2", or an error's message.
@@ -83,6 +86,7 @@ class MembersFileTest : public testing::Test {
     said_.Update([&](std::vector<std::string>& all) { said.swap(all); });
     return said;
   }
+  // Truncates and writes in place: readers may see the file empty or cut.
   void Write(const std::string& text) { std::ofstream(path_) << text; }
   void Replace(const std::string& text) {
     std::ofstream(path_ + ".new") << text;
@@ -108,6 +112,7 @@ TEST_F(MembersFileTest, IsReadAtTheStart) {
 TEST_F(MembersFileTest, IsReadAtOnceWhenAnotherIsRenamedOverIt) {
   Write("version 1\na h:1\n");
   Start();
+  // A replaced file is read at once only if no reading was within the last quiet period.
   Advance(kQuiet);
   Replace("version 2\na h:1\nb h:2\n");
   EXPECT_THAT(Said(), ElementsAre("1 a=h:1", "2 a=h:1 b=h:2")) << "without time passing";
@@ -141,6 +146,8 @@ TEST_F(MembersFileTest, Case23WrittenInPlaceIsReadWhenNothingHasChangedItForAWhi
   Write("version 1\na h:1\nb h:2\n");
   Start();
   EXPECT_THAT(Said(), SizeIs(1));
+  // Opening empties the file, which is the first change. Each step below waits one millisecond less
+  // than the quiet period takes.
   const int file = ::open(path_.c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
   ASSERT_GE(file, 0);
   thread_.Settle();
@@ -155,6 +162,7 @@ TEST_F(MembersFileTest, Case23WrittenInPlaceIsReadWhenNothingHasChangedItForAWhi
   EXPECT_TRUE(write("b h:2\nc h:3\n"));
   thread_.Settle();
   Advance(kQuiet - absl::Milliseconds(1));
+  // Closing is no sign that the file is whole: the quiet period begins anew.
   ::close(file);
   thread_.Settle();
   Advance(kQuiet - absl::Milliseconds(1));
@@ -191,8 +199,10 @@ TEST_F(MembersFileTest, Case23WithAFaultIsToldOnceAndLeavesTheLastView) {
   EXPECT_THAT(write("a h:1\nb h:2"), ElementsAre(HasSubstr("line 2 \"b h:2\": the last line")));
   EXPECT_THAT(write(std::string(size_t{1} << 20, 'x') + "\n"),
               ElementsAre(HasSubstr("line 1 \"xxx")));
+  // More than max_bytes: the file is not read to its end.
   EXPECT_THAT(write(std::string(size_t{5} << 20, 'x') + "\n"),
               ElementsAre(HasSubstr("too large (limit 4194304 bytes)")));
+  // Each second the file is looked at; its fault is told no more.
   for (int looks = 0; looks < 5; ++looks) Advance(absl::Seconds(1));
   EXPECT_THAT(Said(), IsEmpty());
   EXPECT_THAT(write("version 1\na h:1\n"), ElementsAre("1 a=h:1")) << "it is well again";
@@ -205,6 +215,8 @@ TEST_F(MembersFileTest, BehindLinksIsReadWhenALinkInTheMiddleIsReplaced) {
     fs::create_directories(mount + "/.." + version);
     std::ofstream(mount + "/.." + version + "/members") << text;
     fs::create_symlink(".." + version, mount + "/..data_tmp");
+    // One renaming switches to the new directory. Neither the last link nor the file itself
+    // changes.
     fs::rename(mount + "/..data_tmp", mount + "/..data");
   };
   publish("one", "version 1\na h:1\n");
@@ -214,6 +226,7 @@ TEST_F(MembersFileTest, BehindLinksIsReadWhenALinkInTheMiddleIsReplaced) {
   Advance(kQuiet);
   publish("two", "version 2\na h:1\nb h:2\n");
   EXPECT_THAT(Said(), ElementsAre("1 a=h:1", "2 a=h:1 b=h:2"));
+  // Behind the switch the old version's directory is removed.
   fs::remove_all(mount + "/..one");
   thread_.Settle();
   Advance(kQuiet);
@@ -258,6 +271,7 @@ TEST_F(MembersFileTest, MayComeLaterWithItsDirectory) {
 TEST_F(MembersFileTest, IsReadSeldomWhileItChangesAllTheTime) {
   Write("version 1\na h:1\n");
   Start();
+  // No time passes between a thousand replacements, so all are within one quiet period.
   for (int version = 2; version <= 1001; ++version) {
     Replace(absl::StrCat("version ", version, "\na h:1\n"));
   }
@@ -292,6 +306,7 @@ class Opens {
 TEST_F(MembersFileTest, ThatDoesNotChangeIsOnlyLookedAt) {
   Write("version 1\na h:1\n");
   Start();
+  // The first reading is over, and is not counted.
   Opens opens(path_);
   Advance(absl::Seconds(1));
   EXPECT_TRUE(opens.Any()) << "once more, for a change within the same tick of the clock";
@@ -312,18 +327,21 @@ TEST_F(MembersFileTest, ThatOthersReadWakesNobody) {
     std::string text;
     std::ifstream(path_) >> text;
   }
+  // The watch asks for changes alone: opening and reading raise no event.
   EXPECT_EQ(thread_.loop().counts().turns, asleep.turns);
 }
 
 TEST_F(MembersFileTest, WithoutEventsIsFoundByLooking) {
   Write("version 1\na h:1\n");
   MembersFileOptions options;
+  // As on a file system without notifications.
   options.inotify = false;
   Start(options);
   Replace("version 2\na h:1\n");
   EXPECT_THAT(Said(), ElementsAre("1 a=h:1"));
   Advance(absl::Seconds(1));
   EXPECT_THAT(Said(), IsEmpty()) << "it may still be written";
+  // The look has found a new stamp and waits. A change in that time makes it wait once more.
   Write("version 3\na h:1\nb h:2\n");
   Advance(kQuiet);
   EXPECT_THAT(Said(), IsEmpty()) << "as it was";
@@ -335,6 +353,7 @@ TEST_F(MembersFileTest, IsReadAtOnceWhenItIsAskedFor) {
   Write("version 1\na h:1\n");
   MembersFileOptions options;
   options.inotify = false;
+  // Neither events nor looks: only the question below reads the file again.
   options.look_every = absl::ZeroDuration();
   Start(options);
   Write("version 2\na h:1\n");
@@ -355,12 +374,15 @@ TEST_F(MembersFileTest, InADirectoryThatCannotBeReadIsFoundWhenThatChanges) {
   ASSERT_EQ(::chmod(inner.c_str(), 0), 0);
   const bool is_root = ::geteuid() == 0;
   thread_.Run([&] {
+    // This identity is the thread's own, and for files only. The test's own thread may still do
+    // everything.
     if (is_root) ::setfsuid(65534);
   });
   Start();
   EXPECT_THAT(Said(), ElementsAre(HasSubstr("Permission denied")));
   for (int looks = 0; looks < 5; ++looks) Advance(absl::Seconds(1));
   EXPECT_THAT(Said(), IsEmpty());
+  // The watch is tried anew at each look, and its failure is logged once.
   EXPECT_EQ(log_->Count(), 1u) << log_->Text();
   EXPECT_THAT(log_->Text(), HasSubstr("changes are found by looking alone: watch directory"));
   ASSERT_EQ(::chmod(inner.c_str(), 0755), 0);
@@ -395,6 +417,7 @@ TEST_F(MembersFileTest, MayBeStoppedInsideItsCallback) {
   for (int looks = 0; looks < 3; ++looks) Advance(absl::Seconds(1));
   members_->AskAgain();
   EXPECT_THAT(Said(), IsEmpty());
+  // The loop has turned, so a reading that was still to come would have come.
   EXPECT_GT(thread_.loop().counts().turns, turns);
 }
 
@@ -402,6 +425,7 @@ TEST_F(MembersFileTest, ThatIsStoppedIsNotWatchedAnyMore) {
   Write("version 1\na h:1\n");
   const int before = OpenDescriptors();
   Start();
+  // The watch's descriptor; the loop has had its own before.
   EXPECT_EQ(OpenDescriptors(), before + 1);
   members_->Stop();
   members_->Stop();
@@ -428,6 +452,7 @@ TEST_F(MembersFileTest, ThatIsStoppedBeforeItStartsReadsNothing) {
 TEST_F(MembersFileTest, OnALoopThatHasClosedTellsNothing) {
   Write("version 1\na h:1\n");
   Start();
+  // The calls below post to a loop that runs no more.
   thread_.Stop();
   members_->AskAgain();
   members_->Stop();
@@ -436,6 +461,7 @@ TEST_F(MembersFileTest, OnALoopThatHasClosedTellsNothing) {
 
 // ---- On a thread of its own
 
+// Time is the real one here.
 class OwnMembersFile : public testing::Test {
  protected:
   void Replace(const std::string& text) {
@@ -465,6 +491,8 @@ TEST_F(OwnMembersFile, FollowsItsFile) {
 TEST_F(OwnMembersFile, MayBeDestroyedInsideItsCallback) {
   Replace("version 1\na h:1\n");
   const int threads = RunningThreads();
+  // The only owner goes into the callback and is let go there, on the thread that its destructor
+  // would join.
   auto owner = std::make_shared<std::shared_ptr<MembersFile>>(*MembersFile::Create(path_));
   Notification told;
   MembersFile* const members = owner->get();
@@ -489,6 +517,7 @@ TEST_F(OwnMembersFile, TakesARelativePathAndRefusesNone) {
 
 TEST_F(OwnMembersFile, WithoutThreadsOrDescriptorsIsAnError) {
   {
+    // Two descriptors are too few for a loop.
     const FewDescriptors few(2);
     EXPECT_EQ(MembersFile::Create(path_).status().code(), absl::StatusCode::kResourceExhausted);
   }

@@ -1,3 +1,5 @@
+// One slot of a pair of nodes: its states, and which of two connections it holds. A walk over all
+// orders of events checks that both ends come to the same end.
 #include "weft/rpc/mesh/pair_slot.h"
 
 #include <cstdint>
@@ -25,6 +27,7 @@ TEST(PairSlot, DialsWhereItHoldsNothing) {
   EXPECT_EQ(slot.state(), State::kDialling);
   slot.EndDial();
   EXPECT_EQ(slot.BeginDial(), 2u);
+  // The peer's connection came first; this node's own dial is still under way.
   const PairSlot::Choice choice = slot.Choose({7, kOne, {false, 1, 2}});
   EXPECT_TRUE(choice.stays);
   EXPECT_EQ(choice.beaten, 0u);
@@ -51,6 +54,7 @@ TEST(PairSlot, NumbersRiseWithinOneIncarnationOfThePeer) {
   EXPECT_FALSE(slot.Rises(kOne, 5));
   EXPECT_FALSE(slot.Rises(kOne, 4));
   EXPECT_TRUE(slot.Rises(kOne, 6));
+  // Another process of the peer counts from 1 again.
   EXPECT_TRUE(slot.Rises(kOther, 1));
   slot.Heard(kOther, 1);
   EXPECT_FALSE(slot.Rises(kOther, 1));
@@ -59,6 +63,7 @@ TEST(PairSlot, NumbersRiseWithinOneIncarnationOfThePeer) {
 TEST(PairSlot, AnotherIncarnationTakesThePlaceOfTheOneThatIsHeld) {
   PairSlot slot;
   slot.Choose({7, kOne, {true, 9, 0}});
+  // The newcomer's number is lower, but numbers of two processes do not compare.
   const PairSlot::Choice choice = slot.Choose({8, kOther, {true, 1, 0}});
   EXPECT_TRUE(choice.stays);
   EXPECT_EQ(choice.beaten, 7u);
@@ -79,6 +84,7 @@ class Walk {
   Walk(int dials, int losses) : dials_(static_cast<uint64_t>(dials)) { state_.losses = losses; }
 
   void Go() {
+    // Orders that lead to the same state go on alike from there.
     if (!seen_.insert(Key()).second) return;
     const World before = state_;
     bool any = false;
@@ -89,6 +95,7 @@ class Walk {
         any |= Try(before, [&] { return Lose(n, c); });
       }
     }
+    // Nothing more can happen: the walk has come to an end of an order.
     if (!any) Judge();
   }
   size_t states() const { return seen_.size(); }
@@ -122,6 +129,7 @@ class Walk {
     for (const PairSlot& slot : state_.nodes) {
       absl::StrAppend(&key, "|", static_cast<int>(slot.state()), ",", slot.held(), ",",
                       slot.last_dial(), ",");
+      // Rises tells the highest number that the slot has heard, which it does not show.
       for (uint64_t number = 1; number <= dials_; ++number) {
         absl::StrAppend(&key, slot.Rises(kOne, number) ? 1 : 0);
       }
@@ -142,6 +150,7 @@ class Walk {
     if (slot.state() != State::kNone || slot.last_dial() == dials_) return false;
     Connection c;
     c.dialer = n;
+    // The other end's last dial is known when it answers.
     c.facts = {n == 0, slot.BeginDial(), 0};
     c.to[1 - n].push_back(kHello);
     state_.connections.push_back(std::move(c));
@@ -155,6 +164,7 @@ class Walk {
     const Word word = c.to[n].front();
     c.to[n].erase(c.to[n].begin());
     if (word == kHello) {
+      // Connections overtake each other: an earlier Hello may come after a later one.
       if (!slot.Rises(kOne, c.facts.number)) {
         c.to[1 - n].push_back(kOver);
         return true;
@@ -174,6 +184,7 @@ class Walk {
 
   void Choose(int n, size_t index) {
     const PairSlot::Choice choice =
+        // Ids are places plus one, for 0 is no connection.
         state_.nodes[n].Choose({index + 1, kOne, state_.connections[index].facts});
     if (choice.beaten == 0) return;
     state_.connections[choice.beaten - 1].to[1 - n].push_back(kOver);
@@ -202,6 +213,7 @@ class Walk {
   void Judge() {
     ++ends_;
     const uint64_t a = state_.nodes[0].held(), b = state_.nodes[1].held();
+    // A node that holds a broken connection would not find out by itself.
     if (a != b || a == 0 || state_.connections[a - 1].broken) bad_.push_back(Key());
   }
 

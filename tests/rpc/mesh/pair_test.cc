@@ -1,3 +1,5 @@
+// The connections between two nodes as one of them sees them: which one is held, left or closed,
+// and the peer's state. Sessions are numbers here: this node's from 1 on, the peer's from 101 on.
 #include "weft/rpc/mesh/pair.h"
 
 #include <functional>
@@ -24,6 +26,8 @@ using ::testing::HasSubstr;
 
 constexpr uint64_t kPeers = 7001;  // the peer's incarnation
 
+// The link of a session that is up. It takes no calls; a test says of which method some are under
+// way.
 class FakeLink final : public CallLink {
  public:
   explicit FakeLink(EventLoop& loop) : loop_(loop) {}
@@ -46,6 +50,7 @@ class FakeGauge final : public ConnectionGauge {
   ConnectionVolume Volume() override { return {}; }
 };
 
+// The calls that wait for a link of the pair.
 class FakeRoom final : public LinkObserver {
  public:
   void OnLink() override { ++links; }
@@ -92,11 +97,14 @@ class PairTest : public testing::Test {
   PairTest() {
     auto listening =
         network_->Listen("b", clock_, [](std::unique_ptr<Transport>, const std::string&) {});
+    // Dials succeed; the peer's Hello and answers are the test's.
     listener_ = *std::move(listening);
     io_.loop = thread_.shared_loop();
     loops_->Add(0, io_, part_);
     settings_->node = "a";
     settings_->incarnation = 1;
+    // The peer may have two connections; only the first slot is dialled until it has said how many
+    // it wishes.
     settings_->slots = 2;
     auto dialing = std::make_shared<SlotDialerOptions>();
     dialing->dialer.network = network_;
@@ -109,6 +117,7 @@ class PairTest : public testing::Test {
   ~PairTest() override {
     pair_->Retire();
     thread_.Settle();
+    // The part goes last: tasks of the dialers, which ran above, may still ask for it.
     thread_.Run([this] { loops_->Gone(0); });
   }
 
@@ -146,6 +155,7 @@ class PairTest : public testing::Test {
     return s;
   }
   void Answer(uint64_t id, uint64_t last_dial) {
+    // An answer has no dial number of its own.
     HelloFacts hello = Hello(0);
     hello.last_dial = last_dial;
     OnLoop([&] { pair_->OnAnswered({0, id}, hello, 1); });
@@ -200,6 +210,7 @@ TEST_F(PairTest, AHelloWhoseSlotOrNumberCannotBeIsRefused) {
   EXPECT_THAT(Accept(103, Hello(4)).ToString(), HasSubstr("dial number 4"));
   EXPECT_THAT(Accept(104, Hello(0)).ToString(), HasSubstr("dial number 0"));
   EXPECT_THAT(Accept(105, Hello(9, /*slot=*/2)).ToString(), HasSubstr("connection 2"));
+  // The refused ones leave nothing behind.
   EXPECT_EQ(pair_->Info().connections.size(), 1u);
   EXPECT_EQ(pair_->state(), PeerState::kUp);
 }
@@ -208,6 +219,7 @@ TEST_F(PairTest, OfTwoThatCrossedTheOneOfTheSmallerNameStaysAndTheOtherIsLeft) {
   Join();
   const uint64_t own = Dialled(1);
   ASSERT_TRUE(Accept(101, Hello(1)).ok());
+  // The answer tells b that a had dialled before.
   EXPECT_EQ(answer_.last_dial, 1u);
   // b had dialled before it answered this one: the two crossed.
   Answer(own, /*last_dial=*/1);
@@ -221,6 +233,7 @@ TEST_F(PairTest, Case03ALaterDialProvesThatTheOneHeldIsLost) {
   // b has answered that one, and dials all the same.
   ASSERT_TRUE(Accept(101, Hello(1)).ok());
   EXPECT_TRUE(part_.closed.WaitForValue({1}));
+  // Closed, not left: calls on a connection that b has lost never end.
   EXPECT_TRUE(part_.left.Get().empty());
   EXPECT_TRUE(HasLink());
 }
@@ -229,6 +242,7 @@ TEST_F(PairTest, AnotherIncarnationHasARivalInTheOneThatIsHeld) {
   Join();
   EXPECT_EQ(pair_->Rival(kPeers + 1).id, 0u);
   ASSERT_TRUE(Accept(101, Hello(1)).ok());
+  // The same process is no rival of itself.
   EXPECT_EQ(pair_->Rival(kPeers).id, 0u);
   const SessionRef rival = pair_->Rival(kPeers + 1);
   EXPECT_EQ(rival.id, 101u);
@@ -274,13 +288,16 @@ TEST_F(PairTest, Case05ACallWithAnOrderWaitsForThoseOfItsMethodOnTheConnectionBe
     EXPECT_TRUE(why.ok()) << why;
     return link;
   };
+  // Session 101 is the one connection so far, with a call of the method on it.
   EXPECT_EQ(pick("a.B/Say"), links_[101].get());
   Answer(own, /*last_dial=*/1);
+  // The two crossed. The calls of 101 finish there, and new ones use the other.
   ASSERT_TRUE(part_.left.WaitForValue({101}));
   const int told = room_.links;
   EXPECT_EQ(pick("a.B/Say"), nullptr);
   EXPECT_EQ(pick("a.B/Other"), links_[own].get());
   EXPECT_EQ(pick(""), links_[own].get()) << "calls without an order do not wait";
+  // The last call of the method ends; the session tells so on its loop.
   links_[101]->under_way.Set("");
   OnLoop([&] { pair_->links().TellOfEnds(); });
   EXPECT_EQ(room_.links, told + 1);
@@ -291,6 +308,7 @@ TEST_F(PairTest, Case05ACallWithAnOrderWaitsForThoseOfItsMethodOnTheConnectionBe
   links_[101]->under_way.Set("a.B/Say");
   EXPECT_EQ(pick("a.B/Say"), nullptr);
   End(101, absl::UnavailableError("closed"));
+  // The end of a connection tells those that waited for its calls.
   EXPECT_EQ(room_.links, told + 2);
   EXPECT_EQ(pick("a.B/Say"), links_[own].get());
 }
@@ -303,6 +321,7 @@ TEST_F(PairTest, Case05AConnectionThatStaysComesByAWayOfAHigherRank) {
   const auto first = pair_->WayOf({0, 101}), second = pair_->WayOf({0, own});
   ASSERT_NE(first, nullptr);
   ASSERT_NE(second, nullptr);
+  // One order for both: the process at the other end is the same.
   EXPECT_EQ(first->node, second->node);
   EXPECT_LT(first->rank, second->rank);
   // This one crossed, too, and comes up when the one that beats it is there.
@@ -368,9 +387,11 @@ TEST_F(PairTest, CallsWaitForTheFirstAttemptsAndEndThenWithTheReason) {
     pair_->links().Pick({}, &why);
     return !why.ok();
   }));
+  // One failed attempt may be a peer that restarts.
   EXPECT_GE(pair_->Info().failures, 2u);
   EXPECT_THAT(why.ToString(), HasSubstr("peer b is down"));
   why = absl::OkStatus();
+  // A call that waits for the peer gets no reason to end.
   pair_->links().Pick({.wait_for_ready = true}, &why);
   EXPECT_TRUE(why.ok());
 }
@@ -382,6 +403,7 @@ class PairWalk : public PairTest {
  protected:
   // Session 101 is the peer's where there is one.
   void Reach(PeerState state) {
+    // Where nobody listens dials fail by themselves.
     Join(state == PeerState::kDown || state == PeerState::kRefused ? "inproc:nobody" : "inproc:b");
     switch (state) {
       case PeerState::kConnecting:
@@ -400,6 +422,7 @@ class PairWalk : public PairTest {
         }));
         break;
       case PeerState::kRefused:
+        // At this address a dial succeeds, so the test can end its session with a refusal.
         OnLoop([&] { pair_->Move("inproc:b"); });
         End(Dialled(1), absl::FailedPreconditionError("another cluster"));
         break;

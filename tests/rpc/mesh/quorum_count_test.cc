@@ -1,3 +1,5 @@
+// When the outcome of a broadcast is certain. The first test walks all orders of ends and decides
+// by itself what is to come out; the others show single rules.
 #include "weft/rpc/mesh/quorum_count.h"
 
 #include <string>
@@ -62,6 +64,7 @@ TEST(QuorumCount, IsCertainExactlyWhenNothingThatComesCanChangeIt) {
       for (const Want want : wants) {
         const absl::StatusOr<QuorumCount> count = QuorumCount::For(want, self, others, true);
         const bool majority = want.kind() == Want::Kind::kMajority;
+        // A majority counts this node even if it takes no part.
         const int members = others + (self != Self::kLeftOut || majority ? 1 : 0);
         const int callable = others + (self == Self::kCall ? 1 : 0);
         const int ok = self == Self::kCountsItself ? 1 : 0;
@@ -69,6 +72,7 @@ TEST(QuorumCount, IsCertainExactlyWhenNothingThatComesCanChangeIt) {
                            : want.kind() == Want::Kind::kFirst   ? 1
                            : want.kind() == Want::Kind::kAtLeast ? want.CountOf(0)
                                                                  : members;
+        // So many answers cannot come, whoever is called.
         if (needed > callable + ok) {
           EXPECT_EQ(count.status().code(), absl::StatusCode::kFailedPrecondition);
           continue;
@@ -79,6 +83,7 @@ TEST(QuorumCount, IsCertainExactlyWhenNothingThatComesCanChangeIt) {
         int ends = 0;
         Walk(*count, ok, needed, callable, want.kind() == Want::Kind::kEach, &ends);
         EXPECT_EQ(ends, PowerOf3(callable)) << "an order was not walked to its end";
+        // One broken rule would fail in thousands of orders.
         if (HasFailure()) return;
       }
     }
@@ -90,6 +95,7 @@ TEST(QuorumCount, CountsWhoIsSkippedAmongTheMembers) {
   count.CountSkip();
   count.CountSkip();
   count.CountOk();
+  // Two of five have answered, three are needed, and one call is open.
   EXPECT_EQ(count.CountOk(), Outcome::kOpen);
   EXPECT_EQ(count.CountSkip(), Outcome::kHopeless);
   EXPECT_EQ(count.members(), 5);
@@ -120,6 +126,7 @@ TEST(QuorumCount, AMajorityAsksWhatIsToBecomeOfOneself) {
   const auto count = QuorumCount::For(Want::Majority(), Self::kUnsaid, 2, true);
   EXPECT_EQ(count.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(count.status().message(), HasSubstr("Self::kCountsItself"));
+  // A node that is no member has nothing to say about itself.
   EXPECT_TRUE(QuorumCount::For(Want::Majority(), Self::kUnsaid, 2, false).ok());
 }
 
@@ -127,6 +134,7 @@ TEST(QuorumCount, MoreThanThereAreIsRefusedWithBothNumbers) {
   const auto count = QuorumCount::For(Want::AtLeast(9), Self::kCall, 2, true);
   EXPECT_EQ(count.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(count.status().message(), HasSubstr("9 answers are wanted, and only 3 of 3"));
+  // Nobody is there to be the first.
   EXPECT_EQ(QuorumCount::For(Want::First(), Self::kUnsaid, 0, true).status().code(),
             absl::StatusCode::kFailedPrecondition);
 }

@@ -1,3 +1,5 @@
+// The error of a failed broadcast, out of its peers' errors. Outside the first test the counts are
+// not looked at.
 #include "weft/rpc/mesh/quorum_error.h"
 
 #include <string>
@@ -37,6 +39,7 @@ TEST(QuorumError, HasTheCodeThatMostPeersHaveEndedWith) {
   QuorumError error;
   error.Add("b", absl::NotFoundError("no"));
   error.Add("c", absl::PermissionDeniedError("no"));
+  // Two against one; the code that came first is not the answer.
   error.Add("d", absl::PermissionDeniedError("no"));
   EXPECT_EQ(error.Make(kPut, Of(0, 3)).code(), absl::StatusCode::kPermissionDenied);
 }
@@ -46,6 +49,7 @@ TEST(QuorumError, HasTheFirstCodeAmongEquals) {
   error.Add("b", absl::NotFoundError("no"));
   error.Add("c", absl::UnavailableError("no"));
   EXPECT_EQ(error.Make(kPut, Of(0, 3)).code(), absl::StatusCode::kNotFound);
+  // The same two codes in the other order.
   QuorumError other;
   other.Add("b", absl::UnavailableError("no"));
   other.Add("c", absl::NotFoundError("no"));
@@ -56,6 +60,7 @@ TEST(QuorumError, IsTheDeadlinesWhereThatEndedIt) {
   QuorumError error;
   error.Add("b", absl::UnavailableError("no"));
   error.Add("c", absl::UnavailableError("no"));
+  // One against two, but the last one: it ended the broadcast.
   error.Add("d", absl::DeadlineExceededError("late"));
   EXPECT_EQ(error.Make(kPut, Of(0, 3)).code(), absl::StatusCode::kDeadlineExceeded);
 }
@@ -66,6 +71,7 @@ TEST(QuorumError, IsShortWhateverPeersSay) {
     error.Add(absl::StrCat("node", i), absl::InternalError(std::string(10'000, 'x')));
   }
   const absl::Status status = error.Make(kPut, Of(0, 3));
+  // Five failures of at most 120 bytes, and their names.
   EXPECT_LT(status.message().size(), 1000u);
   EXPECT_THAT(std::string(status.message()), HasSubstr("node4: x"));
   EXPECT_THAT(std::string(status.message()), EndsWith("; and 95 more"));
@@ -74,6 +80,7 @@ TEST(QuorumError, IsShortWhateverPeersSay) {
 TEST(QuorumError, CutsNoCharacterInTwo) {
   QuorumError error;
   std::string text(QuorumError::kMaxText - 1, 'x');
+  // The two bytes of the ü lie on either side of the limit.
   text += "ü and more";
   error.Add("b", absl::InternalError(text));
   const absl::Status status = error.Make(kPut, Of(0, 3));

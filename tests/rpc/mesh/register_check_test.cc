@@ -22,6 +22,7 @@ Operation Write(const std::string& value, uint64_t began, uint64_t ended = Regis
 Operation Read(std::optional<std::string> value, uint64_t began, uint64_t ended) {
   return {.value = std::move(value), .began = began, .ended = ended};
 }
+// An order exists; within the limit of sets nothing in these tests is given up.
 bool Fits(const std::vector<Operation>& operations) {
   return !RegisterCheck::FirstMisfit(operations).has_value();
 }
@@ -77,6 +78,7 @@ bool FitsInSomeOrder(const std::vector<Operation>& operations) {
     bool allowed = true;
     for (size_t i = 0; i < n; ++i) {
       const bool out = (left_out >> i & 1) != 0;
+      // Only an operation without an end may never have happened.
       if (out && operations[i].ended != RegisterCheck::kNoEnd) allowed = false;
       if (!out) order.push_back(i);
     }
@@ -107,6 +109,7 @@ TEST(RegisterCheck, FindsWhatTryingEveryOrderFinds) {
   for (int round = 0; round < 4'000; ++round) {
     const size_t n = 1 + NextRandomBits(&random) % 6;
     std::vector<uint64_t> moments(2 * n);
+    // All moments differ. Drawn in pairs, they overlap in every way.
     std::iota(moments.begin(), moments.end(), 1);
     for (size_t i = moments.size(); i > 1; --i) {
       std::swap(moments[i - 1], moments[NextRandomBits(&random) % i]);
@@ -118,6 +121,8 @@ TEST(RegisterCheck, FindsWhatTryingEveryOrderFinds) {
       one.ended = std::max(moments[2 * i], moments[2 * i + 1]);
       one.is_write = NextRandomBits(&random) % 2 == 0;
       const uint64_t value = NextRandomBits(&random) % 4;
+      // Few values, so that several writes often write the same one. A fourth of the reads finds
+      // nothing written.
       if (one.is_write || value > 0) one.value = absl::StrCat(value % 3);
       if (one.is_write && NextRandomBits(&random) % 3 == 0) one.ended = RegisterCheck::kNoEnd;
       operations.push_back(one);
@@ -126,6 +131,7 @@ TEST(RegisterCheck, FindsWhatTryingEveryOrderFinds) {
     fit += expected ? 1 : 0;
     ASSERT_EQ(Fits(operations), expected) << "round " << round;
   }
+  // Both answers are frequent enough to be tested.
   EXPECT_GT(fit, 400);
   EXPECT_LT(fit, 3'600);
 }

@@ -1,3 +1,5 @@
+// The network between simulated hosts, by the bytes that arrive at the ends of its connections.
+// Time is a number that the test adds to; no loop runs.
 #include "weft/rpc/mesh/simulated_network.h"
 
 #include <errno.h>
@@ -64,6 +66,7 @@ class SimulatedNetworkTest : public testing::Test {
 };
 
 TEST_F(SimulatedNetworkTest, BytesArriveAfterTheDelayOfTheirDirection) {
+  // The direction from a to b keeps the network's delay.
   network_.SetLinkOneWay("b", "a", {.delay = kDelay * 5, .max_delay = kDelay * 5});
   const auto dialled = Dial(0, "b");
   Write(*dialled, "there");
@@ -77,6 +80,7 @@ TEST_F(SimulatedNetworkTest, BytesArriveAfterTheDelayOfTheirDirection) {
 
 TEST_F(SimulatedNetworkTest, ALinkMayBecomeSlowUnderWay) {
   const auto dialled = Dial(0, "b");
+  // The setting names the pair the other way round, and holds for the connection that is open.
   network_.SetLink("b", "a", {.delay = kDelay, .max_delay = kDelay, .bytes_per_second = 1'000'000});
   Write(*dialled, std::string(50'000, 'x'));
   Pass(kDelay * 26);
@@ -96,6 +100,7 @@ TEST_F(SimulatedNetworkTest, APartitionOfOneWayHoldsThatWayAndEveryDial) {
   EXPECT_EQ(Dial(0, "b"), nullptr);
   EXPECT_EQ(Dial(1, "a"), nullptr);
   EXPECT_NE(Dial(2, "b"), nullptr) << "others are not concerned";
+  // Healing is for both directions, whatever the order of the names.
   network_.Heal("b", "a");
   EXPECT_EQ(Read(*accepted_[0]), "late");
   EXPECT_NE(Dial(0, "b"), nullptr);
@@ -120,6 +125,7 @@ TEST_F(SimulatedNetworkTest, CutsByPair) {
   EXPECT_EQ(network_.Cut("a", "b"), 2u);
   EXPECT_EQ(Read(*one), "<reset>");
   EXPECT_EQ(Read(*other), "<reset>");
+  // A connection of another pair is left alone.
   EXPECT_EQ(Read(*third), "<again>");
   EXPECT_EQ(network_.CutAll(), 1u);
   EXPECT_EQ(network_.connections().size(), 0u);
@@ -130,15 +136,18 @@ TEST_F(SimulatedNetworkTest, ACutIsHeardByOneEnd) {
   EXPECT_EQ(network_.CutHeardBy("b", "a"), 1u);
   EXPECT_EQ(Read(*accepted_[0]), "<reset>");
   EXPECT_EQ(Read(*dialled), "<again>");
+  // This end takes bytes as before; nobody gets them.
   Write(*dialled, "unheard");
 }
 
 TEST_F(SimulatedNetworkTest, AHostDiesHeardOrUnheard) {
   const auto to_b = Dial(0, "b");
+  // The process died: its system resets connections and refuses dials.
   network_.RemoveHost("b", Death::kReset);
   EXPECT_EQ(Read(*to_b), "<reset>");
   EXPECT_FALSE(hosts_[1]->Dial("a", clock_).ok()) << "the dead dial nobody";
   const auto to_a = Dial(2, "a");
+  // The machine died: no answer of any kind comes back.
   network_.RemoveHost("a", Death::kSilence);
   EXPECT_EQ(Read(*to_a), "<again>");
   EXPECT_EQ(Dial(2, "a"), nullptr);
@@ -158,6 +167,7 @@ TEST_F(SimulatedNetworkTest, TheTraceHasWhatHappened) {
   EXPECT_THAT(trace_.lines(), Contains(HasSubstr("0.001000000 a>b#0 a writes 5 ")));
   EXPECT_THAT(trace_.lines(), Contains("0.001000000 partition a>b"));
   EXPECT_THAT(trace_.lines(), Contains("0.001000000 dial c>nowhere#1 refused"));
+  // Two dials, one write and two directions of the partition. The second Partition adds none.
   EXPECT_EQ(trace_.size(), 5u);
   const uint64_t hash = trace_.hash();
   trace_.Mix(1);
@@ -166,6 +176,7 @@ TEST_F(SimulatedNetworkTest, TheTraceHasWhatHappened) {
 
 TEST(SimulationTrace, KeepsItsLastLinesAndTheHashOfAll) {
   MonoTime time{};
+  // Room for two lines and for ten. The hash must not depend on the room.
   SimulationTrace one(time, time, 2), other(time, time, 10);
   for (const char* line : {"first", "second", "third"}) {
     one.Note(line);

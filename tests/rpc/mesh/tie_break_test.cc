@@ -1,3 +1,5 @@
+// The rule by which two nodes choose between their connections. Connections are written as {dialled
+// by the smaller name, its number, the last dial of the other end when it answered}.
 #include "weft/rpc/mesh/tie_break.h"
 
 #include <cstdint>
@@ -27,6 +29,7 @@ TEST(TieBreak, ADialAfterAnAnswerProvesThatTheAnsweredOneIsLost) {
   EXPECT_TRUE(BreakTie(y, x).first_stays);
   EXPECT_FALSE(BreakTie(x, y).first_stays);
   EXPECT_EQ(BreakTie(x, y).other, Beaten::kLost);
+  // A dials again after it has answered y: then A has lost y in turn.
   const PairConnection later{true, 2, 5};
   EXPECT_TRUE(BreakTie(later, y).first_stays);
   EXPECT_EQ(BreakTie(later, y).other, Beaten::kLost);
@@ -40,6 +43,7 @@ TEST(TieBreak, OfOneDialerTheLaterStays) {
 }
 
 TEST(TieBreak, IsTheSameAtBothEndsWhateverTheNumbers) {
+  // Among these numbers are some that honest nodes cannot have. The ends must agree even then.
   for (uint64_t x = 1; x <= 3; ++x) {
     for (uint64_t q = 0; q <= 3; ++q) {
       for (uint64_t y = 1; y <= 3; ++y) {
@@ -64,6 +68,7 @@ class Pair {
   }
 
   void Walk() {
+    // Orders that lead to the same state go on alike from there.
     if (!seen_.insert(Key()).second) return;
     const State before = state_;
     bool any = false;
@@ -138,6 +143,7 @@ class Pair {
     node.dialling = static_cast<int>(state_.connections.size());
     Connection c{};
     c.dialer = n;
+    // The third number is known when the other end answers.
     c.facts = {n == 0, ++node.last_dial, 0};
     c.to[1 - n].push_back(kHello);
     state_.connections.push_back(std::move(c));
@@ -152,6 +158,7 @@ class Pair {
     c.to[n].erase(c.to[n].begin());
     switch (word) {
       case kHello:
+        // Connections overtake each other: this Hello is older than one that came before.
         if (c.facts.number <= node.highest_heard) {
           c.to[1 - n].push_back(kBeaten);
           return true;
@@ -178,6 +185,7 @@ class Pair {
     int& held = state_.nodes[n].held;
     if (held < 0 || stays_(state_.connections[static_cast<size_t>(candidate)].facts,
                            state_.connections[static_cast<size_t>(held)].facts)) {
+      // After the swap `candidate` is the one that goes; -1 where none was held.
       std::swap(held, candidate);
     }
     if (candidate >= 0) {
@@ -190,6 +198,7 @@ class Pair {
     Node& node = state_.nodes[n];
     if (state_.losses == 0) return false;
     const int c = static_cast<int>(index);
+    // A connection that the node has given up already can no more be lost.
     if (node.held != c && node.dialling != c) return false;
     --state_.losses;
     state_.connections[index].broken = true;
@@ -200,6 +209,7 @@ class Pair {
   void Judge() {
     ++ends_;
     const Node &a = state_.nodes[0], &b = state_.nodes[1];
+    // Nothing more can happen, so a node that holds a broken connection holds it for ever.
     if (a.held != b.held || a.held < 0 || state_.connections[static_cast<size_t>(a.held)].broken) {
       ++bad_ends_;
     }
@@ -231,11 +241,13 @@ TEST(TieBreakWalk, EveryOrderEndsWithOneConnectionTheSameAtBothEnds) {
 
 // The walk can fail: rules that look as good leave the two ends with different connections.
 TEST(TieBreakWalk, ShowsWhatIsWrongWithSimplerRules) {
+  // The smaller name's dial always stays. After a loss the end that dials anew may be the other.
   Pair smaller(3, /*losses=*/1, [](const PairConnection& candidate, const PairConnection&) {
     return candidate.dialled_by_smaller;
   });
   smaller.Walk();
   EXPECT_GT(smaller.bad_ends(), 0);
+  // Each end stays with the connection that it has, and may have got it before the other end.
   Pair keep(3, /*losses=*/1, [](const PairConnection&, const PairConnection&) { return false; });
   keep.Walk();
   EXPECT_GT(keep.bad_ends(), 0);

@@ -1,3 +1,5 @@
+// A node's view and how long the views of its peers differ from it. Times are seconds from a
+// beginning, handed to each call; the log has no clock.
 #include "weft/rpc/mesh/view_log.h"
 
 #include <chrono>
@@ -16,6 +18,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
+// So old a difference is given.
 constexpr Nanos kLong = std::chrono::seconds(30);
 
 MonoTime At(int64_t seconds) { return MonoTime(Nanos(std::chrono::seconds(1000 + seconds))); }
@@ -69,9 +72,11 @@ TEST(ViewLog, GivesEachDifferenceOnceWhenItHasLasted) {
   log.Hear("d", 0, At(2));  // has none yet
   EXPECT_THAT(Names(log.Differences()), ElementsAre("c:9", "d:0"));
   EXPECT_EQ(log.NextLasting(kLong), At(31));
+  // One nanosecond too early.
   EXPECT_THAT(log.Lasting(At(31) - Nanos(1), kLong), IsEmpty());
   EXPECT_THAT(Names(log.Lasting(At(31), kLong)), ElementsAre("c:9"));
   EXPECT_EQ(log.NextLasting(kLong), At(32));
+  // Not c again, whose difference still lasts.
   EXPECT_THAT(Names(log.Lasting(At(500), kLong)), ElementsAre("d:0"));
   EXPECT_THAT(log.Lasting(At(1000), kLong), IsEmpty());
   EXPECT_EQ(log.NextLasting(kLong), kNever);
@@ -97,6 +102,7 @@ TEST(ViewLog, LetsADifferenceGoOnWhileVersionsChangeAndDoNotMeet) {
   ViewLog log;
   log.Take(ViewOf(1), At(0));
   log.Hear("b", 2, At(0));
+  // Neither the peer's next version nor this node's begins the 30 s anew.
   log.Hear("b", 3, At(10));
   log.Take(ViewOf(4), At(20));
   EXPECT_THAT(Names(log.Lasting(At(30), kLong)), ElementsAre("b:3"));
@@ -108,6 +114,7 @@ TEST(ViewLog, HasNoDifferencesBeforeItsFirstView) {
   log.Hear("c", 6, At(0));
   EXPECT_THAT(log.Differences(), IsEmpty());
   EXPECT_EQ(log.NextLasting(kLong), kNever);
+  // The wait for the first view does not count: the difference begins with the view.
   log.Take(ViewOf(5), At(100));
   EXPECT_THAT(Names(log.Differences()), ElementsAre("c:6"));
   EXPECT_EQ(log.NextLasting(kLong), At(130));
@@ -122,6 +129,7 @@ TEST(ViewLog, ForgetsAPeer) {
   EXPECT_THAT(log.Differences(), IsEmpty());
   log.Hear("b", 2, At(100));
   EXPECT_EQ(log.NextLasting(kLong), At(130)) << "with its next connection it begins anew";
+  // A time beyond the end of the clock must not wrap around.
   EXPECT_EQ(log.NextLasting(Nanos::max()), kNever);
 }
 
@@ -131,6 +139,7 @@ TEST(ViewLog, IsAskedAndToldByAnyThread) {
   for (uint64_t i = 1; i <= 4; ++i) {
     threads.emplace_back([&log, i] {
       for (uint64_t n = 0; n < 200; ++n) {
+        // A version of its own for each thread and each round, so each view counts.
         log.Take(ViewOf(1 + n * 4 + i), At(0));
         log.Hear(absl::StrCat("p", i), n, At(0));
         log.Lasting(At(100), kLong);
@@ -140,6 +149,7 @@ TEST(ViewLog, IsAskedAndToldByAnyThread) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(log.current().epoch, 800u);
+  // The last view has a version of 798 and more, and each peer was last heard with 199.
   EXPECT_EQ(log.Differences().size(), 4u);
 }
 

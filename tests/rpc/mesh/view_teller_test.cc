@@ -1,3 +1,5 @@
+// The order in which a membership's listener hears of views and errors, on one thread and on
+// several. News is its version, or its message.
 #include "weft/rpc/mesh/view_teller.h"
 
 #include <atomic>
@@ -46,6 +48,7 @@ TEST_F(ViewTellerTest, KeepsTheNewestUntilTheStart) {
   teller_.Tell(ViewOf(1));
   teller_.Tell(absl::UnavailableError("gone"));
   teller_.Tell(ViewOf(2));
+  // This error is younger than the view, so both are told.
   teller_.Tell(absl::UnavailableError("broken"));
   teller_.Start(Keep());
   EXPECT_THAT(said_, ElementsAre("2", "broken")) << "a view takes the place of older errors";
@@ -61,6 +64,7 @@ TEST_F(ViewTellerTest, TellsNothingTwice) {
   teller_.Tell(ViewOf(1));  // it is back, which is news
   teller_.Tell(ViewOf(1));
   teller_.Tell(absl::UnavailableError("gone"));
+  // Another code under the same text is another error.
   teller_.Tell(absl::NotFoundError("gone"));
   EXPECT_THAT(said_, ElementsAre("1", "gone", "1", "gone", "gone"));
 }
@@ -68,6 +72,7 @@ TEST_F(ViewTellerTest, TellsNothingTwice) {
 TEST_F(ViewTellerTest, TellsBehindTheCallWhatComesInsideIt) {
   int depth = 0;
   teller_.Start([&](const absl::StatusOr<View>& news) {
+    // The listener tells more below, and a call inside a call would come here again.
     EXPECT_EQ(depth++, 0) << "one call at a time";
     said_.push_back(Text(news));
     if (said_.size() == 1) {
@@ -83,6 +88,7 @@ TEST_F(ViewTellerTest, TellsBehindTheCallWhatComesInsideIt) {
 TEST_F(ViewTellerTest, GoesOnAfterAListenerThatThrows) {
   teller_.Start([&](const absl::StatusOr<View>& news) {
     said_.push_back(Text(news));
+    // The throw is caught and logged; the teller must not stay inside the call.
     throw std::runtime_error("a listener's own");
   });
   teller_.Tell(ViewOf(1));
@@ -92,10 +98,12 @@ TEST_F(ViewTellerTest, GoesOnAfterAListenerThatThrows) {
 }
 
 TEST_F(ViewTellerTest, StopInsideTheListenerIsItsLastCall) {
+  // The listener holds this alone, so the weak pointer tells when the listener is destroyed.
   auto held = std::make_shared<int>(0);
   const std::weak_ptr<int> alive = held;
   teller_.Start([this, held = std::move(held), &alive](const absl::StatusOr<View>& news) {
     said_.push_back(Text(news));
+    // Waits for the end of this call, and Stop takes it back.
     teller_.Tell(ViewOf(2));
     teller_.Stop();
     EXPECT_FALSE(alive.expired()) << "the listener lives until its call is over";
@@ -117,11 +125,14 @@ TEST_F(ViewTellerTest, StopWaitsForTheCallOnAnotherThread) {
   });
   std::thread telling([&] { teller_.Tell(ViewOf(1)); });
   ASSERT_TRUE(inside.Wait());
+  // The yields let Stop come to its wait first. Too few of them would weaken the test and not fail
+  // it.
   std::thread releasing([&] {
     for (int i = 0; i < 1000; ++i) std::this_thread::yield();
     go_on.Notify();
   });
   teller_.Stop();
+  // Stop has returned, so the call on the other thread has.
   EXPECT_TRUE(left);
   releasing.join();
   telling.join();
@@ -140,6 +151,7 @@ TEST_F(ViewTellerTest, ThreadsThatTellDoNotWaitForEachOther) {
   teller_.Tell(ViewOf(2));  // returns although the listener is inside its call
   go_on.Notify();
   telling.join();
+  // The thread that was telling has told the second view, too.
   EXPECT_THAT(said.Get(), ElementsAre("1", "2"));
 }
 

@@ -1,3 +1,4 @@
+// Views of a cluster: which lists of members make one, and how two differ.
 #include "weft/rpc/mesh/view.h"
 
 #include <string>
@@ -35,6 +36,7 @@ TEST(View, HasItsMembersByName) {
               ElementsAre(Member{"a", "h:1"}, Member{"b", "h:2"}, Member{"c", "h:3"}));
   ASSERT_NE(view.Find("b"), nullptr);
   EXPECT_EQ(view.Find("b")->address, "h:2");
+  // Neither another case of a letter nor a longer name is the member.
   for (const char* other : {"", "A", "aa", "d"}) EXPECT_FALSE(view.Has(other)) << other;
 }
 
@@ -83,8 +85,10 @@ TEST(View, WithoutAVersionHasOneOfItsMembersAloneThatNeverChanges) {
   EXPECT_EQ(view.version(), 0xb54397c9679873bbu);
   const std::vector<std::vector<Member>> others = {
       {{"a", "10.0.0.1:7000"}},
+      // The same names and addresses, in other pairs.
       {{"a", "10.0.0.2:7000"}, {"b", "10.0.0.1:7000"}},
       {{"a", "10.0.0.1:7000"}, {"b", "10.0.0.2:7001"}},
+      // The same letters in the same order, split elsewhere.
       {{"a1", "0.0.0.1:7000"}, {"b", "10.0.0.2:7000"}},
   };
   for (const auto& members : others) EXPECT_NE(Made(members).version(), view.version());
@@ -92,6 +96,8 @@ TEST(View, WithoutAVersionHasOneOfItsMembersAloneThatNeverChanges) {
 
 TEST(ViewDifference, HasWhoJoinedLeftAndMoved) {
   const View from = Made({{"a", "h:1"}, {"b", "h:2"}, {"c", "h:3"}, {"d", "h:4"}});
+  // The address of a, which left, is taken over by e. The text of d's address changes, the address
+  // does not.
   const View to = Made({{"b", "h:2"}, {"c", "h:33"}, {"d", "H:04"}, {"e", "h:1"}});
   const ViewDifference difference = ViewDifference::Between(from, to);
   EXPECT_THAT(difference.joined, ElementsAre(Member{"e", "h:1"}));

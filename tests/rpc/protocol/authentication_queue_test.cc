@@ -1,3 +1,5 @@
+// The queue before an authenticator that the test holds and lets go: order, places, ends. Verdicts
+// come from the queue's threads, or inside Ask.
 #include "weft/rpc/protocol/authentication_queue.h"
 
 #include <functional>
@@ -38,6 +40,7 @@ class Authentication : public ::testing::Test {
     queue_ = *AuthenticationQueue::Create(
         [this](std::string_view token, const std::string& peer) -> absl::StatusOr<std::string> {
           asked_.Update([&](auto& all) { all.emplace_back(token); });
+          // Each authentication uses up one permission of Allow.
           EXPECT_TRUE(allowed_.WaitFor([&](int n) { return n > 0; }));
           allowed_.Update([](int& n) { --n; });
           if (token == "throws") throw std::runtime_error("no disk");
@@ -94,10 +97,12 @@ TEST_F(Authentication, RunsSoManyAtOnceAndCountsThem) {
   Make(2, 10);
   for (const char* token : {"a", "b", "c", "d", "e"}) Ask(token);
   ASSERT_TRUE(AskedFor(2));
+  // Both threads are inside the authenticator, which neither may leave yet.
   EXPECT_EQ(queue_->counts().running, 2u);
   EXPECT_EQ(queue_->counts().waiting, 3u);
   Allow(5);
   ASSERT_TRUE(Judged(5));
+  // A verdict comes a moment before its thread has finished.
   EXPECT_TRUE(PollUntil([this] { return queue_->counts().running == 0; }));
   EXPECT_EQ(queue_->counts().waiting, 0u);
   Ask("f");  // its threads are used again
@@ -108,7 +113,9 @@ TEST_F(Authentication, RunsSoManyAtOnceAndCountsThem) {
 TEST_F(Authentication, RefusesOneTooManyAtOnceAndSaysTheSettingToTheOperatorOnly) {
   Make(1, 2);
   for (const char* token : {"a", "b", "c"}) Ask(token);
+  // One runs now. Before that it might still count among those that wait.
   ASSERT_TRUE(AskedFor(1));
+  // "a" runs, and "b" and "c" have both places.
   Ask("d");
   ASSERT_TRUE(Judged(1)) << "without waiting for the others";
   const absl::Status refused = VerdictOn("d").status();
@@ -133,6 +140,7 @@ TEST_F(Authentication, NeverAsksForOneWhoseConnectionHasGone) {
   Allow(3);
   ASSERT_TRUE(Judged(3));
   EXPECT_THAT(asked_.Get(), ElementsAre("a", "c", "d"));
+  // A dropped question gets no verdict, neither a good nor a bad one.
   EXPECT_EQ(VerdictOn("b").status().message(), "none");
 }
 
@@ -156,6 +164,7 @@ TEST_F(Authentication, WaitsAtItsEndForTheOnesThatRun) {
   Ask("b");
   ASSERT_TRUE(AskedFor(2));
   Allow(2);
+  // No thread of the queue may outlive it: this returns when both verdicts were given.
   queue_.reset();
   EXPECT_EQ(verdicts_.Get().size(), 2u);
 }
@@ -169,6 +178,7 @@ TEST_F(Authentication, SaysWhenNobodyIsAskedAnyMore) {
   Ask("a");
   Ask("b");
   queue_->WhenIdle(count);
+  // One of two is judged, so somebody is still asked.
   Allow(1);
   EXPECT_TRUE(Judged(1));
   EXPECT_EQ(idle.Get(), 1);
@@ -182,6 +192,7 @@ TEST_F(Authentication, SharesItsPlacesWithOtherQueues) {
   const auto places = places_;
   const auto other = *AuthenticationQueue::Create(
       [&](const AuthenticationRequest&) -> absl::StatusOr<std::string> {
+        // Uses up no permission: the first queue's two need theirs.
         EXPECT_TRUE(allowed_.WaitFor([&](int n) { return n > 0; }));
         return std::string("other");
       },
@@ -197,6 +208,7 @@ TEST_F(Authentication, SharesItsPlacesWithOtherQueues) {
   Ask("b");  // has the only place
   EXPECT_EQ(places->taken(), 1u);
   Watched<absl::Status> runs, too_many;
+  // This one runs on the other queue's own thread and needs no place.
   ask_other(runs);
   ask_other(too_many);
   EXPECT_TRUE(absl::IsUnavailable(too_many.Get())) << too_many.Get();

@@ -1,3 +1,4 @@
+// The forms of functions that an Authenticator is made of, and that it is copied as a value.
 #include "weft/rpc/protocol/authenticator.h"
 
 #include <functional>
@@ -13,6 +14,7 @@
 namespace weft {
 namespace {
 
+// Set as in ServerOptions: a designated initializer needs the implicit conversions.
 struct Options {
   Authenticator authenticator = nullptr;
 };
@@ -56,6 +58,7 @@ TEST(Authenticator, MayBeCalledAsAFunctionOfTokenAndPeer) {
 TEST(Authenticator, IsNullUnlessItHasAFunction) {
   EXPECT_TRUE(Options().authenticator == nullptr);
   EXPECT_FALSE(Authenticator());
+  // An empty std::function must not become a function that throws when it is called.
   EXPECT_TRUE(Authenticator(Authenticator::OfToken()) == nullptr);
   EXPECT_TRUE(Authenticator(Authenticator::OfRequest()) == nullptr);
   Authenticator authenticator = Plain;
@@ -67,6 +70,8 @@ TEST(Authenticator, IsNullUnlessItHasAFunction) {
 
 TEST(Authenticator, IsCopiedAndMovedAsItIs) {
   Authenticator first = Plain;
+  // The constructor for functions is a template, and would match this better than the copy's if it
+  // took Authenticators at all.
   Authenticator copy(first);
   const Authenticator constant(first);
   const Authenticator of_constant(constant);

@@ -1,3 +1,5 @@
+// Calls that wait for an authenticator which the test lets go token by token. The test is the sink
+// behind them and the origin that answers them.
 #include "weft/rpc/protocol/call_authentication.h"
 
 #include <algorithm>
@@ -33,6 +35,7 @@ class CallAuthenticationTest : public testing::Test, public InboundSink, public 
         [this](const AuthenticationRequest& asks) -> absl::StatusOr<std::string> {
           const std::string token(asks.token);
           asked_.Update([&](auto& all) { all.push_back(token); });
+          // Each token waits on a thread of the queue, so verdicts come in the test's order.
           EXPECT_TRUE(let_go_.WaitFor([&](const auto& all) {
             return std::find(all.begin(), all.end(), token) != all.end();
           }));
@@ -53,6 +56,7 @@ class CallAuthenticationTest : public testing::Test, public InboundSink, public 
       calls_->OnAllCancelled(*this);
       calls_.reset();
     });
+    // An authenticator that still waits would keep the queue from its end.
     for (const std::string& token : asked_.Get()) LetGo(token);
     queue_.reset();  // waits for those that run
     thread_.Settle();
@@ -66,6 +70,7 @@ class CallAuthenticationTest : public testing::Test, public InboundSink, public 
   // On the loop.
   InboundCall& Come(const std::string& token, bool serial = false) {
     InboundCall& call = pool_.Take();
+    // A share that owns nothing: the fixture is the origin.
     call.origin = std::shared_ptr<CallOrigin>(std::shared_ptr<void>(), this);
     call.id = ++last_;
     call.bound = serial ? &serial_ : &free_;
@@ -136,6 +141,7 @@ TEST_F(CallAuthenticationTest, PassesEachCallOnWhenItsVerdictComes) {
   ASSERT_TRUE(AskedFor(3));
   LetGo("b");
   EXPECT_THAT(Ended(1), ElementsAre("2 is <b>"));
+  // The third call has no token of its own.
   LetGo("of the Hello");
   Ended(2);
   LetGo("a");
@@ -163,6 +169,7 @@ TEST_F(CallAuthenticationTest, LetsSerialCallsThroughInTheirOrderAndOthersBeside
   for (const char* token : {"a", "bad", "c"}) Call(token, /*serial=*/true);
   Call("free");
   ASSERT_TRUE(AskedFor(4));
+  // The verdict on "c" is the first, but both calls before it in their order have none yet.
   LetGo("c");
   LetGo("free");
   EXPECT_THAT(Ended(1), ElementsAre("4 is <free>"));
@@ -181,6 +188,7 @@ TEST_F(CallAuthenticationTest, ACancelledCallHoldsUpNoneBehindIt) {
   });
   Call("b", /*serial=*/true);
   ASSERT_TRUE(AskedFor(2));
+  // The verdict on the first call is still out, and is no longer waited for below.
   LetGo("b");
   thread_.Run([&] {
     first->MarkCancelled();
@@ -203,9 +211,11 @@ TEST_F(CallAuthenticationTest, AVerdictThatComesTooLateIsNotTheNextCalls) {
     second = &Come("b");
     calls_->OnCall(*second);
   });
+  // Else this test would prove nothing.
   ASSERT_EQ(first, second);
   ASSERT_TRUE(AskedFor(2));
   LetGo("a");
+  // A verdict that was wrongly passed on would have come when this returns.
   thread_.Settle();
   EXPECT_THAT(Ended(1), ElementsAre(HasSubstr("1 CANCELLED")));
   LetGo("b");
@@ -238,6 +248,7 @@ TEST_F(OneThread, IsNotAskedForCallsThatHaveEnded) {
   Call("c");
   thread_.Run([this] { calls_->OnAllCancelled(*this); });
   EXPECT_EQ(Ended(3).size(), 3u);
+  // The only thread is busy with "a"; the questions of the other calls were dropped.
   EXPECT_EQ(queue_->counts().waiting, 0u);
   LetGo("a");
   Call("d");

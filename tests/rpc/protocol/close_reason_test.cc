@@ -1,3 +1,4 @@
+// Names and counters of the reasons why connections end.
 #include "weft/rpc/protocol/close_reason.h"
 
 #include <set>
@@ -15,6 +16,7 @@ TEST(CloseReason, HasANameOfItsOwnForEach) {
     EXPECT_FALSE(name.empty()) << i;
     EXPECT_TRUE(names.insert(name).second) << name;
   }
+  // A reason that is added behind the last one must be counted as well.
   EXPECT_EQ(static_cast<size_t>(CloseReason::kInputFull) + 1, kCloseReasons);
 }
 

@@ -1,3 +1,4 @@
+// The list of connections, and the listener that is told of their changes.
 #include "weft/rpc/protocol/connection_list.h"
 
 #include <memory>
@@ -49,6 +50,7 @@ TEST_F(ConnectionListTest, ShowsEachConnectionWithItsAgeAndItsVolume) {
   EXPECT_EQ(Add(list, "b:1"), 2u);
   list.Set(1, ConnectionState::kUp);
   gauge->volume = {.bytes_in = 10, .bytes_out = 20, .calls = 3, .calls_begun = 4};
+  // The volume is read when the list is asked, not when the connection was added.
   const std::vector<ConnectionInfo> infos = list.List(began_ + seconds(5));
   ASSERT_EQ(infos.size(), 2u);
   EXPECT_EQ(infos[0].id, 1u);
@@ -66,6 +68,7 @@ TEST_F(ConnectionListTest, ShowsEachConnectionWithItsAgeAndItsVolume) {
 TEST_F(ConnectionListTest, TellsItsListenerOfEachChangeOnce) {
   ConnectionList list(Noting());
   const uint64_t id = Add(list, "a:1");
+  // A new connection is no change yet.
   EXPECT_THAT(told_, IsEmpty());
   list.Set(id, ConnectionState::kUp);
   list.Set(id, ConnectionState::kUp);
@@ -83,6 +86,7 @@ TEST_F(ConnectionListTest, ForgetsAConnectionThatIsDownAndGivesItsNumberToNobody
   EXPECT_THAT(list.List(began_), IsEmpty());
   list.Set(id, ConnectionState::kUp);  // too late
   EXPECT_THAT(told_, ElementsAre("1 a:1 down"));
+  // A listener may still hold the number 1.
   EXPECT_EQ(Add(list, "a:1"), 2u);
 }
 

@@ -1,3 +1,4 @@
+// When a connection counts as idle, look by look; no time passes.
 #include "weft/rpc/protocol/idle_watch.h"
 
 #include <gtest/gtest.h>
@@ -14,6 +15,7 @@ ConnectionVolume Volume(size_t calls, uint64_t begun) {
 
 TEST(IdleWatch, IsIdleAfterAWholeTimeoutWithoutACall) {
   IdleWatch watch;
+  // The first look only learns how many calls have begun. Five more without one make a timeout.
   for (int i = 0; i <= IdleWatch::kLooks; ++i) EXPECT_FALSE(watch.Look(Volume(0, 7))) << i;
   EXPECT_TRUE(watch.Look(Volume(0, 7)));
 }

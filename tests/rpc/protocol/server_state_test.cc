@@ -1,3 +1,4 @@
+// The states of a server, compared with the drawing in the header.
 #include "weft/rpc/protocol/server_state.h"
 
 #include <string>
@@ -13,6 +14,7 @@ namespace {
 TEST(ServerStates, AreAsTheHeaderDrawsThem) {
   const std::vector<std::string> states{"kNew", "kServing", "kDraining", "kStopped"};
   const test::Transitions drawn = test::DrawnIn("rpc/protocol/server_state.h", states);
+  // A drawing that is not found would be empty.
   EXPECT_EQ(drawn.size(), 5u);
   EXPECT_EQ(drawn, test::Allowed<ServerState>(states, MayGo));
 }

@@ -1,3 +1,5 @@
+// The table of a loop's sessions, with sessions that only note what is done to them. All of it runs
+// on the loop.
 #include "weft/rpc/protocol/session_table.h"
 
 #include <functional>
@@ -26,6 +28,7 @@ const std::vector<std::string> kStates{"kOpening", "kUp", "kSuspect", "kLeaving"
 
 TEST(SessionTableStates, AreAsTheHeaderDrawsThem) {
   const test::Transitions drawn = test::DrawnIn("rpc/protocol/session_table.h", kStates);
+  // A drawing that is not found would be empty.
   EXPECT_EQ(drawn.size(), 6u);
   EXPECT_EQ(drawn, test::Allowed<State>(kStates, SessionTable::MayGo));
 }
@@ -74,6 +77,7 @@ class SessionTableTest : public testing::Test {
         }) {
     On([this] {
       loop_.loop().AssertInLoop();
+      // An odd time for last words, to know it again.
       table_ = std::make_unique<SessionTable>(loop_.loop(), list_, Nanos(7));
     });
   }
@@ -86,6 +90,7 @@ class SessionTableTest : public testing::Test {
   }
   void On(const std::function<void()>& body) { loop_.Run(body); }
 
+  // A session that opens. `behind` is to be destroyed after it.
   NotingSession& Adopt(std::shared_ptr<const void> behind = nullptr) WEFT_LOOP_ONLY {
     const uint64_t number = list_.Add("peer:1", clock_.Now(), nullptr);
     return static_cast<NotingSession&>(
@@ -123,6 +128,7 @@ TEST_F(SessionTableTest, GivesThemInTheOrderOfTheirNumbers) {
     EXPECT_EQ(table_->All(), adopted);
     EXPECT_EQ(table_->LeftBy(kNever), adopted);
     std::vector<Session*> idle;
+    // A session counts as idle only after several looks without a call.
     for (int look = 0; look < 100 && idle.empty(); ++look) idle = table_->LookForIdle();
     EXPECT_EQ(idle, adopted);
   });
@@ -138,6 +144,7 @@ TEST_F(SessionTableTest, TakesWhateverComesInEachState) {
       what(session);
       const uint64_t number = table_->number(session);
       std::vector<std::string> told = std::exchange(told_, {});
+      // Numbers differ from session to session; the states are compared.
       for (std::string& line : told) line = line.substr(absl::StrCat(number, " ").size());
       told.insert(told.begin(), kStates[static_cast<size_t>(table_->state(session))]);
       End(session);
@@ -189,6 +196,7 @@ TEST_F(SessionTableTest, KeepsTheFirstReasonToLeave) {
 TEST_F(SessionTableTest, DestroysWhatHasEndedInALaterTurnAndWhatItRefersToBehindIt) {
   auto order = std::make_shared<std::vector<std::string>>();
   const auto noting = [order](const char* what) {
+    // Only the deleter counts: it notes when the last share goes.
     return std::shared_ptr<const void>(order.get(),
                                        [order, what](const void*) { order->emplace_back(what); });
   };
@@ -202,6 +210,7 @@ TEST_F(SessionTableTest, DestroysWhatHasEndedInALaterTurnAndWhatItRefersToBehind
     EXPECT_EQ(session.inbound_calls(), 0u);
   });
   loop_.Settle();
+  // Of the other two the order does not matter: they refer to nothing.
   ASSERT_EQ(order->size(), 3u);
   EXPECT_EQ(order->front(), "session");
 }
@@ -212,8 +221,10 @@ TEST_F(SessionTableTest, SaysThatOneIsFinishedWhenItsCallsHaveEndedAndItHasConfi
     NotingSession& session = AdoptIn(State::kUp);
     session.inbound = 1;
     table_->SetLeaving(session, CloseReason::kLocal, Why("leaves"));
+    // A call of the peer is under way.
     EXPECT_FALSE(table_->Finished(session, /*waited_for=*/true));
     session.inbound = 0;
+    // Without a confirmation more of its calls may be on their way.
     EXPECT_FALSE(table_->Finished(session, /*waited_for=*/false));
     EXPECT_TRUE(table_->Finished(session, /*waited_for=*/true));
     table_->SetConfirmed(session);
@@ -242,6 +253,7 @@ TEST_F(SessionTableTest, AsksAPeerThatAnswersOnceBeforeItClosesTheConnection) {
     table_->CloseFinished(session, Why("over"));
     EXPECT_EQ(session.closed, "") << "the end of a reply may be on its way";
     ASSERT_EQ(session.probes.size(), 1u);
+    // The peer answers the question, so all that was sent before has come.
     session.probes[0]();
     EXPECT_THAT(session.closed, HasSubstr("over"));
 
@@ -256,6 +268,7 @@ TEST_F(SessionTableTest, AsksAPeerThatAnswersOnceBeforeItClosesTheConnection) {
     table_->SetConfirmed(other);
     table_->CloseFinished(other, Why("over"));
     EXPECT_THAT(other.closed, HasSubstr("over"));
+    // This peer does not answer such questions, so it is not asked.
     EXPECT_THAT(other.probes, IsEmpty());
   });
 }
@@ -263,6 +276,7 @@ TEST_F(SessionTableTest, AsksAPeerThatAnswersOnceBeforeItClosesTheConnection) {
 TEST_F(SessionTableTest, FindsThoseIdleThatHadNoCallsForFiveLooks) {
   On([this] {
     loop_.loop().AssertInLoop();
+    // This one opens, and has a deadline of its own for that: no idle timeout ends it.
     Adopt();
     NotingSession& idle = AdoptIn(State::kUp);
     NotingSession& leaving = AdoptIn(State::kLeaving);

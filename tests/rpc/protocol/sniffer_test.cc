@@ -1,3 +1,5 @@
+// The protocol of an accepted connection by its first bytes, over a socket pair and by a clock that
+// the test moves.
 #include "weft/rpc/protocol/sniffer.h"
 
 #include <sys/socket.h>
@@ -30,6 +32,8 @@ Match Begins(std::string_view first, std::string_view with) {
 
 std::unique_ptr<Session> NoSession(SessionSeed, const SessionContext&) { return nullptr; }
 
+// Asked in this order. "dials" cannot accept, "apple" may still match where "app" does already, and
+// "endless" never decides.
 constexpr Protocol kProtocols[] = {
     {.name = "dials", .match = [](std::string_view) { return Match::kYes; }, .dial = &NoSession},
     {.name = "apple",
@@ -127,12 +131,14 @@ TEST_F(SnifferTest, HandsOnAllThatWasRead) {
   const std::string bytes = "apple" + std::string(10'000, 'x');
   Send(bytes);
   EXPECT_THAT(said(), ElementsAre("apple"));
+  // Nothing is read twice: the session finds all of it in memory.
   EXPECT_EQ(bytes_, bytes);
 }
 
 TEST_F(SnifferTest, JoinsWhatComesByteByByte) {
   Begin();
   for (const char* c : {"a", "p", "p", "l"}) Send(c);
+  // The row of "app" matches already, but the one before it may still.
   EXPECT_THAT(said(), IsEmpty());
   Send("e");
   EXPECT_THAT(said(), ElementsAre("apple"));
@@ -140,6 +146,7 @@ TEST_F(SnifferTest, JoinsWhatComesByteByByte) {
 }
 
 TEST_F(SnifferTest, AsksForATransportBeforeAnyProtocol) {
+  // "appe" begins as "apple" and "app" do: three bytes do not tell them apart.
   const Matcher ape = [](std::string_view first) { return Begins(first, "appe"); };
   Begin(ape);
   Send("app");
@@ -166,11 +173,13 @@ TEST_F(SnifferTest, ARowThatNeedsMoreGoesBeforeThoseBehindIt) {
   Send("ear");
   EXPECT_THAT(said(), ElementsAre("app"));
   EXPECT_EQ(bytes_, "appear");
+  // The handshake gets what the sniffing has left of its 5 s.
   EXPECT_EQ(left_, seconds(4));
 }
 
 TEST_F(SnifferTest, LooksAtNoMoreThanTheFirstBytes) {
   Begin();
+  // One byte less than kMaxSniffed: "endless" may ask for more.
   Send("e" + std::string(22, '.'));
   EXPECT_THAT(said(), IsEmpty());
   Send(std::string(100, '.'));
@@ -180,6 +189,7 @@ TEST_F(SnifferTest, LooksAtNoMoreThanTheFirstBytes) {
 
 TEST_F(SnifferTest, RefusesAtTheFirstByteThatIsNoProtocols) {
   Begin();
+  // The first byte of a TLS record.
   Send("\x16");
   EXPECT_THAT(said(), ElementsAre(HasSubstr("it begins with \"\\x16\"")));
 }
@@ -202,6 +212,7 @@ TEST_F(SnifferTest, TellsOfAPeerThatGoes) {
   Begin();
   peer_ = Socket();
   thread_.Settle();
+  // Nothing had come, so nothing is at fault.
   EXPECT_THAT(said(), ElementsAre(HasSubstr("peer closed: ")));
 }
 
@@ -216,6 +227,7 @@ TEST_F(SnifferTest, TellsOfAPeerThatGoesAfterAFewBytes) {
 TEST_F(SnifferTest, SaysNothingOnceItIsDestroyed) {
   Begin();
   thread_.Run([this] { sniffer_.reset(); });
+  // A timer or a watch left behind would tell of the end of the time.
   thread_.Advance(seconds(6));
   EXPECT_THAT(said(), IsEmpty());
 }

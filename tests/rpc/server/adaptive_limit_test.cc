@@ -1,3 +1,5 @@
+// The adaptive limit of calls, fed with samples of waits by hand. Each sample has its time with it,
+// so the class needs no clock.
 #include "weft/rpc/server/adaptive_limit.h"
 
 #include <algorithm>

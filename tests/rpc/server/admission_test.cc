@@ -1,3 +1,5 @@
+// Admission to a server, its methods and its pools. Calls wait and are served by moving a manual
+// clock; no worker and no loop takes part.
 #include "weft/rpc/server/admission.h"
 
 #include <atomic>
@@ -98,6 +100,7 @@ TEST_F(AdmissionTest, OneConnectionOfSeveralLeavesTheLastPlacesOfTheServerToOthe
     return call;
   };
   std::vector<InboundCall*> in;
+  // The reserve is an eighth of the limit: two places.
   for (int i = 0; i < 14; ++i) EXPECT_TRUE(Admit(*in.emplace_back(&come(hog))).ok());
   EXPECT_EQ(Admit(come(hog)),
             absl::ResourceExhaustedError(
@@ -107,6 +110,7 @@ TEST_F(AdmissionTest, OneConnectionOfSeveralLeavesTheLastPlacesOfTheServerToOthe
   EXPECT_THAT(std::string(Admit(come(other)).message()), HasSubstr("16 calls are under way"));
   // Calls that have left give their places back; the hog falls below its part, and is let in again.
   for (size_t i = 0; i < 7; ++i) admission_->Leave(*std::exchange(in[i], nullptr));
+  // With the hog's seven calls these make fourteen: the reserve is untouched.
   for (int i = 0; i < 5; ++i) EXPECT_TRUE(Admit(*in.emplace_back(&come(other))).ok());
   EXPECT_TRUE(Admit(*in.emplace_back(&come(hog))).ok());
   EXPECT_FALSE(Admit(come(hog)).ok());
@@ -129,6 +133,7 @@ TEST_F(AdmissionTest, ARefusalByTheMethodTakesNoPlaceOfTheConnection) {
   for (int i = 0; i < 10; ++i) {
     InboundCall& call = Come();
     call.origin = connection;
+    // Each refused call takes a place of the connection first, and must give it back.
     EXPECT_EQ(Admit(call).ok(), i == 0);
   }
   EXPECT_EQ(connection->places.held(), 1);
@@ -144,6 +149,7 @@ TEST_F(AdmissionTest, ARefusalByTheMethodTakesNoPlaceOfTheServer) {
         std::string(Admit(Come()).message()),
         HasSubstr("a.B/C: 1 calls are under way, the limit is 1 (max_calls of the method)"));
   }
+  // Without the method's limit the server's own count shows: one of three places is taken.
   rules_.max_calls = 0;
   EXPECT_TRUE(Admit(Come()).ok());
   EXPECT_TRUE(Admit(Come()).ok());
@@ -155,6 +161,8 @@ TEST_F(AdmissionTest, TheAdaptiveLimitTakesNoPlaceWhereItRefuses) {
   rules_.max_calls = 100;
   std::vector<InboundCall*> in;
   for (int i = 0; i < 2; ++i) EXPECT_TRUE(Admit(*in.emplace_back(&Come())).ok());
+  // The text tells that the pool refuses. If refusals kept their places, the limits of 100 would be
+  // the ones that refuse before long.
   for (int i = 0; i < 200; ++i) {
     EXPECT_THAT(std::string(Admit(Come()).message()),
                 HasSubstr("2 calls are under way for its pool, the limit is 2 at present"));
@@ -178,12 +186,15 @@ TEST_F(AdmissionTest, CallsThatHaveAnOrderDoNotCountForThePool) {
 
 TEST_F(AdmissionTest, AStandingQueueRefusesWhatWaitedForTwiceTheTarget) {
   Use({.shed = true});
+  // The queue stands after an interval in which each call waited longer than the target of 5 ms. A
+  // call below twice the target still passes.
   for (int i = 0; i < 20; ++i) EXPECT_TRUE(Pass(milliseconds(8), milliseconds(1)).ok()) << i;
   EXPECT_TRUE(admission_->load(0)->nobody().stands());
   EXPECT_TRUE(Pass(milliseconds(9), milliseconds(1)).ok());
   EXPECT_THAT(std::string(Pass(milliseconds(11), milliseconds(1)).message()),
               HasSubstr("the call waited 11.0 ms in a queue that stands, more than twice the "
                         "target of 5.0 ms (overload.queue_target of the server)"));
+  // One call below the target shows that the queue has been empty.
   EXPECT_TRUE(Pass(milliseconds(1), milliseconds(1)).ok());
   EXPECT_TRUE(Pass(milliseconds(11), milliseconds(1)).ok()) << "it does not stand any more";
 }

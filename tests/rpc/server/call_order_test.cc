@@ -1,3 +1,5 @@
+// Calls of ordered methods on one loop and one worker. Ids count from 1 in the order in which a
+// test makes its calls.
 #include "weft/rpc/server/call_order.h"
 
 #include <stdexcept>
@@ -104,6 +106,8 @@ TEST_F(CallOrderTest, KeepsThePlaceOfARequestThatIsNotWholeYet) {
     order_->Add(Ordered(kSay, one));
     order_->Add(Ordered(kSay, other));
   });
+  // The other connection's call has run on the one worker, so the call behind the large request
+  // waits for its turn, not for the worker.
   EXPECT_THAT(Ran(1), ElementsAre(3));
   OnLoop([&] { order_->Add(*large); });
   EXPECT_THAT(Ran(2), ElementsAre(3, 1));
@@ -138,6 +142,7 @@ TEST_F(CallOrderTest, RefusesWhatWaitsOfAConnection) {
     for (int i = 0; i < 2; ++i) order_->Add(Ordered(kSay, other));
   });
   EXPECT_THAT(Ran(2), ElementsAre(1, 4));
+  // Place 0 is the default pool's share. The running call is none that waits, and stays.
   OnLoop([&] { order_->RefuseAll(*one, /*place=*/0); });
   const Answers refused = Wait(2);
   EXPECT_THAT(IdsOf(refused), ElementsAre(2, 3));
@@ -158,6 +163,7 @@ TEST_F(CallOrderTest, Case05CallsOfANodeHaveOneOrderOverItsConnections) {
     const uint64_t before = calls_.size();
     const auto node = std::make_shared<CallingNode>();
     const auto one = Connect(), other = Connect();
+    // Both connections reach the node's one line; the later one has the higher number.
     one->way = std::make_shared<const CallingWay>(CallingWay{node, 0, 2});
     other->way = std::make_shared<const CallingWay>(CallingWay{node, 0, 4});
     OnLoop([&] { order_->Add(Ordered(method, one)); });
@@ -169,6 +175,8 @@ TEST_F(CallOrderTest, Case05CallsOfANodeHaveOneOrderOverItsConnections) {
       order_->RefuseAllOfNode(*one);
     });
     EXPECT_THAT(IdsOf(Wait(before + 1)), Contains(before + 2));
+    // An empty turn of the loop: an inline call that had wrongly been let go would have run before
+    // it.
     OnLoop([] {});
     EXPECT_EQ(running_.Get().size(), before == 0 ? 1u : 3u) << "the other waits for it";
     Answer(before + 1);
@@ -185,12 +193,14 @@ TEST_F(CallOrderTest, RefusesWhatTheQueueHasNoRoomFor) {
   OnLoop([&] { order_->Add(Ordered(kSay, origin)); });
   EXPECT_THAT(Ran(1), ElementsAre(1));
   OnLoop([&] {
+    // The first call runs and counts no more; two wait, and the fourth finds no place.
     for (int i = 0; i < 3; ++i) order_->Add(Ordered(kSay, origin));
   });
   const Answers refused = Wait(1);
   EXPECT_THAT(IdsOf(refused), ElementsAre(4));
   EXPECT_THAT(std::string(refused[0].second.message()),
               HasSubstr("2 calls wait for their turn, the limit is 2 (worker_queue)"));
+  // The refusal leaves the line as it was.
   for (uint64_t id : {1, 2, 3}) {
     Ran(id);
     Answer(id);

@@ -1,3 +1,4 @@
+// The shares of a connection in the queues of its calls.
 #include "weft/rpc/server/caller_shares.h"
 
 #include <gtest/gtest.h>
@@ -18,6 +19,7 @@ TEST_F(CallerSharesTest, AreAConnectionsOwnAndOneToEachPool) {
     const auto of = [&](std::string_view method, const std::shared_ptr<Origin>& origin) {
       InboundCall& call = Come(method, origin);
       const std::shared_ptr<WorkShare> share = shares.Of(call);
+      // The answer gives the call back; its connection keeps the share.
       call.Refuse(absl::CancelledError());
       return share;
     };
@@ -29,6 +31,7 @@ TEST_F(CallerSharesTest, AreAConnectionsOwnAndOneToEachPool) {
     EXPECT_NE(say, inlined);
     EXPECT_NE(keyed, inlined);
     EXPECT_NE(of(kSay, other), say);
+    // One for each of the two pools, and one for inline methods.
     EXPECT_EQ(one->shares.size(), 3u);
   });
 }

@@ -1,3 +1,5 @@
+// The look at waits that finds a standing queue: target 5 ms, interval 100 ms. The test's clock
+// moves by one millisecond with each sample.
 #include "weft/rpc/server/codel.h"
 
 #include <gtest/gtest.h>
@@ -26,6 +28,7 @@ TEST_F(CoDelTest, ABurstIsNoStandingQueue) {
 }
 
 TEST_F(CoDelTest, StandsWhenNobodyOfAnIntervalCameAtOnce) {
+  // The interval begins with the first sample, so the hundredth comes after 99 ms.
   Play(100, milliseconds(6));
   EXPECT_FALSE(queue_.stands());
   Play(1, milliseconds(6));
@@ -42,12 +45,15 @@ TEST_F(CoDelTest, OneThatHardlyWaitedEndsIt) {
 TEST_F(CoDelTest, GivesUpWhatWaitedTwiceTheTargetWhileItStands) {
   EXPECT_FALSE(queue_.GiveUp(milliseconds(1000)));
   Play(101, milliseconds(6));
+  // Just twice the target is still served.
   EXPECT_FALSE(queue_.GiveUp(milliseconds(10)));
   EXPECT_TRUE(queue_.GiveUp(milliseconds(11)));
 }
 
 TEST_F(CoDelTest, APauseIsNoWait) {
   Play(50, milliseconds(50));
+  // No call comes for an hour. The interval is long over then, but the next call finds an empty
+  // queue.
   now_ += std::chrono::hours(1);
   Play(1, milliseconds(0));
   EXPECT_FALSE(queue_.stands());

@@ -1,3 +1,5 @@
+// The states and the jitter of connection ages. Their work over whole connections is tested with
+// the server's loop.
 #include "weft/rpc/server/connection_ages.h"
 
 #include <algorithm>
@@ -21,6 +23,8 @@ TEST(ConnectionAges, JitterIsATenthEitherWay) {
   uint64_t random = 7;
   const Nanos age = std::chrono::hours(1);
   Nanos least = Nanos::max(), most = Nanos::zero();
+  // The seed is fixed, so the draws are the same in each run. So many come within a hundredth of
+  // both ends.
   for (int i = 0; i < 10'000; ++i) {
     const Nanos lasts = ConnectionAges::WithJitter(age, &random);
     least = std::min(least, lasts);

@@ -1,3 +1,4 @@
+// The table of methods, and the texts for names that it does not have. No call runs here.
 #include "weft/rpc/server/dispatcher.h"
 
 #include <memory>
@@ -16,9 +17,12 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
+// A service with methods of any names and without handlers.
 class NamedService : public Service {
  public:
   NamedService(std::string name, const std::vector<std::string>& methods) : name_(std::move(name)) {
+    // The method infos refer to these strings and the methods to the infos: neither vector may grow
+    // later.
     names_.reserve(methods.size() * 2);
     infos_.reserve(methods.size());
     for (const std::string& method : methods) {
@@ -69,6 +73,7 @@ TEST(Dispatcher, RefusesASecondServiceOfAName) {
   Dispatcher dispatcher(/*run_inline=*/false);
   ASSERT_TRUE(dispatcher.Add(one).ok());
   EXPECT_EQ(dispatcher.Add(same).code(), absl::StatusCode::kAlreadyExists);
+  // The refused service leaves nothing behind, neither methods nor statistics.
   EXPECT_EQ(dispatcher.Find("a.One/Other"), nullptr);
   EXPECT_EQ(dispatcher.Stats().size(), 1u);
 }
@@ -91,11 +96,13 @@ TEST(Dispatcher, SaysWhatIsThereInOrder) {
 TEST(Dispatcher, DoesNotAnswerWithMoreNamesThanAReaderWants) {
   Dispatcher dispatcher(/*run_inline=*/false);
   std::vector<std::unique_ptr<NamedService>> many;
+  // Numbers of three digits: the order of the names is the order of the numbers.
   for (int i = 100; i < 130; ++i) {
     many.push_back(
         std::make_unique<NamedService>(absl::StrCat("s", i), std::vector<std::string>()));
     ASSERT_TRUE(dispatcher.Add(*many.back()).ok());
   }
+  // Twenty names are listed, and a caller's own name, which may be of any length, is cut as well.
   const std::string text(dispatcher.Unknown(std::string(10'000, 'x') + "/y").message());
   EXPECT_THAT(text,
               AllOf(HasSubstr("s100"), HasSubstr("s119 and 10 more"), Not(HasSubstr("s120"))));

@@ -1,3 +1,5 @@
+// Accepted connections whose transport's handshake is under way. The handshake is the scripted one
+// of StepTransport, over pipes of the process and a manual clock.
 #include "weft/rpc/server/half_open.h"
 
 #include <memory>
@@ -49,6 +51,7 @@ class HalfOpenTest : public testing::Test {
     thread_.Settle();
   }
   void Add(uint64_t id) {
+    // The pipe holds 100 bytes, more than a handshake has, and is without faults.
     auto pipe = std::make_shared<InProcessPipe>(id, 100, ConnectionFaults(), clock_, clock_);
     ends_.push_back(std::make_unique<InProcessTransport>(pipe, InProcessPipe::Side::kDialer));
     thread_.Run([&] {
@@ -87,6 +90,7 @@ TEST_F(HalfOpenTest, HandsOnEachThatIsDone) {
   for (const uint64_t id : {7, 8, 9}) Add(id);
   EXPECT_EQ(size(), 3u);
   clock_.Advance(seconds(2));
+  // The second connection alone says both steps of its handshake. The other two say nothing yet.
   Say(1, StepFactory::Greeting('A', "ann") + "C");
   EXPECT_THAT(done_, ElementsAre("8 peer8 is ann after 2"));
   EXPECT_EQ(size_inside_, 2u) << "it is no longer one of them";
@@ -100,6 +104,7 @@ TEST_F(HalfOpenTest, HandsOnEachThatIsDone) {
 TEST_F(HalfOpenTest, SaysWhyOneFailed) {
   Make();
   Add(1);
+  // The first byte of the handshake is wrong.
   Say(0, "x");
   ASSERT_EQ(failed_.size(), 1u);
   EXPECT_THAT(failed_[0], HasSubstr("1 handshake failed: transport handshake (accepted): "
@@ -112,6 +117,7 @@ TEST_F(HalfOpenTest, EndsThoseThatTakeTooLong) {
   Add(1);
   thread_.Advance(seconds(3));
   Add(2);
+  // The limit is 5 s from the beginning of each connection, so the second has 3 s left.
   thread_.Advance(seconds(2));
   ASSERT_EQ(failed_.size(), 1u);
   EXPECT_THAT(failed_[0], HasSubstr("1 no handshake in time: "));
@@ -131,6 +137,7 @@ TEST_F(HalfOpenTest, DroppedTellsOfEach) {
                                                      "2 closed by this side: stopping"));
   char byte;
   const iovec piece{&byte, 1};
+  // End of stream, not a failure: the transport was destroyed, and its end closed.
   EXPECT_EQ(ends_[0]->Read(&piece, 1), 0) << "its transport has gone";
 }
 
@@ -138,6 +145,7 @@ TEST_F(HalfOpenTest, DestroyedTellsNobody) {
   Make();
   Add(1);
   thread_.Run([this] { half_open_.reset(); });
+  // Time passes the limit: a timer left behind would call back now.
   thread_.Advance(seconds(10));
   EXPECT_THAT(failed_, ElementsAre());
 }

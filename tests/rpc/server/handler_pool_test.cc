@@ -1,3 +1,4 @@
+// Handler pools as runners of calls: the default pool and one named "other", with one worker each.
 #include "weft/rpc/server/handler_pool.h"
 
 #include <gmock/gmock.h>
@@ -41,6 +42,7 @@ TEST_F(HandlerPoolTest, RunsItsMethodsCallsApartFromOthers) {
       entered.Notify();
       EXPECT_TRUE(go_on.Wait());
     }
+    // Each call runs on a thread of its own pool.
     EXPECT_TRUE(At(call.bound->handler_pool).pool().InPool());
     call.Answer(absl::OkStatus(), nullptr);
   };
@@ -48,11 +50,14 @@ TEST_F(HandlerPoolTest, RunsItsMethodsCallsApartFromOthers) {
   OnLoop([&] { Submit(Come(kSay, origin)); });
   ASSERT_TRUE(entered.Wait());
   const auto inside = std::make_shared<Gate>(), elsewhere = std::make_shared<Gate>();
+  // Only calls inside a handler enter: the second pool's worker is idle.
   At(0).EnterRunning(inside);
   EXPECT_EQ(inside->under_way(), 1u);
   At(1).EnterRunning(elsewhere);
   EXPECT_EQ(elsewhere->under_way(), 0u);
   OnLoop([&] { Submit(Come(kKeyed, origin)); });
+  // The first pool's worker is still inside call 1, so only a worker of the other pool can have
+  // answered.
   EXPECT_THAT(IdsOf(Wait(1)), ElementsAre(2));
   go_on.Notify();
   EXPECT_THAT(IdsOf(Wait(2)), ElementsAre(2, 1));
@@ -88,6 +93,7 @@ TEST_F(HandlerPoolTest, RefusesACallThatAStoppedPoolCancels) {
   handler_ = [](InboundCall&) { ADD_FAILURE() << "it was executed"; };
   OnLoop([&] {
     InboundCall& call = Come(kSay, Connect());
+    // A pool that stops cancels the calls in its queue; here the test does so by hand.
     call.serving.runner = &At(0);
     call.Cancel();
   });

@@ -1,3 +1,5 @@
+// A view of some services of a server. Names outside it must not reach the sink behind, and no text
+// may name them.
 #include "weft/rpc/server/limited_sink.h"
 
 #include <string>
@@ -15,6 +17,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 
+// The sink behind: it writes down each name that it is asked for.
 class Everything final : public InboundSink {
  public:
   const BoundMethod* Find(std::string_view full_name) override {
@@ -44,6 +47,7 @@ TEST_F(LimitedSinkTest, FindsWhatItOffers) {
 }
 
 TEST_F(LimitedSinkTest, DoesNotAskForTheRest) {
+  // A prefix of an offered name, a name without a slash, and names without a service.
   for (const char* name : {"admin.Console/Get", "shop.Stor/Get", "shop.Store.Get", "", "/"}) {
     EXPECT_EQ(sink_.Find(name), nullptr) << name;
   }
@@ -55,8 +59,10 @@ TEST_F(LimitedSinkTest, SaysWhatThereIsAndNothingOfTheRest) {
   EXPECT_EQ(why.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(why.message()),
               testing::AllOf(HasSubstr("admin.Console/Get"), HasSubstr("shop.Store, shop.Till")));
+  // A caller's name is cut before it goes back.
   EXPECT_THAT(std::string(sink_.Unknown(std::string(1000, 'x')).message()),
               Not(HasSubstr(std::string(500, 'x'))));
+  // An offered service answers for its own unknown methods.
   EXPECT_EQ(sink_.Unknown("shop.Store/Put").message(), "unknown");
 }
 

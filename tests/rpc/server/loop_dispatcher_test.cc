@@ -1,3 +1,5 @@
+// The dispatcher of one loop: admission, order and batches behind one sink, with a pool of one
+// worker. Ids count from 1 in the order in which a test makes its calls.
 #include "weft/rpc/server/loop_dispatcher.h"
 
 #include <gmock/gmock.h>
@@ -43,8 +45,10 @@ TEST_F(LoopDispatcherTest, RunsInlineMethodsHereAndOthersOnTheirPool) {
   OnLoop([&] {
     const auto origin = Connect();
     sink_->OnCall(Come(kInline, origin));
+    // The inline call has run inside OnCall.
     EXPECT_EQ(answers_.Get().size(), 1u);
     sink_->OnCall(Come(kSay, origin));
+    // The pool's call is handed over when this turn ends.
     EXPECT_EQ(answers_.Get().size(), 1u);
   });
   Wait(2);
@@ -82,9 +86,11 @@ TEST_F(LoopDispatcherTest, CountsACallThatHasAnOrderUntilItIsAnswered) {
     EXPECT_THAT(ran, ElementsAre(1));
     calls_[0]->Answer(absl::OkStatus(), nullptr);
   });
+  // The next ordered call comes by a task of the loop.
   loop_.Settle();
   OnLoop([&] {
     EXPECT_THAT(ran, ElementsAre(1, 2));
+    // A call of another connection has an order of its own.
     sink_->OnCall(Come(kInline, Connect()));
     EXPECT_THAT(ran, ElementsAre(1, 2, 4));
     calls_[1]->Answer(absl::OkStatus(), nullptr);

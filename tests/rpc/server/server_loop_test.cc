@@ -72,6 +72,8 @@ class WalkOfALoop : public ::testing::Test {
     runtime.worker_threads = 1;
     runtime.log_level = LogLevel::kOff;
     options_.runtime = *Runtime::Create(std::move(runtime));
+    // No timers but those under test: hours pass at once on this clock, and peers answer no
+    // heartbeats.
     options_.limits.heartbeat_interval = absl::ZeroDuration();
     options_.limits.handshake_timeout = absl::Hours(100);
     options_.max_heartbeat_interval = absl::ZeroDuration();
@@ -111,6 +113,7 @@ class WalkOfALoop : public ::testing::Test {
   // Both, though nobody confirms the first.
   void ReadGoAways() {
     for (RawPeer& peer : peers_) EXPECT_TRUE(peer.ReadFrame(FrameType::kGoAway).has_value());
+    // The second one follows when a peer has not confirmed the first for a second.
     clock_.Advance(absl::Seconds(1));
     for (RawPeer& peer : peers_) EXPECT_TRUE(peer.ReadFrame(FrameType::kGoAway).has_value());
   }
@@ -120,6 +123,7 @@ class WalkOfALoop : public ::testing::Test {
   }
   // In a callback, inside the walk: the peers with a call break off, and their answers find out.
   void BreakAllOnce(bool in_stop) {
+    // AnswerAll below may call back here for each call that it answers.
     if (in_stop != !breaks_when_told_ || std::exchange(broken_, true)) return;
     for (RawPeer& peer : peers_) peer.Reset();
     service_.AnswerAll();

@@ -1,3 +1,4 @@
+// Calls of one turn of a loop, handed to their pool when the turn ends. The pool has one worker.
 #include "weft/rpc/server/turn_batches.h"
 
 #include <gmock/gmock.h>
@@ -33,6 +34,7 @@ TEST_F(TurnBatchesTest, HandsOverWhenTheTurnEndsInTheOrderInWhichCallsCame) {
   };
   OnLoop([&] {
     const auto origin = Connect();
+    // The turn is not over yet, so the pool has none of them.
     for (int i = 0; i < 5; ++i) batches_->Add(Come(kSay, origin));
     EXPECT_EQ(dispatcher_.pool().queued(), 0u);
   });
@@ -52,6 +54,7 @@ TEST_F(TurnBatchesTest, RefusesWhatTheQueueHasNoRoomFor) {
   OnLoop([&] { batches_->Add(Come(kSay, origin)); });
   ASSERT_TRUE(entered.Wait());
   OnLoop([&] {
+    // The worker is inside the first call. Four calls fill the queue, and the last two are refused.
     for (int i = 0; i < 6; ++i) batches_->Add(Come(kSay, origin));
   });
   const Answers refused = Wait(2);
@@ -66,6 +69,7 @@ TEST_F(TurnBatchesTest, RefusesWhatTheQueueHasNoRoomFor) {
 
 TEST_F(TurnBatchesTest, CopiesRequestsThatAreASmallPartOfWhatWasRead) {
   Begin();
+  // One byte more than a request that is copied at once, whatever came with it.
   const size_t size = InboundRequest::kSmall + 1;
   OnLoop([&] {
     const auto origin = Connect();
@@ -75,6 +79,7 @@ TEST_F(TurnBatchesTest, CopiesRequestsThatAreASmallPartOfWhatWasRead) {
       InboundCall& call = Come(kSay, origin);
       call.SetRequest(block, block->data(), size);
       batches_->Add(call);
+      // Until the end of the block is seen, the call refers to it in either case.
       EXPECT_FALSE(block->Sole());
       batches_->OnLookedThrough(read);
       return !block->Sole();

@@ -1,3 +1,5 @@
+// The script of a fake streaming call: when its end is due. The test reports to the script what a
+// call would report.
 #include "weft/rpc/testing/fake_script.h"
 
 #include <gtest/gtest.h>
@@ -48,6 +50,7 @@ TEST_F(FakeScriptTest, EndsWhenTheCallerHasHalfClosedToo) {
 TEST_F(FakeScriptTest, FailsAfterSoManyMessagesWhateverWaitsToBeRead) {
   Push();
   script.FailAfter(2, ended);
+  // One message is still unread, which delays an ordinary end but no failure.
   EXPECT_TRUE(Due(1).ok());
   EXPECT_EQ(Due(2), ended);
 }

@@ -1,3 +1,6 @@
+// Fakes of streams, used as code under test would use them: blocking, with callbacks and with
+// coroutines. Nothing but the fake's own I/O thread calls back, so WaitForCallbacks makes each step
+// certain.
 #include "weft/rpc/testing/fake_streams.h"
 
 #include <future>
@@ -59,6 +62,7 @@ TEST(FakeReader, GivesItsMessagesAndItsEnd) {
   ClientReader<Row> rows = fake.Open();
   EXPECT_THAT(ReadAll(rows), ElementsAre(1, 2));
   EXPECT_EQ(rows.Finish(), absl::UnavailableError("gone"));
+  // The last message is read, so the end came by itself.
   EXPECT_TRUE(fake.ended());
   EXPECT_FALSE(fake.cancelled());
 }
@@ -199,6 +203,7 @@ TEST(FakeReader, IsForOneCall) {
   const absl::Status refused = second.Finish();
   EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(refused.message()), HasSubstr("has been opened before"));
+  // The first call is not harmed by the second.
   EXPECT_THAT(ReadAll(first), ElementsAre(1));
 }
 
@@ -256,6 +261,7 @@ TEST(FakeReader, CallsBackWhenSomethingIsPushed) {
   Row row;
   std::optional<bool> read;
   rows.ReadAsync(&row, [&](bool more) { read = more; });
+  // Nothing was pushed, so there is nothing to call back with.
   EXPECT_EQ(read, std::nullopt);
   fake.Push(RowOf(7));
   fake.WaitForCallbacks();
@@ -400,11 +406,13 @@ TEST(FakeWriter, IsNotReadyWithoutRoom) {
     EXPECT_FALSE(adding.ready());
     EXPECT_FALSE(adding.TryWrite(RowOf(2)));
     adding.OnReady([&] { ++told; });
+    // The caller is told only when there is room.
     EXPECT_EQ(told, 0);
     fake.SetRoom(1);
     fake.WaitForCallbacks();
     EXPECT_EQ(told, 1);
     EXPECT_TRUE(adding.TryWrite(RowOf(3)));
+    // There is no room again, so this one waits for the end of the stream.
     adding.OnReady([&] { ++told; });
     fake.WaitForCallbacks();
     EXPECT_EQ(told, 1);
@@ -484,6 +492,7 @@ TEST(FakeWriter, ResumesACoroutine) {
   Spawn(AddTwo(fake.Open()),
         [&](std::optional<absl::StatusOr<RowSum>> s, std::exception_ptr) { sum = std::move(s); });
   EXPECT_THAT(Numbers(fake.written()), ElementsAre(1));
+  // The coroutine has written one row inside Spawn, and waits for room.
   EXPECT_FALSE(sum.has_value());
   fake.SetRoom(1);
   fake.WaitForCallbacks();
@@ -495,6 +504,7 @@ TEST(FakeWriter, ResumesACoroutine) {
 // ---- both ways
 
 TEST(FakeStream, AnswersWhatIsWritten) {
+  // A greeting that was pushed before the call is read first.
   FakeStream<Row, Row> fake({RowOf(100)});
   fake.OnWritten([&](const Row& row) { fake.Push(RowOf(10 * row.number())); });
   ClientStream<Row, Row> talk = fake.Open();
@@ -553,6 +563,7 @@ TEST(FakeStream, MayBeEndedByWhatIsWritten) {
 
 TEST(FakeStream, FailsWithMessagesThatWaitToBeRead) {
   FakeStream<Row, Row> fake({RowOf(1), RowOf(2)});
+  // A failure does not wait for the caller to read; End would.
   fake.FailAfter(1, absl::DataLossError("torn"));
   ClientStream<Row, Row> talk = fake.Open();
   EXPECT_TRUE(talk.Write(RowOf(1)));
@@ -574,6 +585,7 @@ TEST(FakeStream, EndsWhenItsRestIsDropped) {
   fake.Push(RowOf(1));
   talk.HalfClose();
   EXPECT_FALSE(fake.ended());
+  // Finish gives up the unread row, and with it the end becomes due.
   talk.FinishAsync([&](absl::Status s) { end = std::move(s); });
   fake.WaitForCallbacks();
   EXPECT_EQ(end, absl::OkStatus());
@@ -634,6 +646,7 @@ TEST(FakeStreams, AreWhatAMockReturns) {
   });
   EXPECT_CALL(stub, Add).WillOnce([&](const CallOptions& options) { return added.Open(options); });
 
+  // The code under test knows the interface alone.
   Rows::StubInterface& rows = stub;
   RowQuery query;
   query.set_rows(2);

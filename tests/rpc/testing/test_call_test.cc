@@ -1,3 +1,5 @@
+// Calls made up by a test, for handlers of each style that the test calls itself. No server is
+// there: a handler runs on the test's thread.
 #include "weft/rpc/testing/test_call.h"
 
 #include <chrono>
@@ -142,6 +144,7 @@ TEST(TestCall, WhatBeginsInsideRunIsPartOfIt) {
 
 // ---- handlers that answer later
 
+// Answers from callbacks or when the test says so.
 class Later final : public Rows::AsyncService {
  public:
   void Get(ServerContext&, RowQuery& query, Responder<Row> responder) override {

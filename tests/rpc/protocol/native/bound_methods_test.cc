@@ -1,3 +1,4 @@
+// The table of a peer's method numbers: what each stands for, and what it takes of the account.
 #include "weft/rpc/protocol/native/bound_methods.h"
 
 #include <string>
@@ -47,7 +48,9 @@ TEST_F(BoundMethodsTest, CountEachUnknownNameThatTheyKeep) {
   EXPECT_TRUE(methods_.Bind(1, &say_, "a.B/Say", account_).ok());
   EXPECT_EQ(account_.held(), 0u);
   EXPECT_TRUE(methods_.Bind(2, nullptr, "x", account_).ok());
+  // The number keeps one name, and counts once.
   EXPECT_TRUE(methods_.Bind(2, nullptr, "y", account_).ok());
+  // A name counts as the longest that is kept, however short it is.
   EXPECT_EQ(account_.held(), UnknownMethods::kMaxNameBytes);
   EXPECT_TRUE(methods_.Bind(3, nullptr, "z", account_).ok());
   EXPECT_EQ(account_.held(), 2 * UnknownMethods::kMaxNameBytes);

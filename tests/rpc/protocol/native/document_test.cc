@@ -48,6 +48,7 @@ std::vector<std::string> Lines() {
 // Blocks that begin with "```hex name": their bytes by name.
 std::map<std::string, std::string> Examples() {
   std::map<std::string, std::string> examples;
+  // Null outside a block of an example.
   std::string* current = nullptr;
   for (const std::string& line : Lines()) {
     if (line.rfind("```hex ", 0) == 0) {
@@ -82,6 +83,7 @@ std::vector<std::vector<std::string>> Table(const std::vector<std::string>& head
     for (absl::string_view cell : absl::StrSplit(line, '|')) {
       cells.emplace_back(absl::StripAsciiWhitespace(cell));
     }
+    // A line begins and ends with a bar, so the first and the last cell are empty.
     cells.erase(cells.begin());
     cells.pop_back();
     if (inside && cells[0].find("---") == std::string::npos) rows.push_back(cells);
@@ -94,6 +96,7 @@ std::vector<std::vector<std::string>> Table(const std::vector<std::string>& head
   return rows;
 }
 
+// The bytes that a frame writer puts into its output.
 std::string Written(size_t max_frame, const std::function<void(FrameWriter&)>& write) {
   auto record = std::make_shared<WriteRecord>();
   OutputQueue queue(std::make_unique<ScriptedTransport>(record));
@@ -118,6 +121,7 @@ std::string Plain(const FrameHeader& header, std::string_view bytes) {
   return Written(kMinFrame, [&](FrameWriter& w) { w.Plain(header, bytes); });
 }
 
+// Bytes as the document shows them, so that a failure can be compared by eye.
 std::string HexOf(std::string_view bytes) {
   std::string hex;
   for (const char c : bytes) {
@@ -141,6 +145,7 @@ std::map<std::string, std::string> WhatTheCodeWrites() {
   written["preface"] = std::string(kPreface.data(), kPreface.size());
   written["hello"] = Plain({0, FrameType::kHello, 0, 0, 0},
                            Handshake::MakeHello(SessionLimits(), {.token = "sesame"}));
+  // A message of the demo: field 1 with a text.
   const std::string carrot =
       "\x0A\x06"
       "carrot";
@@ -238,6 +243,7 @@ std::map<std::string, std::string> WhatTheCodeWrites() {
   written["ping"] = Plain({0, FrameType::kPing, 0, 0, 42}, "");
   written["pong"] = Plain({0, FrameType::kPing, kReply, 0, 42}, "");
   std::string clock(kClockSize, '\0');
+  // The document's example is of this moment.
   StoreWire(clock.data(), uint64_t{1'780'000'000'000'000});
   written["pong-clock"] = Plain({0, FrameType::kPing, kReply, 0, 42}, clock);
   written["goaway-announced"] =
@@ -262,11 +268,14 @@ TEST(NativeProtocolDocument, ExamplesAreWhatTheCodeWrites) {
 
 TEST(NativeProtocolDocument, ExamplesAreWhatTheCodeTakes) {
   for (const auto& [name, bytes] : Examples()) {
+    // These two are no frames.
     if (name == "preface" || name == "metadata") continue;
     std::string_view left = bytes;
     while (!left.empty()) {
       ASSERT_GE(left.size(), kHeaderSize) << name;
       const FrameHeader header = ReadHeader(left.data());
+      // The frames of the example with pieces are shorter than any that peers agree on, and taken
+      // all the same.
       EXPECT_EQ(FrameReader::CheckHeader(header, kMinFrame), FrameError::kNone) << name;
       left.remove_prefix(kHeaderSize);
       ASSERT_GE(left.size(), header.length) << name;
@@ -330,6 +339,7 @@ TEST(NativeProtocolDocument, NamesTheFieldsOfHello) {
     std::string expected = raw::Varint(number, 1);
     if (text) {
       expected = raw::Varint(number, 1) + "x";
+      // protobuf's mark of a field with a length.
       expected[0] = static_cast<char>(expected[0] | 2);
     }
     EXPECT_EQ(HexOf(fields[row[0]]), HexOf(expected)) << row[0];
@@ -350,6 +360,7 @@ TEST(NativeProtocolDocument, NamesTheTypesOfFrames) {
   for (const auto& row : rows) {
     ASSERT_EQ(types.count(row[1]), 1u) << row[1];
     EXPECT_EQ(std::stoi(row[0], nullptr, 16), static_cast<int>(types.at(row[1]))) << row[1];
+    // A reserved type would have a row, though readers refuse its frames.
     if (row[4].find("reserved") == std::string::npos) {
       known.insert(static_cast<int>(types.at(row[1])));
     }
@@ -384,12 +395,14 @@ TEST(NativeProtocolDocument, NamesTheFlagsOfEachType) {
   for (const auto& row : rows) {
     ASSERT_EQ(flags.count(row[1]), 1u) << row[1];
     EXPECT_EQ(std::stoi(row[0], nullptr, 16), flags.at(row[1])) << row[1];
+    // A flag for later has no frame that it may stand in.
     if (row[2].empty()) continue;
     for (absl::string_view type : absl::StrSplit(row[2], ", ")) {
       ASSERT_EQ(types.count(std::string(type)), 1u) << row[2];
       allowed[types.at(std::string(type))] |= flags.at(row[1]);
     }
   }
+  // Types that the table does not name allow no flag at all.
   for (int type = 0; type < 256; ++type) {
     const auto t = static_cast<FrameType>(type);
     EXPECT_EQ(AllowedFlags(t), allowed.count(t) == 1 ? allowed[t] : 0) << type;
@@ -421,6 +434,7 @@ TEST(NativeProtocolDocument, NamesTheReasonsOfFaults) {
     EXPECT_EQ(reasons.count(row[1]), 1u) << row[1];
     named.insert(row[1]);
   }
+  // Each reason of a fault has a row, and each row a reason.
   EXPECT_EQ(named, reasons);
 }
 
@@ -439,6 +453,7 @@ TEST(NativeProtocolDocument, NamesTheLimits) {
     ASSERT_EQ(limits.count(row[0]), 1u) << row[0];
     EXPECT_EQ(std::stoull(row[1]), limits.at(row[0])) << row[0];
   }
+  // These limits stand in the text, not in the table.
   const std::string text = Document();
   EXPECT_NE(text.find("keeps " + std::to_string(HeldFrames::kMaxBytes) + " bytes"),
             std::string::npos);

@@ -1,3 +1,4 @@
+// The texts of errors that several parts of the protocol share, word by word.
 #include "weft/rpc/protocol/native/errors.h"
 
 #include <gtest/gtest.h>
@@ -30,6 +31,7 @@ TEST(NativeErrors, NameTheOwnerOfALimitByWhoHasDialled) {
     EXPECT_EQ(Errors::OwnerOf(ConnectionEnd::kAccepted, side), "server");
     EXPECT_EQ(Errors::OwnerAtPeer(ConnectionEnd::kAccepted, side), "channel");
   }
+  // Nodes have the same options at both ends, so the direction of the call names them.
   EXPECT_EQ(Errors::OwnerOf(ConnectionEnd::kNode, Side::kClient), "calling node");
   EXPECT_EQ(Errors::OwnerAtPeer(ConnectionEnd::kNode, Side::kClient), "called node");
   EXPECT_EQ(Errors::OwnerOf(ConnectionEnd::kNode, Side::kServer), "called node");
@@ -37,6 +39,7 @@ TEST(NativeErrors, NameTheOwnerOfALimitByWhoHasDialled) {
 }
 
 TEST(NativeErrors, ShowTheHeaderOfABrokenFrame) {
+  // The limit is told only where the length is the fault.
   const FrameHeader header{70'000, FrameType::kRequest, 0x81, 0, 1};
   EXPECT_EQ(Errors::BrokenFrame(FrameError::kReservedBits, header, 65'536),
             std::string(FrameReader::Describe(FrameError::kReservedBits)) +

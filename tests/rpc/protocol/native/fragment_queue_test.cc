@@ -1,3 +1,5 @@
+// The order in which pieces of several messages go out. Frames of 10 bytes are written into a
+// transport that keeps them.
 #include "weft/rpc/protocol/native/fragment_queue.h"
 
 #include <memory>
@@ -90,6 +92,7 @@ TEST_F(FragmentQueueTest, WritesWhatStandsBehindAMessageWhenThatIsOut) {
   fragments_.Add({.id = 1}, Of('a', 20));
   fragments_.Behind({.id = 1}, 3, [](FrameWriter& writer) {
     writer.Plain({3, FrameType::kResponse, 0, 0, 1}, "end");
+    // The frame behind has a rest of its own, which goes out in the same way.
     return Of('c', 4);
   });
   fragments_.Add({.id = 2}, Of('b', 5));
@@ -135,6 +138,7 @@ TEST_F(FragmentQueueTest, SendsNothingOfAMessageThatIsTakenOut) {
   EXPECT_EQ(rest.cursor.left, 20u);
   EXPECT_TRUE(Feed());
   EXPECT_THAT(Frames(), ElementsAre("2:bbbbbbbbbb+", "2:bbbbb"));
+  // Other bytes than before: those that are put back go out, not the old ones.
   fragments_.PutBack({.id = 1}, Of('A', 20));
   EXPECT_TRUE(Feed());
   EXPECT_THAT(Frames(), ElementsAre("1:AAAAAAAAAA+", "1:AAAAAAAAAA"));
@@ -145,6 +149,7 @@ TEST_F(FragmentQueueTest, ForgetsAMessageThatWasDroppedWhileItWasTakenOut) {
   FragmentQueue::Rest rest;
   ASSERT_TRUE(fragments_.TakeOut({.id = 1}, &rest));
   fragments_.Drop({.id = 1});
+  // The call ended while its bytes were copied without the mutex.
   fragments_.PutBack({.id = 1}, std::move(rest));
   EXPECT_TRUE(fragments_.empty());
   EXPECT_FALSE(Feed());

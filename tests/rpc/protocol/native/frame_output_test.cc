@@ -1,3 +1,5 @@
+// The output of one connection over a scripted transport: its order, its limit, and those who wait
+// for room. The loop runs on a thread of its own; the test writes from another one.
 #include "weft/rpc/protocol/native/frame_output.h"
 
 #include <memory>
@@ -115,6 +117,7 @@ TEST_F(FrameOutputTest, WritesNothingBehindItsLastFrame) {
     loop_.loop().AssertInLoop();
     const FrameHeader last{0, FrameType::kGoAway, 0, 0, 7};
     frames_->SendLast(&last, "");
+    // Neither this frame nor the rest of the message follows the last one.
     frames_->SendFrame({0, FrameType::kPing, 0, 0, 0}, "");
   });
   loop_.Settle();
@@ -136,10 +139,12 @@ TEST_F(FrameOutputTest, RefusesWhatMakesMoreWaitThanItsLimit) {
 TEST_F(FrameOutputTest, TellsWhoWaitsOnceThereIsRoom) {
   const auto waiter = std::make_shared<Waiter>();
   frames_->SetRoomWaiter(waiter);
+  // Behind the first frame still more than kStreamRoom waits.
   Send(1, 'a', FrameOutput::kStreamRoom + kMinFrame);
   {
     MutexLock lock(frames_->output().mutex());
     frames_->AwaitRoom();
+    // Asked twice, told once.
     frames_->AwaitRoom();
   }
   loop_.Settle();
@@ -150,6 +155,7 @@ TEST_F(FrameOutputTest, TellsWhoWaitsOnceThereIsRoom) {
 }
 
 TEST_F(FrameOutputTest, TellsNobodyWhoIsGone) {
+  // The only share of the waiter goes here: the output keeps none.
   frames_->SetRoomWaiter(std::make_shared<Waiter>());
   {
     MutexLock lock(frames_->output().mutex());
@@ -182,6 +188,7 @@ TEST_F(FrameOutputTest, TellsNobodyUnderItsMutex) {
   EXPECT_EQ(Waiting(), 0u);
   EXPECT_EQ(waiter->told.Get(), 0);
   EXPECT_EQ(observer->told, 0);
+  // Tell is for callers without the mutex: it tells at once where the loop has closed.
   frames_->Tell({observer});
   EXPECT_EQ(observer->told, 1);
 }

@@ -1,3 +1,5 @@
+// Headers and sections of every form, right and wrong. Bodies lie on the heap at their exact size,
+// so that the address sanitizer sees a look beyond them.
 #include "weft/rpc/protocol/native/frame_reader.h"
 
 #include <set>
@@ -10,6 +12,7 @@ namespace weft::internal::native {
 namespace {
 
 constexpr size_t kLimit = 64 << 10;
+// protobuf's limit.
 constexpr size_t kMaxMessage = (size_t{1} << 31) - 1;
 
 // The allowed form of each type of this version: its flags, and lengths that make sense in a
@@ -104,10 +107,12 @@ TEST(FrameReader, ReadsTheAttachmentOfAStreamsMessage) {
   const std::string body = Number(uint32_t{3}) + "messageraw";
   ASSERT_EQ(read(kAttachment, body, &payload), FrameError::kNone);
   EXPECT_EQ(payload.attachment_size, 3u);
+  // The attachment stands behind the message, and counts in the payload's bytes.
   EXPECT_EQ(payload.message_size(), 7u);
   EXPECT_EQ(payload.bytes, "messageraw");
   EXPECT_EQ(read(kAttachment, Number(uint32_t{11}) + "messageraw", &payload),
             FrameError::kBadMessageSize);
+  // Too short for the attachment's size itself.
   EXPECT_EQ(read(kAttachment, "abc", &payload), FrameError::kBadSection);
   // A frame that is only an end has no sections.
   EXPECT_EQ(read(kEnd | kNoMessage, "", &payload), FrameError::kNone);
@@ -118,6 +123,7 @@ TEST(FrameReader, ReadsTheAttachmentOfAStreamsMessage) {
 
 TEST(FrameReader, TakesAClockInTheAnswerToAPingAlone) {
   for (uint32_t length = 0; length < 20; ++length) {
+    // An answer carries nothing or eight bytes; a question carries nothing.
     EXPECT_EQ(FrameReader::CheckHeader(HeaderOf(0x06, 0x80, length), 65'536),
               length == 0 || length == 8 ? FrameError::kNone : FrameError::kBadSection);
     EXPECT_EQ(FrameReader::CheckHeader(HeaderOf(0x06, 0, length), 65'536),
@@ -128,6 +134,8 @@ TEST(FrameReader, TakesAClockInTheAnswerToAPingAlone) {
 TEST(FrameReader, RefusesLengthBeyondLimit) {
   for (const size_t limit : {kLimit, size_t{32} << 10, size_t{16} << 20}) {
     for (const TypeRow& row : kTypes) {
+      // The limit is judged before the question if the type may have bytes: beyond it the error is
+      // kTooLong for every type.
       const FrameError fits = row.may_be_filled ? FrameError::kNone : FrameError::kBadSection;
       for (const uint32_t length : {uint32_t(limit) - 1, uint32_t(limit)}) {
         EXPECT_EQ(FrameReader::CheckHeader(HeaderOf(row.type, 0, length), limit), fits);
@@ -351,6 +359,8 @@ TEST(FrameReader, SaysThatAWindowOfZeroAddsNothing) {
 }
 
 TEST(FrameReader, RefusesACompressedMessageWithoutACodec) {
+  // Behind the timeout, codec 0 and 5 bytes inflated. "Not compressed" is said by the missing flag
+  // alone.
   const std::string body = std::string(8, '\0') + std::string("\0\x05\0\0\0", 5) + "bytes";
   RequestFrame request;
   EXPECT_EQ(

@@ -1,3 +1,5 @@
+// The frames of a FrameWriter, over an output queue whose transport keeps what it is given: small
+// ones compared with bytes put together by hand, large ones cut and read back.
 #include "weft/rpc/protocol/native/frame_writer.h"
 
 #include <functional>
@@ -106,6 +108,7 @@ TEST(FrameWriter, WritesARequestByNameWithMetadata) {
   Written written;
   const Metadata metadata = OnePair();
   OutMessage out;
+  // The same message, serialized already.
   out.bytes = "\x12\x02hi";
   out.size = 4;
   const std::string bytes = written.Of(kMinFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
@@ -148,6 +151,7 @@ TEST(FrameWriter, WritesAnErrorWithDetails) {
                                "\x0A\x08\x0A\x03u/T\x12\x01v",
                                16 + 4 + 12 + 10 + 10));
   const std::string plain = written.Of(kMinFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
+    // The shortest error has its time and an empty text; neither flag is set.
     w.Error({.id = 3}, absl::CancelledError(""), false);
   });
   EXPECT_EQ(plain, std::string("\x08\0\0\0\x02\x01\x01\0\x03\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24));
@@ -159,6 +163,7 @@ TEST(FrameWriter, WritesInitialMetadata) {
   const Metadata none;
   const std::string bytes = written.Of(kMinFrame, [&](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
     w.Headers(3, one);
+    // The number takes two bytes, and nothing stands behind the header.
     w.Headers(258, none);
   });
   EXPECT_EQ(bytes, std::string("\x08\0\0\0\x09\0\0\0\x03\0\0\0\0\0\0\0"
@@ -170,6 +175,7 @@ TEST(FrameWriter, WritesInitialMetadata) {
 TEST(FrameWriter, WritesPlainFrames) {
   Written written;
   const std::string bytes = written.Of(kMinFrame, [](FrameWriter& w) WEFT_NO_THREAD_ANALYSIS {
+    // The length that is given does not count: the writer knows the body's.
     w.Plain({99, FrameType::kPing, kReply, 0, 5}, "");
     w.Plain({0, FrameType::kGoAway, 0, 14, 6}, "bye");
   });
@@ -182,6 +188,8 @@ TEST(FrameWriter, WritesPlainFrames) {
 TEST(FrameWriter, KnowsItsOverhead) {
   const Metadata none;
   const Metadata metadata = OnePair();
+  // A request has its timeout and a response its time. A name has two bytes of length, metadata
+  // four.
   EXPECT_EQ(FrameWriter::Overhead(RequestHead{}), 8u);
   EXPECT_EQ(FrameWriter::Overhead(RequestHead{.method_name = {}, .metadata = &none}), 8u);
   EXPECT_EQ(FrameWriter::Overhead(RequestHead{.method_name = "a/b", .metadata = &metadata}),
@@ -199,6 +207,7 @@ void ExpectPiecesComeBack(size_t payload, size_t max_frame, bool share, bool res
   const Metadata metadata = OnePair();
   EchoRequest message;
   message.set_payload(std::string(payload, 'p'));
+  // A second field: the first one's end lies inside a frame.
   message.set_text(std::string(payload / 3, 't'));
   const std::string expected = message.SerializeAsString();
   std::vector<MessagePiece> pieces = PiecesOf(message, MessageCodec::ByteSize(message), share);
@@ -241,6 +250,8 @@ TEST(FrameWriter, CutsLargeMessagesIntoFramesOfThePeersLimit) {
     for (const bool share : {false, true}) {
       for (const bool response : {false, true}) {
         for (const size_t payload : {max_frame / 2, 3 * max_frame, size_t{1'000'000}}) {
+          // Frames of 16 MiB are tried with messages of one frame only: three times as much takes
+          // long.
           if (payload > 4'000'000) continue;
           ExpectPiecesComeBack(payload, max_frame, share, response);
         }
@@ -298,6 +309,7 @@ TEST(FrameWriter, LetsSharedBytesGoWhenTheConnectionCloses) {
     FrameWriter(written.queue(), kMinFrame).Response({.id = 1}, out);
   }
   out.keeper.reset();
+  // Nothing was claimed or flushed, as where the connection breaks before it can be written to.
   written.queue().Close();
   EXPECT_TRUE(watched.expired());
 }
@@ -305,6 +317,7 @@ TEST(FrameWriter, LetsSharedBytesGoWhenTheConnectionCloses) {
 TEST(FrameWriter, CutsAnErrorToOneFrame) {
   Written written;
   const Metadata metadata = OnePair();
+  // 30,000 bytes fit beside 1,000 of details, 32,700 only alone, and 100,000 not at all.
   for (const size_t text : {size_t{0}, size_t{30'000}, size_t{32'700}, size_t{100'000}}) {
     for (const size_t detail : {size_t{0}, size_t{1'000}, size_t{100'000}}) {
       absl::Status status = absl::InternalError(std::string(text, 'e'));

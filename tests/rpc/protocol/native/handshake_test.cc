@@ -1,3 +1,5 @@
+// The Hello of this side, and what is made of a peer's, field by field: functions without a
+// session.
 #include "weft/rpc/protocol/native/handshake.h"
 
 #include <limits>
@@ -77,6 +79,7 @@ TEST(Handshake, NeverAnnouncesMoreOrLessThanTheWireKnows) {
   }
   limits.heartbeat_interval = absl::InfiniteDuration();
   ASSERT_TRUE(hello.ParseFromString(Handshake::MakeHello(limits, {})));
+  // A day is the longest that a side announces.
   EXPECT_EQ(hello.heartbeat_ms(), 24u * 3'600 * 1'000);
 }
 
@@ -85,6 +88,7 @@ TEST(Handshake, TakesWhatItSays) {
       Handshake::MakeHello(SessionLimits(), {.token = "token"}), SessionLimits());
   ASSERT_TRUE(agreement.ok()) << agreement.status();
   EXPECT_EQ(agreement->version, kWireVersion);
+  // The defaults of SessionLimits, as a peer with the same ones agrees on them.
   EXPECT_EQ(agreement->max_frame, size_t{64} << 10);
   EXPECT_EQ(agreement->max_message, size_t{64} << 20);
   EXPECT_EQ(agreement->max_metadata, size_t{16} << 10);
@@ -124,6 +128,7 @@ TEST(Handshake, UsesTheHighestVersionThatBothSpeak) {
   struct Row {
     uint32_t lowest, highest, agreed;  // 0: none
   };
+  // Ranges with version 1 in them, then ranges without it, one of them upside down.
   for (const Row& row : {Row{1, 1, 1}, Row{0, 1, 1}, Row{1, 2, 1}, Row{1, UINT32_MAX, 1},
                          Row{0, 0, 0}, Row{2, 2, 0}, Row{2, 1, 0}, Row{2, UINT32_MAX, 0}}) {
     Hello hello = GoodHello();
@@ -144,6 +149,7 @@ TEST(Handshake, UsesTheHighestVersionThatBothSpeak) {
 
 TEST(Handshake, IgnoresUnknownFeaturesButNotRequiredOnes) {
   Hello hello = GoodHello();
+  // A later version has features that this one does not know.
   hello.set_features(UINT64_MAX);
   EXPECT_TRUE(Read(hello).ok());
   // This version knows no required feature, so each of the 64 has to be refused.
@@ -166,6 +172,7 @@ TEST(Handshake, IgnoresFieldsOfLaterVersions) {
 TEST(Handshake, RefusesBytesThatAreNoHello) {
   const std::string good =
       Handshake::MakeHello(SessionLimits(), {.token = "a token of some length"});
+  // A tag that never ends.
   EXPECT_EQ(Handshake::ReadHello("\xFF\xFF\xFF", SessionLimits()).status().code(),
             absl::StatusCode::kInvalidArgument);
   for (size_t n = 0; n < good.size(); ++n) {
@@ -226,6 +233,7 @@ TEST(Handshake, TellsARefusedPeerNothingButItsLimits) {
       Handshake::ReadHello(Handshake::MakeRefusal(SessionLimits()), SessionLimits());
   ASSERT_TRUE(hello.ok()) << hello.status();
   EXPECT_TRUE(hello->refused);
+  // GoodHello is made without facts, so it holds this side's limits alone.
   Hello same = GoodHello();
   same.set_refused(true);
   EXPECT_EQ(Handshake::MakeRefusal(SessionLimits()), same.SerializeAsString());
@@ -238,6 +246,7 @@ TEST(Handshake, RefusesNamesThatCannotBe) {
   };
   std::vector<Row> rows = {{"", true},
                            {" ~", true},
+                           // A name need not be text in UTF-8.
                            {"köln \xFF\x80", true},
                            {std::string(255, 'x'), true},
                            {std::string(256, 'x'), false},
@@ -267,6 +276,7 @@ TEST(Handshake, HoldsLargeLimitsToWhatThisVersionKnows) {
   hello.set_max_methods(UINT32_MAX);
   const absl::StatusOr<PeerHello> agreement = Read(hello);
   ASSERT_TRUE(agreement.ok());
+  // The largest message that protobuf can serialize.
   EXPECT_EQ(agreement->max_message, (size_t{1} << 31) - 1);
   EXPECT_EQ(agreement->max_metadata, kMaxMetadata);
   EXPECT_EQ(agreement->max_methods, 65'535u);
@@ -284,6 +294,7 @@ TEST(Handshake, UsesTheLongerHeartbeatAndNoneIsTheLongest) {
   EXPECT_EQ(agreed(absl::Seconds(7), 5'000), absl::Seconds(7));
   EXPECT_EQ(agreed(absl::ZeroDuration(), 5'000), absl::ZeroDuration());
   EXPECT_EQ(agreed(absl::Seconds(7), 0), absl::ZeroDuration());
+  // The bound of 24 hours is for a side's own setting, not for its peer's.
   EXPECT_EQ(agreed(absl::Seconds(7), UINT32_MAX), absl::Milliseconds(UINT32_MAX));
 }
 

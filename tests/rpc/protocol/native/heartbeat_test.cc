@@ -1,3 +1,4 @@
+// The verdicts of a heartbeat on a connection that the test plays as plain values: no timer runs.
 #include "weft/rpc/protocol/native/heartbeat.h"
 
 #include <algorithm>
@@ -21,6 +22,7 @@ class HeartbeatTest : public testing::Test {
   HeartbeatTest() {
     signs_.now = signs_.last_read = MonoTime(seconds(100));
     EXPECT_EQ(beat_.Begin(signs_.now, seconds(1), 2), MonoTime(seconds(101)));
+    // All output so far is acknowledged.
     signs_.appended = signs_.taken = 1'000;
   }
 
@@ -69,6 +71,7 @@ TEST_F(HeartbeatTest, APeerThatTakesWhatStandsBeforeThePingIsNotSilent) {
   Queue(40 << 20);
   EXPECT_EQ(Look().act, Act::kPing);
   for (int i = 0; i < 100; ++i) {
+    // 100 of these do not reach the PING, which stands behind 40 MiB.
     signs_.taken += 300'000;
     const Heartbeat::Verdict verdict = Look();
     EXPECT_NE(verdict.act, Act::kEnd);
@@ -106,6 +109,7 @@ TEST_F(HeartbeatTest, WhileReadingIsPausedWhatIsTakenIsLife) {
 TEST_F(HeartbeatTest, APauseThatEndedBetweenTwoLooksCounts) {
   signs_.paused = true;
   Look();
+  // Reading goes on again, but its pause covers a part of the interval that the next look judges.
   signs_.paused = false;
   Queue(10);
   signs_.taken = signs_.appended;
@@ -135,6 +139,7 @@ TEST_F(HeartbeatTest, ASideThatOnlyReadsSaysThatItLives) {
   for (int i = 0; i < 5; ++i) {
     Read();
     signs_.last_read += seconds(1);  // up to the look
+    // A PING is output as well: the look behind it asks for none.
     EXPECT_EQ(Look().act, i == 0 ? Act::kNothing : i % 2 == 1 ? Act::kPing : Act::kNothing) << i;
   }
 }
@@ -181,13 +186,16 @@ TEST(HeartbeatTimes, AreAStepLateAtMostWheneverThePeerFellSilent) {
   for (const Nanos interval :
        {Nanos(milliseconds(20)), Nanos(milliseconds(250)), Nanos(milliseconds(333)),
         Nanos(seconds(1)), Nanos(milliseconds(1'050)), Nanos(seconds(10))}) {
+    // Steps are rounded up by some nanoseconds.
     const Nanos step = std::min<Nanos>(Heartbeat::kMaxStep, interval / 10) + Nanos(10);
     for (int i = 0; i < 1'000; ++i) {
+      // Both times stand at ever different places between two steps.
       const MonoTime begun = MonoTime(seconds(100)) + i * microseconds(137);
       const MonoTime last = begun + i * microseconds(11);
       for (const bool asks : {true, false}) {
         const Judged judged = JudgeSilence(interval, begun, last, asks);
         EXPECT_EQ(judged.pings, 2);
+        // A side that leaves the asking to its peer waits for half an interval more.
         const Nanos first = asks ? interval : interval + interval / 2 - step;
         EXPECT_GE(judged.first_ping, first);
         EXPECT_LE(judged.first_ping, interval + (asks ? Nanos(0) : interval / 2) + step);
@@ -209,6 +217,7 @@ TEST(HeartbeatTimes, AreTheSameForManyPeers) {
     Heartbeat beat;
     looks.insert(beat.Begin(MonoTime(seconds(100)) + i * microseconds(9'999), seconds(1), 2));
   }
+  // The beats begin all over one second, and share the looks of its ten steps and of one more.
   EXPECT_LE(looks.size(), 11u);
 }
 

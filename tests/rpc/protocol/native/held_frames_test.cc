@@ -1,3 +1,4 @@
+// Frames that are kept until the verdict: their order, their times and their bound.
 #include "weft/rpc/protocol/native/held_frames.h"
 
 #include <chrono>
@@ -32,6 +33,7 @@ TEST(HeldFrames, AreFullBySmallFramesAndByLargeOnes) {
   }
   EXPECT_EQ(count, HeldFrames::kMaxBytes / HeldFrames::kCost);
   HeldFrames large;
+  // One byte less than full.
   ASSERT_TRUE(large.Keep(std::string(HeldFrames::kMaxBytes - HeldFrames::kCost - 1, 'x'), {}));
   EXPECT_FALSE(large.full());
   ASSERT_TRUE(large.Keep("", MonoTime()));

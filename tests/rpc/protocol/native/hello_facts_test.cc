@@ -104,6 +104,7 @@ class Host final : public SessionHost {
 class HelloFactsTest : public testing::Test {
  protected:
   HelloFactsTest() : runtime_(*Runtime::Create({.clock = &clock_})) {
+    // Each fact has a value of its own, so that two that are mixed up are seen.
     dialed_.node = "a";
     dialed_.cluster = "east";
     dialed_.incarnation = 7;
@@ -115,6 +116,7 @@ class HelloFactsTest : public testing::Test {
     dialed_.token = "sesame";
   }
   ~HelloFactsTest() override {
+    // A session is destroyed in a later turn of the loop than the one that ends it.
     Run([this] {
       for (auto* session : {&dialer_, &acceptor_}) {
         if (*session != nullptr) {
@@ -145,6 +147,7 @@ class HelloFactsTest : public testing::Test {
       ASSERT_TRUE(acceptor_->Start().ok());
       ASSERT_TRUE(dialer_->Start().ok());
     });
+    // Each side has come up, or was refused.
     EXPECT_TRUE(accepts_.settled.Wait());
     EXPECT_TRUE(dials_.settled.Wait());
   }
@@ -184,6 +187,7 @@ TEST_F(HelloFactsTest, ReachTheHostsBeforeAnythingElse) {
   EXPECT_THAT(accepts_.said,
               ElementsAre("hello a@east for b 7 9 8 1/2 sesame", "authenticate sesame",
                           "identified somebody a@east 7 native 1", "up"));
+  // The dialer's host is asked in the same order; the acceptor has no token.
   EXPECT_THAT(dials_.said, ElementsAre("hello b@ for  11 0 0 0/0 ", "authenticate ",
                                        "identified somebody b@ 11 native 1", "up"));
 }
@@ -196,6 +200,7 @@ TEST_F(HelloFactsTest, AHostThatRefusesThemTellsThePeerAndAsksNobody) {
   EXPECT_THAT(accepts_.said,
               ElementsAre("hello a@east for b 7 9 8 1/2 sesame",
                           absl::StrCat("ended ", static_cast<int>(CloseReason::kUnauthenticated))));
+  // The text names the peer as Make does, and repeats the host's words.
   EXPECT_EQ(dials_.ended_why,
             absl::FailedPreconditionError("the other refuses this side: this is cluster west"));
 }
@@ -211,6 +216,7 @@ TEST_F(HelloFactsTest, AHostMayRefuseWhomItHasIdentified) {
 }
 
 TEST_F(HelloFactsTest, ADialersHostMayRefuseToo) {
+  // The acceptor may be up by then: it has judged the dialer before its answer was read.
   dials_.hello = absl::FailedPreconditionError("not the node that was dialled");
   Connect();
   EXPECT_TRUE(dials_.ended.Wait());
@@ -266,6 +272,8 @@ TEST_P(RefusedPeer, GetsAHelloThenTheReasonAndNoWordOfThisSide) {
   ASSERT_EQ(frame->header.type, FrameType::kHello);
   Hello hello;
   ASSERT_TRUE(hello.ParseFromString(frame->body));
+  // A Hello comes in any case, for the peer reads nothing before it. A refusing Hello says nothing
+  // else.
   EXPECT_EQ(hello.refused(), !tells());
   EXPECT_EQ(hello.auth_token(), tells() ? "the-token" : "");
   EXPECT_EQ(hello.node(), tells() ? "the-node" : "");
@@ -290,6 +298,7 @@ TEST_P(RefusedPeer, IsToldTheReasonAsItsEnd) {
   Connect();
   EXPECT_TRUE(accepts_.ended.Wait());
   EXPECT_TRUE(dials_.ended.Wait());
+  // This side's Hello has gone out then, so the dialer may have been up for a moment.
   if (tells()) return;
   EXPECT_THAT(dials_.said,
               ElementsAre(absl::StrCat("ended ", static_cast<int>(CloseReason::kGoAway))));
@@ -319,7 +328,7 @@ TEST_F(HelloFactsTest, AnAcceptorMayAnswerWhenThePeerIsKnown) {
                                        "identified somebody b@ 0 native 1", "up"));
 }
 
-// Neither its Hello nor the answer to a PING.
+// Neither its Hello nor the answer to a PING leaves before the verdict.
 TEST_F(HelloFactsTest, AnAcceptorThatWaitsForTheVerdictIsSilent) {
   accepts_.answers_late = true;
   accepts_.judges = false;
@@ -327,6 +336,7 @@ TEST_F(HelloFactsTest, AnAcceptorThatWaitsForTheVerdictIsSilent) {
   peer.Send(Stranger());
   ASSERT_TRUE(accepts_.asked.Wait());
   Run([this] {
+    // The peer's Hello was read, and with it the PING that stands behind it.
     EXPECT_EQ(acceptor_->gauge()->Volume().bytes_out, 0u);
     accepts_.Judge();
   });
@@ -344,6 +354,7 @@ TEST_F(HelloFactsTest, AVerdictThatAHelloWaitsForComesWithinTheTimeForTheHandsha
   RawPeer peer = Accept();
   peer.Send(Stranger());
   ASSERT_TRUE(accepts_.asked.Wait());
+  // The time for the handshake is 5 s by default.
   clock_.Advance(absl::Seconds(4));
   Run([this] { EXPECT_THAT(accepts_.said.back(), HasSubstr("authenticate")); });
   clock_.Advance(absl::Seconds(1));
@@ -356,7 +367,7 @@ TEST_F(HelloFactsTest, AVerdictThatAHelloWaitsForComesWithinTheTimeForTheHandsha
   EXPECT_EQ(why->body, "no verdict on it within 5s");
 }
 
-// Its Hello is not sent, and nothing of the peer is served.
+// The acceptor's Hello is not sent then, and nothing of the peer is served.
 TEST_F(HelloFactsTest, AHostMayEndTheSessionWhenItIdentifiesThePeer) {
   for (const bool at_once : {true, false}) {
     accepts_.answers_late = true;
@@ -371,11 +382,13 @@ TEST_F(HelloFactsTest, AHostMayEndTheSessionWhenItIdentifiesThePeer) {
     };
     RawPeer peer = Accept();
     peer.Send(Stranger());
+    // The end of the stream, without a byte before it.
     EXPECT_EQ(peer.Read(1), "");
     Run([this] {
       EXPECT_THAT(accepts_.said, Not(testing::Contains("up")));
       EXPECT_EQ(accepts_.said.back(),
                 absl::StrCat("ended ", static_cast<int>(CloseReason::kLocal)));
+      // The next round makes another one over a new pair of sockets.
       acceptor_.reset();
     });
   }
@@ -391,6 +404,7 @@ TEST_F(HelloFactsTest, ADialerWaitsForTheReasonWhyItIsRefused) {
     ASSERT_TRUE(dialer_->Start().ok());
   });
   RawPeer peer(fds[1]);
+  // Field 23 says that the dialer is refused. The GOAWAY with the reason does not follow.
   peer.Send(raw::Preface() + raw::Frame(0x10, 0, 0, 0, raw::HelloBody() + raw::Varint(23, 1)) +
             raw::Ping(5));
   EXPECT_EQ(peer.Read(8), raw::Preface());

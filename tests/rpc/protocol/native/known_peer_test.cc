@@ -1,3 +1,4 @@
+// The facts of a connection's peer, kept in parts and put together again.
 #include "weft/rpc/protocol/native/known_peer.h"
 
 #include <string>
@@ -12,11 +13,13 @@ TEST(KnownPeer, HasItsAddressAndIdentityWithoutAName) {
   KnownPeer peer;
   peer.Set({.address = address, .identity = "blue", .protocol = "native", .wire_version = 1});
   EXPECT_EQ(peer.identity(), "blue");
+  // The address is the connection's own, and is not kept a second time.
   const ConnectedPeer whole = peer.whole(address);
   EXPECT_EQ(whole.address, address);
   EXPECT_EQ(whole.identity, "blue");
   EXPECT_EQ(whole.protocol, "native");
   EXPECT_EQ(whole.wire_version, 1u);
+  // The peer has said nothing of itself, so these facts were never allocated.
   EXPECT_EQ(whole.incarnation, 0u);
 }
 

@@ -57,6 +57,7 @@ class LifeWatchTest : public testing::Test {
     Run([this] {
       if (session_ != nullptr) session_->Close(CloseReason::kLocal, absl::UnavailableError("over"));
     });
+    // A session is destroyed in a later turn of the loop than the one that ends it.
     Run([this] { session_.reset(); });
   }
 
@@ -101,6 +102,7 @@ class LifeWatchTest : public testing::Test {
   }
   // Returns the answers that have come when the session has read all of `bytes`.
   std::vector<std::string> Alive(const std::string& bytes) {
+    // The session answers this PING when it has taken everything before it.
     peer_.Send(bytes + raw::Ping(77));
     EXPECT_EQ(peer_.ReadFrame()->header.id, 77u);
     std::vector<std::string> alive;
@@ -125,6 +127,7 @@ TEST_F(LifeWatchTest, AProbeIsAnsweredByTheAnswerToItsOwnPing) {
   const uint64_t second = Probe("second");
   EXPECT_GT(first, 0u);
   EXPECT_GT(second, first);
+  // PINGs are numbered from 1.
   EXPECT_THAT(Alive(raw::Pong(0)), IsEmpty());
   EXPECT_THAT(Alive(raw::Pong(second + 1)), IsEmpty()) << "nobody has asked that";
   EXPECT_THAT(Alive(raw::Pong(UINT64_MAX)), IsEmpty());
@@ -136,6 +139,7 @@ TEST_F(LifeWatchTest, AProbeIsAnsweredByTheAnswerToItsOwnPing) {
 TEST_F(LifeWatchTest, TheAnswerToALaterQuestionTellsThoseWhoAskedBefore) {
   Connect();
   Probe("first");
+  // The questions are of different moments.
   clock_.Advance(absl::Seconds(1));
   const uint64_t second = Probe("second");
   const uint64_t third = Probe("third");
@@ -149,6 +153,7 @@ TEST_F(LifeWatchTest, TheAnswerToAHeartbeatTellsNobodyWhoAskedBehindIt) {
   const std::optional<RawFrame> heartbeat = peer_.ReadFrame();
   ASSERT_TRUE(heartbeat.has_value());
   ASSERT_EQ(heartbeat->header.type, FrameType::kPing);
+  // The heartbeat left before the question, so its answer tells nothing of the time since.
   const uint64_t ping = Probe("asked");
   EXPECT_THAT(Alive(raw::Pong(heartbeat->header.id)), IsEmpty());
   EXPECT_THAT(Alive(raw::Pong(ping)), ElementsAre("asked"));
@@ -157,6 +162,7 @@ TEST_F(LifeWatchTest, TheAnswerToAHeartbeatTellsNobodyWhoAskedBehindIt) {
 TEST_F(LifeWatchTest, NobodyIsToldOnceTheSessionHasEnded) {
   Connect();
   const uint64_t ping = Probe("kept");
+  // A share that the callback keeps: its count tells when the callback is gone.
   auto held = std::make_shared<int>();
   Run([&, kept = held] { session_->Probe([kept] {}); });
   ASSERT_TRUE(peer_.ReadFrame().has_value());
@@ -180,6 +186,7 @@ TEST_F(LifeWatchTest, WhoIsToldMayEndTheSessionAndTheOthersAreNot) {
   });
   ASSERT_TRUE(peer_.ReadFrame().has_value());
   const uint64_t second = Probe("second");
+  // This answers both questions. The first callback closes the session before the second one runs.
   peer_.Send(raw::Pong(second));
   EXPECT_TRUE(host_.ended.Wait());
   Run([&] { EXPECT_THAT(alive_, ElementsAre("first")); });
@@ -198,6 +205,7 @@ TEST_F(LifeWatchTest, WhoIsToldMayAskAgain) {
 
 TEST_F(LifeWatchTest, EachAnswerTellsItsRoundTrip) {
   Connect();
+  // No PING has been answered yet.
   EXPECT_EQ(Timing().round_trip, absl::InfiniteDuration());
   const uint64_t first = Probe("first");
   clock_.Advance(absl::Milliseconds(3));
@@ -220,7 +228,7 @@ TEST_F(LifeWatchTest, ANodeTellsNodesWhatItsClockShowsAndAsksForTheirs) {
   ASSERT_TRUE(pong.has_value());
   EXPECT_EQ(pong->header.id, 5u);
   EXPECT_EQ(pong->body, raw::Number(static_cast<uint64_t>(clock_.WallMicros())));
-  // The peer's clock is an hour behind, and half a round trip may hide in that.
+  // The peer's clock is an hour behind. The error is half the round trip, and 1 µs of rounding.
   const uint64_t ping = Probe("it");
   clock_.Advance(absl::Milliseconds(4));
   const int64_t theirs = clock_.WallMicros() - 2'000 - absl::ToInt64Microseconds(absl::Hours(1));
@@ -232,6 +240,7 @@ TEST_F(LifeWatchTest, ANodeTellsNodesWhatItsClockShowsAndAsksForTheirs) {
 }
 
 TEST_F(LifeWatchTest, WhoeverIsNoNodeIsToldNoClock) {
+  // All features but the clock's.
   Connect({.features = 0x3F});
   EXPECT_EQ(hello_.features() & kClock, 0u);
   peer_.Send(raw::Ping(5));
@@ -251,12 +260,15 @@ TEST_F(LifeWatchTest, TheAcceptingSideOfAPairLeavesTheAskingToTheDialer) {
     EXPECT_EQ(pong->header.id, 9u) << "and nothing before it";
     EXPECT_EQ(pong->header.flags, kReply);
   }
+  // At 10 s: the dialer's PING may only be late.
   clock_.Advance(absl::Seconds(10));
   Run([&] { EXPECT_THAT(host_.suspicions, IsEmpty()); });
+  // At 15 s: this side asks.
   clock_.Advance(absl::Seconds(5));
   const std::optional<RawFrame> ping = peer_.ReadFrame();
   ASSERT_TRUE(ping.has_value());
   EXPECT_EQ(ping->header.flags, 0);
+  // At 20 s, and at 30 s: as if it had asked at 10 s.
   clock_.Advance(absl::Seconds(5));
   Run([&] { EXPECT_THAT(host_.suspicions, ElementsAre(true)); });
   clock_.Advance(absl::Seconds(10));

@@ -1,3 +1,4 @@
+// The numbers that a side gives to methods, within its peer's limit and its own.
 #include "weft/rpc/protocol/native/method_numbers.h"
 
 #include <deque>
@@ -43,6 +44,7 @@ TEST(MethodNumbers, NameAMethodWithEachCallThatThePeerKeepsNoNumberFor) {
 }
 
 TEST(MethodNumbers, KeepATableOfTheirOwnLimitWhateverThePeerKeeps) {
+  // Methods are told apart by their address, so copies of one are as good as others.
   std::deque<MethodInfo> methods(MethodNumbers::kMaxMethods + 1, kSay);
   MethodNumbers numbers;
   for (size_t i = 0; i < MethodNumbers::kMaxMethods; ++i) {

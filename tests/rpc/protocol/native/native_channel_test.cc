@@ -67,9 +67,11 @@ class NativeChannel : public ::testing::Test {
  protected:
   NativeChannel() {
     options_.runtime = test::QuietRuntime();
+    // HoldsRepliesToItsLimit announces one byte more; all other replies are smaller.
     options_.limits.max_message_bytes = 100'000;
+    // No PING of the channel comes between the frames that a test reads.
     options_.limits.heartbeat_interval = absl::ZeroDuration();
-    // So no test waits for the next attempt.
+    // Short, so that no test waits for the next attempt.
     options_.backoff = absl::Milliseconds(1);
     options_.max_backoff = absl::Milliseconds(1);
   }
@@ -115,6 +117,7 @@ class NativeChannel : public ::testing::Test {
   }
   // Returns when the channel has taken what was sent before.
   static void Settle(RawPeer& server) {
+    // Input is taken in order: the answer to the PING follows all that came before it.
     server.Send(raw::Ping(9));
     ASSERT_TRUE(server.ReadFrame(FrameType::kPing).has_value());
   }
@@ -158,6 +161,7 @@ TEST_F(NativeChannel, SendsPrefaceAndHelloAtOnceAndCallsAfterOurs) {
   ASSERT_TRUE(hello.ParseFromString(frame->body));
   EXPECT_EQ(hello.auth_token(), "sesame");
   EXPECT_EQ(hello.max_message_bytes(), 100'000u);
+  // The request leaves only now: the channel holds to limits that the server's Hello tells.
   server.Send(raw::Opening());
   const std::optional<RawFrame> request = server.ReadFrame();
   ASSERT_TRUE(request.has_value());
@@ -192,6 +196,7 @@ TEST_F(NativeChannel, NamesItsMethodsWhereTheServerKeepsNoNumbers) {
   first.Start(*stub_);
   RawPeer server = Accept({.max_methods = 0});
   for (Call* call : {&first, &second}) {
+    // Only after the first answer: a channel that had bound a number would use it now.
     if (call == &second) second.Start(*stub_);
     const std::optional<RawFrame> request = server.ReadFrame(FrameType::kRequest);
     ASSERT_TRUE(request.has_value());
@@ -209,12 +214,16 @@ TEST_F(NativeChannel, KeepsToTheServersLimits) {
   RawPeer server = Accept({.max_message = 50, .max_metadata = 10, .max_calls = 1});
   const uint64_t id = ReadRequest(server);
   EchoRequest large;
+  // 51 bytes with the field's tag and length: one more than the server takes. `waiting` uses up
+  // max_calls all the time, but a request's size and metadata are checked before the number of
+  // calls.
   large.set_payload(std::string(49, 'x'));
   absl::Status status = stub_->Echo(large).status();
   EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("51"), HasSubstr("50"), HasSubstr("max_message_bytes")));
   ClientContext context;
+  // 14 bytes: 3 and 5, and 6 for both lengths.
   ASSERT_TRUE(context.metadata().Add("key", "value").ok());
   status = stub_->Echo({}, {.context = &context}).status();
   EXPECT_EQ(status.code(), StatusCode::kResourceExhausted);
@@ -273,6 +282,7 @@ TEST_F(NativeChannel, SendsElsewhereWhatWasAnnouncedAnEndAndWasNotTaken) {
   call.Start(*stub_);
   RawPeer server = Accept();
   ASSERT_EQ(ReadRequest(server), 1u);
+  // Call 1 is above 0, so it was not executed, and another connection may carry it.
   server.Send(raw::GoAwayAnnounced("bye") + raw::GoAway(0, "bye"));
   EXPECT_TRUE(server.WaitForClose());
   RawPeer next = Accept();
@@ -286,6 +296,8 @@ TEST_F(NativeChannel, RefusesCallsFromAServerWithAStatus) {
   Start();
   channel_->Connect();
   RawPeer server = Accept();
+  // By name, by the number that the first request has bound, and in pieces. The piece behind a
+  // refused request is dropped.
   server.Send(raw::Request({.id = 1, .number = 1}) +
               raw::Request({.id = 2, .number = 1, .name = ""}) +
               raw::Request({.id = 3, .more = 100}) + raw::Data(3, false, true, "x"));
@@ -294,6 +306,7 @@ TEST_F(NativeChannel, RefusesCallsFromAServerWithAStatus) {
     ASSERT_TRUE(answer.has_value());
     EXPECT_EQ(answer->header.type, FrameType::kResponse);
     EXPECT_EQ(answer->header.id, id);
+    // UNIMPLEMENTED: a channel offers no services.
     EXPECT_EQ(answer->header.aux, 12);
     EXPECT_TRUE(answer->header.has(kNotExecuted));
   }
@@ -303,6 +316,7 @@ TEST_F(NativeChannel, RefusesCallsFromAServerWithAStatus) {
 // ---- Servers that are none
 
 TEST_F(NativeChannel, GivesUpOnAServerOfAnotherProtocol) {
+  // HTTP/1.1, a TLS alert, HTTP/2's SETTINGS, and a later version of the framing.
   for (const std::string& bytes :
        {std::string("HTTP/1.1 400 Bad Request\r\n\r\n"),
         std::string("\x15\x03\x03\0\x02\x02\x28", 7), std::string("\0\0\x06\x04\0\0\0\0\0", 9),
@@ -353,6 +367,7 @@ TEST_F(NativeChannel, GivesUpOnAServerThatNeverAnswersHello) {
 }
 
 TEST_F(NativeChannel, SaysSoWhenTheServerClosesInsteadOfAHello) {
+  // As above, but the end of the stream comes before the time is over.
   for (const std::string& bytes : {std::string(), raw::Preface(), raw::Opening().substr(0, 20)}) {
     Start();
     Call call;
@@ -371,6 +386,8 @@ TEST_F(NativeChannel, SaysSoWhenTheServerClosesInsteadOfAHello) {
 // ---- Faults after the handshake
 
 TEST_F(NativeChannel, ClosesOnFaultsAndEndsItsCalls) {
+  // Rows speak of call 1, which is under way, and of call 9, which was never begun. 990 bytes of
+  // this reply are missing: a piece of 990 with MORE does not fit, nor does one of 991.
   const std::string begin = raw::ReplyBegin(1, 1'000, "0123456789");
   struct Row {
     std::string bytes;
@@ -412,6 +429,7 @@ TEST_F(NativeChannel, ClosesOnFaultsAndEndsItsCalls) {
     EXPECT_EQ(ReadRequest(server), 1u);
     server.Send(row.bytes);
     ExpectLost(server, call, StatusCode::kUnavailable, row.text);
+    // The request had left, so the server may have executed it before the fault.
     EXPECT_TRUE(call.context().may_have_been_executed());
     EXPECT_THAT(std::string(call.Wait().status().message()), HasSubstr("was sent"));
   }
@@ -422,6 +440,7 @@ TEST_F(NativeChannel, EndsACallWhoseReplyIsGarbage) {
   Call call;
   call.Start(*stub_);
   RawPeer server = Accept();
+  // A field of 127 bytes, of which none follows.
   server.Send(raw::Reply(ReadRequest(server), "\x0A\x7F"));
   const absl::Status status = call.Wait().status();
   EXPECT_EQ(status.code(), StatusCode::kInternal);
@@ -442,6 +461,7 @@ TEST_F(NativeChannel, TakesStatusesOfAllSorts) {
       ASSERT_EQ(ReadRequest(server), ++id);
       server.Send(raw::Error(id, code, "because", not_executed));
       const absl::Status status = call.Wait().status();
+      // A code above 16 is unknown here, and so UNKNOWN, which is 2.
       EXPECT_EQ(static_cast<int>(status.code()), code <= 16 ? code : 2);
       EXPECT_EQ(status.message(), "because");
       EXPECT_EQ(call.context().may_have_been_executed(), !not_executed);
@@ -479,6 +499,8 @@ TEST_F(NativeChannel, CountsLateAndUnknownReplies) {
   call.Start(*stub_);
   RawPeer server = Accept();
   const uint64_t id = ReadRequest(server);
+  // Six replies to no call under way. The piece behind the last one is part of it and counts no
+  // more.
   server.Send(raw::Reply(id + 1, "") + raw::Error(0, 5, "") + raw::ReplyBegin(77, 1'000, "x") +
               raw::Reply(id, raw::Text("ho")) + raw::Reply(id, raw::Text("again")) +
               raw::Error(id, 5, "again") + raw::ReplyBegin(id, 90'000, "again") +
@@ -492,7 +514,7 @@ TEST_F(NativeChannel, CountsLateAndUnknownReplies) {
   ExpectServed(server);
 }
 
-// Its pieces are those of no message that there ever was.
+// A reply to an unknown call is only late. A piece for a call that was never begun is a fault.
 TEST_F(NativeChannel, ClosesPiecesOfAReplyToACallThatWasNeverBegun) {
   Start();
   Call call;
@@ -515,6 +537,7 @@ TEST_F(NativeChannel, ClosesAnIdleConnectionThoughItsServerDoesNotConfirm) {
   Start();
   channel_->Connect();
   RawPeer server = Accept();
+  // Settle's PING is no call: the connection stays idle under the looks.
   const auto leaves = [&] {
     const std::vector<ConnectionInfo> all = channel_->connections();
     return !all.empty() && all.front().state == ConnectionState::kGoingAway;
@@ -526,8 +549,10 @@ TEST_F(NativeChannel, ClosesAnIdleConnectionThoughItsServerDoesNotConfirm) {
   Settle(server);
   for (int i = 0; i < 20 && !leaves(); ++i) look();
   ASSERT_TRUE(leaves());
+  // Half a second: the server may still confirm.
   for (int i = 0; i < 5; ++i) look();
   EXPECT_TRUE(leaves());
+  // Without Settle: the connection closes between two of these steps and would not answer.
   for (int i = 0; i < 10; ++i) clock_.Advance(kLook);
   EXPECT_TRUE(server.WaitForClose());
 }
@@ -549,6 +574,8 @@ TEST_F(NativeChannel, DropsAReplyBeingReadWhenItsCallEnds) {
       server.Send(raw::ReplyBegin(id, whole, payload.substr(0, 30'000)));
       server.Send(raw::Ping(1) + data.substr(0, kHeaderSize));
       ASSERT_TRUE(server.ReadFrame(FrameType::kPing).has_value());
+      // These bytes may be read before the call ends or after it; in both cases the rest is
+      // dropped.
       server.Send(data.substr(kHeaderSize, part));
       by_deadline ? clock_.Advance(absl::Seconds(61)) : call.context().Cancel();
       const absl::Status status = call.Wait().status();
@@ -560,6 +587,7 @@ TEST_F(NativeChannel, DropsAReplyBeingReadWhenItsCallEnds) {
       const int64_t late = channel_->counts().late_replies;
       server.Send(data.substr(kHeaderSize + part));
       Settle(server);
+      // The dropped piece counts as one late reply, however many reads it took.
       EXPECT_EQ(channel_->counts().late_replies, late + 1);
       EXPECT_EQ(call.ends(), 1);
       ExpectServed(server);
@@ -579,6 +607,7 @@ TEST_F(NativeChannel, PutsRepliesInPiecesTogether) {
   const std::string a = raw::Payload(std::string(70'000, 'a'));
   const std::string b = raw::Payload(std::string(80'000, 'b'));
   const auto size = [](const std::string& s) { return static_cast<uint32_t>(s.size()); };
+  // The first frame of a message may hold none of its bytes, or one.
   const std::string bytes = raw::ReplyBegin(first, size(a), "") +
                             raw::ReplyBegin(second, size(b), b.substr(0, 1)) +
                             raw::Data(first, true, true, a.substr(0, 40'000)) +
@@ -586,6 +615,7 @@ TEST_F(NativeChannel, PutsRepliesInPiecesTogether) {
                             raw::Data(first, true, false, a.substr(40'000)) +
                             raw::Data(second, true, true, b.substr(10'000, 60'000)) +
                             raw::Data(second, true, false, b.substr(70'000));
+  // 7,001 divides no piece, so headers and pieces are cut at ever different places.
   for (size_t at = 0; at < bytes.size(); at += 7'001) server.Send(bytes.substr(at, 7'001));
   ASSERT_TRUE(one.Wait().ok()) << one.Wait().status();
   EXPECT_EQ(one.Wait()->payload(), std::string(70'000, 'a'));
@@ -637,6 +667,7 @@ class NativeCallStates : public NativeChannel,
                 raw::Data(1, true, true, kMessage.substr(5, 1'000)));
     Settle(server);
     if (state == State::kInsidePiece) {
+      // The answer to the PING says that the read with the beginning of the piece was taken.
       server.Send(raw::Ping(1) + LastPiece().substr(0, kHeaderSize + 10));
       EXPECT_TRUE(server.ReadFrame(FrameType::kPing).has_value());
     }
@@ -668,7 +699,7 @@ TEST_P(NativeCallStates, EndExactlyOnce) {
   if (deadline) StopTime();
   Start();
   Call call;
-  // Less than a connection may take.
+  // The deadline is shorter than connect_timeout, 3 s: the call ends, not the attempt to connect.
   RawPeer server = Reach(state, call, deadline ? absl::Seconds(1) : absl::Seconds(60));
   const bool sent = state != State::kWaiting;
   ASSERT_FALSE(call.ended());
@@ -757,6 +788,7 @@ TEST_P(NativeCallStates, EndExactlyOnce) {
   } else if (event == Event::kDuplicateReply || event == Event::kReply) {
     Settle(server);
   }
+  // The cancel and the channel's end come too late: both must find no call.
   call.context().Cancel();
   channel_.reset();
   EXPECT_EQ(call.ends(), 1);

@@ -126,6 +126,7 @@ class ServersInitialMetadata : public ::testing::Test {
         ADD_FAILURE() << "no answer";
         return seen;
       }
+      // Frames of no other call and none of the connection come in between.
       EXPECT_EQ(frame->header.id, 1u);
       EXPECT_EQ(FrameReader::CheckHeader(frame->header, size_t{64} << 10), FrameError::kNone);
       seen.types.push_back(frame->header.type);
@@ -176,6 +177,7 @@ TEST_F(ServersInitialMetadata, StandsBeforeAnErrorAndBeforePieces) {
   EXPECT_THAT(seen.types, ElementsAre(FrameType::kHeaders, FrameType::kResponse));
   EXPECT_EQ(seen.code, StatusCode::kNotFound);
   RawPeer second = Open();
+  // Field 2 of the query is the size of the reply.
   second.Send(Call("Get", raw::Varint(2, 100'000)));
   seen = ReadCall(second);
   EXPECT_THAT(seen.types, ElementsAre(FrameType::kHeaders, FrameType::kResponse, FrameType::kData));
@@ -193,6 +195,7 @@ TEST_F(ServersInitialMetadata, IsNothingWhereNothingWasAdded) {
 
 // The next call may be served by the same object.
 TEST_F(ServersInitialMetadata, IsOfOneCall) {
+  // The first call sends early and adds afterwards, the second adds only, the third does nothing.
   std::atomic<int> calls{0};
   Start([&](ServerContext& call) {
     if (++calls == 1) {
@@ -204,6 +207,7 @@ TEST_F(ServersInitialMetadata, IsOfOneCall) {
   peer.Send(Call("Get"));
   Seen seen = ReadCall(peer);
   EXPECT_THAT(seen.types, ElementsAre(FrameType::kHeaders, FrameType::kResponse));
+  // The handler added its pair when HEADERS had left.
   EXPECT_EQ(seen.headers, "");
   for (uint64_t id = 2; id < 4; ++id) {
     peer.Send(raw::Request({.id = id, .name = "weft.test.Rows/Get"}));
@@ -230,6 +234,7 @@ TEST_F(ServersInitialMetadata, StandsBeforeTheFirstMessageOfAStream) {
   RawPeer second = Open();
   second.Send(Call("List", raw::Varint(1, 1) + raw::Varint(2, 100'000)));
   std::vector<FrameType> types;
+  // ReadCall would take the last DATA frame for the end of the call.
   while (types.empty() || types.back() != FrameType::kResponse) {
     const std::optional<RawFrame> frame = second.ReadFrame();
     ASSERT_TRUE(frame.has_value());
@@ -251,6 +256,7 @@ TEST_F(ServersInitialMetadata, LeavesAtOnceWhenTheHandlerSaysSo) {
     (void)AddPairs(call);
     EXPECT_TRUE(call.SendInitialMetadata());
     EXPECT_FALSE(call.SendInitialMetadata()) << "a second time";
+    // Taken, but HEADERS has left without it.
     EXPECT_TRUE(call.initial_metadata().Add("too", "late").ok());
     EXPECT_TRUE(released.WaitFor([number](int n) { return n >= number; }));
     return absl::OkStatus();
@@ -267,6 +273,7 @@ TEST_F(ServersInitialMetadata, LeavesAtOnceWhenTheHandlerSaysSo) {
     ASSERT_TRUE(frame.has_value());
     EXPECT_EQ(frame->header.type, FrameType::kHeaders) << method;
     EXPECT_EQ(frame->body, raw::Pair("shard", "n-7"));
+    // HEADERS has come while the handler still waits here.
     released.Update([](int& n) { ++n; });
     EXPECT_THAT(ReadCall(peer).types, ElementsAre(FrameType::kResponse));
   }
@@ -279,14 +286,16 @@ TEST_F(ServersInitialMetadata, GoesInFrontOfTheTrailersToAPeerThatDoesNotHaveIt)
     return absl::OkStatus();
   });
   for (const char* method : {"Get", "List"}) {
+    // Streams alone.
     RawPeer peer = Open(HelloOf(1));
     peer.Send(Call(method, raw::Varint(1, 1)));
     const Seen seen = ReadCall(peer);
     EXPECT_EQ(seen.types.back(), FrameType::kResponse);
     EXPECT_EQ(std::count(seen.types.begin(), seen.types.end(), FrameType::kHeaders), 0);
+    // The pairs of both stand together, initial metadata first.
     EXPECT_EQ(seen.trailers, raw::Pair("shard", "n-7") + raw::Pair("t", "v")) << method;
   }
-  // Together they keep to the limit of trailers.
+  // Together they keep to the limit of trailers: 14 bytes and 8 are more than 20.
   RawPeer narrow = Open(HelloOf(1, 20));
   narrow.Send(Call("Get"));
   const Seen seen = ReadCall(narrow);
@@ -308,6 +317,7 @@ TEST_F(ServersInitialMetadata, HoldsToBothSidesLimits) {
     return fail ? absl::NotFoundError("no cat") : absl::OkStatus();
   });
   RawPeer enough = Open(HelloOf(kFeatures, 50));
+  // The peer takes just as much as there is.
   enough.Send(Call("Get"));
   EXPECT_EQ(ReadCall(enough).code, StatusCode::kOk);
   for (const bool at_once : {false, true}) {
@@ -333,6 +343,7 @@ TEST_F(ServersInitialMetadata, HoldsToBothSidesLimits) {
       }
     }
   }
+  // The metadata is still too large.
   fail = true;
   RawPeer peer = Open(HelloOf(kFeatures, 49));
   peer.Send(Call("Get"));
@@ -346,6 +357,7 @@ TEST_F(ServersInitialMetadata, IsNotTheCallersToSend) {
   RawPeer peer = Open();
   peer.Send(Call("Get"));
   EXPECT_EQ(ReadCall(peer).code, StatusCode::kOk);
+  // Call 1 is the peer's own. This side has begun none that could have initial metadata.
   peer.Send(raw::Headers(1, raw::Pair("k", "v")));
   const std::optional<RawFrame> last = peer.ReadFrame(FrameType::kGoAway);
   ASSERT_TRUE(last.has_value());
@@ -364,6 +376,7 @@ class ChannelsInitialMetadata : public ::testing::Test {
     channel_.reset();
     options.runtime = Quiet();
     options.limits.heartbeat_interval = absl::ZeroDuration();
+    // A lost connection is dialled again at once.
     options.backoff = options.max_backoff = absl::Milliseconds(1);
     listener_.emplace();
     channel_ = *Channel::Create(listener_->address(), options);
@@ -410,6 +423,7 @@ TEST_F(ChannelsInitialMetadata, IsInTheContextWithTheAnswer) {
   const auto call = Get();
   RawPeer server = Accept();
   ReadRequest(server);
+  // HEADERS stands alone for a while: the answer comes in another read.
   server.Send(raw::Headers(1, kPair + raw::Pair("b-bin", std::string("\0\xFF", 2))));
   Settle(server);
   server.Send(raw::Reply(1, ""));
@@ -423,6 +437,7 @@ TEST_F(ChannelsInitialMetadata, IsInTheContextWithTheAnswer) {
   ReadRequest(server);
   server.Send(raw::Headers(2, kPair + raw::Pair("Upper", "x") + kPair) + raw::Error(2, 5, "no"));
   EXPECT_EQ(second->Wait().code(), StatusCode::kNotFound);
+  // Keys in upper case cannot be; the pair behind is not read any more.
   EXPECT_THAT(second->context.initial_metadata().entries(),
               ElementsAre(Metadata::Entry("shard", "n-7")));
   // Also where this side ends the call.
@@ -454,6 +469,7 @@ TEST_F(ChannelsInitialMetadata, IsTakenWithoutAContextAndInSeveralAttempts) {
   // Of the attempt that ended the call.
   const auto again = Get();
   ReadRequest(server);
+  // UNAVAILABLE and not executed: the policy allows another attempt.
   server.Send(raw::Headers(3, raw::Pair("first", "")) + raw::Error(3, 14, "busy", true));
   ReadRequest(server);
   server.Send(raw::Headers(4, kPair) + raw::Reply(4, ""));
@@ -467,6 +483,7 @@ TEST_F(ChannelsInitialMetadata, OfACallThatGoesElsewhereIsForgotten) {
   const auto call = Get();
   RawPeer server = Accept();
   ReadRequest(server);
+  // The server has answered something and takes it back: GOAWAY says that it took no call.
   server.Send(raw::Headers(1, raw::Pair("first", "")) + raw::GoAway(0, "bye"));
   RawPeer other = Accept();
   ReadRequest(other);
@@ -481,12 +498,14 @@ TEST_F(ChannelsInitialMetadata, IsDroppedWhenItComesLate) {
   const auto call = Get();
   RawPeer server = Accept();
   ReadRequest(server);
+  // A second one would be a fault while its call is under way.
   server.Send(raw::Reply(1, "") + raw::Headers(1, kPair) + raw::Headers(1, kPair));
   EXPECT_EQ(call->Wait(), absl::OkStatus());
   EXPECT_TRUE(call->context.initial_metadata().empty());
   Settle(server);
   auto rows = stub_->List({});
   ReadRequest(server);
+  // The call is over for this side before the server has heard of it.
   rows.Cancel();
   ASSERT_TRUE(server.ReadFrame(FrameType::kCancel).has_value());
   server.Send(raw::Headers(2, kPair));
@@ -495,6 +514,7 @@ TEST_F(ChannelsInitialMetadata, IsDroppedWhenItComesLate) {
 }
 
 TEST_F(ChannelsInitialMetadata, ClosesWhereItIsNotTheFirstOfAStream) {
+  // Other metadata, a message, the end of the stream, and pieces of a message or a reply.
   for (const std::string& before :
        {raw::Headers(1, ""), raw::Message(1, true, ""), raw::HalfClose(1, true),
         raw::MessageBegin(1, true, 100, "x"), raw::ReplyBegin(1, 100, "x")}) {
@@ -514,6 +534,7 @@ TEST_F(ChannelsInitialMetadata, ClosesWhereItIsNotTheFirstOfAStream) {
 
 TEST_F(ChannelsInitialMetadata, EndsItsCallWhereItIsTooLarge) {
   ChannelOptions options;
+  // Just enough for kPair, and a byte too few for the pair that comes first.
   options.limits.max_metadata_bytes = 14;
   Start(options);
   const auto call = Get();
@@ -527,6 +548,7 @@ TEST_F(ChannelsInitialMetadata, EndsItsCallWhereItIsTooLarge) {
   const std::optional<RawFrame> cancel = server.ReadFrame(FrameType::kCancel);
   ASSERT_TRUE(cancel.has_value());
   EXPECT_EQ(cancel->header.id, 1u);
+  // The connection goes on: the reply to the call that was given up is dropped.
   server.Send(raw::Reply(1, ""));
   const auto second = Get();
   ReadRequest(server);
@@ -565,6 +587,7 @@ class WaitingForInitialMetadata : public ChannelsInitialMetadata {
       }
       if (waits_before) {
         Settle(server);
+        // The thread of the blocking style may not wait yet, which makes no difference here.
         EXPECT_FALSE(told.Get().has_value());
         server.Send(bytes);
       }
@@ -619,6 +642,7 @@ TEST_F(WaitingForInitialMetadata, EndsWhenTheHolderGoesOrTheConnectionDoes) {
     Watched<std::optional<bool>> told;
     talk->WaitForInitialMetadataAsync([&](bool has) { told.Set(has); });
     if (drops) {
+      // The context goes with the stream; metadata that comes then must not be written to it.
       talk.reset();
       context.reset();
       server.Send(raw::Headers(1, kPair));
@@ -636,6 +660,7 @@ TEST_F(WaitingForInitialMetadata, IsRefusedOnAnIoThread) {
   RawPeer server = Accept();
   ReadRequest(server);
   Watched<std::optional<bool>> waited;
+  // The callback runs on the I/O thread, which the wait would block.
   stub_->GetAsync({}, {},
                   [&](const absl::StatusOr<Row>&) { waited.Set(rows.WaitForInitialMetadata()); });
   ReadRequest(server);
@@ -653,6 +678,7 @@ TEST_F(WaitingForInitialMetadata, MayBeGivenUp) {
   ReadRequest(server);
   {
     Coro<bool> waits = Await(rows);
+    // Runs up to its wait; the end of the block destroys it there.
     waits.await_suspend(std::noop_coroutine()).resume();
   }
   server.Send(raw::Headers(1, kPair));

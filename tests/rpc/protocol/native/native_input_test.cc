@@ -1,4 +1,5 @@
-// The input that a peer may make the other side hold, and for how long.
+// The input that a peer may make the other side hold, and for how long: a real server or channel
+// against a peer that the test plays byte by byte, by a clock that the test moves.
 #include <functional>
 #include <memory>
 #include <optional>
@@ -33,10 +34,13 @@ using test::HeldEcho;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
+// Below the default limit of a message, 64 MiB: it is taken when it is announced.
 constexpr uint32_t kHuge = 63 << 20;
+// Below the default limit of a frame, 64 KiB, which both sides have here.
 constexpr size_t kPiece = 60'000;
 
-// An EchoRequest of `size` bytes.
+// An EchoRequest of `size` bytes, if its length takes three of them: from 16 KiB to 2 MiB. Smaller
+// ones have a byte less, larger ones a byte more.
 std::string EchoBytes(size_t size) { return raw::Payload(std::string(size - 4, 'e')); }
 
 // Reads the rows of a call when the test says so.
@@ -53,6 +57,7 @@ class HeldRows final : public test::Rows::Service {
 
 RuntimeOptions Quiet(const Clock* clock) {
   RuntimeOptions options;
+  // HeldRows blocks a worker for each of its calls.
   options.worker_threads = 4;
   options.log_level = LogLevel::kOff;
   options.clock = clock;
@@ -158,6 +163,7 @@ TEST_F(NativeInput, WhatIsOnlyAnnouncedTakesNoMemory) {
   std::vector<RawPeer> peers;
   for (int i = 0; i < 64; ++i) {
     RawPeer& peer = peers.emplace_back(Open());
+    // Four of them stay just below the bound of one connection, four times max_message_bytes.
     for (uint64_t id = 1; id <= 4; ++id) peer.Send(Half(id, kHuge, 1));
     Settle(peer);
   }
@@ -170,6 +176,7 @@ TEST_F(NativeInput, UnfinishedMessagesOfAllConnectionsAreBoundedTogether) {
   options_.max_input_bytes = 4 << 20;
   Start();
   RawPeer one = Open(), two = Open();
+  // Most of a message has come, so its block has room for all 3 MiB: two do not fit into 4.
   one.Send(Half(1, 3 << 20, 2 << 20));
   Settle(one);
   EXPECT_GE(server_->input_bytes(), size_t{2} << 20);
@@ -204,6 +211,8 @@ TEST_F(NativeInput, RequestsCountUntilTheyAreAnswered) {
   const std::string hang = "weft.test.EchoService/Hang";
   const std::string message = EchoBytes(50'000);
   uint64_t id = 0;
+  // Accounts ask their budgets by steps of 64 KiB: 11 times 50,000 are 8 steps, just the limit. A
+  // twelfth makes a ninth step.
   for (; id < 11;) peer.Send(raw::Request({.id = ++id, .name = hang, .message = message}));
   echo_.Held(10);
   EXPECT_GE(server_->input_bytes(), 11 * 50'000 - InputAccount::kStep);
@@ -251,7 +260,7 @@ TEST_F(NativeInput, WholeOnesThatCameInPiecesCountToo) {
   EXPECT_TRUE(PollUntil(nothing_held));
 }
 
-// By what their headers say, before the rest of them has come.
+// The first frame tells the ratio, 50,000 here, before the rest of the message has come.
 TEST_F(NativeInput, BombsAreRefusedByTheirFirstFrame) {
   Start();
   RawPeer peer = Open({.features = 1, .stream_window = 1 << 20, .connection_window = 1 << 20});
@@ -259,6 +268,7 @@ TEST_F(NativeInput, BombsAreRefusedByTheirFirstFrame) {
   // zstd, to 50 MB, from 1'000 bytes of which 100 are here.
   const std::string bomb = raw::Number(uint8_t{2}) + raw::Number(uint32_t{50'000'000}) +
                            raw::Number(uint32_t{1'000}) + std::string(100, 'z');
+  // END, MORE, COMPRESSED and NAMED.
   peer.Send(raw::Frame(
       0x01, 0x47, 0, 1,
       raw::Number(uint64_t{0}) + raw::Number(static_cast<uint16_t>(name.size())) + name + bomb));
@@ -277,6 +287,8 @@ TEST_F(NativeInput, MetadataCountsToo) {
   Start();
   RawPeer peer = Open();
   uint64_t id = 0;
+  // The limit is four steps of 64 KiB. 20 times 16,007 bytes stay below the fifth step, the 21st
+  // goes over it.
   for (; id < 25;) {
     peer.Send(raw::Request({.id = ++id,
                             .name = "weft.test.EchoService/Hang",
@@ -288,6 +300,7 @@ TEST_F(NativeInput, MetadataCountsToo) {
 
 TEST_F(NativeInput, MessagesOfStreamsCountUntilTheyAreRead) {
   options_.max_input_bytes = 512 << 10;
+  // Wide enough that credit refuses nothing here.
   options_.limits.stream_window_bytes = 16 << 20;
   Start();
   RawPeer peer = Open({.features = 1, .stream_window = 1 << 20, .connection_window = 1 << 20});
@@ -298,12 +311,14 @@ TEST_F(NativeInput, MessagesOfStreamsCountUntilTheyAreRead) {
   Settle(peer);
   EXPECT_GE(server_->input_bytes(), 8 * 50'000 - InputAccount::kStep);
   peer.Send(raw::Request({.id = 2, .name = "weft.test.Rows/Add", .opens = true}));
+  // The last of these is the twelfth message on the connection, and one too many. Its own stream
+  // ends for it, not the first one.
   for (int i = 0; i < 4; ++i) peer.Send(raw::Message(2, false, row));
   const std::optional<RawFrame> refused = peer.ReadFrame(FrameType::kResponse);
   ASSERT_TRUE(refused.has_value());
   EXPECT_EQ(refused->header.id, 2u);
   EXPECT_EQ(static_cast<StatusCode>(refused->header.aux), StatusCode::kResourceExhausted);
-  // Read, they are nobody's any more.
+  // Messages that were read are given back.
   rows_.reads.Set(true);
   peer.Send(raw::HalfClose(1, false));
   const std::optional<RawFrame> sum = peer.ReadFrame(FrameType::kResponse);
@@ -322,6 +337,7 @@ TEST_F(NativeInput, LongHalfFramesCount) {
   one.Send(request.substr(0, 300'000));
   ASSERT_TRUE(PollUntil([&] { return server_->input_bytes() >= 300'000 - InputAccount::kStep; }));
   EXPECT_LT(server_->input_bytes(), size_t{1} << 20) << "room for what has come, and twice that";
+  // A frame that is not whole has no call yet that could be refused: its connection ends.
   two.Send(request.substr(0, 1'000'000));
   EXPECT_TRUE(two.WaitForClose());
   EXPECT_TRUE(PollUntil([&] { return server_->closed(CloseReason::kInputFull) == 1; }));
@@ -342,6 +358,7 @@ TEST_F(NativeInput, OfClientsThatAreNotKnownLittleIsHeld) {
   const std::string opening = raw::Preface() + raw::Frame(0x10, 0, 0, 0, body);
   std::vector<RawPeer> peers;
   for (int i = 0; i < 2; ++i) {
+    // 55,000 bytes of each are held: the second goes over the limit for strangers.
     peers.push_back(RawPeer::ConnectTo(server_->port()));
     peers.back().Send(opening.substr(0, 55'000));
   }
@@ -357,6 +374,7 @@ TEST_F(NativeInput, WhatIsHeldForStrangersIsBoundedTogether) {
   Start();
   RawPeer one = Open(), two = Open();
   std::string calls;
+  // About 33 KB with the cost of each frame: once below the limit, twice above it.
   for (uint64_t id = 1; id <= 30; ++id) {
     calls += raw::Request({.id = id, .message = EchoBytes(1'000)});
   }
@@ -377,6 +395,7 @@ TEST_F(NativeInput, WhatWasHeldUntilTheVerdictIsGivenBackWithIt) {
   HoldUntilVerdict();
   Start();
   RawPeer peer = Open();
+  // About 78 KB: HeldFrames is full before, and the account has passed its first step on.
   constexpr uint64_t kCalls = 70;
   for (uint64_t id = 1; id <= kCalls; ++id) {
     peer.Send(raw::Request({.id = id, .message = EchoBytes(1'000)}));
@@ -400,6 +419,7 @@ TEST_F(NativeInput, AnUnfinishedRequestOfWhichNothingComesIsDropped) {
   peer.Send(Half(1, kHuge, 1 << 20));
   Settle(peer);
   EXPECT_GE(server_->input_bytes(), size_t{1} << 20);
+  // The default of max_message_pause is 30 s.
   clock_.Advance(absl::Seconds(29));
   Settle(peer);
   EXPECT_GE(server_->input_bytes(), size_t{1} << 20);
@@ -420,6 +440,7 @@ TEST_F(NativeInput, SoIsOneThatStopsInsideAPiece) {
   const std::string piece = raw::Data(1, false, true, std::string(kPiece, 'h'));
   const std::string sent = Half(1, kHuge, 1 << 20) + piece.substr(0, 30'000);
   peer.Send(sent);
+  // A PING cannot stand inside the piece, so the bytes that were read are counted instead.
   ASSERT_TRUE(AwaitBytes(before + sent.size()));
   clock_.Advance(absl::Seconds(30));
   ExpectError(peer, 1, StatusCode::kUnavailable, "max_message_pause");
@@ -544,6 +565,7 @@ TEST_F(NativeInput, WithoutALimitAnUnfinishedRequestMayWait) {
 TEST_F(NativeInput, AClientThatWishesNoHeartbeatIsAskedForLifeAllTheSame) {
   options_.max_heartbeat_interval = absl::Seconds(30);
   Start();
+  // None, and one in 46 days: neither may keep the server from asking every 30 s.
   RawPeer answers = Open({.heartbeat_ms = 0}), silent = Open({.heartbeat_ms = 4'000'000'000});
   for (int i = 1; i <= 2; ++i) {
     clock_.Advance(absl::Seconds(30));
@@ -555,6 +577,7 @@ TEST_F(NativeInput, AClientThatWishesNoHeartbeatIsAskedForLifeAllTheSame) {
     EXPECT_EQ(server_->closed(CloseReason::kSilent), 0);
   }
   clock_.Advance(absl::Seconds(30));
+  // Asked at 30 s and at 60 s, and given up at 90 s: two misses are the default.
   EXPECT_TRUE(silent.WaitForClose());
   EXPECT_EQ(server_->closed(CloseReason::kSilent), 1);
   ExpectServed(answers, 3);
@@ -580,6 +603,7 @@ TEST(NativeInputOfAClient, AReplyOfWhichNothingComesEndsItsCall) {
   std::unique_ptr<Channel> channel = *Channel::Create(listener.address(), options);
   EchoService::Stub stub(*channel);
   Watched<std::optional<absl::Status>> result;
+  // Without a timeout, so that nothing else can end the call.
   stub.EchoAsync(EchoRequest(), {.timeout = absl::InfiniteDuration()},
                  [&](absl::StatusOr<EchoReply> reply) { result.Set(reply.status()); });
   RawPeer server = listener.Accept();
@@ -629,6 +653,7 @@ TEST(NativeInputOfAClient, RepliesAreBoundedByTheRuntime) {
 TEST_F(NativeInput, ARequestBetweenMuchElseDoesNotKeepTheBlockThatItCameIn) {
   for (const bool ordered : {false, true}) {
     Notification release;
+    // The only worker waits in the first call, and all others in the queue.
     echo_.in_echo = [&](ServerContext&) { EXPECT_TRUE(release.Wait()); };
     runtime_.worker_threads = 1;
     Start(ordered);
@@ -637,6 +662,8 @@ TEST_F(NativeInput, ARequestBetweenMuchElseDoesNotKeepTheBlockThatItCameIn) {
     for (uint64_t i = 0; i < 3'000; ++i) cancels += raw::Cancel(1'000'000);
     constexpr uint64_t kCalls = 100;
     for (uint64_t id = 1; id <= kCalls; ++id) {
+      // About 48 KB of other frames, so that nearly each request comes in a block of its own. 300
+      // bytes: from 256 on a request is not copied into its call, but refers to the input.
       peer.Send(cancels + raw::Request({.id = id, .message = EchoBytes(300)}));
       Settle(peer);
     }
@@ -670,10 +697,12 @@ TEST_F(NativeInput, NothingFollowsTheGoAwayThatNamesAFault) {
   peer.Send(second);
   Responder<EchoReply>& late = echo_.Held(1);
   large.Finish();  // writes, on this thread, until the kernel takes no more
+  // An unknown type, read while the large answer still waits in pieces.
   const std::string fault = raw::Frame(0x77, 0, 0, 0);
   const uint64_t opening = raw::Opening().size();
   peer.Send(fault);
   ASSERT_TRUE(AwaitBytes(opening + first.size() + second.size() + fault.size()));
+  // This answer would stand behind the GOAWAY.
   late.Finish();
   ASSERT_TRUE(peer.ReadFrame(FrameType::kResponse).has_value());  // the first piece
   const std::optional<RawFrame> last = peer.ReadFrame(FrameType::kGoAway);

@@ -1,3 +1,5 @@
+// Starts of calls on a link without a session, on a scripted transport. The link's state decides if
+// they are taken; the test is on another thread than the loop.
 #include "weft/rpc/protocol/native/native_link.h"
 
 #include <memory>
@@ -64,6 +66,7 @@ class NativeLinkTest : public testing::Test {
     OnLoop([&] {
       loop_.loop().AssertInLoop();
       PeerSettings settings;
+      // The agreement with a peer as its Hello would make it.
       settings.max_frame = kMinFrame;
       settings.max_message = max_message;
       settings.max_calls = max_calls;
@@ -91,6 +94,7 @@ class NativeLinkTest : public testing::Test {
 };
 
 TEST_F(NativeLinkTest, StartsCallsFromItsOpeningUntilItIsToStop) {
+  // Before the handshake is done nothing may be sent.
   EXPECT_EQ(Start(a_), StartResult::kGone);
   Open();
   EXPECT_EQ(Start(a_), StartResult::kStarted);
@@ -105,6 +109,8 @@ TEST_F(NativeLinkTest, StartsCallsFromItsOpeningUntilItIsToStop) {
     EXPECT_EQ(link_->Volume().calls, 1u);
     uint64_t written = 0;
     EXPECT_EQ(link_->Close(&written), &a_);
+    // More was written than lies before the call's request, so the request may have reached the
+    // peer.
     EXPECT_GT(written, a_.wire().position);
     EXPECT_EQ(link_->Volume().calls, 0u);
   });
@@ -116,6 +122,7 @@ TEST_F(NativeLinkTest, StopsBeforeItHasOpenedWhereItIsToldSo) {
     loop_.loop().AssertInLoop();
     link_->StopStarting();
   });
+  // Opened late, a link that was to stop stays stopped.
   Open();
   EXPECT_EQ(Start(a_), StartResult::kGone);
 }
@@ -130,6 +137,7 @@ TEST_F(NativeLinkTest, RefusesMoreCallsThanThePeerTakes) {
   OnLoop([this] {
     loop_.loop().AssertInLoop();
     EXPECT_EQ(link_->Take(1), &a_);
+    // A second reply to the same call finds nobody.
     EXPECT_EQ(link_->Take(1), nullptr);
   });
   EXPECT_EQ(Start(c_), StartResult::kStarted);
@@ -141,9 +149,11 @@ TEST_F(NativeLinkTest, GivesBackTheCallsThatAGoingPeerHasNotTaken) {
   EXPECT_EQ(Start(b_), StartResult::kStarted);
   OnLoop([this] {
     loop_.loop().AssertInLoop();
+    // The peer has taken call 1 and no more: call 2 may go elsewhere.
     EXPECT_EQ(link_->GoAway(1), &b_);
     EXPECT_EQ(b_.wire().next, nullptr);
     EXPECT_EQ(link_->Find(1), &a_);
+    // Number 2 was used, though the call is no longer here: a reply to it is late, not wrong.
     EXPECT_TRUE(link_->EverStarted(2));
     EXPECT_FALSE(link_->EverStarted(3));
   });
@@ -159,6 +169,7 @@ TEST_F(NativeLinkTest, IsFullWhereAllTogetherAreAndTellsWhenTheyAreNot) {
     }
     Watched<int> told{0};
   };
+  // The peer takes the message; only the room for output is to be missing.
   Open(2, 1'000'000);
   const std::string bytes(100'000, 'x');
   a_.request.ReferTo(bytes);

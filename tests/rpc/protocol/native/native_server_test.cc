@@ -271,6 +271,8 @@ TEST_F(NativeServer, ClosesVersionsAndFeaturesItDoesNotHave) {
 TEST_F(NativeServer, ClosesAHelloThatCannotBe) {
   StartWithOthers();
   for (const std::string& hello :
+       // No protobuf message, a field without its value, and frame limits just outside of the
+       // range.
        {raw::Frame(0x10, 0, 0, 0, "\xFF\xFF\xFF"), raw::Frame(0x10, 0, 0, 0, "\x08"),
         raw::Hello({.max_frame = 0}), raw::Hello({.max_frame = (32 << 10) - 1}),
         raw::Hello({.max_frame = (16 << 20) + 1})}) {
@@ -301,6 +303,8 @@ TEST_F(NativeServer, ClosesFramesBeforeTheHello) {
 TEST_F(NativeServer, ClosesASecondHello) {
   StartWithOthers();
   EXPECT_THAT(ExpectClosedAfter(CloseReason::kBadFrame, raw::Hello()), HasSubstr("a second Hello"));
+  // The reassembler marks replies by the highest bit: unchecked, this DATA would be taken for a
+  // piece of the reply that has begun.
   ExpectClosedAfter(CloseReason::kBadFrame,
                     raw::Request({.id = 1, .message = raw::Text("x")}) + raw::Hello());
 }
@@ -383,6 +387,9 @@ TEST_F(NativeServer, ClosesSectionsThatRunPastTheirFrame) {
   StartWithOthers();
   const std::string timeout = raw::Number(uint64_t{0});
   for (const std::string& frame :
+       // Requests without all of their timeout, name, metadata or whole size, then the same of
+       // replies and errors. The last ones have bytes where their type has none, or none where it
+       // has some.
        {raw::Frame(0x01, 0x01, 1, 1), raw::Frame(0x01, 0x01, 1, 1, "1234567"),
         raw::Frame(0x01, 0x41, 1, 1, timeout), raw::Frame(0x01, 0x41, 1, 1, timeout + "\x05"),
         raw::Frame(0x01, 0x41, 1, 1, timeout + std::string("\xFF\xFFx", 3)),
@@ -462,6 +469,8 @@ TEST_F(NativeServer, ClosesPiecesThatFitNoMessage) {
 TEST_F(NativeServer, WritesNothingBehindAMessageWhosePieceDoesNotFit) {
   StartWithOthers();
   const std::string begin = raw::Request({.id = 1, .message = "0123456789", .more = 100});
+  // 30,000 bytes for a message that misses 90. Taken unchecked, they would be read straight into
+  // its block and beyond, so the header is cut at every byte.
   const std::string data = raw::Data(1, false, true, std::string(30'000, 'x'));
   for (size_t split = 1; split < kHeaderSize; ++split) {
     const auto before = Closed();
@@ -486,6 +495,7 @@ TEST_F(NativeServer, RunsNothingThatStandsBehindAFault) {
   EXPECT_EQ(last->header.type, FrameType::kGoAway);
   EXPECT_EQ(peer.Read(1), "") << "an answer to what stands behind the fault";
   ExpectServed(*others_, ++others_calls_);
+  // That one is the call of the other connection; EchoInline does not count.
   EXPECT_EQ(echo_.echoed.Get(), echoed + 1);
 }
 
@@ -494,6 +504,7 @@ TEST_F(NativeServer, RunsNothingThatStandsBehindAFault) {
 TEST_F(NativeServer, DropsRepliesThatItDidNotAskFor) {
   Start();
   RawPeer peer = Open();
+  // Nobody waits for them, so not even 2 GB that are announced matter.
   peer.Send(raw::Reply(1, "x") + raw::Error(2, 5, "no") + raw::ReplyBegin(3, 1'000, "x") +
             raw::ReplyBegin(3, 2'000'000'000, "x"));
   ExpectPong(peer);
@@ -711,6 +722,7 @@ TEST_F(NativeServer, BindsNumbersToNamesUntilTheyAreBoundAgain) {
 TEST_F(NativeServer, PutsInterleavedPiecesTogether) {
   Start();
   RawPeer peer = Open({.max_frame = 32 << 10});
+  // A fixed seed: a failure comes again.
   std::mt19937 random(5);
   struct Sent {
     std::string message;
@@ -778,6 +790,7 @@ TEST_F(NativeServer, SendsNoFrameLongerThanThePeersLimit) {
       more = frame->header.has(kMore);
       message += frame->body;
     }
+    // The bodies hold sections, too.
     EXPECT_GT(message.size(), 150'000u);
   }
 }
@@ -798,6 +811,7 @@ TEST_F(NativeServer, HoldsItsRepliesToThePeersLimits) {
                           .message = raw::Varint(1, 13) + "\x12\x02"
                                                           "43"}));
   answer = ReadAnswer(peer);
+  // 43 bytes, 1 of the key and 6 of both lengths: just as many as the peer takes.
   EXPECT_EQ(answer.metadata.size(), 50u);
   peer.Send(raw::Request({.id = 3,
                           .name = "weft.test.EchoService/Fail",
@@ -827,6 +841,7 @@ TEST_F(NativeServer, LeavesOutTrailersThatNoFrameHolds) {
 
 // ---- Who may talk
 
+// The authenticator waits for verdict_, and knows the token "good" alone.
 class NativeServerWithVerdict : public NativeServer {
  protected:
   NativeServerWithVerdict() {
@@ -863,6 +878,7 @@ TEST_F(NativeServerWithVerdict, HoldsCallsUntilTheVerdictAndServesThem) {
          .name = absl::StrCat("weft.test.EchoService/", id % 2 == 0 ? "Echo" : "EchoInline"),
          .message = raw::Text(absl::StrCat(id))});
   }
+  // A message in pieces, of which the second comes while the first is held.
   calls += raw::Request({.id = 11, .message = "\x0A", .more = 3});
   RawPeer peer = OpenWith("good", calls);
   ExpectPong(peer);  // answered meanwhile
@@ -946,6 +962,8 @@ TEST_F(NativeServerWithVerdict, ReadsOnlySoMuchBeforeTheVerdict) {
 TEST_F(NativeServerWithVerdict, RefusesAPeerThatStillSends) {
   Start();
   const auto before = Closed();
+  // More than HeldFrames keeps: the server stops reading, so the last request lies unread when the
+  // verdict comes. Closed at once, the connection would be reset, and the GOAWAY lost.
   const std::string large =
       raw::Request({.id = 1, .message = std::string(30'000, 'x'), .more = 150'000});
   RawPeer peer = OpenWith("bad", large);
@@ -988,6 +1006,7 @@ TEST_F(NativeServerWithVerdict, SaysNothingBeforeTheVerdict) {
   EXPECT_EQ(pong->header.type, FrameType::kPing) << "the first thing that is said";
   EXPECT_EQ(Closed(), before);
   verdict_.Notify();
+  // The second request 6 is a fault only for a peer that is known: here it is refused as well.
   for (uint64_t id = 1; id <= calls.size() + 1; ++id) {
     const Answer answer = ReadAnswer(peer);
     EXPECT_EQ(answer.id, std::min<uint64_t>(id, calls.size()));
@@ -1104,6 +1123,7 @@ TEST_F(NativeServer, TellsARunningCallThatItIsCancelled) {
   RawPeer peer = Open();
   const std::string hang = "weft.test.EchoService/Hang";
   peer.Send(raw::Request({.id = 1, .name = hang}) + raw::Request({.id = 2, .name = hang}));
+  // Two workers run them: either may have come first.
   Responder<EchoReply>& one = echo_.Held(0);
   Responder<EchoReply>& two = echo_.Held(1);
   EXPECT_FALSE(one.context().cancelled() || two.context().cancelled());
@@ -1135,8 +1155,10 @@ TEST_F(NativeServer, NeverExecutesACallCancelledOrExpiredInTheQueue) {
   RawPeer peer = Open();
   peer.Send(raw::Request({.id = 1}));
   EXPECT_TRUE(running.Wait());
+  // The only worker is inside call 1.
   peer.Send(raw::Request({.id = 2}) + raw::Request({.id = 3, .timeout_us = 1}) + raw::Cancel(2));
   ExpectPong(peer);
+  // The answer to the PING says that the CANCEL was read while call 2 waited.
   release.Notify();
   std::map<uint64_t, Answer> answers;
   for (int i = 0; i < 3; ++i) {
@@ -1217,6 +1239,7 @@ TEST_F(NativeServer, NamesTheLastCallBeforeItClosesUnconfirmed) {
   RawPeer peer = Open();
   peer.Send(raw::Request({.id = 7, .name = "weft.test.EchoService/Hang"}));
   Responder<EchoReply>& held = echo_.Held(0);
+  // No time to wait for the confirmation: the last call is named at once.
   std::thread stopper([&] { server_->Stop(absl::ZeroDuration()); });
   ExpectGoAway(peer, kNoCallNamed, "the server is stopping");
   ExpectGoAway(peer, 7, "the server is stopping");
@@ -1233,6 +1256,7 @@ TEST_F(NativeServer, NamesTheLastCallWhenAFaultEndsWhatWasAnnounced) {
   std::thread stopper([&] { server_->Stop(absl::Seconds(30)); });
   ExpectGoAway(peer, kNoCallNamed, "the server is stopping");
   ExpectServed(peer, 8);
+  // Call 9 stands behind the fault and is not taken, so 8 stays the last one.
   peer.Send(raw::Request({.id = 3}) + raw::Request({.id = 9}));
   ExpectGoAway(peer, 8, "call number 3 after 8");
   EXPECT_TRUE(peer.WaitForClose());

@@ -1,3 +1,5 @@
+// The table of this side's calls: their numbers, their order, and deadlines that the loop has to
+// look for.
 #include "weft/rpc/protocol/native/outbound_calls.h"
 
 #include <chrono>
@@ -137,6 +139,7 @@ TEST_F(OutboundCallsTest, PutTheirDeadlinesIntoTheWheelWhenTheLoopLooks) {
   });
   // So the next one must ask.
   EXPECT_TRUE(calls_.NoteDeadline(begin + seconds(5), seconds(5)));
+  // Past the deadline of the second call, and before that of the first.
   thread.Advance(milliseconds(200));
   thread.Settle();
   thread.Run([&] {
@@ -155,6 +158,7 @@ TEST_F(OutboundCallsTest, AreLookedForBetweenAMillisecondAndASecond) {
     thread.loop().AssertInLoop();
     DeadlineWheel wheel(thread.loop());
     const MonoTime now = clock.Now();
+    // A quarter of 1 ms is below the shortest look, and a quarter of 100 s above the longest.
     (void)calls_.NoteDeadline(now + milliseconds(1), milliseconds(1));
     EXPECT_EQ(calls_.Arm(wheel, &target, clock), now + milliseconds(1));
     (void)calls_.NoteDeadline(now + seconds(100), seconds(100));

@@ -37,6 +37,7 @@ class Host final : public SessionHost {
   }
   void CountLateReply() override {}
 
+  // Unset: the session is told nothing. `when_up`: told in OnUp, not before the session is up.
   std::optional<bool> may;
   bool when_up = false;
   CloseReason reason{};
@@ -87,6 +88,9 @@ TEST_F(PauseTest, IsOfTheAcceptingSideUnlessTheSessionIsTold) {
         host.when_up = when_up;
         FedStream stream;
         stream.input = raw::Opening();
+        // Each gets an error of about 90 bytes. 360 KB are far over a quarter of max_output_bytes,
+        // where reading pauses, and below the 1.2 MB at which a peer that does not read is given
+        // up.
         for (uint64_t id = 1; id <= 4'000; ++id) stream.input += raw::Request({.id = id});
         stream.next_read = [] { return size_t{1'000}; };
         stream.blocked = true;
@@ -123,6 +127,7 @@ TEST_F(PauseTest, OfAPairLittleWaitsInTheSystemBelow) {
     std::unique_ptr<NativeSession> session;
     Run([&] {
       session = Make(/*dialer=*/false, host, stream, pair);
+      // Between nodes a PING must not stand behind much output in the system's buffer.
       EXPECT_EQ(stream.max_unsent, pair ? size_t{128} << 10 : 0);
       ASSERT_TRUE(session->Start().ok());
     });

@@ -1,3 +1,4 @@
+// Round trips and clocks given by hand; no time passes.
 #include "weft/rpc/protocol/native/ping_times.h"
 
 #include <limits>
@@ -31,6 +32,8 @@ TEST(PingTimes, ShowsTheLastRoundTripAndTheShortestOfTheLastFew) {
   EXPECT_EQ(times.At(kStart).min_round_trip, absl::Microseconds(200));
   // The path has become longer: the short one is forgotten, and not before eight later ones.
   int later = 0;
+  // The minimum is of the present window of eight and the one before, so it lasts for 8 to 16
+  // answers.
   while (times.At(kStart).min_round_trip == absl::Microseconds(200)) {
     times.Add(milliseconds(7));
     ASSERT_LT(++later, 100);
@@ -56,6 +59,7 @@ TEST(PingTimes, KnowsThePeersClockToHalfARoundTrip) {
   times.Add(microseconds(400));
   times.AddClock(kStart, microseconds(400), kEpoch + 400, kEpoch + 100 + 5'000);
   const PeerTiming timing = times.At(kStart);
+  // Half of the round trip, and 1 µs because clocks are read to a microsecond.
   EXPECT_EQ(timing.clock_error, absl::Microseconds(201));
   EXPECT_EQ(timing.clock_offset, absl::Microseconds(4'900));
   EXPECT_LE(absl::AbsDuration(timing.clock_offset - absl::Milliseconds(5)), timing.clock_error);
@@ -63,6 +67,7 @@ TEST(PingTimes, KnowsThePeersClockToHalfARoundTrip) {
 
 TEST(PingTimes, KeepsTheBestOfTheLastEight) {
   PingTimes times;
+  // `ahead` differs for each kind of answer, and so tells which one counts.
   const auto add = [&](int64_t us, int64_t ahead) {
     times.Add(microseconds(us));
     times.AddClock(kStart, microseconds(us), kEpoch + us / 2,
@@ -97,6 +102,7 @@ TEST(PingTimes, TakesAnyClock) {
       PingTimes times;
       times.Add(seconds(1));
       times.AddClock(kStart, seconds(1), own, peer);
+      // The difference of such clocks has no 64 bits with a sign: it wraps and must not overflow.
       EXPECT_EQ(times.At(kStart).clock_error, absl::Microseconds(500'001));
     }
   }

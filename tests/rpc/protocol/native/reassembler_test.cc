@@ -1,3 +1,4 @@
+// Messages in pieces and the memory that they take, counted against a budget of 4 MiB.
 #include "weft/rpc/protocol/native/reassembler.h"
 
 #include <memory>
@@ -46,6 +47,7 @@ class ReassemblerTest : public testing::Test {
   BlockPool blocks_;
   const std::shared_ptr<InputBudget> budget_ = std::make_shared<InputBudget>(4 << 20, "the budget");
   InputAccount account_{{.runtime = nullptr, .server = budget_, .unknown = nullptr}};
+  // More than the budget: announcing alone costs nothing.
   Reassembler messages_{256 << 20, blocks_, account_};
 };
 
@@ -90,6 +92,7 @@ TEST_F(ReassemblerTest, BoundsWhatIsAnnouncedTogether) {
   messages.Drop(1, false);    // once is enough
   messages.Finish(99, true);  // never begun
   EXPECT_FALSE(begin(5, false, 61).ok());
+  // The message of 60 bytes that was dropped has left its place.
   EXPECT_TRUE(begin(5, false, 60).ok());
   messages.Clear();
   EXPECT_TRUE(begin(6, false, 100).ok());
@@ -104,6 +107,7 @@ TEST_F(ReassemblerTest, TakesMemoryForWhatHasComeAndNotForWhatIsAnnounced) {
   while (a->filled < 200'000) {
     ASSERT_TRUE(messages_.Add(*a, piece.data(), piece.size(), kStart).ok());
     EXPECT_GE(a->room, a->filled);
+    // The room grows with the bytes that came, never much ahead of them.
     EXPECT_LE(a->room, Reassembler::kAhead * a->filled);
   }
   messages_.Clear();
@@ -115,6 +119,7 @@ TEST_F(ReassemblerTest, KeepsItsBytesWhileItGrows) {
   std::string all = "0123";
   uint64_t n = 0;
   while (a->missing() > 0) {
+    // Numbers in a row: a byte that is lost or comes twice is seen.
     std::string piece = std::to_string(n++);
     piece.resize(std::min(piece.size(), a->missing()));
     all += piece;
@@ -155,6 +160,7 @@ TEST_F(ReassemblerTest, APeerThatSentWholeMessagesGetsTheNextBlockAtOnce) {
 
 TEST_F(ReassemblerTest, CreditIsForAsManyLargeMessagesAsMayBeUnfinished) {
   constexpr size_t kWhole = 60 << 20;
+  // Without a budget: four such messages are more than the other tests' 4 MiB.
   InputAccount unbounded{InputBudgets()};
   Reassembler messages(4 * kWhole, blocks_, unbounded);
   const auto rooms_of = [&](uint64_t first) {
@@ -192,6 +198,7 @@ TEST_F(ReassemblerTest, WhatFindsNoMemoryIsNotHeld) {
   const std::string much(8 << 20, 'm');
   absl::Status refused;
   {
+    // Only while the message grows: the peer's bytes themselves are there.
     const FewAddresses few(8 << 20);
     refused = messages.Add(a, much.data(), much.size(), kStart);
   }
@@ -208,6 +215,8 @@ TEST_F(ReassemblerTest, WhatFindsNoMemoryIsNotHeld) {
 TEST_F(ReassemblerTest, StaysInItsPlaceWhileOthersComeAndGo) {
   Assembly* first = Begin(1, false, 100, "first");
   char* const place = first->end();
+  // Enough for the table to grow. A connection that reads straight into a message keeps a pointer
+  // to it.
   for (uint64_t id = 2; id < 2'000; ++id) Begin(id, id % 2 == 0, 10, "");
   EXPECT_EQ(messages_.Find(1, false), first);
   EXPECT_EQ(first->end(), place);

@@ -1,3 +1,4 @@
+// The waiters for room in an output: each is told once so few bytes wait as it needs.
 #include "weft/rpc/protocol/native/room_waits.h"
 
 #include <memory>
@@ -12,6 +13,7 @@ struct Told final : RoomObserver {
   int times = 0;
 };
 
+// Tells those that still live; returns how many.
 int Tell(const RoomWaits::Observers& observers) {
   int told = 0;
   for (const auto& each : observers) {
@@ -29,6 +31,7 @@ TEST(RoomWaits, TellsThoseWhoHaveRoomAndOnce) {
   const auto much = std::make_shared<Told>();
   waits.Add(100, little);
   waits.Add(10, much);
+  // `little` is told when at most 100 bytes wait, `much` when at most 10 do.
   EXPECT_EQ(Tell(waits.Take(101)), 0);
   EXPECT_EQ(Tell(waits.Take(100)), 1);
   EXPECT_EQ(little->times, 1);
@@ -43,6 +46,7 @@ TEST(RoomWaits, TellsAllAtTheEndAndNobodyWhoHasGone) {
   RoomWaits waits;
   const auto stays = std::make_shared<Told>();
   waits.Add(5, stays);
+  // The observer's only owner goes at once; the waits keep no share.
   waits.Add(0, std::make_shared<Told>());
   EXPECT_EQ(Tell(waits.TakeAll()), 1);
   EXPECT_TRUE(waits.empty());

@@ -333,6 +333,7 @@ std::string Script() {
   s += raw::Ping(1);
   // Its calls.
   s += raw::Request({.id = 1, .number = 1, .name = get, .message = Bytes(10)});
+  // 52 bytes with the field's tag and length.
   s += raw::Request(
       {.id = 2, .number = 1, .name = none, .message = Bytes(50).substr(0, 20), .more = 52});
   s += raw::Request({.id = 3, .name = "walk.Service/Add", .opens = true});
@@ -429,6 +430,7 @@ class SessionEnd : public ::testing::TestWithParam<std::tuple<bool, How, Auth>> 
 };
 
 TEST_P(SessionEnd, InEachCallbackIsOneEndOfItAndOfEachCall) {
+  // All of the script in one read, then in reads that cut its frames anywhere.
   for (const size_t piece : {size_t{1} << 20, size_t{333}}) {
     int most = 0;
     for (int at = 1;; ++at) {

@@ -1,3 +1,4 @@
+// The phases of a session, compared with the drawing in the header, and the reason of its end.
 #include "weft/rpc/protocol/native/session_phase.h"
 
 #include <string>
@@ -30,6 +31,7 @@ TEST(SessionPhase, TakesCallsWhenUpAndNothingOnceItEnds) {
   phase.Set(State::kUp);
   EXPECT_TRUE(phase.up());
   EXPECT_FALSE(phase.ending());
+  // Last words may still go out in kEnding; input is ignored there already.
   for (const State next : {State::kEnding, State::kEnded}) {
     phase.Set(next);
     EXPECT_FALSE(phase.up());
@@ -40,6 +42,7 @@ TEST(SessionPhase, TakesCallsWhenUpAndNothingOnceItEnds) {
 TEST(SessionPhase, KeepsTheFirstReason) {
   SessionPhase phase;
   EXPECT_FALSE(phase.has_reason());
+  // A connection that ends without a word was closed by the peer.
   EXPECT_EQ(phase.reason(), CloseReason::kPeerClosed);
   phase.SetReason(CloseReason::kSilent);
   phase.SetReason(CloseReason::kLocal);

@@ -1,3 +1,5 @@
+// Credit in both directions, counted without a connection: streams are ports that no call has
+// opened.
 #include "weft/rpc/protocol/native/stream_credit.h"
 
 #include <memory>
@@ -11,6 +13,7 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 
+// Credit goes back in quarters of these: 100 and 250.
 constexpr size_t kStreamWindow = 400;
 constexpr size_t kConnectionWindow = 1'000;
 
@@ -36,6 +39,7 @@ TEST_F(StreamCreditTest, IsAStreamsAndTheConnectionsTogether) {
   credit_.Spend(Of(a), 12);  // a message may be larger than what is left
   EXPECT_FALSE(credit_.Has(Of(a)));
   EXPECT_TRUE(credit_.Has(Of(b)));
+  // The stream has 10, but these were the last 3 of the connection.
   credit_.Spend(Of(b), 3);
   EXPECT_FALSE(credit_.Has(Of(b)));
   bool first;
@@ -43,16 +47,19 @@ TEST_F(StreamCreditTest, IsAStreamsAndTheConnectionsTogether) {
   EXPECT_TRUE(first);
   EXPECT_TRUE(credit_.Has(Of(b)));
   EXPECT_FALSE(credit_.Has(Of(a)));
+  // The 12 that were spent were 2 more than there was: 2 bring it to 0, which is no credit.
   EXPECT_TRUE(credit_.Add(Of(a), 2));
   EXPECT_FALSE(credit_.Has(Of(a)));
   EXPECT_TRUE(credit_.Add(Of(a), 1));
   EXPECT_TRUE(credit_.Has(Of(a)));
   EXPECT_TRUE(credit_.AddToConnection(5, &first));
+  // Writers wait only while there is no credit: more of it wakes nobody.
   EXPECT_FALSE(first);
 }
 
 TEST_F(StreamCreditTest, IsRefusedWhereThereIsMoreThanCanBe) {
   const auto port = Port(0);
+  // 2 GiB are the most that there can be.
   EXPECT_TRUE(credit_.Add(Of(port), uint32_t{1} << 31));
   EXPECT_FALSE(credit_.Add(Of(port), 1));
   bool first;
@@ -67,6 +74,7 @@ TEST_F(StreamCreditTest, KeepsWritersThatWaitInTheirOrderOnceEach) {
   credit_.Park(*a);
   credit_.Park(*c);
   EXPECT_TRUE(Of(a).wants_room);
+  // Only b has to wait on.
   EXPECT_THAT(credit_.TakeReady([&](StreamPort& port) { return &port == b.get(); }),
               ElementsAre(a, c));
   EXPECT_FALSE(Of(a).wants_room);
@@ -92,8 +100,10 @@ TEST_F(StreamCreditTest, IsGivenBackByAQuarterOfAWindow) {
 
 TEST_F(StreamCreditTest, OfThePeerIsChargedUntilThereIsNone) {
   EXPECT_TRUE(credit_.Charge(999));
+  // A message may begin with the last byte of credit.
   EXPECT_TRUE(credit_.Charge(500));
   EXPECT_FALSE(credit_.Charge(1));
+  // 1,500 are charged, also for the message that had no credit.
   EXPECT_EQ(credit_.Return(1'500), 1'500u);
   EXPECT_TRUE(credit_.Charge(1));
 }

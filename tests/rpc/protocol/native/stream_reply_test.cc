@@ -62,6 +62,7 @@ class StreamReply : public ::testing::TestWithParam<Kind> {
       while (stream.Read(&row)) ++*rows;
     };
     switch (GetParam()) {
+      // Each answer is sent behind the request, whose number it needs.
       case Kind::kClientStreams: {
         auto adding = stub_->Add();
         server_.Send(answer(ReadRequest()));

@@ -86,10 +86,13 @@ TEST(StreamRoom, CreditThatComesWhileTheOutputIsFullIsNotForgotten) {
   const auto send = [&](const std::string& bytes) {
     const uint64_t taken = OnlyConnection(server).bytes_in;
     peer.Send(bytes);
+    // A PING's answer would stand behind the reply that nobody reads, so the bytes are counted.
     while (OnlyConnection(server).bytes_in < taken + bytes.size()) std::this_thread::yield();
   };
   send(raw::Request({.id = 2, .name = "weft.test.Rows/Get", .message = Query(0, kReplyBytes)}));
   while (OnlyConnection(server).calls != 1) std::this_thread::yield();
+  // The credit comes while the output is full. The stream must then wait for room, because no later
+  // WINDOW would wake it.
   send(raw::Window(1, /*reply=*/false, 1 << 20));
   // Now the output empties, and no credit comes any more.
   EXPECT_EQ(peer.Read(8), raw::Preface());

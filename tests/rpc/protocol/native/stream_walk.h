@@ -59,6 +59,7 @@ inline raw::HelloFields StreamingHello() {
 
 // A Row whose text makes it `size` bytes long.
 inline std::string RowBytes(size_t size) {
+  // The field's tag, and a length of one, two or three bytes.
   const size_t around = size < 130 ? 2 : size < 16'387 ? 3 : 4;
   std::string bytes = raw::Varint(3, size - around);
   bytes[0] = '\x1A';

@@ -86,11 +86,14 @@ class ClientWalk : public ::testing::TestWithParam<State> {
 
 void ClientWalk::Reach(Kind kind, State state) {
   call_ = std::make_unique<WalkedCall>(kind, *stub_, waits_, absl::Seconds(1));
+  // The bystander is served whatever happens to the walked call. Its timeout outlives kDeadline.
   bystander_ = std::make_unique<WalkedCall>(Kind::kUnary, *stub_, bystander_waits_, absl::Hours(1));
+  // Both calls go over the one connection.
   RawPeer accepted = listener_->Accept();
   EXPECT_EQ(accepted.Read(8), raw::Preface());
   ASSERT_TRUE(accepted.ReadFrame(FrameType::kHello).has_value());
   server_ = AccountingPeer(std::move(accepted));
+  // The server has not said Hello, so the calls wait in the channel.
   if (state == State::kWaiting) return;
   server_.Send(raw::Opening(test::StreamingHello()));
   ReadRequests(server_, 2);
@@ -114,6 +117,7 @@ void ClientWalk::Reach(Kind kind, State state) {
       break;
     }
     case State::kPeerEnded:
+      // The first Read below takes the message, the second one the end.
       server_.SendMessages(raw::Message(1, true, RowBytes(10)) + raw::HalfClose(1, true), 1, 10);
       server_.Settle();
       call_->Read();
@@ -183,6 +187,7 @@ void ClientWalk::Happen(Kind kind, State state, Event event) {
       bytes += raw::Message(1, true, "");
       break;
     case Event::kBeyondCredit:
+      // Ten thousand bytes on a window of 4,096.
       for (int i = 0; i < 5; ++i) bytes += message;
       server_.SendMessages(bytes, 5, 10'000);
       if (state == State::kFinishing) server_.Send(reply);
@@ -210,12 +215,15 @@ void ClientWalk::Happen(Kind kind, State state, Event event) {
       call_->Drop();
       return;
     case Event::kDeadline:
+      // The call's timeout is 1 s.
       clock_.Advance(absl::Seconds(2));
       return;
     case Event::kGoAwayBefore:
+      // Neither of the two calls was taken, so both go elsewhere if they may.
       bytes += raw::GoAway(0, "bye");
       break;
     case Event::kGoAwayAfter:
+      // Both calls were taken, and are answered here.
       bytes += raw::GoAway(2, "bye") + reply;
       break;
     case Event::kClose:
@@ -238,6 +246,7 @@ void ClientWalk::ReadRequests(AccountingPeer& server, int count) {
 // That the server was told, where it had the call, and that what it still says is for nobody.
 void ClientWalk::ExpectGivenUp(State state, Event event, const Outcome& expected) {
   if (expected.connection != Connection::kLives || expected.code == StatusCode::kOk) return;
+  // The server itself has ended the call, and need not be told.
   if (event == Event::kErrorInside) return;
   const std::optional<RawFrame> cancel = server_.ReadFrame(FrameType::kCancel);
   ASSERT_TRUE(cancel.has_value());
@@ -246,8 +255,10 @@ void ClientWalk::ExpectGivenUp(State state, Event event, const Outcome& expected
   if (state == State::kHalfMessage) {
     server_.Send(raw::Data(1, true, false, kWhole.substr(200)));
   } else {
+    // Nobody reads this message, so its credit has to come back at once.
     server_.SendMessages(raw::Message(1, true, RowBytes(6'000)), 1, 6'000);
   }
+  // A reply to a call that was given up is no fault.
   server_.Send(raw::Reply(1, "late"));
 }
 
@@ -275,6 +286,7 @@ void ClientWalk::ExpectOthersServed(Kind kind, State state, Event event, const O
     server_ = AccountingPeer(std::move(accepted));
     ReadRequests(server_, GoesElsewhere(kind, state) ? 2 : 1);
     ExpectStreamedAgain(state);
+    // The numbers on this connection begin anew.
     for (const uint64_t id : requests_) server_.Send(raw::Reply(id, ""));
   } else {
     ASSERT_FALSE(requests_.empty());
@@ -294,6 +306,7 @@ void ClientWalk::Start(const std::shared_ptr<EndsKept>& kept) {
   options.limits.heartbeat_interval = absl::ZeroDuration();
   options.limits.stream_window_bytes = test::kStreamWindow;
   options.limits.connection_window_bytes = test::kConnectionWindow;
+  // The clock stands still: the next attempt to connect must not wait for it.
   options.backoff = absl::ZeroDuration();
   options.max_backoff = absl::ZeroDuration();
   options.interceptors = {kept};
@@ -325,6 +338,7 @@ void ClientWalk::Walk(Kind kind, State state, Event event) {
     ExpectGivenUp(state, event, expected);
   }
   if (expected.connection == Connection::kLives) server_.Settle();
+  // A call that goes elsewhere ends only when the next server has answered, below.
   if (event != Event::kGoAwayBefore || !GoesElsewhere(kind, state)) {
     ASSERT_TRUE(waits_->AllOver()) << "something waits for ever";
   }
@@ -344,11 +358,13 @@ void ClientWalk::Walk(Kind kind, State state, Event event) {
   bystander_.reset();
 
   const std::vector<absl::Status> told = waits_->ends.Get();
+  // Nobody waits for the end of a call that was dropped before its Finish.
   const bool tells = event != Event::kDrop || state == State::kFinishing;
   ASSERT_EQ(told.size(), tells ? 1u : 0u);
   for (const absl::Status& status : told) EXPECT_EQ(status.code(), expected.code) << status;
   // The interceptor saw both ends, too, and the same.
   const std::vector<EndsKept::End> ends = kept->ends.Get();
+  // One of the two is the bystander's, in either order.
   ASSERT_EQ(ends.size(), 2u);
   EXPECT_TRUE(ends[0].status.code() == expected.code || ends[1].status.code() == expected.code)
       << ends[0].status << ends[1].status;

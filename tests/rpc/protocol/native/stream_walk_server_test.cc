@@ -234,11 +234,14 @@ void ServerWalk::Connect() {
 }
 
 void ServerWalk::Reach(Kind kind, State state) {
+  // The gate holds back only the handler that is to be found running.
   script_.counts.Update([&](auto& c) { c = {.open = state != State::kRunning}; });
+  // Twenty rows of 900 bytes are more than a stream's window of 4,096.
   script_.rows_to_write = state == State::kWriting ? 20 : 0;
   raw::RequestFields request{.id = 1, .name = MethodOf(kind), .timeout_us = 1'000'000};
   request.opens = ClientStreamsIn(kind);
   if (state == State::kHalfRequest) {
+    // The size of the whole message, of which a fifteenth comes.
     request.more = 3'000;
     request.message = kWhole.substr(0, 100);
     client_.Send(raw::Request(request) + raw::Data(1, false, true, kWhole.substr(100, 100)));
@@ -254,6 +257,7 @@ void ServerWalk::Reach(Kind kind, State state) {
                            1, 3'000);
       break;
     case State::kWriting:
+      // The handler writes when it has read to the end.
       if (ClientStreamsIn(kind)) client_.Send(raw::HalfClose(1, false));
       // All that there is credit for.
       for (int64_t bytes = 0; bytes < test::kStreamWindow;) {
@@ -291,9 +295,11 @@ void ServerWalk::Happen(Kind kind, Event event) {
       client_.Send(raw::HalfClose(1, false));
       return;
     case Event::kBeyondCredit:
+      // Two use up all but 64 bytes of 4,096. The third may begin with these, the fourth may not.
       client_.SendMessages(message + message + message + message, 4, 8'000);
       return;
     case Event::kBeyondConnectionCredit:
+      // More than the connection's 16,384: any message behind the first is a fault.
       client_.SendMessages(raw::Message(1, false, RowBytes(20'000)) + raw::Message(1, false, ""), 2,
                            20'000);
       return;
@@ -310,6 +316,7 @@ void ServerWalk::Happen(Kind kind, Event event) {
       client_.Send(raw::Cancel(1));
       return;
     case Event::kDeadline:
+      // The request's timeout is 1 s.
       clock_.Advance(absl::Seconds(2));
       return;
     case Event::kGoAway:
@@ -331,6 +338,7 @@ void ServerWalk::Happen(Kind kind, Event event) {
     case Event::kMessageOfUnknownCodec:
       client_.SendMessages(
           raw::Frame(0x0A, 0x04, 0, 1,
+                     // Codec 9, the size of the inflated message, and the bytes.
                      std::string("\x09", 1) + raw::Number(uint32_t{100}) + "packed"),
           1, 6);
       return;
@@ -344,8 +352,10 @@ void ServerWalk::Happen(Kind kind, Event event) {
       if (event == Event::kRequestOfUnknownCodec) {
         request.message = std::string("\x09", 1) + raw::Number(uint32_t{100}) + "packed";
         bytes = raw::Request(request);
+        // The flags' byte: raw::Request has no field for COMPRESSED.
         bytes[5] = static_cast<char>(bytes[5] | 0x04);
       }
+      // The other call's handler comes to the same gate.
       script_.SetGate(true);
       client_.Send(bytes);
       return;
@@ -371,12 +381,14 @@ void ServerWalk::Happen(Kind kind, Event event) {
 // Does what is left to do of the call.
 void ServerWalk::Complete(Kind kind, State state, Event event) {
   script_.SetGate(true);
+  // Either event has ended the call.
   if (event == Event::kCancel || event == Event::kBeyondCredit) return;
   if (state == State::kHalfRequest || state == State::kHalfMessage) {
     client_.Send(raw::Data(1, false, false, kWhole.substr(200)));
   }
   if (Open(kind, state)) client_.Send(raw::HalfClose(1, false));
   if (state == State::kWriting) {
+    // Credit for all that the handler still has to write.
     client_.Send(raw::Window(0, false, 100'000) + raw::Window(1, false, 100'000));
   }
 }
@@ -391,6 +403,7 @@ void ServerWalk::ExpectAnswers(Event event, StatusCode expected) {
   } else if (event == Event::kLongestTimeout) {
     EXPECT_THAT(client_.Answers(2), ElementsAre(StatusCode::kOk));
   }
+  // The connection still serves, and all answers before this one have come.
   client_.Send(raw::Request({.id = 99, .name = MethodOf(Kind::kUnary)}));
   EXPECT_THAT(client_.Answers(99), ElementsAre(StatusCode::kOk));
   client_.Settle();
@@ -417,6 +430,7 @@ void ServerWalk::Walk(Kind kind, State state, Event event) {
     EXPECT_GE(client_.owed(), 0) << "credit was given back twice";
   }
   ASSERT_TRUE(script_.AllLeft()) << "a handler waits for ever";
+  // A handler that was not entered, or has left, is told nothing.
   const bool ran = state != State::kHalfRequest && state != State::kAnswered;
   const RowsScript::Counts counts = script_.counts.Get();
   // Of a connection that ends its writer may hear first: it cannot write any more.
@@ -430,6 +444,7 @@ void ServerWalk::WalkAll(Style style, Service& service) {
   ServerOptions options;
   options.runtime = runtime_;
   options.limits.max_message_bytes = 100'000;
+  // The client answers no heartbeats, and the clock jumps over deadlines.
   options.limits.heartbeat_interval = absl::ZeroDuration();
   options.limits.stream_window_bytes = test::kStreamWindow;
   options.limits.connection_window_bytes = test::kConnectionWindow;

@@ -42,6 +42,7 @@ constexpr UnaryMethod<EchoRequest, EchoReply> kGone{
     MethodInfo{"weft.test.EchoService", "Gone", "weft.test.EchoService/Gone"}};
 // The call of the session that is cancelled.
 constexpr uint64_t kCancelled = 7;
+// All calls of the session, in the order of MakeCalls.
 constexpr uint64_t kCalls = 7;
 
 std::filesystem::path Folder() {
@@ -121,6 +122,7 @@ class Answers {
 ServerOptions OptionsOfServer() {
   ServerOptions options;
   options.runtime = test::QuietRuntime();
+  // Small frames: the large message is cut in both directions.
   options.limits.max_frame_bytes = 32 << 10;
   return options;
 }
@@ -132,6 +134,7 @@ ChannelOptions OptionsOfChannel() {
   return options;
 }
 
+// More than one frame, and bytes that do not repeat soon.
 std::string Large() {
   std::string bytes(40'000, '\0');
   for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * i >> 8);
@@ -164,6 +167,7 @@ void MakeCalls(Channel& channel, const std::function<void()>& before_cancel) {
   absl::Status status = stub.Fail(fail).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(status.message(), "no such cat");
+  // HeldEcho puts its request into the error's details.
   EXPECT_EQ(status.GetPayload("type.googleapis.com/weft.test.FailRequest"),
             absl::Cord(fail.SerializeAsString()));
   fail.set_code(13);
@@ -185,6 +189,7 @@ void MakeCalls(Channel& channel, const std::function<void()>& before_cancel) {
                    EXPECT_EQ(result.status().code(), absl::StatusCode::kCancelled);
                    ended->Notify();
                  });
+  // The call is to run before it is cancelled, or it might never reach a handler.
   before_cancel();
   cancelled->Cancel();
   EXPECT_TRUE(ended->Wait());
@@ -202,7 +207,9 @@ TEST(WireVersion1, ARecordedClientIsServedByTodaysServer) {
   Answers expected;
   for (const RawFrame& frame : FramesOf(ReadAll(Folder() / "server.bin"))) expected.Take(frame);
   ASSERT_EQ(expected.ended, kCalls);
+  // Where the CANCEL stands: behind the preface and all frames before it.
   size_t cancel = 8;
+  // The recorded client's confirmation of the GOAWAY is kept back until there is one.
   const std::string ack = BytesOf(FramesOf(said).back());
   ASSERT_EQ(ack, raw::GoAwayAck());
   for (const RawFrame& frame : FramesOf(said)) {
@@ -235,6 +242,7 @@ TEST(WireVersion1, ARecordedClientIsServedByTodaysServer) {
     std::jthread stopper([&] { server.Stop(absl::Minutes(1)); });
     std::optional<RawFrame> goaway = client.ReadFrame(FrameType::kGoAway);
     ASSERT_TRUE(goaway.has_value());
+    // The first GOAWAY only announces; the second one names the last call.
     EXPECT_EQ(goaway->header.id, kNoCallNamed);
     client.Send(ack);
     goaway = client.ReadFrame(FrameType::kGoAway);
@@ -258,6 +266,7 @@ TEST(WireVersion1, ARecordedClientLosesNothingToAServerThatStops) {
   std::string before = raw::Preface();
   std::string crossing;
   for (const RawFrame& frame : frames) {
+    // The last two requests go behind the first GOAWAY, as if they had crossed it.
     const bool last_two = frame.header.id == kCancelled || frame.header.id == kCancelled - 1;
     const bool request = frame.header.type == FrameType::kRequest;
     if (request || frame.header.type == FrameType::kData ||
@@ -322,6 +331,7 @@ TEST(WireVersion1, ARecordedServerServesTodaysChannel) {
       const std::optional<RawFrame> request = peer.ReadFrame(FrameType::kRequest);
       ASSERT_TRUE(request.has_value());
       ASSERT_EQ(request->header.id, id);
+      // The recorded server answered this call behind the CANCEL, so that is waited for.
       if (id == kCancelled) {
         hanging.Notify();
         ASSERT_TRUE(peer.ReadFrame(FrameType::kCancel).has_value());
@@ -339,6 +349,7 @@ TEST(WireVersion1, ARecordedServerServesTodaysChannel) {
   });
   MakeCalls(**channel, [&] { EXPECT_TRUE(hanging.Wait()); });
   server.join();
+  // The recorded answer to the call that was cancelled.
   EXPECT_EQ((*channel)->counts().late_replies, 1);
 }
 
@@ -382,6 +393,7 @@ void Record(const std::filesystem::path& folder) {
     ASSERT_TRUE(channel.ok());
     MakeCalls(**channel, [&] { echo.Held(0); });
     canceller.join();
+    // The answer to the cancelled call belongs to the record.
     EXPECT_TRUE(PollUntil([&] { return (*channel)->counts().late_replies == 1; }));
     server.Stop();
     relay.join();

@@ -1,3 +1,4 @@
+// The unknown names that a peer has bound, and the bounds on what is kept of them.
 #include "weft/rpc/protocol/native/unknown_methods.h"
 
 #include <string>
@@ -14,6 +15,7 @@ TEST(UnknownMethods, KnowTheNameThatANumberWasLastBoundTo) {
   EXPECT_FALSE(unknown.Contains(7));
   unknown.Add(7, "a.B/Say");
   EXPECT_TRUE(unknown.Contains(7));
+  // The numbers on both sides of a bound one.
   EXPECT_FALSE(unknown.Contains(6));
   EXPECT_FALSE(unknown.Contains(8));
   EXPECT_EQ(unknown.Name(7), "a.B/Say");
@@ -40,6 +42,7 @@ TEST(UnknownMethods, KeepTheFirstNamesAndOfOthersTheNumber) {
   }
   EXPECT_FALSE(unknown.KeepsMore(last));
   unknown.Add(last, "one too many");
+  // The number is unknown all the same; only the name is not kept.
   EXPECT_TRUE(unknown.Contains(last));
   EXPECT_EQ(unknown.Name(last), absl::StrCat("method number ", last));
   // A name that is kept may be replaced; one that goes makes room.

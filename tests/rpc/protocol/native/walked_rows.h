@@ -46,6 +46,7 @@ class RowsVisit {
     script_.counts.Update([](auto& c) { ++c.left; });
   }
   void Gate() {
+    // A cancelled handler goes on, or a test that ends early would wait for it for ever.
     EXPECT_TRUE(script_.counts.WaitFor([&](const auto& c) { return c.open || call_.cancelled(); }));
   }
   void HasRead() {
@@ -54,6 +55,7 @@ class RowsVisit {
   int64_t rows() const { return script_.rows_to_write.load(); }
   static Row RowToWrite() {
     Row row;
+    // So large that the window of a stream in the walk holds only a few.
     row.set_text(std::string(900, 'w'));
     return row;
   }
@@ -157,6 +159,7 @@ class AnsweringWalkedRows final : public Rows::AsyncService {
   explicit AnsweringWalkedRows(RowsScript& script) : script_(script) {}
 
   void Get(ServerContext& call, RowQuery&, Responder<Row> responder) override {
+    // The visit ends before Finish: after it the call, which the visit refers to, may be gone.
     absl::Status end;
     {
       RowsVisit visit(script_, call);
@@ -214,6 +217,7 @@ class AnsweringWalkedRows final : public Rows::AsyncService {
   }
   template <typename Stream>
   static void Finish(Stay<Stream>& s) {
+    // The visit goes first, as in Get.
     const absl::Status end = s.visit->End();
     s.visit.reset();
     s.stream.Finish(end);
