@@ -113,6 +113,7 @@ Phase Measure(const Options& options, weft::Channel& small, weft::Channel* besid
   std::unique_ptr<Bulk> bulk;
   if (beside != nullptr) bulk = std::make_unique<Bulk>(options, *beside);
   const auto nanos = static_cast<uint64_t>(options.seconds * 1e9);
+  // Warm-up: the bulk transfer has filled its windows by then.
   for (const uint64_t until = NowNanos() + nanos / 4; NowNanos() < until;) echo();
   weft::bench::LatencyHistogram histogram;
   const uint64_t begin = NowNanos();

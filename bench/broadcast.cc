@@ -149,6 +149,7 @@ class Instructions {
     attr.config = PERF_COUNT_HW_INSTRUCTIONS;
     attr.exclude_kernel = 1;
     attr.exclude_hv = 1;
+    // Threads that start later count, too.
     attr.inherit = 1;
     fd_ = static_cast<int>(::syscall(SYS_perf_event_open, &attr, 0, -1, -1, 0));
   }
@@ -180,6 +181,7 @@ class Window {
   void Leave(double micros) {
     std::lock_guard lock(mu_);
     took.push_back(micros);
+    // Enter waits for the first free place, AwaitEmpty for all: at other numbers nobody waits.
     if (++free_ == 1 || free_ == most_) changed_.notify_one();
   }
   void AwaitEmpty() {
@@ -284,6 +286,7 @@ int main(int argc, char** argv) {
   const std::string only = arguments.Text("only", "");
   const int count = static_cast<int>(arguments.Integer("count", 1000, 1, 10'000'000));
   arguments.RefuseUnread();
+  // Forked before this process has any thread.
   const ServerProcess servers(peers);
   const Instructions instructions;  // before any thread starts, so that it counts them all
   const Peers all(servers.ports);
@@ -297,6 +300,7 @@ int main(int argc, char** argv) {
       only == "calls" ? Repeat(count, calls) : Repeat(count, broadcast);
       continue;
     }
+    // Warm-up of both.
     (void)Measure(instructions, seconds / 4, outstanding, calls);
     (void)Measure(instructions, seconds / 4, outstanding, broadcast);
     std::vector<double> ratios, counted, cpu_one, cpu_calls, p50_one, p50_calls;

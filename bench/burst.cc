@@ -55,6 +55,7 @@ int FreePort() {
   auto* const where = reinterpret_cast<sockaddr*>(&address);
   if (fd < 0 || ::bind(fd, where, size) != 0 || ::getsockname(fd, where, &size) != 0)
     Fail("no port");
+  // Another program may take the port before the server does; the run fails then.
   ::close(fd);
   return ntohs(address.sin_port);
 }
@@ -74,6 +75,7 @@ class ServerProcess {
       _exit(127);
     }
     ::close(out[1]);
+    // "READY" and a line feed: the server listens.
     char line[6];
     if (::read(out[0], line, sizeof line) != sizeof line) Fail(program + " does not start");
   }
@@ -209,6 +211,8 @@ int main(int argc, char** argv) {
   if (server.empty()) Fail("--server says which program");
   rlimit files{};
   ::getrlimit(RLIMIT_NOFILE, &files);
+  // A storm has thousands of sockets open at a time, in this process and in the server, which
+  // inherits it.
   files.rlim_cur = files.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &files);
 

@@ -39,6 +39,8 @@ bool Good(EchoRun& run, const absl::StatusOr<EchoResponse>& reply, uint64_t numb
 class Chain {
  public:
   Chain(EchoRun& run, EchoService::Stub& stub, uint64_t first)
+      // Chains have numbers of their own, and the payload carries the number: a reply that went to
+      // another chain would be noticed.
       : run_(run), stub_(stub), number_(first << 32) {
     request_.set_payload(run.pattern().bytes());
   }

@@ -20,6 +20,7 @@ class EchoHandler final : public weft::bench::EchoService::Service {
   absl::Status Echo(weft::ServerContext&, weft::bench::EchoRequest& request,
                     weft::bench::EchoResponse& reply) override {
     sleeper_.SleepIfDue();
+    // The request is the handler's own, so the payload is moved and not copied.
     reply.set_payload(std::move(*request.mutable_payload()));
     return absl::OkStatus();
   }
@@ -41,6 +42,7 @@ void PrintStats(const weft::Server& server) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Before any thread starts: threads inherit the mask, and main alone waits for signals.
   weft::bench::BlockTermination();
   weft::bench::Arguments arguments(argc, argv);
   const weft::bench::EchoServerOptions asked(arguments);
@@ -69,12 +71,14 @@ int main(int argc, char** argv) {
     return 2;
   }
   weft::bench::AnnounceReady();
+  // SIGUSR1 asks for the count so far (bench/compare/measurement.py).
   while (weft::bench::WaitForSignal() == SIGUSR1) {
     if (!report_blocks) continue;
     std::printf("{\"block_faults\": %.0f}\n", weft::bench::BlockFaults(**runtime));
     std::fflush(stdout);
   }
   server.Stop();
+  // After Stop, when every call has been counted.
   PrintStats(server);
   return 0;
 }

@@ -14,8 +14,10 @@ std::atomic<bool> counted{false};
 std::atomic<int64_t> own_bytes{0};
 
 void* Count(void* p) {
+  // operator new must not return null, and without memory there is nothing to measure.
   if (p == nullptr) std::abort();
   if (counted.load(std::memory_order_relaxed)) {
+    // The size as malloc has rounded it: Free finds the same.
     own_bytes.fetch_add(static_cast<int64_t>(malloc_usable_size(p)), std::memory_order_relaxed);
   }
   return p;
@@ -39,6 +41,7 @@ int64_t OwnBytes() { return own_bytes.load(std::memory_order_relaxed); }
 void* operator new(std::size_t n) { return weft::bench::Count(std::malloc(n)); }
 void* operator new(std::size_t n, std::align_val_t alignment) {
   const auto step = static_cast<std::size_t>(alignment);
+  // aligned_alloc wants a multiple of the alignment.
   return weft::bench::Count(std::aligned_alloc(step, (n + step - 1) / step * step));
 }
 void operator delete(void* p) noexcept { weft::bench::Free(p); }

@@ -30,6 +30,7 @@ class Client {
   }
 
  private:
+  // The channel's timeout would end the stream after 10 seconds.
   weft::CallOptions Endless() const { return {.timeout = absl::InfiniteDuration()}; }
 
   void Down() {
@@ -41,6 +42,7 @@ class Client {
     bool right = true;
     while (chunks.Read(&chunk) && counter.Count()) right &= run_.IsWhole(chunk.payload());
     chunks.Cancel();
+    // The server writes without end, so CANCELLED is the right end.
     run_.End(counter, right && absl::IsCancelled(chunks.Finish()));
   }
 
@@ -59,6 +61,7 @@ class Client {
 
   void Both() {
     auto stream = stub_.Both(Endless());
+    // A thread of its own: one that wrote and read in turn would measure round trips.
     std::thread writer([&] {
       while (!run_.Over() && stream.Write(chunk_)) {
       }

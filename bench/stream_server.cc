@@ -21,6 +21,7 @@ class Streams final : public weft::bench::StreamService::Service {
                     weft::ServerWriter<Chunk>& chunks) override {
     Chunk chunk;
     chunk.set_payload(std::string(request.payload(), 'x'));
+    // Ends when the client cancels, which decides how long is measured.
     while (chunks.Write(chunk)) {
     }
     return absl::OkStatus();

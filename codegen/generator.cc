@@ -112,6 +112,8 @@ TemplateValues ValuesOf(const MethodModel& method) {
                      {"idempotent", Literal(method.options.idempotent)},
                      {"timeout_ms", absl::StrCat(method.options.timeout_ms)},
                      {"ordered", Literal(method.options.ordered)},
+                     // The name is any text of the user's, and stands inside quotes in the
+                     // generated file.
                      {"pool", absl::StrCat("\"", absl::CEscape(method.options.pool), "\"")},
                      {"deprecated", Flag(method.deprecated)}},
           .lists = {}};
@@ -154,6 +156,7 @@ absl::StatusOr<TemplateValues> ValuesOf(const FileModel& file) {
     }
     services.push_back(std::move(service));
   }
+  // A file without services only includes x.pb.h: there is nothing to open a namespace for.
   values.values["in_namespace"] = Flag(!file.cpp_namespace.empty() && !services.empty());
   return values;
 }
@@ -165,6 +168,7 @@ absl::Status Write(google::protobuf::compiler::GeneratorContext& context, const 
   absl::StatusOr<std::string> expanded = Expand(text, values);
   if (!expanded.ok()) return expanded.status();
   const std::unique_ptr<google::protobuf::io::ZeroCopyOutputStream> stream(context.Open(name));
+  // The temporary passes on its buffer in its destructor, so it must end before the stream.
   google::protobuf::io::CodedOutputStream(stream.get()).WriteString(*expanded);
   return absl::OkStatus();
 }

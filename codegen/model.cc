@@ -107,6 +107,8 @@ absl::Status CheckServicesNamespace(const pb::FileDescriptor& file, const std::s
   const pb::DescriptorPool& pool = *file.pool();
   for (const std::string& part : std::vector<std::string>(absl::StrSplit(path, "::"))) {
     if (!status.ok()) break;
+    // Each part is opened inside those before it, so names are looked up in the package as grown so
+    // far.
     std::set<std::string> classes;
     std::set<const pb::FileDescriptor*> seen;
     AddClassesOfPackage(file, package, &seen, &classes);
@@ -146,6 +148,7 @@ void NameServices(const pb::FileDescriptor& file, const std::string& services_na
   const std::vector<std::string> names = AssignNames(wanted, std::move(taken));
   for (size_t i = 0; i < model->services.size(); ++i) {
     model->services[i].name = names[i];
+    // `wanted` had all services, then all mocks.
     model->services[i].mock_name = names[model->services.size() + i];
   }
 }
@@ -165,6 +168,7 @@ void NameMethods(ServiceModel* service) {
   }
 
   std::set<std::string> taken = NestedClasses();
+  // A member with the name of its struct would be read as a constructor.
   taken.insert({service->name, "kFullName"});
   constants = AssignNames(constants, std::move(taken));
 

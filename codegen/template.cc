@@ -74,6 +74,8 @@ class Expander {
     if (value == nullptr && list == nullptr) return Wrong(*at, absl::StrCat("no '", name, "'"));
     // An empty value or list is false.
     const bool holds = value != nullptr ? !value->empty() : !list->empty();
+    // Taken before `*at` moves to the $end$, behind which the caller goes on. Without an $else$ the
+    // second part is empty: `otherwise` is the $end$.
     const size_t begin = holds ? *at + 1 : block->otherwise + 1;
     *at = block->end;
     return Lines(begin, holds ? block->otherwise : block->end);
@@ -119,7 +121,9 @@ class Expander {
   }
 
   absl::StatusOr<Block> FindBlock(size_t open) const {
+    // Counts the blocks that are open inside this one: their $else$ and $end$ are theirs.
     size_t depth = 0;
+    // 0 says that there is none: a block's $else$ is never the text's first line.
     size_t otherwise = 0;
     for (size_t at = open + 1; at < lines_.size(); ++at) {
       const absl::string_view word = absl::StripAsciiWhitespace(lines_[at]);

@@ -56,6 +56,8 @@ BENCHMARK(BM_AppendSharedAndFlush);
 // Each thread appends and flushes what it claims: contention for one connection.
 void BM_AppendFromManyThreads(benchmark::State& state) {
   static OutputQueue* queue = nullptr;
+  // All threads meet where the loop begins and where it ends: the others find the queue made, and
+  // not yet gone.
   if (state.thread_index() == 0) queue = new OutputQueue(std::make_unique<bench::SinkTransport>());
   for (auto _ : state) {
     bool claimed;

@@ -37,6 +37,7 @@ class Step final : public WorkItem {
   void Run(int) override {
     if (countdown->left.fetch_sub(1, std::memory_order_acq_rel) == 1) countdown->parker.Unpark();
   }
+  // Counts as well, or the wait for the batch would never end.
   void Cancel() override { Run(0); }
   Countdown* countdown = nullptr;
 };

@@ -28,6 +28,7 @@ void WriteFrames(benchmark::State& state, Write&& write) {
       MutexLock lock(queue.mutex());
       FrameWriter writer(queue, size_t{64} << 10);
       write(writer);
+      // Emptied now and then: a queue that only grows would show what blocks cost.
       if (++in_queue == kGathered) flush = queue.Claim();
     }
     if (flush) {
@@ -57,6 +58,7 @@ void BM_WriteRequest(benchmark::State& state) {
   });
   state.SetBytesProcessed(state.iterations() * state.range(0));
 }
+// All of them fit into one frame, and are written in place.
 BENCHMARK(BM_WriteRequest)->Arg(16)->Arg(256)->Arg(4'096);
 
 void BM_WriteRequestWithMetadata(benchmark::State& state) {
@@ -86,6 +88,8 @@ void BM_WriteResponse(benchmark::State& state) {
 }
 BENCHMARK(BM_WriteResponse)->Arg(16)->Arg(4'096);
 
+// Writes the first frames alone, which refer to the message's block: FragmentQueue would send the
+// rest.
 void BM_WriteMessageInPieces(benchmark::State& state) {
   const auto size = static_cast<size_t>(state.range(0));
   const BlockRef block = BlockRef::New(size);
@@ -128,6 +132,7 @@ std::string Frames(FrameType type, size_t count, const std::string& body) {
 void BM_ReadRequest(benchmark::State& state) {
   constexpr size_t kCount = 256;
   const std::string bytes = Frames(FrameType::kRequest, kCount,
+                                   // 8: the timeout, which stands before the message.
                                    std::string(8 + static_cast<size_t>(state.range(0)), '\0'));
   for (auto _ : state) {
     for (size_t at = 0; at < bytes.size();) {
@@ -146,6 +151,7 @@ BENCHMARK(BM_ReadRequest)->Arg(16);
 
 void BM_ReadResponse(benchmark::State& state) {
   constexpr size_t kCount = 256;
+  // 4: the handler's time, which stands before the message.
   const std::string bytes = Frames(FrameType::kResponse, kCount, std::string(4 + 16, '\0'));
   for (auto _ : state) {
     for (size_t at = 0; at < bytes.size();) {

@@ -25,6 +25,7 @@ void BM_WriteInPlace(benchmark::State& state) {
   const google::protobuf::BytesValue message = MessageOf(state.range(0));
   std::vector<char> out(MessageCodec::ByteSize(message));
   for (auto _ : state) {
+    // With the size, as each send: WriteTo relies on it.
     benchmark::DoNotOptimize(MessageCodec::ByteSize(message));
     benchmark::DoNotOptimize(MessageCodec::WriteTo(message, out.data()));
   }

@@ -189,6 +189,7 @@ bool MessageCodec::Pieces(const google::protobuf::MessageLite& message, size_t b
   pieces->clear();
   PieceStream stream(byte_size, share, blocks, pieces);
   {
+    // Gone before Finish: its destructor gives back the room that it did not use.
     google::protobuf::io::CodedOutputStream coded(&stream);
     coded.EnableAliasing(share);
     coded.SetSerializationDeterministic(InOrder());

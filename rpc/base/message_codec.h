@@ -38,6 +38,7 @@ class MessageCodec {
   static constexpr size_t kShareFrom = 16 << 10;
   // Room for bytes in a block of 64 KiB, whose header is part of the 64 KiB.
   static constexpr size_t kBlock = (64 << 10) - sizeof(Block);
+  // protobuf's own limit: sizes are ints there.
   static constexpr size_t kMax = (size_t{1} << 31) - 1;
 
   // The outcome of parsing. kIncomplete: the bytes are such a message, without a required field.

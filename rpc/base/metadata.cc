@@ -24,6 +24,7 @@ bool KeyCharacter(char c) {
 }
 
 absl::Status CheckEntry(std::string_view key, std::string_view value) {
+  // A key's length has 16 bits on the wire.
   if (key.empty() || key.size() > std::numeric_limits<uint16_t>::max() ||
       !std::all_of(key.begin(), key.end(), KeyCharacter)) {
     return absl::InvalidArgumentError(absl::StrCat("metadata key \"",
@@ -77,6 +78,7 @@ std::vector<std::string_view> Metadata::GetAll(std::string_view key) const {
 
 size_t Metadata::WireSize() const {
   size_t size = 0;
+  // 6: both lengths, of 2 and 4 bytes.
   for (const Entry& e : entries_) size += 6 + e.first.size() + e.second.size();
   return size;
 }
@@ -106,6 +108,8 @@ absl::Status Metadata::ReadFrom(std::string_view bytes) {
     if (bytes.size() < value_size) return truncated;
     const std::string_view value = bytes.substr(0, value_size);
     bytes.remove_prefix(value_size);
+    // The rules hold for the peer's pairs, too. Reserved keys are taken: the peer's weft sends
+    // them.
     if (absl::Status s = CheckEntry(key, value); !s.ok()) return s;
     entries_.emplace_back(key, value);
   }

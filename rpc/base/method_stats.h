@@ -47,8 +47,10 @@ namespace internal {
 
 class WEFT_ANY_THREAD MethodStats {
  public:
+  // Each power of two has 2^kStepBits steps in the histogram.
   static constexpr int kStepBits = 4;
   static constexpr size_t kBuckets = (64 - kStepBits + 1) << kStepBits;
+  // Threads whose numbers are equal modulo this share a cell.
   static constexpr size_t kCells = 64;
 
   explicit MethodStats(std::string method) : method_(std::move(method)) {}

@@ -28,6 +28,7 @@ inline char* StoreWire(char* p, T value) {
 }
 
 inline char* StoreBytes(char* p, const void* data, size_t size) {
+  // memcpy takes no null pointer, even for no bytes.
   if (size > 0) std::memcpy(p, data, size);
   return p + size;
 }

@@ -28,6 +28,7 @@ void AppendBytes(uint32_t tag, const std::string& bytes, std::string* out) {
 
 bool ReadBytes(google::protobuf::io::CodedInputStream* in, std::string* bytes) {
   uint32_t size;
+  // A size from 2 GiB on becomes negative, which ReadString refuses.
   return in->ReadVarint32(&size) && in->ReadString(bytes, static_cast<int>(size));
 }
 
@@ -55,6 +56,7 @@ void SetStatusDetails(std::string_view details, absl::Status* status) {
   google::protobuf::io::CodedInputStream in = Reader(details);
   std::string any, type_url, value;
   while (const uint32_t tag = in.ReadTag()) {
+    // Behind a damaged entry no other one can be found; payloads before it stay.
     if (tag != kDetailTag || !ReadBytes(&in, &any)) return;
     google::protobuf::io::CodedInputStream fields = Reader(any);
     type_url.clear();

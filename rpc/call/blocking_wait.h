@@ -36,7 +36,9 @@ class BlockingWait {
   StreamPort& port_;
   const StreamPort::For what_;
   std::shared_ptr<const WriteWaits> limits_;  // null: there are none
+  // Of a write that has limits: its place among the pool's waiting threads.
   std::optional<WriteWaits::Wait> counted_;
+  // The end of the time for all waits together; none: no wait has begun.
   std::optional<MonoTime> until_;
 };
 

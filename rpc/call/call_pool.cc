@@ -84,7 +84,6 @@ void CallPool::Collect() {
   InboundCall* const none = watchers_ > 0 ? Watched() : nullptr;
   // The exchange costs a locked instruction, and Collect is called often: skip it while nothing has
   // come back.
-  // back.
   if (returned_.load(std::memory_order_relaxed) == none) return;
   CollectList(returned_.exchange(none, std::memory_order_acq_rel));
 }

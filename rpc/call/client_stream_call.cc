@@ -23,6 +23,7 @@ ClientStreamCall::ClientStreamCall(const MethodInfo& called,
                                    std::unique_ptr<google::protobuf::MessageLite> reply,
                                    const CallOptions& wishes)
     : OutboundCall(called, message, wishes), StreamPort(wishes.executor), reply_(std::move(reply)) {
+  // A client that streams has an empty request, which is the type's default instance.
   if (called.kind != MethodKind::kServerStreaming) request.SetStays();
 }
 

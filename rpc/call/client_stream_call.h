@@ -69,11 +69,15 @@ class ClientStreamCall final : public OutboundCall, public StreamPort {
   std::shared_ptr<ClientStreamCall> self_;  // until Complete
   const std::unique_ptr<google::protobuf::MessageLite> reply_;
   Mutex end_mu_;
+  // The present carrier's; empty before Started and after the end.
   CallHandle handle_ WEFT_GUARDED_BY(end_mu_);
+  // From here on `status_` is the call's.
   bool done_ WEFT_GUARDED_BY(end_mu_) = false;
   bool abandoned_ WEFT_GUARDED_BY(end_mu_) = false;
+  // True also while no carrier has the call: Started then cancels it at once.
   bool cancelled_ WEFT_GUARDED_BY(end_mu_) = false;
   absl::Status status_ WEFT_GUARDED_BY(end_mu_);
+  // The waiter for the end; null: none.
   EndCallback told_ WEFT_GUARDED_BY(end_mu_);
 };
 

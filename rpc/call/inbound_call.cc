@@ -38,6 +38,7 @@ void InboundCall::Reset() {
   answered_.store(false, std::memory_order_relaxed);
   refused_ = false;
   metadata_.Reset();
+  // This runs for every call, and most have none of these: a look costs less than to clear.
   if (!reply_.attachment.empty()) reply_.attachment.Clear();
   if (!reply_.trailers.empty()) reply_.trailers.Clear();
   if (!reply_.initial_metadata.pairs.empty()) reply_.initial_metadata.pairs.Clear();
@@ -155,6 +156,7 @@ void InboundCall::AnswerSlow(const absl::Status& wish, ReplyMessage* reply) {
 }
 
 void InboundCall::Send(const absl::Status& status, ReplyMessage* reply) {
+  // Counts the call before its answer leaves: a caller that has its answer finds it counted.
   if (bound != nullptr) bound->stats->Add(status.code(), answered - received);
   if (stream != nullptr) stream->EndStream(/*drop=*/true);
   // Return comes last: afterwards the call may serve another request, on another thread.

@@ -202,6 +202,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   std::shared_ptr<CallOrigin> origin;
   std::atomic<uint64_t> id{0};
   const BoundMethod* bound = nullptr;
+  // Times of `clock`.
   MonoTime received{};
   MonoTime answered{};
   MonoTime deadline = kNever;

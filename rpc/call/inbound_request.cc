@@ -82,6 +82,7 @@ absl::StatusOr<std::string_view> InboundRequest::MessageBytes(std::string_view m
   if (codec_ == Compression::kNone) return bytes;
   if (!inflated_) {
     absl::Status s = absl::OkStatus();
+    // Counts it until the message is parsed: the inflated bytes are kept that long.
     if (gate_ != nullptr) s = gate_->Admit(codec_, bytes.size(), inflated_size_, &inflating_);
     if (s.ok()) s = Inflate(codec_, bytes, inflated_size_, max_message_, &inflated_);
     if (!s.ok()) return OfRequest(s, method);

@@ -29,6 +29,8 @@ namespace weft::internal {
 
 class InboundRequest {
  public:
+  // Requests up to this size are copied into the call, so that they keep no block of the
+  // connection's input.
   static constexpr size_t kSmall = 256;
 
   void Set(const BlockRef& block, const char* data, size_t size) {

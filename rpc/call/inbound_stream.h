@@ -29,6 +29,7 @@ class InboundStream final : public StreamPort {
   absl::StatusCode CodeOfIncomplete() const override { return absl::StatusCode::kInternal; }
 
   InboundCall& call_;
+  // A share of its own: a thread may still wait to write when the call has been answered.
   const std::shared_ptr<const WriteWaits> write_waits_;
 };
 

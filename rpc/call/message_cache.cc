@@ -32,6 +32,7 @@ std::shared_ptr<const void> MessageCache::Share(const MethodInfo& method,
   if (bytes > kLargest && shared < bytes / 2 - bytes / 16) {
     return std::shared_ptr<const void>(std::move(pair));
   }
+  // As in Keep.
   if (pair->bytes_ > kLargest && bytes < pair->bytes_ / kShrinks) {
     return std::shared_ptr<const void>(std::move(pair));
   }

@@ -129,11 +129,13 @@ class MessageCache {
 
    private:
     std::atomic<MessagePairBase*> head_{nullptr};
+    // Of the pairs in the list.
     std::atomic<size_t> bytes_{0};
     std::atomic<bool> closed_{false};
   };
 
   Slot& SlotOf(const MethodInfo& method) {
+    // The lowest bits of an address say nothing: a method's constant is aligned.
     return slots_[(reinterpret_cast<uintptr_t>(&method) >> 4) % kSlots];
   }
   void Push(Slot& slot, MessagePairBase* pair) {

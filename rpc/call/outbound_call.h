@@ -70,7 +70,6 @@ struct CallEnd {
   bool may_have_been_executed = true;
   // The side that ended it. kSession: the peer's answer, or the session's own deadline or end.
   // kChannel: the channel, which had no connection for the call.
-  // connection for it.
   enum class By : uint8_t { kSession, kChannel };
   By by = By::kSession;
   // The call was not sent because the connection's output was full.

@@ -58,8 +58,10 @@ class ReadBatch {
 
  private:
   std::vector<StreamItem> items_;
+  // The first message that was not read.
   size_t next_ = 0;
   StreamSource source_;
+  // Cost of the messages that were not read; 0 also after DropCost.
   std::atomic<size_t> unreturned_{0};
 };
 

@@ -29,6 +29,7 @@ bool SentMessages::Add(const google::protobuf::MessageLite& message, const absl:
 }
 
 SentMessages::Head SentMessages::HeadAt(size_t at) const {
+  // A copy: heads stand between messages of any size, and so are not aligned.
   Head head;
   std::memcpy(&head, bytes_.data() + at, sizeof head);
   return head;
@@ -92,6 +93,7 @@ void SentMessages::Unuse() {
 void SentMessages::FreeIfIdle() {
   // A send between Use and Unuse reads bytes_ without the stream's lock.
   if (keeps_ || users_ > 0 || state_ == State::kSendingAgain) return;
+  // A new string, since clear() would keep the memory.
   bytes_ = std::string();
   attachments_ = std::vector<absl::Cord>();
   next_ = 0;

@@ -87,13 +87,18 @@ class SentMessages {
   };
   Head HeadAt(size_t at) const;
 
+  // Heads and messages, one behind the other.
   std::string bytes_;
+  // Of those messages that have one, in their order.
   std::vector<absl::Cord> attachments_;
   size_t attached_bytes_ = 0;
+  // Positions in `bytes_`: the head of the last message, and of the next one to be sent again.
   size_t last_added_ = 0;
   size_t next_ = 0;
+  // The first attachment that was not sent again yet.
   size_t next_attachment_ = 0;
   uint32_t turn_ = 0;
+  // Sends that read `bytes_` without the mutex.
   uint32_t users_ = 0;
   State state_ = State::kNowhere;
   bool keeps_ = true;

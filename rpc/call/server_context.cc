@@ -51,6 +51,7 @@ absl::Duration ServerContext::time_left() const {
 
 absl::Time ServerContext::deadline() const {
   const absl::Duration left = time_left();
+  // The deadline is a time of the monotonic clock; the wall's time is reckoned from what is left.
   return left == absl::InfiniteDuration() ? absl::InfiniteFuture() : absl::Now() + left;
 }
 

@@ -47,6 +47,7 @@ bool SleepAwaiter::await_suspend(std::coroutine_handle<> awaiter) {
   }
   const std::shared_ptr<internal::SleepWait> wait = std::make_shared<internal::SleepWait>(
       loop_, std::min(until_, deadline), deadline < until_ ? TooLate() : absl::OkStatus());
+  // A share of its own below: Suspend may resume the coroutine, which destroys this awaiter.
   wait_ = wait;
   return wait->Suspend(awaiter, scope);  // from here on this may be gone
 }

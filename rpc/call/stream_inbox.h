@@ -91,6 +91,7 @@ class StreamInbox {
   [[nodiscard]] size_t Drop(std::vector<StreamItem>* dropped);
 
  private:
+  // Size of a chunk that small messages share.
   static constexpr size_t kChunk = 16 << 10;
 
   void set_state(State to) {
@@ -112,7 +113,9 @@ class StreamInbox {
   std::vector<StreamItem> items_;
   size_t cost_ = 0;  // of items_
   BlockRef chunk_;
+  // Bytes of `chunk_` that messages have.
   size_t chunk_used_ = 0;
+  // At most one of each waits.
   StreamWake reader_;
   StreamWake awaits_beginning_;
 };

@@ -43,6 +43,7 @@ StreamRead StreamPort::TryRead(google::protobuf::MessageLite* out, absl::Cord* a
   }
   StreamItem item = batch_.Take();
   const StreamSource& from = batch_.source();
+  // A writer that reads in between answers, and does not send a flood.
   writes_in_a_row_.store(0, std::memory_order_relaxed);
   absl::Status s = ParseMessage(item.message, from, out);
   if (s.ok() && WantsMessages()) s = OnStreamMessage(/*outgoing=*/false, item.message.size);
@@ -181,6 +182,7 @@ bool StreamPort::HasRoom() {
     bool keeps;
     if (outbox_.CheckWritable(&transport, &keeps) != StreamSent::kSent) return false;
   }
+  // Without mu_: the transport takes its own lock.
   return transport->HasRoom(*this);
 }
 
@@ -308,6 +310,7 @@ void StreamPort::Bind(std::shared_ptr<StreamTransport> transport, size_t max_mes
                       InflateGate* gate) {
   const StreamSource source{transport.get(), transport->log(), gate, max_message};
   MutexLock lock(mu_);
+  // The inbox only refers to the transport; the outbox keeps it.
   inbox_.SetSource(source);
   outbox_.Bind(std::move(transport));
 }

@@ -46,6 +46,8 @@ struct ServeClientStream<Handler> {
     ServerReader<Request> reader(call.stream);
     absl::Status status;
     {
+      // Borrowed from the call, which lives until Answer below: a handler that makes no calls never
+      // has a scope.
       CallScope::Enter enter(call);
       status = (static_cast<S&>(service).*Handler)(call.context(), reader, pair->reply);
     }
@@ -67,7 +69,11 @@ struct ServeClientStream<Handler> {
                         MessageCache&) {
     auto frame = std::make_unique<Frame>(call.stream);
     Frame& f = *frame;
+    // The frame lives with the call, which ends with the answer: the coroutine goes on when this
+    // function has returned.
     call.own_messages = std::move(frame);
+    // Shared, not borrowed as in Blocking: the coroutine goes on when this function has returned,
+    // and may answer inside Run.
     CallScope::Enter enter(call.Scope());
     RunCoro((static_cast<S&>(service).*Handler)(call.context(), f.reader, f.reply),
             [&call, &method](std::optional<absl::Status> status, std::exception_ptr error) {
@@ -254,6 +260,8 @@ struct HandlerForms<S, BidirectionalMethod<Request, Reply>> {
                                                     cache);                                       \
             }};                                                                                   \
   }
+// Each kind gets its three functions under the names that unary methods have, so that generated
+// code need not tell the kinds apart.
 WEFT_STREAM_METHOD_ENTRIES(ClientStreamingMethod, ServeClientStream)
 WEFT_STREAM_METHOD_ENTRIES(ServerStreamingMethod, ServeServerStream)
 WEFT_STREAM_METHOD_ENTRIES(BidirectionalMethod, ServeBothStreams)

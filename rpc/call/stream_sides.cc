@@ -77,6 +77,7 @@ void InitialMetadataLater(std::shared_ptr<StreamPort> port, StreamCallback done)
     Tell(*port, port->beginning() == StreamInbox::Beginning::kThere, std::move(*shared));
   };
   const bool known = port->beginning() != StreamInbox::Beginning::kUnknown;
+  // Wait refuses where it has become known meanwhile; nobody else calls then.
   if (known || !port->Wait(StreamPort::For::kInitialMetadata, tell)) tell();
 }
 

@@ -79,7 +79,7 @@ absl::StatusOr<Reply> ParsedReply(const OutboundCall& call, const CallEnd& end) 
   absl::StatusOr<Reply> result(absl::in_place);
   ParseReply(call, end, &result);
   // The only return statement, so that the compiler constructs the result in the caller's place.
-  return result;  // the one return: nothing is moved
+  return result;
 }
 
 template <typename Reply>
@@ -94,6 +94,7 @@ class BlockingCall final : public OutboundCall {
  public:
   BlockingCall(const MethodInfo& m, const google::protobuf::MessageLite& r, const CallOptions& o)
       : OutboundCall(m, r, o) {
+    // The caller waits in CallBlocking: its request and context stay where they are.
     request.SetStays();
     context_stays_ = true;
   }

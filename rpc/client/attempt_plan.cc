@@ -17,8 +17,10 @@ AttemptPlan AttemptPlan::For(const StartOptions& options, const MethodInfo& meth
       if (it->second.hedging.has_value()) plan.hedging = &*it->second.hedging;
     }
   }
+  // Attempts side by side may all be executed, so only methods that may run twice are hedged.
   plan.hedged = plan.idempotent && plan.hedging->attempts > 1;
   plan.attempts = plan.hedged ? plan.hedging->attempts : plan.retry->attempts;
+  // The call's own wish goes before every policy.
   if (call.max_attempts > 0) plan.attempts = call.max_attempts;
   return plan;
 }

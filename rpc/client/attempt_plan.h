@@ -19,6 +19,7 @@ struct AttemptPlan {
   int attempts = 1;
   bool hedged = false;
   bool idempotent = false;
+  // Not null after For.
   const RetryPolicy* retry = nullptr;
   const HedgingPolicy* hedging = nullptr;  // when hedged
 

@@ -42,6 +42,7 @@ class Backoff {
  private:
   const Nanos first_, most_;
   const double factor_, jitter_;
+  // The next wait, before its jitter.
   Nanos next_;
   std::minstd_rand random_;  // small: every channel has one
 };

@@ -8,6 +8,7 @@
 namespace weft::internal {
 namespace {
 
+// A power of two, as every size of a table: its mask finds the places.
 constexpr size_t kFirstSize = 8;
 
 }  // namespace
@@ -24,6 +25,7 @@ void CallStats::Put(const Table& table, const MethodInfo& method, MethodCalls& c
   size_t i = PlaceOf(method);
   while (table.places[i & table.mask].info.load(std::memory_order_relaxed) != nullptr) ++i;
   Place& place = table.places[i & table.mask];
+  // Before `info`, which makes the place visible to calls that read without the mutex.
   place.calls = &calls;
   place.info.store(&method, std::memory_order_release);
 }
@@ -36,6 +38,7 @@ MethodCalls& CallStats::Make(const MethodInfo& method) {
   }
   if (methods_.size() >= kMaxMethods) {
     if (own_other_ == nullptr) own_other_ = std::make_unique<MethodCalls>(kOther);
+    // From here on calls of further methods take no mutex.
     other_.store(own_other_.get(), std::memory_order_release);
     return *own_other_;
   }

@@ -18,9 +18,11 @@ CallerMaker Caller::Maker(IoThread& io, std::shared_ptr<const StartConfig> confi
 Caller::Caller(IoThread& io, std::shared_ptr<const StartConfig> config,
                const std::shared_ptr<CallLink>& link)
     : source_(*link),
+      // A pointer without an owner: source and starter are members of the same object.
       starter_(std::shared_ptr<LinkSource>(std::shared_ptr<void>(), &source_), io,
                std::move(config), link->connected_peer().address) {
   WEFT_DCHECK(&link->loop() == io.loop.get());  // so calls end where they wait
+  // The link owns this object, so calls under way keep the link.
   starter_.SetKeeper(link);
 }
 

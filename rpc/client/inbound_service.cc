@@ -34,7 +34,9 @@ std::unique_ptr<CallAuthentication> InboundService::Authenticating(
 
 void InboundService::Drain(std::function<void()> done) {
   done_ = std::move(done);
+  // Until the last handler has returned: handlers and calls refer to the sink and the pool.
   self_ = shared_from_this();
+  // Before the first look: a call that comes back after that look rings.
   pool_->Watch(bell_);
   ContinueDrain();
 }

@@ -22,6 +22,7 @@ class WEFT_ANY_THREAD OnlyLink final : public LinkSource {
   explicit OnlyLink(CallLink& link) : link_(link) {}
 
   PickedLink Pick(const PickRequest& request, absl::Status* why) override {
+    // The only link has number 1. A caller that has found it gone finds no other.
     if (request.gone.empty()) return {&link_, 1, nullptr};
     gone_.store(true, std::memory_order_relaxed);
     *why = absl::UnavailableError(absl::string_view(kGone.data(), kGone.size()));

@@ -22,6 +22,8 @@ std::string Rounded(Nanos time) {
 
 }  // namespace
 
+// A bucket of kBurst tokens, filled again at one each kEvery: a peer that comes and goes all the
+// time does not fill the log.
 bool OutageLog::Take(MonoTime now) {
   if (tokens_at_ != MonoTime()) {
     const double grown =
@@ -49,6 +51,7 @@ void OutageLog::Warn(MonoTime now, std::string_view how, std::string_view peer,
                      std::string_view rest) {
   told_away_ = true;
   last_line_ = now;
+  // Losses that had no line are summed up in the next one, so that the log misses none.
   const uint64_t untold = std::exchange(untold_, 0);
   log_.Warning(absl::StrCat(
       side_, ": ", View(what_), " ", View(how), ": ", NamedPeer::AtEnd(rest, "to", peer),
@@ -68,8 +71,10 @@ void OutageLog::Lost(MonoTime now, std::string_view peer, const absl::Status& wh
 void OutageLog::Failed(MonoTime now, std::string_view peer, const absl::Status& why) {
   if (!out_) Begin(now);
   ++attempts_;
+  // A refusal is told at once: it does not end by waiting.
   const bool refused = DialPauses::IsRefusal(why);
   if (told_away_) {
+    // The outage is known already: however often the peer is dialled, a line each kEvery is enough.
     if (now - last_line_ < kEvery || !Take(now)) return;
     Warn(now, refused ? "refusal lasts" : "still unreachable", peer,
          absl::StrCat(why.message(), "; ", Tried(now)));
@@ -79,6 +84,7 @@ void OutageLog::Failed(MonoTime now, std::string_view peer, const absl::Status& 
 }
 
 void OutageLog::Back(MonoTime now, std::string_view peer) {
+  // Nobody was told that it is away, so nobody is told that it is back.
   if (!std::exchange(out_, false) || !std::exchange(told_away_, false)) return;
   if (!log_.Wants(LogLevel::kInfo)) return;
   log_.Info(

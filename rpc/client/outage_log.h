@@ -29,6 +29,7 @@ class OutageLog {
   static constexpr Nanos kEvery = std::chrono::minutes(1);
   // An outage without a loss, at a start for one, is not told before; a refusal is at once.
   static constexpr Nanos kPatience = std::chrono::seconds(1);
+  // Warnings that one peer may have in a row.
   static constexpr double kBurst = 4;
 
   // `side`: who speaks ("channel", "node a"). `what`: what it has lost ("server", "peer").

@@ -39,6 +39,7 @@ class WEFT_ANY_THREAD RetryBudget {
   bool Allows() const { return now_.load(std::memory_order_relaxed) > full_ / 2; }
 
  private:
+  // Tokens are counted in thousandths, for a success gives back a fraction of one.
   static constexpr int64_t kToken = 1000;
 
   void Add(int64_t change) {

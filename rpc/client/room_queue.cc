@@ -68,6 +68,7 @@ void RoomQueue::Ask(const PickedLink& full, size_t size) {
   {
     MutexLock lock(mu_);
     for (const auto& each : asked_) {
+      // Its answer serves every call that waits.
       if (each->link() == full.number) return;
     }
     asked = asked_.emplace_back(std::make_shared<Asked>(*this, full.number));
@@ -105,6 +106,7 @@ void RoomQueue::Close() {
 void RoomQueue::Arm(uint64_t id) {
   MutexLock lock(mu_);
   OutboundCall* const call = waiting_.Find(id);
+  // A PlaceAll may have come first: it has placed the call, or put it back and armed it.
   if (call == nullptr || call->in_wheel()) return;
   call->wire().deadline_target = this;
   home_.wheel->Insert(call, call->plan().deadline);
@@ -157,6 +159,7 @@ void RoomQueue::EndAll(const absl::Status& why) {
   std::vector<uint64_t> ids;
   {
     MutexLock lock(mu_);
+    // Numbers, not calls: the end of one call may end another.
     ids = waiting_.Numbers(WaitingCalls::Which::kAll);
   }
   for (const uint64_t id : ids) EndOne(id, why);
@@ -181,6 +184,7 @@ OutboundCall* RoomQueue::Take(uint64_t id) WEFT_NO_THREAD_ANALYSIS {
 
 void RoomQueue::OnCallDeadline(OutboundCall& expired) {
   loop_->AssertInLoop();
+  // Before EndOne: the call may be gone with its end.
   const Nanos waited = expired.plan().deadline - expired.plan().started;
   EndOne(expired.wire().id,
          absl::DeadlineExceededError(absl::StrCat("no room to be written within ", InMs(waited),

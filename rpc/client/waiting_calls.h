@@ -23,6 +23,7 @@ namespace weft::internal {
 
 class WaitingCalls {
  public:
+  // Calls that may wait for a connection.
   static constexpr size_t kMax = 10'000;
 
   // Selects some of the waiting calls.
@@ -60,6 +61,7 @@ class WaitingCalls {
   const size_t max_bytes_, max_calls_;
   const std::string_view awaited_;
   IdTable<OutboundCall> calls_;
+  // Two ranges of numbers, which are the order: calls that were given back come before all others.
   uint64_t next_given_back_ = 1;
   uint64_t next_ = uint64_t{1} << 62;
   size_t bytes_ = 0;

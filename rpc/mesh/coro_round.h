@@ -54,7 +54,7 @@ class CoroRound final : public TypedRound<Reply> {
 
   Mutex wait_mu_;
   bool certain_ WEFT_GUARDED_BY(wait_mu_) = false;
-  // of the awaiting coroutine
+  // The awaiting coroutine's; null: nobody awaits.
   std::shared_ptr<ResumeTicket> ticket_ WEFT_GUARDED_BY(wait_mu_);
 };
 

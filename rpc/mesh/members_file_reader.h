@@ -77,7 +77,7 @@ class MembersFileReader {
   absl::Status followed_ WEFT_LOOP_OWNED;
   SmallFile::Stamp read_stamp_ WEFT_LOOP_OWNED;
   bool sure_ WEFT_LOOP_OWNED = false;  // read_stamp_ was read twice
-  // the stamp when the quiet period began
+  // The stamp when the quiet period began; none: the period goes by events alone.
   std::optional<SmallFile::Stamp> quiet_stamp_ WEFT_LOOP_OWNED;
   std::optional<MonoTime> last_read_ WEFT_LOOP_OWNED;
 };

@@ -44,6 +44,7 @@ class WEFT_ANY_THREAD MeshLoops : public std::enable_shared_from_this<MeshLoops>
   struct Entry {
     IoThread* io;
     std::shared_ptr<EventLoop> loop;
+    // Null once Gone was called.
     NodeLoop* node WEFT_LOOP_OWNED;
   };
   template <typename Act>

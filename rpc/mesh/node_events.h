@@ -34,7 +34,8 @@ class NodeEvents : public std::enable_shared_from_this<NodeEvents> {
   void Stop() WEFT_LOOP_ONLY WEFT_EXCLUDES(mu_);
 
  private:
-  // A token bucket for one peer and kind, and the event that waits for a token.
+  // A token bucket for one peer and kind, and the event that waits for a token. `at`: the time for
+  // which `tokens` was reckoned. `coalesced`: events that the waiting one has replaced.
   struct Pace {
     double tokens = kBurst;
     MonoTime at{};
@@ -52,7 +53,9 @@ class NodeEvents : public std::enable_shared_from_this<NodeEvents> {
   std::unique_ptr<Timer> timer_ WEFT_LOOP_OWNED;
   Mutex mu_;
   std::map<std::pair<std::string, NodeEvent::Kind>, Pace> paces_ WEFT_GUARDED_BY(mu_);
+  // Events that have their token, in order.
   std::deque<NodeEvent> ready_ WEFT_GUARDED_BY(mu_);
+  // True while a Tell is on its way to the loop.
   bool posted_ WEFT_GUARDED_BY(mu_) = false;
   bool stopped_ WEFT_GUARDED_BY(mu_) = false;
 };

@@ -31,7 +31,7 @@ bool IsRefusal(const absl::Status& why) {
   }
 }
 
-// A fixed hash, so that runs repeat. The two ends need not agree on it.
+// A fixed hash (FNV-1a), so that runs repeat. The two ends need not agree on it.
 size_t LoopOf(const std::string& name, size_t slot, size_t loops) {
   uint64_t hash = 14695981039346656037u;
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;

@@ -80,7 +80,9 @@ class SessionDesk final : public SessionHooks, public std::enable_shared_from_th
   // A session of a node.
   struct Entry {
     std::shared_ptr<Pair> pair = nullptr;  // set when dialled, or when its pair has accepted it
+    // By this node.
     bool dialled = false;
+    // The peer's name and incarnation, as its Hello says.
     std::string node = {};
     uint64_t incarnation = 0;
     uint64_t asked = 0;                         // the number of a rival that was probed and is dead

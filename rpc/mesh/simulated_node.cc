@@ -53,7 +53,7 @@ void SimulatedNode::After(absl::Duration d, std::function<void()> f) {
   const EventLoop::Entered entered(loop);
   loop.AssertInLoop();
   auto timer = std::make_unique<Timer>(loop, [this, number, &loop, f = std::move(f)] {
-    // destroys `f` and what it holds after the call
+    // Destroys `f`, and the objects that it holds, after the call.
     const std::unique_ptr<Timer> fired = std::move(timers_[number]);
     timers_.erase(number);
     CallbackQueue::Call(&loop, "a simulated node's timer", f);

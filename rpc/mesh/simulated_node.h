@@ -77,7 +77,7 @@ class SimulatedNode {
 
   const std::string name_;
   const Program program_;
-  // without the clock, the seed and the steps, which each Start sets
+  // Without the clock, the seed and the steps, which each Start sets.
   const RuntimeOptions options_;
   SimulatedNetwork& wires_;
   const MonoTime start_;

@@ -91,7 +91,7 @@ class StepsRound final : public TypedRound<Reply> {
 
   std::deque<size_t> told_ WEFT_GUARDED_BY(this->mu());  // kept replies that were not taken, by leg
   bool delivered_ WEFT_GUARDED_BY(this->mu()) = false;
-  // the waiter waits for the outcome, not a reply
+  // The waiter waits for the outcome, not for a reply.
   bool for_outcome_ WEFT_GUARDED_BY(this->mu()) = false;
   Waiter waiter_ WEFT_GUARDED_BY(this->mu());
 };

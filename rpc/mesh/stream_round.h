@@ -153,7 +153,7 @@ class StreamRound final : public CallCanceller,
   // Ends the reading and returns how the streams ended.
   BroadcastStreamResult Abandon() WEFT_EXCLUDES(mu_) {
     BroadcastStreamResult result;
-    // destroyed after the lock is released: destroying a stream cancels it
+    // Destroyed after the lock is released: destroying a stream cancels it.
     std::vector<Stream> streams;
     {
       MutexLock lock(mu_);
@@ -307,12 +307,12 @@ class StreamRound final : public CallCanceller,
   bool certain_ WEFT_GUARDED_BY(mu_) = false;
   bool cancelled_ WEFT_GUARDED_BY(mu_) = false;
   bool abandoned_ WEFT_GUARDED_BY(mu_) = false;
-  // nobody takes messages any more: only the ends count
+  // Nobody takes messages any more: only the ends count.
   bool dropping_ WEFT_GUARDED_BY(mu_) = false;
   size_t open_ WEFT_GUARDED_BY(mu_) = 0;           // streams that have not ended
   std::deque<size_t> ready_ WEFT_GUARDED_BY(mu_);  // peers with a message, in order of arrival
   Waiter waiter_ WEFT_GUARDED_BY(mu_);
-  // the waiter waits for the outcome, not a message
+  // The waiter waits for the outcome, not for a message.
   bool for_outcome_ WEFT_GUARDED_BY(mu_) = false;
 };
 

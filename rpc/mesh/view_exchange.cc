@@ -103,7 +103,7 @@ void ViewExchange::Hear(const std::string& peer, uint64_t version) {
   log_.Hear(peer, version, around_.loop->clock().Now());
   OnLoop([peer](ViewExchange& self) {
     self.around_.loop->AssertInLoop();
-    // this version arrived after the peer's end
+    // The version may arrive after the peer's end.
     if (!self.up_.contains(peer)) self.log_.Forget(peer);
     self.Arm();
   });

@@ -87,8 +87,11 @@ class ViewExchange final : public Service, public std::enable_shared_from_this<V
   const Around around_;
   ViewLog log_;
   // The loop's own.
+  // Peers that are up; a suspect one stays.
   std::set<std::string, std::less<>> up_ WEFT_LOOP_OWNED;
+  // Armed for the next difference that will have lasted.
   std::unique_ptr<Timer> lasting_ WEFT_LOOP_OWNED;
+  // Peers that `again_` asks once more.
   std::set<std::string> unanswered_ WEFT_LOOP_OWNED;
   std::unique_ptr<Timer> again_ WEFT_LOOP_OWNED;
   bool stopped_ WEFT_LOOP_OWNED = false;

@@ -18,6 +18,7 @@ class WEFT_ANY_THREAD AuthenticationPlaces {
 
   // False: all are taken.
   bool TryTake() {
+    // Relaxed: the number guards no memory. Questions are passed on under the queue's mutex.
     size_t taken = taken_.load(std::memory_order_relaxed);
     while (taken < max_) {
       if (taken_.compare_exchange_weak(taken, taken + 1, std::memory_order_relaxed)) return true;

@@ -102,6 +102,7 @@ class WEFT_ANY_THREAD AuthenticationQueue {
   const std::string side_;
   const Log log_;
   const Clock& clock_;
+  // Lines a second. Anybody may cause such lines, so their number must not be the peers' choice.
   LogLimiter limiter_{10};
 
   mutable Mutex mu_;

@@ -74,7 +74,7 @@ class CallAuthentication final : public InboundSink {
     InboundCall& call;
     const uint64_t number;  // unique: call objects are used again
     uint64_t question = 0;  // number in the queue; 0: answered
-    // set once let in; the call then waits for its turn
+    // Set once it is let in; the call then waits for its turn.
     std::unique_ptr<const std::string> identity;
 
    private:

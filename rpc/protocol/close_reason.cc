@@ -3,6 +3,7 @@
 namespace weft {
 
 std::string_view CloseReasonName(CloseReason reason) {
+  // Without a default, so that the compiler points out a reason that has no name.
   switch (reason) {
     case CloseReason::kPeerClosed:
       return "peer closed";

@@ -32,6 +32,7 @@ enum class CloseReason : uint8_t {
   kOutputFull,  // the peer does not read
   kInputFull,   // no room for the peer's input
 };
+// The number of values above: each has a counter.
 inline constexpr size_t kCloseReasons = 15;
 
 // A short name, also the counter's label.

@@ -3,6 +3,7 @@
 namespace weft {
 
 std::string_view ConnectionStateName(ConnectionState state) {
+  // Without a default, so that the compiler points out a state that has no name.
   switch (state) {
     case ConnectionState::kConnecting:
       return "connecting";

@@ -6,6 +6,7 @@ namespace weft::internal {
 
 void ConnectionList::Tell(const ConnectionEvent& event) const {
   if (listener_ == nullptr) return;
+  // With a share of the listener: the list may be gone when the callback's turn comes.
   CallbackQueue::Call(nullptr, "a listener of connections",
                       [listener = listener_, event] { (*listener)(event); });
 }

@@ -7,6 +7,8 @@ namespace weft::internal {
 absl::Status CheckDurations(const SessionLimits& limits) {
   return DurationCheck::All("SessionLimits", {{"max_message_pause", limits.max_message_pause},
                                               {"handshake_timeout", limits.handshake_timeout,
+                                               // Zero would end every handshake; in the other two
+                                               // it means "no limit" and "never".
                                                DurationCheck::Takes::kAboveZero},
                                               {"heartbeat_interval", limits.heartbeat_interval}});
 }

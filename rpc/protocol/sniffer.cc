@@ -44,6 +44,7 @@ absl::Status Sniffer::Start() {
   if (!watch.ok()) return watch.status();
   watch_ = *std::move(watch);
   watch_->WatchRead(true);
+  // Counts from the accept on: bytes that come one by one do not prolong it.
   timer_.StartAt(SaturatingAdd(began_, limit_));
   return absl::OkStatus();
 }

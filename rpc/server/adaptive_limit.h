@@ -25,10 +25,12 @@ namespace weft::internal {
 
 class AdaptiveLimit {
  public:
+  // A window has both: this time at least, and so many samples at least.
   static constexpr Nanos kWindow = std::chrono::milliseconds(20);
   static constexpr int kMinSamples = 10;
   static constexpr double kSmoothing = 0.2;
   static constexpr double kMinGradient = 0.5;
+  // Calls that may be under way at first, within the bounds.
   static constexpr int64_t kFirst = 100;
 
   AdaptiveLimit(int64_t least, int64_t most, Nanos target);
@@ -45,6 +47,7 @@ class AdaptiveLimit {
   double limit_;
   double smallest_;  // of a window's mean, in ns; at most target_
   MonoTime window_end_{};
+  // Of the window: waits in ns, their number, and the most calls under way.
   double sum_ = 0;
   int samples_ = 0;
   int64_t max_under_way_ = 0;

@@ -14,6 +14,7 @@
 namespace weft::internal {
 namespace {
 
+// All connections of a node are one owner: equal keys meet over all of them.
 const void* OwnerOf(const CallOrigin& origin) {
   return origin.way != nullptr ? static_cast<const void*>(origin.way->node.get()) : &origin;
 }
@@ -33,6 +34,7 @@ absl::StatusOr<SerialKey> KeyOfCall(InboundCall& call) {
     } else if (rules.key != nullptr) {
       key.name = rules.key(call.context());
     } else {
+      // Without a function the method itself is the key: its calls run one at a time.
       key.kind = &rules;
     }
   } catch (...) {

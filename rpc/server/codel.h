@@ -40,8 +40,11 @@ class CoDel {
  private:
   const Nanos target_;
   const Nanos interval_;
+  // The interval begins with its first sample.
   MonoTime interval_end_{};
+  // The smallest wait of the interval so far.
   Nanos smallest_{};
+  // False until an interval was whole: the first one says nothing yet.
   bool sampled_ = false;
   bool stands_ = false;
 };

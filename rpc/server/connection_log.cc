@@ -6,6 +6,8 @@
 namespace weft::internal {
 namespace {
 
+// Connections end in these four ways every day, as when a client's process goes. The other ends are
+// faults or refusals: somebody should look at them.
 LogLevel LevelOf(CloseReason reason) {
   switch (reason) {
     case CloseReason::kPeerClosed:

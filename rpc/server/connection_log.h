@@ -29,6 +29,7 @@ class ConnectionLog {
   void Write(MonoTime now, LogLevel level, std::string_view line) WEFT_LOOP_ONLY;
 
   const Log log_;
+  // Lines a second.
   LogLimiter limiter_ WEFT_LOOP_OWNED{10};
 };
 

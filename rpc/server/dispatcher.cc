@@ -64,6 +64,7 @@ absl::Status Dispatcher::Configure(std::string_view full_name, MethodOptions opt
   Offered& offered = *it->second;
   if (!options.pool.empty()) offered.pool = std::move(options.pool);
   MethodRules& rules = RulesOf(offered);
+  // An order that the .proto file promises cannot be taken back.
   rules.ordered = options.ordered || offered.bound.method->info->ordered;
   rules.key = std::move(options.key);
   rules.request_key = std::move(options.request_key);
@@ -83,6 +84,7 @@ void Dispatcher::AddHandlerPool(std::string name, WorkerPool& pool) {
 
 absl::StatusOr<uint16_t> Dispatcher::HandlerPoolOf(const std::string& pool, Runtime& runtime) {
   if (pool.empty() || ToAbsl(kDefaultPool) == pool) return 0;
+  // 0 is kDefaultPool.
   for (size_t i = 1; i < handler_pools_.size(); ++i) {
     if (handler_pools_[i]->name() == pool) return static_cast<uint16_t>(i);
   }
@@ -215,9 +217,9 @@ void Dispatcher::Run(InboundCall& call, MessageCache& cache) {
   const BoundMethod& bound = *call.bound;
   // On a loop, callbacks that the handler registers run after it, not inside it.
   const CallbackQueue::Scope handler(CallbackQueue::Here());
+  // The one place that catches exceptions of handlers: the call ends, and the process goes on.
   try {
     bound.method->serve(*bound.service, call, cache);
-    // The one place that catches exceptions of handlers: the call ends, and the process goes on.
   } catch (...) {
     call.Answer(HandlerThrew(*bound.method->info, std::current_exception()), nullptr);
   }

@@ -62,7 +62,6 @@ class Dispatcher final : public MessageKeeper {
   absl::Status Configure(std::string_view full_name, MethodOptions options);
   // Makes it ready for calls. Starts the pools that methods use. NOT_FOUND if a method names a pool
   // that `runtime` does not have.
-  // that `runtime` does not have.
   absl::Status Serve(Runtime& runtime);
 
   const BoundMethod* Find(std::string_view full_name) const;

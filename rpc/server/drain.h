@@ -86,6 +86,7 @@ class Drain {
   MonoTime deadline_ WEFT_LOOP_OWNED = kNever;
   MonoTime confirm_by_ WEFT_LOOP_OWNED{};  // that the server goes away
   MonoTime next_warning_ WEFT_LOOP_OWNED{};
+  // True once the deadline has cancelled the calls under way.
   bool cancelled_ WEFT_LOOP_OWNED = false;
   Timer timer_ WEFT_LOOP_OWNED;
   std::function<void()> done_ WEFT_LOOP_OWNED;

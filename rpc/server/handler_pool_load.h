@@ -92,6 +92,7 @@ class WEFT_ANY_THREAD HandlerPoolLoad {
   Mutex mu_;
   AdaptiveLimit adaptive_limit_ WEFT_GUARDED_BY(mu_);
 
+  // Cache lines of their own: every loop counts calls, while the limit is mostly read.
   alignas(64) std::atomic<int64_t> calls_{0};
   std::atomic<int64_t> callers_{0};  // those that have calls under way
   alignas(64) std::atomic<int64_t> limit_;

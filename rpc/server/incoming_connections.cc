@@ -16,6 +16,7 @@ namespace {
 std::vector<std::string> AlpnOf(std::span<const Protocol> protocols) {
   std::vector<std::string> names;
   for (const Protocol& protocol : protocols) {
+    // Rows that only dial are not offered.
     if (protocol.accept != nullptr && !protocol.alpn.empty()) names.emplace_back(protocol.alpn);
   }
   return names;
@@ -50,6 +51,7 @@ IncomingConnections::IncomingConnections(IoThread& io, const IncomingOptions& op
 IncomingConnections::~IncomingConnections() { loop_.AssertInLoop(); }
 
 bool IncomingConnections::MakeRoom() {
+  // Room in both tables: a connection may pass from one to the other.
   const size_t needed = size() + 1;
   return (half_open_ == nullptr || half_open_->MakeRoom(needed)) && TryMakeRoom(sniffers_, needed);
 }
@@ -94,6 +96,7 @@ void IncomingConnections::OnShaken(uint64_t id, std::unique_ptr<Transport> trans
 
 void IncomingConnections::Sniff(uint64_t id, std::unique_ptr<Transport> transport, std::string peer,
                                 MonoTime began, Matcher wrapped) {
+  // The base is private, and make_unique could not convert to it.
   SnifferHost& host = *this;
   auto sniffer = std::make_unique<Sniffer>(io_, host, SnifferTable{protocols_, wrapped},
                                            std::move(transport), std::move(peer), began, limit_);

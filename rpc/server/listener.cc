@@ -13,11 +13,13 @@ absl::StatusOr<std::unique_ptr<const Listener>> Listener::Make(
     std::shared_ptr<AuthenticationPlaces> places, const Runtime& runtime, const Log& log) {
   auto made = std::make_unique<Listener>();
   made->protocols = options.protocols.empty() ? server.protocols : std::move(options.protocols);
+  // A single protocol that accepts is enough: others in the list may be there to be dialled.
   if (std::ranges::all_of(made->protocols, [](const Protocol& p) { return p.accept == nullptr; })) {
     return absl::InvalidArgumentError(
         absl::StrCat("listener: protocol ", std::string(made->protocols.front().name),
                      " does not accept (it only dials), and there is no other"));
   }
+  // A value that is set counts, also a null one: this listener then takes plain bytes.
   made->transport = options.transport.value_or(server.transport);
   made->transport_optional = options.transport_optional.value_or(server.transport_optional);
   if (made->transport != nullptr && made->transport_optional &&
@@ -33,6 +35,7 @@ absl::StatusOr<std::unique_ptr<const Listener>> Listener::Make(
     }
     made->services.insert(std::move(service));
   }
+  // Not set: the server's authenticator. Set to null: everybody may talk.
   if (!options.authenticator.has_value()) {
     made->authentications = std::move(authentications);
   } else if (*options.authenticator != nullptr) {

@@ -17,6 +17,7 @@
 namespace weft::internal {
 
 struct ServerCounts {
+  // Connections: accepted since the start, and open now.
   std::atomic<int64_t> accepted{0};
   std::atomic<int64_t> open{0};
   CloseCounters closed;

@@ -12,6 +12,8 @@ class Greeter final : public hello::Greeter::Service {
  public:
   absl::Status Say(weft::ServerContext&, hello::HelloRequest& request,
                    hello::HelloReply& reply) override {
+    // The client gets this status as it is, code and text. A reply filled before an error is not
+    // sent.
     if (request.name().empty()) return absl::InvalidArgumentError("who is there?");
     reply.set_text("hello, " + request.name());
     return absl::OkStatus();
@@ -41,6 +43,7 @@ int main() {
 
   hello::HelloRequest request;
   request.set_name("weft");
+  // The timeout travels with the request. A call without one has the channel's, 10 seconds.
   absl::StatusOr<hello::HelloReply> reply = greeter.Say(request, {.timeout = absl::Seconds(1)});
   std::printf("%s\n", reply.ok() ? reply->text().c_str() : reply.status().ToString().c_str());
 

@@ -18,6 +18,7 @@
 class Stock final : public shop::Stock::Service {
  public:
   absl::Status Reserve(weft::ServerContext&, shop::Order& order, shop::Receipt& receipt) override {
+    // The .proto file says `inline`: this runs on the I/O thread, so nothing here may wait.
     if (order.item() != "soup") return absl::NotFoundError("we have soup, and nothing else");
     receipt.set_text("one " + order.item() + " is yours");
     return absl::OkStatus();
@@ -37,6 +38,7 @@ class Kitchen final : public shop::Kitchen::AsyncService {
     cook_.join();
   }
 
+  // Only queues the order: the worker is free for other calls while the cook is busy.
   void Cook(weft::ServerContext&, shop::Order& order,
             weft::Responder<shop::Receipt> responder) override {
     {
@@ -48,6 +50,8 @@ class Kitchen final : public shop::Kitchen::AsyncService {
   }
 
  private:
+  // A ticket that is lost would still end its call: a responder destroyed without Finish answers
+  // with INTERNAL.
   struct Ticket {
     const shop::Order* order;
     weft::Responder<shop::Receipt> responder;
@@ -64,6 +68,7 @@ class Kitchen final : public shop::Kitchen::AsyncService {
       // New orders must not wait while one is cooked.
       lock.unlock();
       ticket.responder.reply().set_text("hot " + ticket.order->item());
+      // Ends the call, and with it the order: `ticket.order` dangles from here on.
       ticket.responder.Finish();
       lock.lock();
     }
@@ -83,7 +88,10 @@ class Shop final : public shop::Shop::CoroService {
 
   weft::Coro<absl::Status> Buy(weft::ServerContext&, shop::Order& order,
                                shop::Receipt& receipt) override {
+    // Neither call needs a timeout: both end by the deadline of the call that Buy serves, and are
+    // cancelled with it.
     absl::StatusOr<shop::Receipt> reserved = co_await stock_.ReserveCoro(order);
+    // An order that was not reserved must not be cooked, so the calls are made one after the other.
     if (!reserved.ok()) co_return reserved.status();
 
     absl::StatusOr<shop::Receipt> cooked = co_await kitchen_.CookCoro(order);
@@ -93,10 +101,13 @@ class Shop final : public shop::Shop::CoroService {
   }
 
  private:
+  // Stubs only refer to their channel, which main destroys after this service.
   shop::Stock::Stub stock_;
   shop::Kitchen::Stub kitchen_;
 };
 
+// Methods have no `override`, for nothing here is virtual. A method that is missing, or has another
+// type than the three, does not compile.
 class Window final : public shop::Window::MixedService<Window> {
  public:
   Window(shop::Stock::Stub stock, shop::Kitchen::Stub kitchen) : stock_(stock), kitchen_(kitchen) {}
@@ -109,6 +120,7 @@ class Window final : public shop::Window::MixedService<Window> {
   void Taste(weft::ServerContext&, shop::Order& order, weft::Responder<shop::Receipt> responder) {
     kitchen_.CookAsync(
         order, {},
+        // Owned by the callback: its caller is answered however the call to the kitchen ends.
         [responder = std::move(responder)](absl::StatusOr<shop::Receipt> cooked) mutable {
           if (cooked.ok()) responder.reply().set_text("a spoon of " + cooked->text());
           responder.Finish(cooked.status());
@@ -133,6 +145,7 @@ void Print(const char* what, const absl::StatusOr<shop::Receipt>& receipt) {
 }
 
 int main() {
+  // Before their server, which calls them until its own end.
   Stock stock;
   Kitchen kitchen;
   weft::Server back({.io_threads = 1, .worker_threads = 2});
@@ -160,6 +173,7 @@ int main() {
     Print(item, stub.Buy(order, {.timeout = absl::Seconds(2)}));
   }
   shop::Window::Stub at_window(**to_front);
+  // `order` is still the soup of the loop's last turn.
   Print("price", at_window.Price(order));
   Print("taste", at_window.Taste(order));
   Print("reserve", at_window.Reserve(order));

@@ -21,6 +21,7 @@ constexpr char kChoice[] = "type.googleapis.com/lab.Choice";
 class Lab final : public lab::Lab::Service {
  public:
   absl::Status Pick(weft::ServerContext&, lab::PickRequest& request, lab::PickReply&) override {
+    // Ends this call with UNKNOWN, and nothing else: the server goes on.
     if (request.name() == "bomb") throw std::runtime_error("it went off");
     lab::Choice choice;
     choice.add_names("flask");
@@ -47,10 +48,12 @@ class Lab final : public lab::Lab::Service {
   int given_up() const { return given_up_; }
 
  private:
+  // Handlers run on several workers at once.
   std::atomic<int> given_up_{0};
 };
 
 void Show(const char* what, const absl::Status& status) {
+  // Without the payload, which is bytes that nobody can read.
   const std::string text = status.ToString(absl::StatusToStringMode::kWithNoExtraData);
   std::printf("%s\n  %s\n", what, text.c_str());
 }
@@ -60,6 +63,7 @@ void Errors(lab::Lab::Stub stub) {
   pick.set_name("unicorn");
   const absl::Status missing = stub.Pick(pick).status();
   Show("A handler's error:", missing);
+  // A payload is optional: an older server, or an error of weft itself, has none.
   if (const auto payload = missing.GetPayload(kChoice)) {
     lab::Choice choice;
     choice.ParseFromString(std::string(*payload));
@@ -68,15 +72,18 @@ void Errors(lab::Lab::Stub stub) {
 
   pick.set_name("bomb");
   Show("A handler that throws:", stub.Pick(pick).status());
+  // Lab does not override Later: the generated base class answers.
   Show("A method without a handler:", stub.Later(lab::WorkRequest()).status());
 }
 
 void Deadlines(lab::Lab::Stub stub, const Lab& service) {
   lab::WorkRequest work;
+  // Far longer than the deadline and the cancelling below: neither call can end well by chance.
   work.set_milliseconds(5000);
   weft::ClientContext expires;
   Show("A deadline:",
        stub.Work(work, {.timeout = absl::Milliseconds(50), .context = &expires}).status());
+  // "yes" asks the caller to look before it tries again: the handler had begun.
   std::printf("  may have been executed: %s\n", expires.may_have_been_executed() ? "yes" : "no");
 
   weft::ClientContext cancelled;
@@ -94,12 +101,14 @@ void Deadlines(lab::Lab::Stub stub, const Lab& service) {
 }
 
 void NoServer(const std::string& target) {
+  // OK without a server: Create only looks at the address, and the first call connects.
   auto channel = weft::Channel::Create(target);
   if (!channel.ok()) return Show("A channel:", channel.status());
   weft::ClientContext context;
   const absl::Status refused =
       lab::Lab::Stub(**channel).Later(lab::WorkRequest(), {.context = &context}).status();
   Show("Nobody listens:", refused);
+  // "no" is a promise: any method may be called again.
   std::printf("  may have been executed: %s\n", context.may_have_been_executed() ? "yes" : "no");
   Show("An address that cannot be:", weft::Channel::Create("localhost").status());
 }

@@ -19,14 +19,18 @@ class Vault final : public vault::Vault::Service {
  public:
   absl::Status Open(weft::ServerContext& call, vault::OpenRequest&,
                     vault::OpenReply& reply) override {
+    // A missing key is not an error: old clients do not send it.
     const std::string_view drawer = call.metadata().Get("drawer").value_or("top");
     reply.set_content(absl::StrCat("the ", std::string(drawer), " drawer, for ", call.identity()));
+    // Add refuses a key or value that cannot be sent; unchecked, it would be missing without a
+    // word.
     if (absl::Status s = call.initial_metadata().Add("vault", "north"); !s.ok()) return s;
     return call.trailers().Add("drawers-left", "3");
   }
 };
 
-// Runs on the worker pool, once for each connection.
+// Runs on a thread of the authenticator's own, once for each connection. It may block, as for a
+// look into a database: only that client's calls wait.
 absl::StatusOr<std::string> WhoIs(std::string_view token, const std::string& /*peer*/) {
   if (token == "open sesame") return "Ali Baba";
   return absl::UnauthenticatedError("a wrong token");
@@ -51,6 +55,7 @@ class Lines final : public weft::LogSink {
 };
 
 int main() {
+  // Shared: the runtime keeps its sink, and main reads the lines at the end.
   auto lines = std::make_shared<Lines>();
   auto runtime = weft::Runtime::Create({.io_threads = 2, .worker_threads = 2, .log_sink = lines});
   if (!runtime.ok()) return 1;
@@ -59,6 +64,7 @@ int main() {
   weft::ServerOptions server_options;
   server_options.runtime = *runtime;
   server_options.authenticator = WhoIs;
+  // So small only to be passed below.
   server_options.limits.max_message_bytes = 1000;
   weft::Server server(server_options);
   absl::Status status = server.Register(service);
@@ -70,11 +76,13 @@ int main() {
   channel_options.runtime = *runtime;
   channel_options.auth_token = "open sesame";
   channel_options.log.level = weft::LogLevel::kOff;  // the server's lines are enough
+  // The options are copied: they are changed for a second channel below.
   auto channel = weft::Channel::Create(target, channel_options);
   if (!channel.ok()) return 1;
   vault::Vault::Stub vault(**channel);
 
   vault::OpenRequest request;
+  // Serves one call: a second call needs a context of its own.
   weft::ClientContext context;
   status = context.metadata().Add("drawer", "bottom");
   if (!status.ok()) return 1;
@@ -99,6 +107,7 @@ int main() {
   channel_options.auth_token = "sesame open";
   auto stranger = weft::Channel::Create(target, channel_options);
   if (!stranger.ok()) return 1;
+  // The token goes with the connection, so the refusal ends the first call that needs it.
   const absl::Status refused = vault::Vault::Stub(**stranger).Open(vault::OpenRequest()).status();
   std::printf("with a wrong token: %s\n", absl::StatusCodeToString(refused.code()).c_str());
 

@@ -57,6 +57,7 @@ class Station final : public weather::Station::Service {
                        weft::ServerStream<weather::Query, weather::Reading>& stream) override {
     weather::Query query;
     while (stream.Read(&query)) {
+      // Ends the stream at once: the client's next read is false, and its Finish has this error.
       if (query.place().empty()) return absl::InvalidArgumentError("which place?");
       if (!stream.Write(ReadingOf(query.place(), 1.5 * query.days()))) break;
     }
@@ -125,6 +126,7 @@ int main() {
   const absl::Status end = forecast.Finish();
   std::printf("the forecast ended with %s\n", absl::StatusCodeToString(end.code()).c_str());
 
+  // Spawn returns at once, so main needs something to wait for.
   std::promise<absl::Status> compared;
   weft::Spawn(CompareCoro(station), [&](std::optional<absl::Status> status, std::exception_ptr) {
     compared.set_value(status.has_value() ? *status : absl::UnknownError("it threw"));

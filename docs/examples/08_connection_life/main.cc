@@ -24,6 +24,7 @@ class Diary {
  public:
   weft::ConnectionListener Listener() {
     return [this](const weft::ConnectionEvent& event) {
+      // Runs on the I/O thread: a long wait here would stop the connection itself.
       std::lock_guard<std::mutex> lock(mu_);
       lines_.emplace_back(weft::ConnectionStateName(event.state));
       changed_.notify_all();
@@ -46,6 +47,7 @@ class Diary {
 int main() {
   Ticker service;
   weft::ServerOptions server_options;
+  // A health check would be turned off here, before any client is told.
   server_options.on_state = [](weft::ServerState state) {
     if (state == weft::ServerState::kDraining) std::printf("the server takes no more calls\n");
   };
@@ -62,6 +64,7 @@ int main() {
   auto channel = weft::Channel::Create(target, options);
   if (!channel.ok()) return 1;
   ticker::Ticker::Stub ticker(**channel);
+  // The first call makes the connection: Create has only looked at the address.
   if (!ticker.Now(ticker::NowRequest()).ok()) return 1;
   // connecting, up, going away, down: the idle channel closes its connection by itself.
   diary.Print(4);
@@ -78,6 +81,7 @@ int main() {
                 connection.bytes_in > 0 && connection.bytes_out > 0 ? "used" : "unused");
   }
 
+  // Calls under way end within ServerOptions::drain. There is none here, so Stop returns soon.
   server.Stop();
   // After Stop the channel still exists; it finds nobody to connect to.
   const absl::Status gone = ticker::Ticker::Stub(**other).Now(ticker::NowRequest()).status();

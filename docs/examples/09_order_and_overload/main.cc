@@ -45,6 +45,8 @@ absl::Status Configure(weft::Server& server) {
       // Calls with one key run one after another; other keys do not wait for them.
       {.request_key = weft::KeyOf<bank::Payment>(
            [](const weft::ServerContext&, const bank::Payment& p) { return p.account(); })});
+  // A report runs, a second one waits for the pool's only thread; a third one is refused, not
+  // queued.
   if (status.ok()) status = server.Configure(bank::Bank::kReport, {.max_calls = 2});
   return status;
 }
@@ -100,6 +102,7 @@ int main() {
                        .pools = {{"reports", {.threads = 1, .queue = 10}}},
                        .overload = {.adaptive = true, .shed = true}});
   absl::Status status = server.Register(service);
+  // Between Register, which names the methods, and Start, which serves them.
   if (status.ok()) status = Configure(server);
   if (status.ok()) status = server.Start("127.0.0.1:0");
   auto channel = weft::Channel::Create("127.0.0.1:" + std::to_string(server.port()));

@@ -18,6 +18,7 @@ class OnBehalf final : public weft::ClientInterceptor {
   explicit OnBehalf(std::string user) : user_(std::move(user)) {}
 
   absl::StatusOr<std::unique_ptr<Call>> Start(const weft::ClientCallStart& start) override {
+    // An error ends the call here, before anything is sent.
     if (absl::Status s = start.metadata.Add("user", user_); !s.ok()) return s;
     return nullptr;  // need not see the rest
   }
@@ -30,6 +31,7 @@ class OnBehalf final : public weft::ClientInterceptor {
 class OwnerOnly final : public weft::ServerInterceptor {
  public:
   absl::StatusOr<std::unique_ptr<Call>> Start(const weft::ServerCallStart& start) override {
+    // A claim of the client's: identity() is what the authenticator has checked, so both are asked.
     const std::string_view user = start.metadata.Get("user").value_or("nobody");
     if (start.context.identity() == "the branch" && user == "Scrooge") return nullptr;
     return absl::PermissionDeniedError("not " + std::string(user) + "'s money");
@@ -41,7 +43,7 @@ absl::StatusOr<std::string> WhoIs(std::string_view token, const std::string& /*p
   return absl::UnauthenticatedError("a wrong token");
 }
 
-// Counts calls and bytes on either side.
+// Counts calls and bytes of all channels. Atomic: hooks of different calls run at the same time.
 struct Totals {
   std::atomic<int> calls{0}, errors{0};
   std::atomic<size_t> sent{0}, received{0};
@@ -52,12 +54,14 @@ class Measure final : public weft::ClientInterceptor {
   explicit Measure(Totals& totals) : totals_(totals) {}
 
   absl::StatusOr<std::unique_ptr<Call>> Start(const weft::ClientCallStart&) override {
+    // A new object for each call, which weft destroys behind its OnEnd.
     return std::make_unique<Measured>(totals_);
   }
 
  private:
   struct Measured final : public Call {
     explicit Measured(Totals& t) : totals(t) {}
+    // Runs once however the call ends, mostly on an I/O thread: it must not block.
     void OnEnd(const weft::ClientCallEnd& end) override {
       totals.calls += 1;
       totals.errors += end.status.ok() ? 0 : 1;
@@ -79,6 +83,7 @@ class Bank final : public bank::Bank::Service {
   }
 
  private:
+  // Handlers run on several workers at once.
   std::atomic<int> left_{100};
 };
 
@@ -93,10 +98,13 @@ int main() {
   if (!status.ok()) return 1;
   const std::string target = "127.0.0.1:" + std::to_string(server.port());
 
+  // Before the channels, whose interceptors refer to it.
   Totals totals;
   for (const char* user : {"Scrooge", "Beagle"}) {
+    // A channel for each user: interceptors belong to a channel, not to a call.
     weft::ChannelOptions options;
     options.auth_token = "branch secret";
+    // Measure first: it encloses OnBehalf, and counts calls that OnBehalf refuses.
     options.interceptors = {std::make_shared<Measure>(totals), std::make_shared<OnBehalf>(user)};
     auto channel = weft::Channel::Create(target, options);
     if (!channel.ok()) return 1;

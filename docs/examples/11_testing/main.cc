@@ -48,6 +48,8 @@ void WithAMock() {
   ON_CALL(stock, TakeAsync)
       .WillByDefault([](const stock::TakeRequest&, const weft::CallOptions&,
                         weft::Callback<stock::TakeReply> done) {
+        // Runs inside the call, which a channel never does: code that holds its callback's lock
+        // while it calls would hang here.
         std::move(done)(absl::UnavailableError("closed on Sundays"));
       });
   std::printf("a mock: %s\n", Order(stock, "tea").get().c_str());
@@ -60,6 +62,7 @@ std::string Watch(stock::Stock::StubInterface& stock) {
   while (levels.Read(&level)) {
     if (level.left() == 0) return "sold out";  // dropping the stream cancels the call
   }
+  // A false Read does not say why. Finish does.
   return absl::StrCat("lost: ", levels.Finish().message());
 }
 
@@ -70,6 +73,7 @@ int TakeAll(stock::Stock::StubInterface& stock) {
   int got = 0;
   while (taking.Write(stock::TakeRequest()) && taking.Read(&reply)) {
     ++got;
+    // No more requests: the next Write is false, which ends the loop.
     if (reply.left() == 0) taking.HalfClose();
   }
   return taking.Finish().ok() ? got : -1;
@@ -84,6 +88,7 @@ stock::TakeReply Left(int left) {
 void WithFakeStreams() {
   testing::NiceMock<stock::MockStockStub> stock;
   weft::FakeReader<stock::TakeReply> lost({Left(2)}, absl::UnavailableError("closed on Sundays"));
+  // The 9 behind the 0 must never be read.
   weft::FakeReader<stock::TakeReply> dropped({Left(1), Left(0), Left(9)});
   EXPECT_CALL(stock, Watch)
       .WillOnce([&](const stock::TakeRequest&, weft::CallOptions o) { return lost.Open(o); })
@@ -94,6 +99,7 @@ void WithFakeStreams() {
 
   int left = 3;
   weft::FakeStream<stock::TakeRequest, stock::TakeReply> both;
+  // Plays the server: runs inside the Write of the code under test.
   both.OnWritten([&](const stock::TakeRequest&) { both.Push(Left(--left)); });
   EXPECT_CALL(stock, TakeMany).WillOnce([&](weft::CallOptions o) { return both.Open(o); });
   const int got = TakeAll(stock);
@@ -105,6 +111,7 @@ class Stock final : public stock::Stock::Service {
  public:
   absl::Status Take(weft::ServerContext& call, stock::TakeRequest&,
                     stock::TakeReply& reply) override {
+    // A passed deadline counts, too: nothing is taken for a customer who does not wait.
     if (call.cancelled()) return absl::CancelledError("the customer has left");
     reply.set_left(100 - ++taken);
     return call.trailers().Add("shelf", "7");
@@ -117,6 +124,7 @@ class Stock final : public stock::Stock::Service {
     }
     return absl::OkStatus();
   }
+  // Workers run handlers at the same time, and main reads the count.
   std::atomic<int> taken{0};
 };
 
@@ -125,6 +133,7 @@ void WithoutAServer() {
   stock::TakeRequest request;
   stock::TakeReply reply;
   weft::ManualClock clock;
+  // The timeout counts from here, by a clock that only this test moves.
   weft::TestCall call({.timeout = absl::Seconds(1), .clock = &clock});
   absl::Status status = stock.Take(call.context(), request, reply);
   std::printf("a handler: %s, %d left, from shelf %s\n", status.ToString().c_str(), reply.left(),
@@ -137,6 +146,8 @@ void WithoutAServer() {
   weft::TestStream<stock::TakeRequest, stock::TakeReply> customers(many);
   customers.Push(request);
   customers.Push(request);
+  // All input comes before the call: the handler would wait on this thread, which alone could push
+  // more.
   customers.HalfClose();
   status = stock.TakeMany(many.context(), customers.stream());
   std::printf("one that streams: %s, %zu written\n", status.ToString().c_str(),
@@ -149,11 +160,13 @@ int main() {
   WithoutAServer();
 
   weft::ManualClock clock;
+  // Declared after the clock, which must outlive it.
   auto runtime = weft::Runtime::Create({.log_level = weft::LogLevel::kOff, .clock = &clock});
   if (!runtime.ok()) return 1;
   auto network = weft::InProcessNetwork::Create();
 
   Stock service;
+  // The same network on both sides is the only way by which they meet: its names are its own.
   weft::Server server({.runtime = *runtime, .network = network});
   absl::Status status = server.Register(service);
   if (status.ok()) status = server.Start("inproc:stock");
@@ -172,11 +185,15 @@ int main() {
 
   std::future<std::string> cut = Order(stub, "tea");
   network->Cut(0);
+  // Its end depends on where the cut met it; the next call shows that the channel has connected
+  // again.
   cut.wait();
   std::printf("after a cut: %s\n", Order(stub, "tea").get().c_str());
 
   const uint64_t last = network->connections().back();
   weft::ConnectionFaults pulled;
+  // From here on, for positions count from the bytes written so far. Both directions: neither end
+  // is told.
   pulled.to_listener.drop_from = 0;
   pulled.to_dialer.drop_from = 0;
   network->Change(last, pulled);

@@ -64,6 +64,7 @@ class Shop final : public shop::Shop::Service {
 };
 
 std::future<std::string> Ask(shop::Shop::Stub& shop, absl::Duration timeout) {
+  // Shared with the callback, which runs after this function has returned.
   auto ended = std::make_shared<std::promise<std::string>>();
   shop.PriceAsync(shop::PriceRequest(), {.timeout = timeout},
                   [ended](absl::StatusOr<shop::PriceReply> reply) {
@@ -85,6 +86,7 @@ const char* YesNo(bool yes) { return yes ? "yes" : "no"; }
 
 int main() {
   weft::ManualClock clock;
+  // Server and channel share the runtime: pauses and deadlines go by its clock.
   auto runtime = weft::Runtime::Create({.clock = &clock});
   if (!runtime.ok()) return 1;
   auto network = weft::InProcessNetwork::Create();
@@ -105,20 +107,24 @@ int main() {
   if (!channel.ok()) return 1;
   shop::Shop::Stub shop(**channel);
 
+  // Two failures, and the third of three attempts answers.
   service.Script(2);
   std::printf("two failures: %s\n", PassTime(clock, Ask(shop, absl::InfiniteDuration())).c_str());
   std::printf(
       "pauses of at least 10 and 20 seconds: %s\n",
       YesNo(service.Pause(1) >= absl::Seconds(10) && service.Pause(2) >= absl::Seconds(20)));
 
+  // One failure more than there are attempts: the last error is the call's.
   service.Script(3);
   std::printf("three: %s\n", PassTime(clock, Ask(shop, absl::InfiniteDuration())).c_str());
 
+  // The backoff of 10 seconds would end behind the deadline of 5.
   service.Script(1);
   std::future<std::string> late = Ask(shop, absl::Seconds(5));
   service.WaitForAttempts(1);
   std::printf("no time for another: %s\n", late.get().c_str());
 
+  // The wish of ten minutes goes before the backoff, also beyond `max_backoff`.
   service.Script(1, absl::Minutes(10));
   std::printf("come back in ten minutes: %s\n",
               PassTime(clock, Ask(shop, absl::InfiniteDuration())).c_str());

@@ -67,6 +67,8 @@ class Log final : public feed::Log::AsyncService {
     {
       const std::lock_guard lock(mu_);
       id = ++last_id_;
+      // Under one lock with the insertion: no Append comes between the kept entries and the next
+      // one.
       if (!Send(id, *subscriber)) return;
       subscribers_[id] = subscriber;
     }
@@ -91,6 +93,7 @@ class Log final : public feed::Log::AsyncService {
       subscriber.entries.Finish(absl::ResourceExhaustedError("too slow: entries were dropped"));
       return false;
     }
+    // OnReady is registered already, and goes on from `next`.
     if (subscriber.waiting) return true;
     while (subscriber.next < first_ + static_cast<int64_t>(kept_.size())) {
       if (!subscriber.entries.TryWrite(kept_[static_cast<size_t>(subscriber.next - first_)])) {
@@ -171,6 +174,7 @@ class Follower {
   }
   void Count() {
     const std::lock_guard lock(mu_);
+    // A gap or a repetition stops the count: main's WaitFor would not return.
     if (entry_.number() == in_order_) ++in_order_;
     changed_.notify_all();
   }
@@ -192,6 +196,7 @@ int main() {
   Log service;
   weft::ServerOptions options;
   options.on_state = [&service](weft::ServerState state) {
+    // Without this Stop would wait for the whole drain: these streams never end by themselves.
     if (state == weft::ServerState::kDraining) service.Close();
   };
   weft::Server server(options);

@@ -26,6 +26,7 @@ class ReadyFile {
     if (state == weft::ServerState::kServing) {
       std::ofstream(path_) << "ready\n";
     } else {
+      // Draining and stopped are both told, so the file may be gone: not an error.
       std::error_code gone_already;
       std::filesystem::remove(path_, gone_already);
     }
@@ -39,6 +40,7 @@ class ReadyFile {
 class Jobs final : public jobs::Jobs::Service {
  public:
   absl::Status Run(weft::ServerContext&, jobs::RunRequest&, jobs::RunReply& reply) override {
+    // Tells main's other thread that the job is under way.
     begun.set_value();
     may_end.get_future().wait();
     reply.set_report("done");
@@ -67,6 +69,7 @@ template <typename Orchestrator>
 int Serve(const sigset_t& signals, ReadyFile& ready, Jobs& service, Orchestrator orchestrator) {
   weft::ServerOptions options;
   options.on_state = [&ready](weft::ServerState state) { ready.Follow(state); };
+  // Shorter than the time until SIGKILL: 30 seconds by Kubernetes' default.
   options.drain = absl::Seconds(20);
   weft::Server server(options);
   absl::Status status = server.Register(service);
@@ -75,9 +78,11 @@ int Serve(const sigset_t& signals, ReadyFile& ready, Jobs& service, Orchestrator
   std::thread other(orchestrator, server.port());
 
   int signal = 0;
+  // A thread that waits, and not a signal handler, which could not call Stop.
   sigwait(&signals, &signal);
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);  // a second one ends the process at once
   server.Stop();
+  // Comes after Stop: the other thread waits until the ready file is gone, and Stop removes it.
   other.join();
   return 0;
 }
@@ -107,6 +112,7 @@ int main() {
     while (ready.Exists()) std::this_thread::yield();
     std::printf("SIGTERM: not ready any more, and a job under way\n");
 
+    // Only now: the job shall still run while the server drains.
     service.may_end.set_value();
     const absl::StatusOr<jobs::RunReply> reply = ended.get_future().get();
     std::printf("the job: %s\n", reply.ok() ? reply->report().c_str() : "lost");

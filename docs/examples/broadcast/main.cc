@@ -72,6 +72,7 @@ void Put(weft::Node& node, const std::string& value, int64_t version) {
   request.set_key("colour");
   request.set_value(value);
   request.set_version(version);
+  // kCall: this node's own copy is written by the broadcast, like the others'.
   const auto result = weft::Broadcast(node, kv::Kv::kPut, request,
                                       {.want = weft::Want::Majority(), .self = weft::Self::kCall});
   std::printf("put %s: %s\n", value.c_str(), result.status.ok() ? "at a majority" : "failed");
@@ -97,6 +98,7 @@ void Ask(weft::Node& node) {
       node, kv::Kv::kGet, request, {.want = weft::Want::Each(), .self = weft::Self::kCall});
   std::map<std::string, std::string> said;  // by name: they come in any order
   weft::PeerReply<kv::GetReply> one;
+  // Want::Each waits for every member's end, so an error is an item, too.
   while (call.Next(&one)) {
     said[one.name] = one.reply.ok() ? "version " + std::to_string(one.reply->version())
                                     : weft::StatusCodeName(one.reply.status().code());

@@ -32,6 +32,7 @@ class Greeter final : public ring::Greeter::Service {
                          ring::GreetReply& reply) override {
     ring::GreetRequest request;
     request.set_name(name_);
+    // The caller is a node here, so the call may take any connection to that node.
     absl::StatusOr<ring::GreetReply> said = ring::Greeter::Stub(*call.caller()).Greet(request);
     if (!said.ok()) return said.status();
     reply = *std::move(said);
@@ -47,6 +48,8 @@ class Watch {
  public:
   weft::NodeListener Listener() {
     return [this](const weft::NodeEvent& event) {
+      // Runs on an I/O thread, which must not wait: the listener only notes the state and wakes
+      // main.
       if (event.kind != weft::NodeEvent::Kind::kPeer) return;
       const std::lock_guard lock(mu_);
       if (event.state == weft::PeerState::kUp) {
@@ -81,6 +84,7 @@ struct Member {
     members = *std::move(given);
     weft::NodeOptions options;
     options.name = name;
+    // A node of another cluster is refused, though it may have a member's address.
     options.cluster = "ring";
     options.listen = {absl::StrCat("unix:", folder, "/", name)};
     options.members = members;
@@ -102,6 +106,8 @@ struct Member {
 std::string Greet(weft::Node& from, const std::string& to) {
   ring::GreetRequest request;
   request.set_name(from.name());
+  // The target is the member and not a connection. To gives one for any name: an unknown one's
+  // calls fail.
   const auto reply = ring::Greeter::Stub(from.To(to)).Greet(request);
   return reply.ok() ? reply->text() : absl::StatusCodeToString(reply.status().code());
 }

@@ -203,7 +203,8 @@ class Load {
     running_.count_down();
   }
 
-  // A chain: each call's callback starts the next call.
+  // A chain: each call's callback starts the next call. Callbacks of weft do not nest, so the stack
+  // does not grow with the chain.
   void Callback(demo::Store::Stub store) {
     const absl::Time begin = absl::Now();
     store.GetAsync(request_, {}, [this, store, begin](absl::StatusOr<demo::GetReply> reply) {
@@ -325,6 +326,7 @@ Totals ShowLoad(const std::vector<demo::Store::Stub>& stores, int seconds) {
     for (size_t i = 0; i < now.size(); ++i) styles.push_back(Between(before[i], now[i]));
     table.Second(second, styles, *server);
     for (const auto& style : styles) {
+      // A style that stands still would not show in the sum of all.
       if (style.calls == 0) Fail(absl::StrCat("no ", style.method, " call ended in a second"));
     }
     before = std::move(now);

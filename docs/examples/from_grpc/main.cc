@@ -18,6 +18,8 @@ class Greeter final : public greet::Greeter::Service {
   absl::Status Say(weft::ServerContext& context, greet::HelloRequest& request,
                    greet::HelloReply& reply) override {
     if (request.name().empty()) return absl::InvalidArgumentError("who is there?");
+    // gRPC's AddTrailingMetadata returns nothing; here a key that cannot be sent is an error at
+    // once.
     if (absl::Status s = context.trailers().Add("lang", "en"); !s.ok()) return s;
     reply.set_text("hello, " + request.name());
     return absl::OkStatus();
@@ -28,6 +30,7 @@ class Greeter final : public greet::Greeter::Service {
     greet::HelloReply reply;
     for (int i = 1; !context.cancelled(); ++i) {
       reply.set_text(absl::StrCat("hello ", i, ", ", request.name()));
+      // As in gRPC, false means that nobody will read: the client has gone or cancelled.
       if (!replies.Write(reply)) break;
     }
     left_early.set_value();
@@ -62,10 +65,12 @@ void Unary(greet::Greeter::Stub stub) {
   weft::ClientContext context;
   if (!context.metadata().Add("tenant", "blue").ok()) return;
   const absl::StatusOr<greet::HelloReply> reply =
+      // The timeout is a duration from now, where gRPC's set_deadline takes a time.
       stub.Say(From("gRPC"), {.timeout = absl::Seconds(1), .context = &context});
   std::printf("%s; lang %s\n", TextOf(reply).c_str(),
               std::string(context.trailers().Get("lang").value_or("?")).c_str());
 
+  // A context is needed only for metadata, cancelling and what is known afterwards.
   const absl::StatusOr<greet::HelloReply> error = stub.Say(greet::HelloRequest());
   std::printf("an error: %s\n", error.status().ToString().c_str());
 }

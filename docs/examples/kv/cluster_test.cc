@@ -215,6 +215,7 @@ TEST_F(StoreTest, ALeaderThatDoesNotKnowTheNewestVersionIsRefused) {
 TEST_F(StoreTest, OnlyIfNewestRefusesTheOlderAndTakesTheSameTwice) {
   Start("a", As::kFirst);
   ASSERT_EQ(PutAt("a", "k", 7, true).ToString(), "OK");
+  // A repeated call, whose first answer was lost, must not be told that the entry is old.
   EXPECT_EQ(PutAt("a", "k", 7, true).ToString(), "OK");
   EXPECT_EQ(PutAt("a", "k", 6, true).code(), absl::StatusCode::kAborted);
   EXPECT_EQ(CopyAt("a", "k")->entry().value(), "number 7");
@@ -228,6 +229,7 @@ TEST_F(StoreTest, WhatAReadHasFoundStandsAtAMajority) {
   EXPECT_EQ(StatusOf("a").reads_written_back(), 1);
   EXPECT_EQ(CopyAt("b", "k")->entry().value(), "number 7");
   EXPECT_EQ(Read("a", "k"), "number 7");
+  // Both copies are equal now: there was nothing to write back.
   EXPECT_EQ(StatusOf("a").reads_written_back(), 1);
 }
 
@@ -247,6 +249,7 @@ TEST_F(StoreTest, MissedWritesAreRepaired) {
   StartAll(As::kFirst);
   Kill("c");
   ASSERT_EQ(Write("a", "k", "1").ToString(), "OK");
+  // kFirst: c takes itself for whole, so that only the others' streams bring it the write.
   Start("c", As::kFirst);
   while (CopyAt("c", "k")->entry().value() != "1") std::this_thread::yield();
   ASSERT_EQ(PutAt("a", "k", 9).ToString(), "OK");  // and again, while all are up
@@ -279,6 +282,7 @@ TEST_F(StoreTest, ClientsLoseNothingWhileTheLeaderMoves) {
 }
 
 TEST_F(StoreTest, Case25ALeaderThatIsCutOffLeadsNobodyAndNoWriteIsLost) {
+  // Nothing else tells a that it is cut off: it steps down, and the others go on, by heartbeats.
   heartbeat_ = absl::Milliseconds(100);
   StartAll(As::kFirst);
   const std::vector<Store::Stub> stores = Clients();
@@ -300,6 +304,7 @@ TEST_F(StoreTest, Case25ALeaderThatIsCutOffLeadsNobodyAndNoWriteIsLost) {
   Isolate("a");
   wait_for_leaders("", "b");
   wait_for_writes();
+  // Clients still reach a. It must not acknowledge anything alone, nor answer from its own copy.
   EXPECT_EQ(Write("a", "alone", "1").code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(Read("a", "alone"), "UNAVAILABLE");
   Heal();
@@ -343,6 +348,7 @@ TEST_F(LossTest, Case26ANodeWithoutItsMemoryAnswersNothingUntilItHasEnoughOfTheO
   EXPECT_EQ(CopyAt("a", "k").status().code(), absl::StatusCode::kUnavailable);
   // c does not answer with a's help, either.
   EXPECT_EQ(Read("c", "k"), "UNAVAILABLE");
+  // The read and both writes. CopyAt is a call between nodes, which is not counted.
   EXPECT_EQ(StatusOf("a").refused(), 3);
 }
 

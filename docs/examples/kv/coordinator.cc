@@ -23,10 +23,10 @@ absl::Status Coordinator::Write(ServerContext& call, WriteRequest& request, Writ
   absl::Status status;
   const std::string leader = up_.Leader();
   if (behind_ != nullptr) {
+    // The planted fault of --no-quorum: acknowledged before any other node has it.
     status = WriteHere(entry);
   } else if (leader == node_.name()) {
     status = WriteInOneRound(entry, TimeoutOf(call));
-    // Forwarded once at most: two nodes that take each other for the leader would forward for ever.
   } else if (request.forwarded() || leader.empty()) {
     status = WriteInTwoRounds(entry, TimeoutOf(call));
   } else {

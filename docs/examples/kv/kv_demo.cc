@@ -51,6 +51,7 @@ class Demo {
   int Run();
 
  private:
+  // Between two lines of the table.
   static constexpr absl::Duration kTick = absl::Milliseconds(500);
   // Patience for steps that take a fraction of a second on an idle machine.
   static constexpr absl::Duration kPatience = absl::Seconds(30);
@@ -134,6 +135,7 @@ void Demo::Connect() {
 }
 
 absl::StatusOr<StatusReply> Demo::StatusOf(size_t node) {
+  // Short: a node that hangs must not hold up the table for the channel's 10 seconds.
   return stores_[node].Status(StatusRequest(), {.timeout = absl::Seconds(1)});
 }
 
@@ -244,6 +246,7 @@ void Demo::Return(const std::string& name) {
 }
 
 void Demo::SayWhole(const std::string& name, absl::Time since) {
+  // One other node is enough for a majority; the third one may hang.
   WaitUntilWhole(NumberOf(name), 1);
   Say(absl::StrCat("---- ", name, " may answer after ",
                    absl::ToInt64Milliseconds(absl::Now() - since), " ms"));

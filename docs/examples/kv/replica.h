@@ -31,8 +31,6 @@ class NodeReplica final : public Replica::Service {
 
   // ---- For the coordinator of this node
   // FAILED_PRECONDITION: the memory is not whole.
-
-  // FAILED_PRECONDITION: the memory is not whole.
   absl::Status CheckWhole() const;
   // A version that this node has never given, newer than `newest` and than its own copy's.
   Version NextVersion(const std::string& key, const Version& newest);
@@ -41,8 +39,6 @@ class NodeReplica final : public Replica::Service {
 
   // ---- For the streams from the others
   // Takes a piece of another node's stream.
-
-  // A piece of the stream of `of`.
   void Take(const PullReply& piece);
   // The stream of a whole node has ended.
   void Merged(const std::string& other);

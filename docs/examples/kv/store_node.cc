@@ -50,6 +50,7 @@ StoreNode::~StoreNode() {
     pullers.swap(pullers_);
   }
   pullers.clear();
+  // Its thread calls by the node.
   behind_ = nullptr;
   node_ = nullptr;  // before its services, which it refers to
 }

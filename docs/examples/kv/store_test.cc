@@ -37,7 +37,11 @@ Life LifeOf(const std::string& node, uint64_t life) {
   return l;
 }
 
+// Two nodes must choose the same one of two versions, whatever they saw first: the order is total,
+// and equal only with itself.
 TEST(VersionTest, NumbersGoBeforeWritersAndWritersBeforeLives) {
+  // The fields that weigh less run against the order: (1, "a", 9) is older than (1, "b", 3) though
+  // its life is later.
   const std::vector<Version> rising = {Version(), VersionOf(1, "a", 9), VersionOf(1, "b", 3),
                                        VersionOf(1, "b", 4), VersionOf(2, "a", 1)};
   for (size_t i = 0; i < rising.size(); ++i) {
@@ -51,7 +55,9 @@ TEST(RegisterStoreTest, TakesOnlyWhatIsNewer) {
   RegisterStore store;
   EXPECT_EQ(store.Find("k"), nullptr);
   EXPECT_TRUE(store.Merge(EntryOf("k", 2)));
+  // A later writer does not make up for a smaller number.
   EXPECT_FALSE(store.Merge(EntryOf("k", 1, "z")));
+  // The same entry again, as a repeated write or a second stream brings it.
   EXPECT_FALSE(store.Merge(EntryOf("k", 2)));
   EXPECT_TRUE(store.Merge(EntryOf("k", 2, "b")));
   EXPECT_EQ(store.Find("k")->value(), "k2b");
@@ -76,6 +82,7 @@ TEST(RegisterStoreTest, WhatWasTakenComesInPieces) {
   RegisterStore store;
   for (const char* key : {"a", "b", "c"}) store.Merge(EntryOf(key, 1));
   uint64_t upto = 0;
+  // A piece of 2 of 3 entries: the rest has to come with the next one.
   EXPECT_EQ(store.TakenAfter(&upto, 2).size(), 2u);
   store.Merge(EntryOf("a", 2));  // an entry streamed before is news again
   std::vector<const Entry*> rest = store.TakenAfter(&upto, 10);
@@ -86,6 +93,8 @@ TEST(RegisterStoreTest, WhatWasTakenComesInPieces) {
 }
 
 TEST(MemoryTest, AnyEnoughOthersMeetEveryMajority) {
+  // The first line says that so many others cannot all lack a write of a majority; the second that
+  // one fewer could.
   for (int members = 3; members <= 9; ++members) {
     const int majority = Want::Majority().CountOf(members);
     // The others that have a write: its majority without the node that has lost it.
@@ -98,6 +107,7 @@ TEST(MemoryTest, IsWholeWhenEnoughDifferentOthersAreMerged) {
   Memory memory(5, /*nothing_to_lose=*/false);
   EXPECT_EQ(memory.state(), MemoryState::kLost);
   memory.Merged("b");
+  // The same node twice counts once: its copy holds no more than before.
   memory.Merged("b");
   memory.Merged("c");
   EXPECT_EQ(memory.state(), MemoryState::kMerging);
@@ -113,6 +123,7 @@ TEST(MemoryTest, NeverLosesWhatItHas) {
   using enum MemoryState;
   for (const MemoryState from : {kLost, kMerging, kWhole}) {
     for (const MemoryState to : {kLost, kMerging, kWhole}) {
+      // States only go forwards: a node that was whole never refuses to answer again.
       EXPECT_EQ(Memory::MayGo(from, to), from < to) << Memory::Name(from) << Memory::Name(to);
     }
   }
@@ -157,6 +168,7 @@ TEST_F(UpPeersTest, ALeaderThatIsCutOffStepsDownBeforeTheOthersHaveAnother) {
   EXPECT_EQ(b_.Leader(), "a") << "it has none of its own before it calls a down";
   Tell(b_, "a", PeerState::kDown);
   EXPECT_EQ(b_.Leader(), "b");
+  // Down does not change a's verdict: it had stepped down when no majority was left.
   Tell(a_, "b", PeerState::kDown);
   Tell(a_, "c", PeerState::kDown);
   EXPECT_EQ(a_.Leader(), "");
@@ -167,6 +179,7 @@ TEST_F(UpPeersTest, ALeaderThatIsCutOffStepsDownBeforeTheOthersHaveAnother) {
 TEST(LivesTest, ALaterLifeIsRemembered) {
   Lives lives;
   lives.Learn(LifeOf("a", 5));
+  // An older message that was overtaken on its way.
   lives.Learn(LifeOf("a", 3));
   EXPECT_EQ(lives.Of("a"), 5u);
   EXPECT_EQ(lives.Of("b"), 0u);
@@ -179,6 +192,7 @@ TEST(LivesTest, ASenderThatDoesNotKnowALifeIsTold) {
   Lives::List theirs;
   lives.AddTo(&theirs);
   EXPECT_EQ(lives.LaterThan(theirs), "");
+  // A sender that knows more than this node is not behind.
   theirs[0].set_life(6);
   EXPECT_EQ(lives.LaterThan(theirs), "");
   theirs[0].set_life(4);

@@ -15,6 +15,7 @@
 // The world's knowledge, which outlives the programs.
 struct World {
   weft::History history;
+  // No mutex: everything in a simulation runs on one thread.
   int64_t added = 0;
 };
 
@@ -31,9 +32,11 @@ class Adder final : public tally::Tally::AsyncService {
 
   void Add(weft::ServerContext&, tally::AddRequest& request,
            weft::Responder<tally::AddReply> responder) override {
+    // First of all: a call that is cut off behind this line may have had its effect.
     world_.history.Executed(static_cast<weft::History::Id>(request.call()), node_.name());
     for (const auto& [name, amount] : request.amounts()) world_.added += amount;
     responder.reply().set_sum(world_.added);
+    // After takes a function that can be copied, and a responder can only be moved.
     auto later = std::make_shared<weft::Responder<tally::AddReply>>(std::move(responder));
     node_.After(absl::Milliseconds(node_.Random(20)), [later] { later->Finish(); });
   }
@@ -74,6 +77,7 @@ class Caller {
     // A map: its order in memory must not change the run.
     (*request.mutable_amounts())["apples"] = 1;
     (*request.mutable_amounts())["pears"] = 2;
+    // Shared with the callback: it has to live until the call has ended.
     auto context = std::make_shared<weft::ClientContext>();
     tally::Tally::Stub(*channel_).AddAsync(
         request, {.timeout = absl::Seconds(1), .context = context.get()},
@@ -111,6 +115,7 @@ absl::StatusOr<uint64_t> Run(uint64_t seed) {
   sim.RunFor(absl::Milliseconds(300));
   sim.network().Heal("adder", "caller");
   sim.RunFor(absl::Seconds(1));
+  // World remembers what the killed node had executed: its own memory is gone.
   sim.Kill("adder", weft::Death::kReset);
   sim.RunFor(absl::Seconds(1));
   sim.Restart("adder");
@@ -122,11 +127,13 @@ absl::StatusOr<uint64_t> Run(uint64_t seed) {
   sim.Kill("caller");  // its last call ends with it
   if (!started.ok()) return started;
   if (absl::Status s = world.history.CheckStatus(); !s.ok()) return s;
+  // Differs as soon as one write, dial or choice of the run does.
   return sim.trace().hash();
 }
 
 int main() {
   const absl::Status checked =
+      // A failing seed is printed with the command that runs it alone.
       weft::Simulation::ForSeeds(1, 50, [](uint64_t seed) { return Run(seed).status(); });
   std::printf("50 seeds: %s\n", checked.ToString().c_str());
   std::printf("seed 7 twice: %s\n", *Run(7) == *Run(7) ? "the same" : "not the same");

@@ -182,7 +182,7 @@ bool AnswerSender::SendInitialMetadata(InboundCall& call) {
       return false;
     }
     if (call.aborted.load(std::memory_order_relaxed)) return false;
-    // the answer reports the error
+    // The answer reports the error.
     if (!frames_.CheckInitialMetadata(initial.pairs).ok()) return false;
     initial.sent = true;
     frames_.Writer().Headers(call.id.load(std::memory_order_relaxed), initial.pairs);

@@ -23,6 +23,7 @@ absl::Status BoundMethods::Bind(uint16_t number, const BoundMethod* bound, std::
   }
   methods_[number] = bound;
   if (bound != nullptr) {
+    // The number may have been bound to an unknown name before.
     if (unknown_ != nullptr) unknown_->Erase(number);
     return absl::OkStatus();
   }

@@ -6,6 +6,8 @@
 namespace weft::internal::native {
 namespace {
 
+// Where Abseil was built without C++17, its string_view is a type of its own, and StrCat takes only
+// that.
 absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
 }  // namespace
@@ -25,10 +27,12 @@ std::string_view Errors::OwnerOf(ConnectionEnd end, Side side) {
     case ConnectionEnd::kNode:
       break;
   }
+  // Either node may have dialled, so only the call's direction tells the two apart.
   return side == Side::kClient ? "calling node" : "called node";
 }
 
 std::string_view Errors::OwnerAtPeer(ConnectionEnd end, Side side) {
+  // The peer of a node is a node, too.
   const ConnectionEnd other = end == ConnectionEnd::kDialed     ? ConnectionEnd::kAccepted
                               : end == ConnectionEnd::kAccepted ? ConnectionEnd::kDialed
                                                                 : end;

@@ -33,7 +33,8 @@ size_t FrameDemultiplexer::Take(const BlockRef& block, const char* data, size_t 
 
 size_t FrameDemultiplexer::RoomOfHalf(size_t whole, size_t size) const {
   // A peer announces a size with a few bytes. So the room for its frame grows with what has come,
-  // and before the verdict it begins smaller.
+  // and before the verdict it begins smaller. 64 KiB: a frame of the usual max_frame_bytes needs no
+  // growing.
   constexpr size_t kAtOnce = (size_t{64} << 10) + kHeaderSize;
   constexpr size_t kMin = size_t{1} << 10;
   return std::min(whole, std::max(shared_.phase.up() ? kAtOnce : kMin, size * 2));

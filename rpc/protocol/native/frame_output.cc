@@ -256,7 +256,7 @@ void FrameOutput::OwnBorrowed(uint64_t id) {
   Flush(claimed, false, true);
 }
 
-// Ends     the connection: a part of a request is written, and there is no memory to keep the rest.
+// Ends the connection: a part of a request is written, and there is no memory to keep the rest.
 void FrameOutput::BreakForMemory(uint64_t id) {
   {
     MutexLock lock(output().mutex());

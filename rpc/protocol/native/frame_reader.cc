@@ -3,6 +3,7 @@
 namespace weft::internal::native {
 namespace {
 
+// Any byte may stand in a header, so the value need not be one of the enum's.
 bool Known(FrameType type) {
   switch (type) {
     case FrameType::kRequest:
@@ -78,7 +79,7 @@ FrameError ReadSlowPayload(const FrameHeader& header, Cursor* cursor, Payload* o
   if (!header.has(kMore)) {
     out->whole_size = static_cast<uint32_t>(out->bytes.size());
   } else if (out->whole_size <= out->bytes.size() || out->whole_size > kMax) {
-    // nothing left for DATA frames, or more than a message can be
+    // Nothing would be left for DATA frames, or it is more than a message can be.
     return FrameError::kBadMessageSize;
   }
   if (out->attachment_size > out->whole_size || out->inflated_size > kMax)
@@ -127,18 +128,22 @@ FrameError ReadSlowResponse(const FrameHeader& header, std::string_view body, Re
 }  // namespace
 
 FrameError FrameReader::CheckAnyHeader(const FrameHeader& header, size_t max_frame) {
+  // The order is the protocol's: the type says which flags, numbers and lengths there may be.
   if (!Known(header.type)) return FrameError::kUnknownType;
   if ((header.flags & ~AllowedFlags(header.type)) != 0) return FrameError::kReservedBits;
   if (header.length > max_frame) return FrameError::kTooLong;
   if (NumbersACall(header.type) && header.id >> 63 != 0) return FrameError::kBadCallNumber;
   switch (header.type) {
     case FrameType::kPing:
+      // The answer to a PING may carry the peer's clock. Everything else about a PING is in its
+      // header.
       if (header.has(kReply) && header.length == kClockSize) return FrameError::kNone;
       [[fallthrough]];
     case FrameType::kCancel:
     case FrameType::kGoAwayAck:
       return header.length == 0 ? FrameError::kNone : FrameError::kBadSection;
     case FrameType::kData:
+      // A piece without bytes would bring its message no further.
       return header.length > 0 ? FrameError::kNone : FrameError::kBadSection;
     default:
       return FrameError::kNone;
@@ -169,6 +174,7 @@ FrameError FrameReader::ReadResponse(const FrameHeader& header, std::string_view
 FrameError FrameReader::ReadStreamMessage(const FrameHeader& header, std::string_view body,
                                           Payload* out) {
   if (header.has(kNoMessage)) {
+    // Only the end of a stream comes without a message.
     const bool bare = header.has(kEnd) && (header.flags & kSections) == 0 && body.empty();
     return bare ? FrameError::kNone : FrameError::kBadSection;
   }

@@ -41,6 +41,7 @@ size_t PayloadOverhead(const OutMessage& message) {
   return (IsCompressed(message) ? 5 : 0) + (message.attachment_size > 0 ? 4 : 0);
 }
 
+// Each flag announces a section that WritePayloadSections writes.
 uint8_t PayloadFlags(const OutMessage& message) {
   return static_cast<uint8_t>((IsCompressed(message) ? kCompressed : 0) |
                               (message.attachment_size > 0 ? kAttachment : 0));
@@ -64,6 +65,7 @@ uint8_t MetadataFlag(const Metadata* metadata) {
 
 PieceCursor FrameWriter::Request(const RequestHead& head, const OutMessage& message) {
   queue_.mutex().AssumeHeld();
+  // An open request is not the caller's last message: END comes with its stream's last one.
   FrameHeader header{0, FrameType::kRequest, head.open ? uint8_t{0} : uint8_t{kEnd}, head.method,
                      head.id};
   if (!head.method_name.empty()) header.flags |= kNamed;
@@ -120,6 +122,7 @@ PieceCursor FrameWriter::WithMessage(FrameHeader header, const Head& head,
   if (more) StoreWire(out, static_cast<uint32_t>(message.size));
   queue_.Commit(head_size);
   PieceCursor cursor{0, 0, message.size};
+  // Queues references to the pieces' memory, and copies nothing.
   AppendPieces(*message.pieces, message.keeper, first_part, &cursor);
   return cursor;
 }
@@ -150,6 +153,7 @@ void FrameWriter::AppendPieces(const std::vector<MessagePiece>& pieces,
 void FrameWriter::Data(uint64_t id, bool reply, const std::vector<MessagePiece>& pieces,
                        const std::shared_ptr<const void>& keeper, PieceCursor* cursor) {
   queue_.mutex().AssumeHeld();
+  // One frame of it: frames of other calls go between this and the next one.
   const size_t part = std::min(cursor->left, max_frame_);
   const uint8_t flags =
       static_cast<uint8_t>((reply ? kReply : 0) | (part < cursor->left ? kMore : 0));
@@ -168,7 +172,7 @@ void FrameWriter::Error(const ResponseHead& head, const absl::Status& status, bo
   const size_t room = max_frame_ - Overhead(head) - 4;
   std::string_view text(status.message().data(), std::min(status.message().size(), room));
   std::string details = StatusDetails(status);
-  // details cut short could not be parsed
+  // Details are a message, which could not be parsed if it were cut.
   if (text.size() + details.size() > room) details.clear();
   const auto total = [&] {
     return kHeaderSize + Overhead(head) + 4 + text.size() + details.size();

@@ -61,7 +61,7 @@ bool HandshakePhase::OnTimer() {
     return true;
   }
   if (!timed_) return false;
-  // the verdict was a refusal, or the Hello could not be written
+  // The verdict was a refusal, or the Hello could not be written.
   if (until_verdict_ == nullptr) return true;
   const absl::string_view missing = !hello_taken_      ? "no Hello"
                                     : refused_by_peer_ ? "no reason why it refuses this side"

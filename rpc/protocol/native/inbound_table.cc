@@ -78,7 +78,7 @@ void InboundTable::TakeRequest(const BlockRef& block, const FrameHeader& header,
   // The time of a held request began when it came, not now.
   call.received = shared_.loop.now() - held_for_;
   if (frame.timeout_us > 0) {
-    // 35 years: adding it to the clock cannot overflow
+    // At most 35 years, so that adding it to the clock cannot overflow.
     const auto timeout = std::min<uint64_t>(frame.timeout_us, uint64_t{1} << 50);
     call.deadline = SaturatingAdd(call.received, std::chrono::microseconds(timeout));
   }
@@ -143,6 +143,7 @@ const BoundMethod* InboundTable::Admit(const FrameHeader& header, const RequestF
                   : absl::UnimplementedError(absl::StrCat(
                         "this side offers no services; asked for ", Printable::Text(unknown)));
   }
+  // END says that no stream of requests follows, so it must fit the method.
   if (refused.ok() && header.has(kEnd) == ClientStreams(bound->method->info->kind)) {
     refused = absl::UnimplementedError(
         absl::StrCat(std::string(bound->method->info->full_name),
@@ -161,6 +162,7 @@ absl::Status InboundTable::AdmitRequest(const RequestFrame& frame, uint64_t id) 
   const SessionLimits& limits = shared_.limits();
   if (id > shared_.parts.leaving.last_taken())
     return absl::UnavailableError("the server is going away");
+  // The limit holds for the message that the handler gets, not for its compressed form.
   const size_t size = std::max(frame.payload.whole_size, frame.payload.inflated_size);
   if (size > limits.max_message_bytes) {
     return Errors::TooLarge(

@@ -25,6 +25,7 @@ class KnownPeer {
   }
 
   const std::string& identity() const {
+    // Never destroyed, so that the reference holds as long as any thread runs.
     static const auto* const none = new std::string;
     return identity_ != nullptr ? *identity_ : *none;
   }
@@ -51,6 +52,7 @@ class KnownPeer {
     uint64_t incarnation;
   };
 
+  // Null: none.
   std::unique_ptr<const std::string> identity_;
   std::unique_ptr<const Named> named_;
   uint32_t wire_version_ = 0;

@@ -46,6 +46,7 @@ void LinkStreams::Open(const OutboundCall& call, const RequestHead& head,
 }
 
 void LinkStreams::LetGo(StreamPort& port) {
+  // A port that still waited would be told of room on a connection that is not its own any more.
   if (NativeStream::Of(port).wants_room) credit_.StopWaiting(port);
   port.slot().Release();
 }
@@ -92,6 +93,8 @@ void LinkStreams::OnRoom() {
   {
     MutexLock lock(frames_.output().mutex());
     told = credit_.TakeReady([this](StreamPort& port) WEFT_NO_THREAD_ANALYSIS {
+      // False takes the port out: one whose stream is closed is told, too, so that its writer sees
+      // the end.
       if (!NativeStream::Of(port).open || RoomFor(port)) return false;
       AwaitRoom(port);
       return true;
@@ -238,6 +241,7 @@ void LinkStreams::SendHalfClose(StreamPort& port) {
         static_cast<uint8_t>(kEnd | kNoMessage | (s.reply ? uint8_t{kReply} : uint8_t{0})), 0,
         s.id};
     if (frames_.Fragmented({s.id, s.reply})) {
+      // A message of this stream still goes out in pieces, and its end must come after them.
       frames_.SendBehind({s.id, s.reply}, kHeaderSize, [header](FrameWriter& writer) {
         writer.Plain(header, "");
         return FragmentQueue::Rest();
@@ -256,6 +260,7 @@ bool LinkStreams::AddCredit(StreamPort& port, uint32_t bytes) {
   {
     MutexLock lock(frames_.output().mutex());
     if (!credit_.Add(NativeStream::Of(port), bytes)) return false;
+    // No writer is parked: the next one looks at the credit itself.
     if (!NativeStream::Of(port).wants_room) return true;
     if (!RoomFor(port)) {
       AwaitRoom(port);
@@ -279,6 +284,7 @@ bool LinkStreams::AddConnectionCredit(uint32_t bytes) {
 }
 
 void LinkStreams::ReturnCredit(StreamPort& port, size_t bytes) {
+  // Also when the connection has closed below: the bytes are not held any longer.
   frames_.input().Remove(bytes);
   bool claimed;
   {
@@ -290,6 +296,7 @@ void LinkStreams::ReturnCredit(StreamPort& port, size_t bytes) {
     const bool goes_on = Carries(port) && !(s.reply && port.ended());
     const size_t back = goes_on ? credit_.ReturnToStream(s, bytes) : 0;
     if (back > 0) frames_.WriteWindow(s.id, s.reply, back);
+    // The connection's credit goes back in any case: its other streams send by it.
     GiveBack(bytes);
     claimed = frames_.output().Claim();
   }
@@ -297,6 +304,7 @@ void LinkStreams::ReturnCredit(StreamPort& port, size_t bytes) {
 }
 
 void LinkStreams::GiveBack(size_t bytes) {
+  // Stream 0 stands for all streams together.
   if (const size_t back = credit_.Return(bytes); back > 0) frames_.WriteWindow(0, false, back);
 }
 

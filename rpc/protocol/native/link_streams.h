@@ -71,6 +71,7 @@ class LinkStreams final : public StreamTransport, public RoomWaiter {
   void OnRoom() override;
 
  private:
+  // Credit to send, and room in the output.
   bool RoomFor(const StreamPort& port) WEFT_REQUIRES(frames_.output().mutex());
   void Park(StreamPort& port) WEFT_REQUIRES(frames_.output().mutex());
   void AwaitRoom(const StreamPort& port) WEFT_REQUIRES(frames_.output().mutex());

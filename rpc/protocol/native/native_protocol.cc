@@ -17,6 +17,7 @@ std::unique_ptr<Session> Make(SessionSeed seed, const SessionContext& context, b
   options.compression = context.config->compression;
   options.limits = context.config->limits;
   options.gate = context.config->gate;
+  // The rest: the transport's handshake and the look at the first bytes have used some of it.
   options.handshake_timeout = ToAbsl(seed.handshake_left);
   options.max_heartbeat = context.config->max_heartbeat;
   options.pair = context.config->pair;
@@ -31,6 +32,7 @@ std::unique_ptr<Session> Make(SessionSeed seed, const SessionContext& context, b
 
 Match NativeProtocol::MatchPreface(std::string_view first) {
   const std::string_view preface(kPreface.data(), kPreface.size());
+  // The preface may come in pieces: what fits so far is neither this protocol nor another one yet.
   const size_t have = std::min(first.size(), preface.size());
   if (first.substr(0, have) != preface.substr(0, have)) return Match::kNo;
   return have < preface.size() ? Match::kNeedMore : Match::kYes;

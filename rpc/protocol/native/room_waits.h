@@ -32,14 +32,17 @@ class RoomWaits {
       told.push_back(std::move(wait.observer));
       return true;
     });
+    // Gives the memory back: most connections hardly ever wait for room.
     if (waits_.empty()) waits_.shrink_to_fit();
     return told;
   }
+  // Every waiter has room when nothing waits.
   [[nodiscard]] Observers TakeAll() { return Take(0); }
   bool empty() const { return waits_.empty(); }
 
  private:
   struct Wait {
+    // The most waiting bytes beside which its request has room.
     size_t most;
     std::weak_ptr<RoomObserver> observer;
   };

@@ -29,7 +29,7 @@
 
 namespace weft::internal::native {
 
-// Ends     the session for a fault of its peer.
+// Ends the session for a fault of its peer.
 class SessionFaults {
  public:
   // The peer broke the protocol: tells it, and ends the connection.

@@ -24,6 +24,7 @@ std::shared_ptr<StreamPort> StreamReader::Find(const FrameHeader& header, bool* 
     if (port != nullptr) port->OnTaken();
   } else {
     const InboundCall* const call = shared_.parts.inbound.Find(header.id);
+    // An answered call's stream is over for its handler, though the call may still be here.
     live = call != nullptr && !call->has_answer();
     if (live) port = call->stream;
     known = shared_.parts.inbound.EverBegun(header.id);
@@ -105,6 +106,8 @@ void StreamReader::TakeMessage(const BlockRef& block, const FrameHeader& header,
 // Charges the stream for a message; returns why it must not be taken, or OK.
 absl::Status StreamReader::Check(StreamPort& port, const Payload& payload) {
   const SessionLimits& limits = shared_.limits();
+  // The limit holds for the message as its reader gets it, so a small compressed one does not pass
+  // by.
   const size_t size = std::max(payload.whole_size, payload.inflated_size);
   if (!NativeStream::Of(port).Charge(payload.whole_size + kMessageCost)) {
     return absl::InternalError(
@@ -138,7 +141,9 @@ absl::Status StreamReader::Take(const BlockRef& block, const FrameHeader& header
       shared_.parts.unfinished.Begin(header.id, header.has(kReply), payload);
   if (!assembly.ok()) return assembly.status();
   (*assembly)->stream = port;
+  // END stands in the first frame alone, and DATA frames have no such flag.
   (*assembly)->last = last;
+  // A stream's call has a deadline of its own; only the pause between pieces is watched here.
   shared_.parts.unfinished.WatchForLate(kNever);
   return absl::OkStatus();
 }

@@ -119,6 +119,7 @@ void UnfinishedMessages::OnDirect(size_t direct) {
 void UnfinishedMessages::EndData() {
   const bool reply = data_header_.has(kReply);
   Assembly* const assembly = Find(data_header_.id, reply);
+  // Counted when its piece has come whole, and once.
   if (std::exchange(late_piece_, false)) shared_.host.CountLateReply();
   if (assembly == nullptr || data_header_.has(kMore)) return;
   if (assembly->stream != nullptr) {
@@ -164,6 +165,7 @@ void UnfinishedMessages::FinishReply() {
 
 void UnfinishedMessages::FinishRequest(Assembly& assembly) {
   InboundCall* const call = assembly.call;
+  // Small requests are copied out of their block, which is free then.
   const size_t held = assembly.whole > InboundRequest::kSmall ? assembly.whole : 0;
   call->SetRequest(assembly.block, assembly.block->data(), assembly.whole);
   if (assembly.unusual()) {

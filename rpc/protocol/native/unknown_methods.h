@@ -19,6 +19,7 @@ namespace weft::internal::native {
 
 class UnknownMethods {
  public:
+  // Bytes that are kept of a name. The names are the peer's: they must not fill this side's memory.
   static constexpr size_t kMaxNameBytes = 256;
   // Number of names kept; errors about later ones give the number.
   static constexpr size_t kMaxNames = 64;
@@ -46,6 +47,7 @@ class UnknownMethods {
   }
 
  private:
+  // By number: true for each that is bound to an unknown name, also where its name was not kept.
   std::vector<bool> numbers_;
   absl::flat_hash_map<uint16_t, std::string> names_;
 };
