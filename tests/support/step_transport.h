@@ -51,10 +51,10 @@ class StepFactory final : public TransportFactory {
 
   std::unique_ptr<internal::Transport> Wrap(std::unique_ptr<internal::Transport> below,
                                             internal::ReadAhead first_bytes,
-                                            const HandshakeRequest& request) override;
+                                            const internal::HandshakeRequest& request) override;
   internal::Matcher matcher() const override;
   // The handshake request of each transport, the oldest first.
-  Watched<std::vector<HandshakeRequest>> requests;
+  Watched<std::vector<internal::HandshakeRequest>> requests;
 
  private:
   const StepScript script_;
