@@ -6,8 +6,6 @@
 
 namespace weft {
 
-using namespace internal;
-
 namespace {
 
 // Numbers the threads in the order in which they first count. Threads beyond kCells share cells, so

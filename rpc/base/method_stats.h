@@ -43,8 +43,6 @@ struct CallStatsSnapshot : MethodStatsSnapshot {
   int64_t resent = 0;     // times that one was sent again because no server had taken it
 };
 
-namespace internal {
-
 class WEFT_ANY_THREAD MethodStats {
  public:
   // Each power of two has 2^kStepBits steps in the histogram.
@@ -76,8 +74,6 @@ class WEFT_ANY_THREAD MethodStats {
   const std::string method_;
   std::array<std::atomic<Cell*>, kCells> cells_{};
 };
-
-}  // namespace internal
 
 }  // namespace weft
 

@@ -51,6 +51,7 @@ class MessageLite;
 
 namespace weft {
 class CallTarget;
+class MethodStats;
 class Service;
 struct ServiceMethod;
 }  // namespace weft
@@ -59,7 +60,6 @@ namespace weft::internal {
 
 class CallPool;
 class InboundCall;
-class MethodStats;
 class SerialQueue;
 class StreamPort;
 class WriteWaits;

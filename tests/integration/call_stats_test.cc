@@ -108,7 +108,7 @@ TEST(CallStatistics, SayWhatIsUnderWayAndHowLongItTook) {
   const CallStatsSnapshot stats = StatsOf(*channel, kHang);
   EXPECT_EQ(stats.in_flight, 0);
   EXPECT_EQ(stats.by_code[0], 3);
-  EXPECT_EQ(stats.latency[internal::MethodStats::BucketOf(std::chrono::seconds(5))], 3);
+  EXPECT_EQ(stats.latency[MethodStats::BucketOf(std::chrono::seconds(5))], 3);
 }
 
 TEST(CallStatistics, CountCallsThatNeverLeftAndThoseGivenUp) {

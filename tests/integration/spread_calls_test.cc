@@ -26,7 +26,7 @@ class SpreadCalls : public testing::Test {
     channel.backoff = absl::Milliseconds(1);
     channel.max_backoff = absl::Milliseconds(1);
     starts.retry.backoff = absl::Milliseconds(1);
-    for (size_t i = 0; i < kServers; ++i) internal::Serve(i);
+    for (size_t i = 0; i < kServers; ++i) Serve(i);
   }
 
   void Serve(size_t i) {
@@ -180,7 +180,7 @@ TEST_F(SpreadCalls, FailWhenNobodyIsLeftAndWaitWhereTheyAreToldTo) {
                       ended.Update([](int& n) { ++n; });
                     });
   }
-  internal::Serve(1);
+  Serve(1);
   EXPECT_TRUE(ended.WaitForValue(20));
   EXPECT_EQ(services[1].entered.load(), 20);
 }
