@@ -254,8 +254,7 @@ void Connection::DropRest() {
 }
 
 bool Connection::CloseWithoutMemory(size_t size) {
-  Close(absl::ResourceExhaustedError(
-      absl::StrCat("no memory for ", size, " bytes of input from ", handle_->peer())));
+  Close(absl::ResourceExhaustedError(absl::StrCat("no memory for ", size, " bytes of input")));
   return false;
 }
 

@@ -31,6 +31,7 @@
 
 #include "weft/core/call_behind.h"
 #include "weft/core/check.h"
+#include "weft/core/coro_frame.h"
 #include "weft/core/coro_stack.h"
 #include "weft/core/executor.h"
 #include "weft/core/guarded_call.h"
@@ -97,25 +98,16 @@ class [[nodiscard]] Coro {
     std::coroutine_handle<> awaiter = std::noop_coroutine();
   };
 
-  Coro(Coro&& o) noexcept : handle_(std::exchange(o.handle_, nullptr)) {}
-  Coro& operator=(Coro&& o) noexcept {
-    std::swap(handle_, o.handle_);
-    return *this;
-  }
-  ~Coro() {
-    if (handle_) handle_.destroy();
-  }
-
   bool await_ready() const noexcept { return false; }
   std::coroutine_handle<> await_suspend(std::coroutine_handle<> awaiter) noexcept {
-    handle_.promise().awaiter = awaiter;
-    return internal::CoroStack::HandOver(handle_);
+    frame_.promise().awaiter = awaiter;
+    return internal::CoroStack::HandOver(frame_.handle());
   }
-  T await_resume() { return handle_.promise().Take(); }
+  T await_resume() { return frame_.promise().Take(); }
 
  private:
-  explicit Coro(Handle handle) : handle_(handle) {}
-  Handle handle_;
+  explicit Coro(Handle handle) : frame_(handle) {}
+  internal::CoroFrame<promise_type> frame_;
 };
 
 namespace internal {

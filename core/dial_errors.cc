@@ -5,15 +5,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "weft/core/named_peer.h"
 
 namespace weft::internal {
 namespace {
 
 std::string After(Nanos took) { return absl::StrCat(" (after ", InMs(took), ")"); }
-
-std::string ToAfter(const std::string& target, Nanos took) {
-  return absl::StrCat(" (to ", target, ", after ", InMs(took), ")");
-}
 
 }  // namespace
 
@@ -41,11 +38,13 @@ absl::Status DialErrors::NoAddress(absl::string_view why, Nanos took) const {
 }
 
 absl::Status DialErrors::NoNetwork() const {
-  return absl::UnavailableError(absl::StrCat("connect: no in-process network (to ", target_, ")"));
+  return absl::UnavailableError(
+      absl::StrCat("connect: no in-process network", NamedPeer::Ending("to", target_)));
 }
 
 absl::Status DialErrors::AllFailed(Nanos took) const {
-  return absl::UnavailableError(absl::StrCat("connect: ", Reasons(), ToAfter(target_, took)));
+  return absl::UnavailableError(
+      absl::StrCat("connect: ", Reasons(), NamedPeer::Ending("to", target_, took)));
 }
 
 absl::Status DialErrors::NoAnswer(const std::vector<SocketAddress>& asked, Nanos took) const {
@@ -57,7 +56,7 @@ absl::Status DialErrors::NoAnswer(const std::vector<SocketAddress>& asked, Nanos
   if (!silent.empty() && silent.front() != target_) {
     absl::StrAppend(&text, " from ", absl::StrJoin(silent, ", "));
   }
-  absl::StrAppend(&text, ToAfter(target_, took));
+  absl::StrAppend(&text, NamedPeer::Ending("to", target_, took));
   if (!reasons_.empty()) absl::StrAppend(&text, "; before that: ", Reasons());
   return absl::UnavailableError(text);
 }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "weft/core/coro.h"
+#include "weft/core/coro_frame.h"
 #include "weft/core/coro_stack.h"
 #include "weft/core/join_awaiter.h"
 
@@ -41,33 +42,24 @@ class Joined {
     JoinAwaiter* all = nullptr;
   };
 
-  Joined(Joined&& o) noexcept : handle_(std::exchange(o.handle_, nullptr)) {}
-  Joined& operator=(Joined&& o) noexcept {
-    std::swap(handle_, o.handle_);
-    return *this;
-  }
-  ~Joined() {
-    if (handle_) handle_.destroy();
-  }
-
   // Runs it, here, until it waits or has ended. `all` counts its end.
   void Begin(JoinAwaiter* all) {
-    handle_.promise().all = all;
-    CoroStack::Resume(handle_);
+    frame_.promise().all = all;
+    CoroStack::Resume(frame_.handle());
   }
   // Once, when it has ended.
   CoroValue<T> TakeValue() {
     if constexpr (std::is_void_v<T>) {
-      handle_.promise().Take();
+      frame_.promise().Take();
       return {};
     } else {
-      return handle_.promise().Take();
+      return frame_.promise().Take();
     }
   }
 
  private:
-  explicit Joined(Handle handle) : handle_(handle) {}
-  Handle handle_;
+  explicit Joined(Handle handle) : frame_(handle) {}
+  CoroFrame<promise_type> frame_;
 };
 
 // The result of awaiting one.

@@ -2,11 +2,10 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 
 namespace weft::internal {
 namespace {
-
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
 // Addresses consist of these and of punctuation that may also follow an address.
 bool OfAName(char c) { return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_'; }
@@ -23,9 +22,17 @@ bool NamedPeer::In(std::string_view text, std::string_view peer) {
   return false;
 }
 
+std::string NamedPeer::Ending(std::string_view role, std::string_view peer) {
+  return absl::StrCat(" (", AbslView(role), " ", AbslView(peer), ")");
+}
+
+std::string NamedPeer::Ending(std::string_view role, std::string_view peer, Nanos took) {
+  return absl::StrCat(" (", AbslView(role), " ", AbslView(peer), ", after ", InMs(took), ")");
+}
+
 std::string NamedPeer::AtEnd(std::string_view text, std::string_view role, std::string_view peer) {
   if (In(text, peer)) return std::string(text);
-  return absl::StrCat(View(text), " (", View(role), " ", View(peer), ")");
+  return absl::StrCat(AbslView(text), Ending(role, peer));
 }
 
 }  // namespace weft::internal

@@ -10,6 +10,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "weft/core/absl_view.h"
 
 namespace weft::internal {
 namespace {
@@ -17,11 +18,9 @@ namespace {
 constexpr std::string_view kUnixScheme = "unix:";
 constexpr std::string_view kInProcessScheme = "inproc:";
 
-absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data(), s.size()); }
-
 absl::Status BadAddress(std::string_view text, std::string_view why) {
   return absl::InvalidArgumentError(
-      absl::StrCat("address \"", ToAbsl(text), "\": ", ToAbsl(why),
+      absl::StrCat("address \"", AbslView(text), "\": ", AbslView(why),
                    "; expected host:port, [IPv6]:port or unix:/path"));
 }
 
@@ -92,7 +91,7 @@ absl::StatusOr<HostPort> HostPort::Parse(std::string_view text) {
   uint32_t number = 0;
   // SimpleAtoi alone would take signs and spaces.
   if (port.empty() || port.find_first_not_of("0123456789") != std::string_view::npos ||
-      !absl::SimpleAtoi(ToAbsl(port), &number) || number > 65535) {
+      !absl::SimpleAtoi(AbslView(port), &number) || number > 65535) {
     return BadAddress(text, "port is not a number from 0 to 65535");
   }
   result.port = static_cast<uint16_t>(number);
@@ -110,7 +109,7 @@ absl::StatusOr<SocketAddress> SocketAddress::Parse(std::string_view text) {
 absl::StatusOr<SocketAddress> SocketAddress::From(const HostPort& host_port) {
   SocketAddress result;
   if (host_port.is_in_process()) {
-    return BadAddress(absl::StrCat(ToAbsl(kInProcessScheme), host_port.in_process_name),
+    return BadAddress(absl::StrCat(AbslView(kInProcessScheme), host_port.in_process_name),
                       "it needs an in-process network (the option `network`)");
   }
   if (host_port.is_unix()) {

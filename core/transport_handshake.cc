@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
+#include "weft/core/named_peer.h"
 
 namespace weft::internal {
 
@@ -130,11 +131,11 @@ void TransportHandshake::Tell() {
 }
 
 absl::Status TransportHandshake::Failure(absl::StatusCode code, absl::string_view cause) {
+  const bool dialer = role_ == HandshakeRole::kDialer;
   return absl::Status(
-      code, absl::StrCat("transport handshake ",
-                         role_ == HandshakeRole::kDialer ? "(dialled): " : "(accepted): ", cause,
-                         role_ == HandshakeRole::kDialer ? " (to " : " (from ", peer_, ", after ",
-                         InMs(loop_.clock().Now() - started_), ")"));
+      code, absl::StrCat(
+                "transport handshake ", dialer ? "(dialled): " : "(accepted): ", cause,
+                NamedPeer::Ending(dialer ? "to" : "from", peer_, loop_.clock().Now() - started_)));
 }
 
 }  // namespace weft::internal

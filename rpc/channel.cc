@@ -92,7 +92,8 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
     log = runtime->log().Below(options.log);
   }
   IoThread& io = runtime->loops().Next();
-  const auto config = std::make_shared<const StartConfig>(StartConfig::Of(options));
+  const auto config =
+      std::make_shared<const StartConfig>(StartConfig::Of(options, options.limits, "channel"));
   InboundService::Maker serving;
   std::function<bool()> in_handler;
   if (!options.services.empty()) {

@@ -203,7 +203,8 @@ NodeCore::NodeCore(NodeOptions options, std::shared_ptr<Runtime> runtime)
       loops_(std::make_shared<MeshLoops>()),
       desk_(std::make_shared<SessionDesk>(loops_, settings_, options_.identity, *this)),
       events_(std::make_shared<NodeEvents>(runtime_->loops().At(0).loop, options_.on_event)),
-      config_(std::make_shared<const StartConfig>(StartConfig::Of(options_.calls))),
+      config_(std::make_shared<const StartConfig>(
+          StartConfig::Of(options_.calls, options_.server.limits, "calling node"))),
       table_(std::make_unique<PeerTable>(Pair::Around{loops_, settings_, DialingOf(options_), this},
                                          config_, RandomSeed())) {
   PairSettings& settings = *settings_;

@@ -225,7 +225,8 @@ absl::Status ServerCore::StartThreads() {
 
 // `dialled`: the rules for connections that the node makes; null: there is no node.
 void ServerCore::MakeParts(std::unique_ptr<const Listener> dialled) {
-  const auto calls = std::make_shared<const StartConfig>(options_->calls, options_->limits);
+  const auto calls =
+      std::make_shared<const StartConfig>(options_->calls, options_->limits, "server");
   for (size_t i = 0; i < loops_->size(); ++i) {
     IoThread& io = loops_->At(i);
     CallerMaker callers = Caller::Maker(io, calls);

@@ -9,6 +9,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/random_bits.h"
 
 namespace weft {
@@ -20,8 +21,6 @@ namespace {
 constexpr char kSeedVariable[] = "WEFT_SEED";
 // Marks a step in the hash of the trace, together with its node's number; the test's own is 0.
 constexpr uint64_t kStep = uint64_t{1} << 48;
-
-absl::string_view Text(std::string_view text) { return {text.data(), text.size()}; }
 
 // Derives a seed. Seeds of different things must differ, also for neighbouring seeds of
 // simulations: hence two rounds. Never 0.
@@ -117,7 +116,7 @@ SimulatedNode& Simulation::AddNode(std::string name, SimulatedNode::Program prog
 SimulatedNode& Simulation::node(std::string_view name) {
   const uint64_t number = NumberOf(name);
   if (number == 0) {
-    Complain(absl::StrCat("there is no node ", Text(name)));
+    Complain(absl::StrCat("there is no node ", AbslView(name)));
     if (nobody_ == nullptr) {
       nobody_ = std::make_unique<SimulatedNode>("nobody", nullptr, RuntimeOptions(), network_,
                                                 time_, kStart);
@@ -140,12 +139,12 @@ void Simulation::Complain(const std::string& about) {
 uint64_t Simulation::NumberFor(const char* what, std::string_view name, bool restarts) {
   const uint64_t number = NumberOf(name);
   if (number == 0) {
-    Complain(absl::StrCat(what, ": there is no node ", Text(name)));
+    Complain(absl::StrCat(what, ": there is no node ", AbslView(name)));
     return 0;
   }
   const std::vector<uint64_t>& within = choice_.within;
   if (restarts && std::find(within.begin(), within.end(), number) != within.end()) {
-    Complain(absl::StrCat(what, " of node ", Text(name),
+    Complain(absl::StrCat(what, " of node ", AbslView(name),
                           " inside its own step, start or death is not done: "
                           "Simulation::After(absl::ZeroDuration(), …) runs behind it"));
     return 0;
@@ -156,14 +155,14 @@ uint64_t Simulation::NumberFor(const char* what, std::string_view name, bool res
 void Simulation::Pause(std::string_view name) {
   const uint64_t number = NumberFor("Pause", name, false);
   if (number == 0) return;
-  trace_.Note(absl::StrCat("pause ", Text(name)));
+  trace_.Note(absl::StrCat("pause ", AbslView(name)));
   nodes_[number - 1]->SetPaused(true);
 }
 
 void Simulation::Resume(std::string_view name) {
   const uint64_t number = NumberFor("Resume", name, false);
   if (number == 0) return;
-  trace_.Note(absl::StrCat("resume ", Text(name)));
+  trace_.Note(absl::StrCat("resume ", AbslView(name)));
   nodes_[number - 1]->SetPaused(false);
 }
 
@@ -171,7 +170,7 @@ void Simulation::Kill(std::string_view name, Death death) {
   const uint64_t number = NumberFor("Kill", name, true);
   if (number == 0) return;
   trace_.Note(
-      absl::StrCat("kill ", Text(name), death == Death::kReset ? " (reset)" : " (silence)"));
+      absl::StrCat("kill ", AbslView(name), death == Death::kReset ? " (reset)" : " (silence)"));
   const Within within(choice_, number);
   nodes_[number - 1]->Kill(death);
 }
@@ -182,7 +181,7 @@ void Simulation::Restart(std::string_view name) {
   const Within within(choice_, number);
   SimulatedNode& again = *nodes_[number - 1];
   again.Kill(Death::kReset);
-  trace_.Note(absl::StrCat("restart ", Text(name)));
+  trace_.Note(absl::StrCat("restart ", AbslView(name)));
   again.Start();
 }
 

@@ -277,7 +277,7 @@ bool internal::IsCodec(Compression codec) {
 }
 
 bool internal::TryCompress(Compression codec, std::span<const MessagePiece> message,
-                 std::vector<MessagePiece>* out) {
+                           std::vector<MessagePiece>* out) {
   out->clear();
   size_t size = 0;
   for (const MessagePiece& piece : message) size += piece.size;
@@ -291,8 +291,8 @@ bool internal::TryCompress(Compression codec, std::span<const MessagePiece> mess
   return false;
 }
 
-absl::Status internal::Inflate(Compression codec, std::string_view bytes, size_t size, size_t limit,
-                     BlockRef* out) {
+absl::Status internal::Inflate(Compression codec, std::string_view bytes, size_t size,
+                               const MessageLimit& limit, BlockRef* out) {
   out->reset();
   if (!IsCodec(codec)) {
     return absl::UnimplementedError(absl::StrCat("compression codec ", static_cast<int>(codec),
@@ -301,10 +301,10 @@ absl::Status internal::Inflate(Compression codec, std::string_view bytes, size_t
   const auto refused = [&](absl::StatusCode code, absl::string_view why) {
     return Refused(code, codec, bytes.size(), size, why);
   };
-  if (size > std::min(limit, MessageCodec::kMax)) {
-    return refused(
-        absl::StatusCode::kResourceExhausted,
-        absl::StrCat("the limit is ", std::min(limit, MessageCodec::kMax), " (max_message_bytes)"));
+  if (size > std::min(limit.bytes, MessageCodec::kMax)) {
+    return refused(absl::StatusCode::kResourceExhausted,
+                   absl::StrCat("the limit is ", std::min(limit.bytes, MessageCodec::kMax), " (",
+                                limit.Setting(), ")"));
   }
   // No stream of this codec is dense enough for the declared size: refuse before allocating it.
   const size_t most = codec == Compression::kGzip ? kMaxGzipRatio : kMaxZstdRatio;

@@ -28,6 +28,7 @@
 #include "absl/status/status.h"
 #include "weft/core/block.h"
 #include "weft/rpc/base/message_codec.h"
+#include "weft/rpc/base/message_limit.h"
 
 namespace weft {
 
@@ -62,8 +63,8 @@ bool TryCompress(Compression codec, std::span<const MessagePiece> message,
 
 // Inflates `bytes` to a block of exactly `size` bytes, as their sender declared; `limit` is the
 // receiver's, SessionLimits::max_message_bytes.
-absl::Status Inflate(Compression codec, std::string_view bytes, size_t size, size_t limit,
-                     BlockRef* out);
+absl::Status Inflate(Compression codec, std::string_view bytes, size_t size,
+                     const MessageLimit& limit, BlockRef* out);
 
 }  // namespace internal
 

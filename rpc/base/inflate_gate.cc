@@ -1,15 +1,14 @@
 #include "weft/rpc/base/inflate_gate.h"
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/rpc/base/compression.h"
 
 namespace weft::internal {
 namespace {
 
-absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data(), s.size()); }
-
 std::string Declared(Compression codec, size_t compressed, size_t inflated) {
-  return absl::StrCat(ToAbsl(CompressionName(codec)), ": ", compressed,
+  return absl::StrCat(AbslView(CompressionName(codec)), ": ", compressed,
                       " bytes declared to inflate to ", inflated, ": ");
 }
 
@@ -18,17 +17,17 @@ std::string Declared(Compression codec, size_t compressed, size_t inflated) {
 absl::Status InflateGate::Check(Compression codec, size_t compressed, size_t inflated) const {
   if ((codec == Compression::kGzip && !options_.gzip) ||
       (codec == Compression::kZstd && !options_.zstd)) {
-    const absl::string_view name = ToAbsl(CompressionName(codec));
+    const absl::string_view name = AbslView(CompressionName(codec));
     return absl::UnimplementedError(absl::StrCat("messages compressed with ", name,
                                                  " are not taken (inflate.", name, " of the ",
-                                                 ToAbsl(side_), ")"));
+                                                 AbslView(side_), ")"));
   }
   // The division comes first: where its test holds, the product behind it cannot overflow.
   if (IsCodec(codec) && options_.max_ratio > 0 && inflated > options_.min_ratio_bytes &&
       inflated / options_.max_ratio >= compressed && inflated > compressed * options_.max_ratio) {
     return absl::ResourceExhaustedError(
         absl::StrCat(Declared(codec, compressed, inflated), "the limit is ", options_.max_ratio,
-                     " times as many (inflate.max_ratio of the ", ToAbsl(side_), ")"));
+                     " times as many (inflate.max_ratio of the ", AbslView(side_), ")"));
   }
   return absl::OkStatus();
 }
@@ -40,9 +39,10 @@ absl::Status InflateGate::TryEnter(Compression codec, size_t compressed, size_t 
   const size_t before = inflating_.fetch_add(inflated, std::memory_order_relaxed);
   if (options_.max_inflating_bytes > 0 && before + inflated > options_.max_inflating_bytes) {
     inflating_.fetch_sub(inflated, std::memory_order_relaxed);
-    return absl::ResourceExhaustedError(absl::StrCat(
-        Declared(codec, compressed, inflated), before, " bytes are being inflated, the limit is ",
-        options_.max_inflating_bytes, " (inflate.max_inflating_bytes of the ", ToAbsl(side_), ")"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat(Declared(codec, compressed, inflated), before,
+                     " bytes are being inflated, the limit is ", options_.max_inflating_bytes,
+                     " (inflate.max_inflating_bytes of the ", AbslView(side_), ")"));
   }
   Entry entered;
   entered.gate_ = this;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/printable.h"
 #include "weft/rpc/base/wire_bytes.h"
 
@@ -13,8 +14,6 @@ namespace weft {
 using namespace internal;
 
 namespace {
-
-absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data(), s.size()); }
 
 // So many bytes of a refused key are printed in the error.
 constexpr size_t kMaxPrinted = 100;
@@ -35,7 +34,7 @@ absl::Status CheckEntry(std::string_view key, std::string_view value) {
   if (!binary &&
       !std::all_of(value.begin(), value.end(), [](char c) { return c >= 0x20 && c <= 0x7e; })) {
     return absl::InvalidArgumentError(
-        absl::StrCat("metadata \"", ToAbsl(key),
+        absl::StrCat("metadata \"", AbslView(key),
                      "\": its value is not printable ASCII; a key in -bin takes any bytes"));
   }
   return absl::OkStatus();
@@ -47,7 +46,7 @@ absl::Status Metadata::Add(std::string_view key, std::string_view value) {
   if (absl::Status s = CheckEntry(key, value); !s.ok()) return s;
   if (key.substr(0, 5) == "weft-") {
     return absl::InvalidArgumentError(
-        absl::StrCat("metadata key \"", ToAbsl(key), "\": weft- is reserved"));
+        absl::StrCat("metadata key \"", AbslView(key), "\": weft- is reserved"));
   }
   entries_.emplace_back(key, value);
   return absl::OkStatus();

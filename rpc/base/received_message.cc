@@ -7,7 +7,7 @@
 
 namespace weft::internal {
 
-absl::Status ReceivedMessage::Parse(size_t limit, google::protobuf::MessageLite* out,
+absl::Status ReceivedMessage::Parse(const MessageLimit& limit, google::protobuf::MessageLite* out,
                                     InflateGate* gate) const {
   const char* bytes = data;
   size_t count = size;

@@ -33,7 +33,7 @@ struct ReceivedMessage {
 
   // `limit`: the most inflated bytes, SessionLimits::max_message_bytes. `gate` is asked before the
   // message is inflated; null: there is no gate.
-  absl::Status Parse(size_t limit, google::protobuf::MessageLite* out,
+  absl::Status Parse(const MessageLimit& limit, google::protobuf::MessageLite* out,
                      InflateGate* gate = nullptr) const;
   // The bytes behind the message. They share its block and are not copied.
   absl::Cord Attachment() const;

@@ -192,7 +192,7 @@ class InboundCall final : public WorkItem, public DeadlineEntry {
   // Tells that the request is compressed, or that the last bytes of what SetRequest got are an
   // attachment.
   void SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,
-                  size_t max_message, InflateGate* gate = nullptr) {
+                  const MessageLimit& max_message, InflateGate* gate = nullptr) {
     request_.SetPayload(codec, inflated_size, attachment_size, max_message, gate);
   }
   void SetMetadata(std::string_view raw) { metadata_.Set(raw); }

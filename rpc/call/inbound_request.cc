@@ -20,7 +20,7 @@ absl::Status OfRequest(const absl::Status& status, std::string_view method) {
 }  // namespace
 
 void InboundRequest::SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,
-                                size_t max_message, InflateGate* gate) {
+                                const MessageLimit& max_message, InflateGate* gate) {
   slow_ = true;
   codec_ = codec;
   inflated_size_ = inflated_size;

@@ -46,7 +46,7 @@ class InboundRequest {
   // Tells that the request is compressed, or that its last bytes are an attachment. `gate` may be
   // null.
   void SetPayload(Compression codec, uint32_t inflated_size, size_t attachment_size,
-                  size_t max_message, InflateGate* gate);
+                  const MessageLimit& max_message, InflateGate* gate);
   // Copies its bytes, so that they no longer keep the block. Without memory for a copy they do.
   void LetGoOfInput();
   // Resets it for the next call.
@@ -83,7 +83,7 @@ class InboundRequest {
   Compression codec_ = Compression::kNone;
   uint32_t inflated_size_ = 0;
   size_t attachment_size_ = 0;
-  size_t max_message_ = 0;
+  MessageLimit max_message_;
   InflateGate* gate_ = nullptr;   // the origin's
   BlockRef inflated_;             // by MessageBytes
   InflateGate::Entry inflating_;  // of inflated_

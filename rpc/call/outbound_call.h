@@ -60,7 +60,7 @@ struct CallEnd {
   size_t reply_size = 0;
   // Set for a reply that was compressed or has an attachment: all of it, instead of `reply`.
   const ReceivedMessage* whole_reply = nullptr;
-  size_t max_message = 0;
+  MessageLimit max_message;
   InflateGate* gate = nullptr;
   // Raw metadata of the reply.
   std::string_view trailers;

@@ -27,7 +27,7 @@ struct StreamSource {
   StreamTransport* transport = nullptr;
   const Log* log = nullptr;  // for lines of libraries during parsing; null: none
   InflateGate* gate = nullptr;
-  size_t max_message = 0;  // of an inflated message
+  MessageLimit max_message;  // of an inflated message
 };
 
 }  // namespace weft::internal

@@ -306,7 +306,7 @@ void StreamPort::EndStream(bool drop) {
   CallIfSet(writer);
 }
 
-void StreamPort::Bind(std::shared_ptr<StreamTransport> transport, size_t max_message,
+void StreamPort::Bind(std::shared_ptr<StreamTransport> transport, const MessageLimit& max_message,
                       InflateGate* gate) {
   const StreamSource source{transport.get(), transport->log(), gate, max_message};
   MutexLock lock(mu_);

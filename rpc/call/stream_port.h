@@ -120,7 +120,7 @@ class StreamPort : public std::enable_shared_from_this<StreamPort> {
   const TransportSlot& slot() const { return slot_; }
   // The call has its number. `gate`: asked before a message is inflated; null: there is none. Under
   // the transport's lock; Opened follows without it.
-  void Bind(std::shared_ptr<StreamTransport> transport, size_t max_message,
+  void Bind(std::shared_ptr<StreamTransport> transport, const MessageLimit& max_message,
             InflateGate* gate = nullptr) WEFT_EXCLUDES(mu_);
   void Opened(const StreamTransport& transport) WEFT_EXCLUDES(mu_);
   // The server has said something of the call: it stays there. On the loop.

@@ -146,7 +146,7 @@ bool CallStarter::StartDriven(OutboundCall& call) {
   if (plan.attempts <= 1 && !source_->wants_reports()) return false;
   // A request that is too large is refused with its first attempt, so it is not copied here.
   const size_t size = call.request.Size();
-  if (size > config_->max_message) return false;
+  if (size > config_->max_message.bytes) return false;
   if (!call.request.Share()) {
     room_.CompleteLater(call, MessageCodec::NoMemory("the request", size));
     return true;

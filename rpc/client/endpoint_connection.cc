@@ -236,7 +236,7 @@ void EndpointConnection::OnConnected(absl::StatusOr<std::unique_ptr<Transport>> 
 
 void EndpointConnection::Authenticate(Session& session, std::string_view token, Verdict verdict) {
   if (CallAuthentication* const calls = sessions_.CallsOf(session)) calls->SetToken(token);
-  // This side dialed, so there is no verdict to give on the connection. The authenticator is asked
+  // This side dialled, so there is no verdict to give on the connection. The authenticator is asked
   // when the other side makes calls.
   verdict(std::string(session.peer_identity().first_name()));
 }

@@ -5,13 +5,12 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/named_peer.h"
 #include "weft/rpc/client/dial_pauses.h"
 
 namespace weft::internal {
 namespace {
-
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
 // Without digits that nobody reads: "1m10s", "250ms".
 std::string Rounded(Nanos time) {
@@ -54,7 +53,7 @@ void OutageLog::Warn(MonoTime now, std::string_view how, std::string_view peer,
   // Losses that had no line are summed up in the next one, so that the log misses none.
   const uint64_t untold = std::exchange(untold_, 0);
   log_.Warning(absl::StrCat(
-      side_, ": ", View(what_), " ", View(how), ": ", NamedPeer::AtEnd(rest, "to", peer),
+      side_, ": ", AbslView(what_), " ", AbslView(how), ": ", NamedPeer::AtEnd(rest, "to", peer),
       untold > 0 ? absl::StrCat("; lost before without a line: ", untold, " times") : ""));
 }
 
@@ -87,8 +86,8 @@ void OutageLog::Back(MonoTime now, std::string_view peer) {
   // Nobody was told that it is away, so nobody is told that it is back.
   if (!std::exchange(out_, false) || !std::exchange(told_away_, false)) return;
   if (!log_.Wants(LogLevel::kInfo)) return;
-  log_.Info(
-      absl::StrCat(side_, ": ", View(what_), " back (", View(peer), ", after ", Tried(now), ")"));
+  log_.Info(absl::StrCat(side_, ": ", AbslView(what_), " back (", AbslView(peer), ", after ",
+                         Tried(now), ")"));
 }
 
 void OutageLog::Forget() { out_ = told_away_ = false; }

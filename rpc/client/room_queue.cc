@@ -13,14 +13,14 @@ absl::Status Closed() { return absl::UnavailableError("the channel was closed");
 
 }  // namespace
 
-RoomQueue::RoomQueue(CallPlacer& placer, IoThread& home, bool one_link, size_t max_message,
-                     size_t max_output)
+RoomQueue::RoomQueue(CallPlacer& placer, IoThread& home, bool one_link,
+                     const MessageLimit& max_message, size_t max_output)
     : placer_(placer),
       home_(home),
       loop_(home.loop),
       one_link_(one_link),
       max_message_(max_message),
-      waiting_(max_output / 2, kMaxCalls, "room on the connection") {}
+      waiting_(max_output / 2, max_message.owner, kMaxCalls, "room on the connection") {}
 
 // ---- from any thread
 

@@ -44,7 +44,7 @@ class RoomQueue final : public DeadlineTarget, public CallCanceller {
 
   // `placer` has this. `one_link`: every call is for the same one. `max_message`, `max_output`:
   // bytes of one request, and of all that may wait to be written on a connection.
-  RoomQueue(CallPlacer& placer, IoThread& home, bool one_link, size_t max_message,
+  RoomQueue(CallPlacer& placer, IoThread& home, bool one_link, const MessageLimit& max_message,
             size_t max_output);
   void SetKeeper(std::weak_ptr<const void> keeper) { keeper_ = std::move(keeper); }
 
@@ -100,7 +100,7 @@ class RoomQueue final : public DeadlineTarget, public CallCanceller {
   IoThread& home_;
   const std::shared_ptr<EventLoop> loop_;
   const bool one_link_;
-  const size_t max_message_;
+  const MessageLimit max_message_;
   std::weak_ptr<const void> keeper_;
 
   Mutex mu_;

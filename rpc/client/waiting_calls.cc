@@ -7,12 +7,12 @@
 
 namespace weft::internal {
 
-absl::Status WaitingCalls::Keep(OutboundCall& call, size_t max_message) {
+absl::Status WaitingCalls::Keep(OutboundCall& call, const MessageLimit& max_message) {
   call.waits().request_size = call.request.Size();
-  if (call.waits().request_size > std::min(max_message, MessageCodec::kMax)) {
-    return absl::ResourceExhaustedError(absl::StrCat("the request of ", call.waits().request_size,
-                                                     " bytes is over the limit of ", max_message,
-                                                     " (max_message_bytes of the channel)"));
+  if (call.waits().request_size > std::min(max_message.bytes, MessageCodec::kMax)) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the request of ", call.waits().request_size, " bytes is over the limit of ",
+                     max_message.bytes, " (", max_message.Setting(), ")"));
   }
   if (!call.request.stays() && !call.request.Share()) {
     return absl::ResourceExhaustedError(absl::StrCat("client side: no memory to keep a request of ",
@@ -28,7 +28,8 @@ absl::Status WaitingCalls::Add(OutboundCall& call) {
     return absl::ResourceExhaustedError(
         absl::StrCat("client side: ", calls_.size(), " calls with ", bytes_, " bytes wait for ",
                      absl::string_view(awaited_.data(), awaited_.size()), "; the limits are ",
-                     max_calls_, " calls and ", max_bytes_, " bytes (max_output_bytes)"));
+                     max_calls_, " calls and ", max_bytes_, " bytes (max_output_bytes of the ",
+                     absl::string_view(owner_.data(), owner_.size()), ")"));
   }
   // Calls that were given back get smaller numbers than all others: they were started before those
   // that wait, and a link gives them back in their order.

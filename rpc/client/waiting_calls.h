@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "weft/rpc/base/message_limit.h"
 #include "weft/rpc/call/id_table.h"
 #include "weft/rpc/call/outbound_call.h"
 
@@ -33,15 +34,15 @@ class WaitingCalls {
     kNew,       // a connection ended early: as kFailFast, but not calls that it gave back
   };
 
-  // `max_bytes`: of all requests together; one may wait alone, however large. `awaited`: for the
-  // text; as long-lived as a constant.
-  explicit WaitingCalls(size_t max_bytes, size_t max_calls = kMax,
-                        std::string_view awaited = "the connection")
-      : max_bytes_(max_bytes), max_calls_(max_calls), awaited_(awaited) {}
+  // `max_bytes`: of all requests together; one may wait alone, however large. `owner`: of that
+  // limit. It and `awaited`: for the text; as long-lived as a constant.
+  WaitingCalls(size_t max_bytes, std::string_view owner, size_t max_calls = kMax,
+               std::string_view awaited = "the connection")
+      : max_bytes_(max_bytes), max_calls_(max_calls), owner_(owner), awaited_(awaited) {}
 
   // Call it before Add, without the guard. It copies what does not stay where it is. `max_message`:
-  // the channel's limit.
-  static absl::Status Keep(OutboundCall& call, size_t max_message);
+  // this side's limit.
+  static absl::Status Keep(OutboundCall& call, const MessageLimit& max_message);
 
   // Gives the call its number.
   absl::Status Add(OutboundCall& call);
@@ -59,7 +60,7 @@ class WaitingCalls {
 
  private:
   const size_t max_bytes_, max_calls_;
-  const std::string_view awaited_;
+  const std::string_view owner_, awaited_;
   IdTable<OutboundCall> calls_;
   // Two ranges of numbers, which are the order: calls that were given back come before all others.
   uint64_t next_given_back_ = 1;

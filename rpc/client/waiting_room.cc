@@ -31,8 +31,8 @@ PickRequest RequestOf(const OutboundCall& call) {
 
 }  // namespace
 
-WaitingRoom::WaitingRoom(LinkSource& source, IoThread& home, std::string target, size_t max_message,
-                         size_t max_waiting)
+WaitingRoom::WaitingRoom(LinkSource& source, IoThread& home, std::string target,
+                         const MessageLimit& max_message, size_t max_waiting)
     : source_(source),
       home_(home),
       loop_(home.loop),
@@ -40,7 +40,7 @@ WaitingRoom::WaitingRoom(LinkSource& source, IoThread& home, std::string target,
       one_link_(source.slot() != nullptr),
       max_message_(max_message),
       room_queue_(placer_, home, one_link_, max_message, max_waiting),
-      waiting_(max_waiting) {}
+      waiting_(max_waiting, max_message.owner) {}
 
 template <typename Task>
 void WaitingRoom::OnHome(Task task) {

@@ -38,8 +38,8 @@ class WaitingRoom final : public LinkObserver, public DeadlineTarget, public Cal
  public:
   // `max_message`, `max_waiting`: bytes of one request, and of all that wait together. `target`:
   // for texts. `source` outlives this.
-  WaitingRoom(LinkSource& source, IoThread& home, std::string target, size_t max_message,
-              size_t max_waiting);
+  WaitingRoom(LinkSource& source, IoThread& home, std::string target,
+              const MessageLimit& max_message, size_t max_waiting);
   ~WaitingRoom() override = default;
   // Sets the owner that keeps this alive. Call it before the first call.
   void SetKeeper(std::weak_ptr<const void> keeper) {
@@ -131,7 +131,7 @@ class WaitingRoom final : public LinkObserver, public DeadlineTarget, public Cal
   const std::shared_ptr<EventLoop> loop_;
   const std::string target_;
   const bool one_link_;  // the source has one for all calls
-  const size_t max_message_;
+  const MessageLimit max_message_;
   std::weak_ptr<const void> keeper_;
 
   Placer placer_{*this};

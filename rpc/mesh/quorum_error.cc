@@ -1,11 +1,10 @@
 #include "weft/rpc/mesh/quorum_error.h"
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 
 namespace weft::internal {
 namespace {
-
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
 
 // The first `most` bytes of a text, cut between UTF-8 characters.
 std::string_view Shortened(absl::string_view text, size_t most) {
@@ -25,7 +24,7 @@ void QuorumError::Add(std::string_view peer, const absl::Status& why) {
   if (code < kCodes && counts_[code]++ == 0) first_[code] = failures_;
   if (failures_ > kMaxNamed) return;
   const std::string_view text = Shortened(why.message(), kMaxText);
-  absl::StrAppend(&named_, failures_ > 1 ? "; " : ": ", View(peer), ": ", View(text),
+  absl::StrAppend(&named_, failures_ > 1 ? "; " : ": ", AbslView(peer), ": ", AbslView(text),
                   text.size() < why.message().size() ? "…" : "");
 }
 
@@ -45,8 +44,8 @@ absl::Status QuorumError::Make(const MethodInfo& method, const QuorumCount& coun
                                     ? last_
                                     : static_cast<absl::StatusCode>(code);
   std::string text =
-      absl::StrCat("broadcast ", View(method.full_name), ": ", count.ok(), " of ", count.members(),
-                   " ", View(verb), ", ", count.needed(), " needed", named_);
+      absl::StrCat("broadcast ", AbslView(method.full_name), ": ", count.ok(), " of ",
+                   count.members(), " ", AbslView(verb), ", ", count.needed(), " needed", named_);
   if (failures_ > kMaxNamed) absl::StrAppend(&text, "; and ", failures_ - kMaxNamed, " more");
   return absl::Status(told, text);
 }

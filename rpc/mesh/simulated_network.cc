@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/random_bits.h"
 
 namespace weft {
@@ -15,8 +16,6 @@ using namespace internal;
 namespace {
 
 using Side = InProcessPipe::Side;
-
-absl::string_view Text(std::string_view text) { return {text.data(), text.size()}; }
 
 std::string NameOf(const InProcessRoute& route) {
   return absl::StrCat(route.from, ">", route.to.empty() ? route.name : route.to, "#",
@@ -145,7 +144,7 @@ void SimulatedNetwork::SetLink(std::string_view a, std::string_view b, const Lin
 void SimulatedNetwork::SetLinkOneWay(std::string_view from, std::string_view to,
                                      const LinkQuality& link) {
   trace_.Note(absl::StrCat(
-      "link ", Text(from), ">", Text(to), " ", absl::ToInt64Nanoseconds(link.delay), "-",
+      "link ", AbslView(from), ">", AbslView(to), " ", absl::ToInt64Nanoseconds(link.delay), "-",
       absl::ToInt64Nanoseconds(link.max_delay), " ns ", link.bytes_per_second, " B/s"));
   wires_->RuleOf(from, to).quality = link;
   Apply(from, to);
@@ -170,7 +169,8 @@ void SimulatedNetwork::SetPartitioned(std::string_view from, std::string_view to
   bool& now = wires_->RuleOf(from, to).partitioned;
   if (now == partitioned) return;
   now = partitioned;
-  trace_.Note(absl::StrCat(partitioned ? "partition " : "heal ", Text(from), ">", Text(to)));
+  trace_.Note(
+      absl::StrCat(partitioned ? "partition " : "heal ", AbslView(from), ">", AbslView(to)));
   Apply(from, to);
 }
 
@@ -239,7 +239,7 @@ size_t SimulatedNetwork::CutAll() {
 size_t SimulatedNetwork::CutHeardBy(std::string_view hears, std::string_view other) {
   const std::vector<InProcessRoute> between = Between(hears, other);
   for (const InProcessRoute& route : between) {
-    trace_.Note(absl::StrCat(NameOf(route), " cut, heard by ", Text(hears)));
+    trace_.Note(absl::StrCat(NameOf(route), " cut, heard by ", AbslView(hears)));
     network_->CutOneEnd(route.connection, SideOf(route, hears));
   }
   return between.size();

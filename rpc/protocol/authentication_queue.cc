@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/named_peer.h"
 
 namespace weft::internal {
 
@@ -32,10 +33,10 @@ AuthenticationQueue::AuthenticationQueue(Authenticator authenticator, const Opti
       clock_(clock),
       pool_(std::move(pool)) {}
 
-// For log lines.
-std::string AuthenticationQueue::Question::What() const {
-  return method.empty() ? absl::StrCat("connection from ", peer)
-                        : absl::StrCat("call ", method, " from ", peer);
+std::string AuthenticationQueue::Question::Line(std::string_view cause) const {
+  const std::string of_call = method.empty() ? "" : absl::StrCat("call ", method, ": ");
+  return NamedPeer::AtEnd(absl::StrCat(of_call, absl::string_view(cause.data(), cause.size())),
+                          "from", peer);
 }
 
 uint64_t AuthenticationQueue::Ask(const AuthenticationRequest& asks, Verdict verdict) {
@@ -63,8 +64,9 @@ uint64_t AuthenticationQueue::Ask(const AuthenticationRequest& asks, Verdict ver
     return number;
   }
   LogLine(LogLevel::kWarning,
-          absl::StrCat(question.What(), " refused: ", places_->max(),
-                       " wait for the authenticator already (max_waiting_authentications)"));
+          question.Line(
+              absl::StrCat(asks.is_call() ? "refused: " : "connection refused: ", places_->max(),
+                           " wait for the authenticator already (max_waiting_authentications)")));
   // Without this side's settings: the peer is not authenticated yet.
   question.verdict(absl::UnavailableError(asks.is_call()
                                               ? "too many calls wait to be authenticated"
@@ -118,8 +120,7 @@ void AuthenticationQueue::Answer(Question question) {
     what = "no std::exception";
   }
   if (!what.empty()) {
-    LogLine(LogLevel::kError,
-            absl::StrCat("the authenticator threw for a ", question.What(), ": ", what));
+    LogLine(LogLevel::kError, question.Line(absl::StrCat("the authenticator threw: ", what)));
   }
   question.verdict(std::move(identity));
 }

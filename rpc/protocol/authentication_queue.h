@@ -85,7 +85,8 @@ class WEFT_ANY_THREAD AuthenticationQueue {
     std::string method;
     std::string connection;
 
-    std::string What() const;
+    // For the log: "call M: `cause` (from A)"; of a connection without the call.
+    std::string Line(std::string_view cause) const;
   };
 
   AuthenticationQueue(Authenticator authenticator, const Options& options, const Log& log,

@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "weft/core/check.h"
+#include "weft/core/named_peer.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/call/service.h"
 
@@ -180,8 +181,10 @@ void CallAuthentication::EndCancelled(InboundCall& call) {
 
 void CallAuthentication::Refuse(InboundCall& call, const absl::Status& why) {
   call.Refuse(absl::Status(
-      why.code(), absl::StrCat("call ", std::string(NameOf(call)), " of ", call.origin->peer(),
-                               " not authenticated: ", std::string(why.message()))));
+      why.code(),
+      NamedPeer::AtEnd(absl::StrCat("call ", std::string(NameOf(call)),
+                                    ": not authenticated: ", std::string(why.message())),
+                       "from", call.origin->peer())));
 }
 
 }  // namespace weft::internal

@@ -10,6 +10,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "weft/core/input_arena.h"
+#include "weft/core/named_peer.h"
 
 namespace weft::internal {
 
@@ -142,8 +143,8 @@ void Sniffer::Fail(CloseReason reason, std::string_view what) {
   watch_->Stop();
   host_.OnFailed(*this, reason,
                  absl::UnavailableError(absl::StrCat(
-                     "connection closed: ", absl::string_view(what.data(), what.size()), " (from ",
-                     peer_, ")")));
+                     "connection closed: ", absl::string_view(what.data(), what.size()),
+                     NamedPeer::Ending("from", peer_))));
 }
 
 }  // namespace weft::internal

@@ -1,6 +1,7 @@
 #include "weft/rpc/server/connection_log.h"
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/named_peer.h"
 
 namespace weft::internal {
@@ -34,15 +35,13 @@ bool NodeTells(CloseReason reason) {
   }
 }
 
-absl::string_view View(std::string_view text) { return {text.data(), text.size()}; }
-
 }  // namespace
 
 void ConnectionLog::Write(MonoTime now, LogLevel level, std::string_view line) {
   int64_t dropped = 0;
   if (!limiter_.Allow(now, &dropped)) return;
   log_.Write(level, dropped > 0
-                        ? absl::StrCat(View(line), "; ", dropped, " lines were left out before")
+                        ? absl::StrCat(AbslView(line), "; ", dropped, " lines were left out before")
                         : std::string(line));
 }
 
@@ -56,7 +55,7 @@ void ConnectionLog::Ended(MonoTime now, CloseReason reason, const absl::Status& 
   const LogLevel level = of_peer && NodeTells(reason) ? LogLevel::kDebug : LevelOf(reason);
   if (!log_.Wants(level)) return;
   Write(now, level,
-        absl::StrCat("server: ", View(CloseReasonName(reason)), ": ",
+        absl::StrCat("server: ", AbslView(CloseReasonName(reason)), ": ",
                      NamedPeer::AtEnd(std::string(why.message()), "from", peer)));
 }
 

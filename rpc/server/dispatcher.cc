@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/callback_queue.h"
 #include "weft/core/printable.h"
 #include "weft/rpc/base/wire_status.h"
@@ -12,8 +13,6 @@
 
 namespace weft::internal {
 namespace {
-
-absl::string_view ToAbsl(std::string_view s) { return absl::string_view(s.data(), s.size()); }
 
 // An error lists so many names; more would not help its reader.
 constexpr size_t kMaxNames = 20;
@@ -34,7 +33,7 @@ absl::Status Dispatcher::Add(Service& service, const ServiceOptions& options) {
   for (const Service* other : services_) {
     if (other->full_name() == service.full_name()) {
       return absl::AlreadyExistsError(
-          absl::StrCat("service ", ToAbsl(service.full_name()), " is registered already"));
+          absl::StrCat("service ", AbslView(service.full_name()), " is registered already"));
     }
   }
   services_.push_back(&service);
@@ -56,9 +55,9 @@ absl::Status Dispatcher::Add(Service& service, const ServiceOptions& options) {
 }
 
 absl::Status Dispatcher::Configure(std::string_view full_name, MethodOptions options) {
-  const auto it = methods_.find(ToAbsl(full_name));
+  const auto it = methods_.find(AbslView(full_name));
   if (it == methods_.end()) {
-    return absl::NotFoundError(absl::StrCat("configure ", ToAbsl(full_name), ": ",
+    return absl::NotFoundError(absl::StrCat("configure ", AbslView(full_name), ": ",
                                             std::string(Unknown(full_name).message())));
   }
   Offered& offered = *it->second;
@@ -83,7 +82,7 @@ void Dispatcher::AddHandlerPool(std::string name, WorkerPool& pool) {
 }
 
 absl::StatusOr<uint16_t> Dispatcher::HandlerPoolOf(const std::string& pool, Runtime& runtime) {
-  if (pool.empty() || ToAbsl(kDefaultPool) == pool) return 0;
+  if (pool.empty() || AbslView(kDefaultPool) == pool) return 0;
   // 0 is kDefaultPool.
   for (size_t i = 1; i < handler_pools_.size(); ++i) {
     if (handler_pools_[i]->name() == pool) return static_cast<uint16_t>(i);
@@ -100,7 +99,7 @@ absl::Status Dispatcher::Serve(Runtime& runtime) {
   // All pools first: a call that fails has changed nothing.
   for (const auto& offered : offered_) {
     const std::string& pool = offered->pool;
-    if (offered->bound.run_inline || pool.empty() || ToAbsl(kDefaultPool) == pool) continue;
+    if (offered->bound.run_inline || pool.empty() || AbslView(kDefaultPool) == pool) continue;
     if (absl::Status s = runtime.workers(pool).status(); !s.ok()) {
       return Annotate(s, offered->stats->method());
     }
@@ -134,7 +133,7 @@ std::shared_ptr<const WriteWaits> Dispatcher::WaitsOf(HandlerPool& handler_pool)
 }
 
 const BoundMethod* Dispatcher::Find(std::string_view full_name) const {
-  const auto it = methods_.find(ToAbsl(full_name));
+  const auto it = methods_.find(AbslView(full_name));
   return it == methods_.end() ? nullptr : &it->second->bound;
 }
 
@@ -152,7 +151,7 @@ absl::Status Dispatcher::Unknown(std::string_view full_name) const {
     for (const ServiceMethod& method : service->methods()) names.emplace_back(method.info->name);
     return absl::UnimplementedError(
         absl::StrCat("unknown method ", Printable::Text(full_name, kMaxName), "; service ",
-                     ToAbsl(service_name), " has: ", JoinNames(std::move(names))));
+                     AbslView(service_name), " has: ", JoinNames(std::move(names))));
   }
   std::vector<std::string> names;
   for (const Service* service : services_) names.emplace_back(service->full_name());

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "weft/core/check.h"
+#include "weft/core/named_peer.h"
 #include "weft/core/printable.h"
 #include "weft/core/table_room.h"
 
@@ -86,12 +87,12 @@ void IncomingConnections::OnShaken(uint64_t id, std::unique_ptr<Transport> trans
     return;
   }
   const std::vector<std::string> offered = AlpnOf(protocols_);
-  failed_(
-      id, CloseReason::kUnknownProtocol,
-      absl::UnavailableError(absl::StrCat(
-          "connection closed: its transport agreed on the protocol \"",
-          Printable::Text(agreed, kMaxName), "\" (ALPN), and this listener takes ",
-          offered.empty() ? "none by name" : absl::StrJoin(offered, ", "), " (from ", peer, ")")));
+  failed_(id, CloseReason::kUnknownProtocol,
+          absl::UnavailableError(
+              absl::StrCat("connection closed: its transport agreed on the protocol \"",
+                           Printable::Text(agreed, kMaxName), "\" (ALPN), and this listener takes ",
+                           offered.empty() ? "none by name" : absl::StrJoin(offered, ", "),
+                           NamedPeer::Ending("from", peer))));
 }
 
 void IncomingConnections::Sniff(uint64_t id, std::unique_ptr<Transport> transport, std::string peer,

@@ -172,7 +172,7 @@ void FakeCall::Start(OutboundCall& call) {
   }
   port->Bind(
       std::shared_ptr<StreamTransport>(shared_from_this(), static_cast<StreamTransport*>(this)),
-      /*max_message=*/kNoLimit);
+      /*max_message=*/{kNoLimit, "test"});
   if (call.wants_handle()) {
     call.Started(CallHandle(std::shared_ptr<CallCanceller>(shared_from_this(), &canceller_), kId));
   }

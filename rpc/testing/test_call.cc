@@ -33,7 +33,8 @@ void SetAttachment(InboundCall& call, const absl::Cord& attachment) {
     to = std::copy(chunk.begin(), chunk.end(), to);
   }
   call.SetRequest(block, block->data(), attachment.size());
-  call.SetPayload(Compression::kNone, 0, attachment.size(), std::numeric_limits<size_t>::max());
+  call.SetPayload(Compression::kNone, 0, attachment.size(),
+                  {std::numeric_limits<size_t>::max(), "test"});
   google::protobuf::Empty nothing;
   (void)call.Parse(nothing);
 }

@@ -9,21 +9,21 @@ namespace weft::internal {
 namespace {
 
 // Any cost will do: nothing counts the stream's credit here.
-constexpr size_t kCost = 1;
+constexpr size_t kMessageCost = 1;
 
 }  // namespace
 
 std::shared_ptr<TestStreamEnd> TestStreamEnd::Open(InboundCall& call, OnMessage on_message) {
   std::shared_ptr<TestStreamEnd> end(new TestStreamEnd(call, std::move(on_message)));
   call.stream = std::make_shared<InboundStream>(call);
-  call.stream->Bind(end, kNoLimit);
+  call.stream->Bind(end, {kNoLimit, "test"});
   end->port_ = call.stream;
   return end;
 }
 
 void TestStreamEnd::Push(const google::protobuf::MessageLite& message,
                          const absl::Cord& attachment) {
-  port()->Deliver(AsReceived(message, attachment), kCost);
+  port()->Deliver(AsReceived(message, attachment), kMessageCost);
 }
 
 void TestStreamEnd::HalfClose() { port()->OnHalfClose(); }

@@ -1,6 +1,8 @@
 // A peer's name stands once in a text, and as a whole.
 #include "weft/core/named_peer.h"
 
+#include <chrono>
+
 #include <gtest/gtest.h>
 
 namespace weft::internal {
@@ -9,6 +11,12 @@ namespace {
 TEST(NamedPeer, StandsAtTheEnd) {
   EXPECT_EQ(NamedPeer::AtEnd("read: reset", "to", "10.0.0.1:80"), "read: reset (to 10.0.0.1:80)");
   EXPECT_EQ(NamedPeer::AtEnd("", "from", "unix:/s"), " (from unix:/s)");
+}
+
+TEST(NamedPeer, StandsBeforeTheTimeThatItTook) {
+  EXPECT_EQ(NamedPeer::Ending("to", "10.0.0.1:80"), " (to 10.0.0.1:80)");
+  EXPECT_EQ(NamedPeer::Ending("from", "unix:/s", std::chrono::microseconds(1500)),
+            " (from unix:/s, after 1.5 ms)");
 }
 
 TEST(NamedPeer, StandsOnce) {

@@ -233,7 +233,7 @@ class CheckingCall final : public OutboundCall {
     Hello hello;
     absl::Cord attachment;
     if (end.whole_reply != nullptr) {
-      Check(end.whole_reply->Parse(size_t{1} << 30, &hello).ok());
+      Check(end.whole_reply->Parse({size_t{1} << 30, "server"}, &hello).ok());
       attachment = end.whole_reply->Attachment();
     } else {
       Check(hello.ParseFromArray(end.reply, static_cast<int>(end.reply_size)));

@@ -25,7 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view bytes(reinterpret_cast<const char*>(data) + 5, size - 5);
 
   weft::internal::BlockRef message;
-  const absl::Status s = weft::internal::Inflate(codec, bytes, declared, kLimit, &message);
+  const absl::Status s =
+      weft::internal::Inflate(codec, bytes, declared, {kLimit, "server"}, &message);
   Check(s.ok() == static_cast<bool>(message));
   Check(!s.ok() || (declared <= kLimit && message->capacity() == declared));
   // Bytes that do not inflate serve as a message to be compressed.
@@ -50,7 +51,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   Check(compressed.size() < whole.size());
   weft::internal::BlockRef again;
   Check(weft::internal::Inflate(codec, std::string_view(compressed.data(), compressed.size()),
-                                whole.size(), whole.size(), &again)
+                                whole.size(), {whole.size(), "server"}, &again)
             .ok());
   Check(std::memcmp(again->data(), whole.data(), whole.size()) == 0);
   return 0;

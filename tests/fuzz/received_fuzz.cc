@@ -47,11 +47,11 @@ void CheckAgain(const weft::internal::native::Hello& hello, std::string_view att
     message.codec = codec;
     message.inflated_size = static_cast<uint32_t>(plain.size());
     weft::internal::native::Hello again;
-    Check(message.Parse(plain.size(), &again).ok());
+    Check(message.Parse({plain.size(), "server"}, &again).ok());
     Check(again.SerializeAsString() == plain);
     Check(std::string(message.Attachment()) == attachment);
     // The limit is one byte less than the message takes.
-    Check(absl::IsResourceExhausted(message.Parse(plain.size() - 1, &again)));
+    Check(absl::IsResourceExhausted(message.Parse({plain.size() - 1, "server"}, &again)));
   }
 }
 
@@ -72,8 +72,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   message.codec = static_cast<weft::Compression>(data[0]);
   message.inflated_size = inflated_size;
   weft::internal::native::Hello hello;
-  const absl::Status status = message.Parse(kLimit, &hello);
   // The input is damaged, too large, or of an unknown codec. No other code has a meaning here.
+  const absl::Status status = message.Parse({kLimit, "server"}, &hello);
   Check(status.ok() || absl::IsInternal(status) || absl::IsResourceExhausted(status) ||
         absl::IsUnimplemented(status));
   // The attachment is never compressed, so it is there whatever happens to the message.

@@ -35,6 +35,28 @@ TEST(NodeTest, EveryNodeCallsEveryOtherAndItself) {
   }
 }
 
+TEST(NodeTest, ARequestThatWaitsForAPeerHasTheLimitsOfItsNode) {
+  Cluster cluster(2, [](int, NodeOptions& options) {
+    options.server.limits.max_message_bytes = 1000;
+    options.server.limits.max_output_bytes = 1000;
+  });
+  ASSERT_EQ(cluster.Start(0).ToString(), "OK");  // and b is not there
+  const auto peer = cluster[0].To("b");
+  EXPECT_THAT(Say(*peer, std::string(2000, 'x'), {.wait_for_ready = true}),
+              HasSubstr("over the limit of 1000 (max_message_bytes of the calling node)"));
+  EchoResult first;
+  EchoService::Stub stub(*peer);
+  ClientContext given_up;
+  stub.EchoAsync(
+      RequestOf(std::string(900, 'x')),
+      {.timeout = absl::InfiniteDuration(), .context = &given_up, .wait_for_ready = true},
+      Into(first));
+  EXPECT_THAT(Say(*peer, std::string(900, 'x'), {.wait_for_ready = true}),
+              HasSubstr("1000 bytes (max_output_bytes of the calling node)"));
+  given_up.Cancel();
+  EXPECT_EQ(first.Wait().status().code(), absl::StatusCode::kCancelled);
+}
+
 TEST(NodeTest, APairHasOneConnectionTheSameAtBothEnds) {
   Cluster cluster(5);
   cluster.StartAll();

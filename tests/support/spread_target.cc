@@ -90,7 +90,7 @@ SpreadTarget::SpreadTarget(std::shared_ptr<Runtime> runtime,
       source_(std::make_shared<SpreadSource>(*runtime_, addresses, channel, wants_reports)),
       starter_(std::make_shared<CallStarter>(
           source_, runtime_->loops().At(0),
-          std::make_shared<const StartConfig>(starts, channel.limits), "spread")) {
+          std::make_shared<const StartConfig>(starts, channel.limits, "channel"), "spread")) {
   starter_->SetKeeper(starter_);
 }
 

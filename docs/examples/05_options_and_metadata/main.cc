@@ -103,6 +103,12 @@ int main() {
     std::printf("%s: %d call, %d errors\n", method.method.c_str(), static_cast<int>(method.calls),
                 static_cast<int>(method.errors()));
   }
+  for (const weft::CallStatsSnapshot& method : (*channel)->Stats()) {
+    std::printf("%s: %lld under way, %lld ended, %lld of them with an error, 99%% within %lld us\n",
+                method.method.c_str(), static_cast<long long>(method.in_flight),
+                static_cast<long long>(method.calls), static_cast<long long>(method.errors()),
+                static_cast<long long>(method.Quantile(0.99).count() / 1000));
+  }
 
   channel_options.auth_token = "sesame open";
   auto stranger = weft::Channel::Create(target, channel_options);

@@ -5,7 +5,7 @@
   paths     every file named in the text exists
   names     every class, member and constant named in the text, or in a picture, stands in the sources
   options   the tables of settings in operations.md have the headers' members and defaults
-  excerpts  a c++ block is a piece of an example, or of a header
+  excerpts  a c++ block is a piece of an example, or of a header; a cpp block stands on the page of a program
   graph     the picture of rooms in architecture.md is what tests/structure allows
   texts     the texts of errors in errors.md stand in the sources
   reasons   the table of reasons in errors.md is close_reason.h's
@@ -200,6 +200,9 @@ def excerpts(all_pages):
             if block.language == "c++" and not any(plain(block.text) in text for text in whole):
                 yield finding(page, block.line, "this stands in no example and no header:\n"
                               + textwrap.indent(block.text, "    "))
+            program = ROOT / "docs/examples" / page.stem.lower() / "CMakeLists.txt"
+            if block.language == "cpp" and not program.is_file():
+                yield finding(page, block.line, "the page has no program; a piece of another one is a c++ block")
 
 
 # ---- graph

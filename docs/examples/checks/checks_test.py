@@ -63,6 +63,7 @@ class PlantedFaults(unittest.TestCase):
 
     def test_excerpts(self):
         self.found(check_docs.excerpts([self.page("```c++\nint no_example_has_this;\n```\n")]), "no_example_has_this")
+        self.found(check_docs.excerpts([self.page("```cpp\nint of_no_program;\n```\n")]), "the page has no program")
 
     def test_graph(self):
         path = "docs/architecture.md"

@@ -10,8 +10,10 @@
 #include <string_view>
 
 #include "absl/status/status.h"
+#include "weft/rpc/base/message_limit.h"
 #include "weft/rpc/protocol/native/frame_format.h"
 #include "weft/rpc/protocol/native/frame_reader.h"
+#include "weft/rpc/protocol/session_limits.h"
 
 namespace weft::internal::native {
 
@@ -22,7 +24,7 @@ constexpr Side OtherSide(Side side) {
 }
 
 // This end of the connection: it decides whose options its limits are, whoever calls whom over it.
-enum class ConnectionEnd : uint8_t { kDialed, kAccepted, kNode };
+enum class ConnectionEnd : uint8_t { kDialled, kAccepted, kNode };
 
 class Errors {
  public:
@@ -37,12 +39,15 @@ class Errors {
   // A limit with its owner: "max_calls of the server".
   static std::string OwnSetting(ConnectionEnd end, std::string_view name, Side side);
   static std::string PeerSetting(ConnectionEnd end, std::string_view name, Side side);
+  // The limit for messages that `end` reads, with its owner.
+  static MessageLimit MaxMessage(const SessionLimits& limits, ConnectionEnd end, Side side);
   // The output queue would exceed max_output_bytes of `owner`: `waiting` bytes, with `size` more of
   // a client's request or a server's reply.
   static absl::Status OutputFull(Side side, std::string_view owner, size_t waiting, size_t size,
                                  size_t limit);
-  // Describes a broken frame, with its header.
-  static std::string BrokenFrame(FrameError error, const FrameHeader& header, size_t max_frame);
+  // Describes a broken frame that has come to `end`, with its header.
+  static std::string BrokenFrame(FrameError error, const FrameHeader& header, size_t max_frame,
+                                 ConnectionEnd end);
   // The Status of a connection closed by this side. It does not name the peer: whoever tells of it
   // does, at the end.
   static absl::Status Closed(std::string_view why);

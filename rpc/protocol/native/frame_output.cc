@@ -72,7 +72,7 @@ absl::Status FrameOutput::Transform(Compression codec, const absl::Cord* attachm
   }
   if (attachment == nullptr || attachment->empty()) return absl::OkStatus();
   if (!takes_attachments) {
-    return absl::UnimplementedError(absl::StrCat(peer(), " does not take attachments",
+    return absl::UnimplementedError(absl::StrCat("the peer does not take attachments",
                                                  of_stream ? " beside messages of streams" : ""));
   }
   // A share of the Cord, not a copy of its bytes; it lives until the last piece is written.

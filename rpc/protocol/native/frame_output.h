@@ -55,7 +55,7 @@ class FrameOutput final : public ConnectionHandle, private OutputFeeder {
 
   FrameOutput(std::shared_ptr<EventLoop> loop, std::unique_ptr<Transport> transport,
               std::string peer, std::shared_ptr<const SessionLimits> limits, InputBudgets input,
-              ConnectionEnd this_end = ConnectionEnd::kDialed);
+              ConnectionEnd this_end);
 
   // For texts of limits: Errors::OwnSetting, Errors::PeerSetting.
   const ConnectionEnd end;

@@ -235,8 +235,7 @@ void HandshakePhase::TakeRefusal(const FrameHeader& header, std::string_view bod
       header.aux == 0 ? absl::StatusCode::kUnavailable : FromWireCode(header.aux);
   shared_.session.Close(
       CloseReason::kGoAway,
-      absl::Status(code,
-                   absl::StrCat(shared_.peer(), " refuses this side: ", Printable::Text(body))));
+      absl::Status(code, absl::StrCat("the peer refuses this side: ", Printable::Text(body))));
 }
 
 absl::Status HandshakePhase::Hold(std::string_view frame) {

@@ -95,7 +95,8 @@ void InboundTable::TakeRequest(const BlockRef& block, const FrameHeader& header,
   call.SetRequest(block, payload.bytes.data(), payload.bytes.size());
   if (payload.codec != 0 || payload.attachment_size > 0) {
     call.SetPayload(static_cast<Compression>(payload.codec), payload.inflated_size,
-                    payload.attachment_size, shared_.limits().max_message_bytes,
+                    payload.attachment_size,
+                    Errors::MaxMessage(shared_.limits(), shared_.frames().end, Side::kServer),
                     &link.streams().gate());
   }
   shared_.sink->OnCall(call);

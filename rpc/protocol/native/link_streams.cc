@@ -42,7 +42,8 @@ void LinkStreams::Open(const OutboundCall& call, const RequestHead& head,
   s.credit = static_cast<int64_t>(frames_.settings().stream_window);
   // A server that does not stream must not send stream messages.
   s.receive_ended = !ServerStreams(call.method.kind);
-  port.Bind(std::move(self), frames_.limits().max_message_bytes, gate_.get());
+  port.Bind(std::move(self), Errors::MaxMessage(frames_.limits(), frames_.end, s.side()),
+            gate_.get());
 }
 
 void LinkStreams::LetGo(StreamPort& port) {
@@ -65,7 +66,8 @@ void LinkStreams::OpenInbound(InboundCall& call, StreamPort& port, MethodKind ki
     s.credit = static_cast<int64_t>(frames_.settings().stream_window);
     s.initial_metadata = &call.initial_metadata();
     s.receive_ended = !ClientStreams(kind);
-    port.Bind(std::move(self), frames_.limits().max_message_bytes, gate_.get());
+    port.Bind(std::move(self), Errors::MaxMessage(frames_.limits(), frames_.end, s.side()),
+              gate_.get());
   }
   // After the mutex: a stream that is opened may send at once, which takes it.
   port.Opened(*this);

@@ -29,7 +29,7 @@ std::shared_ptr<NativeLink> MakeLink(IoThread& io, std::shared_ptr<CallPool> poo
       std::make_shared<FrameOutput>(io.loop, std::move(transport), std::move(peer), options.limits,
                                     std::move(options.input),
                                     options.pair     ? ConnectionEnd::kNode
-                                    : options.dialer ? ConnectionEnd::kDialed
+                                    : options.dialer ? ConnectionEnd::kDialled
                                                      : ConnectionEnd::kAccepted),
       *io.wheel, std::move(pool), std::move(gate));
 }
@@ -153,14 +153,17 @@ void NativeSession::OnReadEnd() {
   if (shared_.frames().OverLimit()) {
     Fail(CloseReason::kOutputFull,
          absl::StrCat("it does not read what is sent to it (limit ", shared_.limits().MaxOutput(),
-                      " bytes, max_output_bytes)"));
+                      " bytes, ",
+                      Errors::OwnSetting(shared_.frames().end, "max_output_bytes", Side::kServer),
+                      ")"));
   }
 }
 
 // ---- the end
 
 void NativeSession::FailFrame(FrameError error, const FrameHeader& header) {
-  Fail(ReasonOf(error), Errors::BrokenFrame(error, header, frames_.max_frame()));
+  Fail(ReasonOf(error),
+       Errors::BrokenFrame(error, header, frames_.max_frame(), shared_.frames().end));
 }
 
 // Tells the peer why, if it speaks the protocol at all, and ends the connection. Answers under way

@@ -204,7 +204,7 @@ void ReplyReader::CompleteSlow(OutboundCall& call, const FrameHeader& header,
                                 payload.inflated_size,
                                 payload.attachment_size};
     end.whole_reply = &whole;
-    end.max_message = shared_.limits().max_message_bytes;
+    end.max_message = Errors::MaxMessage(shared_.limits(), shared_.frames().end, Side::kClient);
     end.gate = &shared_.link->streams().gate();
     call.End(end);
     return;

@@ -170,7 +170,8 @@ void UnfinishedMessages::FinishRequest(Assembly& assembly) {
   call->SetRequest(assembly.block, assembly.block->data(), assembly.whole);
   if (assembly.unusual()) {
     call->SetPayload(assembly.codec, assembly.inflated_size, assembly.attachment_size,
-                     shared_.limits().max_message_bytes, &shared_.link->streams().gate());
+                     Errors::MaxMessage(shared_.limits(), shared_.frames().end, Side::kServer),
+                     &shared_.link->streams().gate());
   }
   assembly_->Finish(data_header_.id, false);
   shared_.frames().input().Add(held);

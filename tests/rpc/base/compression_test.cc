@@ -67,8 +67,8 @@ absl::StatusOr<std::string> Inflated(Compression codec, const std::string& bytes
   BlockRef out;
   // An exact copy: a read past its end is seen by the address sanitizer.
   const std::vector<char> exact(bytes.begin(), bytes.end());
-  const absl::Status s =
-      Inflate(codec, std::string_view(exact.data(), exact.size()), size, limit, &out);
+  const absl::Status s = Inflate(codec, std::string_view(exact.data(), exact.size()), size,
+                                 {limit, "called node"}, &out);
   if (!s.ok()) {
     EXPECT_FALSE(out);
     return s;
@@ -173,7 +173,7 @@ TEST(Compression, RefusesASizeOverTheLimitBeforeAnythingIsAllocated) {
     EXPECT_EQ(s.code(), absl::StatusCode::kResourceExhausted);
     EXPECT_THAT(std::string(s.message()),
                 AllOf(HasSubstr(NameOf(codec)), HasSubstr("1048576"), HasSubstr("1048575"),
-                      HasSubstr("max_message_bytes")));
+                      HasSubstr("(max_message_bytes of the called node)")));
     // Not even where no limit was set: this would end the process.
     EXPECT_EQ(Inflated(codec, bytes, SIZE_MAX / 2, SIZE_MAX).status().code(),
               absl::StatusCode::kResourceExhausted);

@@ -108,13 +108,13 @@ TEST(InflateGate, ABombIsRefusedBeforeAnythingIsInflated) {
     InflateGate gate({}, "server");
     const Compressed bomb(codec, 8 * kMiB);
     test::EchoRequest parsed;
-    EXPECT_EQ(bomb.message.Parse(64 * kMiB, &parsed, &gate).code(),
+    EXPECT_EQ(bomb.message.Parse({64 * kMiB, "channel"}, &parsed, &gate).code(),
               absl::StatusCode::kResourceExhausted);
     EXPECT_EQ(parsed.payload().size(), 0u);
     EXPECT_EQ(gate.inflating(), 0u);
     // Below the floor of the ratio it is no bomb.
     const Compressed small(codec, kMiB / 2);
-    EXPECT_TRUE(small.message.Parse(64 * kMiB, &parsed, &gate).ok());
+    EXPECT_TRUE(small.message.Parse({64 * kMiB, "channel"}, &parsed, &gate).ok());
     EXPECT_EQ(parsed.payload().size(), kMiB / 2);
     EXPECT_EQ(gate.inflating(), 0u);
   }
@@ -128,7 +128,8 @@ TEST(InflateGate, ABombThatLiesIsStoppedAtWhatItDeclared) {
     Compressed bomb(codec, 8 * kMiB);
     bomb.message.inflated_size = 1'000;
     test::EchoRequest parsed;
-    EXPECT_EQ(bomb.message.Parse(64 * kMiB, &parsed, &gate).code(), absl::StatusCode::kInternal);
+    EXPECT_EQ(bomb.message.Parse({64 * kMiB, "channel"}, &parsed, &gate).code(),
+              absl::StatusCode::kInternal);
     EXPECT_EQ(gate.inflating(), 0u);
   }
 }
@@ -141,10 +142,10 @@ TEST(InflateGate, WhatIsBeyondTheBytesAtOnceIsRefused) {
     // Other messages take the whole limit.
     ASSERT_TRUE(gate.TryEnter(codec, kMiB, kMiB, &others).ok());
     test::EchoRequest parsed;
-    EXPECT_EQ(message.message.Parse(64 * kMiB, &parsed, &gate).code(),
+    EXPECT_EQ(message.message.Parse({64 * kMiB, "channel"}, &parsed, &gate).code(),
               absl::StatusCode::kResourceExhausted);
     others = InflateGate::Entry();
-    EXPECT_TRUE(message.message.Parse(64 * kMiB, &parsed, &gate).ok());
+    EXPECT_TRUE(message.message.Parse({64 * kMiB, "channel"}, &parsed, &gate).ok());
   }
 }
 

@@ -51,7 +51,7 @@ std::string LargeMessage() {
   ReceivedMessage message;
   message.data = bytes.data();
   message.size = bytes.size();
-  const absl::Status s = message.Parse(bytes.size(), &out);
+  const absl::Status s = message.Parse({bytes.size(), "server"}, &out);
   if (s.code() != absl::StatusCode::kResourceExhausted) ::_exit(2);
   // The process goes on, and so does the message.
   if (!out.ParseFromString("\x12\x02hi") || out.text() != "hi") ::_exit(3);
@@ -67,10 +67,10 @@ std::string LargeMessage() {
   for (const MessagePiece& p : pieces) small.append(p.data, p.size);
   BlockRef out;
   // The codec's own state is there.
-  if (!Inflate(codec, small, kLarge, kLarge, &out).ok()) ::_exit(2);
+  if (!Inflate(codec, small, kLarge, {kLarge, "server"}, &out).ok()) ::_exit(2);
   out.reset();
   LimitAddressSpace(kRoom);
-  const absl::Status s = Inflate(codec, small, kLarge, kLarge, &out);
+  const absl::Status s = Inflate(codec, small, kLarge, {kLarge, "server"}, &out);
   ::_exit(s.code() == absl::StatusCode::kResourceExhausted && !out ? 0 : 3);
 }
 

@@ -41,7 +41,7 @@ std::string Inflated(Compression codec, const SerializedRequest::Form& form, siz
   for (const MessagePiece& piece : form.pieces) bytes.append(piece.data, piece.size);
   EXPECT_EQ(bytes.size(), form.size);
   BlockRef block;
-  const absl::Status s = Inflate(codec, bytes, size, size, &block);
+  const absl::Status s = Inflate(codec, bytes, size, {size, "server"}, &block);
   EXPECT_TRUE(s.ok()) << s;
   return s.ok() ? std::string(block->data(), size) : "";
 }

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
 #include "tests/protos/echo.pb.h"
 
 namespace weft::test {
@@ -66,7 +67,7 @@ TEST(InboundRequest, HandsItsAttachmentOutWhenItIsParsed) {
   InboundRequest request;
   request.Set(BlockRef(), bytes.data(), bytes.size());
   // The last 8 bytes are the attachment.
-  request.SetPayload(Compression::kNone, 0, 8, /*max_message=*/1000, nullptr);
+  request.SetPayload(Compression::kNone, 0, 8, /*max_message=*/{1000, "server"}, nullptr);
   const auto whole = request.MessageBytes(kMethod);
   ASSERT_TRUE(whole.ok());
   EXPECT_EQ(std::string(*whole), message_bytes);
@@ -86,6 +87,21 @@ TEST(InboundRequest, ThatIsNoMessageNamesItsMethod) {
   const absl::Status s = request.Parse(kMethod, &message);
   EXPECT_EQ(s.code(), absl::StatusCode::kInternal);
   EXPECT_THAT(std::string(s.message()), testing::HasSubstr(kMethod));
+}
+
+TEST(InboundRequest, ThatInflatesToTooMuchNamesTheOwnerOfTheLimit) {
+  for (const bool parses : {true, false}) {
+    InboundRequest request;
+    request.Set(BlockRef(), "compressed", 10);
+    request.SetPayload(Compression::kGzip, 1001, 0, /*max_message=*/{1000, "called node"}, nullptr);
+    EchoRequest message;
+    const absl::Status s =
+        parses ? request.Parse(kMethod, &message) : request.MessageBytes(kMethod).status();
+    EXPECT_EQ(s, absl::ResourceExhaustedError(absl::StrCat(
+                     kMethod,
+                     ": the request: gzip: 10 bytes declared to inflate to 1001: the limit "
+                     "is 1000 (max_message_bytes of the called node)")));
+  }
 }
 
 }  // namespace

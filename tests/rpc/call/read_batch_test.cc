@@ -18,7 +18,7 @@ void FillWith(ReadBatch* batch, size_t count) {
   size_t cost = 0;
   for (size_t i = 0; i < count; ++i) cost += items[i].cost = i + 1;
   batch->Clear();
-  batch->Fill(&items, cost, {.max_message = 7});
+  batch->Fill(&items, cost, {.max_message = {7, "server"}});
   EXPECT_TRUE(items.empty());
 }
 
@@ -26,7 +26,7 @@ TEST(ReadBatch, GivesItsMessagesInOrder) {
   ReadBatch batch;
   EXPECT_TRUE(batch.empty());
   FillWith(&batch, 2);
-  EXPECT_EQ(batch.source().max_message, 7u);
+  EXPECT_EQ(batch.source().max_message.bytes, 7u);
   EXPECT_EQ(batch.Take().cost, 1u);
   EXPECT_FALSE(batch.empty());
   EXPECT_EQ(batch.Take().cost, 2u);

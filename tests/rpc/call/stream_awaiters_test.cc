@@ -68,7 +68,7 @@ Coro<void> ReadThenDestroy(StreamPort* port, Begun* other) {
 
 class StreamAwaiters : public testing::Test {
  protected:
-  StreamAwaiters() { port->Bind(transport, 1 << 20); }
+  StreamAwaiters() { port->Bind(transport, {1 << 20, "channel"}); }
 
   std::shared_ptr<FullTransport> transport = std::make_shared<FullTransport>();
   std::shared_ptr<StreamPort> port = std::make_shared<StreamPort>();

@@ -40,7 +40,7 @@ class StreamPortReading : public testing::Test {
  protected:
   static constexpr size_t kCost = 100;
 
-  StreamPortReading() { port->Bind(carrier, 1 << 20); }
+  StreamPortReading() { port->Bind(carrier, {1 << 20, "channel"}); }
   void Deliver(int64_t number) {
     Row row;
     row.set_number(number);
@@ -172,7 +172,7 @@ class WatchedPort final : public StreamPort {
 TEST(StreamPortWatched, ShowsAMessageOnceHoweverOftenItHadNoRoom) {
   const auto carrier = std::make_shared<ScriptedCarrier>();
   const auto port = std::make_shared<WatchedPort>();
-  port->Bind(carrier, 1 << 20);
+  port->Bind(carrier, {1 << 20, "channel"});
   Row row;
   row.set_number(1);
   // The interceptor must not see the message before there is room for it.
@@ -194,7 +194,7 @@ class StreamPortSendingAgain : public testing::Test {
     Bind(first);
   }
   void Bind(const std::shared_ptr<ScriptedCarrier>& carrier) {
-    port->Bind(carrier, 1 << 20);
+    port->Bind(carrier, {1 << 20, "channel"});
     port->Opened(*carrier);
   }
   void Lose() {
@@ -320,7 +320,7 @@ TEST_F(StreamPortSendingAgain, OpeningThatComesLateDoesNothing) {
   Lose();
   // The first carrier's thread is late: its call has gone to the second one meanwhile.
   port->Opened(*first);
-  port->Bind(second, 1 << 20);
+  port->Bind(second, {1 << 20, "channel"});
   port->Opened(*first);
   EXPECT_TRUE(second->sent.empty());
   port->Opened(*second);

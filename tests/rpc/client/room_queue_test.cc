@@ -80,7 +80,8 @@ class RoomQueueTest : public ::testing::Test {
   // Another queue, over both links.
   void UseBoth() {
     placer_.used = 2;
-    queue_ = std::make_shared<RoomQueue>(placer_, io(), /*one_link=*/false, 1000, 4000);
+    queue_ = std::make_shared<RoomQueue>(placer_, io(), /*one_link=*/false,
+                                         MessageLimit{1000, "channel"}, 4000);
     queue_->SetKeeper(queue_);
   }
   PickedLink first_link() { return {&placer_.links[0], 1}; }
@@ -105,8 +106,8 @@ class RoomQueueTest : public ::testing::Test {
   std::shared_ptr<Runtime> runtime_ = test::QuietRuntime();
   test::EchoRequest request_;
   CountingPlacer placer_{*io().loop};
-  std::shared_ptr<RoomQueue> queue_ =
-      std::make_shared<RoomQueue>(placer_, io(), /*one_link=*/true, 1000, 4000);
+  std::shared_ptr<RoomQueue> queue_ = std::make_shared<RoomQueue>(
+      placer_, io(), /*one_link=*/true, MessageLimit{1000, "channel"}, 4000);
 };
 
 TEST_F(RoomQueueTest, PlacesCallsInTheirOrderAndAsksOnceAtATime) {

@@ -23,7 +23,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr MethodInfo kMethod{"weft.test.Rows", "Get", "weft.test.Rows/Get"};
-constexpr size_t kMaxMessage = 1000;
+constexpr MessageLimit kMaxMessage{1000, "calling node"};
 
 class Call final : public OutboundCall {
  public:
@@ -52,7 +52,7 @@ class WaitingCallsTest : public testing::Test {
   Row row;
   std::vector<std::unique_ptr<Call>> made;
   // Bytes: nine rows of the test may wait.
-  WaitingCalls calls{1000};
+  WaitingCalls calls{1000, "calling node"};
 };
 
 TEST_F(WaitingCallsTest, AreTakenByTheirNumbersOnce) {
@@ -81,7 +81,8 @@ TEST_F(WaitingCallsTest, AreRefusedBeyondTheBytesOfTheLimit) {
   const size_t waiting = calls.size();
   const absl::Status refused = calls.Add(more);
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(std::string(refused.message()), HasSubstr("1000 bytes (max_output_bytes)"));
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr("1000 bytes (max_output_bytes of the calling node)"));
   EXPECT_EQ(calls.size(), waiting);
   // One less, and there are bytes for another.
   calls.Take(made.front()->wire().id);
@@ -141,9 +142,10 @@ TEST_F(WaitingCallsTest, KeepTheirMetadata) {
 
 TEST_F(WaitingCallsTest, RefuseARequestOverTheLimit) {
   Call& call = NewCall();
-  const absl::Status refused = WaitingCalls::Keep(call, 50);
+  const absl::Status refused = WaitingCalls::Keep(call, {50, "calling node"});
   EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_THAT(std::string(refused.message()), HasSubstr("limit of 50 (max_message_bytes"));
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr("limit of 50 (max_message_bytes of the calling node)"));
 }
 
 TEST_F(WaitingCallsTest, FailInTheOrderInWhichTheyCame) {

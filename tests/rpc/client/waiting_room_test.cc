@@ -97,7 +97,7 @@ class WaitingRoomTest : public ::testing::Test {
   std::shared_ptr<NotingLink> link_ = std::make_shared<NotingLink>(*io().loop);
   std::shared_ptr<NotingLink> other_ = std::make_shared<NotingLink>(*io().loop);
   std::shared_ptr<WaitingRoom> room_ =
-      std::make_shared<WaitingRoom>(source_, io(), "there", 1000, 100'000);
+      std::make_shared<WaitingRoom>(source_, io(), "there", MessageLimit{1000, "channel"}, 100'000);
 };
 
 TEST_F(WaitingRoomTest, SendsStraightOnWhereThereIsALink) {

@@ -151,8 +151,8 @@ TEST_F(CallAuthenticationTest, PassesEachCallOnWhenItsVerdictComes) {
 TEST_F(CallAuthenticationTest, RefusesWithTheAuthenticatorsCode) {
   Call("bad");
   LetGo("bad");
-  EXPECT_THAT(Ended(1), ElementsAre("1 PERMISSION_DENIED call a.B/Say of the peer not "
-                                    "authenticated: not you"));
+  EXPECT_THAT(Ended(1), ElementsAre("1 PERMISSION_DENIED call a.B/Say: not authenticated: not you "
+                                    "(from the peer)"));
 }
 
 TEST_F(CallAuthenticationTest, AsksForNoCallWithTwoTokens) {

@@ -38,7 +38,7 @@ class FrameOutputTest : public testing::Test {
     limits.max_output_bytes = 1'000'000;
     frames_ = std::make_shared<FrameOutput>(
         loop_.shared_loop(), std::make_unique<ScriptedTransport>(record_), "the peer",
-        std::make_shared<const SessionLimits>(limits), InputBudgets());
+        std::make_shared<const SessionLimits>(limits), InputBudgets(), ConnectionEnd::kDialled);
   }
   // A message of that many bytes, each `c`, as the call's request; written as far as a frame goes.
   void Send(uint64_t id, char c, size_t size) {

@@ -105,15 +105,15 @@ class HelloFactsTest : public testing::Test {
  protected:
   HelloFactsTest() : runtime_(*Runtime::Create({.clock = &clock_})) {
     // Each fact has a value of its own, so that two that are mixed up are seen.
-    dialed_.node = "a";
-    dialed_.cluster = "east";
-    dialed_.incarnation = 7;
-    dialed_.wanted_node = "b";
-    dialed_.dial_number = 9;
-    dialed_.last_dial = 8;
-    dialed_.slot = 1;
-    dialed_.slots = 2;
-    dialed_.token = "sesame";
+    dialled_.node = "a";
+    dialled_.cluster = "east";
+    dialled_.incarnation = 7;
+    dialled_.wanted_node = "b";
+    dialled_.dial_number = 9;
+    dialled_.last_dial = 8;
+    dialled_.slot = 1;
+    dialled_.slots = 2;
+    dialled_.token = "sesame";
   }
   ~HelloFactsTest() override {
     // A session is destroyed in a later turn of the loop than the one that ends it.
@@ -167,7 +167,7 @@ class HelloFactsTest : public testing::Test {
     options.dialer = dialer;
     options.hello_after_verdict = host.answers_late;
     options.limits = std::make_shared<const SessionLimits>();
-    if (dialer) options.own = dialed_;
+    if (dialer) options.own = dialled_;
     return std::make_unique<NativeSession>(runtime_->loops().At(0), host, nullptr, nullptr,
                                            std::make_unique<PlainTransport>(std::move(socket)),
                                            "the other", std::move(options));
@@ -175,7 +175,7 @@ class HelloFactsTest : public testing::Test {
 
   ManualClock clock_;
   std::shared_ptr<Runtime> runtime_;
-  HelloFacts dialed_;
+  HelloFacts dialled_;
   Host accepts_, dials_;
   std::unique_ptr<NativeSession> dialer_, acceptor_;
 };
@@ -202,7 +202,7 @@ TEST_F(HelloFactsTest, AHostThatRefusesThemTellsThePeerAndAsksNobody) {
                           absl::StrCat("ended ", static_cast<int>(CloseReason::kUnauthenticated))));
   // The text names the peer as Make does, and repeats the host's words.
   EXPECT_EQ(dials_.ended_why,
-            absl::FailedPreconditionError("the other refuses this side: this is cluster west"));
+            absl::FailedPreconditionError("the peer refuses this side: this is cluster west"));
 }
 
 TEST_F(HelloFactsTest, AHostMayRefuseWhomItHasIdentified) {
@@ -303,7 +303,7 @@ TEST_P(RefusedPeer, IsToldTheReasonAsItsEnd) {
   EXPECT_THAT(dials_.said,
               ElementsAre(absl::StrCat("ended ", static_cast<int>(CloseReason::kGoAway))));
   EXPECT_EQ(dials_.ended_why,
-            absl::AlreadyExistsError("the other refuses this side: there is one already"));
+            absl::AlreadyExistsError("the peer refuses this side: there is one already"));
 }
 
 std::string NameOf(const testing::TestParamInfo<std::tuple<By, bool>>& way) {

@@ -48,9 +48,9 @@ class NativeLinkTest : public testing::Test {
       loop_.loop().AssertInLoop();
       wheel_ = std::make_unique<DeadlineWheel>(loop_.loop());
       link_ = NativeLink::Make(
-          std::make_shared<FrameOutput>(loop_.shared_loop(),
-                                        std::make_unique<ScriptedTransport>(record_), "the peer",
-                                        std::make_shared<const SessionLimits>(), InputBudgets()),
+          std::make_shared<FrameOutput>(
+              loop_.shared_loop(), std::make_unique<ScriptedTransport>(record_), "the peer",
+              std::make_shared<const SessionLimits>(), InputBudgets(), ConnectionEnd::kDialled),
           *wheel_, nullptr, std::make_shared<InflateGate>(SessionLimits().inflate, "channel"));
     });
   }

@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tests/rpc/protocol/native/held_echo.h"
+#include "tests/support/log_lines.h"
 #include "tests/support/raw_frames.h"
 #include "tests/support/raw_peer.h"
 #include "tests/support/watched.h"
@@ -331,7 +332,7 @@ TEST_F(NativeServer, ClosesFramesLongerThanTheLimitByTheirHeaderAlone) {
     const std::string why =
         ExpectClosedAfter(CloseReason::kFrameTooLong, raw::Header(length, 0x01, 0x01, 0, 1));
     EXPECT_THAT(why, AllOf(HasSubstr(absl::StrCat(length)), HasSubstr(absl::StrCat(kMaxFrame)),
-                           HasSubstr("max_frame_bytes")));
+                           HasSubstr("max_frame_bytes of the server")));
     // And of a Hello.
     const auto before = Closed();
     RawPeer peer = Connect();
@@ -1066,6 +1067,8 @@ TEST_F(NativeServerWithVerdict, SurvivesEveryEndBeforeTheVerdict) {
 }
 
 TEST_F(NativeServerWithVerdict, ClosesAPeerThatDoesNotReadItsPongs) {
+  const auto log = std::make_shared<LogLines>();
+  options_.log = {.level = LogLevel::kWarning, .sink = log};
   options_.limits.max_output_bytes = 100'000;
   Start();
   const auto before = Closed();
@@ -1077,6 +1080,10 @@ TEST_F(NativeServerWithVerdict, ClosesAPeerThatDoesNotReadItsPongs) {
   // More than any kernel keeps for it.
   for (int i = 0; i < 1'000 && Closed() == before; ++i) peer.Send(pings);
   ExpectClosed(peer, CloseReason::kOutputFull, before);
+  // The line may come a moment after the count.
+  EXPECT_TRUE(PollUntil([&] {
+    return absl::StrContains(log->Text(), "(limit 100000 bytes, max_output_bytes of the server)");
+  }));
 }
 
 // ---- Cancel, ping, goaway
