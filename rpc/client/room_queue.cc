@@ -7,12 +7,6 @@
 #include "weft/rpc/base/wire_status.h"
 
 namespace weft::internal {
-namespace {
-
-absl::Status Closed() { return absl::UnavailableError("the channel was closed"); }
-
-}  // namespace
-
 RoomQueue::RoomQueue(CallPlacer& placer, IoThread& home, bool one_link,
                      const MessageLimit& max_message, size_t max_output)
     : placer_(placer),
@@ -32,7 +26,7 @@ void RoomQueue::Add(OutboundCall& call, const std::vector<PickedLink>& full) {
   bool sweeps = false;
   if (refused.ok()) {
     MutexLock lock(mu_);
-    refused = closed_ ? Closed() : waiting_.Add(call);
+    refused = closed_ ? WaitingCalls::Closed() : waiting_.Add(call);
     if (refused.ok()) {
       inside_.fetch_add(1, std::memory_order_relaxed);
       id = call.wire().id;
@@ -53,7 +47,7 @@ void RoomQueue::Add(OutboundCall& call, const std::vector<PickedLink>& full) {
   if (sweeps) sweeps = !sweeping_.exchange(true, std::memory_order_acq_rel);
   loop_->Post([keep, this, id, sweeps](TaskFate fate) {
     if (fate == TaskFate::kCancelled) {
-      EndOne(id, Closed());
+      EndOne(id, WaitingCalls::Closed());
       return;
     }
     loop_->AssertInLoop();
@@ -144,7 +138,7 @@ void RoomQueue::PutBack(OutboundCall& call) {
   absl::Status refused;
   {
     MutexLock lock(mu_);
-    refused = closed_ ? Closed() : waiting_.PutBack(call);
+    refused = closed_ ? WaitingCalls::Closed() : waiting_.PutBack(call);
     if (refused.ok()) {
       call.wire().deadline_target = this;
       home_.wheel->Insert(&call, call.plan().deadline);

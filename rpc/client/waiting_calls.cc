@@ -22,6 +22,8 @@ absl::Status WaitingCalls::Keep(OutboundCall& call, const MessageLimit& max_mess
   return absl::OkStatus();
 }
 
+absl::Status WaitingCalls::Closed() { return absl::UnavailableError("the channel was closed"); }
+
 absl::Status WaitingCalls::Add(OutboundCall& call) {
   if (calls_.size() >= max_calls_ ||
       (calls_.size() > 0 && bytes_ + call.waits().request_size > max_bytes_)) {

@@ -44,6 +44,9 @@ class WaitingCalls {
   // this side's limit.
   static absl::Status Keep(OutboundCall& call, const MessageLimit& max_message);
 
+  // Returns the end of calls that waited, or would wait, when their channel was closed.
+  static absl::Status Closed();
+
   // Gives the call its number.
   absl::Status Add(OutboundCall& call);
   // Null if the call does not wait any more.

@@ -12,8 +12,6 @@
 namespace weft::internal {
 namespace {
 
-absl::Status Closed() { return absl::UnavailableError("the channel was closed"); }
-
 PickRequest RequestOf(const OutboundCall& call) {
   PickRequest request;
   // A call that came back from a link does not end because the source pauses, only because an
@@ -165,7 +163,7 @@ void WaitingRoom::Add(OutboundCall& call) {
   uint64_t id = 0;
   {
     MutexLock lock(mu_);
-    refused = closed() ? Closed() : waiting_.Add(call);
+    refused = closed() ? WaitingCalls::Closed() : waiting_.Add(call);
     if (refused.ok()) {
       // Counted before the lock is released, so that calls behind it see that somebody waits.
       inside_.fetch_add(1, std::memory_order_relaxed);
@@ -187,7 +185,7 @@ void WaitingRoom::Add(OutboundCall& call) {
       // this is.
       if (OutboundCall* lost = Take(id)) {
         Leave();
-        CompleteNow(*lost, Closed());
+        CompleteNow(*lost, WaitingCalls::Closed());
       }
       return;
     }
@@ -297,7 +295,7 @@ void WaitingRoom::PutBack(OutboundCall& call) {
   absl::Status refused;
   {
     MutexLock lock(mu_);
-    refused = closed() ? Closed() : waiting_.PutBack(call);
+    refused = closed() ? WaitingCalls::Closed() : waiting_.PutBack(call);
     if (refused.ok()) {
       call.wire().deadline_target = this;
       home_.wheel->Insert(&call, call.plan().deadline);

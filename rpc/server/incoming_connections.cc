@@ -24,7 +24,7 @@ std::vector<std::string> AlpnOf(std::span<const Protocol> protocols) {
 }
 
 // So many characters are printed of a name that the transport reports.
-constexpr size_t kMaxName = 40;
+constexpr size_t kMaxProtocolName = 40;
 
 }  // namespace
 
@@ -88,11 +88,11 @@ void IncomingConnections::OnShaken(uint64_t id, std::unique_ptr<Transport> trans
   }
   const std::vector<std::string> offered = AlpnOf(protocols_);
   failed_(id, CloseReason::kUnknownProtocol,
-          absl::UnavailableError(
-              absl::StrCat("connection closed: its transport agreed on the protocol \"",
-                           Printable::Text(agreed, kMaxName), "\" (ALPN), and this listener takes ",
-                           offered.empty() ? "none by name" : absl::StrJoin(offered, ", "),
-                           NamedPeer::Ending("from", peer))));
+          absl::UnavailableError(absl::StrCat(
+              "connection closed: its transport agreed on the protocol \"",
+              Printable::Text(agreed, kMaxProtocolName), "\" (ALPN), and this listener takes ",
+              offered.empty() ? "none by name" : absl::StrJoin(offered, ", "),
+              NamedPeer::Ending("from", peer))));
 }
 
 void IncomingConnections::Sniff(uint64_t id, std::unique_ptr<Transport> transport, std::string peer,

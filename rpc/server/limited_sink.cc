@@ -11,7 +11,7 @@ namespace weft::internal {
 namespace {
 
 // So many characters are printed of a name that the peer chose.
-constexpr size_t kMaxName = 200;
+constexpr size_t kMaxShownName = 200;
 
 }  // namespace
 
@@ -30,7 +30,7 @@ absl::Status LimitedSink::Unknown(std::string_view full_name) {
   if (Offers(full_name)) return all_.Unknown(full_name);
   std::vector<std::string> names(services_.begin(), services_.end());
   std::sort(names.begin(), names.end());
-  return absl::UnimplementedError(absl::StrCat("no ", Printable::Text(full_name, kMaxName),
+  return absl::UnimplementedError(absl::StrCat("no ", Printable::Text(full_name, kMaxShownName),
                                                " on this listener; it offers ",
                                                absl::StrJoin(names, ", ")));
 }
