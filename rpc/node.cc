@@ -35,7 +35,7 @@ namespace {
 constexpr int kMaxConnectionsPerPeer = 16;
 constexpr size_t kMaxCluster = 255;
 // The name of the callback in the log.
-constexpr char kOnState[] = "a listener of a node's server's state";
+constexpr char kOnServerState[] = "a listener of a node's server's state";
 
 absl::Status Check(const NodeOptions& options) {
   if (absl::Status s = Member::CheckName(options.name); !s.ok()) return s;
@@ -235,7 +235,7 @@ void NodeCore::MakeServer() {
   // The callbacks of the server and of the views hold this weakly: this owns both, and a share
   // there would keep all of them for ever.
   options.on_state = [self = weak_from_this(), told = options_.server.on_state](ServerState state) {
-    if (told != nullptr) GuardedCall(kOnState, [&] { told(state); });
+    if (told != nullptr) GuardedCall(kOnServerState, [&] { told(state); });
     const std::shared_ptr<NodeCore> core = self.lock();
     if (core != nullptr && state == ServerState::kStopped) core->OnStopped();
   };
