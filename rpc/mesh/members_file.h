@@ -48,8 +48,8 @@ struct MembersFileOptions {
   size_t max_bytes = size_t{4} << 20;
   // False: finds changes by `look_every` alone.
   bool inotify = true;
-  // The loop that reads the file; reading may block it as long as the disk takes. Null: a thread of
-  // its own.
+  // A loop of weft's own tests that reads the file; reading may block it as long as the disk takes.
+  // Null: a thread of its own.
   std::shared_ptr<internal::EventLoop> loop = nullptr;
   // Log of the own thread. Null: standard error.
   std::shared_ptr<LogSink> log_sink = nullptr;

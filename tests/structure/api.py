@@ -245,6 +245,8 @@ def names(root):
 def names_of(text, code, begin, end, found):
     for item in items(text, code, begin, end, True):
         head = _MACRO.sub("", item.head)
+        if "#" in head:
+            continue
         namespace = re.match(r"(?:inline )?namespace ?([\w:]*)$", head)
         if namespace:
             if namespace.group(1) == "weft":

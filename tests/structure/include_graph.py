@@ -63,7 +63,7 @@ FOREIGN_TYPES = re.compile(
 )
 
 # A protocol's namespace, as an include or a forward declaration of its classes would bring it.
-PROTOCOL_NAMES = re.compile(r"(?<!endian::)\b(native|http|grpc|h2)::|\bnamespace\s+(weft::)?(native|http|grpc|h2)\b")
+PROTOCOL_NAMES = re.compile(r"(?<!endian::)\b(native|http|grpc|h2)::|\bnamespace\s+(weft::)?(internal::)?(native|http|grpc|h2)\b")
 
 INCLUDE = re.compile(r'\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
