@@ -105,17 +105,25 @@ TEST(InputAccount, GivesBackWhatItHoldsWhenItGoes) {
 TEST(InputAccount, CountsRightWhateverThreadsDo) {
   const auto server = Budget(0, "server");
   InputAccount account({.runtime = nullptr, .server = server, .unknown = nullptr});
+  constexpr size_t kThreads = 4;
   std::vector<std::thread> threads;
-  for (size_t i = 0; i < 4; ++i) {
+  for (size_t i = 0; i < kThreads; ++i) {
     threads.emplace_back([&account, i] {
+      // Two of these amounts are more than a step, so the threads change the shared budget all the
+      // time.
+      const size_t amount = kStep / 2 + 10'000 * i + 1;
       for (int n = 0; n < 10'000; ++n) {
-        account.Add(10'000 * i + 1);
-        account.Remove(10'000 * i + 1);
+        account.Add(amount);
+        account.Remove(amount);
       }
+      account.Add(kStep + 1);
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_EQ(account.held(), 0u);
+  EXPECT_EQ(account.held(), kThreads * (kStep + 1));
+  // A step that a thread passed on twice, or not at all, would stay in the budget for ever.
+  EXPECT_EQ(server->held(), kThreads * kStep);
+  account.Remove(account.held());
   EXPECT_EQ(server->held(), 0u);
 }
 
