@@ -304,16 +304,30 @@ TEST_F(SerialExecutorTest, CancelsAllWhenItsCarrierHasStopped) {
 
 // The queue holds the executor while it runs. Without that reference Done would be called on freed
 // memory.
-TEST_F(SerialExecutorTest, ItsOwnerMayLetGoInTheLastItem) {
-  Submitted("a", "1").during = [&] { executor_.reset(); };
-  notes_[0]->over_at_once = false;
-  SerialExecutor* const executor = executor_.get();
-  notes_[0]->during = [&] {
-    executor->Done(*notes_[0]->queue, *notes_[0]);
+// Between the owner's letting go and the item's Done nobody but the queue has the executor.
+TEST_F(SerialExecutorTest, ItsOwnerMayLetGoBeforeTheLastItemIsDone) {
+  const std::weak_ptr<SerialExecutor> executor = executor_;
+  Submitted("a", "1").during = [&] {
     executor_.reset();
+    EXPECT_FALSE(executor.expired());
   };
   carrier_.RunAll();
-  EXPECT_EQ(executor_, nullptr);
+  EXPECT_THAT(log_, ElementsAre("a1"));
+  EXPECT_TRUE(executor.expired()) << "nothing is left that could need it";
+}
+
+TEST_F(SerialExecutorTest, ItsOwnerMayLetGoWhenTheLastItemIsDone) {
+  const std::weak_ptr<SerialExecutor> executor = executor_;
+  Note& note = Submitted("a", "1");
+  note.over_at_once = false;
+  note.during = [&] {
+    note.Finish();
+    executor_.reset();
+    EXPECT_FALSE(executor.expired());
+  };
+  carrier_.RunAll();
+  EXPECT_THAT(log_, ElementsAre("a1"));
+  EXPECT_TRUE(executor.expired()) << "nothing is left that could need it";
 }
 
 // ---- On a pool
