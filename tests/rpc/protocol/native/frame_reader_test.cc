@@ -339,13 +339,16 @@ TEST(FrameReader, RefusesAnErrorInPieces) {
 }
 
 TEST(FrameReader, DescribesEveryError) {
+  constexpr int kLast = static_cast<int>(FrameError::kNoCodec);
   std::set<std::string> texts;
   // Two errors with one text would leave a log's reader guessing.
-  for (int e = 0; e <= static_cast<int>(FrameError::kBadCallNumber); ++e) {
+  for (int e = 0; e <= kLast; ++e) {
     const std::string text(FrameReader::Describe(static_cast<FrameError>(e)));
     EXPECT_FALSE(text.empty()) << e;
     EXPECT_TRUE(texts.insert(text).second) << text;
   }
+  // An error that is added behind the last one has to be looked at here, too.
+  EXPECT_EQ(FrameReader::Describe(static_cast<FrameError>(kLast + 1)), "");
 }
 
 TEST(FrameReader, SaysThatAWindowOfZeroAddsNothing) {
