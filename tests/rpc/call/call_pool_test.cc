@@ -143,6 +143,7 @@ TEST(CallPool, KeepsOnlySoManyUnusedCalls) {
   pool.Collect();
   EXPECT_EQ(origin->returned.size(), out.size());
   EXPECT_EQ(pool.out(), 0u);
+  EXPECT_EQ(pool.free(), CallPool::kMaxFree) << "the other 100 are freed";
 }
 
 TEST(CallPool, GivesBackTheCallsThatWereNotNeededSinceTheLastTime) {
