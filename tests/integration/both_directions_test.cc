@@ -6,6 +6,7 @@
 
 #include "tests/integration/stack.h"
 #include "tests/protos/rows.weft.h"
+#include "weft/core/manual_clock.h"
 
 namespace weft::test {
 namespace {
@@ -144,22 +145,34 @@ TEST_F(BothDirections, StreamsToo) {
   EXPECT_EQ(reply->number(), 100);
 }
 
-TEST_F(BothDirections, DeadlineOfTheOuterCallEndsTheInnerOne) {
+TEST(BothDirectionsByAClock, DeadlineOfTheOuterCallEndsTheInnerOne) {
   // The service that is called back never answers by itself.
   class Hanging : public EchoService::Service {
    public:
     absl::Status EchoInline(ServerContext& call, EchoRequest&, EchoReply&) override {
-      while (!call.cancelled()) std::this_thread::yield();
-      ended.Update([](bool& e) { e = true; });
+      time_left.Set(call.time_left());
+      ended_by_its_caller.Set(PollUntil([&] { return call.cancelled(); }));
       return absl::CancelledError("gave up");
     }
-    Watched<bool> ended{false};
+    Watched<absl::Duration> time_left{absl::ZeroDuration()};
+    Watched<bool> ended_by_its_caller{false};
   } hanging;
-  const auto channel = server.Connect(Offering({&hanging}));
-  const absl::Status s =
-      EchoService::Stub(*channel).Echo(RequestOf(""), {.timeout = absl::Milliseconds(50)}).status();
-  EXPECT_TRUE(absl::IsDeadlineExceeded(s)) << s;
-  EXPECT_TRUE(hanging.ended.WaitFor([](bool e) { return e; }));
+  CallingBack calling_back;
+  ManualClock clock;
+  // The inner call has no timeout of its own, so nothing but what it inherits can end it.
+  ServerOptions options;
+  options.runtime = RuntimeOf({.clock = &clock});
+  options.calls.timeout = absl::InfiniteDuration();
+  TestServer server(calling_back, std::move(options));
+  EchoResult outer;
+  const auto channel =
+      server.Connect({.runtime = RuntimeOf({.clock = &clock}), .services = {&hanging}});
+  EchoService::Stub(*channel).EchoAsync(RequestOf(""), {.timeout = absl::Minutes(1)}, Into(outer));
+  ASSERT_TRUE(hanging.time_left.WaitFor([](absl::Duration d) { return d > absl::ZeroDuration(); }));
+  EXPECT_LE(hanging.time_left.Get(), absl::Minutes(1));
+  clock.Advance(absl::Minutes(1));
+  EXPECT_THAT(outer.Wait().status(), HasCode(absl::StatusCode::kDeadlineExceeded));
+  EXPECT_TRUE(hanging.ended_by_its_caller.WaitForValue(true));
 }
 
 TEST_F(BothDirections, ChannelWaitsForItsHandlers) {
