@@ -210,13 +210,16 @@ TEST(Overload, LimitsHoldForInlineHandlersToo) {
 
 TEST(Overload, TheAdaptiveLimitRefusesWhatItsPoolCannotTakeAndOtherPoolsGoOn) {
   HookedEcho service;
-  AnsweringEcho other;
+  service.in_sleep = [&](ServerContext&) { EXPECT_TRUE(service.release.Wait()); };
   ServerOptions options;
   options.worker_threads = 1;
   options.pools = {{"other", {.threads = 1}}};
   options.overload = {.adaptive = true, .min_adaptive_calls = 2, .max_adaptive_calls = 6};
-  TestServer server(service, std::move(options));
-  const auto channel = server.Connect();
+  Server server(std::move(options));
+  ASSERT_EQ(server.Register(service), absl::OkStatus());
+  ASSERT_EQ(server.Configure(EchoService::kSleep, {.pool = "other"}), absl::OkStatus());
+  ASSERT_EQ(server.Start("127.0.0.1:0"), absl::OkStatus());
+  const auto channel = ChannelTo(server.addresses().at(0));
   EchoService::Stub stub(*channel);
   EchoResult all;
   stub.HangAsync(RequestOf("x"), {.timeout = kForever}, Into(all));
@@ -224,7 +227,17 @@ TEST(Overload, TheAdaptiveLimitRefusesWhatItsPoolCannotTakeAndOtherPoolsGoOn) {
   // With the one that hangs these are six, the highest that the limit may be.
   for (int i = 0; i < 5; ++i) stub.EchoAsync(RequestOf("x"), {.timeout = kForever}, Into(all));
   ExpectRefused(stub, {"6 calls are under way", "limit is 6 at present", "overload.adaptive"});
+  // The calls of the full pool count for nobody else: the other one takes as many of its own. Six,
+  // for even a pool that is full would take a few of a caller that has none there.
+  Awaited<absl::StatusOr<SleepReply>> elsewhere;
+  for (int i = 0; i < 6; ++i) {
+    stub.SleepAsync(SleepRequest(), {.timeout = kForever},
+                    [&](absl::StatusOr<SleepReply> reply) { elsewhere.Add(std::move(reply)); });
+  }
+  // Behind them on the same connection: when this has been answered, all six were looked at.
+  ExpectRefused(stub, {"6 calls are under way"});
   service.release.Notify();
+  for (const auto& reply : elsewhere.WaitForAll(6)) EXPECT_TRUE(reply.ok()) << reply.status();
   for (const auto& reply : all.WaitForAll(6)) EXPECT_TRUE(reply.ok());
   EXPECT_TRUE(PollUntil([&] { return stub.Echo(RequestOf("after")).ok(); }));
 }
