@@ -1,6 +1,7 @@
 // protoc's plugin: any .proto, as text or as protoc's compiled descriptors. It generates three
-// files or says what is wrong; what it generates is closed where it was opened, so that no name and
-// no comment of a .proto breaks out of its place.
+// files or says what is wrong. All that it generates is closed where it was opened, and in its
+// headers nothing stands outside of a namespace or class: so no name and no comment of a .proto
+// breaks out of its place.
 //
 //   input:  how u8 | .proto text, where `how` is even; else the bytes of a FileDescriptorSet
 #include <cctype>
@@ -17,7 +18,12 @@
 #include <google/protobuf/io/zero_copy_stream_impl_lite.h>
 #include <google/protobuf/stubs/common.h>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "tests/fuzz/check.h"
 #include "weft/codegen/generator.h"
 #include "weft/rpc/options.pb.h"
@@ -83,6 +89,7 @@ std::string CodeOf(std::string_view text) {
   while (i < text.size()) {
     if (text.substr(i, 2) == "//") {
       skip_past("\n");
+      code.push_back('\n');
     } else if (text.substr(i, 2) == "/*") {
       skip_past("*/");
     } else if (text[i] == '"') {
@@ -98,15 +105,57 @@ std::string CodeOf(std::string_view text) {
   return code;
 }
 
-void CheckClosed(std::string_view text) {
+void CheckClosed(std::string_view code) {
   std::string open;
-  for (const char c : CodeOf(Spliced(text))) {
+  for (const char c : code) {
     if (c == '(' || c == '{' || c == '[') open.push_back(c);
     if (c != ')' && c != '}' && c != ']') continue;
     Check(!open.empty() && open.back() == (c == ')' ? '(' : c == '}' ? '{' : '['));
     open.pop_back();
   }
   Check(open.empty());
+}
+
+// The code without the lines of the preprocessor.
+std::string WithoutDirectives(absl::string_view code) {
+  std::string rest;
+  for (const absl::string_view line : absl::StrSplit(code, '\n')) {
+    if (!absl::StartsWith(absl::StripLeadingAsciiWhitespace(line), "#")) {
+      absl::StrAppend(&rest, line, "\n");
+    }
+  }
+  return rest;
+}
+
+// Says whether a namespace or a class begins with these words, which stand before a brace.
+bool OpensAScope(absl::string_view words) {
+  words = absl::StripAsciiWhitespace(words);
+  (void)absl::ConsumePrefix(&words, "template <typename Derived>\n");
+  // A declaration of anything else has a ; or one of these before its brace.
+  return words.find_first_of("()=") == absl::string_view::npos &&
+         (absl::StartsWith(words, "namespace ") || absl::StartsWith(words, "struct ") ||
+          absl::StartsWith(words, "class "));
+}
+
+// Checks a header's code, in which every brace is closed: outside of all braces there is nothing
+// but namespaces and classes, and the semicolons behind the latter.
+void CheckNothingStandsOutside(absl::string_view code) {
+  std::string outside;
+  int depth = 0;
+  for (const char c : WithoutDirectives(code)) {
+    if (c == '{' && depth++ == 0) {
+      Check(OpensAScope(outside));
+      outside.clear();
+    } else if (c == '}') {
+      --depth;
+    } else if (depth == 0 && c == ';') {
+      Check(absl::StripAsciiWhitespace(outside).empty());
+      outside.clear();
+    } else if (depth == 0) {
+      outside.push_back(c);
+    }
+  }
+  Check(absl::StripAsciiWhitespace(outside).empty());
 }
 
 void Generate(const FileDescriptor* file) {
@@ -120,7 +169,11 @@ void Generate(const FileDescriptor* file) {
     // A file without services gives nothing unless the parameter asks for it. Otherwise only the
     // mock may be left out.
     Check(context.files.size() == (none ? 0u : parameter == "mock=false" ? 2u : 3u));
-    for (const auto& [name, text] : context.files) CheckClosed(text);
+    for (const auto& [name, text] : context.files) {
+      const std::string code = CodeOf(Spliced(text));
+      CheckClosed(code);
+      if (absl::EndsWith(name, ".h")) CheckNothingStandsOutside(code);
+    }
   }
 }
 
