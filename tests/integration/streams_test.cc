@@ -370,8 +370,7 @@ TEST_F(Streams, DroppedReaderCancelsItsCall) {
     ASSERT_TRUE(reader.Read(&row));
   }
   // The CANCEL takes a moment; the handler learns of it at its next write.
-  while (service.gave_up.load() == 0) std::this_thread::yield();
-  EXPECT_EQ(service.gave_up.load(), 1);
+  EXPECT_TRUE(PollUntil([&] { return service.gave_up.load() == 1; }));
 }
 
 TEST_F(Streams, WhoFinishesWithoutReadingGetsTheEndAllTheSame) {
@@ -424,7 +423,7 @@ TEST_F(Streams, DeadlineEndsBothSides) {
   }
   const absl::Status s = reader.Finish();
   EXPECT_TRUE(absl::IsDeadlineExceeded(s)) << s;
-  while (service.gave_up.load() == 0) std::this_thread::yield();
+  EXPECT_TRUE(PollUntil([&] { return service.gave_up.load() == 1; }));
 }
 
 TEST_F(Streams, TrailersComeWithTheEnd) {
@@ -447,7 +446,7 @@ TEST_F(Streams, LostConnectionEndsThemOnBothSides) {
   EXPECT_FALSE(talk.Read(&row));
   const absl::Status s = talk.Finish();
   EXPECT_TRUE(absl::IsUnavailable(s)) << s;
-  while (service.ended.load() == 0) std::this_thread::yield();
+  EXPECT_TRUE(PollUntil([&] { return service.ended.load() == 1; }));
 }
 
 // A server that ends its connections all the time: calls cross its GOAWAY, and no caller notices.
