@@ -411,6 +411,35 @@ TEST_F(NativeInput, WhatWasHeldUntilTheVerdictIsGivenBackWithIt) {
   }));
 }
 
+// A block of the input is 64 KiB, and a call that waits for a worker would keep all of it.
+TEST_F(NativeInput, ARequestBetweenMuchElseDoesNotKeepTheBlockThatItCameIn) {
+  for (const bool ordered : {false, true}) {
+    Notification release;
+    // The only worker waits in the first call, and all others in the queue.
+    echo_.in_echo = [&](ServerContext&) { EXPECT_TRUE(release.Wait()); };
+    runtime_.worker_threads = 1;
+    Start(ordered);
+    RawPeer peer = Open();
+    std::string cancels;
+    for (uint64_t i = 0; i < 3'000; ++i) cancels += raw::Cancel(1'000'000);
+    constexpr uint64_t kCalls = 100;
+    for (uint64_t id = 1; id <= kCalls; ++id) {
+      // About 48 KB of other frames, so that nearly each request comes in a block of its own. 300
+      // bytes: from 256 on a request is not copied into its call, but refers to the input.
+      peer.Send(cancels + raw::Request({.id = id, .message = EchoBytes(300)}));
+      Settle(peer);
+    }
+    BlockPool& blocks = options_.runtime->loops().At(0).loop->blocks();
+    EXPECT_LT(blocks.counts().out, kCalls / 4) << ordered;
+    release.Notify();
+    for (uint64_t id = 1; id <= kCalls; ++id) {
+      ASSERT_TRUE(peer.ReadFrame(FrameType::kResponse).has_value());
+    }
+    peer.Close();  // the clock stands still, so Stop would wait for it
+    server_->Stop(absl::Seconds(30));
+  }
+}
+
 // ---- Time
 
 TEST_F(NativeInput, AnUnfinishedRequestOfWhichNothingComesIsDropped) {
@@ -583,8 +612,6 @@ TEST_F(NativeInput, AClientThatWishesNoHeartbeatIsAskedForLifeAllTheSame) {
   ExpectServed(answers, 3);
 }
 
-// ---- The same at a client
-
 TEST_F(NativeInput, AClientThatWishesARareHeartbeatIsAskedAsOftenAsTheServerLikes) {
   options_.limits.heartbeat_interval = absl::Hours(1);
   options_.max_heartbeat_interval = absl::Seconds(30);
@@ -593,6 +620,8 @@ TEST_F(NativeInput, AClientThatWishesARareHeartbeatIsAskedAsOftenAsTheServerLike
   clock_.Advance(absl::Seconds(30));
   EXPECT_TRUE(peer.ReadFrame(FrameType::kPing).has_value());
 }
+
+// ---- The same at a client
 
 TEST(NativeInputOfAClient, AReplyOfWhichNothingComesEndsItsCall) {
   ManualClock clock;
@@ -647,35 +676,6 @@ TEST(NativeInputOfAClient, RepliesAreBoundedByTheRuntime) {
   EXPECT_EQ(result.Get()->code(), StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(result.Get()->message()), HasSubstr("max_input_bytes of the runtime"));
   channel.reset();
-}
-
-// A block of the input is 64 KiB, and a call that waits for a worker would keep all of it.
-TEST_F(NativeInput, ARequestBetweenMuchElseDoesNotKeepTheBlockThatItCameIn) {
-  for (const bool ordered : {false, true}) {
-    Notification release;
-    // The only worker waits in the first call, and all others in the queue.
-    echo_.in_echo = [&](ServerContext&) { EXPECT_TRUE(release.Wait()); };
-    runtime_.worker_threads = 1;
-    Start(ordered);
-    RawPeer peer = Open();
-    std::string cancels;
-    for (uint64_t i = 0; i < 3'000; ++i) cancels += raw::Cancel(1'000'000);
-    constexpr uint64_t kCalls = 100;
-    for (uint64_t id = 1; id <= kCalls; ++id) {
-      // About 48 KB of other frames, so that nearly each request comes in a block of its own. 300
-      // bytes: from 256 on a request is not copied into its call, but refers to the input.
-      peer.Send(cancels + raw::Request({.id = id, .message = EchoBytes(300)}));
-      Settle(peer);
-    }
-    BlockPool& blocks = options_.runtime->loops().At(0).loop->blocks();
-    EXPECT_LT(blocks.counts().out, kCalls / 4) << ordered;
-    release.Notify();
-    for (uint64_t id = 1; id <= kCalls; ++id) {
-      ASSERT_TRUE(peer.ReadFrame(FrameType::kResponse).has_value());
-    }
-    peer.Close();  // the clock stands still, so Stop would wait for it
-    server_->Stop(absl::Seconds(30));
-  }
 }
 
 // ---- The end
