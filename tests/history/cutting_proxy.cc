@@ -35,11 +35,13 @@ sockaddr_in Loopback(int port) {
   return address;
 }
 
+uint64_t Below(uint64_t* random, uint64_t n) { return internal::NextRandomBits(random) % n; }
+
 bool WouldBlock() { return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR; }
 
 }  // namespace
 
-CuttingProxy::CuttingProxy(uint64_t seed) : random_(seed) {
+CuttingProxy::CuttingProxy(uint64_t seed) : seed_(seed), cuts_random_(seed) {
   listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   sockaddr_in address = Loopback(0);
   socklen_t length = sizeof(address);
@@ -62,8 +64,6 @@ CuttingProxy::~CuttingProxy() {
 CuttingProxy::Counts CuttingProxy::counts() const {
   return {connections_.load(), cut_.load(), ended_one_way_.load(), silent_.load()};
 }
-
-uint64_t CuttingProxy::Below(uint64_t n) { return internal::NextRandomBits(&random_) % n; }
 
 void CuttingProxy::Forward() {
   std::vector<pollfd> polled;
@@ -107,34 +107,48 @@ void CuttingProxy::Accept() {
       continue;
     }
     (void)::fcntl(server, F_SETFL, O_NONBLOCK);
-    connections_.fetch_add(1);
     auto link = std::make_unique<Link>();
     link->client = client;
     link->server = server;
     link->ways[0].from = link->ways[1].to = client;
     link->ways[0].to = link->ways[1].from = server;
-    const uint64_t drawn = Below(100);
-    link->fate = drawn < 15   ? Fate::kCut
-                 : drawn < 30 ? Fate::kReset
-                 : drawn < 45 ? Fate::kEndOneWay
-                 : drawn < 52 ? Fate::kSilent
-                              : Fate::kNone;
-    for (Way& way : link->ways) way.left = 1 + static_cast<int64_t>(Below(300'000));
-    // Often within the handshake and the first calls.
-    if (Below(4) == 0) link->ways[Below(2)].left = 1 + static_cast<int64_t>(Below(400));
-    link->delay_us = Below(3) == 0 ? static_cast<int64_t>(Below(3'000)) : 0;
-    link->max_at_once = Below(3) == 0 ? 1 + Below(2'000) : kMaxWaiting;
+    DrawFate(*link, static_cast<uint64_t>(connections_.fetch_add(1)) + 1);
     links_.push_back(std::move(link));
   }
+}
+
+void CuttingProxy::DrawFate(Link& link, uint64_t number) {
+  // Mixed twice: a proxy may have its neighbour's seed plus one, and its connections must not meet
+  // the same fates one number later.
+  uint64_t beginning = seed_;
+  beginning = internal::NextRandomBits(&beginning) ^ number;
+  uint64_t random = internal::NextRandomBits(&beginning);
+  const uint64_t drawn = Below(&random, 100);
+  link.fate = drawn < 15   ? Fate::kCut
+              : drawn < 30 ? Fate::kReset
+              : drawn < 45 ? Fate::kEndOneWay
+              : drawn < 52 ? Fate::kSilent
+                           : Fate::kNone;
+  for (Way& way : link.ways) way.left = 1 + static_cast<int64_t>(Below(&random, 300'000));
+  // Often within the handshake and the first calls.
+  if (Below(&random, 4) == 0) {
+    Way& way = link.ways[Below(&random, 2)];
+    way.left = 1 + static_cast<int64_t>(Below(&random, 400));
+  }
+  link.delay_us = Below(&random, 3) == 0 ? static_cast<int64_t>(Below(&random, 3'000)) : 0;
+  link.max_at_once = Below(&random, 3) == 0 ? 1 + Below(&random, 2'000) : kMaxWaiting;
+  // One for each way: which of them is read first is the threads' doing, and no seed's.
+  for (Way& way : link.ways) way.random = internal::NextRandomBits(&random);
 }
 
 void CuttingProxy::CutWhatIsWanted() {
   for (int wanted = cuts_wanted_.exchange(0); wanted > 0 && !links_.empty(); --wanted) {
     if (wanted >= kAll) {
-      for (const auto& link : links_) End(*link, Below(2) == 0);
+      for (const auto& link : links_) End(*link, Below(&cuts_random_, 2) == 0);
       return;
     }
-    End(*links_[Below(links_.size())], Below(2) == 0);
+    Link& link = *links_[Below(&cuts_random_, links_.size())];
+    End(link, Below(&cuts_random_, 2) == 0);
   }
 }
 
@@ -160,7 +174,8 @@ void CuttingProxy::ReadFrom(Link& link, Way& way, int64_t now) {
   if (way.silent) return;
   way.waiting.assign(bytes, static_cast<size_t>(n));
   if (link.delay_us > 0) {
-    way.not_before = now + static_cast<int64_t>(Below(static_cast<uint64_t>(link.delay_us) + 1));
+    const auto most = static_cast<uint64_t>(link.delay_us);
+    way.not_before = now + static_cast<int64_t>(Below(&way.random, most + 1));
   }
 }
 

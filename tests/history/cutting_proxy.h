@@ -2,9 +2,10 @@
 //
 //   channel ◄──► port() ◄──forwards, late and in pieces; cuts; ends one way; falls silent──► server
 //
-// The fate of a connection is drawn when it is accepted, from the seed on. Delays and cuts are
-// drawn between, as they come, so a seed does not repeat a run. Bytes are never changed, nor is
-// their order.
+// Each connection draws from a generator of its own, which begins with the seed and the number of
+// the connection: so the seed alone decides the fate of each, and the delay of each piece that is
+// read, whatever the others do meanwhile. The cuts that are asked for draw from another one. Bytes
+// are never changed, nor is their order.
 //
 // Threads  any; it forwards on its own
 // Owns     its sockets; knows the server by its port alone
@@ -53,6 +54,7 @@ class CuttingProxy {
     int64_t left = 0;  // bytes until its fate comes
     bool at_end = false;
     bool silent = false;  // takes bytes, and drops them
+    uint64_t random = 0;  // draws its delays
   };
   enum class Fate : uint8_t { kNone, kCut, kReset, kEndOneWay, kSilent };
   struct Link {
@@ -72,7 +74,8 @@ class CuttingProxy {
   void WriteTo(Link& link, Way& way);
   void Meet(Link& link, Way& way);
   void End(Link& link, bool reset);
-  uint64_t Below(uint64_t n);
+  // Draws what is to happen to the connection of this number.
+  void DrawFate(Link& link, uint64_t number);
 
   int listener_ = -1;
   int port_ = 0;
@@ -80,8 +83,9 @@ class CuttingProxy {
   std::atomic<int> cuts_wanted_{0};
   std::atomic<bool> ending_{false};
   std::atomic<int64_t> connections_{0}, cut_{0}, ended_one_way_{0}, silent_{0};
+  const uint64_t seed_;
   // The thread's own.
-  uint64_t random_;
+  uint64_t cuts_random_;  // draws which connection is cut, and how
   std::vector<std::unique_ptr<Link>> links_;
   std::thread thread_;
 };
