@@ -360,8 +360,9 @@ class DroppedCoroutine : public SentAgain {};
 
 TEST_F(DroppedCoroutine, IsNotSentAgain) {
   auto context = std::make_unique<ClientContext>();
-  std::optional<CoroCall<EchoReply>> call =
-      stub_->EchoCoro(TextRequest("hi"), {.context = context.get()});
+  // Without a deadline: it would end the call as well, and the CANCEL would say nothing.
+  std::optional<CoroCall<EchoReply>> call = stub_->EchoCoro(
+      TextRequest("hi"), {.timeout = absl::InfiniteDuration(), .context = context.get()});
   RawPeer first = Accept();
   ReadRequest(first);
   call.reset();
@@ -369,7 +370,15 @@ TEST_F(DroppedCoroutine, IsNotSentAgain) {
   // The context is gone with the coroutine. Sending the call again would read its metadata.
   context.reset();
   first.Send(raw::GoAway(0, "bye"));
-  RawPeer second = AcceptOpening();
+  // It takes calls, so a call that came back from the first would be sent here.
+  RawPeer second = Accept();
+  Call other;
+  other.Start(*stub_, Style::kCallback, TextRequest("other"));
+  const RawFrame request = ReadRequest(second);
+  EXPECT_THAT(request.body, AllOf(HasSubstr("other"), Not(HasSubstr("hi"))));
+  second.Send(raw::Reply(request.header.id, raw::Text("ho")));
+  EXPECT_TRUE(other.Wait().ok());
+  EXPECT_EQ(channel_->counts().resent, 0);
   channel_.reset();
   EXPECT_FALSE(second.ReadFrame(FrameType::kRequest).has_value());
 }
