@@ -9,8 +9,7 @@ namespace weft::internal {
 namespace {
 
 TEST(Printable, LeavesPrintableTextAsItIs) {
-  for (const std::string text :
-       {"", "a line with {} %s \\ and \"quotes\"", "größer 接続 🙂"}) {
+  for (const std::string text : {"", "a line with {} %s \\ and \"quotes\"", "größer 接続 🙂"}) {
     EXPECT_TRUE(Printable::Is(text)) << text;
     EXPECT_EQ(Printable::Text(text), text);
   }
