@@ -21,7 +21,7 @@ ALLOWED = {
     "core/stderr_sink.cc": "the wall's time of log lines",
     "core/unix_socket_file.cc": "a file's name that no other process uses",
     "core/worker_pool.cc": "the time that a thread has used",
-    "rpc/node.cc": "an incarnation by the wall's time, where none is given; who waits for peers does so by the system's",
+    "rpc/node_core.cc": "an incarnation by the wall's time, where none is given; who waits for peers does so by the system's",
     "rpc/call/server_context.cc": "a deadline as a time of the wall, for handlers that ask",
 }
 
