@@ -195,7 +195,7 @@ def sections(root):
 
 def bases_of(root):
     """The classes of headers that are installed and not public: what public classes inherit stands there."""
-    public = {header for _, header, _ in surface.listed(root)} | {header for _, header, _ in surface.companions(root)}
+    public = {header for _, header, _ in surface.listed(root)}
     found = {}
     for header in sorted(surface.installed(root) - public):
         if header.endswith(".h") and (root / header).is_file():
