@@ -62,7 +62,8 @@ struct ServerOptions {
   // can connect).
   mode_t unix_socket_mode = 0;
   // Wraps every accepted connection, whose handshake then has limits.handshake_timeout, together
-  // with the protocol's. Null: bytes travel as they are.
+  // with the protocol's. Null: bytes travel as they are. weft has no factory, and a factory's parts
+  // stand in weft::internal.
   std::shared_ptr<TransportFactory> transport = nullptr;
   // Takes clients without that transport, too, on the same port: a connection's first bytes tell.
   // Such a client is plain, whatever the transport would have required of it. The transport needs a
