@@ -215,7 +215,7 @@ def collect(text, code, begin, end, found):
 
 def page(root):
     lines, bases = [HEAD], bases_of(root)
-    beside = {}
+    beside, installed = {}, surface.installed(root)
     for _, header, above in surface.companions(root):
         beside.setdefault(above, []).append(header)
     for title, headers in sections(root):
@@ -228,7 +228,8 @@ def page(root):
             for other in beside.get(header, ()):
                 text = (root / other).read_text(encoding="utf-8")
                 code = blanked(text)
-                lines += [f"With it comes [weft/{other}](../{other}):", ""]
+                brings = "With it comes" if other in installed else "It only names the class of a header that is not installed,"
+                lines += [f"{brings} [weft/{other}](../{other}):", ""]
                 lines += [*declared(text, code, 0, len(code), True, 0, bases), ""]
     return "\n".join(lines).rstrip() + "\n"
 
