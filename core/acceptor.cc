@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/address_order.h"
 #include "weft/core/exhausted.h"
 #include "weft/core/fd_watch.h"
@@ -115,10 +116,9 @@ class Acceptor::Listener final : private WatchEvents {
     int64_t dropped = 0;
     if (acceptor_.limiter_.Allow(acceptor_.loop_->now(), &dropped)) {
       acceptor_.options_.log.Error(absl::StrCat(
-          "accept on ", address_.ToString(), ": ", absl::string_view(why.data(), why.size()),
-          "; pausing for ", std::chrono::duration_cast<std::chrono::milliseconds>(pause_).count(),
-          " ms", absl::string_view(advice.data(), advice.size()),
-          dropped > 0 ? absl::StrCat("; ", dropped, " more like this") : ""));
+          "accept on ", address_.ToString(), ": ", AbslView(why), "; pausing for ",
+          std::chrono::duration_cast<std::chrono::milliseconds>(pause_).count(), " ms",
+          AbslView(advice), dropped > 0 ? absl::StrCat("; ", dropped, " more like this") : ""));
     }
     // The watch is level-triggered: left on, it would call again at once, for the connection that
     // could not be accepted still waits.

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 
 namespace weft::internal {
 namespace {
@@ -18,7 +19,7 @@ std::string LimitOf(__rlimit_resource_t resource) {
 }
 
 std::string Reason(int error, std::string_view what) {
-  return absl::StrCat(absl::string_view(what.data(), what.size()), ": ", std::strerror(error));
+  return absl::StrCat(AbslView(what), ": ", std::strerror(error));
 }
 
 }  // namespace
@@ -35,7 +36,7 @@ absl::Status Exhausted::Descriptors(int error, std::string_view what) {
     case ENOBUFS:
       return absl::ResourceExhaustedError(Reason(error, what));
     default:
-      return absl::ErrnoToStatus(error, absl::string_view(what.data(), what.size()));
+      return absl::ErrnoToStatus(error, AbslView(what));
   }
 }
 

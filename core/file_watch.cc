@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/exhausted.h"
 
 namespace weft::internal {
@@ -32,8 +33,7 @@ using Parts = std::deque<std::string>;
 
 // Puts the parts of `path` in front of those that are left.
 void PutBefore(std::string_view path, Parts* left) {
-  const std::vector<std::string> parts =
-      absl::StrSplit(absl::string_view(path.data(), path.size()), '/', absl::SkipEmpty());
+  const std::vector<std::string> parts = absl::StrSplit(AbslView(path), '/', absl::SkipEmpty());
   left->insert(left->begin(), parts.begin(), parts.end());
 }
 

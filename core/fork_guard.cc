@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 
 namespace weft::internal {
 namespace {
@@ -32,7 +33,7 @@ void ForkGuard::OnForkInChild() { current_.fetch_add(1, std::memory_order_relaxe
 
 absl::Status ForkGuard::Refused(std::string_view what) {
   return absl::FailedPreconditionError(
-      absl::StrCat(absl::string_view(what.data(), what.size()),
+      absl::StrCat(AbslView(what),
                    ": this process was forked after it was made; make another one here, or exec"));
 }
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/in_process_transport.h"
 
 namespace weft {
@@ -11,9 +12,7 @@ using namespace internal;
 
 namespace {
 
-std::string AddressOf(std::string_view name) {
-  return absl::StrCat("inproc:", absl::string_view(name.data(), name.size()));
-}
+std::string AddressOf(std::string_view name) { return absl::StrCat("inproc:", AbslView(name)); }
 
 }  // namespace
 

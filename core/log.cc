@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/mutex.h"
 #include "weft/core/printable.h"
 #include "weft/core/stderr_sink.h"
@@ -137,8 +138,7 @@ void Log::WriteForeign(LogLevel level, std::string_view library, std::string_vie
   int64_t dropped = 0;
   if (!state_->foreign.Allow(Clock::System().Now(), &dropped)) return;
   Write(level, absl::StrCat(
-                   absl::string_view(library.data(), library.size()), ": ",
-                   absl::string_view(line.data(), line.size()),
+                   AbslView(library), ": ", AbslView(line),
                    dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out before") : ""));
 }
 

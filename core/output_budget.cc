@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 
 namespace weft::internal {
 
@@ -13,10 +14,9 @@ absl::Status OutputBudget::Check(size_t uncounted, size_t more, std::string_view
   // A message that is larger than the limit may go alone: it could never be sent else.
   if (limit_ == 0 || waiting == 0 || waiting + more <= limit_) return absl::OkStatus();
   return absl::ResourceExhaustedError(
-      absl::StrCat(absl::string_view(side.data(), side.size()), ": ", waiting,
-                   " bytes wait to be written on all connections, with ",
-                   absl::string_view(whose.data(), whose.size()), " ", more,
-                   " more than the limit of ", limit_, " (max_output_bytes of the runtime)"));
+      absl::StrCat(AbslView(side), ": ", waiting,
+                   " bytes wait to be written on all connections, with ", AbslView(whose), " ",
+                   more, " more than the limit of ", limit_, " (max_output_bytes of the runtime)"));
 }
 
 void OutputBudget::AwaitRoom(size_t more, absl::AnyInvocable<void() &&> told) {

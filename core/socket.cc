@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/exhausted.h"
 #include "weft/core/unix_socket_file.h"
 
@@ -19,12 +20,10 @@ namespace {
 
 absl::Status Failed(int error, std::string_view what, const SocketAddress& address) {
   if (error == EADDRNOTAVAIL) {  // absl says ALREADY_EXISTS
-    return absl::InvalidArgumentError(absl::StrCat(absl::string_view(what.data(), what.size()), " ",
-                                                   address.ToString(),
-                                                   ": no address of this machine"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(AbslView(what), " ", address.ToString(), ": no address of this machine"));
   }
-  return Exhausted::Descriptors(
-      error, absl::StrCat(absl::string_view(what.data(), what.size()), " ", address.ToString()));
+  return Exhausted::Descriptors(error, absl::StrCat(AbslView(what), " ", address.ToString()));
 }
 
 void SetInt(int fd, int level, int name, int value) {

@@ -5,6 +5,7 @@
 
 #include "absl/base/optimization.h"
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/callback_queue.h"
 #include "weft/core/duration_check.h"
 #include "weft/core/step_finisher.h"
@@ -64,14 +65,14 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
   if (absl::Status s = CheckDurationsOf(options); !s.ok()) return s;
   if (address->is_in_process() && options.network == nullptr) {
     return absl::InvalidArgumentError(
-        absl::StrCat("channel to ", absl::string_view(target.data(), target.size()),
+        absl::StrCat("channel to ", AbslView(target),
                      ": it needs an in-process network (ChannelOptions::network)"));
   }
   if (!options.protocol.has_value()) options.protocol = DefaultProtocols().front();
   if (options.protocol->dial == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("channel to ", absl::string_view(target.data(), target.size()), ": protocol ",
-                     std::string(options.protocol->name), " does not dial (it only accepts)"));
+    return absl::InvalidArgumentError(absl::StrCat("channel to ", AbslView(target), ": protocol ",
+                                                   std::string(options.protocol->name),
+                                                   " does not dial (it only accepts)"));
   }
   ProtobufLog::Install();
   std::shared_ptr<Runtime> runtime = std::exchange(options.runtime, nullptr);
@@ -86,8 +87,7 @@ absl::StatusOr<std::unique_ptr<Channel>> Channel::Create(std::string_view target
     runtime = *std::move(own);
     log = runtime->log();
   } else if (runtime->InForkedChild()) {
-    return ForkGuard::Refused(absl::StrCat(
-        "channel to ", absl::string_view(target.data(), target.size()), ": its runtime"));
+    return ForkGuard::Refused(absl::StrCat("channel to ", AbslView(target), ": its runtime"));
   } else {
     log = runtime->log().Below(options.log);
   }

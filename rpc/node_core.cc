@@ -7,6 +7,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/callback_queue.h"
 #include "weft/core/event_loop.h"
 #include "weft/core/guarded_call.h"
@@ -328,9 +329,8 @@ void NodeCore::OnPeerState(const PeerInfo& peer) {
   // OutageLog tells of peers that are lost, and back.
   if (!PeerStates::Away(peer.state) && log_.Wants(LogLevel::kDebug)) {
     const std::string_view state = PeerStates::Name(peer.state);
-    log_.Debug(absl::StrCat("node ", options_.name, ": peer ",
-                            absl::string_view(state.data(), state.size()), ": ", peer.name, " at ",
-                            peer.address));
+    log_.Debug(absl::StrCat("node ", options_.name, ": peer ", AbslView(state), ": ", peer.name,
+                            " at ", peer.address));
   }
   events_->Push(std::move(event));
   up_changed_.NotifyAll();
@@ -382,10 +382,9 @@ std::shared_ptr<Peer> NodeCore::To(std::string_view name) {
   }
   if (name == options_.name) return self_;
   if (std::shared_ptr<RemotePeer> peer = table_->Find(name)) return peer;
-  return UnknownPeer::Create(
-      std::string(name), runtime_->loops().At(0), config_,
-      absl::NotFoundError(absl::StrCat("no member of the cluster is called \"",
-                                       absl::string_view(name.data(), name.size()), "\"")));
+  return UnknownPeer::Create(std::string(name), runtime_->loops().At(0), config_,
+                             absl::NotFoundError(absl::StrCat(
+                                 "no member of the cluster is called \"", AbslView(name), "\"")));
 }
 
 std::vector<PeerInfo> NodeCore::peers() {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/callback_queue.h"
 #include "weft/core/check.h"
 #include "weft/core/plain_transport.h"
@@ -160,16 +161,14 @@ absl::Status ServerCore::Listen(std::string_view text, ListenerOptions options) 
   }
   if (acceptor == nullptr) {
     return absl::FailedPreconditionError(
-        absl::StrCat("listen on \"", absl::string_view(text.data(), text.size()),
+        absl::StrCat("listen on \"", AbslView(text),
                      "\": the server's runtime is stepped and has no sockets; listen on an "
                      "in-process name (inproc:…)"));
   }
   // Without the mutex: a name server may take its time, and Stop must not wait for it.
   absl::StatusOr<std::vector<SocketAddress>> addresses = acceptor->LookUp(*host_port);
   if (!addresses.ok()) {
-    return Annotate(
-        addresses.status(),
-        absl::StrCat("listen on \"", absl::string_view(text.data(), text.size()), "\""));
+    return Annotate(addresses.status(), absl::StrCat("listen on \"", AbslView(text), "\""));
   }
   MutexLock lock(mu_);
   if (absl::Status s = BeReady(); !s.ok()) return s;

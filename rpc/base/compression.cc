@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/try_allocate.h"
 
 namespace weft {
@@ -190,7 +191,7 @@ bool ZstdTo(Output& out, std::span<const MessagePiece> message, size_t size) {
 absl::Status Refused(absl::StatusCode code, Compression codec, size_t bytes, size_t size,
                      absl::string_view why) {
   const std::string_view name = CompressionName(codec);
-  return absl::Status(code, absl::StrCat(absl::string_view(name.data(), name.size()), ": ", bytes,
+  return absl::Status(code, absl::StrCat(AbslView(name), ": ", bytes,
                                          " bytes declared to inflate to ", size, ": ", why));
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/check.h"
 #include "weft/core/try_allocate.h"
 #include "weft/rpc/base/string_room.h"
@@ -141,16 +142,14 @@ MessageCodec::Parsed MessageCodec::Parse(const char* data, size_t size,
 absl::Status MessageCodec::ParseError(Parsed parsed, std::string_view where, std::string_view what,
                                       size_t size, const google::protobuf::MessageLite& message) {
   if (parsed == Parsed::kIncomplete) {
-    const std::string it = absl::StrCat(absl::string_view(where.data(), where.size()), "the ",
-                                        absl::string_view(what.data(), what.size()));
+    const std::string it = absl::StrCat(AbslView(where), "the ", AbslView(what));
     return Incomplete(absl::StatusCode::kInternal, it, message);
   }
   const bool broken = parsed == Parsed::kBroken;
-  return absl::Status(broken ? absl::StatusCode::kInternal : absl::StatusCode::kResourceExhausted,
-                      absl::StrCat(absl::string_view(where.data(), where.size()),
-                                   broken ? "cannot parse the " : "no memory to parse the ",
-                                   absl::string_view(what.data(), what.size()), " (", size,
-                                   " bytes) as ", message.GetTypeName()));
+  return absl::Status(
+      broken ? absl::StatusCode::kInternal : absl::StatusCode::kResourceExhausted,
+      absl::StrCat(AbslView(where), broken ? "cannot parse the " : "no memory to parse the ",
+                   AbslView(what), " (", size, " bytes) as ", message.GetTypeName()));
 }
 
 bool MessageCodec::IsComplete(const google::protobuf::MessageLite& message) {
@@ -163,8 +162,8 @@ absl::Status MessageCodec::Incomplete(absl::StatusCode code, std::string_view wh
   // The lite runtime says only that it cannot tell.
   const bool named = !absl::StartsWith(fields, "(cannot determine");
   return absl::Status(
-      code, absl::StrCat(absl::string_view(what.data(), what.size()), " lacks required fields of ",
-                         message.GetTypeName(), named ? ": " : "", named ? fields : std::string()));
+      code, absl::StrCat(AbslView(what), " lacks required fields of ", message.GetTypeName(),
+                         named ? ": " : "", named ? fields : std::string()));
 }
 
 size_t MessageCodec::ByteSize(const google::protobuf::MessageLite& message) {
@@ -212,8 +211,8 @@ bool MessageCodec::Copied(std::string_view bytes, std::vector<MessagePiece>* pie
 }
 
 absl::Status MessageCodec::NoMemory(std::string_view what, size_t size) {
-  return absl::ResourceExhaustedError(absl::StrCat(
-      "no memory to send ", absl::string_view(what.data(), what.size()), " of ", size, " bytes"));
+  return absl::ResourceExhaustedError(
+      absl::StrCat("no memory to send ", AbslView(what), " of ", size, " bytes"));
 }
 
 }  // namespace weft::internal

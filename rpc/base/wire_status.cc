@@ -6,6 +6,7 @@
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "weft/core/absl_view.h"
 
 namespace weft {
 
@@ -72,12 +73,11 @@ void SetStatusDetails(std::string_view details, absl::Status* status) {
 
 absl::Status internal::Annotate(const absl::Status& status, std::string_view context) {
   if (status.ok()) return status;
-  return WithMessage(status, absl::StrCat(absl::string_view(context.data(), context.size()), ": ",
-                                          status.message()));
+  return WithMessage(status, absl::StrCat(AbslView(context), ": ", status.message()));
 }
 
 absl::Status internal::WithMessage(const absl::Status& status, std::string_view message) {
-  absl::Status result(status.code(), absl::string_view(message.data(), message.size()));
+  absl::Status result(status.code(), AbslView(message));
   status.ForEachPayload([&](absl::string_view type_url, const absl::Cord& value) {
     result.SetPayload(type_url, value);
   });

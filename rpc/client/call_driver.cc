@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/check.h"
 #include "weft/core/random_bits.h"
 #include "weft/rpc/base/metadata.h"
@@ -341,8 +342,7 @@ void CallDriver::Finish(CallEnd end, int attempt, std::string_view why) {
     end.status = WithAttempt(end.status, task_.method,
                              absl::StrCat("attempt ", attempt, " of ", task_.plan.attempts));
     if (!why.empty()) {
-      end.status = WithSuffix(end.status, absl::StrCat("; not tried again: ",
-                                                       absl::string_view(why.data(), why.size())));
+      end.status = WithSuffix(end.status, absl::StrCat("; not tried again: ", AbslView(why)));
     }
   }
   // End may destroy the call. This driver lives on by a share that each caller of Finish holds.

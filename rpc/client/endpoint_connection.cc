@@ -5,6 +5,7 @@
 
 #include "absl/base/optimization.h"
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/check.h"
 #include "weft/core/named_peer.h"
 #include "weft/rpc/base/wire_status.h"
@@ -380,9 +381,8 @@ void EndpointConnection::OnGoingAway(Session& session, const absl::Status& why) 
 void EndpointConnection::OnEnded(Session& session, CloseReason reason, const absl::Status& why) {
   if (log_.Wants(LogLevel::kDebug) && reason != CloseReason::kLocal) {
     const std::string_view name = CloseReasonName(reason);
-    log_.Debug(
-        absl::StrCat("channel: connection ended: ", absl::string_view(name.data(), name.size()),
-                     ": ", NamedPeer::AtEnd(std::string(why.message()), "to", options_.target)));
+    log_.Debug(absl::StrCat("channel: connection ended: ", AbslView(name), ": ",
+                            NamedPeer::AtEnd(std::string(why.message()), "to", options_.target)));
   }
   if (sessions_.Ended(session, reason, why, shared_from_this())) {
     const bool was_up = sessions_.TakeOpening() == nullptr;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/rpc/base/message_codec.h"
 
 namespace weft::internal {
@@ -29,9 +30,8 @@ absl::Status WaitingCalls::Add(OutboundCall& call) {
       (calls_.size() > 0 && bytes_ + call.waits().request_size > max_bytes_)) {
     return absl::ResourceExhaustedError(
         absl::StrCat("client side: ", calls_.size(), " calls with ", bytes_, " bytes wait for ",
-                     absl::string_view(awaited_.data(), awaited_.size()), "; the limits are ",
-                     max_calls_, " calls and ", max_bytes_, " bytes (max_output_bytes of the ",
-                     absl::string_view(owner_.data(), owner_.size()), ")"));
+                     AbslView(awaited_), "; the limits are ", max_calls_, " calls and ", max_bytes_,
+                     " bytes (max_output_bytes of the ", AbslView(owner_), ")"));
   }
   // Calls that were given back get smaller numbers than all others: they were started before those
   // that wait, and a link gives them back in their order.

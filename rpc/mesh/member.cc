@@ -5,6 +5,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/printable.h"
 #include "weft/core/socket_address.h"
 
@@ -19,8 +20,7 @@ constexpr size_t kQuoted = 64;
 
 absl::Status Bad(const char* what, std::string_view text, std::string_view why) {
   return absl::InvalidArgumentError(
-      absl::StrCat(what, " \"", Printable::Text(text, kQuoted),
-                   "\": ", absl::string_view(why.data(), why.size())));
+      absl::StrCat(what, " \"", Printable::Text(text, kQuoted), "\": ", AbslView(why)));
 }
 
 }  // namespace

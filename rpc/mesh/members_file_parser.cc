@@ -9,6 +9,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/printable.h"
 #include "weft/rpc/mesh/member.h"
 
@@ -62,8 +63,7 @@ class Reading {
     version_line_ = number;
     // SimpleAtoi alone would take a plus sign.
     if (value.find_first_not_of("0123456789") != std::string_view::npos ||
-        !absl::SimpleAtoi(absl::string_view(value.data(), value.size()), &version_) ||
-        version_ == 0) {
+        !absl::SimpleAtoi(AbslView(value), &version_) || version_ == 0) {
       return absl::InvalidArgumentError("the version is no number from 1 to 18446744073709551615");
     }
     return absl::OkStatus();

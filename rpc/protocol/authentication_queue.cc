@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/named_peer.h"
 
 namespace weft::internal {
@@ -35,8 +36,7 @@ AuthenticationQueue::AuthenticationQueue(Authenticator authenticator, const Opti
 
 std::string AuthenticationQueue::Question::Line(std::string_view cause) const {
   const std::string of_call = method.empty() ? "" : absl::StrCat("call ", method, ": ");
-  return NamedPeer::AtEnd(absl::StrCat(of_call, absl::string_view(cause.data(), cause.size())),
-                          "from", peer);
+  return NamedPeer::AtEnd(absl::StrCat(of_call, AbslView(cause)), "from", peer);
 }
 
 uint64_t AuthenticationQueue::Ask(const AuthenticationRequest& asks, Verdict verdict) {
@@ -129,7 +129,7 @@ void AuthenticationQueue::LogLine(LogLevel level, std::string_view line) {
   int64_t dropped = 0;
   if (!log_.Wants(level) || !limiter_.Allow(clock_.Now(), &dropped)) return;
   log_.Write(level,
-             absl::StrCat(side_, ": ", absl::string_view(line.data(), line.size()),
+             absl::StrCat(side_, ": ", AbslView(line),
                           dropped > 0 ? absl::StrCat("; ", dropped, " lines were left out") : ""));
 }
 

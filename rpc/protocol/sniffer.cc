@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/input_arena.h"
 #include "weft/core/named_peer.h"
 
@@ -142,9 +143,8 @@ void Sniffer::Fail(CloseReason reason, std::string_view what) {
   timer_.Stop();
   watch_->Stop();
   host_.OnFailed(*this, reason,
-                 absl::UnavailableError(absl::StrCat(
-                     "connection closed: ", absl::string_view(what.data(), what.size()),
-                     NamedPeer::Ending("from", peer_))));
+                 absl::UnavailableError(absl::StrCat("connection closed: ", AbslView(what),
+                                                     NamedPeer::Ending("from", peer_))));
 }
 
 }  // namespace weft::internal

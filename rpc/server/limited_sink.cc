@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/printable.h"
 
 namespace weft::internal {
@@ -19,7 +20,7 @@ bool LimitedSink::Offers(std::string_view full_name) const {
   const size_t slash = full_name.rfind('/');
   const std::string_view service =
       full_name.substr(0, slash == std::string_view::npos ? full_name.size() : slash);
-  return services_.contains(absl::string_view(service.data(), service.size()));
+  return services_.contains(AbslView(service));
 }
 
 const BoundMethod* LimitedSink::Find(std::string_view full_name) {

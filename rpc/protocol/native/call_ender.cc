@@ -3,6 +3,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/named_peer.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/protocol/native/leaving.h"
@@ -24,8 +25,7 @@ void CallEnder::End(OutboundCall& call, absl::StatusCode code, std::string_view 
   CallEnd end;
   end.may_have_been_executed = may_have_been_executed;
   end.status = absl::Status(
-      code, absl::StrCat("call ", std::string(call.method.full_name), ": ",
-                         absl::string_view(why.data(), why.size()),
+      code, absl::StrCat("call ", std::string(call.method.full_name), ": ", AbslView(why),
                          NamedPeer::Ending("to", shared_.peer(),
                                            shared_.loop.clock().Now() - call.plan().started)));
   call.End(end);

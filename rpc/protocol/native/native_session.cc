@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/check.h"
 
 namespace weft::internal::native {
@@ -176,7 +177,7 @@ void NativeSession::Fail(CloseReason reason, std::string_view what) {
   }
   // Replies that were read before the fault are good, and their callers get them.
   replies_.Complete();
-  leaving_.Name(absl::UnavailableError(absl::string_view(what.data(), what.size())),
+  leaving_.Name(absl::UnavailableError(AbslView(what)),
                 /*last=*/true);
   EndWhen(Connection::Until::kWritten, reason, why, kLastWords);
 }

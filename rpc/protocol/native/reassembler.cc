@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/core/check.h"
 #include "weft/rpc/call/inbound_call.h"
 
@@ -21,10 +22,9 @@ absl::StatusOr<Assembly*> Reassembler::Begin(uint64_t id, bool reply, const Payl
   const size_t whole = payload.whole_size;
   // Announced bytes count, not those that have come: all may come at once.
   if (bytes_ + whole > max_bytes_) {
-    return absl::ResourceExhaustedError(
-        absl::StrCat("unfinished messages on this connection would hold more than ", max_bytes_,
-                     " bytes (4 x max_message_bytes", owner.empty() ? "" : " of the ",
-                     absl::string_view(owner.data(), owner.size()), ")"));
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "unfinished messages on this connection would hold more than ", max_bytes_,
+        " bytes (4 x max_message_bytes", owner.empty() ? "" : " of the ", AbslView(owner), ")"));
   }
   const uint64_t key = Key(id, reply);
   Assembly& a = unfinished_[key];

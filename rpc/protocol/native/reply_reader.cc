@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "weft/core/absl_view.h"
 #include "weft/rpc/base/wire_status.h"
 #include "weft/rpc/protocol/native/call_ender.h"
 #include "weft/rpc/protocol/native/native_stream.h"
@@ -216,9 +217,7 @@ void ReplyReader::CompleteSlow(OutboundCall& call, const FrameHeader& header,
   }
   // Only the server's word rules it out.
   end.may_have_been_executed = !header.has(kNotExecuted);
-  end.status =
-      absl::Status(FromWireCode(header.aux),
-                   absl::string_view(frame.error_message.data(), frame.error_message.size()));
+  end.status = absl::Status(FromWireCode(header.aux), AbslView(frame.error_message));
   if (!frame.error_details.empty()) SetStatusDetails(frame.error_details, &end.status);
   call.End(end);
 }
